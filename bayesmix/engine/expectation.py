@@ -1,0 +1,173 @@
+"""The E-step: rows become responsibilities, responsibilities become sums.
+
+log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49). Two executions
+of the same formula: ``centred`` is exact wherever the clusters lie; ``linear`` is one matrix product
+in each direction for components that are linear in features of the row, and is watched by a bound
+on its rounding (``within_loss``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Expectation, Frame, Mixture, Rows
+
+BLOCK_VALUES = 2**16
+MOST_LOSS = 1e-11
+
+# values -> (log density (n, K), responsibilities -> statistics)
+Form: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Any]]]
+
+
+def centred(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
+    """Distances from each mean: no cancellation."""
+    return (
+        components.expected_log_density(values),
+        lambda responsibilities: components.statistics(values, responsibilities),
+    )
+
+
+def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
+    """Features once, then a matrix product for the densities and one for the sums."""
+    features = components.features(values)
+    log_density: Array = (components.coefficients @ features).T
+    return (
+        log_density,
+        lambda responsibilities: components.from_sums(responsibilities.T @ features.T),
+    )
+
+
+def block_rows(n_features: int, n_components: int) -> int:
+    """Rows of one block, so that what is made for it stays in cache."""
+    width = max(n_components, 1 + n_features * (n_features + 3) // 2)
+    return max(256, BLOCK_VALUES // width)
+
+
+@dataclass(frozen=True)
+class ExpectationStep:
+    """What every pass does to a chunk; picklable, so that any source can run it."""
+
+    mixture: Mixture
+    form: Form
+
+    def __call__(self, rows: Rows) -> Expectation:
+        mixture = self.mixture
+        log_weights = mixture.weights.expected_log()
+        size = block_rows(rows.values.shape[1], mixture.n_components)
+        total: Expectation | None = None
+        for block in rows.blocks(size):
+            part = self._block(block, log_weights)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def _block(self, rows: Rows, log_weights: Array) -> Expectation:
+        mixture = self.mixture
+        joint, statistics = self.form(mixture.components, mixture.frame.apply(rows.values))
+        joint += log_weights
+        log_normaliser = normalise(joint)
+        magnitude = 1.0 + np.abs(log_normaliser)
+        if rows.weights is not None:
+            joint *= rows.weights[:, None]
+            log_normaliser = log_normaliser * rows.weights
+            magnitude *= rows.weights
+        return Expectation(
+            float(log_normaliser.sum()),
+            float(magnitude.sum()),
+            joint.sum(axis=0),
+            statistics(joint),
+        )
+
+
+def within_loss(mixture: Mixture, expectation: Expectation) -> bool:
+    """Whether the linear form kept its digits in this pass: a proof, not an estimate."""
+    loss = float(mixture.components.loss(expectation.statistics))
+    return loss <= MOST_LOSS * expectation.magnitude
+
+
+@dataclass(frozen=True)
+class StartStep:
+    """The sums of given responsibilities: where a run begins that has no mixture yet."""
+
+    family: Any
+    frame: Frame
+    responsibilities: Callable[[Rows], Array]
+    n_components: int
+
+    def __call__(self, rows: Rows) -> Expectation:
+        size = block_rows(rows.values.shape[1], self.n_components)
+        total: Expectation | None = None
+        for block in rows.blocks(size):
+            shares = np.array(self.responsibilities(block), dtype=np.float64)
+            if block.weights is not None:
+                shares *= block.weights[:, None]
+            part = Expectation(
+                0.0,
+                0.0,
+                shares.sum(axis=0),
+                self.family.statistics(self.frame.apply(block.values), shares),
+            )
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a finished fit is described by, beside the sums of its last pass."""
+
+    log_likelihood: float  # Σ w log normaliser, framed
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    counts: Array
+    hard_counts: Array  # rows by largest responsibility
+
+    def __add__(self, other: Assessment) -> Assessment:
+        return Assessment(
+            self.log_likelihood + other.log_likelihood,
+            self.entropy + other.entropy,
+            self.log_largest + other.log_largest,
+            self.counts + other.counts,
+            self.hard_counts + other.hard_counts,
+        )
+
+
+@dataclass(frozen=True)
+class AssessmentStep:
+    """Entropy and largest responsibilities, for the ICL, at any size of the data."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Assessment:
+        mixture = self.mixture
+        size = block_rows(rows.values.shape[1], mixture.n_components)
+        total: Assessment | None = None
+        for block in rows.blocks(size):
+            part = self._block(block)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def _block(self, rows: Rows) -> Assessment:
+        responsibilities, log_normaliser = self.mixture.responsibilities(
+            self.mixture.frame.apply(rows.values)
+        )
+        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        logs = np.zeros_like(responsibilities)
+        np.log(responsibilities, out=logs, where=responsibilities > 0)
+        labels = responsibilities.argmax(axis=1)
+        largest = np.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+        present = weights > 0
+        return Assessment(
+            float(log_normaliser[present] @ weights[present]),
+            float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
+            float(largest @ weights),
+            weights @ responsibilities,
+            np.bincount(labels, weights=weights, minlength=self.mixture.n_components),
+        )

@@ -1,0 +1,39 @@
+"""Progress, interruption and deadlines, handed down through everything that takes time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Monitor:
+    """Told of every pass; says when to stop. The one mutable thing that runs carry."""
+
+    max_passes: int | None = None
+    max_seconds: float | None = None
+    on_pass: Callable[[str, int, float, float], None] | None = None
+    passes: int = 0
+    stopped: str | None = None
+    stage: str = ""
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def tick(self, iteration: int, objective: float, gain: float) -> None:
+        """One pass over rows is done."""
+        self.passes += 1
+        if self.on_pass is not None:
+            self.on_pass(self.stage, iteration, objective, gain)
+        if self.stopped is None:
+            if self.max_passes is not None and self.passes >= self.max_passes:
+                self.stopped = "max_passes"
+            elif self.max_seconds is not None and self.seconds >= self.max_seconds:
+                self.stopped = "max_seconds"
+
+    def interrupt(self) -> None:
+        """Ctrl-C came: the innermost fit ends with its best so far, and all above it too."""
+        self.stopped = "interrupted"

@@ -1,0 +1,261 @@
+"""The loop: a run is ``step(State) -> State`` until a stopping rule says so.
+
+A state is frozen and complete: mixture, the sums of its E-step, accelerator history, what has
+happened. Between accepted passes of one segment the objective does not fall; a repair, a prune or a
+move begins a new segment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from bayesmix.engine.acceleration import Anderson, extrapolated
+from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear, within_loss
+from bayesmix.engine.monitor import Monitor
+from bayesmix.errors import DegenerateFitError
+from bayesmix.protocols import Event, Expectation, Family, Frame, Guard, Mixture, Objective, Source
+
+# A step that gains less than this (nats a row) may be the last: plain passes have to confirm it.
+NEARLY_DONE = 1e-8
+PLAIN_TO_CONFIRM = 5
+# Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
+PLAIN_FIRST = 5
+MOST_REPAIRS = 8
+
+
+class Stopping(Protocol):
+    """A rule that looks at the objective of consecutive passes."""
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a run works on; fixed while it lasts."""
+
+    source: Source
+    family: Family
+    objective: Objective
+    frame: Frame
+    guard: Guard
+    stopping: Stopping
+    accelerate: bool
+    linear_form: bool
+
+    @property
+    def form(self) -> Form:
+        """The form a run begins with."""
+        return linear if self.linear_form else centred
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run is: ``expectation`` holds the sums at ``mixture`` (None before the first M)."""
+
+    mixture: Mixture | None
+    expectation: Expectation
+    objective: float
+    form: Form
+    resolution: Any
+    trace: tuple[float, ...] = ()
+    segments: tuple[int, ...] = (0,)
+    recent: tuple[float, ...] = ()
+    plain_left: int = PLAIN_FIRST
+    anderson: Anderson = Anderson()  # noqa: RUF009  (frozen)
+    events: tuple[Event, ...] = ()
+    passes: int = 0
+    status: str = "running"
+
+    @property
+    def iterations(self) -> int:
+        return len(self.trace)
+
+    def afresh(self) -> State:
+        """The same place as the beginning of a new run."""
+        return replace(
+            self,
+            trace=(),
+            segments=(0,),
+            recent=(),
+            plain_left=PLAIN_FIRST,
+            anderson=self.anderson.forgotten(),
+            status="running",
+        )
+
+    def at(self) -> Mixture:
+        """The mixture; a run has one from its first step on."""
+        assert self.mixture is not None
+        return self.mixture
+
+
+def begin(problem: Problem, expectation: Expectation) -> State:
+    """A run that starts with an M-step on given sums."""
+    return State(
+        None, expectation, -np.inf, problem.form, problem.guard.resolution,
+        events=problem.guard.events,
+    )
+
+
+def begin_at(problem: Problem, mixture: Mixture, state: State | None = None) -> State:
+    """A run that starts with an E-step at a given mixture; ``state`` is what went before."""
+    before = state or begin(problem, None)  # type: ignore[arg-type]  # filled in below
+    expectation, form, more = _expect(problem, mixture, before.form, before.passes)
+    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    return replace(
+        before,
+        mixture=mixture,
+        expectation=expectation,
+        objective=value,
+        form=form,
+        recent=(),
+        plain_left=PLAIN_FIRST,
+        anderson=before.anderson.forgotten(),
+        segments=(*before.segments, before.iterations) if before.trace else before.segments,
+        events=before.events + more,
+        passes=before.passes + 1,
+        status="running",
+    )
+
+
+def _expect(
+    problem: Problem, mixture: Mixture, form: Form, passes: int
+) -> tuple[Expectation, Form, tuple[Event, ...]]:
+    """One E-step over all rows, in the centred form where the linear one would lose digits."""
+    expectation = problem.source.reduce(ExpectationStep(mixture, form), mixture.n_components)
+    if form is linear and not within_loss(mixture, expectation):
+        event = Event(
+            "centred form",
+            "clusters lie too far apart for the linear form to keep its digits; the run goes on "
+            "in the centred form",
+            at_pass=passes,
+        )
+        expectation = problem.source.reduce(
+            ExpectationStep(mixture, centred), mixture.n_components
+        )
+        return expectation, centred, (event,)
+    return expectation, form, ()
+
+
+def _updated(
+    problem: Problem, state: State, thorough: bool
+) -> tuple[Mixture, Any, tuple[Event, ...], bool]:
+    """The M-step with the guard's repairs: mixture, resolution, events, whether it was moved."""
+    objective, frame = problem.objective, problem.frame
+    resolution, events = state.resolution, state.events
+    mixture = objective.update(state.expectation, state.mixture, frame, resolution)
+    changed = False
+    for _ in range(MOST_REPAIRS):
+        repair = problem.guard.examine(mixture, resolution, events, thorough)
+        if repair is None:
+            break
+        changed, thorough = True, True
+        stamped = tuple(replace(event, at_pass=state.passes) for event in repair.events)
+        resolution, events = repair.resolution, events + stamped
+        if repair.mixture is not None:
+            mixture = repair.mixture
+        else:
+            mixture = objective.update(state.expectation, state.mixture, frame, resolution)
+    return mixture, resolution, events, changed
+
+
+def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = False) -> State:
+    """One accepted pass: extrapolated where that helps, plain otherwise."""
+    if problem.accelerate and state.plain_left <= 0:
+        jumped = _extrapolate(problem, state, monitor)
+        if jumped.iterations > state.iterations:
+            return jumped
+        state = jumped
+    iteration = state.iterations + 1
+    thorough = thorough or iteration & (iteration - 1) == 0
+    mixture, resolution, events, changed = _updated(problem, state, thorough)
+    expectation, form, more = _expect(problem, mixture, state.form, state.passes)
+    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    gain = value - state.objective
+    monitor.tick(iteration, value, gain)
+    new_segment = changed or form is not state.form
+    anderson = state.anderson.forgotten() if new_segment else state.anderson
+    if problem.accelerate and not changed:
+        anderson = anderson.remembered(
+            state.expectation.statistics.pack(), expectation.statistics.pack()
+        )
+    return replace(
+        state,
+        mixture=mixture,
+        expectation=expectation,
+        objective=value,
+        form=form,
+        resolution=resolution,
+        trace=(*state.trace, value),
+        segments=(*state.segments, state.iterations)
+        if new_segment and state.trace
+        else state.segments,
+        recent=(value,) if new_segment else (*state.recent, value)[-6:],
+        plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
+        anderson=anderson,
+        events=events + more,
+        passes=state.passes + 1,
+    )
+
+
+def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
+    """The accelerated pass if the objective does not fall there, else the state without history."""
+    vector = state.anderson.proposal(state.expectation.counts)
+    jump = None if vector is None else extrapolated(state.expectation, vector)
+    if jump is None or vector is None:
+        return replace(state, plain_left=1)
+    passes = state.passes
+    try:
+        mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
+        if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
+            expectation, form, _ = _expect(problem, mixture, state.form, passes)
+            value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+            passes += 1
+            gain = value - state.objective
+            monitor.tick(state.iterations + 1, value, gain)
+            if gain >= 0.0 and form is state.form:
+                small = gain < NEARLY_DONE * problem.source.total_weight
+                return replace(
+                    state,
+                    mixture=mixture,
+                    expectation=expectation,
+                    objective=value,
+                    trace=(*state.trace, value),
+                    recent=(value,),
+                    plain_left=PLAIN_TO_CONFIRM if small else 0,
+                    anderson=state.anderson.remembered(vector, expectation.statistics.pack()),
+                    passes=passes,
+                )
+    except DegenerateFitError:
+        pass
+    return replace(
+        state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes
+    )
+
+
+def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """At most ``max_iter`` more passes; the status says why it ended."""
+    until = state.iterations + max_iter
+    state = replace(state, status="running")
+    try:
+        while state.iterations < until:
+            if monitor.stopped is not None and state.mixture is not None:
+                return replace(state, status=monitor.stopped)
+            state = step(problem, state, monitor)
+            if problem.stopping.converged(
+                state.recent, problem.source.total_weight, state.expectation.magnitude
+            ):
+                repair = problem.guard.examine(
+                    state.at(), state.resolution, state.events, True
+                )
+                if repair is None:
+                    return replace(state, status="converged")
+                state = step(problem, state, monitor, thorough=True)
+    except KeyboardInterrupt:
+        if state.mixture is None:
+            raise
+        monitor.interrupt()
+        return replace(state, status="interrupted")
+    return replace(state, status="max_iter")

@@ -1,0 +1,54 @@
+"""When a run has converged: on what is still to be gained, never on one small step.
+
+Aitken's estimate of the remaining gain is δ_t a / (1 - a) with a = δ_t / δ_(t-1), taken over plain
+passes only, and has to stay small for several of them. A float ``tol`` is scikit-learn's rule
+instead: one change of the objective below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Nats per row that may remain when a run is called converged, and the rounding of a sum.
+REMAINING_GAIN = 1e-9
+ROUNDING = 4e-15
+CONFIRMATIONS = 3
+
+
+@dataclass(frozen=True)
+class Aitken:
+    """tol="auto": the estimated remaining gain is below 1e-9 nats a row, three times running."""
+
+    remaining: float = REMAINING_GAIN
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """``recent``: objective values of consecutive plain passes, oldest first."""
+        if len(recent) < CONFIRMATIONS + 2:
+            return False
+        gains = [b - a for a, b in zip(recent[:-1], recent[1:], strict=True)]
+        gains = gains[-(CONFIRMATIONS + 1) :]
+        if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
+            return True
+        for before, gain in zip(gains[:-1], gains[1:], strict=True):
+            if gain <= ROUNDING * magnitude:
+                continue
+            if before <= gain:
+                return False
+            if gain * gain / (before - gain) > self.remaining * n_rows:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Change:
+    """A number: the objective changed by less than ``tol`` (per row for maximum likelihood)."""
+
+    tol: float
+    per_row: bool
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """scikit-learn's rule."""
+        if len(recent) < 2:
+            return False
+        scale = n_rows if self.per_row else 1.0
+        return abs(recent[-1] - recent[-2]) / scale < self.tol

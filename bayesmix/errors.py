@@ -1,0 +1,46 @@
+"""Errors and warnings of bayesmix: what was wrong, and what to do about it."""
+
+from __future__ import annotations
+
+
+class BayesmixError(ValueError):
+    """Base of every error that bayesmix raises on purpose."""
+
+
+class InvalidInputError(BayesmixError):
+    """An argument has the wrong type, shape or values."""
+
+
+class UnsupportedError(BayesmixError):
+    """The model has no such answer, for a reason that the message states."""
+
+
+class DegenerateFitError(BayesmixError):
+    """A covariance cannot be factorised and nothing in the model prevents it."""
+
+
+class MissingExtraError(BayesmixError, ImportError):
+    """An optional package is needed; the message says what to install."""
+
+
+class DamagedFileError(BayesmixError):
+    """A saved model is truncated, altered or of a newer format."""
+
+
+class BayesmixWarning(UserWarning):
+    """Base of every warning that bayesmix gives; each is something the user can act on."""
+
+
+class DegenerateComponentWarning(BayesmixWarning):
+    """A component fell onto a few tied rows and is held at the resolution of the data."""
+
+
+class FlatDirectionWarning(BayesmixWarning):
+    """All rows agree in some direction; it is set aside, the same for every component."""
+
+
+def missing_extra(package: str, extra: str) -> MissingExtraError:
+    """The error for an optional package that is not installed."""
+    return MissingExtraError(
+        f"{package} is needed for this and is not installed: pip install 'bayesmix[{extra}]'"
+    )

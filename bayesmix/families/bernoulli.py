@@ -1,0 +1,235 @@
+"""Bernoulli family: independent binary columns, Beta posterior (Bishop 2006, sec. 9.3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import betaln, digamma, logit, xlog1py, xlogy
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.sums import Sums, sums
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Frame, NoGuard, Source, Summary
+
+
+@dataclass(frozen=True)
+class Bernoullis:
+    """Success probabilities (K, D) at a point; zeros and ones are allowed."""
+
+    probabilities: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.probabilities)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | θ_k) (n, K) (Bishop 2006, eq. 9.44); minus infinity where it cannot be."""
+        p = self.probabilities
+        never, always = p == 0.0, p == 1.0
+        inside = ~(never | always)
+        safe = np.where(inside, p, 0.5)
+        log_odds = np.where(inside, logit(safe), 0.0)
+        log_failure = np.where(inside, np.log1p(-safe), 0.0)
+        out: Array = values @ log_odds.T + log_failure.sum(axis=1)
+        if not inside.all():
+            against = values @ never.T.astype(float) + (1.0 - values) @ always.T.astype(float)
+            out[against > 0] = -np.inf
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(values, responsibilities)
+
+    def subset(self, keep: Integers) -> Bernoullis:
+        return Bernoullis(self.probabilities[keep])
+
+    def released(self) -> Bernoullis:
+        return self
+
+    def unframed(self, frame: Frame) -> Bernoullis:
+        return self
+
+    def plug_in(self) -> Bernoullis:
+        return self
+
+    def predictive(self) -> Bernoullis:
+        return self
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.probabilities
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        p = np.repeat(self.probabilities, counts, axis=0)
+        return (generator.random(p.shape) < p).astype(float)
+
+
+@dataclass(frozen=True)
+class BetaProbabilities:
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    successes: Array
+    failures: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.successes)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log p(x | θ_k)] (n, K)."""
+        log_odds = digamma(self.successes) - digamma(self.failures)
+        log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
+        out: Array = values @ log_odds.T + log_failure.sum(axis=1)
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(values, responsibilities)
+
+    def subset(self, keep: Integers) -> BetaProbabilities:
+        return BetaProbabilities(self.successes[keep], self.failures[keep])
+
+    def released(self) -> BetaProbabilities:
+        return self
+
+    def unframed(self, frame: Frame) -> BetaProbabilities:
+        return self
+
+    def plug_in(self) -> Bernoullis:
+        """E[θ]."""
+        return Bernoullis(self.means)
+
+    def predictive(self) -> Bernoullis:
+        """p(x | k, data): Bernoulli at the mean."""
+        return Bernoullis(self.means)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.successes / (self.successes + self.failures)
+
+
+@dataclass(frozen=True)
+class BetaPrior:
+    """θ ~ Beta(successes, failures), the same for every component and column."""
+
+    successes: float = 1.0
+    failures: float = 1.0
+
+    def posterior(
+        self, statistics: Sums, previous: Any = None, resolution: Any = None
+    ) -> BetaProbabilities:
+        """Counts of successes and failures added."""
+        return BetaProbabilities(
+            self.successes + statistics.totals,
+            self.failures + (statistics.counts[:, None] - statistics.totals),
+        )
+
+    def kl(self, q: BetaProbabilities) -> float:
+        """Σ KL(Beta || Beta)."""
+        a, b = q.successes, q.failures
+        total = digamma(a + b)
+        divergence = (
+            betaln(self.successes, self.failures)
+            - betaln(a, b)
+            + (a - self.successes) * (digamma(a) - total)
+            + (b - self.failures) * (digamma(b) - total)
+        )
+        return float(divergence.sum())
+
+    def mode(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Bernoullis:
+        """Posterior mode; refused where a parameter is below 1 and no mode may exist."""
+        if min(self.successes, self.failures) < 1.0:
+            raise InvalidInputError(
+                "a maximum a posteriori fit needs Beta parameters of at least 1, got "
+                f"({self.successes}, {self.failures})"
+            )
+        q = self.posterior(statistics)
+        total = q.successes + q.failures - 2.0
+        return Bernoullis(Sums(total[:, 0], q.successes - 1.0).shares(0.5))
+
+    def log_density(self, components: Bernoullis) -> float:
+        """log p(θ) at a point; 0 log 0 is 0."""
+        p = components.probabilities
+        density = (
+            xlogy(self.successes - 1.0, p)
+            + xlog1py(self.failures - 1.0, -p)
+            - betaln(self.successes, self.failures)
+        )
+        return float(density.sum())
+
+    def unframed(self, frame: Frame) -> BetaPrior:
+        return self
+
+    def over(self, default: BetaPrior, frame: Frame) -> BetaPrior:
+        """Itself: a prior that is given replaces the default."""
+        return self
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Binary columns, independent within a component.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).integers(0, 2, (50, 3))
+    >>> bm.Mixture(n_components=1, family=bm.Bernoulli()).fit(rows).n_components_
+    1
+    """
+
+    name = "bernoulli"
+    continuous = False
+    linear = False
+
+    def check(self, values: Any) -> None:
+        """Raise where a value is neither 0 nor 1."""
+        wrong = (values != 0) & (values != 1)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InvalidInputError(
+                f"X must hold zeros and ones for a Bernoulli mixture, got {values[row, column]!r} "
+                f"in row {row}, column {column}: threshold the column, or use another family"
+            )
+
+    def frame(self, summary: Summary) -> Frame:
+        """The data's own coordinates."""
+        return Frame.identity(summary.n_features)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        return sums(values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: Bernoullis | None = None,
+        resolution: Any = None,
+        frame: Frame | None = None,
+    ) -> Bernoullis:
+        """Shares of ones (Bishop 2006, eq. 9.59)."""
+        empty = previous.probabilities if previous else 0.5
+        return Bernoullis(np.clip(statistics.shares(empty), 0.0, 1.0))
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> BetaPrior:
+        """Uniform probabilities."""
+        return BetaPrior()
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> BetaPrior:
+        """Beta(1.5, 1.5): no probability reaches 0 or 1."""
+        return BetaPrior(1.5, 1.5)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """No limit: the likelihood is bounded."""
+        return None
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
+        """The likelihood is bounded."""
+        return NoGuard()
+

@@ -1,0 +1,100 @@
+"""What a user says of a Gaussian prior, in data units and scikit-learn's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.conjugate import NormalWishart
+from bayesmix.families.gaussian.scale import FixedScale
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Frame
+
+
+@dataclass(frozen=True)
+class GaussianPrior:
+    """Hyperparameters of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0); None leaves the default.
+
+    Parameters
+    ----------
+    mean : array (D,), optional
+        m0, in data units.
+    mean_precision : float, optional
+        β0 > 0.
+    degrees_of_freedom : float, optional
+        ν0 > D - 1 (full, tied), > 0 (diag, spherical).
+    covariance : array, optional
+        W0⁻¹ in data units: (D, D) for full and tied, (D,) for diag, a number for spherical. Taken
+        as fixed; without it the default scale stands, which variational Bayes learns.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.GaussianPrior(mean_precision=0.5).mean_precision
+    0.5
+    """
+
+    mean: Any = None
+    mean_precision: float | None = None
+    degrees_of_freedom: float | None = None
+    covariance: Any = None
+
+    def over(self, default: NormalWishart, frame: Frame) -> NormalWishart:
+        """The default prior with what is given here in its place, in the frame.
+
+        Raises ``InvalidInputError`` where a value has the wrong shape or is out of range.
+        """
+        prior, structure = default, default.structure
+        n_features = len(default.mean)
+        if self.mean is not None:
+            mean = np.asarray(self.mean, dtype=np.float64)
+            if mean.shape != (n_features,) or not np.isfinite(mean).all():
+                raise InvalidInputError(
+                    f"mean_prior must be {n_features} finite numbers, got shape {mean.shape}"
+                )
+            prior = replace(prior, mean=(mean - frame.centre) / frame.scale)
+        if self.mean_precision is not None:
+            value = _positive("mean_precision_prior", self.mean_precision, 0.0)
+            prior = replace(prior, mean_precision=value, learns_mean_precision=False)
+        if self.degrees_of_freedom is not None:
+            least = structure.algebra.block_dimension(n_features) - 1.0
+            value = _positive("degrees_of_freedom_prior", self.degrees_of_freedom, least)
+            prior = replace(prior, degrees_of_freedom=value)
+        if self.covariance is not None:
+            block = covariance_block(structure, self.covariance, n_features, "covariance_prior")
+            framed = structure.algebra.stretch(block, 1.0 / frame.scale)
+            prior = replace(prior, scale=FixedScale(structure.algebra, framed))
+        return prior
+
+
+def _positive(name: str, value: Any, least: float) -> float:
+    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > least):
+        raise InvalidInputError(f"{name} must be a number greater than {least:g}, got {value!r}")
+    return float(value)
+
+
+def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
+    """One block from a covariance in scikit-learn's shape for the structure, checked."""
+    matrix = np.asarray(value, dtype=np.float64)
+    expected = {"full": (n_features, n_features), "diag": (n_features,), "spherical": ()}
+    shape = expected[structure.name if structure.name != "tied" else "full"]
+    if matrix.shape != shape:
+        raise InvalidInputError(
+            f"{name} must have shape {shape} for covariance_type={structure.name!r}, "
+            f"got {matrix.shape}"
+        )
+    if not np.isfinite(matrix).all():
+        raise InvalidInputError(f"{name} must be finite")
+    if matrix.ndim == 2:
+        if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0.0):
+            raise InvalidInputError(f"{name} must be symmetric")
+        if np.linalg.eigvalsh(matrix)[0] <= 0:
+            raise InvalidInputError(f"{name} must be positive definite")
+        return matrix[None]
+    if np.min(matrix) <= 0:
+        raise InvalidInputError(f"{name} must be positive")
+    return matrix.reshape(1, -1)

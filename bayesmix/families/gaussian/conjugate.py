@@ -1,0 +1,297 @@
+"""The Normal-Wishart prior of every structure, and its exact posterior (Bishop 2006, sec. 10.2).
+
+μ_k | Λ_k ~ N(m0, (β0 Λ_k)⁻¹), Λ ~ Wishart(S⁻¹, ν0) in the structure's blocks: over axes that is
+Gamma(ν0/2, rate S/2). S is fixed (= W0⁻¹) or learned; β0 is fixed or set by type-II maximum
+likelihood. What is learned is part of q and of the bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.point import Gaussians, align, with_resolution
+from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart, log_normaliser
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.families.gaussian.students import Students
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Frame
+
+# Coordinate-ascent rounds over (θ, S, β0) within one update; each raises the bound.
+LEARNING_ROUNDS = 4
+MEAN_PRECISION_RANGE = (1e-6, 1e3)
+
+
+@dataclass(frozen=True)
+class NormalWishart:
+    """m0 (D,), β0, ν0 and the scale; shared by all components."""
+
+    structure: Structure
+    mean: Array
+    mean_precision: float
+    degrees_of_freedom: float
+    scale: FixedScale | LearnedScale
+    learns_mean_precision: bool = False
+
+    def posterior(
+        self,
+        statistics: Moments,
+        previous: GaussianPosterior | None = None,
+        resolution: Array | None = None,
+    ) -> GaussianPosterior:
+        """q(μ, Λ) given statistics (Bishop 2006, eq. 10.60 to 10.63), each structure its own."""
+        scale: Any = previous.scale if previous else self.scale.initial()
+        mean_precision = previous.prior_mean_precision if previous else self.mean_precision
+        q = self._given(statistics, scale, mean_precision, resolution)
+        if not (self.scale.learned or self.learns_mean_precision):
+            return q
+        for _ in range(LEARNING_ROUNDS):
+            scale = self.scale.relearned(scale, self.degrees_of_freedom, q.precisions)  # type: ignore[arg-type]  # each scale meets its own factor
+            if self.learns_mean_precision:
+                mean_precision = self._best_mean_precision(q)
+            q = self._given(statistics, scale, mean_precision, resolution)
+        return q
+
+    def _given(
+        self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
+    ) -> GaussianPosterior:
+        counts = statistics.counts
+        beta = mean_precision + counts
+        means = (mean_precision * self.mean + counts[:, None] * statistics.means) / beta[:, None]
+        known = replace(
+            statistics, scatter=with_resolution(self.structure, statistics, resolution)
+        )
+        scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
+        nu = self.degrees_of_freedom + self.structure.block_counts(counts, len(self.mean))
+        return GaussianPosterior(
+            self.structure,
+            means,
+            beta,
+            Wishart(self.structure.algebra, nu, scale_inverse),
+            scale,
+            mean_precision,
+            resolution,
+        )
+
+    def _best_mean_precision(self, q: GaussianPosterior) -> float:
+        """β0 that maximises the bound at q(μ, Λ): type-II maximum likelihood, within its range."""
+        n_components, n_features = q.means.shape
+        away = q.expected_distance(self.mean)
+        best = n_components * n_features / (n_features / q.mean_precision + away).sum()
+        return float(np.clip(best, *MEAN_PRECISION_RANGE))
+
+    def kl(self, posterior: GaussianPosterior) -> float:
+        """KL of q(μ, Λ) and of q(S) from their priors (Bishop 2006, eq. 10.74, 10.77)."""
+        n_features = len(self.mean)
+        beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
+        ratio = beta0 / beta
+        normals = 0.5 * (
+            n_features * (ratio - 1.0 - np.log(ratio))
+            + beta0 * posterior.expected_distance(self.mean)
+        )
+        wisharts = posterior.precisions.kl_to(
+            np.asarray(self.degrees_of_freedom), posterior.scale
+        )
+        return float(normals.sum() + wisharts.sum()) + self.scale.kl(posterior.scale)
+
+    def mode(
+        self,
+        statistics: Moments,
+        previous: Gaussians | None = None,
+        resolution: Array | None = None,
+    ) -> Gaussians:
+        """Joint mode in (μ, Σ): W⁻¹ / (ν + p + 1 + means per block) (Fraley & Raftery 2007)."""
+        q = self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
+        n_components, n_features = q.means.shape
+        p = q.precisions.dimension
+        leaning = self.structure.means_per_block(n_components, n_features)
+        nu = q.precisions.degrees_of_freedom
+        blocks = q.precisions.scale_inverse / align(
+            nu + (p + 1 + leaning), q.precisions.scale_inverse
+        )
+        return Gaussians(self.structure, q.means, blocks, resolution)
+
+    def log_density(self, components: Gaussians) -> float:
+        """log p(μ, Σ): inverse-Wishart times normal, as a density over (μ, Σ)."""
+        algebra = self.structure.algebra
+        n_components, n_features = components.means.shape
+        p = algebra.block_dimension(n_features)
+        root = components.precision_root
+        log_det = algebra.log_det(root)
+        scale: Any = self.scale.initial()
+        nu0 = self.degrees_of_freedom
+        wisharts = (
+            log_normaliser(np.asarray(nu0), scale.expected_log_det, p)
+            + 0.5 * (nu0 + p + 1) * log_det
+            - 0.5 * algebra.trace(scale.mean, root)
+        )
+        quadratics = Quadratics(
+            self.structure, np.zeros(n_components), components.means, root
+        )
+        normals = 0.5 * (
+            n_features * (np.log(self.mean_precision) - LOG_2PI)
+            + algebra.per_component(log_det, n_components, n_features)
+        ) + self.mean_precision * quadratics.log_density(self.mean[None])[0]
+        return float(wisharts.sum() + normals.sum())
+
+    def framed(self, frame: Frame) -> NormalWishart:
+        """From the data's coordinates into a frame."""
+        return self._stretched((self.mean - frame.centre) / frame.scale, 1.0 / frame.scale)
+
+    def unframed(self, frame: Frame) -> NormalWishart:
+        """From a frame into the data's coordinates."""
+        return self._stretched(frame.undo(self.mean), frame.scale)
+
+    def _stretched(self, mean: Array, factor: Array) -> NormalWishart:
+        return replace(self, mean=mean, scale=stretched_scale(self.scale, factor))
+
+
+def stretched_scale(scale: Any, factor: Array) -> Any:
+    """A scale (prior or factor of q) in coordinates multiplied by ``factor``."""
+    if isinstance(scale, LearnedScale):
+        return LearnedScale(stretched_scale(scale.prior, factor))
+    if isinstance(scale, FixedScale):
+        return replace(scale, mean=scale.algebra.stretch(scale.mean, factor))
+    # S has the units of a covariance, so its own inverse scale has those of a precision.
+    return replace(
+        scale, scale_inverse=scale.algebra.stretch(scale.scale_inverse, 1.0 / factor)
+    )
+
+
+@dataclass(frozen=True)
+class GaussianPosterior:
+    """q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and what was learned of its prior."""
+
+    structure: Structure
+    means: Array  # (K, D)  m_k
+    mean_precision: Array  # (K,)  β_k
+    precisions: Wishart  # q(Λ), in blocks
+    scale: Any  # q(S), or the fixed S
+    prior_mean_precision: float  # β0
+    resolution: Array | None = None
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
+    @property
+    def precision_root(self) -> Array:
+        """U with E[Λ] = U Uᵀ."""
+        return self.precisions.mean_root
+
+    @property
+    def blocks(self) -> Array:
+        """E[Λ]⁻¹ in blocks: the covariances that a summary shows."""
+        precisions = self.precisions
+        return precisions.scale_inverse / align(
+            precisions.degrees_of_freedom, precisions.scale_inverse
+        )
+
+    def expected_distance(self, point: Array) -> Array:
+        """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
+        away = Quadratics(
+            self.structure, np.zeros(self.n_components), self.means, self.precision_root
+        )
+        distance: Array = -2.0 * away.log_density(point[None])[0]
+        return distance
+
+    @cached_property
+    def quadratics(self) -> Quadratics:
+        """E[log N(x | μ_k, Λ_k⁻¹)] (Bishop 2006, eq. 10.64 and 10.65) as quadratic forms."""
+        algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
+        log_det = self.precisions.expected_log_det
+        if self.resolution is not None:
+            log_det = log_det - algebra.trace(self.resolution, self.precision_root)
+        offset = 0.5 * (
+            algebra.per_component(log_det, n_components, n_features)
+            - n_features * LOG_2PI
+            - n_features / self.mean_precision
+        )
+        return Quadratics(self.structure, offset, self.means, self.precision_root)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
+        return self.quadratics.log_density(values)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments."""
+        return self.quadratics.statistics(values, responsibilities)
+
+    def features(self, values: Array) -> Array:
+        """See ``Quadratics``."""
+        return self.quadratics.features(values)
+
+    @property
+    def coefficients(self) -> Array:
+        return self.quadratics.coefficients
+
+    def from_sums(self, sums: Array) -> Moments:
+        """See ``Quadratics``."""
+        return self.quadratics.from_sums(sums)
+
+    def loss(self, statistics: Moments) -> float:
+        """See ``Quadratics``."""
+        return self.quadratics.loss(statistics)
+
+    def subset(self, keep: Integers) -> GaussianPosterior:
+        """Some components, in the order given; a shared block keeps all its rows until a pass."""
+        structure, resolution = self.structure, self.resolution
+        return replace(
+            self,
+            means=self.means[keep],
+            mean_precision=self.mean_precision[keep],
+            precisions=replace(
+                self.precisions,
+                degrees_of_freedom=structure.keep(self.precisions.degrees_of_freedom, keep),
+                scale_inverse=structure.keep(self.precisions.scale_inverse, keep),
+            ),
+            resolution=None if resolution is None else resolution[keep],
+        )
+
+    def released(self) -> GaussianPosterior:
+        """Without the run's resolution in its offset."""
+        return replace(self, resolution=None)
+
+    def unframed(self, frame: Frame) -> GaussianPosterior:
+        """From a frame into the data's coordinates."""
+        return replace(
+            self,
+            means=frame.undo(self.means),
+            precisions=replace(
+                self.precisions,
+                scale_inverse=self.structure.algebra.stretch(
+                    self.precisions.scale_inverse, frame.scale
+                ),
+            ),
+            scale=stretched_scale(self.scale, frame.scale),
+        )
+
+    def plug_in(self) -> Gaussians:
+        """The point m_k, E[Λ_k]⁻¹: what plug-in criteria are computed at."""
+        return Gaussians(self.structure, self.means, self.blocks)
+
+    def predictive(self) -> Students:
+        """p(x | k, data) under q (Bishop 2006, eq. 10.81, and its twin for every structure).
+
+        Full and tied: Student-t with ν + 1 - D degrees of freedom; diagonal: a product of
+        univariate t with ν; spherical: one D-variate t with ν, where ν counts every column.
+        """
+        algebra = self.structure.algebra
+        n_components, n_features = self.means.shape
+        p = self.precisions.dimension
+        nu = self.precisions.degrees_of_freedom - (p - 1)
+        widened = (1.0 + self.mean_precision) / self.mean_precision
+        shape = self.precisions.scale_inverse / align(nu, self.precisions.scale_inverse)
+        blocks = align(widened, shape) * shape
+        joint_columns = n_features if nu.ndim == 1 or nu.shape[1] < n_features else 1
+        return Students(algebra, self.means, blocks, nu, joint_columns)

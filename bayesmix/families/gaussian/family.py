@@ -1,0 +1,139 @@
+"""The Gaussian family: a covariance structure with everything a mixture needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.conjugate import NormalWishart
+from bayesmix.families.gaussian.extent import pooled_covariance
+from bayesmix.families.gaussian.guard import GaussianGuard
+from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
+from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart
+from bayesmix.families.gaussian.structures import STRUCTURES, Structure
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Frame, Source, Summary
+
+# A first guess of how much smaller a component is than the whole, as a share of its variance.
+SHARE_OF_VARIANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
+
+    ``ridge`` (a variance in data units) is added to every variance, as scikit-learn's
+    ``reg_covar``; None adds nothing.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.Gaussian("diag").n_parameters(n_components=2, n_features=3)
+    12
+    """
+
+    covariance: str = "full"
+    ridge: float | None = None
+    name = "gaussian"
+    continuous = True
+    linear = True
+
+    def __post_init__(self) -> None:
+        if self.covariance not in STRUCTURES:
+            raise InvalidInputError(
+                f"covariance_type must be one of {', '.join(map(repr, STRUCTURES))}, "
+                f"got {self.covariance!r}"
+            )
+
+    @property
+    def structure(self) -> Structure:
+        return STRUCTURES[self.covariance]
+
+    def check(self, values: Any) -> None:
+        """Any finite real value will do."""
+
+    def frame(self, summary: Summary) -> Frame:
+        """Medians and robust scales, rounded to powers of two so that scaling is exact."""
+        scale = summary.scale
+        if self.structure.common_scale:
+            scale = np.full_like(scale, np.exp(np.log(scale).mean()))
+        return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments of framed rows."""
+        return moments(self.structure, values, responsibilities)
+
+    def maximum_likelihood(
+        self, statistics: Moments, previous: Any = None, resolution: Any = None,
+        frame: Frame | None = None,
+    ) -> Gaussians:
+        """Means and covariances of the moments (Bishop 2006, eq. 9.24, 9.25)."""
+        ridge = None
+        if self.ridge is not None and frame is not None:
+            ridge = self.ridge / (frame.scale * frame.scale)
+        return maximum_likelihood(self.structure, statistics, previous, resolution, ridge)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
+        """The learned prior of DESIGN section 4, in the frame.
+
+        m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
+        every structure; S ~ Wishart with mean 0.1 scale² and D degrees of freedom; β0 learned.
+        """
+        structure, n_features = self.structure, summary.n_features
+        unit = summary.scale / frame.scale
+        expected = SHARE_OF_VARIANCE * structure.block_of(np.diag(unit * unit))
+        algebra = structure.algebra
+        dimension = algebra.block_dimension(n_features)
+        inverse = algebra.gram(algebra.root(expected))
+        freedom = float(n_features)
+        shape = (1,) if inverse.ndim == 3 else inverse.shape
+        scale = LearnedScale(Wishart(algebra, np.full(shape, freedom), freedom * inverse))
+        return NormalWishart(
+            structure,
+            mean=(summary.centre - frame.centre) / frame.scale,
+            mean_precision=0.1,
+            degrees_of_freedom=float(dimension + 2),
+            scale=scale,
+            learns_mean_precision=True,
+        )
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
+        """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular.
+
+        W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
+        correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
+        """
+        structure, n_features = self.structure, summary.n_features
+        summary = source.summary
+        unit = summary.scale / frame.scale
+        covariance = pooled_covariance(source, frame, unit)
+        deviation = np.sqrt(np.diagonal(covariance))
+        deviation = np.where(deviation > 0, deviation, 1.0)
+        correlation = covariance / np.outer(deviation, deviation)
+        np.fill_diagonal(correlation, 1.0)
+        shrink = n_features / (summary.total_weight + n_features)
+        dense = (1.0 - shrink) * correlation + shrink * np.eye(n_features)
+        dense *= np.outer(unit, unit) / n_components ** (2.0 / n_features)
+        return NormalWishart(
+            structure,
+            mean=(summary.centre - frame.centre) / frame.scale,
+            mean_precision=0.01,
+            degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
+            scale=FixedScale(structure.algebra, structure.block_of(dense)),
+        )
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of means and covariances."""
+        return n_components * n_features + self.structure.n_parameters(n_components, n_features)
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """The largest K whose covariances the distinct rows can determine, or None."""
+        return self.structure.max_components(n_distinct, n_features)
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
+        """Collapse is watched for; see ``guard``."""
+        return GaussianGuard(self.structure, source, frame, summary, repair)

@@ -1,0 +1,243 @@
+"""Collapse, defined once: components that fall onto a few tied rows (DESIGN section 4).
+
+A component is *degenerate* when along some direction its variance is below a floor (1e-6 in columns
+of unit scale, or gap²/12 where rows tie) and the rows that it holds take fewer than 5 (D + 1)
+distinct values along it. It is then moved to where the fit is worst (maximum likelihood, once), or
+held: its rows are taken as known to the floor only, which adds the floor to its covariance and
+keeps the objective a lower bound. A direction in which *all* rows agree is held for every component
+from the start, so that it cancels in every comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.extent import flat_directions, pooled_covariance
+from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holdings, Worst
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Event, Frame, Mixture, Repair, Source, Summary
+
+VARIANCE_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class GaussianGuard:
+    """Watches Gaussian mixtures fitted to the rows of ``source`` in ``frame``."""
+
+    structure: Structure
+    source: Source
+    frame: Frame
+    summary: Summary
+    repair: bool
+
+    @cached_property
+    def floor(self) -> Array:
+        """Smallest variance (D,) that the rows can support, in the frame."""
+        unit = self.summary.scale / self.frame.scale
+        tied = self.summary.gap / self.frame.scale
+        return np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
+
+    @cached_property
+    def _flat(self) -> Array:
+        """Directions (D, f) without extent, orthonormal in columns divided by sqrt(floor)."""
+        unit = self.summary.scale / self.frame.scale
+        flat = flat_directions(pooled_covariance(self.source, self.frame, unit))
+        # From columns of unit scale to columns of unit floor; orthonormal again.
+        basis, _ = np.linalg.qr(flat * (np.sqrt(self.floor) / unit)[:, None])
+        return basis
+
+    @cached_property
+    def resolution(self) -> Array | None:
+        """The floor along flat directions, one leading axis for all components; None without."""
+        flat = self._flat
+        if flat.shape[1] == 0 or self.structure.common_scale:
+            return None
+        return self._resolution_along(flat)[None]
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """One event that names the flat directions."""
+        flat = self._flat
+        if flat.shape[1] == 0 or self.structure.common_scale:
+            return ()
+        constant = np.flatnonzero(self.summary.constant)
+        named = f"column {', '.join(map(str, constant))} is constant" if len(constant) else ""
+        others = flat.shape[1] - len(constant)
+        if others > 0:
+            named += f"{' and ' if named else ''}columns are linearly dependent ({others} too many)"
+        return (
+            Event(
+                "flat",
+                f"{named}: all rows agree in {flat.shape[1]} direction(s) of "
+                f"{self.summary.n_features}. Each is held at the same small variance in every "
+                "component, so comparisons are not affected; drop the columns to silence this",
+            ),
+        )
+
+    def examine(
+        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+    ) -> Repair | None:
+        """What to do about components below the floor; cheap where there is none."""
+        components = mixture.components
+        algebra = self.structure.algebra
+        sound = True
+        try:
+            tight = algebra.tightest(components.precision_root, self.floor) >= 1.0
+        except DegenerateFitError:
+            sound = False
+            tight = np.ones(len(components.blocks), dtype=bool)
+        if not tight.any() or (sound and not thorough):
+            return None
+        directions = [
+            axes if suspect else axes[:, :0]
+            for axes, suspect in zip(
+                algebra.narrow(components.blocks, self.floor), tight, strict=True
+            )
+        ]
+        if not any(axes.shape[1] for axes in directions):
+            return None
+        if len(directions) < mixture.n_components:
+            directions = directions * mixture.n_components
+        return self._judge(mixture, resolution, events, directions, sound)
+
+    def _judge(
+        self,
+        mixture: Mixture,
+        resolution: Any,
+        events: tuple[Event, ...],
+        directions: list[Array],
+        sound: bool,
+    ) -> Repair | None:
+        """Which of the narrow components hold too few distinct values, and what follows."""
+        held = self._extended(resolution, mixture.n_components, directions)
+        shown = replace(
+            mixture,
+            components=_at_resolution(mixture.components, self.structure, held),
+        )
+        holdings = self.source.reduce(
+            Held(shown, directions, self.floor, self._needed), mixture.n_components
+        )
+        shared = len(mixture.components.blocks) < mixture.n_components
+        if shared:
+            enough = np.any(
+                [
+                    [count >= self._needed for count in holding.distinct_counts]
+                    for holding in holdings.each
+                ],
+                axis=0,
+            )
+            degenerate = [
+                (k, axes[:, ~enough]) for k, axes in enumerate(directions) if not enough.all()
+            ]
+        else:
+            degenerate = [
+                (k, axes[:, [count < self._needed for count in holding.distinct_counts]])
+                for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
+            ]
+        degenerate = [(k, axes) for k, axes in degenerate if axes.shape[1]]
+        if not degenerate:
+            if sound:
+                return None
+            degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
+        moved = {k for event in events if event.kind == "relocated" for k in event.components}
+        free = [k for k, _ in degenerate if k not in moved]
+        if self.repair and free and not shared and mixture.n_components > 1:
+            return self._relocate(shown, free, holdings, resolution)
+        return self._hold(mixture, resolution, dict(degenerate), holdings, shared)
+
+    @property
+    def _needed(self) -> int:
+        """Distinct values that make a narrow component legitimate."""
+        return 5 * (self.summary.n_features + 1)
+
+    def _resolution_along(self, axes: Array) -> Array:
+        """The floor along directions given in columns of unit floor, unpooled, no leading axis."""
+        scaled = np.sqrt(self.floor)[:, None] * axes
+        matrix: Array = scaled @ scaled.T
+        return self.structure.algebra.of_dense(matrix)
+
+    def _extended(self, resolution: Any, n_components: int, directions: list[Array]) -> Array:
+        """The resolution of every component, with more directions held."""
+        held = np.stack([self._resolution_along(axes) for axes in directions])
+        if resolution is not None:
+            held = held + np.broadcast_to(resolution, held.shape)
+        return held
+
+    def _hold(
+        self,
+        mixture: Mixture,
+        resolution: Any,
+        degenerate: dict[int, Array],
+        holdings: Holdings,
+        shared: bool,
+    ) -> Repair:
+        n_features = self.summary.n_features
+        none = np.zeros((n_features, 0))
+        directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
+        events = []
+        for k in [0] if shared else degenerate:
+            holding = holdings.each[k]
+            who = "the shared covariance of {which}" if shared else "{which}"
+            events.append(
+                Event(
+                    "held",
+                    who + f" collapsed: {holding} agree along {degenerate[k].shape[1]} "
+                    "direction(s), so its likelihood has no maximum. It is held at the resolution "
+                    "of the data: use a prior, fewer components, or a simpler covariance",
+                    components=tuple(range(mixture.n_components)) if shared else (k,),
+                    rows=holding.rows[:ROWS_NAMED],
+                )
+            )
+        held = self._extended(resolution, mixture.n_components, directions)
+        return Repair(tuple(events), held)
+
+    def _relocate(
+        self, shown: Mixture, collapsed: list[int], holdings: Holdings, resolution: Any
+    ) -> Repair:
+        """Collapsed components start again at the rows that the mixture explains worst."""
+        worst = self.source.reduce(Worst(shown, len(collapsed)), shown.n_components)
+        sound = [k for k in range(shown.n_components) if k not in collapsed]
+        components = shown.components
+        if sound:
+            block = np.median(components.blocks[sound], axis=0)
+            block = 0.5 * (block + components.blocks[sound].mean(axis=0))
+        else:
+            unit = self.summary.scale / self.frame.scale
+            block = self.structure.block_of(np.diag(unit * unit))[0]
+        probabilities = shown.weights.mean().copy()
+        events = []
+        for k, place, row in zip(collapsed, worst.values, worst.rows, strict=False):
+            components = components.moved(k, place, block)
+            probabilities[k] = 1.0 / shown.n_components
+            events.append(
+                Event(
+                    "relocated",
+                    f"{{which}} collapsed onto {holdings.each[k]} and was moved "
+                    f"to row {row}, where the fit was worst",
+                    components=(k,),
+                    rows=holdings.each[k].rows[:ROWS_NAMED],
+                )
+            )
+        moved = replace(
+            shown,
+            components=components.released(),
+            weights=replace(shown.weights, probabilities=probabilities / probabilities.sum()),
+        )
+        return Repair(tuple(events), resolution, moved)
+
+
+def _at_resolution(components: Any, structure: Structure, resolution: Array) -> Any:
+    """Point components with the resolution added to their covariances, for a look at the rows."""
+    plain = components.plug_in()
+    pooled = structure.pool(resolution)
+    if len(plain.blocks) == 1:
+        pooled = pooled / len(resolution)
+    elif pooled.shape != resolution.shape:
+        pooled = pooled / resolution.shape[-1]
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)

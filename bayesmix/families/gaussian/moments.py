@@ -1,0 +1,80 @@
+"""Centred moments of weighted rows, merged pairwise (Chan, Golub & LeVeque 1983).
+
+``(count, mean, scatter about the mean)`` is additive over rows without cancellation, wherever the
+data lie. Moments are merged and scaled, never subtracted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics.arrays import Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """counts (K,), means (K, D) and scatter in the structure's blocks."""
+
+    structure: Structure
+    counts: Array
+    means: Array
+    scatter: Array
+
+    def __add__(self, other: Moments) -> Moments:
+        counts = self.counts + other.counts
+        share = np.zeros_like(counts)
+        np.divide(other.counts, counts, out=share, where=counts > 0)
+        delta = other.means - self.means
+        between = self.structure.algebra.outer(self.counts * share, delta)
+        return Moments(
+            self.structure,
+            counts,
+            self.means + share[:, None] * delta,
+            self.scatter + other.scatter + self.structure.pool(between),
+        )
+
+    def scaled(self, factor: float) -> Moments:
+        """The moments of rows repeated ``factor`` times."""
+        return replace(self, counts=factor * self.counts, scatter=factor * self.scatter)
+
+    def about(self, point: Array, shrink: Array) -> Array:
+        """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
+        between = self.structure.algebra.outer(shrink * self.counts, self.means - point)
+        return self.scatter + self.structure.pool(between)
+
+    def pack(self) -> Array:
+        """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
+
+        Only extrapolation uses it; its cancellation far from the origin costs steps, not digits.
+        """
+        second = self.scatter + self.structure.pool(
+            self.structure.algebra.outer(self.counts, self.means)
+        )
+        return np.concatenate(
+            [self.counts, (self.counts[:, None] * self.means).ravel(), second.ravel()]
+        )
+
+    def unpack(self, vector: Array) -> Moments:
+        """The moments that pack to ``vector``."""
+        n_components, n_features = self.means.shape
+        end = n_components * (1 + n_features)
+        counts = vector[:n_components]
+        means = np.zeros_like(self.means)
+        totals = vector[n_components:end].reshape(n_components, n_features)
+        np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)
+        second = vector[end:].reshape(self.scatter.shape)
+        between = self.structure.pool(self.structure.algebra.outer(counts, means))
+        return Moments(self.structure, counts, means, second - between)
+
+
+def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
+    """Moments of framed rows under responsibilities (n, K): the mean first, then the scatter."""
+    counts = responsibilities.sum(axis=0)
+    means = np.zeros((responsibilities.shape[1], values.shape[1]))
+    totals = (values.T @ responsibilities).T
+    np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)
+    scatter = structure.algebra.scatter(values, responsibilities, means)
+    return Moments(structure, counts, means, structure.pool(scatter))

@@ -1,0 +1,182 @@
+"""Gaussians at a point: maximum likelihood (Bishop 2006, eq. 9.24, 9.25) and posterior modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Frame
+
+# Counts at or under this are no rows at all: their means are ratios of underflow.
+NO_ROWS = 1e-200
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """means (K, D) and covariance blocks; ``resolution`` is what the run's guard holds them at."""
+
+    structure: Structure
+    means: Array
+    blocks: Array
+    resolution: Array | None = None
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
+    @cached_property
+    def precision_root(self) -> Array:
+        """U with Λ = U Uᵀ, in blocks."""
+        return self.structure.algebra.root(self.blocks)
+
+    @cached_property
+    def quadratics(self) -> Quadratics:
+        """log N(x | μ_k, Σ_k) as quadratic forms."""
+        algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
+        root = self.precision_root
+        log_det = algebra.log_det(root)
+        if self.resolution is not None:
+            log_det = log_det - algebra.trace(self.resolution, root)
+        offset = 0.5 * (
+            algebra.per_component(log_det, n_components, n_features) - n_features * LOG_2PI
+        )
+        return Quadratics(self.structure, offset, self.means, root)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log N(x | μ_k, Σ_k) (n, K)."""
+        return self.quadratics.log_density(values)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments."""
+        return self.quadratics.statistics(values, responsibilities)
+
+    def features(self, values: Array) -> Array:
+        """See ``Quadratics``."""
+        return self.quadratics.features(values)
+
+    @property
+    def coefficients(self) -> Array:
+        return self.quadratics.coefficients
+
+    def from_sums(self, sums: Array) -> Moments:
+        """See ``Quadratics``."""
+        return self.quadratics.from_sums(sums)
+
+    def loss(self, statistics: Moments) -> float:
+        """See ``Quadratics``."""
+        return self.quadratics.loss(statistics)
+
+    def subset(self, keep: Integers) -> Gaussians:
+        """Some components, in the order given."""
+        resolution = self.resolution
+        return replace(
+            self,
+            means=self.means[keep],
+            blocks=self.structure.keep(self.blocks, keep),
+            resolution=None if resolution is None else resolution[keep],
+        )
+
+    def released(self) -> Gaussians:
+        """The plain density, without the run's resolution in its offset."""
+        return replace(self, resolution=None)
+
+    def framed(self, frame: Frame) -> Gaussians:
+        """From the data's coordinates into a frame."""
+        return replace(
+            self,
+            means=(self.means - frame.centre) / frame.scale,
+            blocks=self.structure.algebra.stretch(self.blocks, 1.0 / frame.scale),
+        )
+
+    def unframed(self, frame: Frame) -> Gaussians:
+        """From a frame into the data's coordinates."""
+        return replace(
+            self,
+            means=frame.undo(self.means),
+            blocks=self.structure.algebra.stretch(self.blocks, frame.scale),
+        )
+
+    def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
+        """Component k at another mean, with another block where the structure has one a component."""
+        means = self.means.copy()
+        means[k] = mean
+        blocks = self.blocks
+        if block is not None:
+            blocks = blocks.copy()
+            blocks[k] = block
+        return replace(self, means=means, blocks=blocks)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order (n, D)."""
+        normal = generator.standard_normal((int(counts.sum()), self.n_features))
+        labels = np.repeat(np.arange(self.n_components), counts)
+        return self.means[labels] + self.spread_out(normal, labels)
+
+    def spread_out(self, normal: Array, labels: Integers) -> Array:
+        """Standard normal rows turned into rows with their component's covariance."""
+        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
+        out = np.empty_like(normal)
+        for k in np.unique(labels):
+            rows = labels == k
+            out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
+        return out
+
+    def plug_in(self) -> Gaussians:
+        """Itself: a point."""
+        return self
+
+    def predictive(self) -> Gaussians:
+        """Itself: nothing is integrated out."""
+        return self
+
+
+def maximum_likelihood(
+    structure: Structure,
+    statistics: Moments,
+    previous: Gaussians | None,
+    resolution: Array | None,
+    ridge: Array | None,
+) -> Gaussians:
+    """Means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
+
+    ``ridge`` (D,) is added to every variance, as scikit-learn's ``reg_covar``. A component without
+    rows keeps its previous parameters; its weight is zero, so nothing depends on them.
+    """
+    counts, means = statistics.counts, statistics.means
+    n_components, n_features = means.shape
+    scatter = with_resolution(structure, statistics, resolution)
+    block_counts = structure.block_counts(counts, n_features)
+    empty = counts <= NO_ROWS
+    blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
+    if empty.any():
+        total = scatter.sum(axis=0) / max(float(structure.block_counts(counts, n_features).sum()), 1)
+        means = np.where(empty[:, None], previous.means if previous else 0.0, means)
+        if len(blocks) == n_components:
+            blocks[empty] = previous.blocks[empty] if previous else total
+    if ridge is not None:
+        blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
+    return Gaussians(structure, means, blocks, resolution)
+
+
+def with_resolution(structure: Structure, statistics: Moments, resolution: Array | None) -> Array:
+    """The scatter of rows that are known to the resolution only."""
+    if resolution is None:
+        return statistics.scatter
+    return statistics.scatter + structure.pool(align(statistics.counts, resolution) * resolution)
+
+
+def align(counts: Array, blocks: Array) -> Array:
+    return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
+
+

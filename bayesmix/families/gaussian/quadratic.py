@@ -1,0 +1,72 @@
+"""K quadratic forms offset_k - ½ |Uᵀ(x - m_k)|²: what point and posterior Gaussians share.
+
+The E-step sees a Gaussian, exact or averaged over q(μ, Λ), only as this (Bishop 2006, eq. 10.64
+and 10.65). It has two executions: centred, which is exact wherever the clusters lie, and linear in
+the features [1, x, x xᵀ], which is one matrix product and loses digits as (distance / sd)².
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics.arrays import Array
+
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
+
+
+@dataclass(frozen=True)
+class Quadratics:
+    """offset (K,), means (K, D) and precision roots in blocks."""
+
+    structure: Structure
+    offset: Array
+    means: Array
+    root: Array
+
+    def log_density(self, values: Array) -> Array:
+        """offset_k - ½ |Uᵀ(x - m_k)|² (n, K), centred form."""
+        out = self.structure.algebra.squared(values, self.means, self.root)
+        out *= -0.5
+        out += self.offset
+        return out
+
+    def features(self, values: Array) -> Array:
+        """[1, x, x xᵀ] (F, n)."""
+        return self.structure.algebra.features(values)
+
+    @cached_property
+    def coefficients(self) -> Array:
+        """Θ (K, F) with Θ φ(x) = log density."""
+        return self.structure.algebra.coefficients(self.offset, self.means, self.root)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments of the rows."""
+        return moments(self.structure, values, responsibilities)
+
+    def from_sums(self, sums: Array) -> Moments:
+        """Centred moments from summed features."""
+        counts, means, scatter = self.structure.algebra.moments(sums, self.means.shape[1])
+        return Moments(self.structure, counts, means, self.structure.pool(scatter))
+
+    def loss(self, statistics: Moments) -> float:
+        """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
+
+        First order: Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with Σ_n r |x_i x_j|
+        bounded by Cauchy and Schwarz. Scatter and means lose no more than that, relative to the
+        precisions that the coefficients hold.
+        """
+        algebra = self.structure.algebra
+        counts, means = statistics.counts, statistics.means
+        spread = algebra.spread(statistics.scatter, len(counts), means.shape[1])
+        second = spread + counts[:, None] * means * means
+        first = np.sqrt(counts[:, None] * second)
+        sizes = np.concatenate(
+            [counts[:, None], first, algebra.second_moment_bound(second)], axis=1
+        )
+        weight = float(np.einsum("kf,kf->", np.abs(self.coefficients), sizes))
+        return UNIT_ROUNDOFF * sizes.shape[1] * weight

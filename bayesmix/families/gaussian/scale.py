@@ -1,0 +1,153 @@
+"""Wishart factors in blocks, and the scale of the prior: fixed, or shared and learned.
+
+Λ_k ~ Wishart(S⁻¹, ν0). Fixed: S is given. Learned: S ~ Wishart(V, g) with its own conjugate factor
+in q (Richardson & Green 1997; Huang & Wand 2013), so that a prior need not be tied to the scale of
+the whole data. Over axes a Wishart is Gamma(ν/2, rate = scale_inverse/2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from bayesmix.families.gaussian.algebra import Algebra
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
+
+
+@dataclass(frozen=True)
+class Wishart:
+    """Wishart(W, ν) for every block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
+
+    algebra: Algebra
+    degrees_of_freedom: Array
+    scale_inverse: Array
+
+    @cached_property
+    def root(self) -> Array:
+        """U with W = U Uᵀ."""
+        return self.algebra.root(self.scale_inverse)
+
+    @property
+    def dimension(self) -> int:
+        """p: the size of the matrices that are distributed."""
+        return self.algebra.block_dimension(self.scale_inverse.shape[-1])
+
+    @cached_property
+    def log_det_scale(self) -> Array:
+        """log |W|."""
+        return self.algebra.log_det(self.root)
+
+    @cached_property
+    def expected_log_det(self) -> Array:
+        """E[log |Λ|] (Bishop 2006, eq. B.81)."""
+        p = self.dimension
+        return (
+            multivariate_digamma(self.degrees_of_freedom / 2.0, p) + p * LOG_2 + self.log_det_scale
+        )
+
+    @cached_property
+    def mean_root(self) -> Array:
+        """U with E[Λ] = ν W = U Uᵀ."""
+        return self.algebra.scale_root(self.root, self.degrees_of_freedom)
+
+    @cached_property
+    def mean(self) -> Array:
+        """E[Λ] = ν W (Bishop 2006, eq. B.80)."""
+        return self.algebra.gram(self.mean_root)
+
+    @cached_property
+    def log_normaliser(self) -> Array:
+        """log B(W, ν) (Bishop 2006, eq. B.79)."""
+        return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
+
+    def kl_to(self, nu0: Array, scale: Scale) -> Array:
+        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of every block."""
+        p, nu = self.dimension, self.degrees_of_freedom
+        prior_normaliser = log_normaliser(nu0, scale.expected_log_det, p)
+        divergence: Array = (
+            self.log_normaliser
+            - prior_normaliser
+            + 0.5 * (nu - nu0) * self.expected_log_det
+            - 0.5 * nu * p
+            + 0.5 * self.algebra.trace(scale.mean, self.mean_root)
+        )
+        return divergence
+
+
+def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: int) -> Array:
+    """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
+    nu = degrees_of_freedom
+    return (
+        0.5 * nu * log_det_scale_inverse
+        - 0.5 * nu * p * LOG_2
+        - multivariate_gammaln(nu / 2.0, p)
+    )
+
+
+class Scale(Protocol):
+    """S as the bound needs it: E[S] (leading axis 1) and E[log |S|]."""
+
+    @property
+    def mean(self) -> Array: ...
+
+    @property
+    def expected_log_det(self) -> Array: ...
+
+
+@dataclass(frozen=True)
+class FixedScale:
+    """S is known: ``mean`` is W0⁻¹ as one block."""
+
+    algebra: Algebra
+    mean: Array
+
+    @cached_property
+    def expected_log_det(self) -> Array:
+        """log |W0⁻¹|."""
+        return -self.algebra.log_det(self.algebra.root(self.mean))
+
+    def initial(self) -> FixedScale:
+        """Where coordinate ascent starts."""
+        return self
+
+    def relearned(self, factor: FixedScale, nu0: float, precisions: Wishart) -> FixedScale:
+        """Nothing to learn."""
+        return factor
+
+    def kl(self, factor: FixedScale) -> float:
+        """0: nothing is learned."""
+        return 0.0
+
+    learned = False
+
+
+@dataclass(frozen=True)
+class LearnedScale:
+    """S ~ Wishart(V, g), one for all components; its posterior factor is a Wishart too."""
+
+    prior: Wishart
+
+    def initial(self) -> Wishart:
+        """The prior: where coordinate ascent starts."""
+        return self.prior
+
+    def relearned(self, factor: Wishart, nu0: float, precisions: Wishart) -> Wishart:
+        """q(S) = Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b], B blocks."""
+        prior, n_blocks = self.prior, len(precisions.scale_inverse)
+        return Wishart(
+            prior.algebra,
+            prior.degrees_of_freedom + n_blocks * nu0,
+            prior.scale_inverse + precisions.mean.sum(axis=0, keepdims=True),
+        )
+
+    def kl(self, factor: Wishart) -> float:
+        """KL(q(S) || p(S))."""
+        prior = self.prior
+        known = FixedScale(prior.algebra, prior.scale_inverse)
+        return float(factor.kl_to(prior.degrees_of_freedom, known).sum())
+
+    learned = True

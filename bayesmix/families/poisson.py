@@ -1,0 +1,264 @@
+"""Poisson family: independent counts a column, Gamma posterior over rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import digamma, gammaln, xlogy
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.sums import Sums, sums
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Frame, NoGuard, Source, Summary
+
+
+def _log_factorials(values: Array) -> Array:
+    total: Array = gammaln(values + 1.0).sum(axis=1)
+    return total
+
+
+@dataclass(frozen=True)
+class Poissons:
+    """Rates (K, D) at a point; zero is allowed and means: never."""
+
+    rates: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.rates)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | λ_k) (n, K); minus infinity where a rate of zero meets a count."""
+        never = self.rates == 0.0
+        log_rates = np.log(np.where(never, 1.0, self.rates))
+        out: Array = values @ log_rates.T - self.rates.sum(axis=1)
+        out -= _log_factorials(values)[:, None]
+        if never.any():
+            out[values @ never.T.astype(float) > 0] = -np.inf
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(values, responsibilities)
+
+    def subset(self, keep: Integers) -> Poissons:
+        return Poissons(self.rates[keep])
+
+    def released(self) -> Poissons:
+        return self
+
+    def unframed(self, frame: Frame) -> Poissons:
+        return self
+
+    def plug_in(self) -> Poissons:
+        return self
+
+    def predictive(self) -> Poissons:
+        return self
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.rates
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        return generator.poisson(np.repeat(self.rates, counts, axis=0)).astype(float)
+
+
+@dataclass(frozen=True)
+class NegativeBinomials:
+    """Gamma-Poisson predictive: shape (K, D) and rate (K, D) integrated out."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.shape)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.shape / self.rate
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k, data) (n, K)."""
+        out = np.empty((len(values), self.n_components))
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (
+                gammaln(shape + values)
+                - gammaln(shape)
+                - shape * np.log1p(1.0 / rate)
+                - values * np.log1p(rate)
+            ).sum(axis=1)
+        out -= _log_factorials(values)[:, None]
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        shape = np.repeat(self.shape, counts, axis=0)
+        rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
+        return generator.poisson(rates).astype(float)
+
+
+@dataclass(frozen=True)
+class GammaRates:
+    """q(λ) = Π Gamma(shape, rate), both (K, D)."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.shape)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log p(x | λ_k)] (n, K)."""
+        expected_log = digamma(self.shape) - np.log(self.rate)
+        out: Array = values @ expected_log.T - self.means.sum(axis=1)
+        out -= _log_factorials(values)[:, None]
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(values, responsibilities)
+
+    def subset(self, keep: Integers) -> GammaRates:
+        return GammaRates(self.shape[keep], self.rate[keep])
+
+    def released(self) -> GammaRates:
+        return self
+
+    def unframed(self, frame: Frame) -> GammaRates:
+        return self
+
+    def plug_in(self) -> Poissons:
+        """E[λ]."""
+        return Poissons(self.means)
+
+    def predictive(self) -> NegativeBinomials:
+        """p(x | k, data): rates integrated out."""
+        return NegativeBinomials(self.shape, self.rate)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.shape / self.rate
+
+
+@dataclass(frozen=True)
+class GammaPrior:
+    """λ ~ Gamma(shape, rate (D,)), the same for every component."""
+
+    shape: float
+    rate: Array
+
+    def posterior(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> GammaRates:
+        """Totals added to the shape, counts to the rate."""
+        rate = self.rate + np.repeat(statistics.counts[:, None], len(self.rate), axis=1)
+        return GammaRates(self.shape + statistics.totals, rate)
+
+    def kl(self, q: GammaRates) -> float:
+        """Σ KL(Gamma || Gamma)."""
+        divergence = (
+            (q.shape - self.shape) * digamma(q.shape)
+            - gammaln(q.shape)
+            + gammaln(self.shape)
+            + self.shape * (np.log(q.rate) - np.log(self.rate))
+            + q.shape * (self.rate / q.rate - 1.0)
+        )
+        return float(divergence.sum())
+
+    def mode(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Poissons:
+        """Posterior mode; refused where the shape is below 1 and no mode may exist."""
+        if self.shape < 1.0:
+            raise InvalidInputError(
+                "a maximum a posteriori fit needs a Gamma shape of at least 1, "
+                f"got {self.shape}"
+            )
+        q = self.posterior(statistics)
+        return Poissons((q.shape - 1.0) / q.rate)
+
+    def log_density(self, components: Poissons) -> float:
+        """log p(λ) at a point; 0 log 0 is 0."""
+        rates = components.rates
+        density = (
+            xlogy(self.shape - 1.0, rates)
+            - self.rate * rates
+            + self.shape * np.log(self.rate)
+            - gammaln(self.shape)
+        )
+        return float(density.sum())
+
+    def unframed(self, frame: Frame) -> GammaPrior:
+        return self
+
+    def over(self, default: GammaPrior, frame: Frame) -> GammaPrior:
+        """Itself: a prior that is given replaces the default."""
+        return self
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Counts, independent within a component.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).poisson([[3.0, 8.0]], (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Poisson()).fit(rows).n_components_
+    1
+    """
+
+    name = "poisson"
+    continuous = False
+    linear = False
+
+    def check(self, values: Any) -> None:
+        """Raise where a value is negative or not whole."""
+        wrong = (values < 0) | (values != np.floor(values))
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InvalidInputError(
+                f"X must hold counts (0, 1, 2, ...) for a Poisson mixture, got "
+                f"{values[row, column]!r} in row {row}, column {column}: use another family"
+            )
+
+    def frame(self, summary: Summary) -> Frame:
+        """The data's own coordinates."""
+        return Frame.identity(summary.n_features)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        return sums(values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: Poissons | None = None,
+        resolution: Any = None,
+        frame: Frame | None = None,
+    ) -> Poissons:
+        """Mean counts."""
+        return Poissons(statistics.shares(previous.rates if previous else 1.0))
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
+        """Exponential rates with the mean of the column."""
+        return GammaPrior(1.0, 1.0 / np.maximum(summary.mean, 1e-3))
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> GammaPrior:
+        """Shape 1.5 with the mean of the column: no rate reaches 0."""
+        return GammaPrior(1.5, 1.5 / np.maximum(source.summary.mean, 1e-3))
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """No limit: the likelihood is bounded."""
+        return None
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
+        """The likelihood is bounded."""
+        return NoGuard()

@@ -1,0 +1,1 @@
+"""L0: numerics that know nothing of mixtures."""

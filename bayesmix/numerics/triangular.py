@@ -1,0 +1,40 @@
+"""Triangular factors of stacks of small matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array
+
+
+def inverse_root(matrices: Array) -> Array:
+    """Upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for symmetric matrices (B, D, D).
+
+    Raises ``DegenerateFitError`` where a matrix is not positive definite.
+    """
+    try:
+        lower = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        smallest = np.linalg.eigvalsh(matrices)[:, 0]
+        worst = int(smallest.argmin())
+        raise DegenerateFitError(
+            f"the covariance of component {worst} is singular (smallest eigenvalue "
+            f"{smallest[worst]:.1e} in columns of unit scale): use a prior, or fewer components"
+        ) from None
+    root = np.empty_like(lower)
+    for index, factor in enumerate(lower):
+        inverse, _ = dtrtri(factor, lower=1)
+        root[index] = np.tril(inverse).T
+    return root
+
+
+def inverse_from_root(root: Array) -> Array:
+    """(U Uᵀ)⁻¹ (B, D, D) from upper triangular roots (B, D, D)."""
+    covariances = np.empty_like(root)
+    for index, factor in enumerate(root):
+        inverse, _ = dtrtri(factor, lower=0)
+        inverse = np.triu(inverse)
+        covariances[index] = inverse.T @ inverse
+    return covariances

@@ -1,0 +1,6 @@
+"""L2: where rows come from; the only place that knows of chunks and threads."""
+
+from bayesmix.sources.array import ArraySource
+from bayesmix.sources.file import open_npy
+
+__all__ = ["ArraySource", "open_npy"]

@@ -1,0 +1,86 @@
+"""Rows of an array in memory or memory-mapped, in chunks fixed by (N, D, K) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.parallel import ordered_map, resolve_jobs
+from bayesmix.protocols import Rows, Summary
+from bayesmix.sources.summary import summarise
+
+MOST_CHUNKS = 256
+SMALLEST_CHUNK_VALUES = 2**17
+
+
+def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
+    """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time."""
+    work = max(1, n_features + width)
+    smallest = max(1, SMALLEST_CHUNK_VALUES // work)
+    return max(smallest, -(-n_rows // MOST_CHUNKS))
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """values (n, D) of any real type, optional weights (n,), and how many threads may work."""
+
+    values: Any
+    weights: Array | None = None
+    n_jobs: int | None = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n_rows, n_features = self.values.shape
+        return int(n_rows), int(n_features)
+
+    @cached_property
+    def total_weight(self) -> float:
+        return float(len(self.values) if self.weights is None else self.weights.sum())
+
+    @cached_property
+    def summary(self) -> Summary:
+        return summarise(self.values, self.weights)
+
+    def _chunks(self, width: int) -> list[Rows]:
+        n_rows, n_features = self.shape
+        size = chunk_rows(n_rows, n_features, width)
+        return Rows(self.values, self.weights).blocks(size)
+
+    def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
+        """Σ over chunks, each computed whole, merged in a fixed binary tree."""
+        chunks = self._chunks(width)
+        if len(chunks) == 1:
+            return step(chunks[0])
+        parts = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
+        while len(parts) > 1:
+            pairs = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+            parts = pairs + parts[2 * len(pairs) :]
+        return parts[0]
+
+    def map(self, step: Callable[[Rows], Any], width: int) -> Any:
+        """Per-row output, concatenated in the order of the rows."""
+        chunks = self._chunks(width)
+        parts = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def subset(self, rows: Any) -> ArraySource:
+        """Some rows (indices or a mask), with their weights."""
+        weights = None if self.weights is None else self.weights[rows]
+        return ArraySource(self.values[rows], weights, self.n_jobs)
+
+    def reweighted(self, factors: Array) -> ArraySource:
+        """The same rows with their weights multiplied by factors (n,)."""
+        weights = factors if self.weights is None else self.weights * factors
+        return replace(self, weights=weights)
+
+    def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
+        """At most n rows without replacement, in their order; all of them where there are fewer."""
+        if n >= len(self.values):
+            return self
+        rows = np.sort(generator.choice(len(self.values), n, replace=False))
+        return self.subset(rows)

@@ -1,0 +1,38 @@
+"""The version of the package, and of what it stands on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+__version__ = "0.1.0"
+CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "numba", "rich", "typer")
+OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
+
+
+def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
+    """Versions of bayesmix, Python and packages; packages that are absent are left out."""
+    found = {"bayesmix": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def show_versions() -> None:
+    """Print what a bug report needs: versions, platform, cores.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.show_versions()  # doctest: +ELLIPSIS
+    bayesmix      ...
+    """
+    from bayesmix.parallel import usable_cores
+
+    for name, number in versions(CORE_PACKAGES + OPTIONAL_PACKAGES).items():
+        print(f"{name:<13} {number}")
+    print(f"{'platform':<13} {platform.platform()}")
+    print(f"{'cores':<13} {usable_cores()}")

@@ -1,0 +1,86 @@
+"""Dirichlet weights (Bishop 2006, eq. 10.39, 10.57, 10.58, 10.66, 10.73)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import digamma, gammaln, xlogy
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.weights.point import PointWeights
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """q(π) = Dirichlet(concentration (K,))."""
+
+    concentration: Array
+    exchangeable = True
+
+    @property
+    def n_components(self) -> int:
+        return len(self.concentration)
+
+    def expected_log(self) -> Array:
+        """E[log π_k] (Bishop 2006, eq. 10.66)."""
+        expected: Array = digamma(self.concentration) - digamma(self.concentration.sum())
+        return expected
+
+    def mean(self) -> Array:
+        """E[π_k]."""
+        return self.concentration / self.concentration.sum()
+
+    def log_normaliser(self) -> float:
+        """log of C(α) (Bishop 2006, eq. B.23)."""
+        return float(gammaln(self.concentration.sum()) - gammaln(self.concentration).sum())
+
+    def subset(self, keep: Integers, counts: Array) -> Dirichlet:
+        """A Dirichlet is closed under dropping and reordering components."""
+        return Dirichlet(self.concentration[keep])
+
+
+@dataclass(frozen=True)
+class DirichletPrior:
+    """p(π) = Dirichlet(α0, ..., α0), the same α0 for any number of components."""
+
+    concentration: float
+    name: str = "dirichlet_distribution"
+
+    def _symmetric(self, n_components: int) -> Dirichlet:
+        return Dirichlet(np.full(n_components, float(self.concentration)))
+
+    def posterior(self, counts: Array) -> Dirichlet:
+        """α_k = α0 + N_k (Bishop 2006, eq. 10.58)."""
+        return Dirichlet(self.concentration + counts)
+
+    def kl(self, weights: Dirichlet) -> float:
+        """KL(q || p); with eq. 10.73 and 10.76 of Bishop 2006."""
+        prior = self._symmetric(weights.n_components)
+        return float(
+            weights.log_normaliser()
+            - prior.log_normaliser()
+            + (weights.concentration - prior.concentration) @ weights.expected_log()
+        )
+
+    def mode(self, counts: Array) -> PointWeights:
+        """(N_k + α0 - 1) normalised; refused where α0 < 1, since the density has no maximum."""
+        if self.concentration < 1.0:
+            raise InvalidInputError(
+                "weight_concentration_prior must be at least 1 for a maximum a posteriori fit "
+                f"(below 1 the posterior density has no maximum), got {self.concentration}"
+            )
+        shares = counts + (self.concentration - 1.0)
+        return PointWeights(shares / shares.sum())
+
+    def log_density(self, weights: PointWeights) -> float:
+        """Log prior density at point weights; 0 log 0 is 0."""
+        prior = self._symmetric(weights.n_components)
+        return prior.log_normaliser() + float(
+            xlogy(self.concentration - 1.0, weights.probabilities).sum()
+        )
+
+    def n_parameters(self, n_components: int) -> int:
+        """Free parameters of the weights."""
+        return n_components - 1

@@ -1,0 +1,64 @@
+"""Weights at a point: maximum likelihood (Bishop 2006, eq. 9.26), and type-II maximum likelihood
+within variational Bayes (Corduneanu & Bishop 2001), where an unneeded weight goes to zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+
+
+@dataclass(frozen=True)
+class PointWeights:
+    """Probabilities (K,); zeros are allowed and take part in nothing."""
+
+    probabilities: Array
+    exchangeable = True
+
+    @property
+    def n_components(self) -> int:
+        return len(self.probabilities)
+
+    def expected_log(self) -> Array:
+        """log π_k, minus infinity at zero."""
+        logs = np.full(len(self.probabilities), -np.inf)
+        np.log(self.probabilities, out=logs, where=self.probabilities > 0)
+        return logs
+
+    def mean(self) -> Array:
+        """π_k."""
+        return self.probabilities
+
+    def subset(self, keep: Integers, counts: Array) -> PointWeights:
+        """The kept weights, renormalised."""
+        kept = self.probabilities[keep]
+        return PointWeights(kept / kept.sum())
+
+
+@dataclass(frozen=True)
+class FreeWeights:
+    """No prior: weights are the shares of the counts."""
+
+    name: str = "type2_ml"
+
+    def posterior(self, counts: Array) -> PointWeights:
+        """Shares of the counts: both the likelihood's and the bound's maximiser."""
+        return PointWeights(counts / counts.sum())
+
+    mode = posterior
+
+    def kl(self, weights: PointWeights) -> float:
+        """0: a parameter has no KL divergence."""
+        return 0.0
+
+    def log_density(self, weights: PointWeights) -> float:
+        """Refused: there is no prior density here."""
+        raise UnsupportedError("weights without a prior have no prior density")
+
+    def n_parameters(self, n_components: int) -> int:
+        """Free parameters of the weights."""
+        return n_components - 1

@@ -1,0 +1,226 @@
+"""A fit: starts, search, the run itself, pruning, order, and the result."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.expectation import AssessmentStep, linear
+from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.run import Problem, State, begin, begin_at, run
+from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Event, Mixture, Source
+from bayesmix.version import versions
+from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
+from bayesmix.workflow.result import FitResult, SearchRecord
+from bayesmix.workflow.search import is_valueless, search
+from bayesmix.workflow.starts import begun, named_start
+
+# Below this many iterations a user asks for a few steps of EM, not for an optimum.
+FEW_ITERATIONS = 10
+PRUNE_BELOW = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run with what was tried on the way."""
+
+    state: State
+    records: tuple[SearchRecord, ...]
+
+
+def fit(
+    model: Model,
+    source: Source,
+    settings: Settings,
+    monitor: Monitor | None = None,
+    continue_from: Mixture | None = None,
+) -> FitResult:
+    """The best of ``n_init`` runs (with their searches) as a result.
+
+    ``continue_from``: a mixture to start at, in any frame, instead of ``settings.init``.
+    """
+    began = time.perf_counter()
+    monitor = monitor or Monitor()
+    source.reduce(CheckStep(model.family), model.n_components)
+    with single_threaded_blas():
+        problem = resolve(model, source, settings)
+        best: Outcome | None = None
+        runs = 1 if continue_from is not None else settings.n_init
+        for index in range(runs):
+            monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
+            outcome = _one_run(problem, model, settings, monitor, index, continue_from)
+            if best is None or _better(problem, outcome.state, best.state):
+                best = outcome
+            if monitor.stopped is not None:
+                break
+        assert best is not None
+        result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
+    _warn(result)
+    return result
+
+
+def _better(problem: Problem, challenger: State, holder: State) -> bool:
+    return (not is_valueless(problem, challenger), challenger.objective) > (
+        not is_valueless(problem, holder),
+        holder.objective,
+    )
+
+
+def _one_run(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    index: int,
+    continue_from: Mixture | None,
+) -> Outcome:
+    records: tuple[SearchRecord, ...] = ()
+    few = settings.max_iter < FEW_ITERATIONS
+    if few:
+        problem = replace(problem, accelerate=False)
+    if continue_from is not None:
+        state = begin_at(problem, continue_from)
+    elif callable(settings.init):
+        state = begun(problem, settings.init, model.n_components)
+    elif settings.search and not few:
+        found = search(problem, model, settings, monitor, index)
+        records, state = found.records, found.state.afresh()
+    else:
+        start = named_start(
+            settings.init,
+            problem.source,
+            problem.source.summary,
+            model.n_components,
+            settings.seed,
+            index,
+        )
+        state = begun(problem, start, model.n_components)
+    state = run(problem, state, monitor, settings.max_iter)
+    if model.prune and problem.objective.variational:
+        state = _pruned(problem, state, monitor, settings.max_iter)
+    if settings.sort:
+        state = _heaviest_first(problem, state, monitor, settings.max_iter)
+    return Outcome(state, records)
+
+
+def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Without components that hold less than a row, while the bound does not fall."""
+    while monitor.stopped is None:
+        counts = state.expectation.counts
+        keep = np.flatnonzero(counts >= PRUNE_BELOW)
+        if len(keep) == len(counts) or len(keep) == 0:
+            return state
+        smaller_state = _subset(state, keep)
+        smaller = begin_at(problem, smaller_state.at(), smaller_state)
+        smaller = run(problem, smaller, monitor, max_iter)
+        gain = smaller.objective - state.objective
+        if gain < -1e-12 * state.expectation.magnitude:
+            return state
+        dropped = len(counts) - len(keep)
+        event = Event(
+            "pruned",
+            f"{dropped} component(s) held less than a row and were dropped",
+            at_pass=state.passes,
+            gain=gain,
+        )
+        state = replace(smaller, events=(*smaller.events, event))
+    return state
+
+
+def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Components in order of weight; for sticks, where order matters, if the bound does not fall."""
+    mixture = state.at()
+    order = np.argsort(-mixture.weights.mean(), kind="stable")
+    if np.array_equal(order, np.arange(len(order))):
+        return state
+    reordered = _subset(state, order)
+    if mixture.weights.exchangeable:
+        return reordered
+    moved = begin_at(problem, reordered.at(), reordered)
+    moved = run(problem, moved, monitor, max_iter)
+    return moved if moved.objective >= state.objective else state
+
+
+def _subset(state: State, keep: Any) -> State:
+    """The state's mixture, events and floors for some components, in the order given."""
+    place = {int(old): new for new, old in enumerate(keep)}
+    events = tuple(
+        replace(event, components=tuple(place[k] for k in event.components if k in place))
+        for event in state.events
+    )
+    resolution = state.resolution
+    if resolution is not None and len(resolution) > 1:
+        resolution = resolution[keep]
+    mixture = state.at().subset(keep, state.expectation.counts)
+    return replace(state, mixture=mixture, events=events, resolution=resolution)
+
+
+def _result(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    outcome: Outcome,
+    monitor: Monitor,
+    seconds: float,
+) -> FitResult:
+    state = outcome.state
+    mixture = replace(state.at(), components=state.at().components.released())
+    assessment = problem.source.reduce(AssessmentStep(mixture), mixture.n_components)
+    n_rows, n_features = problem.source.shape
+    total_weight = problem.source.total_weight
+    volume = problem.frame.log_volume * total_weight if model.family.continuous else 0.0
+    # What the data's units do to the objective: to the likelihood, and to a density over (μ, Σ).
+    shift = -volume
+    if problem.objective.name == "maximum_a_posteriori":
+        prior: Any = problem.objective.prior  # type: ignore[attr-defined]  # MAP has one
+        shift += prior.unframed(problem.frame).log_density(
+            mixture.components.unframed(problem.frame)
+        ) - prior.log_density(mixture.components)
+    held = state.resolution is not None
+    objective = (
+        assessment.log_likelihood + problem.objective.regulariser(mixture)
+        if held
+        else state.objective
+    )
+    return FitResult(
+        family=model.family,
+        inference=problem.objective,
+        requested_components=model.n_components,
+        mixture=mixture,
+        objective=float(objective + shift),
+        log_likelihood=float(assessment.log_likelihood - volume),
+        trace=np.array(state.trace) + shift,
+        segments=state.segments,
+        status=state.status,
+        events=state.events,
+        counts=assessment.counts,
+        hard_counts=assessment.hard_counts,
+        entropy=assessment.entropy,
+        log_largest=assessment.log_largest,
+        total_weight=total_weight,
+        n_rows=n_rows,
+        n_features=n_features,
+        passes=monitor.passes,
+        seconds=seconds,
+        seed=settings.seed,
+        form="linear" if state.form is linear else "centred",
+        search_trace=outcome.records,
+        versions=versions(),
+    )
+
+
+def _warn(result: FitResult) -> None:
+    """What the user can act on, once each."""
+    for event in result.events:
+        if event.kind == "flat":
+            warnings.warn(event.text, FlatDirectionWarning, stacklevel=4)
+    held = [event for event in result.events if event.kind == "held"]
+    if held:
+        more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
+        warnings.warn(held[0].text + more, DegenerateComponentWarning, stacklevel=4)

@@ -1,0 +1,131 @@
+"""What to fit: a model is resolved against the rows into a problem that a run can work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+from bayesmix.engine.run import Problem, Stopping
+from bayesmix.errors import InvalidInputError
+from bayesmix.protocols import Family, Frame, Rows, Source, Summary
+from bayesmix.weights import DirichletPrior, FreeWeights
+
+
+@dataclass(frozen=True)
+class Model:
+    """K components of a family, and the inference: an objective whose gaps are filled in later."""
+
+    n_components: int
+    family: Family
+    inference: Any
+    prune: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fit; none of it changes what is fitted."""
+
+    stopping: Stopping
+    max_iter: int = 100
+    n_init: int = 1
+    init: Any = "kmeans"
+    search: bool = True
+    accelerate: bool = True
+    seed: int = 0
+    sort: bool = True
+
+
+def resolve(model: Model, source: Source, settings: Settings) -> Problem:
+    """The problem: frame, resolved priors and guard, from one look at all rows."""
+    summary = source.summary
+    family = model.family
+    _check_size(model, source, summary)
+    frame = family.frame(summary)
+    objective = resolve_objective(model, source, frame)
+    repair = isinstance(objective, MaximumLikelihood)
+    return Problem(
+        source=source,
+        family=family,
+        objective=objective,
+        frame=frame,
+        guard=family.guard(source, frame, summary, repair),
+        stopping=settings.stopping,
+        accelerate=settings.accelerate,
+        linear_form=family.linear,
+    )
+
+
+def resolve_objective(model: Model, source: Source, frame: Frame) -> Any:
+    """The inference with its priors filled in."""
+    inference, family = model.inference, model.family
+    if isinstance(inference, MaximumLikelihood):
+        return replace(inference, family=family, weights=FreeWeights())
+    if isinstance(inference, VariationalBayes):
+        prior = family.reference_prior(source.summary, frame)
+        weights = inference.weights or DirichletPrior(1.0 / model.n_components)
+    elif isinstance(inference, MaximumAPosteriori):
+        prior = family.map_prior(source, frame, model.n_components)
+        weights = inference.weights or DirichletPrior(1.0)
+    else:
+        raise InvalidInputError(
+            "inference must be bayesmix.MaximumLikelihood(), MaximumAPosteriori() or "
+            f"VariationalBayes(), got {inference!r}"
+        )
+    if inference.prior is not None:
+        prior = inference.prior.over(prior, frame)
+    return replace(inference, prior=prior, weights=weights)
+
+
+def _check_size(model: Model, source: Source, summary: Summary) -> None:
+    K, (n_rows, n_features) = model.n_components, source.shape
+    if n_rows < K:
+        raise InvalidInputError(
+            f"n_components={K} must not be larger than the number of rows, got n_samples = "
+            f"{n_rows}: use at most {n_rows} components"
+        )
+    if n_rows < 2:
+        raise InvalidInputError(
+            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
+        )
+    if not isinstance(model.inference, MaximumLikelihood):
+        return
+    n_distinct = count_distinct(source, K * (n_features + 1))
+    largest = model.family.max_components(n_distinct, n_features)
+    if largest is not None and largest < K and getattr(model.family, "ridge", None) is None:
+        remedy = f"use at most {largest} components, " if largest else "use "
+        raise InvalidInputError(
+            f"n_components={K} full covariances need at least {K * (n_features + 1)} distinct "
+            f"rows, got {n_distinct} (of n_samples = {n_rows}): {remedy}"
+            "a prior (prior='auto'), or covariance_type='diag'"
+        )
+
+
+def count_distinct(source: Source, needed: int) -> int:
+    """How many rows are distinct; counting stops once ``needed`` have been seen."""
+    n_rows = source.shape[0]
+    size = max(4 * needed, 256)
+    start, seen = 0, None
+    while start < n_rows:
+        rows: Any = source.subset(slice(start, start + size))
+        values = np.asarray(rows.values, dtype=np.float64)
+        if rows.weights is not None:
+            values = values[rows.weights > 0]
+        seen = np.unique(values if seen is None else np.vstack([seen, values]), axis=0)
+        if len(seen) >= needed:
+            break
+        start += size
+    return 0 if seen is None else len(seen)
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """The family's check of one chunk."""
+
+    family: Family
+
+    def __call__(self, rows: Rows) -> int:
+        self.family.check(np.asarray(rows.values))
+        return len(rows)

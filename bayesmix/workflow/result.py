@@ -1,0 +1,166 @@
+"""What came out of a fit: immutable, complete, and without the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Event, Family, Mixture
+from bayesmix.weights import PointWeights
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """One thing that the search tried: a start, a move, or the polishing between them."""
+
+    stage: str  # "start", "settle", "swap", "split", "merge", "prune"
+    description: str
+    objective: float
+    gain: float
+    accepted: bool
+    passes: int
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Everything that a fit found. ``mixture`` is in its own frame; see ``unframed``.
+
+    Objectives, log likelihoods and traces are totals in nats and data units.
+    """
+
+    family: Family
+    inference: Any  # the objective with its resolved priors, in the mixture's frame
+    requested_components: int
+    mixture: Mixture
+    objective: float
+    log_likelihood: float  # Σ w log p(x) at the point; for q, Σ w log normaliser
+    trace: Array
+    segments: tuple[int, ...]  # places in the trace where something other than a pass came between
+    status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds"
+    events: tuple[Event, ...]
+    counts: Array  # expected rows a component
+    hard_counts: Array
+    entropy: float
+    log_largest: float
+    total_weight: float
+    n_rows: int
+    n_features: int
+    passes: int
+    seconds: float
+    seed: int
+    form: str  # which execution of the E-step the run ended with
+    search_trace: tuple[SearchRecord, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def converged(self) -> bool:
+        return self.status == "converged"
+
+    @property
+    def n_components(self) -> int:
+        return self.mixture.n_components
+
+    @property
+    def variational(self) -> bool:
+        return bool(self.inference.variational)
+
+    @property
+    def degenerate(self) -> str | None:
+        """Why the maximised likelihood is no value to compare with, or None where it is one."""
+        if self.inference.name != "maximum_likelihood":
+            return None
+        held = [event.message for event in self.events if event.kind == "held"]
+        return held[-1] if held else None
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, for AIC and BIC."""
+        K = self.n_components
+        return (K - 1) + self.family.n_parameters(K, self.n_features)
+
+    @cached_property
+    def unframed(self) -> Any:
+        """The components in the data's coordinates: densities for points, q for variational fits."""
+        return self.mixture.components.unframed(self.mixture.frame)
+
+    @cached_property
+    def prior(self) -> Any:
+        """The prior that was used, in the data's coordinates."""
+        prior = getattr(self.inference, "prior", None)
+        if prior is None:
+            raise UnsupportedError("a maximum likelihood fit has no prior")
+        return prior.unframed(self.mixture.frame)
+
+    @cached_property
+    def density(self) -> Mixture:
+        """The predictive density as a mixture: what ``score_samples`` evaluates."""
+        mixture = self.mixture
+        return Mixture(
+            PointWeights(mixture.weights.mean()), mixture.components.predictive(), mixture.frame
+        )
+
+    @cached_property
+    def plug_in(self) -> Mixture:
+        """The point density at E[π] and the summary of q: what plug-in criteria use."""
+        mixture = self.mixture
+        return Mixture(
+            PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame
+        )
+
+    @property
+    def log_volume(self) -> float:
+        """log density in data units = log density in the frame - this."""
+        return self.mixture.frame.log_volume if self.family.continuous else 0.0
+
+    def log_density(self, values: Array) -> Array:
+        """Predictive log density (n,) in nats and data units."""
+        joint = self.density.log_joint(self.mixture.frame.apply(values))
+        return normalise(joint) - self.log_volume
+
+    def probabilities(self, values: Array) -> Array:
+        """Normalised terms of the predictive density (n, K)."""
+        joint = self.density.log_joint(self.mixture.frame.apply(values))
+        normalise(joint)
+        return np.ascontiguousarray(joint)
+
+    def responsibilities(self, values: Array) -> Array:
+        """q(Z) (n, K): for a point the same as ``probabilities``."""
+        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(values))
+        return np.ascontiguousarray(shares)
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
+        """n rows of the predictive density and their components, in component order."""
+        density = self.density
+        counts = generator.multinomial(n, density.weights.probabilities)
+        values = density.frame.undo(density.components.draw(counts, generator))
+        return values, np.repeat(np.arange(self.n_components), counts)
+
+    def __repr__(self) -> str:
+        name = {"maximum_likelihood": "log likelihood", "variational_bayes": "ELBO"}.get(
+            self.inference.name, "log posterior"
+        )
+        value = "not a value (degenerate)" if self.degenerate else f"{self.objective:.6g}"
+        asked = self.requested_components
+        found = f"{self.n_components} components" + (
+            f" of {asked}" if asked != self.n_components else ""
+        )
+        share = ", ".join(f"{count / self.total_weight:.3f}" for count in self.counts[:8])
+        more = ", ..." if self.n_components > 8 else ""
+        return (
+            f"<FitResult: {self.family.name}, {found}, {name} {value}, {self.status} after "
+            f"{len(self.trace)} iterations ({self.passes} passes, {_duration(self.seconds)}); "
+            f"shares {share}{more}>"
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1.0:
+        return f"{math.ceil(1000 * seconds)} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

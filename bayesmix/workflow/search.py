@@ -1,0 +1,239 @@
+"""Finding the optimum: short starts, then moves judged on the objective, until none helps.
+
+A few k-means++ starts get a dozen passes on a sample; the best goes to all rows; then rounds of
+moves. With K fixed a move is a swap (a merge and a split at once); where the objective is an
+evidence bound, merges and splits of their own let K move. Trials that fall behind are abandoned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.run import Problem, State, run
+from bayesmix.errors import DegenerateFitError
+from bayesmix.random import Purpose, stream
+from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.moves import Move, best_splits, merge_losses
+from bayesmix.workflow.result import SearchRecord
+from bayesmix.workflow.starts import (
+    NearestCentre,
+    begun,
+    distinct_rows,
+    lloyd,
+    plus_plus,
+)
+
+SAMPLE_ROWS = 2000
+STARTS = 8
+SHORT_PASSES = 15
+SHORT_LLOYD = 5
+SETTLE_PASSES = 400
+MOST_ROUNDS = 60
+# Trials of a move: after so many passes it must not be behind by more than this (nats a row).
+TRIALS = ((8, 1e-2), (25, 1e-3), (120, 0.0))
+# What counts as better, in nats a row.
+BETTER = 3e-8
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the search ended, and what it tried."""
+
+    state: State
+    records: tuple[SearchRecord, ...]
+
+
+def is_valueless(problem: Problem, state: State) -> bool:
+    """Whether a likelihood was only kept finite by holding a collapsed component."""
+    return problem.objective.name == "maximum_likelihood" and any(
+        event.kind == "held" for event in state.events
+    )
+
+
+def search(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The best state that starts and moves lead to; see the module."""
+    searcher = _Searcher(problem, model, settings, monitor, index, [])
+    state = searcher.settled_start()
+    if model.n_components > 1:
+        state = searcher.improved(state)
+    return Found(state, tuple(searcher.records))
+
+
+@dataclass
+class _Searcher:
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int
+    records: list[SearchRecord]
+
+    def rank(self, state: State) -> tuple[bool, float]:
+        return (not is_valueless(self.problem, state), state.objective)
+
+    def sampled(self) -> Problem:
+        """The problem on a sample whose weights stand for all rows."""
+        source: Any = self.problem.source
+        n_rows = source.shape[0]
+        if n_rows <= SAMPLE_ROWS:
+            return self.problem
+        generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
+        sample = source.sample(SAMPLE_ROWS, generator)
+        factor = source.total_weight / sample.total_weight
+        return replace(self.problem, source=sample.reweighted(np.full(len(sample.values), factor)))
+
+    def settled_start(self) -> State:
+        """The best of the short starts, run on all rows."""
+        K, settings = self.model.n_components, self.settings
+        sample = self.sampled()
+        summary = self.problem.source.summary
+        short: list[tuple[tuple[bool, float], int, Any]] = []
+        for number in range(STARTS if K > 1 else 1):
+            generator = stream(settings.seed, Purpose.START, self.index, number)
+            rows = distinct_rows(sample.source, summary, generator)
+            centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
+            start = NearestCentre(centres, summary)
+            state = self._run(sample, begun(sample, start, K), SHORT_PASSES)
+            if state is None:
+                continue
+            short.append((self.rank(state), -number, (start, state)))
+            self._note("start", f"start {number}", state, 0.0, False)
+            if self.monitor.stopped is not None:
+                break
+        if not short:
+            raise DegenerateFitError(
+                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
+                "fewer components, or a simpler covariance_type"
+            )
+        short.sort(key=lambda entry: entry[:2], reverse=True)
+        best: State | None = None
+        for _, _, (start, state) in short[: 2 if sample is self.problem else 1]:
+            if sample is self.problem:
+                settled = self._run(self.problem, state, SETTLE_PASSES)
+            else:
+                begun_whole = begun(self.problem, _Responsibilities(state.at()), K)
+                settled = self._run(self.problem, begun_whole, SETTLE_PASSES)
+                settled = settled or self._run(
+                    self.problem, begun(self.problem, start, K), SETTLE_PASSES
+                )
+            if settled is not None and (best is None or self.rank(settled) > self.rank(best)):
+                best = settled
+            if self.monitor.stopped is not None:
+                break
+        if best is None:
+            raise DegenerateFitError("every start collapsed: use a prior, or fewer components")
+        self._note("settle", "best start on all rows", best, 0.0, True)
+        return best
+
+    def improved(self, state: State) -> State:
+        """Moves until none helps."""
+        for number in range(MOST_ROUNDS):
+            if self.monitor.stopped is not None:
+                break
+            better = self._one_round(state, number)
+            if better is None:
+                break
+            state = better
+        return state
+
+    def _one_round(self, state: State, number: int) -> State | None:
+        """The first move of the round that is better, or None."""
+        sample = self.sampled()
+        for move in self._moves(sample, state):
+            tried = self._tried(move, state)
+            if self.monitor.stopped is not None:
+                return tried
+            if tried is not None:
+                return tried
+        return None
+
+    def _moves(self, sample: Problem, state: State) -> Iterator[Move]:
+        """Moves worth a trial, the most promising first."""
+        mixture = state.at()
+        K = mixture.n_components
+        small = sample is self.problem
+        splits = best_splits(sample, mixture)
+        merges = merge_losses(sample, mixture, most=max(6, 3 * K)) if K > 1 else []
+        free = self.problem.objective.variational
+        moves = []
+        if free:
+            moves += [Move(mixture, None, (i, j), -loss) for loss, i, j in merges[:6]]
+            if K < self.model.n_components:
+                moves += [Move(mixture, halves, None, halves.gain) for halves in splits[:4]]
+        for halves in splits:
+            for loss, i, j in merges:
+                if halves.k not in (i, j):
+                    moves.append(Move(mixture, halves, (i, j), halves.gain - loss))
+        moves.sort(key=lambda move: -move.predicted)
+        hopeless = -0.02 * self.problem.source.total_weight - 10.0
+        used: dict[Any, int] = {}
+        tried = 0
+        for move in moves:
+            if move.predicted < hopeless or tried >= (4 * K if small else 8):
+                return
+            # Vary both halves of a swap rather than try one split with every merge.
+            keys = [move.halves and move.halves.k, move.merged and (-1, *move.merged)]
+            if any(used.get(key, 0) >= (3 if small else 2) for key in keys if key is not None):
+                continue
+            for key in keys:
+                if key is not None:
+                    used[key] = used.get(key, 0) + 1
+            tried += 1
+            yield move
+
+    def _tried(self, move: Move, state: State) -> State | None:
+        """The state after the move if it is better; abandoned early where it falls behind."""
+        problem, n_rows = self.problem, self.problem.source.total_weight
+        trial: State | None = begun(problem, move, move.n_components)
+        for passes, behind in TRIALS:
+            assert trial is not None
+            trial = self._run(problem, trial, passes)
+            if trial is None or self.monitor.stopped is not None:
+                break
+            if trial.objective < state.objective - behind * n_rows:
+                break
+        else:
+            assert trial is not None
+            if trial.status != "converged":
+                trial = self._run(problem, trial, SETTLE_PASSES)
+        if trial is None:
+            return None
+        gain = trial.objective - state.objective
+        accepted = self.rank(trial) > self.rank(state) and (
+            gain > BETTER * n_rows or is_valueless(problem, state)
+        )
+        kind = "swap" if move.halves and move.merged else "split" if move.halves else "merge"
+        self._note(kind, str(move), trial, gain, accepted)
+        return trial if accepted else None
+
+    def _run(self, problem: Problem, state: State, passes: int) -> State | None:
+        """A run that may fail: None where a covariance could not be factorised."""
+        try:
+            return run(problem, state, self.monitor, passes)
+        except DegenerateFitError:
+            return None
+
+    def _note(
+        self, stage: str, description: str, state: State, gain: float, accepted: bool
+    ) -> None:
+        self.records.append(
+            SearchRecord(stage, description, state.objective, gain, accepted, state.passes)
+        )
+
+
+@dataclass(frozen=True)
+class _Responsibilities:
+    """Responsibilities of a mixture as a start on other rows."""
+
+    mixture: Any
+
+    def __call__(self, rows: Any) -> Any:
+        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
+        return shares

@@ -1,0 +1,197 @@
+"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given).
+
+Distances are taken in columns divided by their robust scale, so that units do not matter, and draws
+are made over the distinct rows in sorted order, so that neither does the order of the rows, nor
+whether a row is repeated or weighted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bayesmix.engine.expectation import StartStep
+from bayesmix.engine.run import Problem, State, begin
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Rows, Source, Summary
+from bayesmix.random import Purpose, stream
+
+# Rows -> responsibilities (n, K)
+Start: TypeAlias = Callable[[Rows], Array]
+SAMPLE_ROWS = 4096
+LLOYD_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct rows (m, D) in columns of unit scale, in sorted order, with their weights (m,)."""
+
+    values: Array
+    weights: Array
+
+
+def distinct_rows(source: Source, summary: Summary, generator: np.random.Generator) -> Distinct:
+    """The distinct rows of (a sample of) the source."""
+    sample: Any = source.sample(SAMPLE_ROWS, generator)
+    values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
+    weights = np.ones(len(values)) if sample.weights is None else sample.weights
+    unique, inverse = np.unique(values, axis=0, return_inverse=True)
+    totals = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
+    present = totals > 0
+    return Distinct(unique[present], totals[present])
+
+
+def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:
+    """Greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007): the best of a few draws."""
+    trials = 2 + int(np.log(n_centres))
+    centres = np.empty((n_centres, rows.values.shape[1]))
+    first = _draw(rows.weights, 1, generator)[0]
+    centres[0] = rows.values[first]
+    nearest = _squared_distances(rows.values, centres[:1])[:, 0]
+    for k in range(1, n_centres):
+        mass = rows.weights * nearest
+        candidates = _draw(mass if mass.sum() > 0 else rows.weights, trials, generator)
+        distances = np.minimum(
+            _squared_distances(rows.values, rows.values[candidates]), nearest[:, None]
+        )
+        best = int((rows.weights @ distances).argmin())
+        centres[k] = rows.values[candidates[best]]
+        nearest = distances[:, best]
+    return centres
+
+
+def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
+    """k-means centres after at most ``rounds`` rounds; an empty centre stays where it is."""
+    centres = centres.copy()
+    labels = np.full(len(rows.values), -1)
+    for _ in range(rounds):
+        updated = _squared_distances(rows.values, centres).argmin(axis=1)
+        if np.array_equal(updated, labels):
+            break
+        labels = updated
+        totals = np.bincount(labels, weights=rows.weights, minlength=len(centres))
+        for d in range(centres.shape[1]):
+            moved = np.bincount(
+                labels, weights=rows.weights * rows.values[:, d], minlength=len(centres)
+            )
+            np.divide(moved, totals, out=centres[:, d], where=totals > 0)
+    return centres
+
+
+def _squared_distances(values: Array, centres: Array) -> Array:
+    out = np.empty((len(values), len(centres)))
+    for k, centre in enumerate(centres):
+        away = values - centre
+        np.einsum("nd,nd->n", away, away, out=out[:, k])
+    return out
+
+
+def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
+    reached = np.cumsum(mass)
+    places = np.searchsorted(reached, generator.random(n) * reached[-1], side="right")
+    return np.minimum(places, len(mass) - 1)
+
+
+@dataclass(frozen=True)
+class NearestCentre:
+    """Every row belongs to its nearest centre (K, D, unit scale); equal centres share."""
+
+    centres: Array
+    summary: Summary
+
+    def __call__(self, rows: Rows) -> Array:
+        values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
+            self.summary.scale
+        )
+        labels = _squared_distances(values, self.centres).argmin(axis=1)
+        return one_hot(labels, len(self.centres))
+
+
+@dataclass(frozen=True)
+class RandomShares:
+    """Random responsibilities, normalised; the same for a row whatever the chunks' workers."""
+
+    n_components: int
+    seed: int
+    run: int
+
+    def __call__(self, rows: Rows) -> Array:
+        generator = stream(self.seed, Purpose.START, self.run, rows.first)
+        shares = generator.random((len(rows), self.n_components))
+        return shares / shares.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Responsibilities (n, K) that the user gave."""
+
+    responsibilities: Array
+
+    def __call__(self, rows: Rows) -> Array:
+        return self.responsibilities[rows.first : rows.first + len(rows)]
+
+
+def one_hot(labels: Any, n_components: int) -> Array:
+    """Responsibilities of 0 and 1 from labels (n,)."""
+    out = np.zeros((len(labels), n_components))
+    out[np.arange(len(labels)), labels] = 1.0
+    return out
+
+
+def begun(problem: Problem, start: Start, n_components: int) -> State:
+    """A run about to take its first M-step from a start's responsibilities."""
+    step = StartStep(problem.family, problem.frame, start, n_components)
+    return begin(problem, problem.source.reduce(step, n_components))
+
+
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def named_start(
+    name: str, source: Source, summary: Summary, n_components: int, seed: int, run: int
+) -> Start:
+    """The start that ``init_params`` names."""
+    if name == "random":
+        return RandomShares(n_components, seed, run)
+    generator = stream(seed, Purpose.START, run)
+    rows = distinct_rows(source, summary, generator)
+    if name == "random_from_data":
+        replace = len(rows.values) < n_components
+        chosen = generator.choice(
+            len(rows.values), n_components, replace=replace, p=rows.weights / rows.weights.sum()
+        )
+        return NearestCentre(rows.values[chosen], summary)
+    centres = plus_plus(rows, n_components, generator)
+    if name == "kmeans":
+        centres = lloyd(rows, centres, LLOYD_ROUNDS)
+    return NearestCentre(centres, summary)
+
+
+def given_start(value: Any, n_rows: int, n_components: int) -> Given:
+    """Responsibilities (n, K) or labels (n,), checked.
+
+    Raises ``InvalidInputError`` for other shapes, negative shares or rows that do not sum to 1.
+    """
+    array = np.asarray(value)
+    if array.ndim == 1 and array.dtype.kind in "iub":
+        if len(array) != n_rows or array.min() < 0 or array.max() >= n_components:
+            raise InvalidInputError(
+                f"init_params as labels must be {n_rows} integers from 0 to {n_components - 1}, "
+                f"got {len(array)} from {array.min()} to {array.max()}"
+            )
+        return Given(one_hot(array.astype(int), n_components))
+    if array.shape != (n_rows, n_components) or array.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"init_params as responsibilities must have shape ({n_rows}, {n_components}), "
+            f"got {array.shape} of {array.dtype}"
+        )
+    shares = array.astype(np.float64)
+    if not np.isfinite(shares).all() or shares.min() < 0:
+        raise InvalidInputError("init_params: responsibilities must be finite and not negative")
+    if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
+        raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
+    return Given(shares)

@@ -1,0 +1,266 @@
+"""Imports go downward only (DESIGN, section 3), read from the source with `ast`.
+
+`breaches(root)` lists what breaks the rules under a package's folder. The package must have none;
+made-up trees, each with one breach, show that every rule can fail.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "bayesmix"
+
+LEVELS = {
+    "numerics": 0,
+    "parallel": 0,
+    "random": 0,
+    "errors": 0,
+    "protocols": 1,
+    "families": 2,
+    "weights": 2,
+    "sources": 2,
+    "engine": 3,
+    "workflow": 4,
+    "selection": 5,
+    "sampling": 5,
+    "io": 6,
+    "export": 6,
+    "plots": 6,
+    "report": 6,
+    "crosscheck": 6,
+    "estimators": 7,
+    "cli": 7,
+    "datasets": 7,
+    # The package's own door, above all parts.
+    "__init__": 8,
+    "__main__": 8,
+}
+
+# Parts of one level do not import one another, but for these.
+SIDEWAYS = {
+    "numerics": {"errors", "parallel", "random"},
+    "parallel": {"errors", "random"},
+    "random": {"errors"},
+    "report": {"plots"},
+    "cli": {"estimators", "datasets"},
+}
+
+# Further down and refused all the same: the engine knows no concrete family.
+REFUSED = {"engine": {"families"}}
+
+OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
+HEAVY = {"numba", "pandas", "sklearn"}
+# MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
+HEAVY_FROM_THE_START = {"selection"}
+
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, absolute: `lazy` inside a function, `typing` under TYPE_CHECKING."""
+
+    module: str
+    line: int
+    lazy: bool
+    typing: bool
+
+
+def breaches(root: Path) -> list[str]:
+    """Every breach of the rules in the package that lies at `root`, as "file:line what"."""
+    return sorted(
+        f"{path.relative_to(root.parent).as_posix()}:{breach}"
+        for path in root.rglob("*.py")
+        for breach in breaches_of(path, root)
+    )
+
+
+def breaches_of(path: Path, root: Path) -> Iterator[str]:
+    place = path.relative_to(root).with_suffix("").parts
+    part = place[0]
+    text = path.read_text("utf-8")
+    if part not in LEVELS:
+        yield f"1 {part} has no level: give it one in the design and in this test"
+        return
+    if (length := len(text.splitlines())) > LONGEST:
+        yield f"{length} longer than {LONGEST} lines: look for the second idea"
+    folder = (root.name, *place[:-1])
+    for each in imports(ast.parse(text), folder):
+        top, *below = each.module.split(".")
+        if top == root.name:
+            fault = fault_between(part, below[0] if below else "__init__", each)
+        else:
+            fault = fault_outside(part, top, each)
+        if fault:
+            yield f"{each.line} {fault}"
+
+
+def fault_between(importer: str, imported: str, each: Import) -> str | None:
+    """What is wrong with one part of the package importing another, if anything is."""
+    if imported == importer:
+        return None
+    if imported not in LEVELS:
+        # A name of the package itself, which its __init__ looks up in any part.
+        imported = "__init__"
+    mine, theirs = LEVELS[importer], LEVELS[imported]
+    if theirs > mine:
+        return f"{importer} (level {mine}) imports {imported} (level {theirs}) above it"
+    if theirs == mine and imported not in SIDEWAYS.get(importer, set()):
+        return f"{importer} imports {imported} beside it"
+    if imported in REFUSED.get(importer, set()):
+        return f"{importer} must not know {imported}"
+    if mine == 7 and theirs == 6 and not (each.lazy or each.typing):
+        return f"{importer} imports {imported} at module level: do so inside a function"
+    return None
+
+
+def fault_outside(importer: str, library: str, each: Import) -> str | None:
+    """What is wrong with a part of the package importing a library, if anything is."""
+    if each.lazy or each.typing:
+        return None
+    if library in OPTIONAL:
+        return f"optional {library} at module level: import it inside a function"
+    level = LEVELS[importer]
+    from_the_start = level == 6 or level == 7 or importer in HEAVY_FROM_THE_START
+    if library in HEAVY and not from_the_start:
+        return f"{library} at module level of {importer}: import it inside a function"
+    return None
+
+
+def imports(tree: ast.AST, folder: tuple[str, ...]) -> list[Import]:
+    """All imports of a module in `folder`, wherever they stand, `import_module("...")` included."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, lazy: bool, typing: bool) -> None:
+        for module in modules_of(node, folder):
+            found.append(Import(module, node.lineno, lazy, typing))
+        if isinstance(node, ast.If) and is_type_checking(node.test):
+            for child in node.body:
+                visit(child, lazy, True)
+            for child in node.orelse:
+                visit(child, lazy, typing)
+            return
+        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside, typing)
+
+    visit(tree, lazy=False, typing=False)
+    return found
+
+
+def modules_of(node: ast.AST, folder: tuple[str, ...]) -> list[str]:
+    match node:
+        case ast.Import(names=names):
+            return [name.name for name in names]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            base = folder[: len(folder) - level + 1] if level else ()
+            origin = ".".join([*base, *([module] if module else [])])
+            # `from package import part` names the part after "import".
+            whole = origin == folder[0]
+            return [f"{origin}.{name.name}" for name in names] if whole else [origin]
+        case ast.Call(
+            func=ast.Name(id="import_module" | "__import__")
+            | ast.Attribute(attr="import_module" | "__import__"),
+            args=[ast.Constant(value=str(module)), *_],
+        ):
+            dots = len(module) - len(module.lstrip("."))
+            base = folder[: len(folder) - dots + 1] if dots else ()
+            return [".".join([*base, module.lstrip(".")])]
+    return []
+
+
+def is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def test_the_package_keeps_the_rules():
+    assert list(PACKAGE.rglob("*.py"))
+    assert breaches(PACKAGE) == []
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+SOUND = {
+    "__init__.py": "import importlib\n",
+    "errors.py": "import numpy as np\n",
+    "numerics/__init__.py": "from pkg.numerics.moments import merge\n",
+    "numerics/moments.py": "from ..errors import Refused\nfrom . import wishart\n",
+    "families/gaussian.py": "import scipy\nfrom pkg import numerics, protocols\n",
+    "engine/run.py": "from .. import protocols\nimport pkg.numerics.moments\n",
+    "selection/sweep.py": "import pandas as pd\nfrom sklearn.base import BaseEstimator\n",
+    "plots/density.py": "def draw():\n    import matplotlib.pyplot as plt\n",
+    "report/page.py": "from pkg.plots import density\n",
+    "io.py": "import typing\nif typing.TYPE_CHECKING:\n    import pyarrow\n",
+    "estimators/gaussian.py": "import sklearn\ndef plot():\n    from pkg.plots import density\n",
+    "datasets/__init__.py": "def load():\n    import pandas\n",
+}
+
+
+def test_a_sound_tree_has_no_breach(tmp_path):
+    assert breaches(write(tmp_path / "pkg", SOUND)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "breach"),
+    [
+        (
+            "numerics/up.py",
+            "import pkg.engine.run",
+            "1 numerics (level 0) imports engine (level 3)",
+        ),
+        ("engine/up.py", "from pkg.workflow import fit", "1 engine (level 3) imports workflow"),
+        ("engine/up.py", "from pkg import workflow", "1 engine (level 3) imports workflow"),
+        ("engine/up.py", "from ..workflow.fit import fit", "1 engine (level 3) imports workflow"),
+        ("engine/up.py", "from .. import workflow", "1 engine (level 3) imports workflow"),
+        ("engine/a/up.py", "from ...workflow import fit", "1 engine (level 3) imports workflow"),
+        ("engine/__init__.py", "from ..workflow import fit", "1 engine (level 3) imports workflow"),
+        # A function or TYPE_CHECKING hides no import upward.
+        ("engine/up.py", "def f():\n    from pkg import workflow", "2 engine (level 3) imports"),
+        (
+            "engine/up.py",
+            "if TYPE_CHECKING:\n    import pkg.workflow",
+            "2 engine (level 3) imports",
+        ),
+        ("engine/up.py", 'import_module("pkg.workflow")', "1 engine (level 3) imports workflow"),
+        ("engine/up.py", 'il.import_module("..workflow", "")', "1 engine (level 3) imports work"),
+        ("selection/up.py", "from pkg import GaussianMixture", "1 selection (level 5) imports __"),
+        ("selection/up.py", "import pkg", "1 selection (level 5) imports __init__ (level 8)"),
+        ("families/poisson.py", "from pkg.weights import Dirichlet", "1 families imports weights"),
+        ("weights/beside.py", "import pkg.sources", "1 weights imports sources beside it"),
+        ("sources/beside.py", "from pkg import families", "1 sources imports families beside it"),
+        ("errors.py", "from pkg.numerics import merge", "1 errors imports numerics beside it"),
+        ("plots/beside.py", "from pkg.report import page", "1 plots imports report beside it"),
+        ("io.py", "from pkg.crosscheck import twin", "1 io imports crosscheck beside it"),
+        ("engine/known.py", "from pkg.families import Gaussian", "1 engine must not know families"),
+        ("cli/early.py", "import pkg.plots", "1 cli imports plots at module level"),
+        ("plots/early.py", "import matplotlib", "1 optional matplotlib at module level"),
+        ("plots/early.py", "try:\n    import pymc\nexcept ImportError: ...", "2 optional pymc"),
+        ("plots/early.py", "class A:\n    import arviz", "2 optional arviz at module level"),
+        ("io.py", "import pyarrow.parquet as pq", "1 optional pyarrow at module level"),
+        ("io.py", "if TYPE_CHECKING: ...\nelse:\n    import nutpie", "3 optional nutpie at module"),
+        ("sources/dask.py", "from dask.array import Array", "1 optional dask at module level"),
+        ("workflow/early.py", "import sklearn.cluster", "1 sklearn at module level of workflow"),
+        ("sources/early.py", "import pandas as pd", "1 pandas at module level of sources"),
+        ("numerics/early.py", "from numba import njit", "1 numba at module level of numerics"),
+        ("__init__.py", "import pandas", "1 pandas at module level of __init__"),
+        ("helpers.py", "", "1 helpers has no level"),
+        ("engine/long.py", "\n" * 401, "401 longer than 400 lines"),
+    ],
+)
+def test_each_breach_is_found_and_named(tmp_path, name, text, breach):
+    found = breaches(write(tmp_path / "pkg", {**SOUND, name: text}))
+    assert len(found) == 1
+    assert found[0].startswith(f"pkg/{name}:{breach}")
+
+
+def test_a_file_of_the_longest_length_is_allowed(tmp_path):
+    assert breaches(write(tmp_path / "pkg", {"engine/long.py": "\n" * LONGEST})) == []
