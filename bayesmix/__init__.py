@@ -1,0 +1,58 @@
+"""bayesmix: mixture models a person can trust.
+
+Names load when they are first used (PEP 562), so that importing the package is quick. The list of
+them, with types, is in ``__init__.pyi``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "GaussianMixture": "estimators.gaussian",
+    "BayesianGaussianMixture": "estimators.bayesian",
+    "Mixture": "estimators.mixture",
+    "MixtureSearch": "estimators.search",
+    "select": "estimators.search",
+    "Score": "selection.criteria",
+    "Gaussian": "families",
+    "Bernoulli": "families",
+    "Poisson": "families",
+    "BetaPrior": "families.bernoulli",
+    "GammaPrior": "families.poisson",
+    "GaussianPrior": "families.gaussian",
+    "MaximumLikelihood": "engine.objectives",
+    "MaximumAPosteriori": "engine.objectives",
+    "VariationalBayes": "engine.objectives",
+    "DirichletPrior": "weights",
+    "FreeWeights": "weights",
+    "StickBreakingPrior": "weights",
+    "FitResult": "workflow.result",
+    "plot_density": "plots",
+    "plot_objective": "plots",
+    "plot_selection": "plots",
+    "plot_em_steps": "plots",
+    "read": "io",
+    "load": "io",
+    "from_sklearn": "export",
+    "show_versions": "version",
+    "__version__": "version",
+}
+_MODULES = ("datasets", "errors")
+
+__all__ = [*(name for name in _HOMES if not name.startswith("_")), "datasets", "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"bayesmix.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"bayesmix.{name}")
+    raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

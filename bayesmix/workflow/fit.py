@@ -17,7 +17,8 @@ from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Event, Mixture, Source
 from bayesmix.version import versions
 from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
-from bayesmix.workflow.result import FitResult, SearchRecord
+from bayesmix.workflow.assess import Sums, assess
+from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search import is_valueless, search
 from bayesmix.workflow.starts import begun, named_start
 
@@ -174,7 +175,8 @@ def _result(
     assessment = problem.source.reduce(AssessmentStep(mixture), mixture.n_components)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
-    volume = problem.frame.log_volume * total_weight if model.family.continuous else 0.0
+    log_volume = problem.frame.log_volume if model.family.continuous else 0.0
+    volume = log_volume * total_weight
     # What the data's units do to the objective: to the likelihood, and to a density over (μ, Σ).
     shift = -volume
     if problem.objective.name == "maximum_a_posteriori":
@@ -188,13 +190,22 @@ def _result(
         if held
         else state.objective
     )
+    if problem.objective.variational:
+        sums = assess(plug_in_density(mixture), problem.source, log_volume)
+    else:
+        sums = Sums(
+            assessment.log_likelihood - volume,
+            assessment.entropy,
+            assessment.log_largest,
+            total_weight,
+        )
     return FitResult(
         family=model.family,
         inference=problem.objective,
         requested_components=model.n_components,
         mixture=mixture,
         objective=float(objective + shift),
-        log_likelihood=float(assessment.log_likelihood - volume),
+        log_likelihood=sums.log_likelihood,
         trace=np.array(state.trace) + shift,
         segments=state.segments,
         status=state.status,
@@ -202,7 +213,7 @@ def _result(
         counts=assessment.counts,
         hard_counts=assessment.hard_counts,
         entropy=assessment.entropy,
-        log_largest=assessment.log_largest,
+        plug_in_sums=sums,
         total_weight=total_weight,
         n_rows=n_rows,
         n_features=n_features,

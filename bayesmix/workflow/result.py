@@ -14,6 +14,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Event, Family, Mixture
 from bayesmix.weights import PointWeights
+from bayesmix.workflow.assess import Sums
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class FitResult:
     requested_components: int
     mixture: Mixture
     objective: float
-    log_likelihood: float  # Σ w log p(x) at the point; for q, Σ w log normaliser
+    log_likelihood: float  # Σ w log p(x) of the plug-in density
     trace: Array
     segments: tuple[int, ...]  # places in the trace where something other than a pass came between
     status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds"
     events: tuple[Event, ...]
     counts: Array  # expected rows a component
     hard_counts: Array
-    entropy: float
-    log_largest: float
+    entropy: float  # -Σ w Σ r log r
+    plug_in_sums: Sums  # of ``plug_in`` over the rows of the fit
     total_weight: float
     n_rows: int
     n_features: int
@@ -109,10 +110,7 @@ class FitResult:
     @cached_property
     def plug_in(self) -> Mixture:
         """The point density at E[π] and the summary of q: what plug-in criteria use."""
-        mixture = self.mixture
-        return Mixture(
-            PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame
-        )
+        return plug_in_density(self.mixture)
 
     @property
     def log_volume(self) -> float:
@@ -158,6 +156,13 @@ class FitResult:
             f"{len(self.trace)} iterations ({self.passes} passes, {_duration(self.seconds)}); "
             f"shares {share}{more}>"
         )
+
+
+def plug_in_density(mixture: Mixture) -> Mixture:
+    """A mixture at the point that summarises it: E[π] and the components' ``plug_in``."""
+    return Mixture(
+        PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame
+    )
 
 
 def _duration(seconds: float) -> str:

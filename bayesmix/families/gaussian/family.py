@@ -107,8 +107,8 @@ class Gaussian:
         W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
         correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
         """
-        structure, n_features = self.structure, summary.n_features
         summary = source.summary
+        structure, n_features = self.structure, summary.n_features
         unit = summary.scale / frame.scale
         covariance = pooled_covariance(source, frame, unit)
         deviation = np.sqrt(np.diagonal(covariance))

@@ -1,0 +1,116 @@
+"""``Mixture``: any family, any inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.engine.objectives import MaximumLikelihood
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators import validation
+from bayesmix.estimators.attributes import describe_gaussian, describe_weights
+from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.families import Gaussian
+from bayesmix.workflow.model import Model
+from bayesmix.workflow.result import FitResult
+
+
+class Mixture(MixtureEstimator):
+    """A mixture of any family, by any inference.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+    family : Family, optional
+        ``Gaussian(covariance)``, ``Bernoulli()``, ``Poisson()``; None is a full Gaussian.
+    inference : optional
+        ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``, with priors if
+        you want other than the default ones; None is maximum likelihood.
+    prune : bool, default=True
+        Variational fits: drop components that hold less than a row, while the bound does not fall.
+    tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval,
+    search, acceleration, max_passes, max_seconds, n_jobs, progress
+        As in ``GaussianMixture``.
+
+    Attributes
+    ----------
+    weights_ : array (K,)
+    means_ : array (K, D)
+        Mean of every component; further attributes for Gaussians as in the Gaussian estimators.
+    log_likelihood_, elbo_ : float
+        Total, in nats; the bound for variational fits.
+    result_ : FitResult
+        ``result_.unframed`` holds the components with their family's own parameters.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.vstack([rng.poisson(2.0, (100, 2)), rng.poisson(20.0, (50, 2))])
+    >>> m = bm.Mixture(n_components=2, family=bm.Poisson(), random_state=0).fit(X)
+    >>> m.weights_.round(2)
+    array([0.67, 0.33])
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        family: Any = None,
+        inference: Any = None,
+        prune: bool = True,
+        tol: str | float = "auto",
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: Any = "kmeans",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        search: str | None = "auto",
+        acceleration: str | None = "auto",
+        max_passes: int | None = None,
+        max_seconds: float | None = None,
+        n_jobs: int | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.family = family
+        self.inference = inference
+        self.prune = prune
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.search = search
+        self.acceleration = acceleration
+        self.max_passes = max_passes
+        self.max_seconds = max_seconds
+        self.n_jobs = n_jobs
+        self.progress = progress
+
+    def _model(self) -> Model:
+        n_components = validation.integer("n_components", self.n_components, 1)
+        family = Gaussian() if self.family is None else self.family
+        if not hasattr(family, "maximum_likelihood"):
+            raise InvalidInputError(
+                f"family must be Gaussian(), Bernoulli() or Poisson(), got {self.family!r}"
+            )
+        inference = MaximumLikelihood() if self.inference is None else self.inference
+        if not hasattr(inference, "regulariser"):
+            raise InvalidInputError(
+                "inference must be MaximumLikelihood(), MaximumAPosteriori() or "
+                f"VariationalBayes(), got {self.inference!r}"
+            )
+        return Model(n_components, family, inference, prune=validation.flag("prune", self.prune))
+
+    def _describe(self, result: FitResult) -> None:
+        if isinstance(result.family, Gaussian):
+            describe_gaussian(self, result)
+            return
+        self.means_ = result.unframed.means.copy()
+        if result.variational:
+            describe_weights(self, result)

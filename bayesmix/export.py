@@ -1,0 +1,154 @@
+"""To and from other representations of a fitted mixture: parameters, scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.objectives import MaximumLikelihood
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families import Gaussian
+from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Frame, Mixture
+from bayesmix.version import versions
+from bayesmix.weights import FreeWeights, PointWeights
+from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.result import FitResult
+
+
+def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: Any) -> Any:
+    """See ``GaussianMixture.from_parameters``."""
+    means = np.array(means, dtype=np.float64)
+    weights = np.array(weights, dtype=np.float64)
+    covariances = np.array(covariances, dtype=np.float64)
+    if means.ndim != 2 or weights.shape != (len(means),):
+        raise InvalidInputError(
+            "weights and means must have shapes (K,) and (K, D), got "
+            f"{weights.shape} and {means.shape}"
+        )
+    if weights.min() < 0 or abs(weights.sum() - 1.0) > 1e-8:
+        raise InvalidInputError("weights must not be negative and must sum to 1")
+    kind = covariance_type_of(covariances, means)
+    model = cls(n_components=len(means), covariance_type=kind)
+    structure = STRUCTURES[kind]
+    components = Gaussians(structure, means, structure.from_covariances(covariances))
+    result = point_result(Gaussian(kind), weights, components)
+    model._adopt(result)
+    return model
+
+
+def covariance_type_of(covariances: Array, means: Array) -> str:
+    """The structure that covariances of this shape stand for."""
+    K, n_features = means.shape
+    if covariances.shape == (n_features, n_features) and (
+        K != n_features
+        or (
+            np.allclose(covariances, covariances.T)
+            and np.linalg.eigvalsh(covariances)[0] > 0
+            and n_features > 1
+        )
+    ):
+        return "tied"
+    for name in ("full", "diag", "spherical"):
+        if covariances.shape == STRUCTURES[name].covariance_shape(K, n_features):
+            return name
+    raise InvalidInputError(
+        f"covariances must have shape ({K}, {n_features}, {n_features}), "
+        f"({n_features}, {n_features}), ({K}, {n_features}) or ({K},), got {covariances.shape}"
+    )
+
+
+def point_result(family: Any, weights: Array, components: Gaussians) -> FitResult:
+    """A result that was not fitted: a mixture with given parameters, and no rows behind it."""
+    components.precision_root  # noqa: B018  (raises where a covariance is not positive definite)
+    K, n_features = components.means.shape
+    nan = float("nan")
+    return FitResult(
+        family=family,
+        inference=MaximumLikelihood(family, FreeWeights()),
+        requested_components=K,
+        mixture=Mixture(PointWeights(weights), components, Frame.identity(n_features)),
+        objective=nan,
+        log_likelihood=nan,
+        trace=np.zeros(0),
+        segments=(0,),
+        status="given",
+        events=(),
+        counts=weights.copy(),
+        hard_counts=weights.copy(),
+        entropy=nan,
+        plug_in_sums=Sums(nan, nan, nan, 0.0),
+        total_weight=1.0,
+        n_rows=0,
+        n_features=n_features,
+        passes=0,
+        seconds=0.0,
+        seed=0,
+        form="centred",
+        versions=versions(),
+    )
+
+
+def to_sklearn(model: Any) -> Any:
+    """scikit-learn's fitted ``GaussianMixture`` with this one's parameters.
+
+    A variational fit has no exact counterpart there (its predictive density is not a Gaussian
+    mixture) and is refused.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    result: FitResult = model.result_
+    if result.variational:
+        raise UnsupportedError(
+            "a variational fit's density has no counterpart in scikit-learn: "
+            "export the point fit of a GaussianMixture"
+        )
+    other = GaussianMixture(model.n_components_, covariance_type=model.covariance_type)
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        setattr(other, name, np.array(getattr(model, name)))
+    other.converged_ = model.converged_
+    other.n_iter_ = model.n_iter_
+    other.lower_bound_ = model.lower_bound_
+    other.lower_bounds_ = list(model.lower_bounds_)
+    other.n_features_in_ = model.n_features_in_
+    if hasattr(model, "feature_names_in_"):
+        other.feature_names_in_ = model.feature_names_in_
+    return other
+
+
+def from_sklearn(model: Any) -> Any:
+    """A fitted scikit-learn ``GaussianMixture`` as bayesmix's; other models are refused.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from sklearn.mixture import GaussianMixture
+    >>> X = bm.datasets.load_faithful().to_numpy()
+    >>> theirs = GaussianMixture(2, random_state=0).fit(X)
+    >>> ours = bm.from_sklearn(theirs)
+    >>> bool(abs(ours.score(X) - theirs.score(X)) < 1e-12)
+    True
+    """
+    from sklearn.mixture import GaussianMixture
+    from sklearn.utils.validation import check_is_fitted
+
+    if not isinstance(model, GaussianMixture):
+        raise UnsupportedError(
+            f"only scikit-learn's GaussianMixture can be taken over, got {type(model).__name__}"
+        )
+    check_is_fitted(model)
+    from bayesmix.estimators.gaussian import GaussianMixture as Ours
+
+    ours = Ours(n_components=len(model.weights_), covariance_type=model.covariance_type)
+    structure = STRUCTURES[model.covariance_type]
+    blocks = structure.from_covariances(np.array(model.covariances_, dtype=np.float64))
+    components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
+    result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)
+    ours._adopt(replace(result, status="converged" if model.converged_ else "max_iter"))
+    if hasattr(model, "feature_names_in_"):
+        ours.feature_names_in_ = model.feature_names_in_
+    return ours

@@ -1,0 +1,27 @@
+"""What criteria need of a density and rows: a few sums, at any size of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayesmix.engine.expectation import AssessmentStep
+from bayesmix.protocols import Mixture, Source
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Totals in nats and data units, over ``n`` rows (Σ w)."""
+
+    log_likelihood: float
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    n: float
+
+
+def assess(mixture: Mixture, source: Source, log_volume: float) -> Sums:
+    """The sums of a density over rows."""
+    assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
+    n = source.total_weight
+    return Sums(
+        assessment.log_likelihood - n * log_volume, assessment.entropy, assessment.log_largest, n
+    )
