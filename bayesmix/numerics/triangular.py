@@ -25,8 +25,8 @@ def inverse_root(matrices: Array) -> Array:
         ) from None
     root = np.empty_like(lower)
     for index, factor in enumerate(lower):
-        inverse, _ = dtrtri(factor, lower=1)
-        root[index] = np.tril(inverse).T
+        # The other triangle is zero in the factor, and LAPACK leaves it alone.
+        root[index] = dtrtri(factor, lower=1)[0].T
     return root
 
 
@@ -34,7 +34,6 @@ def inverse_from_root(root: Array) -> Array:
     """(U Uᵀ)⁻¹ (B, D, D) from upper triangular roots (B, D, D)."""
     covariances = np.empty_like(root)
     for index, factor in enumerate(root):
-        inverse, _ = dtrtri(factor, lower=0)
-        inverse = np.triu(inverse)
+        inverse = dtrtri(factor, lower=0)[0]
         covariances[index] = inverse.T @ inverse
     return covariances

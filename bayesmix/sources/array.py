@@ -27,11 +27,15 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """values (n, D) of any real type, optional weights (n,), and how many threads may work."""
+    """values (n, D) of any real type, optional weights (n,), and how many threads may work.
+
+    ``columns`` are the names of the features, where they have any.
+    """
 
     values: Any
     weights: Array | None = None
     n_jobs: int | None = 1
+    columns: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,7 +75,7 @@ class ArraySource:
     def subset(self, rows: Any) -> ArraySource:
         """Some rows (indices or a mask), with their weights."""
         weights = None if self.weights is None else self.weights[rows]
-        return ArraySource(self.values[rows], weights, self.n_jobs)
+        return replace(self, values=self.values[rows], weights=weights)
 
     def reweighted(self, factors: Array) -> ArraySource:
         """The same rows with their weights multiplied by factors (n,)."""

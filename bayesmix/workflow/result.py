@@ -77,7 +77,7 @@ class FitResult:
         """Why the maximised likelihood is no value to compare with, or None where it is one."""
         if self.inference.name != "maximum_likelihood":
             return None
-        held = [event.message for event in self.events if event.kind == "held"]
+        held = [event.text for event in self.events if event.kind == "held"]
         return held[-1] if held else None
 
     @property

@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import Problem, State, run
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
+from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model, Settings
 from bayesmix.workflow.moves import Move, best_splits, merge_losses
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.starts import (
     NearestCentre,
+    OfMixture,
+    Start,
     begun,
     distinct_rows,
     lloyd,
@@ -29,7 +33,10 @@ from bayesmix.workflow.starts import (
 )
 
 SAMPLE_ROWS = 2000
-STARTS = 8
+# Starts; the later batches are for where every start so far collapsed.
+BATCHES = (range(8), range(8, 16), range(16, 24), range(24, 32))
+# Of small data, how many starts are settled and improved.
+SETTLED = 2
 SHORT_PASSES = 15
 SHORT_LLOYD = 5
 SETTLE_PASSES = 400
@@ -48,6 +55,15 @@ class Found:
     records: tuple[SearchRecord, ...]
 
 
+@dataclass(frozen=True)
+class _Short:
+    """A start and where a dozen passes led."""
+
+    number: int
+    start: Start
+    state: State
+
+
 def is_valueless(problem: Problem, state: State) -> bool:
     """Whether a likelihood was only kept finite by holding a collapsed component."""
     return problem.objective.name == "maximum_likelihood" and any(
@@ -60,10 +76,18 @@ def search(
 ) -> Found:
     """The best state that starts and moves lead to; see the module."""
     searcher = _Searcher(problem, model, settings, monitor, index, [])
-    state = searcher.settled_start()
-    if model.n_components > 1:
-        state = searcher.improved(state)
-    return Found(state, tuple(searcher.records))
+    settled = searcher.settled_starts()
+    if model.n_components == 1:
+        return Found(settled[0], tuple(searcher.records))
+    best: State | None = None
+    for state in settled:
+        improved = searcher.improved(state)
+        if best is None or searcher.rank(improved) > searcher.rank(best):
+            best = improved
+        if monitor.stopped is not None:
+            break
+    assert best is not None
+    return Found(best, tuple(searcher.records))
 
 
 @dataclass
@@ -89,48 +113,80 @@ class _Searcher:
         factor = source.total_weight / sample.total_weight
         return replace(self.problem, source=sample.reweighted(np.full(len(sample.values), factor)))
 
-    def settled_start(self) -> State:
-        """The best of the short starts, run on all rows."""
-        K, settings = self.model.n_components, self.settings
+    def settled_starts(self) -> list[State]:
+        """The best of the short starts, run on all rows; more of them where all collapse.
+
+        Of small data two different ones are worth improving: passes are cheap and optima many.
+        """
         sample = self.sampled()
-        summary = self.problem.source.summary
-        short: list[tuple[tuple[bool, float], int, Any]] = []
-        for number in range(STARTS if K > 1 else 1):
-            generator = stream(settings.seed, Purpose.START, self.index, number)
-            rows = distinct_rows(sample.source, summary, generator)
-            centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
-            start = NearestCentre(centres, summary)
-            state = self._run(sample, begun(sample, start, K), SHORT_PASSES)
-            if state is None:
-                continue
-            short.append((self.rank(state), -number, (start, state)))
-            self._note("start", f"start {number}", state, 0.0, False)
-            if self.monitor.stopped is not None:
+        wanted = SETTLED if sample is self.problem else 1
+        settled: list[State] = []
+        for batch in BATCHES if self.model.n_components > 1 else (range(1),):
+            short = [entry for number in batch if (entry := self._short(sample, number))]
+            short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
+            for entry in short:
+                state = self._settled(sample, entry)
+                if state is not None and not self._known(state, settled):
+                    settled.append(state)
+                    self._note("settle", f"start {entry.number}", state, 0.0, True)
+                sound = [state for state in settled if not is_valueless(self.problem, state)]
+                if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
+                    return sorted(sound or settled, key=self.rank, reverse=True)
+            if any(not is_valueless(self.problem, state) for state in settled):
                 break
-        if not short:
+        if not settled:
             raise DegenerateFitError(
                 "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
                 "fewer components, or a simpler covariance_type"
             )
-        short.sort(key=lambda entry: entry[:2], reverse=True)
-        best: State | None = None
-        for _, _, (start, state) in short[: 2 if sample is self.problem else 1]:
-            if sample is self.problem:
-                settled = self._run(self.problem, state, SETTLE_PASSES)
-            else:
-                begun_whole = begun(self.problem, _Responsibilities(state.at()), K)
-                settled = self._run(self.problem, begun_whole, SETTLE_PASSES)
-                settled = settled or self._run(
-                    self.problem, begun(self.problem, start, K), SETTLE_PASSES
-                )
-            if settled is not None and (best is None or self.rank(settled) > self.rank(best)):
-                best = settled
-            if self.monitor.stopped is not None:
-                break
-        if best is None:
-            raise DegenerateFitError("every start collapsed: use a prior, or fewer components")
-        self._note("settle", "best start on all rows", best, 0.0, True)
-        return best
+        return sorted(settled, key=self.rank, reverse=True)[:wanted]
+
+    def _known(self, state: State, settled: list[State]) -> bool:
+        """Whether an earlier start led to the same optimum."""
+        near = 1e-6 * self.problem.source.total_weight
+        return any(abs(state.objective - other.objective) < near for other in settled)
+
+    def _short(self, sample: Problem, number: int) -> _Short | None:
+        """A dozen passes from one k-means++ start, on the sample."""
+        if self.monitor.stopped is not None and self.records:
+            return None
+        K, summary = self.model.n_components, self.problem.source.summary
+        generator = stream(self.settings.seed, Purpose.START, self.index, number)
+        rows = distinct_rows(sample.source, summary, generator)
+        centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
+        start = NearestCentre(centres, summary)
+        state = self._run(sample, begun(sample, start, K), SHORT_PASSES)
+        if state is None or is_valueless(sample, state):
+            state = self._by_way_of_a_prior(sample, start) or state
+        if state is None:
+            return None
+        self._note("start", f"start {number}", state, 0.0, False)
+        return _Short(number, start, state)
+
+    def _by_way_of_a_prior(self, sample: Problem, start: Start) -> State | None:
+        """A likelihood run from where the same start leads under a prior: it collapses less."""
+        K, family = self.model.n_components, self.problem.family
+        prior = family.map_prior(sample.source, self.problem.frame, K)
+        guided = replace(
+            sample,
+            objective=MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0)),
+            accelerate=False,
+        )
+        state = self._run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
+        if state is None:
+            return None
+        return self._run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
+
+    def _settled(self, sample: Problem, entry: _Short) -> State | None:
+        """A short start run on all rows until it converges."""
+        if sample is self.problem:
+            return self._run(self.problem, entry.state, SETTLE_PASSES)
+        K = self.model.n_components
+        whole = begun(self.problem, OfMixture(entry.state.at()), K)
+        settled = self._run(self.problem, whole, SETTLE_PASSES)
+        if settled is None:
+            settled = self._run(self.problem, begun(self.problem, entry.start, K), SETTLE_PASSES)
+        return settled
 
     def improved(self, state: State) -> State:
         """Moves until none helps."""
@@ -226,14 +282,3 @@ class _Searcher:
         self.records.append(
             SearchRecord(stage, description, state.objective, gain, accepted, state.passes)
         )
-
-
-@dataclass(frozen=True)
-class _Responsibilities:
-    """Responsibilities of a mixture as a start on other rows."""
-
-    mixture: Any
-
-    def __call__(self, rows: Any) -> Any:
-        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
-        return shares

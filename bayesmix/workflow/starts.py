@@ -17,7 +17,7 @@ from bayesmix.engine.expectation import StartStep
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Rows, Source, Summary
+from bayesmix.protocols import Mixture, Rows, Source, Summary
 from bayesmix.random import Purpose, stream
 
 # Rows -> responsibilities (n, K)
@@ -133,6 +133,17 @@ class Given:
 
     def __call__(self, rows: Rows) -> Array:
         return self.responsibilities[rows.first : rows.first + len(rows)]
+
+
+@dataclass(frozen=True)
+class OfMixture:
+    """The responsibilities of a mixture, as a start on other rows."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Array:
+        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
+        return shares
 
 
 def one_hot(labels: Any, n_components: int) -> Array:

@@ -8,6 +8,7 @@ once per algebra.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -191,7 +192,7 @@ class Dense:
         n_components, n_features = means.shape
         precision = np.broadcast_to(self.gram(root), (n_components, n_features, n_features))
         linear = np.einsum("kij,kj->ki", precision, means)
-        upper, right = np.triu_indices(n_features)
+        upper, right = _upper_triangle(n_features)
         quadratic = -precision[:, upper, right]
         quadratic[:, upper == right] *= 0.5
         constant = offset - 0.5 * np.einsum("ki,ki->k", linear, means)
@@ -200,13 +201,13 @@ class Dense:
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = _counts_and_means(sums, n_features)
         second = np.empty((len(counts), n_features, n_features))
-        upper, right = np.triu_indices(n_features)
+        upper, right = _upper_triangle(n_features)
         second[:, upper, right] = sums[:, 1 + n_features :]
         second[:, right, upper] = sums[:, 1 + n_features :]
         return counts, means, second - self.outer(counts, means)
 
     def second_moment_bound(self, second: Array) -> Array:
-        upper, right = np.triu_indices(second.shape[1])
+        upper, right = _upper_triangle(second.shape[1])
         bound: Array = np.sqrt(second[:, upper] * second[:, right])
         return bound
 
@@ -338,6 +339,12 @@ class Axes:
         scale = floor if root.shape[1] == len(floor) else floor.mean()
         bound: Array = (root * root * scale).max(axis=1)
         return bound
+
+
+@lru_cache(maxsize=64)
+def _upper_triangle(n_features: int) -> tuple[Integers, Integers]:
+    """Rows and columns of the pairs i <= j, in the order of the features."""
+    return np.triu_indices(n_features)
 
 
 def _counts_and_means(sums: Array, n_features: int) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians, align, with_resolution
+from bayesmix.families.gaussian.point import Gaussians, align, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart, log_normaliser
 from bayesmix.families.gaussian.structures import Structure
@@ -23,8 +23,6 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.protocols import Frame
 
-# Coordinate-ascent rounds over (θ, S, β0) within one update; each raises the bound.
-LEARNING_ROUNDS = 4
 MEAN_PRECISION_RANGE = (1e-6, 1e3)
 
 
@@ -45,18 +43,24 @@ class NormalWishart:
         previous: GaussianPosterior | None = None,
         resolution: Array | None = None,
     ) -> GaussianPosterior:
-        """q(μ, Λ) given statistics (Bishop 2006, eq. 10.60 to 10.63), each structure its own."""
-        scale: Any = previous.scale if previous else self.scale.initial()
-        mean_precision = previous.prior_mean_precision if previous else self.mean_precision
-        q = self._given(statistics, scale, mean_precision, resolution)
+        """q(μ, Λ) given statistics (Bishop 2006, eq. 10.60 to 10.63), each structure its own.
+
+        What is learned of the prior is updated first, at the previous q(μ, Λ): coordinate ascent,
+        so that the bound rises with every one of the three.
+        """
         if not (self.scale.learned or self.learns_mean_precision):
-            return q
-        for _ in range(LEARNING_ROUNDS):
-            scale = self.scale.relearned(scale, self.degrees_of_freedom, q.precisions)  # type: ignore[arg-type]  # each scale meets its own factor
-            if self.learns_mean_precision:
-                mean_precision = self._best_mean_precision(q)
-            q = self._given(statistics, scale, mean_precision, resolution)
-        return q
+            return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
+        if previous is None:
+            previous = self._given(
+                statistics, self.scale.initial(), self.mean_precision, resolution
+            )
+        scale: Any = self.scale.relearned(  # type: ignore[arg-type]  # each meets its own factor
+            previous.scale, self.degrees_of_freedom, previous.precisions
+        )
+        mean_precision = previous.prior_mean_precision
+        if self.learns_mean_precision:
+            mean_precision = self._best_mean_precision(previous)
+        return self._given(statistics, scale, mean_precision, resolution)
 
     def _given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
@@ -255,7 +259,7 @@ class GaussianPosterior:
                 degrees_of_freedom=structure.keep(self.precisions.degrees_of_freedom, keep),
                 scale_inverse=structure.keep(self.precisions.scale_inverse, keep),
             ),
-            resolution=None if resolution is None else resolution[keep],
+            resolution=kept(resolution, keep),
         )
 
     def released(self) -> GaussianPosterior:

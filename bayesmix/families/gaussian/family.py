@@ -135,5 +135,6 @@ class Gaussian:
         return self.structure.max_components(n_distinct, n_features)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
-        """Collapse is watched for; see ``guard``."""
-        return GaussianGuard(self.structure, source, frame, summary, repair)
+        """Collapse is watched for; see ``guard``. Under a prior it also brings in the ridge."""
+        ridge = None if repair else self.ridge
+        return GaussianGuard(self.structure, source, frame, summary, repair, ridge)

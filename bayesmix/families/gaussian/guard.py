@@ -35,6 +35,7 @@ class GaussianGuard:
     frame: Frame
     summary: Summary
     repair: bool
+    ridge: float | None = None  # variance, in data units, that every value is uncertain by
 
     @cached_property
     def floor(self) -> Array:
@@ -54,11 +55,15 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        """The floor along flat directions, one leading axis for all components; None without."""
-        flat = self._flat
-        if flat.shape[1] == 0 or self.structure.common_scale:
-            return None
-        return self._resolution_along(flat)[None]
+        """The floor along flat directions, and the ridge; one leading axis for all; None without."""
+        flat, held = self._flat, None
+        if flat.shape[1] and not self.structure.common_scale:
+            held = self._resolution_along(flat)[None]
+        if self.ridge:
+            everywhere = np.diag(self.ridge / (self.frame.scale * self.frame.scale))
+            ridge = self.structure.algebra.of_dense(everywhere)[None]
+            held = ridge if held is None else held + ridge
+        return held
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

@@ -79,12 +79,11 @@ class Gaussians:
 
     def subset(self, keep: Integers) -> Gaussians:
         """Some components, in the order given."""
-        resolution = self.resolution
         return replace(
             self,
             means=self.means[keep],
             blocks=self.structure.keep(self.blocks, keep),
-            resolution=None if resolution is None else resolution[keep],
+            resolution=kept(self.resolution, keep),
         )
 
     def released(self) -> Gaussians:
@@ -176,7 +175,11 @@ def with_resolution(structure: Structure, statistics: Moments, resolution: Array
     return statistics.scatter + structure.pool(align(statistics.counts, resolution) * resolution)
 
 
+def kept(resolution: Array | None, keep: Integers) -> Array | None:
+    """The resolution of some components; one that all share has a leading axis of 1."""
+    return resolution if resolution is None or len(resolution) == 1 else resolution[keep]
+
+
 def align(counts: Array, blocks: Array) -> Array:
+    """``counts`` with trailing axes of 1, so that they multiply blocks."""
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
-
-

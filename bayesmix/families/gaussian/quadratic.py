@@ -63,7 +63,8 @@ class Quadratics:
         algebra = self.structure.algebra
         counts, means = statistics.counts, statistics.means
         spread = algebra.spread(statistics.scatter, len(counts), means.shape[1])
-        second = spread + counts[:, None] * means * means
+        # The scatter of a component on one row may be rounding, of either sign.
+        second = np.maximum(spread, 0.0) + counts[:, None] * means * means
         first = np.sqrt(counts[:, None] * second)
         sizes = np.concatenate(
             [counts[:, None], first, algebra.second_moment_bound(second)], axis=1

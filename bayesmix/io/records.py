@@ -1,0 +1,213 @@
+"""Values as JSON with arrays beside it, and back: only the types that the tables below name.
+
+Nothing in a file says what to call: a record is a name from ``RECORDS`` and values for its fields,
+whose types are checked against the class's annotations before it is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine import objectives
+from bayesmix.errors import DamagedFileError, UnsupportedError
+from bayesmix.families import Bernoulli, Gaussian, Poisson, bernoulli, gaussian, poisson
+from bayesmix.families.gaussian.algebra import AXES, DENSE
+from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.io.container import Bits, storable
+from bayesmix.protocols import Event, Frame, Mixture
+from bayesmix.weights import (
+    Dirichlet,
+    DirichletPrior,
+    FreeWeights,
+    PointWeights,
+    StickBreaking,
+    StickBreakingPrior,
+)
+from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.result import FitResult, SearchRecord
+
+# Frozen dataclasses, saved field by field. A name stays what it is once files hold it.
+RECORDS: dict[str, Any] = {
+    record.__name__: record
+    for record in (
+        FitResult,
+        SearchRecord,
+        Event,
+        Sums,
+        Mixture,
+        Frame,
+        PointWeights,
+        FreeWeights,
+        Dirichlet,
+        DirichletPrior,
+        StickBreaking,
+        StickBreakingPrior,
+        objectives.MaximumLikelihood,
+        objectives.MaximumAPosteriori,
+        objectives.VariationalBayes,
+        Gaussian,
+        gaussian.GaussianPrior,
+        gaussian.Gaussians,
+        gaussian.GaussianPosterior,
+        gaussian.NormalWishart,
+        gaussian.Wishart,
+        gaussian.FixedScale,
+        gaussian.LearnedScale,
+        Bernoulli,
+        bernoulli.Bernoullis,
+        bernoulli.BetaProbabilities,
+        bernoulli.BetaPrior,
+        Poisson,
+        poisson.Poissons,
+        poisson.GammaRates,
+        poisson.GammaPrior,
+    )
+}
+
+# Objects without content of their own, saved by name alone.
+NAMED: dict[str, Any] = {
+    "dense": DENSE,
+    "axes": AXES,
+    **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
+}
+NAMES = {type(value): name for name, value in NAMED.items()}
+RECORD_NAMES = {record: name for name, record in RECORDS.items()}
+
+
+class Writer:
+    """Turns values into JSON and gathers the arrays that stand beside it."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Bits] = []
+
+    def value(self, value: Any) -> Any:
+        """JSON for one value; ``UnsupportedError`` for types that the tables do not name."""
+        kind = type(value)
+        if value is None or kind in (bool, int, str):
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if kind is list:
+            return [self.value(each) for each in value]
+        if kind is tuple:
+            return {"tuple": [self.value(each) for each in value]}
+        if kind is dict and all(type(key) is str for key in value):
+            return {"dict": {key: self.value(each) for key, each in value.items()}}
+        if kind in NAMES:
+            return {"named": NAMES[kind]}
+        if kind in RECORD_NAMES:
+            fields = {
+                field.name: self.value(getattr(value, field.name))
+                for field in dataclasses.fields(value)
+            }
+            return {"record": RECORD_NAMES[kind], "fields": fields}
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.asarray(value))}
+        if hasattr(value, "__array__"):
+            return {"array": self._array(np.asarray(value))}
+        raise UnsupportedError(f"{kind.__name__} is not among the types that a file can hold")
+
+    def _array(self, array: Bits) -> int:
+        if not storable(array):
+            raise UnsupportedError(f"an array of {array.dtype} cannot be saved, only numbers can")
+        self.arrays.append(array)
+        return len(self.arrays) - 1
+
+
+class Reader:
+    """Turns the JSON of a ``Writer`` and its arrays back into values."""
+
+    def __init__(self, arrays: list[Bits]) -> None:
+        self.arrays = arrays
+
+    def value(self, value: Any) -> Any:
+        """One value; ``DamagedFileError`` for anything that a ``Writer`` would not have written."""
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case list():
+                return [self.value(each) for each in value]
+            case {"float": "nan" | "inf" | "-inf" as number, **rest} if not rest:
+                return float(number)
+            case {"tuple": list(items), **rest} if not rest:
+                return tuple(self.value(each) for each in items)
+            case {"dict": dict(items), **rest} if not rest:
+                return {key: self.value(each) for key, each in items.items()}
+            case {"named": str(name), **rest} if not rest:
+                if name not in NAMED:
+                    raise DamagedFileError(f"names {name!r}, which this bayesmix does not know")
+                return NAMED[name]
+            case {"record": str(name), "fields": dict(fields), **rest} if not rest:
+                return self._record(name, fields)
+            case {"scalar": int(index), **rest} if not rest:
+                return self._array(index)[()]
+            case {"array": int(index), **rest} if not rest:
+                return self._array(index)
+        raise DamagedFileError(f"is damaged: it holds {str(value)[:60]} where a value should be")
+
+    def _array(self, index: int) -> Any:
+        if not 0 <= index < len(self.arrays):
+            raise DamagedFileError(f"is damaged: it holds no array {index}")
+        return self.arrays[index]
+
+    def _record(self, name: str, fields: dict[str, Any]) -> Any:
+        if name not in RECORDS:
+            raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
+        record = RECORDS[name]
+        hints = _hints(record)
+        if unknown := sorted(fields.keys() - hints.keys()):
+            raise DamagedFileError(
+                f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does "
+                "not know"
+            )
+        values = {key: self.value(each) for key, each in fields.items()}
+        for key, each in values.items():
+            if not fits(each, hints[key]):
+                raise DamagedFileError(
+                    f"is damaged: {name}.{key} should be {_said(hints[key])} and is "
+                    f"{type(each).__name__}"
+                )
+        try:
+            return record(**values)
+        except (TypeError, ValueError) as problem:
+            raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
+
+
+@cache
+def _hints(record: Any) -> dict[str, Any]:
+    """Types of a record's fields; class attributes that are no fields are left out."""
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that a field declares."""
+    origin = typing.get_origin(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, each) for each in typing.get_args(hint))
+    if origin in (tuple, list):
+        item = typing.get_args(hint)[0]
+        return isinstance(value, origin) and all(fits(each, item) for each in value)
+    if origin is dict:
+        item = typing.get_args(hint)[1]
+        return isinstance(value, dict) and all(fits(each, item) for each in value.values())
+    if hint in (int, float):
+        numbers: Any = (int, np.integer) if hint is int else (int, float, np.number)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if getattr(hint, "_is_protocol", False):
+        # What a protocol promises is behaviour; the trial of the loaded model sees to that.
+        return type(value) in RECORD_NAMES or type(value) in NAMES
+    return isinstance(value, origin or hint)
+
+
+def _said(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)

@@ -1,0 +1,284 @@
+"""``plot_em_steps``: the fit at chosen iterations, side by side, as textbooks show it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots import style
+from bayesmix.plots.curve import curve_grid, draw_components
+from bayesmix.plots.plane import draw_ellipses, draw_points
+from bayesmix.plots.subject import Sample, View, raw_rows, sample_of, view_of
+from bayesmix.protocols import Rows
+from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.sources.summary import summarise
+from bayesmix.workflow.starts import given_start, named_start
+
+NAMES = {
+    "maximum_likelihood": "log likelihood",
+    "maximum_a_posteriori": "log posterior",
+    "variational_bayes": "bound",
+}
+MOST_DOTS = 2000
+
+
+def plot_em_steps(
+    X: Any,
+    start: Any,
+    iterations: Sequence[int] = (0, 1, 2, 5, 10, 20),
+    ax: Any = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+) -> Any:
+    """The fit at chosen iterations of plain EM (or plain coordinate ascent), one panel each.
+
+    Iteration 0 is the start itself: its components where parameters are given; where
+    responsibilities are, the rows alone, coloured by them. Every panel is the same run, without
+    search, acceleration or pruning, components in the order of the start.
+
+    Parameters
+    ----------
+    X : array or frame (n, D)
+    start : estimator
+        With a start of its own: ``init_params`` as responsibilities, labels, a callable or a name,
+        or ``weights_init``, ``means_init`` and ``precisions_init``. Or parameters to start at:
+        ``GaussianMixture.from_parameters(weights, means, covariances)``.
+    iterations : sequence of int
+    ax : sequence of matplotlib Axes, optional
+        One for every iteration; None makes a new figure.
+    columns, sample_weight
+        As in ``plot_density``.
+
+    Returns
+    -------
+    array of Axes, one for every iteration
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = [[-3.0], [-2.5], [-1.0], [0.0], [2.0], [4.0], [5.0]]
+    >>> start = bm.GaussianMixture.from_parameters(
+    ...     [1 / 3, 1 / 3, 1 / 3], [[-4.0], [0.0], [8.0]], [1.0, 0.2, 3.0]
+    ... )
+    >>> axes = bm.plot_em_steps(X, start, (0, 1, 5), ax=Figure().subplots(1, 3))
+    >>> [ax.get_title() for ax in axes]
+    ['start', 'iteration 1', 'iteration 5']
+    """
+    wanted = [int(each) for each in iterations]
+    if not wanted or min(wanted) < 0:
+        raise InvalidInputError(
+            f"iterations must be one or more integers of at least 0, got {iterations!r}"
+        )
+    rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
+    run = explicit(start, rows)
+    steps = [_step(run, each, rows, columns, sample_weight) for each in wanted]
+    axes = _axes(len(wanted)) if ax is None else np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) != len(wanted):
+        raise InvalidInputError(f"ax must hold {len(wanted)} axes, got {len(axes)}")
+    _draw(axes, steps)
+    return axes
+
+
+@dataclass(frozen=True)
+class Run:
+    """An estimator with an explicit start, and what there is to show of the start itself."""
+
+    estimator: Any
+    opening: Any  # a mixture, responsibilities (n, K), or None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One panel."""
+
+    title: str
+    value: str
+    names: tuple[str, ...]
+    view: View | None
+    sample: Sample
+
+
+def explicit(start: Any, X: Any) -> Run:
+    """The start made explicit, so that runs of any length are parts of one run."""
+    options = {"search": None, "acceleration": None, "prune": False, "progress": False}
+    parameters = start.get_params(deep=False)
+    estimator = clone(start).set_params(
+        warm_start=False, **{key: value for key, value in options.items() if key in parameters}
+    )
+    if getattr(getattr(start, "result_", None), "status", "") == "given":
+        given = {
+            "weights_init": start.weights_,
+            "means_init": start.means_,
+            "precisions_init": start.precisions_,
+        }
+        return Run(estimator.set_params(**given), start)
+    given = {name: parameters.get(f"{name}_init") for name in ("weights", "means", "precisions")}
+    if all(value is not None for value in given.values()):
+        return Run(estimator, _given_mixture(start, **given))
+    if any(value is not None for value in given.values()):
+        return Run(estimator, None)
+    responsibilities = _responsibilities(start, X)
+    return Run(estimator.set_params(init_params=responsibilities), responsibilities)
+
+
+def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
+    precisions = np.asarray(precisions, dtype=np.float64)
+    matrices = start.covariance_type in ("full", "tied")
+    covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
+    return type(start).from_parameters(weights, means, covariances)
+
+
+def _responsibilities(start: Any, X: Any) -> Array:
+    """What ``init_params`` stands for, as responsibilities (n, K)."""
+    values, _ = raw_rows(X)
+    n_rows, n_components = len(values), start.n_components
+    value, seed = start.init_params, root_seed(start.random_state)
+    if isinstance(value, str):
+        from bayesmix.sources import ArraySource
+
+        source = ArraySource(values)
+        named = named_start(value, source, summarise(values, None), n_components, seed, 0)
+        return named(Rows(values))
+    if callable(value):
+        value = value(values, n_components, stream(seed, Purpose.START, 0))
+    return given_start(value, n_rows, n_components)(Rows(values))
+
+
+def _step(run: Run, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
+    if iteration == 0:
+        return _opening_step(run, X, columns, sample_weight)
+    model = _after(run, iteration, X, sample_weight)
+    view = view_of(model, columns)
+    sample = sample_of(model, view, X, sample_weight)
+    assert sample is not None
+    title = f"iteration {iteration}"
+    if model.n_iter_ < iteration:
+        title += f" (converged at {model.n_iter_})"
+    value = f"{NAMES[model.result_.inference.name]} {model.result_.objective:.2f}"
+    return Step(title, value, view.names, view, sample)
+
+
+def _after(run: Run, iteration: int, X: Any, sample_weight: Any) -> Any:
+    """The model after so many iterations from the start."""
+    model = clone(run.estimator).set_params(max_iter=iteration)
+    with warnings.catch_warnings():
+        # That it has not converged is the point.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, sample_weight=sample_weight)
+
+
+def _opening_step(run: Run, X: Any, columns: Any, sample_weight: Any) -> Step:
+    if hasattr(run.opening, "result_"):
+        view = view_of(run.opening, columns)
+        values, _ = raw_rows(X)
+        sample = sample_of(run.opening, view, values, sample_weight)
+        assert sample is not None
+        weights = 1.0 if sample.weights is None else sample.weights
+        value = ""
+        if getattr(run.estimator, "prior", None) is None:
+            total = float((weights * run.opening.score_samples(values)).sum())
+            value = f"log likelihood {total:.2f}"
+        return Step("start", value, view.names, view, sample)
+    # The names and columns are those of the first model of the run.
+    first = _after(run, 1, X, sample_weight)
+    view = view_of(first, columns)
+    sample = sample_of(first, view, X, sample_weight)
+    assert sample is not None
+    if run.opening is not None:
+        sample = Sample(sample.values, sample.weights, run.opening)
+    return Step("start", "responsibilities", view.names, None, sample)
+
+
+def _axes(n: int) -> Any:
+    """A grid of panels with common scales."""
+    across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
+    down = -(-n // across)
+    figure, grid = style.pyplot().subplots(
+        down,
+        across,
+        figsize=(max(2.6 * across, 3.6), 2.5 * down + 0.2),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for unused in grid.ravel()[n:]:
+        unused.remove()
+    return grid.ravel()[:n]
+
+
+def _draw(axes: Any, steps: list[Step]) -> None:
+    views = [step.view for step in steps if step.view is not None]
+    dimension = steps[0].sample.values.shape[1]
+    limits = []
+    for d in range(dimension):
+        values = steps[0].sample.values[:, d]
+        ends = [view.extent(d, values) for view in views] or [(values.min(), values.max())]
+        limits.append((min(low for low, _ in ends), max(high for _, high in ends)))
+    heights = [
+        _curve_panel(ax, step, limits[0]) if dimension == 1 else _plane_panel(ax, step, limits)
+        for ax, step in zip(axes, steps, strict=True)
+    ]
+    for ax, step in zip(axes, steps, strict=True):
+        ax.set_xlim(*limits[0])
+        ax.set_ylim(*(limits[1] if dimension == 2 else (0.0, 1.1 * (max(heights) or 1.0))))
+        ax.set_title(step.title, fontsize="medium", loc="left")
+        ax.text(
+            0.98, 0.98, step.value, transform=ax.transAxes, ha="right", va="top",
+            fontsize="small", color=style.FAINT, path_effects=style.halo(), zorder=9,
+        )  # fmt: skip
+        style.quiet(ax)
+        # Inner panels share their labels with the outer ones.
+        spec = ax.get_subplotspec()
+        if spec is None or spec.is_last_row():
+            ax.set_xlabel(step.names[0])
+        if spec is None or spec.is_first_col():
+            ax.set_ylabel(step.names[1] if dimension == 2 else "density")
+
+
+def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
+    """Components, density, and the rows on the axis; returns the height reached."""
+    from matplotlib.colors import to_rgba
+
+    sample = step.sample.thinned(MOST_DOTS)
+    labels, certainty = sample.labels, sample.certainty
+    for k in np.unique(labels):
+        rows = labels == k
+        ax.scatter(
+            sample.values[rows, 0],
+            np.full(int(rows.sum()), 0.025),
+            s=12.0 + 22.0 * certainty[rows],
+            c=[to_rgba(style.colour(k), 0.35 + 0.6 * sure) for sure in certainty[rows]],
+            marker=style.marker(k),
+            transform=ax.get_xaxis_transform(),
+            linewidths=0.5,
+            edgecolors="white",
+            zorder=6,
+            clip_on=False,
+        )
+    if step.view is None:
+        return 0.0
+    grid = curve_grid(step.view, *limits)
+    terms = step.view.terms(grid[:, None])
+    ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)
+    draw_components(ax, step.view, grid, terms)
+    return float(terms.sum(axis=1).max())
+
+
+def _plane_panel(ax: Any, step: Step, limits: Any) -> float:
+    """Ellipses, paler where a component holds little, and the rows."""
+    draw_points(ax, step.sample, limits, size=16.0)
+    if step.view is not None:
+        share = step.view.n_components * step.view.weights
+        draw_ellipses(ax, step.view, np.clip(share, 0.15, 1.0))
+    return 0.0

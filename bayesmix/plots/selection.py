@@ -1,0 +1,141 @@
+"""``plot_selection``: what a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.plots import style
+from bayesmix.selection.words import NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Candidates this many times as far below the best as the median one are out of the picture.
+FURTHEST = 3.0
+
+
+def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
+    """A criterion over the number of components, a line for every covariance structure.
+
+    The best candidate is ringed; those without a value (failed or degenerate fits) are crosses on
+    the lower edge. Standard errors are drawn where the criterion has them.
+
+    Parameters
+    ----------
+    search : fitted MixtureSearch
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    criterion : str, optional
+        A column of ``results_``; None is the criterion that chose.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
+    >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
+    'BIC (nats, greater is better)'
+    """
+    results = getattr(search, "results_", None)
+    if results is None:
+        raise InvalidInputError(
+            f"search must be a fitted MixtureSearch, got {type(search).__name__}"
+        )
+    name = search.criterion_ if criterion is None else criterion
+    if name not in results.columns:
+        raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
+    ax = style.axes_or_new(ax)
+    table = results.assign(
+        value=results[name].where(np.isfinite(results[name])),
+        error=results.get(f"{name}_se", np.nan),
+    )
+    best = table.loc[table["value"].idxmax()]
+    handles: list[Any] = []
+    labels: list[str] = []
+    groups = list(_groups(table))
+    for index, (label, rows) in enumerate(groups):
+        nudge = 0.06 * (index - (len(groups) - 1) / 2) if table["error"].notna().any() else 0.0
+        handles.append(_line(ax, rows, index, nudge))
+        labels.append(label or NAMES.get(name, name))
+    ring = ax.plot(
+        best["n_components"], best["value"], "o", ms=15, mfc="none", mec=style.INK, mew=1.6,
+        zorder=4,
+    )  # fmt: skip
+    handles += ring
+    labels.append(f"best: {best['n_components']} components" + _kind(best, groups))
+    lowest = _lowest(table["value"].dropna().to_numpy())
+    if lowest is not None:
+        ax.set_ylim(bottom=lowest)
+        below = int((table["value"] < lowest).sum())
+        style.note(ax, [f"{below} of {len(table)} candidates lie below"])
+    ax.set_xlabel("components")
+    ax.set_ylabel(f"{NAMES.get(name, name)} (nats, greater is better)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.quiet(ax)
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+def _lowest(values: Any) -> float | None:
+    """Where the axis begins so that hopeless candidates do not flatten the rest; None: at the last.
+
+    Three times as far below the best as the median candidate.
+    """
+    best = values.max()
+    lowest = best - FURTHEST * (best - np.median(values))
+    return float(lowest) if values.min() < lowest < best else None
+
+
+def _groups(table: Any) -> Iterator[tuple[str, Any]]:
+    """Candidates that differ in the number of components only, under what sets them apart."""
+    parameters = list(table.columns[: list(table.columns).index("found_components")])
+    others = [
+        each
+        for each in parameters
+        if each != "n_components" and table[each].astype(str).nunique() > 1
+    ]
+    if not others:
+        yield "", table
+        return
+    keys = table[others].astype(str).agg(", ".join, axis=1)
+    for key in dict.fromkeys(keys):
+        yield key, table[keys == key]
+
+
+def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
+    for label, rows in groups:
+        if label and best.name in rows.index:
+            return f", {label}"
+    return ""
+
+
+def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
+    """One line of candidates; those without a value are crosses on the lower edge."""
+    rows = rows.sort_values("n_components")
+    fine = rows[rows["value"].notna()]
+    container = ax.errorbar(
+        fine["n_components"] + nudge,
+        fine["value"],
+        yerr=fine["error"] if fine["error"].notna().any() else None,
+        color=style.colour(index),
+        marker=style.marker(index),
+        ls=style.line(index) if index else "-",
+        ms=6,
+        lw=1.5,
+        capsize=2.5,
+        zorder=3,
+    )
+    missing = rows[rows["value"].isna()]
+    ax.plot(
+        missing["n_components"], np.full(len(missing), 0.015), "x", color=style.colour(index),
+        transform=ax.get_xaxis_transform(), ms=7, mew=1.6, zorder=3, clip_on=False,
+    )  # fmt: skip
+    return container

@@ -1,0 +1,140 @@
+"""How all figures look: colours, markers and lines that differ in luminance and shape as well.
+
+The colours are those of Okabe & Ito 2008 and Tol 2021, in an order in which neighbours differ in
+luminance; every component also has a marker, a line style and its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bayesmix.errors import missing_extra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+COLOURS = (
+    "#0072B2",  # blue
+    "#E69F00",  # orange
+    "#7A1F4F",  # wine
+    "#009E73",  # green
+    "#56B4E9",  # sky
+    "#D55E00",  # vermillion
+    "#CC79A7",  # purple
+    "#332288",  # indigo
+    "#6B3E12",  # brown
+    "#999933",  # olive
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
+LINES: tuple[Any, ...] = (
+    "--",
+    "-.",
+    (0, (1, 1)),
+    (0, (7, 2)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (2, 1)),
+    (0, (9, 2, 2, 2)),
+    (0, (1, 2)),
+    (0, (5, 1)),
+    (0, (3, 1, 1, 1)),
+)
+INK = "#1a1a1a"
+FILL = "#d9d9d9"
+FAINT = "#767676"
+
+
+def colour(k: int) -> str:
+    """Of component k."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def marker(k: int) -> str:
+    """Of component k; eleven components later the pair with its colour is still a new one."""
+    return MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
+
+
+def line(k: int) -> Any:
+    """Line style of component k."""
+    return LINES[(k + k // len(COLOURS)) % len(LINES)]
+
+
+def pyplot() -> Any:
+    """``matplotlib.pyplot``, or the error that says what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise missing_extra("matplotlib", "plot") from None
+    return plt
+
+
+def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axes:
+    """The axes that were given, or those of a new figure."""
+    if ax is not None:
+        return ax
+    _, new = pyplot().subplots(figsize=(width, height), layout="constrained")
+    axes: Axes = new
+    return axes
+
+
+def quiet(ax: Axes) -> None:
+    """No frame where there is no scale."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def halo(width: float = 2.5) -> list[Any]:
+    """A white outline, under which text stays readable on anything."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="white")]
+
+
+def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
+    """The number of component k, in its colour, at a point of the data."""
+    return ax.annotate(
+        str(k),
+        (x, y),
+        color=colour(k),
+        fontweight="bold",
+        ha="center",
+        path_effects=halo(),
+        annotation_clip=True,
+        **options,
+    )
+
+
+def note(ax: Axes, remarks: Sequence[str]) -> None:
+    """What the figure leaves out, in small letters above its right corner; the title stays free."""
+    if remarks:
+        ax.set_title("; ".join(remarks), loc="right", fontsize="small", color=FAINT)
+
+
+def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend within the axes over room made for it, so that it hides nothing drawn so far."""
+    from matplotlib.legend_handler import HandlerTuple
+
+    def legend(columns: int) -> Any:
+        return ax.legend(
+            handles,
+            labels,
+            loc="upper left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=columns,
+            fontsize="small",
+            frameon=False,
+            borderaxespad=0.2,
+            columnspacing=1.4,
+            handlelength=2.4,
+            handler_map={tuple: HandlerTuple(ndivide=None, pad=0.3)},
+        )
+
+    available = ax.get_window_extent()
+    size = available
+    for columns in range(len(handles), 0, -1):
+        size = legend(columns).get_window_extent()
+        if size.width <= available.width:
+            break
+    taken = size.height / available.height
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, low + (high - low) / max(1.0 - taken - 0.02, 0.3))

@@ -1,0 +1,262 @@
+"""What a figure shows: the fitted mixture over one or two columns, and the rows beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots.marginals import marginal
+from bayesmix.protocols import Frame, Mixture
+from bayesmix.weights import PointWeights
+from bayesmix.workflow.result import FitResult
+
+# The view: so many standard deviations around components of at least this weight, ...
+REACH = 3.2
+LEAST_WEIGHT = 0.005
+# ... and rows no further outside it than this multiple of its width.
+FURTHEST = 1.0
+
+
+def fitted(model: Any) -> Any:
+    """The fitted estimator: the model itself, or the best one of a search."""
+    estimator = getattr(model, "best_estimator_", model)
+    if isinstance(getattr(estimator, "result_", None), FitResult):
+        return estimator
+    if hasattr(estimator, "steps"):
+        raise UnsupportedError(
+            "a pipeline's mixture lives on transformed columns: give its last step and the "
+            "transformed rows, as in plot_density(pipeline[-1], pipeline[:-1].transform(X))"
+        )
+    raise InvalidInputError(
+        "model must be a fitted mixture of bayesmix or a fitted search (of scikit-learn: "
+        f"bayesmix.from_sklearn(model)), got {_described(model)}"
+    )
+
+
+def _described(model: Any) -> str:
+    unfitted = hasattr(model, "fit") and type(model).__module__.startswith("bayesmix")
+    return f"{type(model).__name__}{': call fit first' if unfitted else ''}"
+
+
+@dataclass(frozen=True)
+class View:
+    """A fitted mixture over d of its columns: the density that ``score_samples`` evaluates."""
+
+    density: Mixture  # predictive, marginal, in its frame
+    log_volume: float
+    means: Array  # (K, d), data units
+    covariances: Array  # (K, d, d), data units: those of ``covariances_``
+    names: tuple[str, ...]  # axis labels
+    columns: Integers
+    continuous: bool
+    n_features: int  # of the fit
+
+    @property
+    def remarks(self) -> list[str]:
+        """That columns are integrated out, where some are."""
+        if len(self.columns) == self.n_features:
+            return []
+        return [f"marginal over {len(self.columns)} of {self.n_features} columns"]
+
+    @property
+    def weights(self) -> Array:
+        weights: Array = self.density.weights.mean()
+        return weights
+
+    @property
+    def n_components(self) -> int:
+        return self.density.n_components
+
+    def terms(self, values: Array) -> Array:
+        """π_k p(x | k) (n, K) of points (n, d), in data units."""
+        joint = self.density.log_joint(self.density.frame.apply(values))
+        terms: Array = np.exp(joint - self.log_volume)
+        return terms
+
+    @cached_property
+    def deviations(self) -> Array:
+        """Standard deviation of every component in every column (K, d)."""
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    def extent(self, column: int, values: Array | None) -> tuple[float, float]:
+        """Where the axis of this column begins and ends."""
+        seen = (self.weights >= LEAST_WEIGHT) | (self.weights == self.weights.max())
+        middle, away = self.means[seen, column], self.deviations[seen, column]
+        low, high = (middle - REACH * away).min(), (middle + REACH * away).max()
+        if values is None:
+            return float(low), float(high)
+        width = FURTHEST * (high - low)
+        inside = values[(values >= low - width) & (values <= high + width)]
+        if not len(inside):
+            return float(low), float(high)
+        first, last = inside.min(), inside.max()
+        margin = 0.06 * (last - first)
+        # Rows fill the view; what the components reach beyond them is shown in part.
+        beyond = 4.0 * margin
+        low = min(first - margin, max(low, first - beyond))
+        high = max(last + margin, min(high, last + beyond))
+        return float(low), float(high)
+
+
+def view_of(model: Any, columns: Any, most: int = 2) -> View:
+    """The view of a fitted estimator over columns by name or number; None chooses them."""
+    result: FitResult = model.result_
+    density = result.density
+    names = column_names(model)
+    if not result.family.continuous:
+        most = 1
+    chosen = _chosen(result, names, columns, most)
+    components = marginal(density.components, chosen)
+    frame = Frame(density.frame.centre[chosen], density.frame.scale[chosen])
+    means, covariances = _moments(result)
+    return View(
+        density=Mixture(PointWeights(density.weights.mean()), components, frame),
+        log_volume=frame.log_volume if result.family.continuous else 0.0,
+        means=means[:, chosen],
+        covariances=covariances[:, chosen][:, :, chosen],
+        names=tuple(_label(names, int(column)) for column in chosen),
+        columns=chosen,
+        continuous=result.family.continuous,
+        n_features=result.n_features,
+    )
+
+
+def column_names(model: Any) -> list[str]:
+    """The frame's column names, or x (of one column) and x0, x1, ..."""
+    if hasattr(model, "feature_names_in_"):
+        return [str(name) for name in model.feature_names_in_]
+    n_features = model.result_.n_features
+    return ["x"] if n_features == 1 else [f"x{column}" for column in range(n_features)]
+
+
+def _label(names: Sequence[str], column: int) -> str:
+    plain = len(names) <= 2 or names[column] == f"x{column}"
+    return names[column] if plain else f"{names[column]} (column {column})"
+
+
+def _moments(result: FitResult) -> tuple[Array, Array]:
+    """Means (K, D) and covariances (K, D, D) of the components, in data units."""
+    point = result.plug_in.components.unframed(result.mixture.frame)
+    if result.family.continuous:
+        return point.means, point.structure.algebra.dense(point.blocks, *point.means.shape)
+    # Counts: the variance of a Poisson distribution is its mean.
+    return point.means, point.means[:, :, None] * np.eye(result.n_features)
+
+
+def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) -> Integers:
+    n_features = result.n_features
+    if columns is None:
+        if n_features <= most:
+            return np.arange(n_features)
+        if most == 1:
+            raise UnsupportedError(
+                f"a {result.family.name} mixture is drawn over one column: "
+                f"name it, as in columns={names[0]!r}"
+            )
+        return separating_columns(result)
+    listed = [columns] if isinstance(columns, str | Integral) else list(columns)
+    chosen = [_column(names, column) for column in listed]
+    if not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
+        number = "one column" if most == 1 else "one or two different columns"
+        raise InvalidInputError(f"columns must be {number}, got {columns!r}")
+    return np.array(chosen)
+
+
+def _column(names: Sequence[str], column: Any) -> int:
+    if isinstance(column, str) and column in names:
+        return names.index(column)
+    if isinstance(column, Integral) and 0 <= column < len(names):
+        return int(column)
+    raise InvalidInputError(
+        f"columns must be among {', '.join(names)}, or from 0 to {len(names) - 1}, got {column!r}"
+    )
+
+
+def separating_columns(result: FitResult) -> Integers:
+    """The two columns in which the components overlap least.
+
+    Overlap is Σ_jk π_j π_k BC_jk, BC the Bhattacharyya coefficient of two normal densities
+    (1 where they agree, 0 where they are apart), so that pairs hard to tell apart count.
+    """
+    means, covariances = _moments(result)
+    weights = result.density.weights.mean()
+    away = means[:, None] - means
+
+    def overlap(pair: tuple[int, int]) -> float:
+        block = covariances[:, pair][:, :, pair]
+        between = 0.5 * (block[:, None] + block)
+        delta = away[..., pair]
+        distance = np.einsum("jkd,jkd->jk", delta, np.linalg.solve(between, delta[..., None])[..., 0])
+        half = 0.5 * np.linalg.slogdet(block)[1]
+        log_ratio = np.linalg.slogdet(between)[1] - half[:, None] - half
+        coefficients = np.exp(-0.125 * distance - 0.5 * log_ratio)
+        return float(weights @ coefficients @ weights)
+
+    pairs = combinations(range(result.n_features), 2)
+    return np.array(min(pairs, key=overlap))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to draw: values (n, d) of the view's columns, weights, probabilities (n, K)."""
+
+    values: Array
+    weights: Array | None
+    probabilities: Array
+
+    @property
+    def labels(self) -> Integers:
+        labels: Integers = self.probabilities.argmax(axis=1)
+        return labels
+
+    @property
+    def certainty(self) -> Array:
+        """0 where all components are equally probable, 1 where only one is possible."""
+        n_components = self.probabilities.shape[1]
+        if n_components == 1:
+            return np.ones(len(self.values))
+        largest: Array = self.probabilities.max(axis=1)
+        return (largest - 1.0 / n_components) / (1.0 - 1.0 / n_components)
+
+    def thinned(self, most: int) -> Sample:
+        """At most so many rows, evenly spaced."""
+        if len(self.values) <= most:
+            return self
+        rows = np.linspace(0, len(self.values) - 1, most).astype(int)
+        weights = None if self.weights is None else self.weights[rows]
+        return Sample(self.values[rows], weights, self.probabilities[rows])
+
+
+def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:
+    """Rows as the model reads them, with their weights: given, or those of a source."""
+    if X is None:
+        if sample_weight is not None:
+            raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
+        return None
+    probabilities = model.predict_proba(X)
+    values, weights = raw_rows(X)
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
+            raise InvalidInputError(
+                f"sample_weight must hold {len(values)} numbers of at least 0, not all of them 0, "
+                f"got shape {weights.shape}"
+            )
+    return Sample(values[:, view.columns], weights, probabilities)
+
+
+def raw_rows(X: Any) -> tuple[Array, Array | None]:
+    """Values (n, D) and weights of an array, a frame or a source that a model has accepted."""
+    if hasattr(X, "to_numpy"):
+        return X.to_numpy(dtype=np.float64), None
+    if hasattr(X, "values"):
+        return np.asarray(X.values, dtype=np.float64), X.weights
+    return np.asarray(X, dtype=np.float64), None

@@ -1,0 +1,1 @@
+"""Examples from independent sources: books, other programs."""

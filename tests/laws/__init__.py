@@ -1,0 +1,1 @@
+"""Each law once, for every family and every source."""
