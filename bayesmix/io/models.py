@@ -149,8 +149,8 @@ def load(path: str | PathLike[str]) -> Any:
     """
     path = fspath(path)
     if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "is not there"
-        raise InvalidInputError(f"path must be a saved model, but {path} {what}")
+        what = f"{path} is a folder" if os.path.isdir(path) else f"there is no {path}"
+        raise InvalidInputError(f"path must name a saved model, but {what}")
     with open(path, "rb") as stream:
         try:
             return _model(*unpack(stream))

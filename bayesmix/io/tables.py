@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, missing_extra
-from bayesmix.numerics.arrays import Array
+from bayesmix.io.columns import check_names, check_values, checked_weights, listed, source_of
 from bayesmix.sources import ArraySource, open_npy
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
 PARQUET = (".parquet", ".pq")
 NUMPY = (".npy",)
 ENDINGS = (*SEPARATORS, PARQUET[0], *NUMPY)
-
-ROWS_NAMED = 5
-PIECE = 2**18
 
 
 def read(
@@ -73,8 +71,8 @@ def read(
     """
     path = fspath(path)
     if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "is not there"
-        raise InvalidInputError(f"path must be a file with rows, but {path} {what}")
+        what = f"{path} is a folder" if os.path.isdir(path) else f"there is no {path}"
+        raise InvalidInputError(f"path must name a file of rows, but {what}")
     asked = [columns] if isinstance(columns, str | int) else columns
     chosen = None if asked is None else list(asked)
     if chosen is not None and not chosen:
@@ -83,10 +81,10 @@ def read(
     if name.endswith(NUMPY):
         return _read_npy(path, chosen, weight)
     if name.endswith(PARQUET):
-        return _source(path, _parquet(path, chosen, weight), chosen, weight)
+        return source_of(path, _parquet(path, chosen, weight), chosen, weight)
     for ending, separator in SEPARATORS.items():
         if name.endswith(ending):
-            return _source(path, _text(path, separator, chosen), chosen, weight)
+            return source_of(path, _text(path, separator, chosen), chosen, weight)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
@@ -119,17 +117,35 @@ def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
             )
     except pd.errors.EmptyDataError:
         raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, EOFError, OSError) as problem:
-        raise InvalidInputError(f"{path} cannot be read as a table: {problem}") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
+        raise InvalidInputError(_uneven(path, str(problem))) from None
+    except (EOFError, OSError, zlib.error) as problem:
+        raise InvalidInputError(f"{path} cannot be read: {problem}") from None
     except UnicodeDecodeError as problem:
         raise InvalidInputError(f"{path} must be text in UTF-8: {problem}") from None
     if columns is None and all(map(_is_number, names)):
         raise InvalidInputError(
-            f"the first line of {path} must name the columns, got the numbers {_listed(names)}: "
+            f"the first line of {path} must name the columns, got the numbers {listed(names)}: "
             "add a line of names before it, or ask for these as columns if they are names"
         )
     frame.columns = pd.Index(names)
     return frame
+
+
+def _uneven(path: str, problem: str) -> str:
+    """What is wrong with a table whose lines differ in length, from what pandas says of it."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", problem)
+    if found:
+        expected, line, saw = found.groups()
+        return (
+            f"{path} must have as many values in every line as names in the first ({expected}), "
+            f"got {saw} in line {line}: put values that hold a separator in quotes"
+        )
+    if "Length of header" in problem:
+        return (
+            f"{path} must have as many names in its first line as values in the others, got fewer"
+        )
+    return f"{path} cannot be read as a table: {' '.join(problem.split())}"
 
 
 def _is_number(name: str) -> bool:
@@ -152,132 +168,12 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         if columns is not None:
             names = pyarrow.parquet.read_schema(path).names
             wanted = [*columns, *([] if weight is None else [weight])]
-            _check_names(path, names, columns, weight)
+            check_names(path, names, columns, weight)
         frame = pd.read_parquet(path, engine="pyarrow", columns=wanted)
     except (pyarrow.ArrowException, OSError) as problem:
         raise InvalidInputError(f"{path} cannot be read as Parquet: {problem}") from None
     frame.columns = pd.Index([str(name) for name in frame.columns])
     return frame
-
-
-# Named columns to numbers
-
-
-def _source(path: str, frame: pd.DataFrame, columns: list[Any] | None, weight: Any) -> ArraySource:
-    """Checked values of the wanted columns, with their names."""
-    names = [str(name) for name in frame.columns]
-    _check_names(path, names, columns or [], weight)
-    numeric = {name for name, dtype in zip(names, frame.dtypes, strict=True) if _numeric(dtype)}
-    wanted = columns
-    if wanted is None:
-        wanted = [name for name in names if name and name in numeric and name != weight]
-    if not wanted:
-        hint = "; is it separated by semicolons?" if len(names) == 1 and ";" in names[0] else ""
-        raise InvalidInputError(
-            f"{path} must have a numeric column to fit, and has {_listed(names)}{hint}"
-        )
-    if repeated := sorted({name for name in wanted if names.count(name) > 1}):
-        raise InvalidInputError(
-            f"the columns of {path} must have names of their own, but more than one is called "
-            f"{_listed(repeated)}: rename them"
-        )
-    if not len(frame):
-        raise InvalidInputError(f"{path} must hold rows, and has only its line of names")
-    for argument, used in (("columns", wanted), ("weight", [] if weight is None else [weight])):
-        for name in used:
-            if name not in numeric:
-                raise InvalidInputError(_not_numeric(path, argument, name, frame[name]))
-    values = np.empty((len(frame), len(wanted)))
-    for place, name in enumerate(wanted):
-        values[:, place] = _numbers(frame[name])
-    _check_values(path, values, wanted)
-    weights = None if weight is None else _weights(path, weight, _numbers(frame[weight]))
-    return ArraySource(values, weights, columns=tuple(wanted))
-
-
-def _numeric(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") in "fiub"
-
-
-def _numbers(column: pd.Series[Any]) -> Array:
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _check_names(path: str, names: list[str], columns: list[Any], weight: Any) -> None:
-    for argument, used in (("columns", columns), ("weight", [] if weight is None else [weight])):
-        for name in used:
-            if name in names and name != "":
-                continue
-            close = difflib.get_close_matches(str(name), names, cutoff=0.5)
-            close = close or [each for each in names if each.lower() == str(name).lower()]
-            meant = f"did you mean {_listed(close, 'or')}?" if close else f"it has {_listed(names)}"
-            raise InvalidInputError(
-                f"{argument} must be found in {path}, but there is no column {name!r}: {meant}"
-            )
-    if weight is not None and weight in columns:
-        raise InvalidInputError(
-            f"weight must not be one of the columns to fit, got {weight!r} for both"
-        )
-
-
-def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) -> str:
-    import pandas as pd
-
-    wrong = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
-    text = f"{argument} must be numeric, but {name!r} in {path} is not"
-    if not wrong.any():
-        return f"{text}: it holds {column.dtype}"
-    row = int(np.flatnonzero(wrong)[0])
-    return (
-        f"{text}: {int(wrong.sum()):,} of {len(wrong):,} values are no numbers, the first "
-        f"is {column.iloc[row]!r} in row {row + 1}"
-    )
-
-
-def _check_values(path: str, values: Any, names: Sequence[str]) -> None:
-    """Refuse values that are missing or infinite and name their rows; a mapped file in pieces."""
-    for what, test, remedy in (
-        ("missing", np.isnan, "drop these rows or fill them in"),
-        ("infinite", np.isinf, "drop these rows or correct them"),
-    ):
-        found: list[str] = []
-        n_found = 0
-        for start in range(0, len(values), PIECE):
-            wrong = test(values[start : start + PIECE])
-            rows = np.flatnonzero(wrong.any(axis=1))
-            n_found += len(rows)
-            for row in rows[: ROWS_NAMED - len(found)]:
-                where = ", ".join(names[column] for column in np.flatnonzero(wrong[row]).tolist())
-                found.append(f"{start + row + 1:,} ({where})")
-        if n_found:
-            raise InvalidInputError(
-                f"{path} must have no {what} values, and has some in {n_found:,} of "
-                f"{len(values):,} rows: {_listed(found, total=n_found, quote=False)}; {remedy}"
-            )
-
-
-def _weights(path: str, name: Any, weights: Array) -> Array:
-    _check_values(path, weights[:, None], [str(name)])
-    if weights.min() < 0:
-        row = int(weights.argmin())
-        raise InvalidInputError(
-            f"weight must not be negative, but {name!r} in {path} is {weights[row]:g} in row "
-            f"{row + 1:,}"
-        )
-    if not weights.any():
-        raise InvalidInputError(f"weight must not be zero in every row, but {name!r} in {path} is")
-    return weights
-
-
-def _listed(
-    words: Sequence[str], joint: str = "and", total: int | None = None, quote: bool = True
-) -> str:
-    """At most a few words as they are written in a sentence."""
-    shown = [repr(word) if quote else word for word in words[:ROWS_NAMED]]
-    more = (len(words) if total is None else total) - len(shown)
-    if more > 0:
-        shown.append(f"{more:,} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {joint} {shown[-1]}"
 
 
 # .npy: no names, and too large to read whole
@@ -304,10 +200,10 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any) -> ArraySource:
         if not places:
             raise InvalidInputError(f"{path} must have a column to fit beside the weight")
     chosen = values if len(places) == n_columns else values[:, places]
-    _check_values(path, chosen, [f"column {place}" for place in places])
+    check_values(path, chosen, [f"column {place}" for place in places])
     weights = None
     if kept is not None:
-        weights = _weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))
+        weights = checked_weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))
     return ArraySource(chosen, weights)
 
 

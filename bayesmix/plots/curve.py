@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_BINS = 200
+# Values are taken as rounded where a bin would hold fewer than so many different ones.
+ROUNDED = 8.0
 MOST_TICKS = 2000
 # Above this many rows the kernels sit on the bins of a fine histogram.
 MOST_KERNELS = 2000
@@ -41,11 +43,11 @@ def draw_curve(ax: Axes, view: View, sample: Sample | None, kde: bool, legend: b
         ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
         outside = int(((column < low) | (column > high)).sum())
         if outside:
-            remarks.append(f"{outside} of {len(column)} rows outside the view")
+            remarks.append(f"{outside:,} of {len(column):,} rows outside the view")
         handles.append(bars)
         labels.append("rows")
     curve = terms.sum(axis=1)
-    (whole,) = ax.plot(grid, curve, color=style.INK, lw=2.2, zorder=4)
+    (whole,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
     handles.insert(0, whole)
     labels.insert(0, "density")
     if sample is not None and kde:
@@ -93,35 +95,39 @@ def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any
     lines = []
     for k in range(view.n_components):
         term = terms[:, k]
-        lines += ax.plot(grid, term, color=style.colour(k), ls=style.line(k), lw=1.7, zorder=5)
+        lines += ax.plot(grid, term, color=style.colour(k), ls=style.line(k), lw=1.5, zorder=5)
         peak = int(term.argmax())
-        style.number(
-            ax, k, grid[peak], term[peak], textcoords="offset points", xytext=(0, 3), zorder=6,
-            fontsize="small", va="bottom",
-        )  # fmt: skip
+        style.number_at_peak(ax, k, grid[peak], term[peak])
     return lines
 
 
 def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
     """Heights and edges over the rows within the view; the bars hold those rows' share of 1.
 
-    The bin width is that of Freedman & Diaconis 1981, or of Sturges where that is wider than it
-    need be or undefined.
+    Narrower bins than for one normal density (four times the cube root of n, or those of Freedman &
+    Diaconis 1981 where there are more), because a mixture's columns have more than one hill. Where
+    values are rounded every bin takes equally many of the possible ones.
     """
     mass = np.ones(len(values)) if weights is None else weights
     seen = (values >= low) & (values <= high)
     inside, inside_mass = values[seen], mass[seen]
     total = float(mass.sum())
-    quarter, three_quarters = quantiles(inside, inside_mass, (0.25, 0.75))
     spread = float(np.ptp(inside))
-    n = float(inside_mass.sum())
-    sturges = spread / (np.log2(max(n, 2.0)) + 1.0)
-    freedman = 2.0 * (three_quarters - quarter) / np.cbrt(n)
-    width = min(freedman, sturges) if freedman > 0 else sturges
     if spread == 0.0:
-        return np.array([n / total / (high - low)]), np.array([low, high])
-    bins = int(np.clip(np.ceil(spread / width), 1, MOST_BINS))
-    counts, edges = np.histogram(inside, bins, weights=inside_mass)
+        return np.array([inside_mass.sum() / total / (high - low)]), np.array([low, high])
+    root = np.cbrt(inside_mass.sum())
+    quarter, three_quarters = quantiles(inside, inside_mass, (0.25, 0.75))
+    width = spread / min(4.0 * root, MOST_BINS)
+    if three_quarters > quarter:
+        width = min(width, 2.0 * (three_quarters - quarter) / root)
+    width = max(width, spread / MOST_BINS)
+    step = float(np.diff(np.unique(inside)).min())
+    if width < ROUNDED * step:
+        width = step * max(1.0, round(width / step))
+        edges = np.arange(inside.min() - step / 2.0, inside.max() + width, width)
+    else:
+        edges = np.linspace(inside.min(), inside.max(), round(spread / width) + 1)
+    counts, edges = np.histogram(inside, edges, weights=inside_mass)
     return counts / (total * np.diff(edges)), edges
 
 

@@ -71,7 +71,7 @@ def plot_density(
     ('eruptions', 'waiting')
     """
     estimator = fitted(model)
-    view = view_of(estimator, columns)
+    view = view_of(estimator, columns, X)
     sample = sample_of(estimator, view, X, sample_weight)
     ax = axes_or_new(ax)
     if len(view.columns) == 2:

@@ -14,9 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
+from bayesmix.plots.bars import counts_between, draw_probabilities
 from bayesmix.plots.curve import curve_grid, draw_components
 from bayesmix.plots.plane import draw_ellipses, draw_points
-from bayesmix.plots.subject import Sample, View, raw_rows, sample_of, view_of
+from bayesmix.plots.subject import REACH, Sample, View, raw_rows, sample_of, view_of
 from bayesmix.protocols import Rows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.sources.summary import summarise
@@ -28,6 +29,8 @@ NAMES = {
     "variational_bayes": "bound",
 }
 MOST_DOTS = 2000
+# Components of a start may lie so many widths of the rows outside them and still be seen.
+FURTHEST = 0.6
 
 
 def plot_em_steps(
@@ -71,8 +74,9 @@ def plot_em_steps(
     ...     [1 / 3, 1 / 3, 1 / 3], [[-4.0], [0.0], [8.0]], [1.0, 0.2, 3.0]
     ... )
     >>> axes = bm.plot_em_steps(X, start, (0, 1, 5), ax=Figure().subplots(1, 3))
-    >>> [ax.get_title() for ax in axes]
-    ['start', 'iteration 1', 'iteration 5']
+    >>> print(axes[1].get_title(loc="left"))
+    iteration 1
+    log likelihood −14.41
     """
     wanted = [int(each) for each in iterations]
     if not wanted or min(wanted) < 0:
@@ -158,13 +162,13 @@ def _step(run: Run, iteration: int, X: Any, columns: Any, sample_weight: Any) ->
     if iteration == 0:
         return _opening_step(run, X, columns, sample_weight)
     model = _after(run, iteration, X, sample_weight)
-    view = view_of(model, columns)
+    view = view_of(model, columns, X)
     sample = sample_of(model, view, X, sample_weight)
     assert sample is not None
     title = f"iteration {iteration}"
     if model.n_iter_ < iteration:
         title += f" (converged at {model.n_iter_})"
-    value = f"{NAMES[model.result_.inference.name]} {model.result_.objective:.2f}"
+    value = f"{NAMES[model.result_.inference.name]} {style.signed(model.result_.objective)}"
     return Step(title, value, view.names, view, sample)
 
 
@@ -179,19 +183,18 @@ def _after(run: Run, iteration: int, X: Any, sample_weight: Any) -> Any:
 
 def _opening_step(run: Run, X: Any, columns: Any, sample_weight: Any) -> Step:
     if hasattr(run.opening, "result_"):
-        view = view_of(run.opening, columns)
-        values, _ = raw_rows(X)
-        sample = sample_of(run.opening, view, values, sample_weight)
+        view = view_of(run.opening, columns, X)
+        sample = sample_of(run.opening, view, X, sample_weight)
         assert sample is not None
         weights = 1.0 if sample.weights is None else sample.weights
         value = ""
         if getattr(run.estimator, "prior", None) is None:
-            total = float((weights * run.opening.score_samples(values)).sum())
-            value = f"log likelihood {total:.2f}"
+            total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
+            value = f"log likelihood {style.signed(total)}"
         return Step("start", value, view.names, view, sample)
     # The names and columns are those of the first model of the run.
     first = _after(run, 1, X, sample_weight)
-    view = view_of(first, columns)
+    view = view_of(first, columns, X)
     sample = sample_of(first, view, X, sample_weight)
     assert sample is not None
     if run.opening is not None:
@@ -206,25 +209,26 @@ def _axes(n: int) -> Any:
     figure, grid = style.pyplot().subplots(
         down,
         across,
-        figsize=(max(2.6 * across, 3.6), 2.5 * down + 0.2),
+        figsize=(max(2.6 * across, 3.6), 2.6 * down + 0.2),
         sharex=True,
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
-    for unused in grid.ravel()[n:]:
+    for place, unused in enumerate(grid.ravel()[n:], start=n):
         unused.remove()
+        grid.ravel()[place - across].tick_params(labelbottom=True)
     return grid.ravel()[:n]
 
 
 def _draw(axes: Any, steps: list[Step]) -> None:
     views = [step.view for step in steps if step.view is not None]
     dimension = steps[0].sample.values.shape[1]
+    deviations = REACH if dimension == 1 else 2.2
     limits = []
     for d in range(dimension):
         values = steps[0].sample.values[:, d]
-        ends = [view.extent(d, values) for view in views] or [(values.min(), values.max())]
-        limits.append((min(low for low, _ in ends), max(high for _, high in ends)))
+        limits.append(_limits(values, [view.reach(d, deviations) for view in views]))
     heights = [
         _curve_panel(ax, step, limits[0]) if dimension == 1 else _plane_panel(ax, step, limits)
         for ax, step in zip(axes, steps, strict=True)
@@ -232,18 +236,26 @@ def _draw(axes: Any, steps: list[Step]) -> None:
     for ax, step in zip(axes, steps, strict=True):
         ax.set_xlim(*limits[0])
         ax.set_ylim(*(limits[1] if dimension == 2 else (0.0, 1.1 * (max(heights) or 1.0))))
-        ax.set_title(step.title, fontsize="medium", loc="left")
-        ax.text(
-            0.98, 0.98, step.value, transform=ax.transAxes, ha="right", va="top",
-            fontsize="small", color=style.FAINT, path_effects=style.halo(), zorder=9,
-        )  # fmt: skip
+        ax.set_title(f"{step.title}\n{step.value}".strip(), fontsize="small", loc="left")
         style.quiet(ax)
-        # Inner panels share their labels with the outer ones.
-        spec = ax.get_subplotspec()
-        if spec is None or spec.is_last_row():
+        # Panels beside or above others share their labels with them.
+        if ax.xaxis.get_tick_params()["labelbottom"]:
             ax.set_xlabel(step.names[0])
-        if spec is None or spec.is_first_col():
-            ax.set_ylabel(step.names[1] if dimension == 2 else "density")
+        if ax.yaxis.get_tick_params()["labelleft"]:
+            ax.set_ylabel(step.names[1] if dimension == 2 else _ordinate(step))
+
+
+def _ordinate(step: Step) -> str:
+    return "density" if step.view is None or step.view.continuous else "probability"
+
+
+def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, float]:
+    """Rows and components together, as far as these do not reach far beyond the rows."""
+    first, last = float(values.min()), float(values.max())
+    span = (last - first) or 1.0
+    low = min([first - 0.06 * span, *(low for low, _ in reaches)])
+    high = max([last + 0.06 * span, *(high for _, high in reaches)])
+    return max(low, first - FURTHEST * span), min(high, last + FURTHEST * span)
 
 
 def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
@@ -268,6 +280,11 @@ def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
         )
     if step.view is None:
         return 0.0
+    if not step.view.continuous:
+        places = counts_between(*limits)
+        terms = step.view.terms(places[:, None])
+        draw_probabilities(ax, step.view, places, terms)
+        return float(terms.sum(axis=1).max())
     grid = curve_grid(step.view, *limits)
     terms = step.view.terms(grid[:, None])
     ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)

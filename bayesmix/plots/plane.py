@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GRID = 201
 HELD = (0.95, 0.75, 0.5, 0.25)
 SHADES = ("#f1f1f1", "#e3e3e3", "#d3d3d3", "#c1c1c1")
-MOST_POINTS = 10_000
+MOST_POINTS = 5_000
 MOST_NAMED = 10
 
 
@@ -119,12 +119,15 @@ def draw_points(
 
     remarks = []
     values = sample.values
-    outside = sum(
-        ((values[:, d] < low) | (values[:, d] > high) for d, (low, high) in enumerate(limits)),
-        start=np.zeros(len(values), dtype=bool),
-    ) > 0
+    outside = (
+        sum(
+            ((values[:, d] < low) | (values[:, d] > high) for d, (low, high) in enumerate(limits)),
+            start=np.zeros(len(values), dtype=bool),
+        )
+        > 0
+    )
     if outside.any():
-        remarks.append(f"{int(outside.sum())} of {len(values)} rows outside the view")
+        remarks.append(f"{int(outside.sum()):,} of {len(values):,} rows outside the view")
     shown = sample.thinned(MOST_POINTS)
     if len(shown.values) < len(values):
         remarks.append(f"{len(shown.values):,} of {len(values):,} rows drawn")

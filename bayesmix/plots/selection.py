@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 # Candidates this many times as far below the best as the median one are out of the picture.
 FURTHEST = 3.0
+MOST_TICKS = 20
 
 
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    """A criterion over the number of components, a line for every covariance structure.
+    r"""A criterion over the number of components, a line for every covariance structure.
 
-    The best candidate is ringed; those without a value (failed or degenerate fits) are crosses on
-    the lower edge. Standard errors are drawn where the criterion has them.
+    The best candidate is ringed. On the lower edge, crosses are candidates without a value (failed
+    or degenerate fits), triangles those too far below the others to be drawn. Standard errors are
+    drawn where the criterion has them.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'BIC (nats, greater is better)'
+    'BIC\n(nats, greater is better)'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -61,27 +63,40 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     handles: list[Any] = []
     labels: list[str] = []
     groups = list(_groups(table))
+    lowest = _lowest(table["value"].dropna().to_numpy())
     for index, (label, rows) in enumerate(groups):
-        nudge = 0.06 * (index - (len(groups) - 1) / 2) if table["error"].notna().any() else 0.0
-        handles.append(_line(ax, rows, index, nudge))
-        labels.append(label or NAMES.get(name, name))
+        nudge = 0.06 * (index - (len(groups) - 1) / 2)
+        with_errors = bool(table["error"].notna().any())
+        handles.append(_line(ax, rows, index, nudge if with_errors else 0.0))
+        nudge *= 2.0
+        _on_the_edge(ax, rows[rows["value"].isna()], index, nudge, "x")
+        if lowest is not None:
+            _on_the_edge(ax, rows[rows["value"] < lowest], index, nudge, "v")
+        labels.append(label or _title(name))
     ring = ax.plot(
         best["n_components"], best["value"], "o", ms=15, mfc="none", mec=style.INK, mew=1.6,
         zorder=4,
     )  # fmt: skip
     handles += ring
     labels.append(f"best: {best['n_components']} components" + _kind(best, groups))
-    lowest = _lowest(table["value"].dropna().to_numpy())
     if lowest is not None:
         ax.set_ylim(bottom=lowest)
         below = int((table["value"] < lowest).sum())
-        style.note(ax, [f"{below} of {len(table)} candidates lie below"])
+        style.note(ax, [f"{below} of {len(table)} candidates lie below (triangles)"])
     ax.set_xlabel("components")
-    ax.set_ylabel(f"{NAMES.get(name, name)} (nats, greater is better)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_ylabel(f"{_title(name)}\n(nats, greater is better)")
+    numbers = np.unique(table["n_components"])
+    if len(numbers) <= MOST_TICKS:
+        ax.set_xticks(numbers)
+    else:
+        style.whole_numbers(ax)
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
+
+
+def _title(criterion: str) -> str:
+    return NAMES.get(criterion, criterion).removeprefix("the ")
 
 
 def _lowest(values: Any) -> float | None:
@@ -118,7 +133,7 @@ def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
 
 
 def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
-    """One line of candidates; those without a value are crosses on the lower edge."""
+    """One line of candidates that have a value."""
     rows = rows.sort_values("n_components")
     fine = rows[rows["value"].notna()]
     container = ax.errorbar(
@@ -133,9 +148,12 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
         capsize=2.5,
         zorder=3,
     )
-    missing = rows[rows["value"].isna()]
-    ax.plot(
-        missing["n_components"], np.full(len(missing), 0.015), "x", color=style.colour(index),
-        transform=ax.get_xaxis_transform(), ms=7, mew=1.6, zorder=3, clip_on=False,
-    )  # fmt: skip
     return container
+
+
+def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float, marker: str) -> None:
+    """Candidates that have no place in the picture, at its lower edge."""
+    ax.plot(
+        rows["n_components"] + nudge, np.full(len(rows), 0.02), marker, color=style.colour(index),
+        transform=ax.get_xaxis_transform(), ms=5, mew=1.4, zorder=3, clip_on=False,
+    )  # fmt: skip

@@ -104,10 +104,40 @@ def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
     )
 
 
+def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
+    """The number of component k just above the highest point of its line."""
+    number(
+        ax, k, x, y, textcoords="offset points", xytext=(0, 3), va="bottom", fontsize="small",
+        zorder=6,
+    )  # fmt: skip
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Ticks of the horizontal axis at integers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def note(ax: Axes, remarks: Sequence[str]) -> None:
     """What the figure leaves out, in small letters above its right corner; the title stays free."""
     if remarks:
         ax.set_title("; ".join(remarks), loc="right", fontsize="small", color=FAINT)
+
+
+def signed(value: float) -> str:
+    """A value in nats with a true minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _laid_out(ax: Axes) -> None:
+    """Let the figure's layout, if it has one, give the axes their size."""
+    from matplotlib.figure import Figure
+
+    figure = ax.figure
+    engine = figure.get_layout_engine()
+    if engine is not None and isinstance(figure, Figure):
+        engine.execute(figure)
 
 
 def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
@@ -129,8 +159,8 @@ def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> No
             handler_map={tuple: HandlerTuple(ndivide=None, pad=0.3)},
         )
 
-    available = ax.get_window_extent()
-    size = available
+    _laid_out(ax)
+    available = size = ax.get_window_extent()
     for columns in range(len(handles), 0, -1):
         size = legend(columns).get_window_extent()
         if size.width <= available.width:

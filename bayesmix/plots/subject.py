@@ -86,17 +86,22 @@ class View:
         """Standard deviation of every component in every column (K, d)."""
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
-    def extent(self, column: int, values: Array | None) -> tuple[float, float]:
-        """Where the axis of this column begins and ends."""
+    def reach(self, column: int, deviations: float) -> tuple[float, float]:
+        """What so many standard deviations around the components take up."""
         seen = (self.weights >= LEAST_WEIGHT) | (self.weights == self.weights.max())
         middle, away = self.means[seen, column], self.deviations[seen, column]
-        low, high = (middle - REACH * away).min(), (middle + REACH * away).max()
+        low, high = (middle - deviations * away).min(), (middle + deviations * away).max()
+        return float(low), float(high)
+
+    def extent(self, column: int, values: Array | None) -> tuple[float, float]:
+        """Where the axis of this column begins and ends."""
+        low, high = self.reach(column, REACH)
         if values is None:
-            return float(low), float(high)
+            return low, high
         width = FURTHEST * (high - low)
         inside = values[(values >= low - width) & (values <= high + width)]
         if not len(inside):
-            return float(low), float(high)
+            return low, high
         first, last = inside.min(), inside.max()
         margin = 0.06 * (last - first)
         # Rows fill the view; what the components reach beyond them is shown in part.
@@ -106,13 +111,12 @@ class View:
         return float(low), float(high)
 
 
-def view_of(model: Any, columns: Any, most: int = 2) -> View:
+def view_of(model: Any, columns: Any, X: Any = None) -> View:
     """The view of a fitted estimator over columns by name or number; None chooses them."""
     result: FitResult = model.result_
     density = result.density
-    names = column_names(model)
-    if not result.family.continuous:
-        most = 1
+    names = column_names(model, X)
+    most = 2 if result.family.continuous else 1
     chosen = _chosen(result, names, columns, most)
     components = marginal(density.components, chosen)
     frame = Frame(density.frame.centre[chosen], density.frame.scale[chosen])
@@ -129,11 +133,12 @@ def view_of(model: Any, columns: Any, most: int = 2) -> View:
     )
 
 
-def column_names(model: Any) -> list[str]:
-    """The frame's column names, or x (of one column) and x0, x1, ..."""
-    if hasattr(model, "feature_names_in_"):
-        return [str(name) for name in model.feature_names_in_]
+def column_names(model: Any, X: Any) -> list[str]:
+    """Names of the fit's columns, else of the frame's, else x (of one column) or x0, x1, ..."""
     n_features = model.result_.n_features
+    named = getattr(model, "feature_names_in_", getattr(X, "columns", None))
+    if named is not None and len(named) == n_features:
+        return [str(name) for name in named]
     return ["x"] if n_features == 1 else [f"x{column}" for column in range(n_features)]
 
 
@@ -194,7 +199,9 @@ def separating_columns(result: FitResult) -> Integers:
         block = covariances[:, pair][:, :, pair]
         between = 0.5 * (block[:, None] + block)
         delta = away[..., pair]
-        distance = np.einsum("jkd,jkd->jk", delta, np.linalg.solve(between, delta[..., None])[..., 0])
+        distance = np.einsum(
+            "jkd,jkd->jk", delta, np.linalg.solve(between, delta[..., None])[..., 0]
+        )
         half = 0.5 * np.linalg.slogdet(block)[1]
         log_ratio = np.linalg.slogdet(between)[1] - half[:, None] - half
         coefficients = np.exp(-0.125 * distance - 0.5 * log_ratio)
@@ -241,8 +248,8 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
         if sample_weight is not None:
             raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
         return None
-    probabilities = model.predict_proba(X)
     values, weights = raw_rows(X)
+    probabilities = model.predict_proba(X if hasattr(model, "feature_names_in_") else values)
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():

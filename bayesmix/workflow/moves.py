@@ -43,12 +43,20 @@ class Move:
     predicted: float
 
     @property
+    def kind(self) -> str:
+        if self.halves is not None and self.merged is not None:
+            return "swap"
+        return "split" if self.halves is not None else "merge"
+
+    @property
+    def touched(self) -> list[tuple[int, ...]]:
+        """What it splits and what it merges: to vary both when several moves are tried."""
+        splits = [] if self.halves is None else [(self.halves.k,)]
+        return splits + ([] if self.merged is None else [self.merged])
+
+    @property
     def n_components(self) -> int:
-        return (
-            self.mixture.n_components
-            + (self.halves is not None)
-            - (self.merged is not None)
-        )
+        return self.mixture.n_components + (self.halves is not None) - (self.merged is not None)
 
     def __call__(self, rows: Rows) -> Array:
         """Responsibilities (n, K') after the move."""
@@ -75,10 +83,52 @@ class Move:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Deletion:
+    """Leave out some components of a mixture; the others take their rows."""
+
+    mixture: Mixture
+    keep: Any
+    counts: Array
+    predicted: float = 0.0
+    kind = "delete"
+
+    @property
+    def touched(self) -> list[tuple[int, ...]]:
+        return []
+
+    @property
+    def n_components(self) -> int:
+        return len(self.keep)
+
+    def __call__(self, rows: Rows) -> Array:
+        """Responsibilities (n, K') of the components that stay."""
+        smaller = self.mixture.subset(self.keep, self.counts)
+        shares, _ = smaller.responsibilities(smaller.frame.apply(rows.values))
+        return shares
+
+    def __str__(self) -> str:
+        gone = sorted(set(range(self.mixture.n_components)) - set(map(int, self.keep)))
+        return f"delete {', '.join(map(str, gone))}"
+
+
+def deletions(mixture: Mixture, counts: Array, few: float) -> list[Deletion]:
+    """All components under ``few`` rows at once, then the smallest ones each alone."""
+    K = len(counts)
+    moves = []
+    stay = np.flatnonzero(counts >= few)
+    if 0 < len(stay) < K - 1:
+        moves.append(Deletion(mixture, stay, counts))
+    if K > 1:
+        for k in np.argsort(counts, kind="stable")[:3]:
+            moves.append(Deletion(mixture, np.delete(np.arange(K), k), counts))
+    return moves
+
+
 def best_splits(problem: Problem, mixture: Mixture) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
-    ``problem.source`` is the sample. The gain is that of the objective's likelihood part, in nats.
+    ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
     """
     source: Any = problem.source
     values = mixture.frame.apply(source.values)
@@ -122,14 +172,14 @@ def _best_halves(problem: Problem, values: Array, weights: Array, k: int) -> Hal
 
 
 def _value(problem: Problem, state: Any) -> tuple[float, Mixture] | None:
-    """Log likelihood part after a few passes; None where the pair collapsed."""
+    """The objective after a few passes; None where the pair collapsed."""
     try:
         state = run(problem, state, Monitor(), SPLIT_PASSES)
     except DegenerateFitError:
         return None
     if state.expectation.counts.min() < 1.0:
         return None
-    return state.expectation.log_normaliser, state.at()
+    return state.objective, state.at()
 
 
 def merge_losses(problem: Problem, mixture: Mixture, most: int) -> list[tuple[float, int, int]]:

@@ -7,6 +7,7 @@ evidence bound, merges and splits of their own let K move. Trials that fall behi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model, Settings
-from bayesmix.workflow.moves import Move, best_splits, merge_losses
+from bayesmix.workflow.moves import Deletion, Move, best_splits, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.starts import (
     NearestCentre,
@@ -40,6 +41,7 @@ SETTLED = 2
 SHORT_PASSES = 15
 SHORT_LLOYD = 5
 SETTLE_PASSES = 400
+FINISH_PASSES = 5000
 MOST_ROUNDS = 60
 # Trials of a move: after so many passes it must not be behind by more than this (nats a row).
 TRIALS = ((8, 1e-2), (25, 1e-3), (120, 0.0))
@@ -87,7 +89,8 @@ def search(
         if monitor.stopped is not None:
             break
     assert best is not None
-    return Found(best, tuple(searcher.records))
+    finished = searcher._run(problem, best, FINISH_PASSES)
+    return Found(finished or best, tuple(searcher.records))
 
 
 @dataclass
@@ -190,61 +193,58 @@ class _Searcher:
 
     def improved(self, state: State) -> State:
         """Moves until none helps."""
-        for number in range(MOST_ROUNDS):
+        for _ in range(MOST_ROUNDS):
             if self.monitor.stopped is not None:
                 break
-            better = self._one_round(state, number)
+            better = self._one_round(state)
             if better is None:
                 break
             state = better
         return state
 
-    def _one_round(self, state: State, number: int) -> State | None:
+    def _one_round(self, state: State) -> State | None:
         """The first move of the round that is better, or None."""
         sample = self.sampled()
         for move in self._moves(sample, state):
             tried = self._tried(move, state)
-            if self.monitor.stopped is not None:
-                return tried
-            if tried is not None:
+            if tried is not None or self.monitor.stopped is not None:
                 return tried
         return None
 
-    def _moves(self, sample: Problem, state: State) -> Iterator[Move]:
-        """Moves worth a trial, the most promising first."""
+    def _moves(self, sample: Problem, state: State) -> Iterator[Move | Deletion]:
+        """Moves worth a trial: fewer components first where K is free, then the most promising."""
         mixture = state.at()
         K = mixture.n_components
         small = sample is self.problem
-        splits = best_splits(sample, mixture)
+        free = self.problem.objective.variational and self.model.prune
         merges = merge_losses(sample, mixture, most=max(6, 3 * K)) if K > 1 else []
-        free = self.problem.objective.variational
-        moves = []
         if free:
-            moves += [Move(mixture, None, (i, j), -loss) for loss, i, j in merges[:6]]
-            if K < self.model.n_components:
-                moves += [Move(mixture, halves, None, halves.gain) for halves in splits[:4]]
+            few = 2.0 * (self.problem.source.shape[1] + 1)
+            yield from deletions(mixture, state.expectation.counts, few)
+            yield from (Move(mixture, None, (i, j), -loss) for loss, i, j in merges[:4])
+        splits = best_splits(sample, mixture)
+        moves = []
+        if free and K < self.model.n_components:
+            moves += [Move(mixture, halves, None, halves.gain) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:
                 if halves.k not in (i, j):
                     moves.append(Move(mixture, halves, (i, j), halves.gain - loss))
         moves.sort(key=lambda move: -move.predicted)
         hopeless = -0.02 * self.problem.source.total_weight - 10.0
-        used: dict[Any, int] = {}
+        used: Counter[tuple[int, ...]] = Counter()
+        most, of_each = (4 * K, 3) if small else (8, 2)
         tried = 0
         for move in moves:
-            if move.predicted < hopeless or tried >= (4 * K if small else 8):
+            if move.predicted < hopeless or tried >= most:
                 return
-            # Vary both halves of a swap rather than try one split with every merge.
-            keys = [move.halves and move.halves.k, move.merged and (-1, *move.merged)]
-            if any(used.get(key, 0) >= (3 if small else 2) for key in keys if key is not None):
+            if any(used[part] >= of_each for part in move.touched):
                 continue
-            for key in keys:
-                if key is not None:
-                    used[key] = used.get(key, 0) + 1
+            used.update(move.touched)
             tried += 1
             yield move
 
-    def _tried(self, move: Move, state: State) -> State | None:
+    def _tried(self, move: Move | Deletion, state: State) -> State | None:
         """The state after the move if it is better; abandoned early where it falls behind."""
         problem, n_rows = self.problem, self.problem.source.total_weight
         trial: State | None = begun(problem, move, move.n_components)
@@ -265,8 +265,7 @@ class _Searcher:
         accepted = self.rank(trial) > self.rank(state) and (
             gain > BETTER * n_rows or is_valueless(problem, state)
         )
-        kind = "swap" if move.halves and move.merged else "split" if move.halves else "merge"
-        self._note(kind, str(move), trial, gain, accepted)
+        self._note(move.kind, str(move), trial, gain, accepted)
         return trial if accepted else None
 
     def _run(self, problem: Problem, state: State, passes: int) -> State | None:

@@ -394,6 +394,10 @@ def test_the_automatic_prior_of_map_is_that_of_the_design(case, n):
     actual = np.ravel(np.diagonal(block[0])) if block.ndim == 3 else block[0]
     expected = [variances.mean()] if case.name == "spherical" else variances
     np.testing.assert_allclose(actual, expected, rtol=1e-10)
+    if block.ndim == 3:
+        kept = 1.0 - 3.0 / (2 * n + 3.0)
+        between = kept * np.corrcoef(rows.T)[0, 1] * np.sqrt(variances[0] * variances[1])
+        assert block[0, 0, 1] == pytest.approx(between, rel=1e-9)
 
 
 def test_concentrations_below_one_are_refused_for_map():

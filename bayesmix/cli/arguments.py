@@ -1,0 +1,81 @@
+"""What stands on the command line as text, as the values that it means."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from bayesmix.errors import InvalidInputError
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+
+class Method(StrEnum):
+    """How a mixture is fitted."""
+
+    EM = "em"
+    VARIATIONAL = "variational"
+    MAP = "map"
+
+
+class SearchMethod(StrEnum):
+    """How the candidates of a search are fitted."""
+
+    EM = "em"
+    VARIATIONAL = "variational"
+
+
+class Criterion(StrEnum):
+    """What candidates are compared by."""
+
+    BIC = "bic"
+    AIC = "aic"
+    AICC = "aicc"
+    ICL = "icl"
+    ELBO = "elbo"
+    CV = "cv"
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names separated by commas; None where nothing is given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers of components: "3", "1:10" (both ends), "1,2,5", or several of these."""
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(\d{1,6})\s*)?", part)
+        if ends is None:
+            break
+        first = int(ends[1])
+        last = first if ends[2] is None else int(ends[2])
+        found += range(first, last + 1)
+        if first < 1 or last < first:
+            break
+    else:
+        return sorted(set(found))
+    raise InvalidInputError(
+        f"--components must be numbers of at least 1, such as 3, 1:10 or 1,2,5, got {text!r}"
+    )
+
+
+def structures(text: str) -> list[str]:
+    """Covariance structures separated by commas."""
+    found = names(text) or []
+    unknown = [name for name in found if name not in STRUCTURES]
+    if unknown or not found:
+        got = ", ".join(unknown) or repr(text)
+        raise InvalidInputError(f"--covariance must be among {', '.join(STRUCTURES)}, got {got}")
+    return list(dict.fromkeys(found))
+
+
+def structure(text: str) -> str:
+    """One covariance structure."""
+    found = structures(text)
+    if len(found) > 1:
+        raise InvalidInputError(
+            f"--covariance must be one structure for a fit, got {text!r}: "
+            "bayesmix select compares several"
+        )
+    return found[0]

@@ -1,0 +1,45 @@
+"""The main job on bundled data: how many clusters, how sure, what density."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from bayesmix.cli import describe, files
+from bayesmix.cli.jobs import finish, leave, search_for
+from bayesmix.cli.show import Screen, candidate_table, component_table
+from bayesmix.sources import ArraySource
+
+COMPONENTS = range(1, 7)
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+
+def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
+    """Old Faithful: two numbers for each of 272 eruptions, and no labels."""
+    from bayesmix.datasets import load_faithful
+
+    began = time.perf_counter()
+    place = files.folder(out)
+    frame = load_faithful()
+    source = ArraySource(
+        np.asarray(frame, dtype=np.float64), columns=tuple(map(str, frame.columns))
+    )
+    screen.say(
+        "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
+        "in minutes."
+    )
+    search, interrupted = search_for(screen, source, COMPONENTS, STRUCTURES, "bic", seed, jobs)
+    best = search.best_estimator_
+    screen.heading("How many clusters?")
+    screen.table(candidate_table(search))
+    screen.heading("How sure?")
+    screen.answer(search.summary())
+    screen.heading("What density?")
+    screen.table(component_table(best, screen.out.width))
+    values = describe.described("demo", "faithful (bundled)", source, None)
+    values |= describe.search_values(search)
+    values |= {"interrupted": interrupted, "seconds": time.perf_counter() - began}
+    finish(screen, place, values, best, source, search)
+    screen.say(f"Took {time.perf_counter() - began:.1f} s. Your data: bayesmix select data.csv")
+    leave(interrupted)

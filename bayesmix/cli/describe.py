@@ -1,0 +1,92 @@
+"""What was found, as plain values: the content of ``result.json`` and of ``--json``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bayesmix.version import __version__
+
+UNITS = "log densities and criteria in nats, criteria greater is better"
+
+
+def plain(value: Any) -> Any:
+    """Lists, dicts, text and numbers that JSON can hold; null where there is no number."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def described(command: str, path: str, source: Any, weight: str | None) -> dict[str, Any]:
+    """The head of every result: who made it, of which rows."""
+    n_rows, n_columns = source.shape
+    return {
+        "bayesmix": __version__,
+        "command": command,
+        "units": UNITS,
+        "data": {
+            "file": path,
+            "rows": n_rows,
+            "total_weight": source.total_weight,
+            "columns": column_names(source.columns, n_columns),
+            "weight": weight,
+        },
+    }
+
+
+def column_names(names: Any, n_columns: int) -> list[str]:
+    """The names of columns; their positions where they have none."""
+    if names is None:
+        return [f"column {place}" for place in range(n_columns)]
+    return [str(name) for name in names]
+
+
+def model_values(model: Any) -> dict[str, Any]:
+    """A fitted mixture."""
+    result = model.result_
+    values = {
+        "class": type(model).__name__,
+        "n_components": model.n_components_,
+        "covariance_type": model.covariance_type,
+        "weights": model.weights_,
+        "means": model.means_,
+        "covariances": model.covariances_,
+        "rows_per_component": result.counts,
+        "log_likelihood": model.log_likelihood_,
+        "objective": {"name": result.inference.name, "value": result.objective},
+        "bic": -0.5 * model.bic(),
+        "aic": -0.5 * model.aic(),
+        "icl": -0.5 * model.icl(),
+        "converged": model.converged_,
+        "status": result.status,
+        "iterations": model.n_iter_,
+        "seconds": result.seconds,
+        "seed": result.seed,
+        "events": [event.text for event in result.events],
+    }
+    found: dict[str, Any] = plain(values)
+    return found
+
+
+def search_values(search: Any) -> dict[str, Any]:
+    """A fitted search: what it chose, and every candidate."""
+    found: dict[str, Any] = plain(
+        {
+            "criterion": search.criterion_,
+            "best": {**search.best_params_, search.criterion_: search.best_score_},
+            "summary": search.summary(),
+            "candidates": search.results_.to_dict("records"),
+            "model": model_values(search.best_estimator_),
+        }
+    )
+    return found

@@ -1,0 +1,84 @@
+"""What the commands write: a JSON result, a table, a saved model, figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bayesmix.errors import BayesmixError, InvalidInputError
+
+PANEL = (6.4, 4.4)
+DOTS_PER_INCH = 150
+
+
+def folder(path: str) -> Path:
+    """The folder to write into, made where it is not there."""
+    place = Path(path)
+    if place.exists() and not place.is_dir():
+        raise InvalidInputError(f"--out must name a folder, and {path} is a file")
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """Readable and strict JSON."""
+    return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> str:
+    """Write ``result.json``."""
+    path.write_text(as_json(values) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def write_model(path: Path, model: Any) -> str:
+    """Save the model; ``bayesmix predict`` and ``bayesmix.load`` read it."""
+    model.save(path)
+    return str(path)
+
+
+def write_table(path: Path, search: Any) -> str:
+    """A row per candidate."""
+    search.results_.to_csv(path, index=False)
+    return str(path)
+
+
+def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], None]) -> list[str]:
+    """``density.png``: the fitted density over its rows."""
+
+    def draw(ax: Any) -> None:
+        from bayesmix.plots import plot_density
+
+        plot_density(model, source, ax=ax)
+
+    return _figure(place / "density.png", draw, note)
+
+
+def draw_selection(place: Path, search: Any, note: Callable[[str], None]) -> list[str]:
+    """``selection.png``: the criterion over the number of components."""
+
+    def draw(ax: Any) -> None:
+        from bayesmix.plots import plot_selection
+
+        plot_selection(search, ax=ax)
+
+    return _figure(place / "selection.png", draw, note)
+
+
+def _figure(path: Path, draw: Callable[[Any], None], note: Callable[[str], None]) -> list[str]:
+    """One panel on its own, outside pyplot: no window, whatever the backend."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        note("no figures: matplotlib is not installed (pip install 'bayesmix[plot]')")
+        return []
+    figure = Figure(figsize=PANEL, layout="constrained")
+    try:
+        draw(figure.subplots())
+    except BayesmixError as problem:
+        note(f"no {path.name}: {problem}")
+        return []
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return [str(path)]

@@ -1,0 +1,238 @@
+"""What a person reads in the terminal: tables and sentences, at any width."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from bayesmix.cli.describe import column_names
+from bayesmix.selection.words import NAMES
+
+BESIDE = ("bic", "aic", "icl", "elbo")
+NO_VALUE = "-"
+
+
+class Screen:
+    """Sentences and tables on standard output, notes on standard error.
+
+    ``quiet`` leaves the answer and the notes, ``machine`` (``--json``) the notes.
+    """
+
+    def __init__(self, quiet: bool = False, machine: bool = False) -> None:
+        self.out = Console(file=sys.stdout, highlight=False)
+        self.quiet = quiet
+        self.machine = machine
+        self.noted: set[str] = set()
+
+    @property
+    def progress(self) -> bool | None:
+        """The ``progress`` of estimators: a bar where somebody looks."""
+        return False if self.quiet or self.machine else None
+
+    def answer(self, text: str) -> None:
+        """What was asked for; on a terminal broken at words, in a pipe one line a sentence."""
+        if not self.machine:
+            self.out.print(text, markup=False, soft_wrap=not self.out.is_terminal)
+
+    def say(self, text: str = "") -> None:
+        """What goes with it."""
+        if not self.quiet:
+            self.answer(text)
+
+    def heading(self, text: str) -> None:
+        """A question that the next lines answer."""
+        if not (self.quiet or self.machine):
+            self.out.print(f"\n[bold]{text}[/]")
+
+    def table(self, table: Table) -> None:
+        """A table, unless only the answer is wanted."""
+        if not (self.quiet or self.machine):
+            self.out.print(table)
+
+    def wrote(self, place: Path, paths: Sequence[str]) -> None:
+        """Which files are there now."""
+        self.say(f"\nWrote to {place}: {', '.join(Path(path).name for path in paths)}")
+
+    def note(self, text: str) -> None:
+        """Something that the user can act on, once."""
+        text = " ".join(text.split())
+        if text not in self.noted:
+            self.noted.add(text)
+            print(f"note: {text}", file=sys.stderr)
+
+    @contextmanager
+    def noting_warnings(self) -> Iterator[list[str]]:
+        """Warnings meant for users become notes; yields the list that holds them at the end."""
+        heard: list[str] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield heard
+        for warning in caught:
+            if issubclass(warning.category, UserWarning):
+                heard.append(str(warning.message))
+                self.note(heard[-1])
+
+
+def rows_sentence(path: str, source: Any, weight: str | None) -> str:
+    """Which rows and columns are used."""
+    n_rows, n_columns = source.shape
+    names = column_names(source.columns, n_columns)
+    shown = ", ".join(names[:8]) + (f" and {n_columns - 8} more" if n_columns > 8 else "")
+    weighed = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
+    plural = "column" if n_columns == 1 else "columns"
+    return f"{path}: {n_rows:,} rows, {plural} {shown}{weighed}"
+
+
+def candidate_table(search: Any) -> Table:
+    """All candidates of a search: a grid over K and covariance, or one row each."""
+    results = search.results_
+    grid = "covariance_type" in results and results["covariance_type"].nunique() > 1
+    return _grid(search) if grid else _rows(search)
+
+
+def _grid(search: Any) -> Table:
+    """Nats behind the best, a column per covariance structure: small is good."""
+    results, criterion = search.results_, search.criterion_
+    structures = list(dict.fromkeys(results["covariance_type"]))
+    table = _new_table(f"{_name(criterion)}: nats behind the best ({search.best_score_:,.2f})")
+    table.add_column("components", justify="right")
+    for structure in structures:
+        table.add_column(structure, justify="right", min_width=9)
+    for K in dict.fromkeys(results["n_components"]):
+        cells = []
+        for structure in structures:
+            here = results[
+                (results["n_components"] == K) & (results["covariance_type"] == structure)
+            ]
+            cells.append(_behind(search, here.index[0]) if len(here) else "")
+        table.add_row(str(K), *cells)
+    if results[criterion].isna().any():
+        table.caption = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
+    return table
+
+
+def _rows(search: Any) -> Table:
+    """A row per candidate, with the other criteria beside the one that chose."""
+    results, criterion = search.results_, search.criterion_
+    table = _new_table("criteria in nats, greater is better")
+    errors = results.get(f"{criterion}_se")
+    found = results["found_components"]
+    pruned = bool((found != results["n_components"]).any())
+    beside = [name for name in BESIDE if name in results and name != criterion]
+    table.add_column("components", justify="right")
+    if pruned:
+        table.add_column("found", justify="right")
+    table.add_column(_name(criterion), justify="right")
+    table.add_column("behind", justify="right", min_width=9)
+    for name in beside:
+        table.add_column(name.upper(), justify="right", style="dim")
+    for row in results.index:
+        error = "" if errors is None else f" ({errors[row]:,.2f})"
+        table.add_row(
+            str(results["n_components"][row]),
+            *([str(found[row])] if pruned else []),
+            _number(results[criterion][row], error),
+            _behind(search, row),
+            *(_number(results[name][row]) for name in beside),
+        )
+    if errors is not None:
+        table.caption = "in brackets the standard error"
+    return table
+
+
+def _behind(search: Any, row: Any) -> str:
+    if row == search.best_index_:
+        return "[bold green]best[/]"
+    return _number(search.best_score_ - search.results_[search.criterion_][row])
+
+
+def _number(value: Any, error: str = "") -> str:
+    return f"{value:,.2f}{error}" if math.isfinite(value) else NO_VALUE
+
+
+def _name(criterion: str) -> str:
+    name = NAMES.get(criterion, criterion)
+    return name[:1].upper() + name[1:]
+
+
+def component_table(model: Any, width: int) -> Table:
+    """A row per component: its share, and mean (standard deviation) in as many columns as fit."""
+    names = column_names(getattr(model, "feature_names_in_", None), model.n_features_in_)
+    deviations = standard_deviations(model)
+    cells = [
+        [_mean(model.means_[k, d], deviations[k, d]) for k in range(model.n_components_)]
+        for d in range(len(names))
+    ]
+    table = _new_table("")
+    table.add_column("component", justify="right")
+    table.add_column("share", justify="right")
+    room, shown = width - 23, 0
+    for name, column in zip(names, cells, strict=True):
+        room -= 2 + max(len(name), *map(len, column))
+        if room < 0 and shown:
+            break
+        table.add_column(name, justify="right")
+        shown += 1
+    for k in range(model.n_components_):
+        table.add_row(str(k), f"{model.weights_[k]:.3f}", *(cells[d][k] for d in range(shown)))
+    table.caption = "mean (standard deviation)"
+    if shown < len(names):
+        table.caption += f"; {len(names) - shown} more columns do not fit here"
+    return table
+
+
+def standard_deviations(model: Any) -> Any:
+    """Of every component in every column (K, D)."""
+    components = model.result_.unframed
+    K, D = components.means.shape
+    spread = components.structure.algebra.spread(components.blocks, K, D)
+    return spread**0.5
+
+
+def _mean(mean: float, deviation: float) -> str:
+    """Both to two digits of the deviation."""
+    digits = 1 - math.floor(math.log10(deviation)) if deviation > 0 else 6
+    if digits > 6:
+        return f"{mean:.6g} ({deviation:.1e})"
+    return f"{mean:,.{max(digits, 0)}f} ({deviation:,.{max(digits, 0)}f})"
+
+
+def fit_sentence(model: Any) -> str:
+    """What was fitted, and how it ended."""
+    result = model.result_
+    K = model.n_components_
+    asked = result.requested_components
+    of = f" of at most {asked}" if asked != K else ""
+    how = {
+        "maximum_likelihood": f"log likelihood {result.log_likelihood:,.2f}",
+        "maximum_a_posteriori": f"log posterior {result.objective:,.2f}",
+        "variational_bayes": f"evidence lower bound {result.objective:,.2f}",
+    }[result.inference.name]
+    ended = "converged" if result.converged else f"stopped ({result.status})"
+    iterations = len(result.trace)
+    return (
+        f"{K} component{'s' if K != 1 else ''}{of}, {model.covariance_type} covariance: {how} "
+        f"nats, {ended} after {iterations} iteration{'s' if iterations != 1 else ''}."
+    )
+
+
+def _new_table(title: str) -> Table:
+    return Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        header_style="",
+        show_edge=False,
+        pad_edge=False,
+    )
