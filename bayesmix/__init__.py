@@ -35,7 +35,7 @@ _HOMES = {
     "plot_em_steps": "plots",
     "read": "io",
     "load": "io",
-    "from_sklearn": "export",
+    "from_sklearn": "estimators.exchange",
     "show_versions": "version",
     "__version__": "version",
 }

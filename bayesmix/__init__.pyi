@@ -4,11 +4,11 @@ from bayesmix.engine.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.engine.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.engine.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
+from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.search import select as select
-from bayesmix.export import from_sklearn as from_sklearn
 from bayesmix.families import Bernoulli as Bernoulli
 from bayesmix.families import Gaussian as Gaussian
 from bayesmix.families import Poisson as Poisson

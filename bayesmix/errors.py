@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+
 
 class BayesmixError(ValueError):
     """Base of every error that bayesmix raises on purpose."""
@@ -9,6 +15,10 @@ class BayesmixError(ValueError):
 
 class InvalidInputError(BayesmixError):
     """An argument has the wrong type, shape or values."""
+
+
+class InvalidTypeError(InvalidInputError, TypeError):
+    """An argument is of a kind that can never do; also a ``TypeError``, as scikit-learn raises."""
 
 
 class UnsupportedError(BayesmixError):
@@ -44,3 +54,11 @@ def missing_extra(package: str, extra: str) -> MissingExtraError:
     return MissingExtraError(
         f"{package} is needed for this and is not installed: pip install 'bayesmix[{extra}]'"
     )
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """A warning that points at the first line outside this package: the user's call."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level - 1)

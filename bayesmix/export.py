@@ -1,8 +1,7 @@
-"""To and from other representations of a fitted mixture: parameters, scikit-learn."""
+"""Mixtures that were not fitted here, and fitted ones as scikit-learn's."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from bayesmix.families import Gaussian
 from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Frame, Mixture
+from bayesmix.records import Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.weights import FreeWeights, PointWeights
 from bayesmix.workflow.assess import Sums
@@ -118,37 +117,3 @@ def to_sklearn(model: Any) -> Any:
     if hasattr(model, "feature_names_in_"):
         other.feature_names_in_ = model.feature_names_in_
     return other
-
-
-def from_sklearn(model: Any) -> Any:
-    """A fitted scikit-learn ``GaussianMixture`` as bayesmix's; other models are refused.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> from sklearn.mixture import GaussianMixture
-    >>> X = bm.datasets.load_faithful().to_numpy()
-    >>> theirs = GaussianMixture(2, random_state=0).fit(X)
-    >>> ours = bm.from_sklearn(theirs)
-    >>> bool(abs(ours.score(X) - theirs.score(X)) < 1e-12)
-    True
-    """
-    from sklearn.mixture import GaussianMixture
-    from sklearn.utils.validation import check_is_fitted
-
-    if not isinstance(model, GaussianMixture):
-        raise UnsupportedError(
-            f"only scikit-learn's GaussianMixture can be taken over, got {type(model).__name__}"
-        )
-    check_is_fitted(model)
-    from bayesmix.estimators.gaussian import GaussianMixture as Ours
-
-    ours = Ours(n_components=len(model.weights_), covariance_type=model.covariance_type)
-    structure = STRUCTURES[model.covariance_type]
-    blocks = structure.from_covariances(np.array(model.covariances_, dtype=np.float64))
-    components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
-    result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)
-    ours._adopt(replace(result, status="converged" if model.converged_ else "max_iter"))
-    if hasattr(model, "feature_names_in_"):
-        ours.feature_names_in_ = model.feature_names_in_
-    return ours

@@ -18,7 +18,9 @@ LEVELS = {
     "parallel": 0,
     "random": 0,
     "errors": 0,
+    "version": 0,
     "protocols": 1,
+    "records": 1,
     "families": 2,
     "weights": 2,
     "sources": 2,
@@ -44,6 +46,8 @@ SIDEWAYS = {
     "numerics": {"errors", "parallel", "random"},
     "parallel": {"errors", "random"},
     "random": {"errors"},
+    "version": {"parallel"},
+    "protocols": {"records"},
     "report": {"plots"},
     "cli": {"estimators", "datasets"},
 }

@@ -11,7 +11,7 @@ from bayesmix.cli.jobs import finish, leave, search_for
 from bayesmix.cli.show import Screen, candidate_table, component_table
 from bayesmix.sources import ArraySource
 
-COMPONENTS = range(1, 7)
+COMPONENTS = range(1, 6)
 STRUCTURES = ("full", "tied", "diag", "spherical")
 
 

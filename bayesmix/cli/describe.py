@@ -47,7 +47,7 @@ def described(command: str, path: str, source: Any, weight: str | None) -> dict[
 def column_names(names: Any, n_columns: int) -> list[str]:
     """The names of columns; their positions where they have none."""
     if names is None:
-        return [f"column {place}" for place in range(n_columns)]
+        return [str(place) for place in range(n_columns)]
     return [str(name) for name in names]
 
 

@@ -47,10 +47,9 @@ def select(
     search, interrupted = search_for(
         screen, source, components, structures, criterion, seed, jobs, **options
     )
-    screen.say()
     screen.table(candidate_table(search))
-    screen.answer(search.summary())
     screen.say()
+    screen.answer(search.summary())
     screen.table(component_table(search.best_estimator_, screen.out.width))
     values = describe.described("select", path, source, weight)
     values |= describe.search_values(search)

@@ -19,6 +19,8 @@ from bayesmix.selection.words import NAMES
 
 BESIDE = ("bic", "aic", "icl", "elbo")
 NO_VALUE = "-"
+MOST_DIGITS = 6
+NAMES_SHOWN = 8
 
 
 class Screen:
@@ -54,9 +56,13 @@ class Screen:
             self.out.print(f"\n[bold]{text}[/]")
 
     def table(self, table: Table) -> None:
-        """A table, unless only the answer is wanted."""
+        """A table with its caption, unless only the answer is wanted."""
+        caption, table.caption = table.caption, None
         if not (self.quiet or self.machine):
+            self.out.print()
             self.out.print(table)
+            if caption:
+                self.out.print(caption, style="dim")
 
     def wrote(self, place: Path, paths: Sequence[str]) -> None:
         """Which files are there now."""
@@ -85,11 +91,11 @@ class Screen:
 def rows_sentence(path: str, source: Any, weight: str | None) -> str:
     """Which rows and columns are used."""
     n_rows, n_columns = source.shape
-    names = column_names(source.columns, n_columns)
-    shown = ", ".join(names[:8]) + (f" and {n_columns - 8} more" if n_columns > 8 else "")
+    names = column_names(source.columns, n_columns)[:NAMES_SHOWN]
+    more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
     weighed = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
     plural = "column" if n_columns == 1 else "columns"
-    return f"{path}: {n_rows:,} rows, {plural} {shown}{weighed}"
+    return f"{path}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighed}"
 
 
 def candidate_table(search: Any) -> Table:
@@ -123,7 +129,7 @@ def _grid(search: Any) -> Table:
 def _rows(search: Any) -> Table:
     """A row per candidate, with the other criteria beside the one that chose."""
     results, criterion = search.results_, search.criterion_
-    table = _new_table("criteria in nats, greater is better")
+    table = _new_table(f"{_name(criterion)}: candidates, in nats, greater is better")
     errors = results.get(f"{criterion}_se")
     found = results["found_components"]
     pruned = bool((found != results["n_components"]).any())
@@ -131,7 +137,7 @@ def _rows(search: Any) -> Table:
     table.add_column("components", justify="right")
     if pruned:
         table.add_column("found", justify="right")
-    table.add_column(_name(criterion), justify="right")
+    table.add_column(criterion.upper(), justify="right")
     table.add_column("behind", justify="right", min_width=9)
     for name in beside:
         table.add_column(name.upper(), justify="right", style="dim")
@@ -168,10 +174,7 @@ def component_table(model: Any, width: int) -> Table:
     """A row per component: its share, and mean (standard deviation) in as many columns as fit."""
     names = column_names(getattr(model, "feature_names_in_", None), model.n_features_in_)
     deviations = standard_deviations(model)
-    cells = [
-        [_mean(model.means_[k, d], deviations[k, d]) for k in range(model.n_components_)]
-        for d in range(len(names))
-    ]
+    cells = [_means(model.means_[:, d], deviations[:, d]) for d in range(len(names))]
     table = _new_table("")
     table.add_column("component", justify="right")
     table.add_column("share", justify="right")
@@ -180,7 +183,7 @@ def component_table(model: Any, width: int) -> Table:
         room -= 2 + max(len(name), *map(len, column))
         if room < 0 and shown:
             break
-        table.add_column(name, justify="right")
+        table.add_column(f"x{name}" if name.isdigit() else name, justify="right")
         shown += 1
     for k in range(model.n_components_):
         table.add_row(str(k), f"{model.weights_[k]:.3f}", *(cells[d][k] for d in range(shown)))
@@ -198,12 +201,14 @@ def standard_deviations(model: Any) -> Any:
     return spread**0.5
 
 
-def _mean(mean: float, deviation: float) -> str:
-    """Both to two digits of the deviation."""
-    digits = 1 - math.floor(math.log10(deviation)) if deviation > 0 else 6
-    if digits > 6:
-        return f"{mean:.6g} ({deviation:.1e})"
-    return f"{mean:,.{max(digits, 0)}f} ({deviation:,.{max(digits, 0)}f})"
+def _means(means: Any, deviations: Any) -> list[str]:
+    """Means with standard deviations: two digits of the largest, at least one of the smallest."""
+    pairs = list(zip(means, deviations, strict=True))
+    first, last = deviations.max(), deviations.min()
+    digits = max(1 - math.floor(math.log10(first)), -math.floor(math.log10(last)), 0)
+    if digits > MOST_DIGITS:
+        return [f"{mean:.6g} ({deviation:.1e})" for mean, deviation in pairs]
+    return [f"{mean:,.{digits}f} ({deviation:,.{digits}f})" for mean, deviation in pairs]
 
 
 def fit_sentence(model: Any) -> str:
@@ -219,9 +224,10 @@ def fit_sentence(model: Any) -> str:
     }[result.inference.name]
     ended = "converged" if result.converged else f"stopped ({result.status})"
     iterations = len(result.trace)
+    after = f" after {iterations} iteration{'s' if iterations != 1 else ''}" if iterations else ""
     return (
         f"{K} component{'s' if K != 1 else ''}{of}, {model.covariance_type} covariance: {how} "
-        f"nats, {ended} after {iterations} iteration{'s' if iterations != 1 else ''}."
+        f"nats, {ended}{after}."
     )
 
 
@@ -231,7 +237,6 @@ def _new_table(title: str) -> Table:
         title=title or None,
         title_justify="left",
         title_style="bold",
-        caption_justify="left",
         header_style="",
         show_edge=False,
         pad_edge=False,

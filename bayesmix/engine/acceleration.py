@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Expectation
+from bayesmix.records import Expectation
 
 MEMORY = 8
 WARM_UP = 4

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Expectation, Frame, Mixture, Rows
+from bayesmix.records import Expectation, Frame, Mixture, Rows
 
 BLOCK_VALUES = 2**16
 MOST_LOSS = 1e-11

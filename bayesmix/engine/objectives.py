@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bayesmix.protocols import Expectation, Frame, Mixture
+from bayesmix.records import Expectation, Frame, Mixture
 
 
 @dataclass(frozen=True)

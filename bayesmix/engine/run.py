@@ -16,7 +16,8 @@ from bayesmix.engine.acceleration import Anderson, extrapolated
 from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear, within_loss
 from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
-from bayesmix.protocols import Event, Expectation, Family, Frame, Guard, Mixture, Objective, Source
+from bayesmix.protocols import Family, Guard, Objective, Source
+from bayesmix.records import Event, Expectation, Frame, Mixture
 
 # A step that gains less than this (nats a row) may be the last: plain passes have to confirm it.
 NEARLY_DONE = 1e-8

@@ -17,8 +17,8 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError
 from bayesmix.estimators import validation
 from bayesmix.estimators.progress import Reporter
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Mixture, Rows
 from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.records import Mixture, Rows
 from bayesmix.selection import criteria
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.assess import assess

@@ -17,7 +17,7 @@ from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families import Gaussian
 from bayesmix.families.gaussian import GaussianPrior, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
-from bayesmix.protocols import Frame, Mixture
+from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.model import Model, Settings, resolve

@@ -11,7 +11,8 @@ from scipy.special import digamma, gammaln, xlogy
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.sums import Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Frame, NoGuard, Source, Summary
+from bayesmix.protocols import Source
+from bayesmix.records import Frame, NoGuard, Summary
 
 
 def _log_factorials(values: Array) -> Array:

@@ -21,7 +21,7 @@ from bayesmix.families import Bernoulli, Gaussian, Poisson, bernoulli, gaussian,
 from bayesmix.families.gaussian.algebra import AXES, DENSE
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.io.container import Bits, storable
-from bayesmix.protocols import Event, Frame, Mixture
+from bayesmix.records import Event, Frame, Mixture
 from bayesmix.weights import (
     Dirichlet,
     DirichletPrior,

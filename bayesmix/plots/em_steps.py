@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
@@ -17,11 +14,8 @@ from bayesmix.plots import style
 from bayesmix.plots.bars import counts_between, draw_probabilities
 from bayesmix.plots.curve import curve_grid, draw_components
 from bayesmix.plots.plane import draw_ellipses, draw_points
+from bayesmix.plots.starting import Run, explicit
 from bayesmix.plots.subject import REACH, Sample, View, raw_rows, sample_of, view_of
-from bayesmix.protocols import Rows
-from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.sources.summary import summarise
-from bayesmix.workflow.starts import given_start, named_start
 
 NAMES = {
     "maximum_likelihood": "log likelihood",
@@ -85,20 +79,20 @@ def plot_em_steps(
         )
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
-    steps = [_step(run, each, rows, columns, sample_weight) for each in wanted]
+    models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
+    # The last model chooses the columns for all panels.
+    columns = view_of(models[max(models)], columns, rows).columns.tolist()
+    steps = [
+        _step(models[each], each, rows, columns, sample_weight)
+        if each
+        else _opening_step(run, models[1], rows, columns, sample_weight)
+        for each in wanted
+    ]
     axes = _axes(len(wanted)) if ax is None else np.ravel(np.asarray(ax, dtype=object))
     if len(axes) != len(wanted):
         raise InvalidInputError(f"ax must hold {len(wanted)} axes, got {len(axes)}")
     _draw(axes, steps)
     return axes
-
-
-@dataclass(frozen=True)
-class Run:
-    """An estimator with an explicit start, and what there is to show of the start itself."""
-
-    estimator: Any
-    opening: Any  # a mixture, responsibilities (n, K), or None
 
 
 @dataclass(frozen=True)
@@ -112,101 +106,46 @@ class Step:
     sample: Sample
 
 
-def explicit(start: Any, X: Any) -> Run:
-    """The start made explicit, so that runs of any length are parts of one run."""
-    options = {"search": None, "acceleration": None, "prune": False, "progress": False}
-    parameters = start.get_params(deep=False)
-    estimator = clone(start).set_params(
-        warm_start=False, **{key: value for key, value in options.items() if key in parameters}
-    )
-    if getattr(getattr(start, "result_", None), "status", "") == "given":
-        given = {
-            "weights_init": start.weights_,
-            "means_init": start.means_,
-            "precisions_init": start.precisions_,
-        }
-        return Run(estimator.set_params(**given), start)
-    given = {name: parameters.get(f"{name}_init") for name in ("weights", "means", "precisions")}
-    if all(value is not None for value in given.values()):
-        return Run(estimator, _given_mixture(start, **given))
-    if any(value is not None for value in given.values()):
-        return Run(estimator, None)
-    responsibilities = _responsibilities(start, X)
-    return Run(estimator.set_params(init_params=responsibilities), responsibilities)
-
-
-def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
-    precisions = np.asarray(precisions, dtype=np.float64)
-    matrices = start.covariance_type in ("full", "tied")
-    covariances = np.linalg.inv(precisions) if matrices else 1.0 / precisions
-    return type(start).from_parameters(weights, means, covariances)
-
-
-def _responsibilities(start: Any, X: Any) -> Array:
-    """What ``init_params`` stands for, as responsibilities (n, K)."""
-    values, _ = raw_rows(X)
-    n_rows, n_components = len(values), start.n_components
-    value, seed = start.init_params, root_seed(start.random_state)
-    if isinstance(value, str):
-        from bayesmix.sources import ArraySource
-
-        source = ArraySource(values)
-        named = named_start(value, source, summarise(values, None), n_components, seed, 0)
-        return named(Rows(values))
-    if callable(value):
-        value = value(values, n_components, stream(seed, Purpose.START, 0))
-    return given_start(value, n_rows, n_components)(Rows(values))
-
-
-def _step(run: Run, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
-    if iteration == 0:
-        return _opening_step(run, X, columns, sample_weight)
-    model = _after(run, iteration, X, sample_weight)
+def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
     view = view_of(model, columns, X)
     sample = sample_of(model, view, X, sample_weight)
     assert sample is not None
     title = f"iteration {iteration}"
-    if model.n_iter_ < iteration:
+    if model.converged_ and model.n_iter_ < iteration:
         title += f" (converged at {model.n_iter_})"
     value = f"{NAMES[model.result_.inference.name]} {style.signed(model.result_.objective)}"
     return Step(title, value, view.names, view, sample)
 
 
-def _after(run: Run, iteration: int, X: Any, sample_weight: Any) -> Any:
-    """The model after so many iterations from the start."""
-    model = clone(run.estimator).set_params(max_iter=iteration)
-    with warnings.catch_warnings():
-        # That it has not converged is the point.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(X, sample_weight=sample_weight)
-
-
-def _opening_step(run: Run, X: Any, columns: Any, sample_weight: Any) -> Step:
-    if hasattr(run.opening, "result_"):
-        view = view_of(run.opening, columns, X)
-        sample = sample_of(run.opening, view, X, sample_weight)
+def _opening_step(run: Run, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
+    """The start; ``first`` is the run's model after one iteration, which knows the columns."""
+    if run.opening is None:
+        raise InvalidInputError(
+            "iteration 0 has nothing to show where only some of weights_init, means_init and "
+            "precisions_init are given: give all three, or begin at iteration 1"
+        )
+    if isinstance(run.opening, np.ndarray):
+        view = view_of(first, columns, X)
+        sample = sample_of(first, view, X, sample_weight)
         assert sample is not None
-        weights = 1.0 if sample.weights is None else sample.weights
-        value = ""
-        if getattr(run.estimator, "prior", None) is None:
-            total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
-            value = f"log likelihood {style.signed(total)}"
-        return Step("start", value, view.names, view, sample)
-    # The names and columns are those of the first model of the run.
-    first = _after(run, 1, X, sample_weight)
-    view = view_of(first, columns, X)
-    sample = sample_of(first, view, X, sample_weight)
+        sample = replace(sample, probabilities=run.opening)
+        return Step("start", "responsibilities", view.names, None, sample)
+    view = view_of(run.opening, columns, X)
+    sample = sample_of(run.opening, view, X, sample_weight)
     assert sample is not None
-    if run.opening is not None:
-        sample = Sample(sample.values, sample.weights, run.opening)
-    return Step("start", "responsibilities", view.names, None, sample)
+    value = ""
+    if run.estimator.prior is None:
+        weights = 1.0 if sample.weights is None else sample.weights
+        total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
+        value = f"log likelihood {style.signed(total)}"
+    return Step("start", value, view.names, view, sample)
 
 
 def _axes(n: int) -> Any:
     """A grid of panels with common scales."""
     across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
     down = -(-n // across)
-    figure, grid = style.pyplot().subplots(
+    _, grid = style.pyplot().subplots(
         down,
         across,
         figsize=(max(2.6 * across, 3.6), 2.6 * down + 0.2),
@@ -229,6 +168,7 @@ def _draw(axes: Any, steps: list[Step]) -> None:
     for d in range(dimension):
         values = steps[0].sample.values[:, d]
         limits.append(_limits(values, [view.reach(d, deviations) for view in views]))
+    ordinate = "density" if all(view.continuous for view in views) else "probability"
     heights = [
         _curve_panel(ax, step, limits[0]) if dimension == 1 else _plane_panel(ax, step, limits)
         for ax, step in zip(axes, steps, strict=True)
@@ -242,11 +182,7 @@ def _draw(axes: Any, steps: list[Step]) -> None:
         if ax.xaxis.get_tick_params()["labelbottom"]:
             ax.set_xlabel(step.names[0])
         if ax.yaxis.get_tick_params()["labelleft"]:
-            ax.set_ylabel(step.names[1] if dimension == 2 else _ordinate(step))
-
-
-def _ordinate(step: Step) -> str:
-    return "density" if step.view is None or step.view.continuous else "probability"
+            ax.set_ylabel(step.names[1] if dimension == 2 else ordinate)
 
 
 def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, float]:

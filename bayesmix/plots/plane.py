@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GRID = 201
 HELD = (0.95, 0.75, 0.5, 0.25)
-SHADES = ("#f1f1f1", "#e3e3e3", "#d3d3d3", "#c1c1c1")
+SHADES = ("#f3f3f3", "#e7e7e7", "#dadada", "#cdcdcd")
 MOST_POINTS = 5_000
 MOST_NAMED = 10
 

@@ -14,7 +14,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.marginals import marginal
-from bayesmix.protocols import Frame, Mixture
+from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.result import FitResult
 
@@ -178,7 +178,7 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
 def _column(names: Sequence[str], column: Any) -> int:
     if isinstance(column, str) and column in names:
         return names.index(column)
-    if isinstance(column, Integral) and 0 <= column < len(names):
+    if isinstance(column, Integral) and 0 <= int(column) < len(names):
         return int(column)
     raise InvalidInputError(
         f"columns must be among {', '.join(names)}, or from 0 to {len(names) - 1}, got {column!r}"
@@ -230,8 +230,9 @@ class Sample:
         n_components = self.probabilities.shape[1]
         if n_components == 1:
             return np.ones(len(self.values))
-        largest: Array = self.probabilities.max(axis=1)
-        return (largest - 1.0 / n_components) / (1.0 - 1.0 / n_components)
+        least = 1.0 / n_components
+        certainty: Array = (self.probabilities.max(axis=1) - least) / (1.0 - least)
+        return certainty
 
     def thinned(self, most: int) -> Sample:
         """At most so many rows, evenly spaced."""
@@ -263,7 +264,7 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
 def raw_rows(X: Any) -> tuple[Array, Array | None]:
     """Values (n, D) and weights of an array, a frame or a source that a model has accepted."""
     if hasattr(X, "to_numpy"):
-        return X.to_numpy(dtype=np.float64), None
+        return np.asarray(X.to_numpy(), dtype=np.float64), None
     if hasattr(X, "values"):
         return np.asarray(X.values, dtype=np.float64), X.weights
     return np.asarray(X, dtype=np.float64), None

@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import ordered_map, resolve_jobs
-from bayesmix.protocols import Rows, Summary
+from bayesmix.records import Rows, Summary
 from bayesmix.sources.summary import summarise
 
 MOST_CHUNKS = 256

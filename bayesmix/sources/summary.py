@@ -8,10 +8,14 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.quantiles import quantiles
-from bayesmix.protocols import Summary
+from bayesmix.records import Summary
 
 # The interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
+# Values closer than this share of the scale are one value, apart by rounding.
+SAME_VALUE = 1e-9
+# Of longer columns one value in many is looked at first: continuous data need no sort.
+LOOK_AT_ALL = 100_000
 
 
 def summarise(values: Any, weights: Array | None) -> Summary:
@@ -22,10 +26,12 @@ def summarise(values: Any, weights: Array | None) -> Summary:
     # Equal weights change no quantile; leave them out so that repeating all rows changes no bit.
     if used is not None and np.all(used == used[0]):
         used = None
+    repeated = weights is not None and bool(np.any(weights > 1))
     columns = [
         _column(
             np.asarray(values[:, d] if present is None else values[present, d], dtype=np.float64),
             used,
+            repeated,
         )
         for d in range(n_features)
     ]
@@ -45,7 +51,7 @@ def summarise(values: Any, weights: Array | None) -> Summary:
     )
 
 
-def _column(column: Array, weights: Array | None) -> tuple[float, ...]:
+def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float, ...]:
     lower, middle, upper = quantiles(column, weights, (0.25, 0.5, 0.75))
     away = column - middle
     mean = float(np.average(away, weights=weights))
@@ -54,10 +60,18 @@ def _column(column: Array, weights: Array | None) -> tuple[float, ...]:
         scale = float(np.sqrt(np.average((away - mean) ** 2, weights=weights)))
     if scale == 0.0:
         scale = 1.0
-    steps = np.diff(np.sort(away))
-    distinct = steps > 0
-    ties = not distinct.all()
-    gap = float(steps[distinct].min()) if ties and distinct.any() else 0.0
-    if weights is not None and np.any(weights > 1) and distinct.any():
-        gap = float(steps[distinct].min())
+    gap = _gap(away, scale, repeated)
     return middle, scale, float(column.min()), float(column.max()), gap, middle + mean
+
+
+def _gap(values: Array, scale: float, repeated: bool) -> float:
+    """Smallest step between distinct values if some are equal (or count more than once), else 0."""
+    if len(values) > LOOK_AT_ALL and not repeated:
+        some = values[:: len(values) // LOOK_AT_ALL + 1]
+        if len(np.unique(some)) == len(some):
+            return 0.0
+    steps = np.diff(np.sort(values))
+    distinct = steps > SAME_VALUE * scale
+    if not distinct.any() or not (repeated or len(steps) > np.count_nonzero(distinct)):
+        return 0.0
+    return float(steps[distinct].min())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bayesmix.engine.expectation import AssessmentStep
-from bayesmix.protocols import Mixture, Source
+from bayesmix.protocols import Source
+from bayesmix.records import Mixture
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import numpy as np
 
 from bayesmix.engine.expectation import AssessmentStep, linear
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import Problem, State, begin, begin_at, run
+from bayesmix.engine.run import Problem, State, begin_at, run
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Event, Mixture, Source
+from bayesmix.protocols import Source
+from bayesmix.records import Event, Mixture
 from bayesmix.version import versions
-from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
 from bayesmix.workflow.assess import Sums, assess
+from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search import is_valueless, search
 from bayesmix.workflow.starts import begun, named_start

@@ -10,7 +10,8 @@ import numpy as np
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.engine.run import Problem, Stopping
 from bayesmix.errors import InvalidInputError
-from bayesmix.protocols import Family, Frame, Rows, Source, Summary
+from bayesmix.protocols import Family, Source
+from bayesmix.records import Frame, Rows, Summary
 from bayesmix.weights import DirichletPrior, FreeWeights
 
 

@@ -17,7 +17,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, run
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Mixture, NoGuard, Rows
+from bayesmix.records import Mixture, NoGuard, Rows
 from bayesmix.workflow.starts import begun
 
 SPLIT_PASSES = 12

@@ -12,7 +12,8 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Event, Family, Mixture
+from bayesmix.protocols import Family
+from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
 

@@ -17,8 +17,9 @@ from bayesmix.engine.expectation import StartStep
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Mixture, Rows, Source, Summary
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture, Rows, Summary
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]

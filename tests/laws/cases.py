@@ -20,7 +20,7 @@ from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.families.poisson import Poissons
-from bayesmix.protocols import Frame
+from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")

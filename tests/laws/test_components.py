@@ -11,7 +11,7 @@ from scipy import integrate, stats
 
 import bayesmix as bm
 from bayesmix.engine.expectation import ExpectationStep, centred, linear, within_loss
-from bayesmix.protocols import Frame, Mixture, Rows
+from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from laws.cases import (

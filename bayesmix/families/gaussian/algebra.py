@@ -16,10 +16,11 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.triangular import inverse_from_root, inverse_root
-from bayesmix.numerics.wishart import multivariate_digamma, multivariate_gammaln
 
 # A block held exactly at the floor is not below it: room for the rounding of the sum.
 BELOW_FLOOR = 0.999
+# Variance in columns of unit scale under which all rows agree.
+FLAT_VARIANCE = 1e-12
 
 
 class Algebra(Protocol):
@@ -103,6 +104,13 @@ class Algebra(Protocol):
         """For every block the directions (D, f) along which it is below ``floor`` (D,).
 
         Directions are orthonormal in columns divided by sqrt(floor).
+        """
+        ...
+
+    def flat(self, covariance: Array) -> Array:
+        """Orthonormal directions (D, f) that the algebra has and in which no row differs.
+
+        ``covariance`` (D, D) is that of all rows, in columns of unit scale.
         """
         ...
 
@@ -223,6 +231,11 @@ class Dense:
             for axes, below in zip(directions, variances < BELOW_FLOOR, strict=True)
         ]
 
+    def flat(self, covariance: Array) -> Array:
+        variances, axes = np.linalg.eigh(covariance)
+        without_extent: Array = axes[:, variances < FLAT_VARIANCE]
+        return without_extent
+
     def tightest(self, root: Array, floor: Array) -> Array:
         bound: Array = np.einsum("bij,bij,i->b", root, root, floor)
         return bound
@@ -334,6 +347,10 @@ class Axes:
         else:
             below = blocks < BELOW_FLOOR * floor
         return [np.eye(n_features)[:, columns] for columns in below]
+
+    def flat(self, covariance: Array) -> Array:
+        without_extent: Array = np.eye(len(covariance))[:, np.diagonal(covariance) < FLAT_VARIANCE]
+        return without_extent
 
     def tightest(self, root: Array, floor: Array) -> Array:
         scale = floor if root.shape[1] == len(floor) else floor.mean()

@@ -12,7 +12,7 @@ from bayesmix.families.gaussian.conjugate import NormalWishart
 from bayesmix.families.gaussian.scale import FixedScale
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Frame
+from bayesmix.records import Frame
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from bayesmix.families.gaussian.structures import Structure
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Frame
+from bayesmix.records import Frame
 
 MEAN_PRECISION_RANGE = (1e-6, 1e3)
 

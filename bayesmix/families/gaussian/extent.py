@@ -9,9 +9,9 @@ import numpy as np
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Full
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Frame, Rows, Source
+from bayesmix.protocols import Source
+from bayesmix.records import Frame, Rows
 
-FLAT_VARIANCE = 1e-12
 DRAWN_IN_AT = 10.0
 
 
@@ -23,13 +23,6 @@ def pooled_covariance(source: Source, frame: Frame, unit: Array) -> Array:
     drawn_in = source.reduce(_DrawnIn(frame, unit, anchor), 1)
     covariance: Array = drawn_in.scatter[0] / drawn_in.counts[0]
     return covariance
-
-
-def flat_directions(covariance: Array) -> Array:
-    """Orthonormal directions (D, f) in which no row differs from another."""
-    variances, axes = np.linalg.eigh(covariance)
-    flat: Array = axes[:, variances < FLAT_VARIANCE]
-    return flat
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.gaussian.structures import STRUCTURES, Structure
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Frame, Source, Summary
+from bayesmix.protocols import Source
+from bayesmix.records import Frame, Summary
 
 # A first guess of how much smaller a component is than the whole, as a share of its variance.
 SHARE_OF_VARIANCE = 0.1

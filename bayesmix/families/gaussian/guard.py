@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.extent import flat_directions, pooled_covariance
+from bayesmix.families.gaussian.extent import pooled_covariance
 from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holdings, Worst
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Event, Frame, Mixture, Repair, Source, Summary
+from bayesmix.protocols import Source
+from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 VARIANCE_FLOOR = 1e-6
 
@@ -48,7 +49,8 @@ class GaussianGuard:
     def _flat(self) -> Array:
         """Directions (D, f) without extent, orthonormal in columns divided by sqrt(floor)."""
         unit = self.summary.scale / self.frame.scale
-        flat = flat_directions(pooled_covariance(self.source, self.frame, unit))
+        covariance = pooled_covariance(self.source, self.frame, unit)
+        flat = self.structure.algebra.flat(covariance)
         # From columns of unit scale to columns of unit floor; orthonormal again.
         basis, _ = np.linalg.qr(flat * (np.sqrt(self.floor) / unit)[:, None])
         return basis

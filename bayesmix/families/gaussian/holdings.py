@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Mixture, Rows
+from bayesmix.records import Mixture, Rows
 
 ROWS_NAMED = 20
 

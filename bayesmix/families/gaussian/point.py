@@ -12,7 +12,7 @@ from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Frame
+from bayesmix.records import Frame
 
 # Counts at or under this are no rows at all: their means are ratios of underflow.
 NO_ROWS = 1e-200

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
 from bayesmix.families.gaussian.algebra import Algebra
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln

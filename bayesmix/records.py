@@ -1,0 +1,185 @@
+"""L1: the records of the core: frozen dataclasses that are handed from one part to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import normalise
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates of the computation: ``(x - centre) / scale``, scale a power of two.
+
+    Everything inside the engine happens here, so that data far from the origin or in other units
+    give the same bits.
+    """
+
+    centre: Array
+    scale: Array
+
+    @classmethod
+    def identity(cls, n_features: int) -> Frame:
+        """The frame of the data's own coordinates."""
+        return cls(np.zeros(n_features), np.ones(n_features))
+
+    @property
+    def log_volume(self) -> float:
+        """log of the volume of a unit cell: log density in data units = framed - log_volume."""
+        return float(np.log(self.scale).sum())
+
+    def apply(self, values: Any) -> Array:
+        """Rows (n, D) of any real type as float64 in this frame (columns contiguous)."""
+        framed = np.empty(values.shape[::-1], dtype=np.float64)
+        np.subtract(values.T, self.centre[:, None], out=framed)
+        framed /= self.scale[:, None]
+        return framed.T
+
+    def undo(self, values: Array) -> Array:
+        """Framed rows or points (..., D) in the data's coordinates."""
+        return values * self.scale + self.centre
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values (n, D) of one chunk as stored, their weights, and the index of the first."""
+
+    values: Any
+    weights: Array | None = None
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def blocks(self, size: int) -> list[Rows]:
+        """The chunk in cache-sized pieces."""
+        if len(self) <= size:
+            return [self]
+        return [
+            Rows(
+                self.values[start : start + size],
+                None if self.weights is None else self.weights[start : start + size],
+                self.first + start,
+            )
+            for start in range(0, len(self), size)
+        ]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known of all rows before any fit, in data units (weights are repetition counts)."""
+
+    n_rows: int
+    total_weight: float
+    centre: Array  # lower median of each column, an element of the data
+    scale: Array  # IQR / 1.349, the standard deviation where that is 0, 1 where all rows agree
+    minimum: Array
+    maximum: Array
+    gap: Array  # smallest step between distinct values where values tie, else 0
+    constant: Any  # (D,) bool: all rows agree
+    mean: Array
+
+    @property
+    def n_features(self) -> int:
+        return len(self.centre)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights and components, in a frame: all that the E-step needs."""
+
+    weights: Any
+    components: Any
+    frame: Frame
+
+    @property
+    def n_components(self) -> int:
+        return int(self.components.n_components)
+
+    def subset(self, keep: Integers, counts: Array) -> Mixture:
+        """The mixture of some components, in the order given."""
+        return replace(
+            self,
+            weights=self.weights.subset(keep, counts[keep]),
+            components=self.components.subset(keep),
+        )
+
+    def log_joint(self, values: Array) -> Array:
+        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
+        joint: Array = self.components.expected_log_density(values)
+        joint += self.weights.expected_log()
+        return joint
+
+    def responsibilities(self, values: Array) -> tuple[Array, Array]:
+        """Responsibilities (n, K) and log normaliser (n,) of framed rows."""
+        joint = self.log_joint(values)
+        log_normaliser = normalise(joint)
+        return joint, log_normaliser
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The sums of one E-step: all that an update may see."""
+
+    log_normaliser: float  # Σ w l, framed
+    magnitude: float  # Σ w (1 + |l|): the unit of rounding
+    counts: Array  # (K,) Σ w r
+    statistics: Any
+
+    def __add__(self, other: Expectation) -> Expectation:
+        return Expectation(
+            self.log_normaliser + other.log_normaliser,
+            self.magnitude + other.magnitude,
+            self.counts + other.counts,
+            self.statistics + other.statistics,
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run and that a person may want to know."""
+
+    kind: str  # "relocated", "held", "flat", "pruned", "centred form", "split", "merged", ...
+    message: str
+    at_pass: int = 0
+    components: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
+    gain: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The message, with the components by their present numbers for ``{which}``."""
+        if len(self.components) == 1:
+            which = f"component {self.components[0]}"
+        elif self.components:
+            which = f"components {', '.join(map(str, self.components))}"
+        else:
+            which = "a component that is no longer there"
+        return self.message.replace("{which}", which)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a guard asks for: an update at another resolution, or another mixture altogether."""
+
+    events: tuple[Event, ...]
+    resolution: Any
+    mixture: Mixture | None = None
+
+
+@dataclass(frozen=True)
+class NoGuard:
+    """For families whose likelihood is bounded."""
+
+    resolution: None = None
+    events: tuple[Event, ...] = ()
+
+    def examine(
+        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+    ) -> Repair | None:
+        """Nothing to see."""
+        return None

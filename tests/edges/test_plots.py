@@ -1,0 +1,650 @@
+"""Figures: what is drawn is what the model says, and nothing else in the session changes."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.mixture import GaussianMixture as TheirMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, MissingExtraError, UnsupportedError
+from bayesmix.plots import style
+from bayesmix.plots.curve import histogram, kernel_density
+from bayesmix.plots.plane import holding
+from bayesmix.sources import ArraySource
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib.colors import to_rgb  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.patches import Ellipse  # noqa: E402
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+SEVEN = np.array([-3.0, -2.5, -1.0, 0.0, 2.0, 4.0, 5.0])[:, None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    before = dict(matplotlib.rcParams)
+    yield
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return bm.datasets.load_faithful()
+
+
+@pytest.fixture(scope="module")
+def two(faithful):
+    return bm.GaussianMixture(2, random_state=0).fit(faithful)
+
+
+@pytest.fixture(scope="module")
+def waiting(faithful):
+    return faithful[["waiting"]]
+
+
+@pytest.fixture(scope="module")
+def search(faithful):
+    return bm.MixtureSearch(
+        n_components=(1, 2, 3), covariance_type=("full", "tied"), random_state=0
+    ).fit(faithful)
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(6.4, 4.4)).subplots()
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.poisson(3.0, 150), rng.poisson(14.0, 80)])[:, None]
+
+
+def labelled(ax, label):
+    """The artist that the legend shows under a label."""
+    legend = ax.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    return legend.legend_handles[texts.index(label)]
+
+
+def thickest_line(ax):
+    return max(ax.lines, key=lambda line: line.get_linewidth())
+
+
+def drawn_texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+# One column
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("variational", [False, True])
+def test_the_curve_is_the_density_that_score_samples_gives(ax, waiting, structure, variational):
+    kind = bm.BayesianGaussianMixture if variational else bm.GaussianMixture
+    model = kind(2, covariance_type=structure, search=None, random_state=0).fit(waiting)
+    bm.plot_density(model, waiting, ax)
+    x, y = thickest_line(ax).get_data()
+    frame = pd.DataFrame({"waiting": x})
+    np.testing.assert_allclose(y, np.exp(model.score_samples(frame)), rtol=1e-12)
+
+
+def test_weighted_components_add_up_to_the_density(ax, waiting):
+    model = bm.GaussianMixture(3, random_state=0, prior="auto").fit(waiting)
+    bm.plot_density(model, waiting, ax, kde=False)
+    x, whole = thickest_line(ax).get_data()
+    parts = [line for line in ax.lines if len(line.get_xdata()) == len(x)]
+    parts.remove(thickest_line(ax))
+    assert len(parts) == 3
+    np.testing.assert_allclose(sum(part.get_ydata() for part in parts), whole, rtol=1e-12)
+    expected = model.weights_[1] * stats.norm.pdf(
+        x, model.means_[1, 0], np.sqrt(model.covariances_[1, 0, 0])
+    )
+    np.testing.assert_allclose(parts[1].get_ydata(), expected, rtol=1e-9, atol=1e-300)
+    assert [text for text in drawn_texts(ax) if text] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["eruptions", "waiting"])
+def test_the_histogram_integrates_to_one_and_weights_are_repetitions(faithful, name):
+    values = faithful[name].to_numpy(dtype=float)
+    weights = np.random.default_rng(1).integers(1, 4, len(values))
+    low, high = values.min() - 1, values.max() + 1
+    heights, edges = histogram(values, weights.astype(float), low, high)
+    assert (heights * np.diff(edges)).sum() == pytest.approx(1.0, abs=1e-12)
+    repeated = histogram(np.repeat(values, weights), None, low, high)
+    np.testing.assert_allclose(heights, repeated[0], rtol=1e-12)
+    np.testing.assert_allclose(edges, repeated[1], rtol=1e-12)
+
+
+def test_bars_over_rounded_values_hold_equally_many_of_them(waiting):
+    values = waiting["waiting"].to_numpy(dtype=float)
+    _, edges = histogram(values, None, values.min(), values.max())
+    held = {
+        int(np.floor(high) - np.floor(low)) for low, high in zip(edges, edges[1:], strict=False)
+    }
+    assert held == {2}
+    assert not np.isin(edges, np.unique(values)).any()
+
+
+def test_rows_outside_the_view_are_counted_and_kept_in_the_total(ax):
+    model = bm.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0])
+    rows = np.append(model.sample(99, random_state=0)[0], [[1e9]], axis=0)
+    bm.plot_density(model, rows, ax)
+    assert ax.get_title(loc="right") == "1 of 100 rows outside the view"
+    assert ax.get_xlim()[1] < 30
+    heights, edges = histogram(rows[:, 0], None, *ax.get_xlim())
+    assert (heights * np.diff(edges)).sum() == pytest.approx(0.99)
+
+
+def test_the_kernel_density_estimate_is_scipys(ax, waiting):
+    values = waiting["waiting"].to_numpy(dtype=float)
+    grid = np.linspace(40, 100, 50)
+    weights = np.random.default_rng(1).integers(1, 4, len(values))
+    np.testing.assert_allclose(
+        kernel_density(values, None, grid), stats.gaussian_kde(values)(grid), rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        kernel_density(values, weights.astype(float), grid),
+        stats.gaussian_kde(np.repeat(values, weights))(grid),
+        rtol=2e-3,  # SciPy divides by n - 1 rows, and by n_eff - 1 where there are weights
+    )
+    many = np.random.default_rng(0).normal(size=20_000)
+    np.testing.assert_allclose(
+        kernel_density(many, None, grid - 70), stats.gaussian_kde(many)(grid - 70), atol=1e-5
+    )
+
+
+def test_a_spike_is_cut_off_and_named(ax):
+    model = bm.GaussianMixture.from_parameters([0.9, 0.1], [[0.0], [0.5]], [1.0, 1e-8])
+    rows = np.random.default_rng(0).normal(size=(100, 1))
+    bm.plot_density(model, rows, ax)
+    assert "is cut off" in ax.get_title(loc="right")
+    assert ax.get_ylim()[1] < 10
+
+
+def test_rows_that_all_agree_are_drawn(ax):
+    model = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
+    bm.plot_density(model, np.zeros((5, 1)), ax)
+    assert ax.get_xlabel() == "x"
+
+
+# Two columns
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("variational", [False, True])
+def test_ellipses_have_the_covariances_eigenvalues_as_axes(ax, faithful, structure, variational):
+    kind = bm.BayesianGaussianMixture if variational else bm.GaussianMixture
+    model = kind(2, covariance_type=structure, search=None, random_state=0).fit(faithful)
+    bm.plot_density(model, faithful, ax)
+    ellipses = [patch for patch in ax.patches if isinstance(patch, Ellipse)]
+    assert len(ellipses) == 2 * model.n_components_
+    precisions = {
+        "full": lambda k: model.precisions_[k],
+        "tied": lambda k: model.precisions_,
+        "diag": lambda k: np.diag(model.precisions_[k]),
+        "spherical": lambda k: np.eye(2) * model.precisions_[k],
+    }[structure]
+    for k in range(model.n_components_):
+        variances = np.linalg.eigvalsh(np.linalg.inv(precisions(k)))
+        for deviations in (1, 2):
+            ellipse = ellipses[2 * k + deviations - 1]
+            axes = sorted([ellipse.width, ellipse.height])
+            np.testing.assert_allclose(axes, 2 * deviations * np.sqrt(variances), rtol=1e-8)
+            np.testing.assert_allclose(ellipse.center, model.means_[k], rtol=1e-12)
+            # A point of the rim lies at that many standard deviations.
+            rim = ellipse.get_patch_transform().transform([1.0, 0.0]) - ellipse.center
+            assert rim @ precisions(k) @ rim == pytest.approx(deviations**2, rel=1e-6)
+
+
+def test_every_row_is_drawn_once_with_its_components_colour_and_marker(ax, faithful, two):
+    bm.plot_density(two, faithful, ax)
+    labels = two.predict(faithful)
+    clouds = [each for each in ax.collections if len(each.get_sizes())]
+    assert len(clouds) == 2
+    for k, cloud in enumerate(clouds):
+        np.testing.assert_array_equal(cloud.get_offsets(), faithful.to_numpy()[labels == k])
+        np.testing.assert_allclose(
+            cloud.get_facecolors()[:, :3],
+            [to_rgb(style.colour(k))] * 97 if k else [to_rgb(style.colour(k))] * 175,
+        )
+    first, second = (len(cloud.get_paths()[0].vertices) for cloud in clouds)
+    assert first != second
+
+
+def test_surer_rows_are_larger_and_more_opaque(ax, faithful, two):
+    bm.plot_density(two, faithful, ax)
+    certainty = two.predict_proba(faithful).max(axis=1)
+    labels = two.predict(faithful)
+    for k, cloud in enumerate(each for each in ax.collections if len(each.get_sizes())):
+        order = np.argsort(certainty[labels == k])
+        assert (np.diff(cloud.get_sizes()[order]) >= 0).all()
+        assert (np.diff(cloud.get_facecolors()[order, 3]) >= 0).all()
+        assert cloud.get_sizes()[order[0]] < cloud.get_sizes()[order[-1]]
+
+
+def test_the_area_of_a_point_is_proportional_to_its_weight(ax, faithful, two):
+    weights = np.where(np.arange(272) < 136, 2.0, 1.0)
+    bm.plot_density(two, faithful, ax, sample_weight=weights)
+    plain = Figure().subplots()
+    bm.plot_density(two, faithful, plain)
+    labels = two.predict(faithful)
+    for k, (cloud, other) in enumerate(
+        zip(*([c for c in a.collections if len(c.get_sizes())] for a in (ax, plain)), strict=True)
+    ):
+        ratio = cloud.get_sizes() / other.get_sizes()
+        np.testing.assert_allclose(ratio, weights[labels == k] / weights.mean())
+
+
+def test_shaded_regions_hold_the_shares_they_are_said_to_hold():
+    side = np.linspace(-6, 6, 401)
+    x, y = np.meshgrid(side, side)
+    density = stats.norm.pdf(x) * stats.norm.pdf(y)
+    shares = (0.95, 0.75, 0.5, 0.25)
+    levels = holding(density.ravel(), (side[1] - side[0]) ** 2, shares)
+    # Of two standard normals the region above a level t holds 1 - 2π t.
+    np.testing.assert_allclose(1 - 2 * np.pi * levels, shares, atol=2e-3)
+
+
+def test_many_rows_are_thinned_and_it_is_said(ax, two, faithful):
+    rows = pd.concat([faithful] * 30)
+    bm.plot_density(two, rows, ax)
+    assert ax.get_title(loc="right") == "5,000 of 8,160 rows drawn"
+
+
+# Some of the columns
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_marginal_is_the_density_with_the_other_column_integrated_out(ax, faithful, structure):
+    model = bm.BayesianGaussianMixture(
+        2, covariance_type=structure, search=None, random_state=0
+    ).fit(faithful.to_numpy())
+    bm.plot_density(model, None, ax, columns=1)
+    x, y = thickest_line(ax).get_data()
+    chosen = np.linspace(0, len(x) - 1, 7).astype(int)
+    # Student-t tails are heavy: integrate over t with eruptions = 3 + sinh(t).
+    t = np.linspace(-12, 12, 4001)
+    for place in chosen:
+        points = np.column_stack([3 + np.sinh(t), np.full(len(t), x[place])])
+        integral = np.trapezoid(np.exp(model.score_samples(points)) * np.cosh(t), t)
+        assert y[place] == pytest.approx(integral, rel=1e-6)
+
+
+def test_the_pair_of_columns_that_separates_best_is_chosen_and_named(ax):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 4))
+    rows[:100, [1, 3]] += 6.0
+    rows[:50, 3] -= 12.0
+    model = bm.GaussianMixture(3, covariance_type="diag", random_state=0).fit(rows)
+    bm.plot_density(model, rows, ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x3")
+    assert ax.get_title(loc="right") == "marginal over 2 of 4 columns"
+
+
+@pytest.mark.parametrize("columns", [("petal_length", "sepal_width"), (2, 1)])
+def test_columns_are_chosen_by_name_or_number(ax, columns):
+    iris = bm.datasets.load_iris()
+    model = bm.GaussianMixture(2, random_state=0).fit(iris)
+    bm.plot_density(model, iris, ax, columns=columns)
+    assert ax.get_xlabel() == "petal_length (column 2)"
+    assert ax.get_ylabel() == "sepal_width (column 1)"
+
+
+def test_a_frame_names_the_axes_of_a_mixture_that_has_no_names(ax, faithful, two):
+    given = bm.GaussianMixture.from_parameters(two.weights_, two.means_, two.covariances_)
+    bm.plot_density(given, faithful, ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("eruptions", "waiting")
+
+
+@pytest.mark.parametrize("columns", ["height", 2, (0, 0), (0, 1, 0), -1, ()])
+def test_columns_that_are_none_are_refused(ax, two, columns):
+    with pytest.raises(InvalidInputError, match="columns must be"):
+        bm.plot_density(two, None, ax, columns=columns)
+
+
+# Counts
+
+
+@pytest.mark.parametrize("inference", [None, bm.VariationalBayes()])
+def test_bars_over_counts_are_the_probabilities_that_score_samples_gives(ax, counts, inference):
+    model = bm.Mixture(2, family=bm.Poisson(), inference=inference, random_state=0).fit(counts)
+    bm.plot_density(model, counts, ax)
+    bars, outlines = ax.containers
+    places = [bar.get_x() + bar.get_width() / 2 for bar in outlines]
+    np.testing.assert_allclose(
+        [bar.get_height() for bar in outlines],
+        np.exp(model.score_samples(np.round(places)[:, None])),
+        rtol=1e-10,
+    )
+    shares = np.bincount(counts.ravel(), minlength=len(places))[: len(places)] / len(counts)
+    np.testing.assert_allclose([bar.get_height() for bar in bars], shares)
+    assert ax.get_ylabel() == "probability"
+
+
+def test_counts_in_several_columns_are_drawn_one_at_a_time(ax, counts):
+    rows = np.column_stack([counts, counts[::-1]])
+    model = bm.Mixture(2, family=bm.Poisson(), random_state=0).fit(rows)
+    with pytest.raises(UnsupportedError, match="columns='x0'"):
+        bm.plot_density(model, rows, ax)
+    bm.plot_density(model, rows, ax, columns=1)
+    assert ax.get_xlabel() == "x1"
+
+
+def test_a_family_without_a_picture_is_refused(ax):
+    rows = np.random.default_rng(0).integers(0, 2, (50, 3))
+    model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(rows)
+    with pytest.raises(UnsupportedError, match="Gaussian mixtures"):
+        bm.plot_density(model, rows, ax, columns=0)
+
+
+# What comes in, and what comes out
+
+
+def test_the_axes_that_were_given_are_drawn_on_and_returned(ax, faithful, two, search):
+    assert bm.plot_density(two, faithful, ax) is ax
+    assert bm.plot_objective(two, ax) is ax
+    assert bm.plot_selection(search, ax) is ax
+    axes = Figure().subplots(1, 2)
+    assert list(bm.plot_em_steps(faithful, two, (0, 1), axes)) == list(axes)
+    assert two.plot(faithful, ax) is ax
+    assert search.plot(ax) is ax
+    assert plt.get_fignums() == []
+
+
+def test_without_axes_a_figure_is_made(two):
+    ax = bm.plot_density(two)
+    assert plt.get_fignums() == [ax.figure.number]
+
+
+def test_of_a_search_the_best_estimator_is_drawn(ax, faithful, search):
+    bm.plot_density(search, faithful, ax)
+    ellipses = [patch for patch in ax.patches if isinstance(patch, Ellipse)]
+    assert len(ellipses) == 2 * search.best_estimator_.n_components_
+
+
+def test_a_source_brings_its_own_weights(ax, two, faithful):
+    given = bm.GaussianMixture.from_parameters(two.weights_, two.means_, two.covariances_)
+    weights = np.where(np.arange(272) < 136, 2.0, 1.0)
+    bm.plot_density(given, ArraySource(faithful.to_numpy(), weights), ax)
+    sizes = np.concatenate([c.get_sizes() for c in ax.collections if len(c.get_sizes())])
+    assert np.ptp(sizes) > 0.5 * sizes.mean()
+
+
+def test_models_that_cannot_be_drawn_are_refused_with_the_remedy(ax, faithful):
+    with pytest.raises(InvalidInputError, match="call fit first"):
+        bm.plot_density(bm.GaussianMixture(2), faithful, ax)
+    with pytest.raises(InvalidInputError, match="from_sklearn"):
+        bm.plot_density(TheirMixture(2).fit(faithful), faithful, ax)
+    pipeline = make_pipeline(StandardScaler(), bm.GaussianMixture(2, random_state=0)).fit(faithful)
+    with pytest.raises(UnsupportedError, match="last step"):
+        bm.plot_density(pipeline, faithful, ax)
+    with pytest.raises(InvalidInputError, match="MixtureSearch"):
+        bm.plot_selection(bm.GaussianMixture(2), ax)
+
+
+def test_weights_that_do_not_fit_the_rows_are_refused(ax, two, faithful):
+    with pytest.raises(InvalidInputError, match="272 numbers"):
+        bm.plot_density(two, faithful, ax, sample_weight=[1.0])
+    with pytest.raises(InvalidInputError, match="give X"):
+        bm.plot_density(two, None, ax, sample_weight=[1.0])
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, two, search, faithful):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    for draw in (
+        lambda: bm.plot_density(two),
+        lambda: bm.plot_objective(two),
+        lambda: bm.plot_selection(search),
+        lambda: bm.plot_em_steps(faithful, two, (1,)),
+    ):
+        with pytest.raises(MissingExtraError, match=r"pip install 'bayesmix\[plot\]'"):
+            draw()
+
+
+@pytest.mark.parametrize("one_column", [False, True])
+def test_the_legend_lies_above_everything_drawn(faithful, waiting, one_column):
+    rows = waiting if one_column else faithful
+    model = bm.GaussianMixture(3, search=None, random_state=0).fit(rows)
+    ax = bm.plot_density(model, rows)
+    ax.figure.draw_without_rendering()
+    if one_column:
+        heights = [bar.get_data().values.max() for bar in ax.patches if hasattr(bar, "get_data")]
+        top = max(thickest_line(ax).get_ydata().max(), *heights)
+    else:
+        top = faithful["waiting"].max()
+    assert ax.get_legend().get_window_extent().y0 >= ax.transData.transform([0.0, top])[1]
+
+
+def test_neighbouring_components_differ_in_luminance_marker_and_line():
+    def luminance(k):
+        linear = np.array(to_rgb(style.colour(k))) ** 2.2
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for k in range(len(style.COLOURS) - 1):
+        bright, dark = sorted([luminance(k), luminance(k + 1)], reverse=True)
+        assert (bright + 0.05) / (dark + 0.05) > 1.4
+    pairs = {(style.colour(k), style.marker(k), str(style.line(k))) for k in range(50)}
+    assert len(pairs) == 50
+    assert len(set(style.MARKERS)) == len({str(each) for each in style.LINES}) == 10
+
+
+# The objective
+
+
+def test_the_objective_is_drawn_as_it_was_with_a_line_a_segment(ax, faithful):
+    model = bm.BayesianGaussianMixture(8, search=None, max_iter=500, random_state=0).fit(faithful)
+    bm.plot_objective(model, ax)
+    lines = [line for line in ax.lines if line.get_linestyle() == "-"]
+    starts = [start for start in model.result_.segments if start < model.n_iter_]
+    assert len(lines) == len(starts) > 1
+    np.testing.assert_array_equal(
+        np.concatenate([line.get_ydata() for line in lines]), model.objective_trace_
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([line.get_xdata() for line in lines]), np.arange(model.n_iter_) + 1
+    )
+    assert ax.get_ylabel() == "evidence lower bound (nats)"
+    assert "pruned" in ax.get_title(loc="right")
+
+
+def test_the_inset_shows_the_gap_on_a_log_scale(ax, two):
+    bm.plot_objective(two, ax)
+    (inset,) = ax.child_axes
+    assert inset.get_yscale() == "log"
+    drawn = inset.lines[0].get_ydata()
+    gap = two.objective_trace_[-1] - two.objective_trace_
+    np.testing.assert_array_equal(drawn[gap > 0], gap[gap > 0])
+    assert np.isnan(drawn[gap <= 0]).all()
+
+
+def test_a_run_of_one_iteration_is_a_point_without_inset(ax, faithful):
+    one = bm.GaussianMixture(1, random_state=0, max_iter=1, tol=1.0)
+    with pytest.warns(Warning, match="not converged"):
+        one.fit(faithful)
+    bm.plot_objective(one, ax)
+    assert not ax.child_axes
+    assert ax.get_xlabel() == "iteration (max iter)"
+
+
+def test_parameters_that_were_not_fitted_have_no_objective(ax):
+    given = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
+    with pytest.raises(UnsupportedError, match="no objective trace"):
+        bm.plot_objective(given, ax)
+
+
+# The search
+
+
+def table(**columns):
+    frame = pd.DataFrame({"n_components": [1, 2, 3], **columns})
+    return SimpleNamespace(results_=frame, criterion_="bic")
+
+
+def test_selection_draws_a_line_a_structure_and_rings_the_best(ax, search):
+    bm.plot_selection(search, ax)
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 3]
+    results = search.results_
+    for line, structure in zip(lines, ("full", "tied"), strict=True):
+        rows = results[results["covariance_type"] == structure]
+        np.testing.assert_array_equal(line.get_ydata(), rows["bic"])
+    best = results.loc[search.best_index_]
+    ring = max(ax.lines, key=lambda line: line.get_markersize())
+    assert ring.get_xdata() == [best["n_components"]]
+    assert ring.get_ydata() == [best["bic"]]
+    assert labelled(ax, f"best: {best['n_components']} components, {best['covariance_type']}")
+    assert list(ax.get_xticks()) == [1, 2, 3]
+
+
+def test_another_criterion_can_be_drawn(ax, search):
+    bm.plot_selection(search, ax, criterion="aic")
+    assert ax.get_ylabel() == "AIC\n(nats, greater is better)"
+    with pytest.raises(InvalidInputError, match="column of results_"):
+        bm.plot_selection(search, ax, criterion="waic")
+
+
+def test_standard_errors_are_drawn_where_there_are_some(ax):
+    given = table(found_components=[1, 2, 3], bic=[-30.0, -20.0, -21.0], bic_se=[1.0, 2.0, 3.0])
+    bm.plot_selection(given, ax)
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([np.ptp(each[:, 1]) / 2 for each in segments], [1.0, 2.0, 3.0])
+
+
+def test_candidates_without_a_value_are_crosses_on_the_edge(ax):
+    given = table(found_components=[1, 2, 3], bic=[-30.0, -20.0, np.nan])
+    bm.plot_selection(given, ax)
+    (cross,) = (line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata()))
+    assert list(cross.get_xdata()) == [3]
+    given = table(found_components=[1, 2, 3], bic=[-30.0, -np.inf, -20.0])
+    bm.plot_selection(given, Figure().subplots())
+
+
+def test_hopeless_candidates_do_not_flatten_the_others(ax):
+    given = table(found_components=[1, 2, 3], bic=[-3000.0, -21.0, -20.0])
+    bm.plot_selection(given, ax)
+    assert ax.get_ylim()[0] > -30.0
+    assert ax.get_title(loc="right") == "1 of 3 candidates lie below (triangles)"
+
+
+# EM step by step
+
+
+def test_panels_show_the_published_iterations(textbook):
+    example = textbook["seven_points_1d"]
+    init = example["init"]
+    start = bm.GaussianMixture.from_parameters(
+        init["weights"], np.array(init["means"], float)[:, None], init["variances"]
+    )
+    axes = bm.plot_em_steps(SEVEN, start, (0, 1, 2, 5))
+    likelihoods = example["nll_at_init_and_after_each_iteration"]
+    for ax, i in zip(axes, (0, 1, 2, 5), strict=True):
+        at = init if i == 0 else example["iterations"][i - 1]
+        x, y = thickest_line(ax).get_data()
+        expected = sum(
+            w * stats.norm.pdf(x, m, np.sqrt(v))
+            for w, m, v in zip(at["weights"], at["means"], at["variances"], strict=True)
+        )
+        np.testing.assert_allclose(y, expected, rtol=1e-8, atol=1e-12)
+        first, second = ax.get_title(loc="left").split("\n")
+        assert first == ("start" if i == 0 else f"iteration {i}")
+        assert second == f"log likelihood −{likelihoods[i]:.2f}"
+
+
+@pytest.fixture(scope="module")
+def textbook():
+    import json
+    from pathlib import Path
+
+    path = Path(__file__).parents[1] / "data" / "textbook_examples.json"
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_a_start_from_responsibilities_shows_the_rows_alone(faithful):
+    labels = (np.arange(272) % 2).astype(int)
+    axes = bm.plot_em_steps(faithful, bm.GaussianMixture(2, init_params=labels), (0, 1, 30))
+    assert not axes[0].patches
+    assert len(axes[1].patches) == 4
+    np.testing.assert_array_equal(
+        axes[0].collections[0].get_offsets(), faithful.to_numpy()[labels == 0]
+    )
+
+
+def test_all_panels_are_one_run_even_of_a_random_start_without_a_seed(faithful):
+    start = bm.BayesianGaussianMixture(3, init_params="random")
+    axes = bm.plot_em_steps(faithful, start, (0, 1, 2, 4))
+    bounds = [float(ax.get_title(loc="left").split("−")[1]) for ax in axes[1:]]
+    assert bounds == sorted(bounds, reverse=True)
+    assert all(len(ax.patches) == 6 for ax in axes[1:])
+    assert not hasattr(start, "result_")
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_explicit_parameters_are_the_first_panel(faithful, structure):
+    precisions = {
+        "full": [np.diag([4.0, 0.02])] * 2,
+        "tied": np.diag([4.0, 0.02]),
+        "diag": [[4.0, 0.02], [0.02, 4.0]],
+        "spherical": [4.0, 0.02],
+    }[structure]
+    start = bm.GaussianMixture(
+        2,
+        covariance_type=structure,
+        weights_init=[0.5, 0.5],
+        means_init=[[2.5, 90.0], [4.5, 50.0]],
+        precisions_init=precisions,
+    )
+    axes = bm.plot_em_steps(faithful, start, (0, 3))
+    sides = {
+        "full": (0.5, 50**0.5),
+        "tied": (0.5, 50**0.5),
+        "diag": (0.5, 50**0.5),
+        "spherical": (0.5, 0.5),
+    }[structure]
+    first = axes[0].patches[0]
+    np.testing.assert_allclose(sorted([first.width, first.height]), 2 * np.array(sides))
+    np.testing.assert_allclose(first.center, [2.5, 90.0])
+    expected = bm.GaussianMixture(**{**start.get_params(), "max_iter": 3, "search": None})
+    with pytest.warns(Warning, match="not converged"):
+        expected.fit(faithful)
+    np.testing.assert_allclose(axes[1].patches[2].center, expected.means_[1], rtol=1e-12)
+
+
+def test_panels_share_columns_and_limits():
+    iris = bm.datasets.load_iris()
+    start = bm.GaussianMixture(3, covariance_type="diag", init_params="k-means++", random_state=0)
+    axes = bm.plot_em_steps(iris, start, (0, 1, 3, 8))
+    assert {(ax.get_xlim(), ax.get_ylim()) for ax in axes} == {
+        (axes[0].get_xlim(), axes[0].get_ylim())
+    }
+    assert "(column" in axes[0].get_ylabel()
+
+
+def test_counts_have_steps_too(counts):
+    start = bm.Mixture(2, family=bm.Poisson(), init_params="random", random_state=1)
+    axes = bm.plot_em_steps(counts, start, (0, 1, 60))
+    assert axes[0].get_ylabel() == "probability"
+    assert "(converged at" in axes[2].get_title(loc="left")
+
+
+def test_steps_that_cannot_be_shown_are_refused(faithful):
+    start = bm.GaussianMixture(2, means_init=[[2.0, 50.0], [4.0, 80.0]], random_state=0)
+    with pytest.raises(InvalidInputError, match="give all three"):
+        bm.plot_em_steps(faithful, start, (0, 1))
+    assert len(bm.plot_em_steps(faithful, start, (1,))) == 1
+    for wrong in ((), (-1, 2)):
+        with pytest.raises(InvalidInputError, match="at least 0"):
+            bm.plot_em_steps(faithful, start, wrong)
+    with pytest.raises(InvalidInputError, match="ax must hold 2 axes"):
+        bm.plot_em_steps(faithful, start, (1, 2), Figure().subplots(1, 3))
