@@ -63,6 +63,11 @@ class Linear(Protocol):
     @property
     def coefficients(self) -> Array: ...
 
+    @property
+    def cross_products(self) -> bool:
+        """Whether the features are [1, x, x_i x_j (i <= j)], else [1, x, x²]."""
+        ...
+
     def from_sums(self, sums: Array) -> Statistics:
         """Statistics from Σ_n r_nk φ(x_n) (K, F)."""
         ...

@@ -147,19 +147,27 @@ class Event:
     message: str
     at_pass: int = 0
     components: tuple[int, ...] = ()
-    rows: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()  # the first of them
     gain: float | None = None
+    n_rows: int = 0  # how many rows are concerned
 
     @property
     def text(self) -> str:
-        """The message, with the components by their present numbers for ``{which}``."""
+        """The message, with the components by their present numbers for ``{which}``, and {rows}."""
         if len(self.components) == 1:
             which = f"component {self.components[0]}"
         elif self.components:
             which = f"components {', '.join(map(str, self.components))}"
         else:
             which = "a component that is no longer there"
-        return self.message.replace("{which}", which)
+        return self.message.replace("{which}", which).replace("{rows}", self._rows_text)
+
+    @property
+    def _rows_text(self) -> str:
+        named = ", ".join(map(str, self.rows[:5]))
+        if self.n_rows <= 1:
+            return f"row {named}" if self.n_rows else "no rows"
+        return f"{self.n_rows} rows ({named}{', ...' if self.n_rows > 5 else ''})"
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,60 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import sys
 import tomllib
 from pathlib import Path
 
-_pyproject = Path(__file__).parents[1] / "pyproject.toml"
+_here = Path(__file__).parent
+sys.path.insert(0, str(_here / "_ext"))
 
 project = "bayesmix"
 author = "bayesmix developers"
 copyright = author
-release = tomllib.loads(_pyproject.read_text("utf-8"))["project"]["version"]
+release = tomllib.loads((_here.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    # Our own, in _ext/.
+    "command_help",
+    "mathml",
+    "notebook_pages",
 ]
-# No intersphinx: the build must not depend on other projects' servers.
+# No intersphinx and no MathJax: neither the build nor the pages depend on other servers.
 
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-autosummary_generate = True
+# Docstrings write `name` for code.
+default_role = "literal"
+autosummary_generate = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+# Types stand in the docstrings, in words; those of the signatures are for type checkers.
+autodoc_typehints = "none"
 napoleon_google_docstring = False
+napoleon_use_rtype = False
+python_display_short_literal_types = True
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
+add_module_names = False
 
 html_theme = "furo"
 html_title = f"bayesmix {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0072B2",
+        "color-brand-content": "#005f94",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#56B4E9",
+        "color-brand-content": "#7cc4ee",
+    },
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.describe import column_names
@@ -183,7 +184,7 @@ def component_table(model: Any, width: int) -> Table:
         room -= 2 + max(len(name), *map(len, column))
         if room < 0 and shown:
             break
-        table.add_column(f"x{name}" if name.isdigit() else name, justify="right")
+        table.add_column(escape(f"x{name}" if name.isdigit() else name), justify="right")
         shown += 1
     for k in range(model.n_components_):
         table.add_row(str(k), f"{model.weights_[k]:.3f}", *(cells[d][k] for d in range(shown)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ from bayesmix.records import Expectation, Frame, Mixture, Rows
 
 BLOCK_VALUES = 2**16
 MOST_LOSS = 1e-11
+COMPILE_ABOVE = 2_000_000
+LOWEST_LOG = -1e300
 
 # values -> (log density (n, K), responsibilities -> statistics)
 Form: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Any]]]
@@ -83,6 +86,48 @@ class ExpectationStep:
             joint.sum(axis=0),
             statistics(joint),
         )
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """The linear form of ``ExpectationStep`` by the compiled kernel; the same sums but for rounding."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Expectation:
+        from bayesmix.numerics.compiled import linear_pass
+
+        mixture, components = self.mixture, self.mixture.components
+        coefficients = components.coefficients.copy()
+        # A weight of zero has log weight minus infinity, which would meet features of zero.
+        coefficients[:, 0] += np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
+        sums = np.zeros_like(coefficients)
+        log_normaliser, magnitude = linear_pass(
+            stored_rows(rows.values),
+            mixture.frame.centre,
+            mixture.frame.scale,
+            np.zeros(0) if rows.weights is None else rows.weights,
+            coefficients,
+            components.cross_products,
+            sums,
+        )
+        statistics = components.from_sums(sums)
+        return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
+
+
+def stored_rows(values: Any) -> Any:
+    """Rows as the kernel reads them: contiguous, native, float32 or float64."""
+    kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
+    return np.ascontiguousarray(values, dtype=None if kept else np.float64)
+
+
+def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
+    """Whether a pass is worth a compiler: a function of the problem's size, and of numba's presence.
+
+    Small work never waits: below this a whole fit in NumPy takes less time than loading numba.
+    """
+    width = 1 + n_features * (n_features + 3) // 2
+    return n_rows * n_components * width >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
 def within_loss(mixture: Mixture, expectation: Expectation) -> bool:

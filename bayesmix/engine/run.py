@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear, within_loss
+from bayesmix.engine.expectation import CompiledStep, ExpectationStep, Form, centred, linear, within_loss
 from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
@@ -45,6 +45,7 @@ class Problem:
     stopping: Stopping
     accelerate: bool
     linear_form: bool
+    compiled: bool = False
 
     @property
     def form(self) -> Form:
@@ -125,7 +126,9 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """One E-step over all rows, in the centred form where the linear one would lose digits."""
-    expectation = problem.source.reduce(ExpectationStep(mixture, form), mixture.n_components)
+    compiled = form is linear and problem.compiled
+    step: Any = CompiledStep(mixture) if compiled else ExpectationStep(mixture, form)
+    expectation = problem.source.reduce(step, mixture.n_components)
     if form is linear and not within_loss(mixture, expectation):
         event = Event(
             "centred form",

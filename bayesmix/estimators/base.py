@@ -13,19 +13,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Aitken, Change
-from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.estimators import validation
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.estimators import incoming, validation
 from bayesmix.estimators.progress import Reporter
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection import criteria
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.assess import assess
 from bayesmix.workflow.fit import fit
-from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.model import Model, Settings, resolve_objective
 from bayesmix.workflow.result import FitResult
-from bayesmix.workflow.starts import INIT_PARAMS, given_start
+from bayesmix.workflow.starts import INIT_PARAMS, OfMixture, given_start
+
+# What validation of rows sets; everything else that ends in "_" is a fit's.
+OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
 class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -71,66 +75,70 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fit(self, X: Any, sample_weight: Any) -> None:
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             model = self._model()
-            source, rows = validation.training_rows(self, X, sample_weight, self.n_jobs)
+            n_jobs = validation.jobs(self.n_jobs)
+            source, rows = incoming.training_rows(self, X, sample_weight, n_jobs)
             settings = self._settings(model, source, rows)
-            reporter = Reporter(
-                type(self).__name__, int(self.verbose), int(self.verbose_interval), self.progress
-            )
+            per_row = 1.0 if model.inference.variational else source.total_weight
+            reporter = self._reporter(per_row)
             monitor = reporter.attach(self._monitor())
-            start = self._start_mixture(model, source, settings)
             with reporter:
+                start = self._start_mixture(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
         except BaseException:
             # Nothing half-fitted remains.
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         self._adopt(result)
+        reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
+
+    def _reporter(self, per_row: float) -> Reporter:
+        interval = validation.integer("verbose_interval", self.verbose_interval, 1)
+        progress = validation.one_of("progress", self.progress, (None, True, False))
+        verbose = validation.verbosity(self.verbose)
+        return Reporter(type(self).__name__, verbose, interval, progress, per_row)
 
     def _settings(self, model: Model, source: ArraySource, rows: Any) -> Settings:
         """How to fit, from the parameters, checked."""
-        validation.integer("n_init", self.n_init, 1)
-        validation.integer("max_iter", self.max_iter, 1)
-        validation.integer("verbose", int(self.verbose), 0)
-        validation.integer("verbose_interval", self.verbose_interval, 1)
-        validation.flag("warm_start", self.warm_start)
+        n_init = validation.integer("n_init", self.n_init, 1)
+        max_iter = validation.integer("max_iter", self.max_iter, 0)
         validation.one_of("search", self.search, ("auto", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
-        validation.one_of("progress", self.progress, (None, True, False))
         tol = validation.auto_or_number("tol", self.tol, 0.0)
         seed = root_seed(self.random_state)
         init = self._init(model, source, rows, seed)
-        explicit = not isinstance(init, str)
-        per_row = not model.inference.variational
+        warm = self._last_mixture(model, source)
+        if warm is not None:
+            init = OfMixture(warm)
+        as_given = not isinstance(init, str) or self._explicit_parameters()
         return Settings(
-            stopping=Aitken() if tol is None else Change(tol, per_row),
-            max_iter=self.max_iter,
-            n_init=self.n_init if not explicit else 1,
+            stopping=Aitken() if tol is None else Change(tol, not model.inference.variational),
+            max_iter=max_iter,
+            n_init=n_init if isinstance(init, str) else 1,
             init=init,
-            search=self.search == "auto" and not explicit and not self._explicit_parameters(),
+            search=self.search == "auto" and not as_given,
             accelerate=self.acceleration == "auto" and tol is None,
             seed=seed,
-            sort=not explicit and not self._explicit_parameters(),
+            sort=not as_given,
         )
 
     def _init(self, model: Model, source: ArraySource, rows: Any, seed: int) -> Any:
         value = self.init_params
-        if isinstance(value, str):
-            return validation.one_of(
-                "init_params",
-                value,
-                INIT_PARAMS,
-                "or responsibilities, labels or a callable",
-            )
+        otherwise = "responsibilities (n, K), labels (n,) or a callable that returns either"
+        if isinstance(value, str) or value is None:
+            return validation.one_of("init_params", value, INIT_PARAMS, otherwise)
         if callable(value):
             value = value(source.values, model.n_components, stream(seed, Purpose.START, 0))
             rows = None
-        given = np.asarray(value)
-        if rows is not None and given.ndim:
+        try:
+            given = np.asarray(value)
+        except ValueError as problem:  # a ragged list
+            raise InvalidInputError(f"init_params must be {otherwise}: {problem}") from None
+        if rows is not None and given.ndim and len(given) > rows[-1]:
             given = given[rows]
         return given_start(given, source.shape[0], model.n_components)
 
@@ -144,22 +152,41 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Whether starting parameters were given: then the run goes exactly as given."""
         return False
 
+    def _last_mixture(self, model: Model, source: ArraySource) -> Mixture | None:
+        """What ``warm_start`` goes on from: the last fit, where it answers the same question."""
+        if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
+            return None
+        last = self.result_
+        pruned = model.prune and model.inference.variational
+        same_size = last.n_components == model.n_components or (
+            pruned and last.n_components < model.n_components
+        )
+        same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
+        return last.mixture if same and same_size else None
+
     def _start_mixture(
         self, model: Model, source: ArraySource, settings: Settings
     ) -> Mixture | None:
-        """The mixture to start at: the last result under ``warm_start``, or given parameters."""
-        if not (self.warm_start and hasattr(self, "result_")):
+        """The mixture to start at: the last one where it fits as it is, or given parameters.
+
+        Where the rows, the structure or the kind of prior have changed, a warm start begins with
+        the last mixture's responsibilities instead (``settings.init``).
+        """
+        warm = self._last_mixture(model, source)
+        if warm is None or model.family != self.result_.family:
             return None
-        last = self.result_
-        same = (
-            last.n_features == source.shape[1]
-            and last.family == model.family
-            and last.inference.name == model.inference.name
+        frame = model.family.frame(source.summary)
+        inference = resolve_objective(model, source, frame)
+        same_frame = np.array_equal(frame.centre, warm.frame.centre) and np.array_equal(
+            frame.scale, warm.frame.scale
         )
-        return last.mixture if same else None
+        return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
 
     def _adopt(self, result: FitResult) -> None:
         """Fitted attributes that every estimator has."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            if not name.startswith("_") and name not in OF_THE_ROWS:
+                delattr(self, name)
         self.result_ = result
         self.n_features_in_ = result.n_features
         self.n_components_ = result.n_components
@@ -178,17 +205,19 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self._describe(result)
 
     def _warn(self, result: FitResult) -> None:
-        if result.status == "max_iter":
-            validation.warn(
-                f"not converged after {len(result.trace)} iterations: raise max_iter "
-                f"(now {self.max_iter}), or set tol to what you need",
+        if result.status == "interrupted":
+            warn("interrupted: this is the best fit so far", BayesmixWarning)
+        elif result.status == "max_iter" and self.max_iter > 0:
+            warn(
+                f"not converged within max_iter={self.max_iter} iterations: raise max_iter, or "
+                "give the tol that you need",
                 ConvergenceWarning,
             )
-        elif result.status == "interrupted":
-            validation.warn("interrupted: this is the best fit so far", BayesmixWarning)
-        elif result.status != "converged":
-            validation.warn(
-                f"stopped by {result.status} before it converged: this is the best fit so far",
+        elif result.status in ("max_passes", "max_seconds"):
+            limit = getattr(self, result.status)
+            warn(
+                f"stopped by {result.status}={limit} before it converged: this is the best fit so "
+                "far",
                 ConvergenceWarning,
             )
 
@@ -202,9 +231,15 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """
         return self._map(X, LogDensityStep(self._fitted()))
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of the rows, in nats."""
-        return float(self.score_samples(X).mean())
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density of the rows, in nats; weighted where there are weights."""
+        step = LogDensityStep(self._fitted())
+        source = incoming.new_rows(self, X, sample_weight)
+        log_density = self._each(source, step)
+        if source.weights is None:
+            return float(log_density.mean())
+        counted = source.weights > 0
+        return float(np.average(log_density[counted], weights=source.weights[counted]))
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the components for every row (n, K): normalised terms of the density."""
@@ -219,7 +254,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return self._map(X, ResponsibilityStep(self._fitted()))
 
     def _map(self, X: Any, step: Any) -> Any:
-        return validation.new_rows(self, X).map(step, self.result_.n_components)
+        return self._each(incoming.new_rows(self, X), step)
+
+    def _each(self, source: ArraySource, step: Any) -> Any:
+        with single_threaded_blas():
+            return source.map(step, self.result_.n_components)
 
     def _fitted(self) -> FitResult:
         check_is_fitted(self, "result_")
@@ -237,23 +276,23 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     # Criteria, with scikit-learn's sign: lower is better
 
-    def bic(self, X: Any = None) -> float:
+    def bic(self, X: Any = None, sample_weight: Any = None) -> float:
         """Bayesian information criterion, -2 log L + p log n; None for X: of the fit itself."""
-        return self._criterion(criteria.bic, X)
+        return self._criterion(criteria.bic, X, sample_weight)
 
-    def aic(self, X: Any = None) -> float:
+    def aic(self, X: Any = None, sample_weight: Any = None) -> float:
         """Akaike information criterion, -2 log L + 2 p."""
-        return self._criterion(criteria.aic, X)
+        return self._criterion(criteria.aic, X, sample_weight)
 
-    def aicc(self, X: Any = None) -> float:
+    def aicc(self, X: Any = None, sample_weight: Any = None) -> float:
         """AIC corrected for small n (Hurvich & Tsai 1989); infinite where n - p - 1 <= 0."""
-        return self._criterion(criteria.aicc, X)
+        return self._criterion(criteria.aicc, X, sample_weight)
 
-    def icl(self, X: Any = None) -> float:
+    def icl(self, X: Any = None, sample_weight: Any = None) -> float:
         """Integrated completed likelihood, hard assignments (Biernacki, Celeux & Govaert 2000)."""
-        return self._criterion(criteria.icl, X)
+        return self._criterion(criteria.icl, X, sample_weight)
 
-    def _criterion(self, criterion: Any, X: Any) -> float:
+    def _criterion(self, criterion: Any, X: Any, sample_weight: Any) -> float:
         result = self._fitted()
         if X is None:
             if result.n_rows == 0:

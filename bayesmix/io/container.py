@@ -68,9 +68,9 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits]) -> bytes:
         [array.dtype.newbyteorder("<").str, list(array.shape), order]
         for array, order in zip(arrays, orders, strict=True)
     ]
-    text = json.dumps(
-        {**header, "arrays": shapes}, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode("ascii")
+    text = json.dumps({**header, "arrays": shapes}, allow_nan=False, separators=(",", ":")).encode(
+        "ascii"
+    )
     body = b"".join(
         array.transpose(order).astype(array.dtype.newbyteorder("<")).tobytes()
         for array, order in zip(arrays, orders, strict=True)

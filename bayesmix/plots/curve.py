@@ -138,13 +138,16 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
     mass = np.ones(len(values)) if weights is None else weights
     if np.ptp(values[mass > 0]) == 0.0:
         return None
-    # Weights are repetition counts (DESIGN, section 5), so Σw rows decide on the bandwidth.
-    bandwidth = max(float(mass.sum()), 2.0) ** -0.2
+    n = max(float(mass.sum()), 2.0)
     if len(values) > MOST_KERNELS:
         mass, edges = np.histogram(values, MOST_KERNELS, weights=mass)
         values = (0.5 * (edges[1:] + edges[:-1]))[mass > 0]
         mass = mass[mass > 0]
-    estimate: Array = gaussian_kde(values, bandwidth, weights=mass)(grid)
+    # Weights are repetition counts (DESIGN, section 5): n = Σw decides on the bandwidth, and the
+    # variance is that of n rows, where SciPy would take it for fewer.
+    unbiased = (1.0 - ((mass / mass.sum()) ** 2).sum()) / (1.0 - 1.0 / n)
+    bandwidth = n**-0.2 * np.sqrt(unbiased)
+    estimate: Array = gaussian_kde(values, float(bandwidth), weights=mass)(grid)
     return estimate
 
 

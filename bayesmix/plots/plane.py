@@ -22,28 +22,13 @@ MOST_NAMED = 10
 
 def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
     """Draw the density of a view of two columns."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     values = None if sample is None else sample.values
     limits = [view.extent(d, None if values is None else values[:, d]) for d in (0, 1)]
     draw_regions(ax, view, limits)
-    handles: list[Any] = [tuple(Patch(facecolor=shade) for shade in SHADES)]
-    labels = [f"holds {', '.join(f'{100 * held:.0f}' for held in HELD)} %"]
     draw_ellipses(ax, view)
-    handles.append(
-        tuple(Line2D([], [], color=style.FAINT, lw=width, ls=ls) for width, ls in RIMS.values())
-    )
-    labels.append("1 and 2 standard deviations")
     remarks = list(view.remarks)
     if sample is not None:
         remarks += draw_points(ax, sample, limits)
-    if 1 < view.n_components <= MOST_NAMED:
-        handles += [
-            Line2D([], [], ls="", marker=style.marker(k), color=style.colour(k), ms=5)
-            for k in range(view.n_components)
-        ]
-        labels += [f"{k}: weight {weight:.2f}" for k, weight in enumerate(view.weights)]
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     ax.set_xlabel(view.names[0])
@@ -51,7 +36,28 @@ def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> Non
     style.quiet(ax)
     style.note(ax, remarks)
     if legend:
-        style.legend_on_top(ax, handles, labels)
+        style.legend_on_top(ax, *_key(view))
+
+
+def _key(view: View) -> tuple[list[Any], list[str]]:
+    """Handles and labels of the legend."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = []
+    labels: list[str] = []
+    if 1 < view.n_components <= MOST_NAMED:
+        for k, weight in enumerate(view.weights):
+            marker, colour = style.marker(k), style.colour(k)
+            handles.append(Line2D([], [], ls="", marker=marker, color=colour, ms=5))
+            labels.append(f"{k}: weight {weight:.2f}")
+    handles.append(
+        tuple(Line2D([], [], color=style.FAINT, lw=width, ls=ls) for width, ls in RIMS.values())
+    )
+    labels.append("1 and 2 standard deviations")
+    handles.append(tuple(Patch(facecolor=shade) for shade in SHADES))
+    labels.append(f"holds {', '.join(f'{100 * held:.0f}' for held in HELD)} %")
+    return handles, labels
 
 
 def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:

@@ -153,6 +153,9 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
 
 def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float, marker: str) -> None:
     """Candidates that have no place in the picture, at its lower edge."""
+    if not len(rows):
+        # An empty line would count as one at the figure's corner, and the layout makes room for it.
+        return
     ax.plot(
         rows["n_components"] + nudge, np.full(len(rows), 0.02), marker, color=style.colour(index),
         transform=ax.get_xaxis_transform(), ms=5, mew=1.4, zorder=3, clip_on=False,

@@ -22,8 +22,8 @@ COLOURS = (
     "#009E73",  # green
     "#56B4E9",  # sky
     "#D55E00",  # vermillion
-    "#CC79A7",  # purple
     "#332288",  # indigo
+    "#CC79A7",  # purple
     "#6B3E12",  # brown
     "#999933",  # olive
 )

@@ -103,7 +103,7 @@ class View:
         if not len(inside):
             return low, high
         first, last = inside.min(), inside.max()
-        margin = 0.06 * (last - first)
+        margin = 0.06 * ((last - first) or width)
         # Rows fill the view; what the components reach beyond them is shown in part.
         beyond = 4.0 * margin
         low = min(first - margin, max(low, first - beyond))

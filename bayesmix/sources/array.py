@@ -29,13 +29,15 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
 class ArraySource:
     """values (n, D) of any real type, optional weights (n,), and how many threads may work.
 
-    ``columns`` are the names of the features, where they have any.
+    ``columns`` are the names of the features, where they have any; ``numbers`` what messages call
+    the rows, where these are some of the rows that were given.
     """
 
     values: Any
     weights: Array | None = None
     n_jobs: int | None = 1
     columns: tuple[str, ...] | None = None
+    numbers: Any = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -75,7 +77,8 @@ class ArraySource:
     def subset(self, rows: Any) -> ArraySource:
         """Some rows (indices or a mask), with their weights."""
         weights = None if self.weights is None else self.weights[rows]
-        return replace(self, values=self.values[rows], weights=weights)
+        numbers = None if self.numbers is None else self.numbers[rows]
+        return replace(self, values=self.values[rows], weights=weights, numbers=numbers)
 
     def reweighted(self, factors: Array) -> ArraySource:
         """The same rows with their weights multiplied by factors (n,)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from bayesmix.engine.expectation import AssessmentStep, linear
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at, run
-from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning
+from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Mixture
@@ -56,7 +55,14 @@ def fit(
         runs = 1 if continue_from is not None else settings.n_init
         for index in range(runs):
             monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-            outcome = _one_run(problem, model, settings, monitor, index, continue_from)
+            try:
+                outcome = _one_run(problem, model, settings, monitor, index, continue_from)
+            except KeyboardInterrupt:
+                if best is None:
+                    raise
+                monitor.interrupt()
+                best = replace(best, state=replace(best.state, status="interrupted"))
+                break
             if best is None or _better(problem, outcome.state, best.state):
                 best = outcome
             if monitor.stopped is not None:
@@ -103,11 +109,20 @@ def _one_run(
             index,
         )
         state = begun(problem, start, model.n_components)
+    if settings.max_iter == 0 and state.mixture is None:
+        start = problem.objective.update(
+            state.expectation, None, problem.frame, problem.guard.resolution
+        )
+        state = begin_at(problem, start, state)
     state = run(problem, state, monitor, settings.max_iter)
-    if model.prune and problem.objective.variational:
-        state = _pruned(problem, state, monitor, settings.max_iter)
-    if settings.sort:
-        state = _heaviest_first(problem, state, monitor, settings.max_iter)
+    try:
+        if model.prune and problem.objective.variational:
+            state = _pruned(problem, state, monitor, settings.max_iter)
+        if settings.sort:
+            state = _heaviest_first(problem, state, monitor, settings.max_iter)
+    except KeyboardInterrupt:
+        monitor.interrupt()
+        state = replace(state, status="interrupted")
     return Outcome(state, records)
 
 
@@ -210,7 +225,7 @@ def _result(
         trace=np.array(state.trace) + shift,
         segments=state.segments,
         status=state.status,
-        events=state.events,
+        events=_numbered(state.events, problem.source),
         counts=assessment.counts,
         hard_counts=assessment.hard_counts,
         entropy=assessment.entropy,
@@ -227,12 +242,22 @@ def _result(
     )
 
 
+def _numbered(events: tuple[Event, ...], source: Any) -> tuple[Event, ...]:
+    """Events with the rows by the numbers that the user knows them by."""
+    numbers = getattr(source, "numbers", None)
+    if numbers is None:
+        return events
+    return tuple(
+        replace(event, rows=tuple(int(numbers[row]) for row in event.rows)) for event in events
+    )
+
+
 def _warn(result: FitResult) -> None:
-    """What the user can act on, once each."""
+    """What the user can act on, once each; what has been pruned since is past."""
     for event in result.events:
         if event.kind == "flat":
-            warnings.warn(event.text, FlatDirectionWarning, stacklevel=4)
-    held = [event for event in result.events if event.kind == "held"]
+            warn(event.text, FlatDirectionWarning)
+    held = [event for event in result.events if event.kind == "held" and event.components]
     if held:
         more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
-        warnings.warn(held[0].text + more, DegenerateComponentWarning, stacklevel=4)
+        warn(held[0].text + more, DegenerateComponentWarning)

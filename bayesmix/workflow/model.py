@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.engine.expectation import compiled_pays
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.engine.run import Problem, Stopping
 from bayesmix.errors import InvalidInputError
@@ -56,6 +57,7 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         stopping=settings.stopping,
         accelerate=settings.accelerate,
         linear_form=family.linear,
+        compiled=family.linear and compiled_pays(*source.shape, model.n_components),
     )
 
 

@@ -177,6 +177,9 @@ def _value(problem: Problem, state: Any) -> tuple[float, Mixture] | None:
         state = run(problem, state, Monitor(), SPLIT_PASSES)
     except DegenerateFitError:
         return None
+    if state.status == "interrupted":
+        # This monitor is nobody's: whoever has one must hear of it.
+        raise KeyboardInterrupt
     if state.expectation.counts.min() < 1.0:
         return None
     return state.objective, state.at()

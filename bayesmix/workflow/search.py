@@ -196,7 +196,11 @@ class _Searcher:
         for _ in range(MOST_ROUNDS):
             if self.monitor.stopped is not None:
                 break
-            better = self._one_round(state)
+            try:
+                better = self._one_round(state)
+            except KeyboardInterrupt:
+                self.monitor.interrupt()
+                break
             if better is None:
                 break
             state = better

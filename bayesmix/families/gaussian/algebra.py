@@ -26,6 +26,11 @@ FLAT_VARIANCE = 1e-12
 class Algebra(Protocol):
     """What a structure needs to know of its precision blocks."""
 
+    @property
+    def cross_products(self) -> bool:
+        """Whether the features hold x_i x_j for i < j."""
+        ...
+
     def block_dimension(self, n_features: int) -> int:
         """p of the Wishart of one block: D for dense, 1 for axes."""
         ...
@@ -121,6 +126,8 @@ class Algebra(Protocol):
 
 class Dense:
     """Full precision matrices in stacks (B, D, D)."""
+
+    cross_products = True
 
     def block_dimension(self, n_features: int) -> int:
         return n_features
@@ -243,6 +250,8 @@ class Dense:
 
 class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
+
+    cross_products = False
 
     def block_dimension(self, n_features: int) -> int:
         return 1

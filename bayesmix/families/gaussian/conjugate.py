@@ -239,6 +239,10 @@ class GaussianPosterior:
     def coefficients(self) -> Array:
         return self.quadratics.coefficients
 
+    @property
+    def cross_products(self) -> bool:
+        return self.structure.algebra.cross_products
+
     def from_sums(self, sums: Array) -> Moments:
         """See ``Quadratics``."""
         return self.quadratics.from_sums(sums)

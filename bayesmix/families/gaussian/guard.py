@@ -194,11 +194,12 @@ class GaussianGuard:
             events.append(
                 Event(
                     "held",
-                    who + f" collapsed: {holding} agree along {degenerate[k].shape[1]} "
+                    who + f" collapsed onto {{rows}}: no spread along {degenerate[k].shape[1]} "
                     "direction(s), so its likelihood has no maximum. It is held at the resolution "
                     "of the data: use a prior, fewer components, or a simpler covariance",
                     components=tuple(range(mixture.n_components)) if shared else (k,),
                     rows=holding.rows[:ROWS_NAMED],
+                    n_rows=holding.n_rows,
                 )
             )
         held = self._extended(resolution, mixture.n_components, directions)
@@ -219,16 +220,16 @@ class GaussianGuard:
             block = self.structure.block_of(np.diag(unit * unit))[0]
         probabilities = shown.weights.mean().copy()
         events = []
-        for k, place, row in zip(collapsed, worst.values, worst.rows, strict=False):
+        for k, place in zip(collapsed, worst.values, strict=False):
             components = components.moved(k, place, block)
             probabilities[k] = 1.0 / shown.n_components
             events.append(
                 Event(
                     "relocated",
-                    f"{{which}} collapsed onto {holdings.each[k]} and was moved "
-                    f"to row {row}, where the fit was worst",
+                    "{which} collapsed onto {rows} and was moved to where the fit was worst",
                     components=(k,),
                     rows=holdings.each[k].rows[:ROWS_NAMED],
+                    n_rows=holdings.each[k].n_rows,
                 )
             )
         moved = replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,14 +23,6 @@ class Holding:
     @property
     def distinct_counts(self) -> list[int]:
         return [len(values) for values in self.distinct]
-
-    def __str__(self) -> str:
-        rows = ", ".join(map(str, self.rows[:5]))
-        if self.n_rows == 0:
-            return "no rows"
-        if self.n_rows == 1:
-            return f"row {rows}"
-        return f"{self.n_rows} rows ({rows}{', ...' if self.n_rows > 5 else ''})"
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,6 @@ class Lowest:
     """The rows with the lowest log density so far."""
 
     log_density: Array
-    rows: Any
     values: Array
     n: int
 
@@ -96,7 +86,6 @@ class Lowest:
         order = np.argsort(log_density, kind="stable")[: self.n]
         return Lowest(
             log_density[order],
-            np.concatenate([self.rows, other.rows])[order],
             np.concatenate([self.values, other.values])[order],
             self.n,
         )
@@ -113,4 +102,4 @@ class Worst:
         if rows.weights is not None:
             log_density[rows.weights == 0] = np.inf
         order = np.argsort(log_density, kind="stable")[: self.n]
-        return Lowest(log_density[order], order + rows.first, values[order].copy(), self.n)
+        return Lowest(log_density[order], values[order].copy(), self.n)

@@ -1,0 +1,249 @@
+"""`bayesmix.read`: every file becomes the same rows, and every bad one a sentence."""
+
+import gzip
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, MissingExtraError
+
+FAITHFUL = bm.datasets.load_faithful()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes text or bytes to a file and gives its path."""
+
+    def write(content, name="rows.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def refused(path, **options):
+    with pytest.raises(InvalidInputError) as problem:
+        bm.read(path, **options)
+    text = str(problem.value)
+    assert "\n" not in text
+    return text
+
+
+WRITERS = {
+    "rows.csv": lambda path: FAITHFUL.to_csv(path, index=False),
+    "rows.csv.gz": lambda path: FAITHFUL.to_csv(path, index=False),
+    "rows.tsv": lambda path: FAITHFUL.to_csv(path, index=False, sep="\t"),
+    "ROWS.TSV.GZ": lambda path: FAITHFUL.to_csv(path, index=False, sep="\t", compression="gzip"),
+    "rows.parquet": lambda path: FAITHFUL.to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_same_rows_and_names(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    rows = bm.read(tmp_path / name)
+    assert rows.columns == ("eruptions", "waiting")
+    assert rows.weights is None
+    assert np.array_equal(rows.values, FAITHFUL.to_numpy())
+
+
+def test_a_file_fits_as_its_frame_does_and_keeps_the_names(tmp_path):
+    path = tmp_path / "rows.csv"
+    FAITHFUL.to_csv(path, index=False)
+    estimator = bm.GaussianMixture(n_components=2, random_state=0)
+    of_file = estimator.fit(bm.read(path)).score_samples(bm.read(path))
+    of_frame = bm.GaussianMixture(n_components=2, random_state=0).fit(FAITHFUL)
+    assert np.array_equal(of_file, of_frame.score_samples(FAITHFUL))
+    assert list(estimator.feature_names_in_) == ["eruptions", "waiting"]
+    assert np.array_equal(estimator.predict(FAITHFUL), of_frame.predict(FAITHFUL))
+
+
+def test_names_stay_with_subsets_samples_and_other_weights(file):
+    rows = bm.read(file("a,b\n1,2\n3,4\n5,6\n"))
+    for part in (
+        rows.subset([0, 2]),
+        rows.sample(2, np.random.default_rng(0)),
+        rows.reweighted(np.ones(3)),
+    ):
+        assert part.columns == ("a", "b")
+
+
+def test_numbers_in_text_are_read_to_the_last_bit(file):
+    generator = np.random.default_rng(0)
+    numbers = generator.standard_normal(2000) * 10.0 ** generator.integers(-300, 300, 2000)
+    rows = bm.read(file("a\n" + "\n".join(map(repr, numbers.tolist()))))
+    assert np.array_equal(rows.values[:, 0], numbers)
+
+
+def test_columns_come_in_the_order_asked_for(file):
+    rows = bm.read(file("a,b,c\n1,2,3\n4,5,6\n"), columns=["c", "a"])
+    assert rows.columns == ("c", "a")
+    assert rows.values.tolist() == [[3, 1], [6, 4]]
+
+
+def test_without_columns_every_numeric_one_with_a_name_is_taken(file):
+    rows = bm.read(file(",a,kind,flag\n0,1.5,x,True\n1,2.5,y,False\n"))
+    assert rows.columns == ("a", "flag")
+    assert rows.values.tolist() == [[1.5, 1.0], [2.5, 0.0]]
+
+
+def test_a_weight_is_no_feature(file):
+    rows = bm.read(file("a,n\n1,2\n3,4\n"), weight="n")
+    assert rows.columns == ("a",)
+    assert rows.weights.tolist() == [2.0, 4.0]
+    assert rows.total_weight == 6.0
+
+
+@pytest.mark.parametrize("content", ["\ufeffa, b\n1, 2\n", '"a","b"\n"1","2"\n', "\n\na,b\n1,2\n"])
+def test_marks_spaces_quotes_and_empty_lines_are_no_content(file, content):
+    rows = bm.read(file(content))
+    assert rows.columns == ("a", "b")
+    assert rows.values.tolist() == [[1.0, 2.0]]
+
+
+def test_parquet_takes_nullable_columns_and_leaves_the_index_out(tmp_path):
+    path = tmp_path / "rows.parquet"
+    frame = pd.DataFrame(
+        {"a": pd.array([1, 2], dtype="Int64"), "b": [0.5, 1.5], "c": ["x", "y"]}, index=[7, 9]
+    )
+    frame.to_parquet(path)
+    rows = bm.read(path)
+    assert rows.columns == ("a", "b")
+    assert rows.values.tolist() == [[1.0, 0.5], [2.0, 1.5]]
+    assert bm.read(path, columns="b", weight="a").weights.tolist() == [1.0, 2.0]
+
+
+def test_an_npy_file_is_mapped_not_read(tmp_path):
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(12.0).reshape(4, 3))
+    rows = bm.read(path)
+    assert isinstance(rows.values, np.memmap)
+    assert rows.columns is None
+    assert bm.read(path, columns=[2, 0]).values.tolist()[1] == [5.0, 3.0]
+    assert bm.read(path, columns="1", weight="0").weights.tolist() == [0.0, 3.0, 6.0, 9.0]
+    assert bm.read(path, weight=2).shape == (4, 2)
+
+
+def test_missing_values_are_refused_with_their_rows(file):
+    content = "a,b\n" + "1,\n,2\n3,4\n" * 4
+    text = refused(file(content))
+    assert "8 of 12 rows have: 1 (b), 2 (a), 4 (b), 5 (a), 7 (b) and 3 more" in text
+    assert "drop these rows" in text
+    assert "4 of 12 rows" in refused(file(content), columns="a")
+    assert bm.read(file("a,b\n1,\n2,3\n"), columns=["a"]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "nan", "null"])
+def test_what_counts_as_missing(file, missing):
+    assert "1 of 2 rows have: 2 (b)" in refused(file(f"a,b\n1,2\n3,{missing}\n"))
+
+
+def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
+    values = np.zeros((300_000, 2))
+    values[299_999, 1] = np.nan
+    np.save(tmp_path / "rows.npy", values)
+    assert "1 of 300,000 rows have: 300,000 (column 1)" in refused(tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        ("a,b\n1,inf\n2,3\n", {}, "no infinite values, but 1 of 2 rows have: 1 (b)"),
+        ("a,b\n1,1e400\n2,3\n", {}, "no infinite values"),
+        ("a,kind\n1,x\n2,y\n", {"columns": "kind"}, "'kind' in"),
+        ("a,b\n1,x\n2,3\n", {"columns": "b"}, "1 of 2 values are no numbers, the first is 'x'"),
+        ("sepal,petal\n1,2\n", {"columns": "petl"}, "there is no column 'petl': did you mean 'pet"),
+        ("Waiting\n1\n", {"columns": "waiting"}, "did you mean 'Waiting'?"),
+        ("a,b\n1,2\n", {"columns": "zzz"}, "it has 'a' and 'b'"),
+        ("a,b\n1,2\n", {"columns": []}, "columns must name at least one column"),
+        ("a,b\n1,2\n", {"columns": ["a", "a"]}, "columns must name a column once"),
+        ("a,b\n1,2\n", {"columns": "a", "weight": "a"}, "weight must not be one of the columns"),
+        ("a,b\n1,2\n", {"weight": "w"}, "weight must be found in"),
+        ("a,b\n1,x\n2,y\n", {"weight": "b"}, "weight must be numeric"),
+        ("a,b\n1,-1\n2,3\n", {"weight": "b"}, "weight must not be negative"),
+        ("a,b\n1,0\n2,0\n", {"weight": "b"}, "weight must not be zero in every row"),
+        ("kind\nx\ny\n", {}, "must have a numeric column"),
+        ("a;b\n1;2\n", {}, "is it separated by semicolons?"),
+        ("a,a\n1,2\n", {}, "more than one is called 'a'"),
+        ("", {}, "is empty"),
+        ("\n\n", {}, "is empty"),
+        ("a,b\n", {}, "must hold rows"),
+        ("1.5,2\n3,4\n", {}, "must name the columns, got the numbers '1.5' and '2'"),
+        ("a,b\n1,2,3\n", {}, "as many names in its first line"),
+        ("a,b\n1,2\n3,4,5\n", {"columns": "a"}, "got 3 in line 3"),
+        (b"a\n\xff\n", {}, "must be text in UTF-8"),
+    ],
+)
+def test_bad_tables_are_refused_with_the_reason(file, content, options, said):
+    path = file(content)
+    text = refused(path, **options)
+    assert said in text
+    assert text.startswith(("columns", "weight")) or str(path) in text
+
+
+def test_a_line_of_years_can_be_asked_for_as_names(file):
+    path = file("2019,2020\n1,2\n3,4\n")
+    assert "if they are names" in refused(path)
+    assert bm.read(path, columns=["2020"]).values.tolist() == [[2.0], [4.0]]
+
+
+def test_files_that_are_not_there_or_nothing_we_read(tmp_path, file):
+    assert "there is no" in refused(tmp_path / "no.csv")
+    assert "is a folder" in refused(tmp_path)
+    assert "must end in .csv, .tsv" in refused(file("a", "rows.xlsx"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv.gz", b"a,b\n1,2\n"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9)[:-9]),
+        ("rows.parquet", b"PAR1"),
+        ("rows.parquet", b"a,b\n1,2\n"),
+        ("rows.npy", b""),
+        ("rows.npy", b"\x80\x04\x95"),
+        ("rows.npy", b"\x93NUMPY\x01\x00"),
+    ],
+)
+def test_damaged_files_are_refused(file, name, content):
+    assert name in refused(file(content, name))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(3),
+        np.zeros((0, 2)),
+        np.zeros((2, 0)),
+        np.zeros((2, 2), dtype=complex),
+        np.array([["a"]]),
+        np.array([[1.0, np.inf]]),
+    ],
+)
+def test_arrays_without_rows_of_numbers_are_refused(tmp_path, values):
+    np.save(tmp_path / "rows.npy", values)
+    assert "rows.npy" in refused(tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("options", [{"columns": "a"}, {"columns": [3]}, {"weight": -1}])
+def test_columns_of_an_array_are_positions(tmp_path, options):
+    np.save(tmp_path / "rows.npy", np.zeros((4, 3)))
+    assert "positions from 0 to 2" in refused(tmp_path / "rows.npy", **options)
+
+
+def test_an_array_with_objects_is_never_unpickled(tmp_path):
+    np.save(tmp_path / "rows.npy", np.array([[{}]]), allow_pickle=True)
+    assert "not a readable .npy file" in refused(tmp_path / "rows.npy")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "rows.parquet"
+    FAITHFUL.to_parquet(path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'bayesmix\[parquet\]'"):
+        bm.read(path)

@@ -1,0 +1,229 @@
+"""The documents are true: their code runs as printed, and no name and no module is left out.
+
+In README.md and docs/ a block of `python` with prompts is a doctest. Without prompts it is run, and
+a block of `text` right after it is what it prints. Of a block of `console` every line that begins
+with `$` is run in a shell, and what follows is what it prints. The blocks of a document share their
+names and a folder, which is empty at its beginning. Warnings are printed, so that a document shows
+them or has none. `...` stands for anything.
+"""
+
+import contextlib
+import doctest
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import bayesmix as bm
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+FENCE = re.compile(
+    r"^(?P<ticks>`{3,})(?P<kind>\w+)[ ]*\n(?P<text>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
+)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+KINDS = ("python", "console")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code of a document, the line it begins at, and what it prints where that stands apart."""
+
+    kind: str
+    text: str
+    line: int
+    printed: str | None = None
+
+
+def pages():
+    """Every page that a person wrote."""
+    made = ("_build", "generated")
+    return [
+        path
+        for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+        if not any(part in made for part in path.relative_to(ROOT).parts)
+    ]
+
+
+def blocks_of(path):
+    text = path.read_text("utf-8")
+    found = list(FENCE.finditer(text))
+    for fence, after in zip(found, [*found[1:], None], strict=True):
+        if fence["kind"] not in KINDS:
+            continue
+        beside = after is not None and not text[fence.end() : after.start()].strip()
+        printed = after["text"] if beside and after["kind"] == "text" else None
+        line = text.count("\n", 0, fence.start()) + 1
+        yield Block(fence["kind"], fence["text"], line, printed)
+
+
+WITH_CODE = [path for path in pages() if any(blocks_of(path))]
+
+
+def named(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", WITH_CODE, ids=named)
+def test_the_code_of_a_document_runs_as_printed(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("COLUMNS", "100")
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    names = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = shown
+        for block in blocks_of(path):
+            problems = RUN[block.kind](block, named(path), names)
+            assert not problems, problems
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+def shown(message, category, *place, **more):
+    print(f"{category.__name__}: {message}")
+
+
+def run_python(block, document, names):
+    if ">>>" not in block.text:
+        printed = io.StringIO()
+        lines = "\n" * block.line + block.text
+        with contextlib.redirect_stdout(printed):
+            exec(compile(lines, document, "exec"), names)
+        return difference(block.text, block.printed or "", printed.getvalue())
+    test = doctest.DocTestParser().get_doctest(block.text, names, document, document, block.line)
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=FLAGS | doctest.REPORT_NDIFF)
+    runner.run(test, out=report.write, clear_globs=False)
+    names.update(test.globs)
+    return report.getvalue() if runner.failures else ""
+
+
+def run_console(block, document, names):
+    problems = []
+    for piece in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = piece.partition("\n")
+        while command.endswith("\\"):
+            more, _, expected = expected.partition("\n")
+            command = command[:-1] + more.strip()
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False
+        )
+        problems.append(difference(command, expected, done.stdout + done.stderr))
+    return "\n".join(filter(None, problems))
+
+
+RUN = {"python": run_python, "console": run_console}
+
+
+def difference(source, expected, found):
+    """A report where what was printed is not what stands there."""
+    example = doctest.Example(source, expected)
+    checker = doctest.OutputChecker()
+    # Elsewhere an empty line would have to be written <BLANKLINE>.
+    if checker.check_output(expected, found, FLAGS):
+        return ""
+    return f"{source.strip()}\n{checker.output_difference(example, found, FLAGS)}"
+
+
+# Nothing is left out
+
+
+def test_every_public_name_has_its_place_in_the_reference():
+    text = "\n".join(path.read_text("utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
+    described = set(re.findall(r"auto\w+:: bayesmix\.(\w+)", text))
+    assert set(bm.__all__) - described == set()
+
+
+def test_the_page_on_the_design_names_every_module():
+    page = (DOCS / "explanation" / "design.md").read_text("utf-8")
+    package = ROOT / "bayesmix"
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert sorted(name for name in modules if f"`{name}`" not in page) == []
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE))
+    folders = {
+        path.parent.relative_to(package).as_posix().replace("/", ".")
+        for path in package.rglob("*.py")
+    }
+    assert sorted(listed - modules - folders) == []
+
+
+def test_the_code_that_the_page_on_notation_points_at_is_there():
+    page = (DOCS / "explanation" / "notation.md").read_text("utf-8")
+    places = re.findall(
+        r"`((?:engine|families|numerics|protocols|weights|workflow)\.[\w.]+)`", page
+    )
+    assert len(places) > 30
+    assert [place for place in places if not is_there(place)] == []
+
+
+def is_there(place):
+    """Whether `module.Class.member` exists, fields of dataclasses included."""
+    parts = place.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module("bayesmix." + ".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for part in parts[cut:]:
+            if part in getattr(value, "__annotations__", {}):
+                return True
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+    return False
+
+
+def test_a_decision_has_thirty_lines_at_most_and_its_place_in_the_list():
+    decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    numbers = [int(path.name[:4]) for path in decisions]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert {
+        named(p): n for p in decisions if (n := len(p.read_text("utf-8").splitlines())) > 30
+    } == {}
+    listed = (DOCS / "decisions" / "index.md").read_text("utf-8")
+    assert [path.stem for path in decisions if path.stem not in listed] == []
+
+
+# The runner itself finds what is wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("```python\n>>> 1 + 1\n2\n```\n", True),
+        ("```python\n>>> 1 + 1\n3\n```\n", False),
+        ("```python\nprint(1)\n```\n\n```text\n1\n```\n", True),
+        ("```python\nprint(1)\n```\n\n```text\n2\n```\n", False),
+        ("```python\nprint(1)\n```\n", False),
+        ("```python\n>>> import warnings; warnings.warn('no')\n```\n", False),
+        ("```console\n$ echo a; echo b\na\nb\n```\n", True),
+        ("```console\n$ echo a\n```\n", False),
+        ("```python\n>>> a = 1\n```\nthen\n```python\n>>> a\n1\n```\n", True),
+    ],
+)
+def test_code_that_does_not_run_as_printed_is_found(text, sound, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text, "utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = shown
+        names = {}
+        run = partial(RUN.__getitem__)
+        problems = [run(b.kind)(b, "page", names) for b in blocks_of(page)]
+    assert (not any(problems)) == sound
