@@ -7,6 +7,7 @@ set from two threads would otherwise restore each other's values and leave BLAS 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -72,10 +73,12 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use; one inside a joblib or dask worker."""
-    if os.environ.get("LOKY_MAX_CPU_COUNT") == "1" or os.environ.get("JOBLIB_SPAWNED_PROCESS"):
+    """How many cores this process may use; one inside a worker, be it a process or a thread."""
+    if multiprocessing.parent_process() is not None:
         return 1
-    if threading.current_thread().name.startswith(("Dask", "ThreadPoolExecutor", "bayesmix")):
+    # Threads of Dask, of pools and of joblib, by the names that they are given.
+    name = threading.current_thread().name
+    if name.startswith(("Dask", "ThreadPoolExecutor", "bayesmix")) or name.endswith("(worker)"):
         return 1
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))

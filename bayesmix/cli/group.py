@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import Any
@@ -28,11 +27,10 @@ class Commands(TyperGroup):
             _end(INTERRUPTED)
         except BayesmixError as problem:
             _end(BAD_INPUT, str(problem))
+        except BrokenPipeError:
+            _unheard()
+            _end(0)
         except OSError as problem:
-            if problem.errno == errno.EPIPE:
-                # Who read our output has heard enough, as `head` has.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                _end(0)
             _end(BAD_INPUT, f"{problem.filename or 'system'}: {problem.strerror or problem}")
         except Exception as problem:
             # What typer raises of usage has no public base class in all of its versions.
@@ -40,6 +38,19 @@ class Commands(TyperGroup):
                 raise
             _end(BAD_INPUT, _usage(problem))
         _end(outcome if isinstance(outcome, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a reader that has heard enough, as `head` has, is no error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _unheard()
+            raise typer.Exit() from None
+
+
+def _unheard() -> None:
+    # Python writes what is left in its buffers at exit: to nobody.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(problem: Any) -> str:

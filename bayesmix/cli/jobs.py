@@ -6,6 +6,7 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +191,13 @@ def predict(
         raise InvalidInputError(f"the model comes first: bayesmix predict {path} {model_path}")
     model = load(model_path)
     names = getattr(model, "feature_names_in_", None)
-    if columns is None and names is not None and not path.lower().endswith(".npy"):
-        columns = list(names)
-    source = read(path, columns)
+    if columns is not None:
+        # Asked for one by one, they may have other names than at the fit.
+        source = replace(read(path, columns), columns=None)
+    elif names is None or path.lower().endswith(".npy"):
+        source = read(path)
+    else:
+        source = read(path, list(names))
     probabilities = model.predict_proba(source)
     labels = probabilities.argmax(axis=1)
     densities = model.score_samples(source)

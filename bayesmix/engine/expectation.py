@@ -21,7 +21,7 @@ from bayesmix.records import Expectation, Frame, Mixture, Rows
 
 BLOCK_VALUES = 2**16
 MOST_LOSS = 1e-11
-COMPILE_ABOVE = 2_000_000
+COMPILE_ABOVE = 500_000
 LOWEST_LOG = -1e300
 
 # values -> (log density (n, K), responsibilities -> statistics)

@@ -297,9 +297,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         if X is None:
             if result.n_rows == 0:
                 raise InvalidInputError("this mixture was not fitted to rows: give X")
+            if sample_weight is not None:
+                raise InvalidInputError("sample_weight belongs to rows: give X as well")
             sums = result.plug_in_sums
         else:
-            sums = assess(result.plug_in, validation.new_rows(self, X), result.log_volume)
+            source = incoming.new_rows(self, X, sample_weight)
+            with single_threaded_blas():
+                sums = assess(result.plug_in, source, result.log_volume)
         value: float = -2.0 * criterion(sums, result.n_parameters)
         return value
 
@@ -317,6 +321,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
         self._fitted()
         save(self, path)
+
+
+def _kind(inference: Any) -> tuple[Any, ...]:
+    """What has to agree for one fit's mixture to be a state of another."""
+    prior = getattr(inference, "prior", None)
+    scale = getattr(prior, "scale", None)
+    return inference.name, type(inference.weights), type(prior), type(scale)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.engine.objectives import VariationalBayes
+from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import validation
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
@@ -158,7 +159,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         )
         if kind == "type2_ml":
             if self.weight_concentration_prior is not None:
-                raise validation.InvalidInputError(
+                raise InvalidInputError(
                     "weight_concentration_prior must be None for "
                     "weight_concentration_prior_type='type2_ml': such weights have no prior"
                 )

@@ -158,9 +158,11 @@ class GaussianMixture(MixtureEstimator):
         if self.prior is not None:
             from bayesmix.weights import DirichletPrior
 
-            concentration = 1.0 if self.weight_concentration_prior is None else (
-                validation.number("weight_concentration_prior", self.weight_concentration_prior, 1.0)
-            )
+            concentration = 1.0
+            if self.weight_concentration_prior is not None:
+                concentration = validation.number(
+                    "weight_concentration_prior", self.weight_concentration_prior, 1.0
+                )
             choice = None if isinstance(self.prior, str) else self.prior
             if isinstance(self.prior, str):
                 validation.one_of("prior", self.prior, ("auto",), "a GaussianPrior or None")
@@ -177,16 +179,17 @@ class GaussianMixture(MixtureEstimator):
 
     def _explicit_parameters(self) -> bool:
         return any(
-            value is not None for value in (self.weights_init, self.means_init, self.precisions_init)
+            value is not None
+            for value in (self.weights_init, self.means_init, self.precisions_init)
         )
 
     def _start_mixture(
         self, model: Model, source: ArraySource, settings: Settings
     ) -> Mixture | None:
         """Given parameters over those of one M-step from ``init_params``, as in scikit-learn."""
-        warm = super()._start_mixture(model, source, settings)
-        if warm is not None or not self._explicit_parameters():
-            return warm
+        warm = self._last_mixture(model, source) is not None
+        if warm or not self._explicit_parameters():
+            return super()._start_mixture(model, source, settings)
         K, n_features = model.n_components, source.shape[1]
         given = self._given_parameters(K, n_features)
         if all(part is not None for part in given):
@@ -222,11 +225,9 @@ class GaussianMixture(MixtureEstimator):
         if self.weights_init is not None:
             weights = validation.component_weights(self.weights_init, K)
         if self.means_init is not None:
-            means = np.array(self.means_init, dtype=np.float64)
-            if means.shape != (K, n_features) or not np.isfinite(means).all():
-                raise InvalidInputError(
-                    f"means_init must be finite with shape ({K}, {n_features}), got {means.shape}"
-                )
+            means = validation.finite_array(
+                "means_init", self.means_init, (K, n_features), of=", (n_components, n_features)"
+            )
         if self.precisions_init is not None:
             blocks = precision_blocks(self.covariance_type, self.precisions_init, K, n_features)
         return weights, means, blocks
@@ -273,13 +274,10 @@ def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
     """Covariance blocks from precisions in scikit-learn's shape, checked."""
     structure = STRUCTURES[covariance_type]
-    precisions = np.array(value, dtype=np.float64)
     shape = structure.covariance_shape(K, n_features)
-    if precisions.shape != shape or not np.isfinite(precisions).all():
-        raise InvalidInputError(
-            f"precisions_init must be finite with shape {shape} for "
-            f"covariance_type={covariance_type!r}, got {precisions.shape}"
-        )
+    precisions = validation.finite_array(
+        "precisions_init", value, shape, of=f" for covariance_type={covariance_type!r}"
+    )
     blocks = structure.from_covariances(precisions)
     if blocks.ndim == 3:
         symmetric = np.allclose(blocks, blocks.transpose(0, 2, 1))

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
+from bayesmix.estimators.validation import jobs
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources import ArraySource
 
@@ -33,10 +34,7 @@ def training_rows(
     Rows of weight zero are left out: they are no rows.
     """
     if isinstance(X, ArraySource):
-        if sample_weight is not None:
-            raise InvalidInputError(
-                "sample_weight must not be given beside a source: name the weight when reading"
-            )
+        _refuse_weights(sample_weight)
         _adopt_columns(estimator, X)
         values, weights, columns = finite(X.values), X.weights, X.columns
         if weights is not None:
@@ -53,32 +51,46 @@ def training_rows(
     return ArraySource(values[rows], weights[rows], n_jobs, columns, rows), rows
 
 
-def new_rows(estimator: Any, X: Any) -> ArraySource:
+def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> ArraySource:
     """Rows at predict time: as many columns, in the same order, as at fit."""
+    n_jobs = jobs(estimator.n_jobs)
     if not isinstance(X, ArraySource):
-        return ArraySource(validated(estimator, X, reset=False), None, estimator.n_jobs)
+        values = validated(estimator, X, reset=False)
+        weights = None if sample_weight is None else row_weights(sample_weight, len(values))
+        return ArraySource(values, weights, n_jobs)
+    _refuse_weights(sample_weight)
     if X.shape[1] != estimator.n_features_in_:
         raise InvalidInputError(
             f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input: {REMEDIES['is expecting']}"
         )
+    known = getattr(estimator, "feature_names_in_", None)
+    if X.columns is not None and known is not None and tuple(known) != tuple(X.columns):
+        raise InvalidInputError(
+            f"X has the columns {', '.join(X.columns)}, but {', '.join(known)} were fitted: "
+            f"{REMEDIES['is expecting']}"
+        )
     weights = None if X.weights is None else row_weights(X.weights, X.shape[0])
-    return ArraySource(finite(X.values), weights, estimator.n_jobs, X.columns)
+    return ArraySource(finite(X.values), weights, n_jobs, X.columns)
+
+
+def _refuse_weights(sample_weight: Any) -> None:
+    if sample_weight is not None:
+        raise InvalidInputError(
+            "sample_weight must not be given beside a source: name the weight when reading"
+        )
 
 
 def row_weights(value: Any, n_rows: int) -> Array:
     """``sample_weight`` as n finite numbers, none negative, not all zero; one number is for all."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
-    if isinstance(value, Real):
-        weights = np.full(n_rows, float(value))
-    else:
-        try:
-            given = np.asarray(value)
-            if given.dtype.kind not in "fiubO":
-                raise InvalidInputError(f"{expected}, got {given.dtype}")
-            weights = given.astype(np.float64)
-        except (TypeError, ValueError) as problem:
-            raise InvalidInputError(f"{expected}, got {value!r:.60}: {problem}") from None
+    try:
+        given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
+        weights = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
+    except (TypeError, ValueError):  # ragged, or objects that are no numbers
+        weights = None
+    if weights is None:
+        raise InvalidInputError(f"{expected}, got {value!r:.60}")
     if weights.shape != (n_rows,):
         raise InvalidInputError(f"{expected}, got shape {weights.shape}")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
@@ -96,9 +108,13 @@ def row_weights(value: Any, n_rows: int) -> Array:
 
 def validated(estimator: Any, X: Any, **options: Any) -> Any:
     """X as scikit-learn validates it, float32 or float64, with errors that say what to do."""
-    refuse_text(X)
     try:
+        if isinstance(X, (list, tuple)):
+            X = np.asarray(X)
+        refuse_text(X)
         return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+    except InvalidInputError:
+        raise
     except TypeError as problem:
         raise InvalidTypeError(explained(X, problem)) from None
     except ValueError as problem:
@@ -109,11 +125,19 @@ def explained(X: Any, problem: Exception) -> str:
     """scikit-learn's message, with the rows that are to blame or with the remedy."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
+        if hasattr(X, "iloc"):  # pandas, perhaps with its own missing values
+            return _not_finite(X.to_numpy(np.float64, na_value=np.nan), 0, X.columns)
         return _not_finite(np.asarray(X, dtype=np.float64), 0, getattr(X, "columns", None))
+    if "Reshape your data" in text:
+        return (
+            f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
+            "data: X.reshape(-1, 1) where it is one column, X.reshape(1, -1) where it is one row"
+        )
+    named = text if "X" in text else f"X cannot be used: {text}"
     for fragment, remedy in REMEDIES.items():
         if fragment in text:
-            return f"{text.rstrip('.')}: {remedy}"
-    return text
+            return f"{named.rstrip('.').splitlines()[0]}: {remedy}"
+    return named
 
 
 def finite(values: Any) -> Any:
@@ -139,9 +163,13 @@ def _not_finite(values: Any, first: int, columns: Any) -> str:
 
 
 def refuse_text(X: Any) -> None:
-    """Name the columns of a frame that hold no numbers, before anything tries to convert them."""
+    """Name the columns that hold no numbers, before anything tries to convert them."""
     dtypes = getattr(X, "dtypes", None)
     if dtypes is None or not hasattr(X, "columns"):
+        if getattr(getattr(X, "dtype", None), "kind", "f") in "USMm":
+            raise InvalidInputError(
+                f"X must be numeric, got {X.dtype}: encode or drop such columns"
+            )
         return
     wrong = [
         f"{column!r} ({dtype})"

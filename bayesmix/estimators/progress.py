@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import threading
 import time
-import warnings
 from typing import Any
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.errors import BayesmixWarning
+from bayesmix.errors import BayesmixWarning, warn
 
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_UPDATES = 0.1
 
 
 class Reporter:
-    """A monitor's ``on_pass`` and a context: the bar goes away when the work is done."""
+    """A monitor's ``on_pass`` and a context: the bar goes away when the work is done.
 
-    def __init__(self, label: str, verbose: int, interval: int, progress: bool | None) -> None:
+    ``per_row`` divides the gains in the lines, so that they are the changes that ``tol`` is about.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        verbose: int,
+        interval: int,
+        progress: bool | None,
+        per_row: float = 1.0,
+    ) -> None:
         self.label = label
         self.verbose = verbose
         self.interval = interval
         self.wanted = progress
+        self.per_row = per_row
         self.began = time.perf_counter()
         self.last = self.began
+        self.printed = self.began
+        self.runs: list[str] = []
         self.bar: Any = None
         self.task: Any = None
 
@@ -42,8 +56,8 @@ class Reporter:
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
         """One pass is done."""
-        if self.verbose and iteration % self.interval == 0:
-            self._line(iteration, gain)
+        if self.verbose:
+            self._lines(stage, iteration, gain)
         if self.wanted is False:
             return
         now = time.perf_counter()
@@ -60,16 +74,37 @@ class Reporter:
             self.task, description=f"{self.label}  {where}pass {iteration}", gain=f"{gain:+.2e}"
         )
 
-    def _line(self, iteration: int, gain: float) -> None:
-        print(f"  Iteration {iteration}" + (f"\t ll change {gain:.5f}" if self.verbose > 1 else ""))
+    def finished(self, converged: bool, lower_bound: float) -> None:
+        """scikit-learn's last line."""
+        if not self.verbose:
+            return
+        line = f"Initialization {'converged' if converged else 'did not converge'}."
+        if self.verbose > 1:
+            seconds = time.perf_counter() - self.began
+            line += f" time lapse {seconds:.5f}s\t lower bound {lower_bound:.5f}."
+        print(line)
+
+    def _lines(self, stage: str, iteration: int, gain: float) -> None:
+        """scikit-learn's lines; a search's short runs each count their own iterations."""
+        if stage not in self.runs:
+            print(f"Initialization {len(self.runs)}")
+            self.runs.append(stage)
+        if iteration % self.interval:
+            return
+        line = f"  Iteration {iteration}"
+        if self.verbose > 1:
+            now = time.perf_counter()
+            change = gain / self.per_row
+            line += f"\t time lapse {now - self.printed:.5f}s\t ll change {change:.5f}"
+            self.printed = now
+        print(line)
 
     def _new_bar(self) -> Any:
         """A bar on standard error, or None where nobody looks."""
-        from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        console = Console(file=sys.stderr)
-        if self.wanted is None and not (console.is_terminal or console.is_jupyter):
+        console = _console(self.wanted)
+        if console is None:
             return None
         bar = Progress(
             SpinnerColumn(),
@@ -115,14 +150,9 @@ class SearchReporter:
 
     def interrupted(self, done: int) -> None:
         """Ctrl-C: what is done is kept."""
-        warnings.warn(
-            f"interrupted: compared the first {done} of {self.total} candidates",
-            BayesmixWarning,
-            stacklevel=4,
-        )
+        warn(f"interrupted: compared the first {done} of {self.total} candidates", BayesmixWarning)
 
     def _new_bar(self) -> Any:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -131,8 +161,8 @@ class SearchReporter:
             TimeRemainingColumn,
         )
 
-        console = Console(file=sys.stderr)
-        if self.wanted is None and not (console.is_terminal or console.is_jupyter):
+        console = _console(self.wanted)
+        if console is None:
             return None
         bar = Progress(
             TextColumn("candidates"),
@@ -146,3 +176,21 @@ class SearchReporter:
         self.task = bar.add_task("candidates", total=self.total, label="")
         bar.start()
         return bar
+
+
+def _console(wanted: bool | None) -> Any:
+    """Where a bar can be drawn; None where nobody asked for one and nobody looks.
+
+    Workers share their parent's terminal, and two bars would write over each other.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if wanted:
+        return console
+    alone = multiprocessing.parent_process() is None and not _in_a_thread()
+    return console if alone and (console.is_terminal or console.is_jupyter) else None
+
+
+def _in_a_thread() -> bool:
+    return threading.current_thread() is not threading.main_thread()

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import BayesmixError, InvalidInputError
-from bayesmix.estimators import validation
+from bayesmix.estimators import incoming, validation
 from bayesmix.estimators.progress import SearchReporter
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
@@ -108,7 +108,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             self.n_components, self.covariance_type, self.param_grid, _prefix(estimator)
         )
         self._check(estimator, criterion)
-        source, kept = validation.training_rows(self, X, sample_weight, 1)
+        source, kept = incoming.training_rows(self, X, sample_weight, 1)
         if kept is not None:
             X, sample_weight = rows_of(X, kept), np.asarray(sample_weight)[kept]
         splits = make_splits(self.cv, X, seed, groups) if criterion == "cv" else ()
@@ -306,4 +306,3 @@ def select(
         **options,
     )
     return search.fit(X, sample_weight=sample_weight)
-

@@ -103,16 +103,25 @@ class Writer:
         if kind in NAMES:
             return {"named": NAMES[kind]}
         if kind in RECORD_NAMES:
-            fields = {
-                field.name: self.value(getattr(value, field.name))
-                for field in dataclasses.fields(value)
-            }
-            return {"record": RECORD_NAMES[kind], "fields": fields}
+            name = RECORD_NAMES[kind]
+            return {"record": name, "fields": self._fields(name, value)}
         if isinstance(value, np.generic):
             return {"scalar": self._array(np.asarray(value))}
         if hasattr(value, "__array__"):
             return {"array": self._array(np.asarray(value))}
         raise UnsupportedError(f"{kind.__name__} is not among the types that a file can hold")
+
+    def _fields(self, name: str, record: Any) -> dict[str, Any]:
+        fields = {}
+        for key, hint in _hints(name).items():
+            value = getattr(record, key)
+            # Said here, and not when the file is read and the model is gone.
+            if not fits(value, hint):
+                raise UnsupportedError(
+                    f"{name}.{key} should be {_said(hint)} and is {type(value).__name__}"
+                )
+            fields[key] = self.value(value)
+        return fields
 
     def _array(self, array: Bits) -> int:
         if not storable(array):
@@ -160,8 +169,7 @@ class Reader:
     def _record(self, name: str, fields: dict[str, Any]) -> Any:
         if name not in RECORDS:
             raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
-        record = RECORDS[name]
-        hints = _hints(record)
+        hints = _hints(name)
         if unknown := sorted(fields.keys() - hints.keys()):
             raise DamagedFileError(
                 f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does "
@@ -175,14 +183,15 @@ class Reader:
                     f"{type(each).__name__}"
                 )
         try:
-            return record(**values)
+            return RECORDS[name](**values)
         except (TypeError, ValueError) as problem:
             raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
 
 
 @cache
-def _hints(record: Any) -> dict[str, Any]:
+def _hints(name: str) -> dict[str, Any]:
     """Types of a record's fields; class attributes that are no fields are left out."""
+    record = RECORDS[name]
     hints = typing.get_type_hints(record)
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 

@@ -8,14 +8,21 @@ from scipy.linalg.lapack import dtrtri
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 
+# Share of its diagonal that a pivot must keep.
+SMALLEST_PIVOT = 1e-14
+
 
 def inverse_root(matrices: Array) -> Array:
     """Upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for symmetric matrices (B, D, D).
 
-    Raises ``DegenerateFitError`` where a matrix is not positive definite.
+    Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
+    in the rounding of its diagonal, so that the inverse would be noise.
     """
     try:
         lower = np.linalg.cholesky(matrices)
+        pivots = np.diagonal(lower, axis1=1, axis2=2) ** 2
+        if (pivots < SMALLEST_PIVOT * np.diagonal(matrices, axis1=1, axis2=2)).any():
+            raise np.linalg.LinAlgError
     except np.linalg.LinAlgError:
         smallest = np.linalg.eigvalsh(matrices)[:, 0]
         worst = int(smallest.argmin())

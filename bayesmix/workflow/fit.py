@@ -110,10 +110,10 @@ def _one_run(
         )
         state = begun(problem, start, model.n_components)
     if settings.max_iter == 0 and state.mixture is None:
-        start = problem.objective.update(
+        first = problem.objective.update(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
-        state = begin_at(problem, start, state)
+        state = begin_at(problem, first, state)
     state = run(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:

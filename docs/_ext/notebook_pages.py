@@ -1,4 +1,4 @@
-"""Notebooks as pages: `notebooks/*.ipynb`, as they were executed, become `tutorials/generated/*.md`.
+"""Notebooks as pages: `notebooks/*.ipynb`, as executed, become `tutorials/generated/*.md`.
 
 Text stays text, code becomes a block of code, and of every output the richest form that a page can
 show is taken. Nothing is executed here: `make notebook` does that.
@@ -32,7 +32,7 @@ def _page(path: Path, folder: Path) -> str:
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    parts = ["---\norphan: true\n---\n"] if not notebook.cells else []
+    parts: list[str] = []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             parts.append(cell.source)

@@ -1,6 +1,7 @@
 """Saved models come back equal to the bit; damaged, foreign and newer files give one error."""
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -484,7 +485,7 @@ def test_any_change_of_the_header_gives_a_model_or_the_error(saved, seed):
             if draw.random() < 0.3:
                 del holder[where[-1]]
             else:
-                holder[where[-1]] = draw.choice(VALUES)
+                holder[where[-1]] = copy.deepcopy(draw.choice(VALUES))
         return header
 
     with contextlib.suppress(DamagedFileError):

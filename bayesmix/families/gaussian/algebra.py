@@ -19,6 +19,8 @@ from bayesmix.numerics.triangular import inverse_from_root, inverse_root
 
 # A block held exactly at the floor is not below it: room for the rounding of the sum.
 BELOW_FLOOR = 0.999
+# Share of the largest variance that the smallest must have for a factorisation to see it.
+LOST_IN_ROUNDING = 1e-12
 # Variance in columns of unit scale under which all rows agree.
 FLAT_VARIANCE = 1e-12
 
@@ -108,7 +110,8 @@ class Algebra(Protocol):
     def narrow(self, blocks: Array, floor: Array) -> list[Array]:
         """For every block the directions (D, f) along which it is below ``floor`` (D,).
 
-        Directions are orthonormal in columns divided by sqrt(floor).
+        Directions are orthogonal in columns divided by sqrt(floor), and as long as the standard
+        deviation that they have to be held at there: 1, or more where rounding hides more.
         """
         ...
 
@@ -232,11 +235,7 @@ class Dense:
 
     def narrow(self, blocks: Array, floor: Array) -> list[Array]:
         unit = np.sqrt(floor)
-        variances, directions = np.linalg.eigh(blocks / np.outer(unit, unit))
-        return [
-            axes[:, below]
-            for axes, below in zip(directions, variances < BELOW_FLOOR, strict=True)
-        ]
+        return [_narrow_axes(block / np.outer(unit, unit)) for block in blocks]
 
     def flat(self, covariance: Array) -> Array:
         variances, axes = np.linalg.eigh(covariance)
@@ -365,6 +364,19 @@ class Axes:
         scale = floor if root.shape[1] == len(floor) else floor.mean()
         bound: Array = (root * root * scale).max(axis=1)
         return bound
+
+
+def _narrow_axes(block: Array) -> Array:
+    """Directions below 1 of one matrix; where its range defeats the factorisation, those too that
+    are lost in the rounding of its largest, as long as that rounding.
+    """
+    variances, axes = np.linalg.eigh(block)
+    least = BELOW_FLOOR
+    try:
+        inverse_root(block[None])
+    except DegenerateFitError:
+        least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
+    return axes[:, variances < least] * np.sqrt(max(1.0, least))
 
 
 @lru_cache(maxsize=64)

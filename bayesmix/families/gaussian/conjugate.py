@@ -48,12 +48,8 @@ class NormalWishart:
         What is learned of the prior is updated first, at the previous q(μ, Λ): coordinate ascent,
         so that the bound rises with every one of the three.
         """
-        if not (self.scale.learned or self.learns_mean_precision):
+        if previous is None or not (self.scale.learned or self.learns_mean_precision):
             return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
-        if previous is None:
-            previous = self._given(
-                statistics, self.scale.initial(), self.mean_precision, resolution
-            )
         scale: Any = self.scale.relearned(  # type: ignore[arg-type]  # each meets its own factor
             previous.scale, self.degrees_of_freedom, previous.precisions
         )

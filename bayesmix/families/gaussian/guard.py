@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.extent import pooled_covariance
-from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holdings, Worst
+from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holding, Holdings, Worst
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
@@ -74,7 +74,11 @@ class GaussianGuard:
         if flat.shape[1] == 0 or self.structure.common_scale:
             return ()
         constant = np.flatnonzero(self.summary.constant)
-        named = f"column {', '.join(map(str, constant))} is constant" if len(constant) else ""
+        named = ""
+        if len(constant):
+            several = len(constant) > 1
+            named = f"column{'s' if several else ''} {', '.join(map(str, constant))} "
+            named += "are constant" if several else "is constant"
         others = flat.shape[1] - len(constant)
         if others > 0:
             named += f"{' and ' if named else ''}columns are linearly dependent ({others} too many)"
@@ -151,6 +155,7 @@ class GaussianGuard:
         if not degenerate:
             if sound:
                 return None
+            # Rows enough, but spread over more than a double holds: one of them lies very far out.
             degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
         moved = {k for event in events if event.kind == "relocated" for k in event.components}
         free = [k for k, _ in degenerate if k not in moved]
@@ -194,9 +199,7 @@ class GaussianGuard:
             events.append(
                 Event(
                     "held",
-                    who + f" collapsed onto {{rows}}: no spread along {degenerate[k].shape[1]} "
-                    "direction(s), so its likelihood has no maximum. It is held at the resolution "
-                    "of the data: use a prior, fewer components, or a simpler covariance",
+                    who + self._reason(holding, degenerate[k].shape[1]),
                     components=tuple(range(mixture.n_components)) if shared else (k,),
                     rows=holding.rows[:ROWS_NAMED],
                     n_rows=holding.n_rows,
@@ -204,6 +207,20 @@ class GaussianGuard:
             )
         held = self._extended(resolution, mixture.n_components, directions)
         return Repair(tuple(events), held)
+
+    def _reason(self, holding: Holding, n_directions: int) -> str:
+        """Why a component is held, and the remedy."""
+        if min(holding.distinct_counts) >= self._needed:
+            return (
+                " spreads over more orders of magnitude than a double holds, so its covariance "
+                "cannot be inverted. It is widened in its narrow directions: look for a row very "
+                "far from the others, or use more components"
+            )
+        return (
+            f" collapsed onto {{rows}}: no spread along {n_directions} direction(s), so its "
+            "likelihood has no maximum. It is held at the resolution of the data: use a prior, "
+            "fewer components, or a simpler covariance"
+        )
 
     def _relocate(
         self, shown: Mixture, collapsed: list[int], holdings: Holdings, resolution: Any

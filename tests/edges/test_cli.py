@@ -1,0 +1,436 @@
+"""The command line: what it prints, what it writes, and how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+from bayesmix.cli.arguments import numbers
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "bayesmix" / "datasets"
+FAITHFUL = str(DATA / "faithful.csv")
+IRIS = str(DATA / "iris.csv")
+COMMANDS = ("demo", "select", "fit", "predict")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command in an empty folder, inside this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(app, [str(each) for each in arguments], prog_name="bayesmix")
+        unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
+        assert not unexpected, result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+def shell(*arguments, **options):
+    """Runs the program as a shell does."""
+    return subprocess.run(
+        [sys.executable, "-c", "from bayesmix.cli import main; main()", *map(str, arguments)],
+        cwd=options.pop("cwd", ROOT),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_in_80_columns(run, command):
+    text = run(command, "--help").stdout
+    example = re.search(rf"Example:\n +(bayesmix {command} .*)\n", text)
+    assert example
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_command_shows_all_of_them(run):
+    text = run().stdout
+    assert all(f"  {command} " in text for command in COMMANDS)
+    assert "..." not in text.split("Commands:")[1]
+    assert "130 interrupted" in text
+    assert run("-h").stdout == text
+
+
+def test_version(run):
+    assert run("--version").stdout == f"bayesmix {bm.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", ["", "--help", "select --help", "--version"])
+def test_help_and_version_load_nothing_heavy(arguments):
+    heavy = {"matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn"}
+    code = (
+        "import sys\nfrom bayesmix.cli import main\n"
+        f"sys.argv = ['bayesmix', *{arguments.split()!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', *sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split("LOADED")[1].split())
+    assert "bayesmix.cli.app" in loaded
+    assert not loaded & heavy
+
+
+def test_import_of_the_command_line_loads_not_even_typer():
+    code = "import sys, bayesmix.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "bayesmix.cli" in done.stdout.split()
+    assert not {"typer", "rich", "numpy"} & set(done.stdout.split())
+
+
+# Select
+
+
+def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
+    done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
+    assert "272 rows, columns eruptions, waiting" in done.stdout
+    grid = done.stdout.split("nats behind the best")[1].split("By BIC")[0]
+    assert "best" in grid
+    assert grid.split("\n")[1].split() == ["components", "full", "tied", "diag", "spherical"]
+    assert "By BIC: 3 components, tied covariance." in done.stdout
+    assert "Runner-up" in done.stdout
+    assert max(map(len, grid.splitlines())) <= 80
+    files = {"result.json", "table.csv", "model.bayesmix", "selection.png", "density.png"}
+    assert set(os.listdir("found")) == files
+    assert all(Path("found", name).stat().st_size for name in files)
+
+
+def test_the_files_agree_with_one_another(run):
+    run("select", FAITHFUL, "--components", "1,2", "--covariance", "full,diag", "--out", "found")
+    result = json.loads(Path("found/result.json").read_text())
+    table = pd.read_csv("found/table.csv")
+    model = bm.load("found/model.bayesmix")
+    assert len(table) == len(result["candidates"]) == 4
+    assert result["best"]["bic"] == table["bic"].max()
+    assert result["best"]["covariance_type"] == model.covariance_type
+    assert result["model"]["means"] == model.means_.tolist()
+    assert result["model"]["bic"] == pytest.approx(result["best"]["bic"], rel=1e-12)
+    assert result["data"]["columns"] == model.feature_names_in_.tolist()
+    assert result["interrupted"] is False
+
+
+def test_one_structure_is_shown_with_other_criteria(run):
+    text = run("select", FAITHFUL, "--components", "1:2", "--covariance", "full").stdout
+    header = next(line for line in text.splitlines() if line.startswith("components"))
+    assert header.split() == ["components", "BIC", "behind", "AIC", "ICL"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--criterion", "elbo"], "By the evidence lower bound"),
+        (["--method", "variational"], "By the evidence lower bound"),
+        (["--criterion", "cv"], "By cross-validated log density"),
+        (["--criterion", "aicc"], "By AICc"),
+    ],
+)
+def test_criterion_and_method_complete_each_other(run, options, said):
+    arguments = ("--components", "1:2", "--covariance", "full")
+    assert said in run("select", FAITHFUL, *arguments, *options).stdout
+
+
+def test_json_prints_the_result_and_nothing_else(run):
+    arguments = ("select", FAITHFUL, "--components", "1:2", "--covariance", "full", "--json")
+    done = run(*arguments, "--out", "found")
+    assert json.loads(done.stdout) == json.loads(Path("found/result.json").read_text())
+    assert "NaN" not in done.stdout
+
+
+def test_quiet_prints_the_answer_alone(run):
+    arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
+    done = run("select", FAITHFUL, *arguments)
+    assert done.stdout.startswith("By BIC: 2 components")
+    assert "component   share" not in done.stdout
+    assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
+
+
+def test_the_same_seed_gives_the_same_result(run):
+    arguments = ("fit", FAITHFUL, "--components", "3", "--seed", "4", "--json")
+    one, two = (json.loads(run(*arguments).stdout) for _ in range(2))
+    one["model"].pop("seconds"), two["model"].pop("seconds")
+    assert one == two
+    assert one["model"]["seed"] == 4
+
+
+def test_candidates_without_a_value_are_marked_and_said(run, tmp_path):
+    rows = np.vstack([np.random.default_rng(0).normal(0, 1, (40, 2)), np.full((12, 2), 30.0)])
+    pd.DataFrame(rows, columns=["a", "b"]).to_csv("ties.csv", index=False)
+    text = run("select", "ties.csv", "--components", "1:3", "--covariance", "full,tied").stdout
+    assert re.search(r"^ +2 +- ", text, re.M)
+    assert "no value: a component collapsed" in text
+
+
+def test_names_with_brackets_are_printed_as_they_are(run):
+    frame = bm.datasets.load_faithful()
+    frame.columns = ["length [min]", "[red]"]
+    frame.to_csv("odd.csv", index=False)
+    text = run("fit", "odd.csv", "--components", "2").stdout
+    assert "columns length [min], [red]" in text
+    assert re.search(r"component +share +length \[min\] +\[red\]", text)
+
+
+# Fit
+
+
+@pytest.mark.parametrize("method", ["em", "variational", "map"])
+def test_fit_says_what_it_fitted(run, method):
+    done = run("fit", IRIS, "--components", "3", "--method", method, "--out", "found")
+    assert re.search(
+        r"^\d components?( of at most 3)?, full covariance: .* nats, conv", done.stdout, re.M
+    )
+    assert set(os.listdir("found")) == {"result.json", "model.bayesmix", "density.png"}
+    classes = {"variational": "BayesianGaussianMixture"}
+    model = json.loads(Path("found/result.json").read_text())["model"]
+    assert model["class"] == classes.get(method, "GaussianMixture")
+    assert sum(model["weights"]) == pytest.approx(1.0)
+
+
+def test_columns_weight_and_npy(run):
+    frame = bm.datasets.load_faithful().assign(n=2)
+    frame.to_csv("rows.csv", index=False)
+    arguments = ("fit", "rows.csv", "--components", "2", "--columns", "waiting", "--json")
+    weighted = json.loads(run(*arguments, "--weight", "n").stdout)
+    assert weighted["data"]["columns"] == ["waiting"]
+    assert weighted["data"]["total_weight"] == 544
+    plain = json.loads(run(*arguments).stdout)
+    assert weighted["model"]["log_likelihood"] == pytest.approx(
+        2 * plain["model"]["log_likelihood"], rel=1e-9
+    )
+    np.save("rows.npy", frame.to_numpy())
+    of_array = run("fit", "rows.npy", "--components", "2", "--columns", "1", "--json")
+    assert json.loads(of_array.stdout)["model"]["weights"] == plain["model"]["weights"]
+
+
+def test_a_table_wider_than_the_terminal_says_what_it_leaves_out(run):
+    generator = np.random.default_rng(0)
+    names = [f"measurement_{place}" for place in range(30)]
+    rows = np.vstack([generator.normal(mean, 1, (60, 30)) for mean in (0, 5)])
+    pd.DataFrame(rows, columns=names).to_csv("wide.csv", index=False)
+    text = run("fit", "wide.csv", "--components", "2", "--covariance", "diag").stdout
+    assert "27 more columns do not fit here" in text
+    assert max(map(len, text.split("nats")[1].splitlines())) <= 80
+
+
+def test_figures_that_cannot_be_drawn_are_said_aloud(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = run("fit", FAITHFUL, "--components", "2", "--out", "found")
+    assert "note: no figures: matplotlib is not installed" in done.stderr
+    assert set(os.listdir("found")) == {"result.json", "model.bayesmix"}
+
+
+# Predict
+
+
+def test_predict_gives_what_the_estimator_gives(run):
+    run("fit", FAITHFUL, "--components", "2", "--out", "found")
+    # Another order of columns, and one more: the model finds its own by name.
+    frame = bm.datasets.load_faithful()
+    frame.assign(kind="x")[["waiting", "kind", "eruptions"]].to_csv("other.csv", index=False)
+    done = run("predict", "found/model.bayesmix", "other.csv", "--out", "labels.csv")
+    labels = pd.read_csv("labels.csv")
+    model = bm.load("found/model.bayesmix")
+    assert labels["component"].tolist() == model.predict(frame).tolist()
+    assert labels["probability"].tolist() == model.predict_proba(frame).max(axis=1).tolist()
+    assert labels["log_density"].tolist() == model.score_samples(frame).tolist()
+    assert "272 rows to 2 components" in done.stdout
+    piped = run("predict", "found/model.bayesmix", "other.csv")
+    assert piped.stdout == Path("labels.csv").read_text()
+    frame.columns = ["length", "pause"]
+    frame.to_csv("renamed.csv", index=False)
+    arguments = ("predict", "found/model.bayesmix", "renamed.csv", "--columns", "length,pause")
+    assert run(*arguments).stdout == piped.stdout
+    np.save("rows.npy", frame.to_numpy())
+    assert run("predict", "found/model.bayesmix", "rows.npy").stdout == piped.stdout
+    counted = json.loads(run("predict", "found/model.bayesmix", "other.csv", "--json").stdout)
+    assert sum(counted["rows_per_component"]) == 272
+
+
+def test_demo_answers_the_three_questions(run):
+    text = run("demo").stdout
+    for question in ("How many clusters?", "How sure?", "What density?"):
+        assert question in text
+    assert "By BIC: 3 components, tied covariance." in text
+    assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fit", "no.csv", "--components", "2"], "there is no no.csv"),
+        (["fit", "holes.csv", "--components", "2"], "2 of 5 rows have: 2 (b) and 4 (a)"),
+        (["fit", "text.csv", "--components", "2"], "must have a numeric column"),
+        (["fit", IRIS, "--components", "2", "--columns", "species"], "must be numeric"),
+        (["fit", IRIS, "--components", "2", "--columns", "sepal_lenght"], "did you mean 'sepal_l"),
+        (["fit", IRIS, "--components", "2", "--weight", "no"], "weight must be found in"),
+        (["fit", IRIS, "--components", "200"], "n_components=200 must not be larger than"),
+        (["fit", IRIS, "--components", "0"], "--components"),
+        (["fit", IRIS, "--components", "two"], "--components"),
+        (["fit", IRIS], "--components"),
+        (["fit", IRIS, "--components", "2", "--covariance", "ful"], "--covariance must be among"),
+        (["fit", IRIS, "--components", "2", "--covariance", "full,diag"], "one structure"),
+        (["fit", IRIS, "--components", "2", "--method", "mcmc"], "--method"),
+        (["fit", IRIS, "--components", "2", "--seed", "-1"], "--seed"),
+        (["fit", IRIS, "--components", "2", "--out", "text.csv"], "--out must name a folder"),
+        (["fit", "one.csv", "--components", "1"], "at least 2"),
+        (["select", IRIS, "--components", "4:2"], "--components must be numbers"),
+        (["select", IRIS, "--criterion", "elbo", "--method", "em"], "needs --method variational"),
+        (["select", IRIS, "--criterion", "waic"], "--criterion"),
+        (["select", IRIS, "--nothing"], "--nothing"),
+        (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
+        (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
+        (["predict", IRIS, "model.bayesmix"], "the model comes first"),
+        (["predict", "model.bayesmix", "one.csv"], "there is no column"),
+        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no/labels.csv"),
+        (["cluster"], "No such command"),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_line(run, arguments, said):
+    Path("holes.csv").write_text("a,b\n1,2\n3,\n5,6\n,8\n9,1\n")
+    Path("text.csv").write_text("a\nx\ny\n")
+    Path("one.csv").write_text("a\n1\n")
+    if "model.bayesmix" in arguments:
+        model = bm.GaussianMixture.from_parameters([1.0], [[3.0, 70.0]], [[[1.0, 0.0], [0.0, 9.0]]])
+        model.feature_names_in_ = np.array(["eruptions", "waiting"], dtype=object)
+        model.save("model.bayesmix")
+    done = run(*arguments, code=2)
+    assert said in done.stderr
+    assert done.stderr.startswith("bayesmix: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_errors_of_our_own_are_not_hidden(monkeypatch):
+    monkeypatch.setattr("bayesmix.io.read", lambda *arguments: 1 / 0)
+    result = CliRunner().invoke(app, ["fit", FAITHFUL, "--components", "2"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("3", [3]), ("1:4", [1, 2, 3, 4]), ("1,2,5", [1, 2, 5]), (" 2 : 3 , 9,2", [2, 3, 9])],
+)
+def test_numbers_of_components(text, found):
+    assert numbers(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "0", "0:3", "3:1", "1:", "a", "1;2", "-1", "1.5", "1:2:3"])
+def test_numbers_that_are_none(text):
+    with pytest.raises(ValueError, match="--components must be numbers"):
+        numbers(text)
+
+
+# Interruption
+
+
+def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
+    from bayesmix.selection.sweep import Task
+
+    fit, seen = Task.__call__, []
+
+    def interrupted(task, parameters):
+        seen.append(parameters)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return fit(task, parameters)
+
+    monkeypatch.setattr(Task, "__call__", interrupted)
+    done = run("select", FAITHFUL, "--covariance", "full", "--out", "found", code=130)
+    assert "By BIC: 2 components" in done.stdout
+    assert "note: interrupted: compared the first 2 of 10 candidates" in done.stderr
+    assert done.stderr.endswith("bayesmix: interrupted\n")
+    assert json.loads(Path("found/result.json").read_text())["interrupted"] is True
+    assert bm.load("found/model.bayesmix").n_components_ == 2
+
+
+def test_ctrl_c_before_anything_is_found(run, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bayesmix.io.read", interrupted)
+    done = run("fit", FAITHFUL, "--components", "2", code=130)
+    assert done.stderr == "bayesmix: interrupted\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_real_ctrl_c_ends_with_130(tmp_path):
+    generator = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", generator.normal(0, 1, (400_000, 8)))
+    command = "from bayesmix.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "fit", tmp_path / "rows.npy", "--components", "9"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert "400,000 rows" in process.stdout.readline()
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        _, heard = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert heard.endswith("bayesmix: interrupted\n")
+    assert "Traceback" not in heard
+
+
+# As a shell sees it
+
+
+def test_exit_codes_and_streams_of_the_real_program(tmp_path):
+    fine = shell("fit", FAITHFUL, "--components", "2", "--json", cwd=tmp_path)
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert json.loads(fine.stdout)["model"]["n_components"] == 2
+    bad = shell("fit", "no.csv", "--components", "2", cwd=tmp_path)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "bayesmix: path must name a file of rows, but there is no no.csv\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_has_heard_enough_is_no_error(tmp_path):
+    model = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
+    model.save(tmp_path / "model.bayesmix")
+    np.save(tmp_path / "rows.npy", np.zeros((200_000, 1)))
+    program = f"{sys.executable} -c 'from bayesmix.cli import main; main()'"
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{program} predict model.bayesmix rows.npy | head -2; exit ${{PIPESTATUS[0]}}",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("component,probability,log_density\n0,1.0,")
+    assert (done.returncode, done.stderr) == (0, "")
