@@ -44,7 +44,7 @@ def covariance_type_of(covariances: Array, means: Array) -> str:
     """The structure that covariances of this shape stand for."""
     K, n_features = means.shape
     if covariances.shape == (n_features, n_features) and (
-        K != n_features
+        n_features != K
         or (
             np.allclose(covariances, covariances.T)
             and np.linalg.eigvalsh(covariances)[0] > 0

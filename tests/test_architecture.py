@@ -59,6 +59,8 @@ OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"numba", "pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection"}
+# The compiled twin is itself loaded only where a problem is large.
+COMPILED = {"numerics/compiled.py"}
 
 LONGEST = 400
 
@@ -96,6 +98,8 @@ def breaches_of(path: Path, root: Path) -> Iterator[str]:
         top, *below = each.module.split(".")
         if top == root.name:
             fault = fault_between(part, below[0] if below else "__init__", each)
+        elif path.relative_to(root).as_posix() in COMPILED and top == "numba":
+            fault = None
         else:
             fault = fault_outside(part, top, each)
         if fault:

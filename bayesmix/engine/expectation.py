@@ -1,9 +1,10 @@
 """The E-step: rows become responsibilities, responsibilities become sums.
 
-log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49). Two executions
-of the same formula: ``centred`` is exact wherever the clusters lie; ``linear`` is one matrix product
-in each direction for components that are linear in features of the row, and is watched by a bound
-on its rounding (``within_loss``).
+log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49). Two
+executions of the same formula: ``centred`` is exact wherever the clusters lie; ``linear`` is one
+matrix product in each direction for components that are linear in features of the row, and is
+watched by a bound on its rounding (``within_loss``). Large problems take the linear form through a
+compiled kernel.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class ExpectationStep:
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """The linear form of ``ExpectationStep`` by the compiled kernel; the same sums but for rounding."""
+    """The linear form by the compiled kernel; the same sums but for rounding."""
 
     mixture: Mixture
 
@@ -122,7 +123,7 @@ def stored_rows(values: Any) -> Any:
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
-    """Whether a pass is worth a compiler: a function of the problem's size, and of numba's presence.
+    """Whether a pass is worth a compiler, from the problem's size and numba's presence alone.
 
     Small work never waits: below this a whole fit in NumPy takes less time than loading numba.
     """
@@ -214,5 +215,5 @@ class AssessmentStep:
             float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
             float(largest @ weights),
             weights @ responsibilities,
-            np.bincount(labels, weights=weights, minlength=self.mixture.n_components),
+            np.bincount(labels, weights, self.mixture.n_components).astype(np.float64),
         )

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.expectation import CompiledStep, ExpectationStep, Form, centred, linear, within_loss
+from bayesmix.engine.expectation import (
+    CompiledStep,
+    ExpectationStep,
+    Form,
+    centred,
+    linear,
+    within_loss,
+)
 from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
@@ -96,7 +103,11 @@ class State:
 def begin(problem: Problem, expectation: Expectation) -> State:
     """A run that starts with an M-step on given sums."""
     return State(
-        None, expectation, -np.inf, problem.form, problem.guard.resolution,
+        None,
+        expectation,
+        -np.inf,
+        problem.form,
+        problem.guard.resolution,
         events=problem.guard.events,
     )
 
@@ -136,9 +147,7 @@ def _expect(
             "in the centred form",
             at_pass=passes,
         )
-        expectation = problem.source.reduce(
-            ExpectationStep(mixture, centred), mixture.n_components
-        )
+        expectation = problem.source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
         return expectation, centred, (event,)
     return expectation, form, ()
 
@@ -234,9 +243,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                 )
     except DegenerateFitError:
         pass
-    return replace(
-        state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes
-    )
+    return replace(state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
@@ -251,9 +258,7 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             if problem.stopping.converged(
                 state.recent, problem.source.total_weight, state.expectation.magnitude
             ):
-                repair = problem.guard.examine(
-                    state.at(), state.resolution, state.events, True
-                )
+                repair = problem.guard.examine(state.at(), state.resolution, state.events, True)
                 if repair is None:
                     return replace(state, status="converged")
                 state = step(problem, state, monitor, thorough=True)

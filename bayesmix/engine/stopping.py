@@ -8,6 +8,7 @@ instead: one change of the objective below it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Nats per row that may remain when a run is called converged, and the rounding of a sum.
 REMAINING_GAIN = 1e-9
@@ -25,11 +26,11 @@ class Aitken:
         """``recent``: objective values of consecutive plain passes, oldest first."""
         if len(recent) < CONFIRMATIONS + 2:
             return False
-        gains = [b - a for a, b in zip(recent[:-1], recent[1:], strict=True)]
+        gains = [b - a for a, b in pairwise(recent)]
         gains = gains[-(CONFIRMATIONS + 1) :]
         if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
             return True
-        for before, gain in zip(gains[:-1], gains[1:], strict=True):
+        for before, gain in pairwise(gains):
             if gain <= ROUNDING * magnitude:
                 continue
             if before <= gain:

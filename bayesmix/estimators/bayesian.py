@@ -65,9 +65,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         The exact evidence lower bound, total, in nats. No log K! in it.
     weight_concentration_, mean_precision_, degrees_of_freedom_
         Parameters of q. Stick-breaking concentrations are a pair of arrays (K - 1,).
-    mean_prior_, mean_precision_prior_, degrees_of_freedom_prior_, covariance_prior_,
-    weight_concentration_prior_
+    mean_prior_, mean_precision_prior_, degrees_of_freedom_prior_, covariance_prior_
         The priors that were used; of a learned scale its mean.
+    weight_concentration_prior_ : float
+        α0, where the weights have a prior.
     n_components_ : int
         What was found, after pruning.
     result_ : FitResult

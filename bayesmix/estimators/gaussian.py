@@ -87,7 +87,7 @@ class GaussianMixture(MixtureEstimator):
         Total, in nats.
     lower_bound_ : float
         The objective per row, as in scikit-learn.
-    objective_trace_ : array (n_iter_,)
+    objective_trace_ : array of length ``n_iter_``
         The raw objective after every iteration of the returned run, total, in nats.
     result_ : FitResult
 

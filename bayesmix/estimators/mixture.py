@@ -27,7 +27,8 @@ class Mixture(MixtureEstimator):
         you want other than the default ones; None is maximum likelihood.
     prune : bool, default=True
         Variational fits: drop components that hold less than a row, while the bound does not fall.
-    tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval,
+    tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
+        As in ``GaussianMixture``.
     search, acceleration, max_passes, max_seconds, n_jobs, progress
         As in ``GaussianMixture``.
 

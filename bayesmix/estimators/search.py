@@ -59,6 +59,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         A row per candidate, a column per criterion (with its standard error where it has one),
         seconds, warnings, and a note where there is no value.
     best_index_, best_params_, best_score_, best_estimator_
+    interrupted_ : bool
+        Whether Ctrl-C came: then only the first candidates were compared.
 
     Examples
     --------
@@ -110,7 +112,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self._check(estimator, criterion)
         source, kept = incoming.training_rows(self, X, sample_weight, 1)
         if kept is not None:
-            X, sample_weight = rows_of(X, kept), np.asarray(sample_weight)[kept]
+            X = rows_of(X, kept)
+            sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
         splits = make_splits(self.cv, X, seed, groups) if criterion == "cv" else ()
         task = Task(estimator, X, sample_weight, splits, callables, source)
         rows = self._sweep(task, candidates)
@@ -170,9 +173,13 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                     else:
                         rows.append(task(left[0]))
                         reporter.advance(words.label(rows[-1]))
+                        if rows[-1].interrupted:
+                            raise KeyboardInterrupt
+                self.interrupted_ = False
             except KeyboardInterrupt:
                 if not rows:
                     raise
+                self.interrupted_ = True
                 reporter.interrupted(len(rows))
         return rows
 

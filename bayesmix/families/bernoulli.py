@@ -233,4 +233,3 @@ class Bernoulli:
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
         """The likelihood is bounded."""
         return NoGuard()
-

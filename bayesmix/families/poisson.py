@@ -157,7 +157,9 @@ class GammaPrior:
     shape: float
     rate: Array
 
-    def posterior(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> GammaRates:
+    def posterior(
+        self, statistics: Sums, previous: Any = None, resolution: Any = None
+    ) -> GammaRates:
         """Totals added to the shape, counts to the rate."""
         rate = self.rate + np.repeat(statistics.counts[:, None], len(self.rate), axis=1)
         return GammaRates(self.shape + statistics.totals, rate)
@@ -177,8 +179,7 @@ class GammaPrior:
         """Posterior mode; refused where the shape is below 1 and no mode may exist."""
         if self.shape < 1.0:
             raise InvalidInputError(
-                "a maximum a posteriori fit needs a Gamma shape of at least 1, "
-                f"got {self.shape}"
+                f"a maximum a posteriori fit needs a Gamma shape of at least 1, got {self.shape}"
             )
         q = self.posterior(statistics)
         return Poissons((q.shape - 1.0) / q.rate)

@@ -33,8 +33,8 @@ def _compiled(function: Callable[..., Any]) -> Any:
 
 
 @_compiled
-def _softmax_columns(joint, largest, total, whole, fraction):  # type: ignore[no-untyped-def]  # compiled
-    """Turn log joints (K, B) into responsibilities in place; ``largest`` becomes log normalisers."""
+def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction: Any) -> None:
+    """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
     n_components, n_rows = joint.shape
     for b in range(n_rows):
         largest[b] = joint[0, b]
@@ -78,11 +78,19 @@ def _softmax_columns(joint, largest, total, whole, fraction):  # type: ignore[no
 
 
 @_compiled
-def linear_pass(values, centre, scale, weights, coefficients, dense, sums):  # type: ignore[no-untyped-def]  # compiled
+def linear_pass(
+    values: Any,
+    centre: Any,
+    scale: Any,
+    weights: Any,
+    coefficients: Any,
+    dense: bool,
+    sums: Any,
+) -> tuple[float, float]:
     """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F); return Σ w l and Σ w (1 + |l|).
 
-    ``values`` (n, D) as stored, framed here; ``weights`` (n,) or empty; ``coefficients`` (K, F) with
-    the log weights in the first column; ``dense``: features [1, x, x_i x_j], else [1, x, x²].
+    ``values`` (n, D) as stored, framed here; ``weights`` (n,) or empty; ``coefficients`` (K, F)
+    with the log weights in the first column; ``dense``: features [1, x, x_i x_j], else [1, x, x²].
     """
     n_rows, n_features = values.shape
     n_components, width = coefficients.shape

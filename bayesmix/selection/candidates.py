@@ -13,8 +13,8 @@ from bayesmix.errors import InvalidInputError
 
 def component_numbers(value: Any) -> list[int]:
     """K as a list of positive integers, from a number or a sequence."""
-    values = [value] if isinstance(value, Integral) else list(value)
-    fine = all(isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in values)
+    values: list[Any] = [value] if isinstance(value, Integral) else list(value)
+    fine = all(isinstance(k, Integral) and int(k) >= 1 for k in values)
     if not values or not fine:
         raise InvalidInputError(
             f"n_components must be a positive integer or a sequence of them, got {value!r}"

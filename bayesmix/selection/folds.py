@@ -42,6 +42,15 @@ def rows_of(X: Any, rows: Any) -> Any:
     return X.subset(rows) if hasattr(X, "subset") else _safe_indexing(X, rows)
 
 
+def fit_weighted(model: Any, X: Any, sample_weight: Any) -> Any:
+    """Fit, with weights where there are any; of a pipeline they go to its last step."""
+    if sample_weight is None:
+        return model.fit(X)
+    if hasattr(model, "steps"):
+        return model.fit(X, **{f"{model.steps[-1][0]}__sample_weight": sample_weight})
+    return model.fit(X, sample_weight=sample_weight)
+
+
 def held_out(model: Any, X: Any, sample_weight: Any, splits: tuple[Split, ...]) -> Score:
     """Total held-out log density (nats) with the standard error of that sum over rows.
 
@@ -56,15 +65,16 @@ def held_out(model: Any, X: Any, sample_weight: Any, splits: tuple[Split, ...]) 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                train = rows_of(X, split.train)
-                if train_weight is None:
-                    fold.fit(train)
-                else:
-                    fold.fit(train, sample_weight=train_weight)
+                fit_weighted(fold, rows_of(X, split.train), train_weight)
         except ValueError as problem:
             return Score(math.nan, math.nan, f"fold {number} failed: {problem}")
-        densities.append(fold.score_samples(rows_of(X, split.test)))
-        weights.append(np.ones(len(densities[-1])) if given is None else given[split.test])
+        test = rows_of(X, split.test)
+        densities.append(fold.score_samples(test))
+        of_source = getattr(test, "weights", None)
+        if given is not None:
+            weights.append(given[split.test])
+        else:
+            weights.append(np.ones(len(densities[-1])) if of_source is None else of_source)
     density, weight = np.concatenate(densities), np.concatenate(weights)
     total = float(density @ weight)
     spread = float(np.sqrt(np.average((density - total / weight.sum()) ** 2, weights=weight)))

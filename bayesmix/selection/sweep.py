@@ -18,7 +18,7 @@ from bayesmix.errors import BayesmixWarning
 from bayesmix.protocols import Source
 from bayesmix.selection.criteria import PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
-from bayesmix.selection.folds import Split, held_out
+from bayesmix.selection.folds import Split, fit_weighted, held_out
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
@@ -35,6 +35,12 @@ class Row:
     note: str = ""
     warnings: tuple[str, ...] = ()
     estimator: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C came during its fit."""
+        fitted = None if self.estimator is None else last_step(self.estimator)
+        return fitted is not None and fitted.result_.status == "interrupted"
 
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
@@ -101,12 +107,3 @@ class Task:
 def last_step(model: Any) -> Any:
     """The mixture itself, of a pipeline its last step."""
     return model.steps[-1][1] if hasattr(model, "steps") else model
-
-
-def fit_weighted(model: Any, X: Any, sample_weight: Any) -> Any:
-    """Fit, with weights where there are any; of a pipeline they go to its last step."""
-    if sample_weight is None:
-        return model.fit(X)
-    if hasattr(model, "steps"):
-        return model.fit(X, **{f"{model.steps[-1][0]}__sample_weight": sample_weight})
-    return model.fit(X, sample_weight=sample_weight)

@@ -79,7 +79,9 @@ def _odds(behind: float) -> str:
         return "too close to call"
     if behind > math.log(1e6):
         return "odds of over a million to one"
-    return f"odds of about {math.exp(behind):.0f} to 1"
+    odds = math.exp(behind)
+    digits = max(0, math.floor(math.log10(odds)))
+    return f"odds of about {round(odds, 1 - digits):,.0f} to 1"
 
 
 def _capital(text: str) -> Any:

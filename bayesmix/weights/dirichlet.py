@@ -30,7 +30,8 @@ class Dirichlet:
 
     def mean(self) -> Array:
         """E[π_k]."""
-        return self.concentration / self.concentration.sum()
+        share: Array = self.concentration / self.concentration.sum()
+        return share
 
     def log_normaliser(self) -> float:
         """log of C(α) (Bishop 2006, eq. B.23)."""

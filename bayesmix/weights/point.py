@@ -1,5 +1,7 @@
-"""Weights at a point: maximum likelihood (Bishop 2006, eq. 9.26), and type-II maximum likelihood
-within variational Bayes (Corduneanu & Bishop 2001), where an unneeded weight goes to zero.
+"""Weights at a point.
+
+Maximum likelihood (Bishop 2006, eq. 9.26), and type-II maximum likelihood within variational Bayes
+(Corduneanu & Bishop 2001), where an unneeded weight goes to zero.
 """
 
 from __future__ import annotations

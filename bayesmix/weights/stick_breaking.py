@@ -1,4 +1,4 @@
-"""Truncated Dirichlet-process weights (Blei & Jordan 2006, sec. 3.2): the last stick takes the rest.
+"""Truncated Dirichlet-process weights (Blei & Jordan 2006, sec. 3.2): the last takes the rest.
 
 π_k = v_k Π_{j<k} (1 - v_j), v_k ~ Beta(1, α0) for k < K, v_K = 1.
 """

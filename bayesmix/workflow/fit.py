@@ -151,7 +151,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
 
 
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Components in order of weight; for sticks, where order matters, if the bound does not fall."""
+    """Components in order of weight; sticks, whose order matters, only if the bound agrees."""
     mixture = state.at()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):

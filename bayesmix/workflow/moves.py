@@ -18,7 +18,7 @@ from bayesmix.engine.run import Problem, run
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Mixture, NoGuard, Rows
-from bayesmix.workflow.starts import begun
+from bayesmix.workflow.starts import Given, begun
 
 SPLIT_PASSES = 12
 SHARE_TO_COUNT = 0.02
@@ -140,7 +140,9 @@ def best_splits(problem: Problem, mixture: Mixture) -> list[Halves]:
         n_features = values.shape[1]
         if len(mine) < 2 * (n_features + 2):
             continue
-        weights = shares[mine, k] if source.weights is None else shares[mine, k] * source.weights[mine]
+        weights = shares[mine, k]
+        if source.weights is not None:
+            weights = weights * source.weights[mine]
         rows = replace(source, values=source.values[mine], weights=weights, n_jobs=1)
         best = _best_halves(replace(plain, source=rows), values[mine], weights, k)
         if best is not None:
@@ -162,8 +164,7 @@ def _best_halves(problem: Problem, values: Array, weights: Array, k: int) -> Hal
     for axis in axes.T[-2:]:
         side = standardised @ axis > 0
         shares = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95])
-        halves = begun(problem, lambda rows, s=shares: s[rows.first : rows.first + len(rows)], 2)
-        outcome = _value(problem, halves)
+        outcome = _value(problem, begun(problem, Given(shares), 2))
         if outcome is None or whole is None:
             continue
         if best is None or outcome[0] - whole[0] > best.gain:
@@ -214,9 +215,7 @@ def _objective_after_update(
         updated = problem.objective.update(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
-        expectation = problem.source.reduce(
-            ExpectationStep(updated, centred), updated.n_components
-        )
+        expectation = problem.source.reduce(ExpectationStep(updated, centred), updated.n_components)
         return float(expectation.log_normaliser + problem.objective.regulariser(updated))
     except DegenerateFitError:
         return None

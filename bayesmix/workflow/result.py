@@ -89,7 +89,7 @@ class FitResult:
 
     @cached_property
     def unframed(self) -> Any:
-        """The components in the data's coordinates: densities for points, q for variational fits."""
+        """The components in the data's coordinates: point densities, or q of variational fits."""
         return self.mixture.components.unframed(self.mixture.frame)
 
     @cached_property

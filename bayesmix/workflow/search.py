@@ -228,7 +228,7 @@ class _Searcher:
             yield from (Move(mixture, None, (i, j), -loss) for loss, i, j in merges[:4])
         splits = best_splits(sample, mixture)
         moves = []
-        if free and K < self.model.n_components:
+        if free and self.model.n_components > K:
             moves += [Move(mixture, halves, None, halves.gain) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:

@@ -41,7 +41,7 @@ def distinct_rows(source: Source, summary: Summary, generator: np.random.Generat
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     weights = np.ones(len(values)) if sample.weights is None else sample.weights
     unique, inverse = np.unique(values, axis=0, return_inverse=True)
-    totals = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
+    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
     present = totals > 0
     return Distinct(unique[present], totals[present])
 
@@ -123,7 +123,8 @@ class RandomShares:
     def __call__(self, rows: Rows) -> Array:
         generator = stream(self.seed, Purpose.START, self.run, rows.first)
         shares = generator.random((len(rows), self.n_components))
-        return shares / shares.sum(axis=1, keepdims=True)
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
 
 
 @dataclass(frozen=True)

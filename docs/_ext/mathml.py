@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from typing import Any
 
 from docutils import nodes
@@ -9,6 +11,8 @@ from docutils.utils.math import MathError, latex2mathml
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+# The number of an equation, which docutils does not know.
+TAG = re.compile(r"\\tag\{([^{}]*)\}")
 
 
 def inline(translator: Any, node: nodes.math) -> None:
@@ -18,18 +22,22 @@ def inline(translator: Any, node: nodes.math) -> None:
 
 
 def block(translator: Any, node: nodes.math_block) -> None:
-    """A formula of its own, which scrolls by itself where the screen is narrow."""
-    translator.body.append(f'<div class="math-block">{_mathml(node, as_block=True)}</div>\n')
+    """A formula of its own, with its number; it scrolls by itself where the screen is narrow."""
+    number = "".join(
+        f'<span class="number">({escape(n)})</span>' for n in TAG.findall(node.astext())
+    )
+    formula = _mathml(node, as_block=True)
+    translator.body.append(f'<div class="math-block"><div>{formula}</div>{number}</div>\n')
     raise nodes.SkipNode
 
 
 def _mathml(node: nodes.Element, as_block: bool) -> str:
-    tex = node.astext().strip()
+    tex = TAG.sub("", node.astext()).strip()
     try:
         return latex2mathml.tex2mathml(tex, as_block=as_block)
     except MathError as problem:
         logger.warning("formula not understood: %s", problem, location=node)
-        return f"<code>{nodes.make_id(tex)}</code>"
+        return f"<code>{escape(tex)}</code>"
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -10,8 +10,8 @@ from bayesmix.families.gaussian.students import Students
 __all__ = [
     "FixedScale",
     "Gaussian",
-    "GaussianPrior",
     "GaussianPosterior",
+    "GaussianPrior",
     "Gaussians",
     "LearnedScale",
     "NormalWishart",

@@ -367,8 +367,10 @@ class Axes:
 
 
 def _narrow_axes(block: Array) -> Array:
-    """Directions below 1 of one matrix; where its range defeats the factorisation, those too that
-    are lost in the rounding of its largest, as long as that rounding.
+    """Directions of one matrix below 1, as columns.
+
+    Where its range defeats the factorisation, those too that are lost in the rounding of its
+    largest, as long as that rounding.
     """
     variances, axes = np.linalg.eigh(block)
     least = BELOW_FLOOR
@@ -376,7 +378,8 @@ def _narrow_axes(block: Array) -> Array:
         inverse_root(block[None])
     except DegenerateFitError:
         least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
-    return axes[:, variances < least] * np.sqrt(max(1.0, least))
+    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
+    return below
 
 
 @lru_cache(maxsize=64)
@@ -394,5 +397,3 @@ def _counts_and_means(sums: Array, n_features: int) -> tuple[Array, Array]:
 
 DENSE = Dense()
 AXES = Axes()
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class GaussianPrior:
 
 
 def _positive(name: str, value: Any, least: float) -> float:
-    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > least):
+    if not isinstance(value, Real) or not least < float(value) < np.inf:
         raise InvalidInputError(f"{name} must be a number greater than {least:g}, got {value!r}")
     return float(value)
 

@@ -50,7 +50,7 @@ class NormalWishart:
         """
         if previous is None or not (self.scale.learned or self.learns_mean_precision):
             return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
-        scale: Any = self.scale.relearned(  # type: ignore[arg-type]  # each meets its own factor
+        scale: Any = self.scale.relearned(
             previous.scale, self.degrees_of_freedom, previous.precisions
         )
         mean_precision = previous.prior_mean_precision
@@ -64,9 +64,7 @@ class NormalWishart:
         counts = statistics.counts
         beta = mean_precision + counts
         means = (mean_precision * self.mean + counts[:, None] * statistics.means) / beta[:, None]
-        known = replace(
-            statistics, scatter=with_resolution(self.structure, statistics, resolution)
-        )
+        known = replace(statistics, scatter=with_resolution(self.structure, statistics, resolution))
         scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
         nu = self.degrees_of_freedom + self.structure.block_counts(counts, len(self.mean))
         return GaussianPosterior(
@@ -95,9 +93,7 @@ class NormalWishart:
             n_features * (ratio - 1.0 - np.log(ratio))
             + beta0 * posterior.expected_distance(self.mean)
         )
-        wisharts = posterior.precisions.kl_to(
-            np.asarray(self.degrees_of_freedom), posterior.scale
-        )
+        wisharts = posterior.precisions.kl_to(np.asarray(self.degrees_of_freedom), posterior.scale)
         return float(normals.sum() + wisharts.sum()) + self.scale.kl(posterior.scale)
 
     def mode(
@@ -131,13 +127,15 @@ class NormalWishart:
             + 0.5 * (nu0 + p + 1) * log_det
             - 0.5 * algebra.trace(scale.mean, root)
         )
-        quadratics = Quadratics(
-            self.structure, np.zeros(n_components), components.means, root
+        quadratics = Quadratics(self.structure, np.zeros(n_components), components.means, root)
+        normals = (
+            0.5
+            * (
+                n_features * (np.log(self.mean_precision) - LOG_2PI)
+                + algebra.per_component(log_det, n_components, n_features)
+            )
+            + self.mean_precision * quadratics.log_density(self.mean[None])[0]
         )
-        normals = 0.5 * (
-            n_features * (np.log(self.mean_precision) - LOG_2PI)
-            + algebra.per_component(log_det, n_components, n_features)
-        ) + self.mean_precision * quadratics.log_density(self.mean[None])[0]
         return float(wisharts.sum() + normals.sum())
 
     def framed(self, frame: Frame) -> NormalWishart:
@@ -159,14 +157,12 @@ def stretched_scale(scale: Any, factor: Array) -> Any:
     if isinstance(scale, FixedScale):
         return replace(scale, mean=scale.algebra.stretch(scale.mean, factor))
     # S has the units of a covariance, so its own inverse scale has those of a precision.
-    return replace(
-        scale, scale_inverse=scale.algebra.stretch(scale.scale_inverse, 1.0 / factor)
-    )
+    return replace(scale, scale_inverse=scale.algebra.stretch(scale.scale_inverse, 1.0 / factor))
 
 
 @dataclass(frozen=True)
 class GaussianPosterior:
-    """q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and what was learned of its prior."""
+    """q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and what the prior learned."""
 
     structure: Structure
     means: Array  # (K, D)  m_k
@@ -182,7 +178,7 @@ class GaussianPosterior:
 
     @property
     def n_features(self) -> int:
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @property
     def precision_root(self) -> Array:
@@ -291,7 +287,7 @@ class GaussianPosterior:
         univariate t with ν; spherical: one D-variate t with ν, where ν counts every column.
         """
         algebra = self.structure.algebra
-        n_components, n_features = self.means.shape
+        n_features = self.n_features
         p = self.precisions.dimension
         nu = self.precisions.degrees_of_freedom - (p - 1)
         widened = (1.0 + self.mean_precision) / self.mean_precision

@@ -16,8 +16,10 @@ DRAWN_IN_AT = 10.0
 
 
 def pooled_covariance(source: Source, frame: Frame, unit: Array) -> Array:
-    """Covariance (D, D) of all rows in columns of unit scale, far rows drawn in to a row near the
-    centre, so that one wild row does not hide the others and linear relations stay what they are.
+    """Covariance (D, D) of all rows in columns of unit scale, far rows drawn in.
+
+    They are drawn in towards a row near the centre, so that one wild row does not hide the others
+    and linear relations between columns stay what they are.
     """
     anchor = source.reduce(_Nearest(frame, unit), 1).values
     drawn_in = source.reduce(_DrawnIn(frame, unit, anchor), 1)

@@ -69,7 +69,10 @@ class Gaussian:
         return moments(self.structure, values, responsibilities)
 
     def maximum_likelihood(
-        self, statistics: Moments, previous: Any = None, resolution: Any = None,
+        self,
+        statistics: Moments,
+        previous: Any = None,
+        resolution: Any = None,
         frame: Frame | None = None,
     ) -> Gaussians:
         """Means and covariances of the moments (Bishop 2006, eq. 9.24, 9.25)."""

@@ -57,7 +57,7 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        """The floor along flat directions, and the ridge; one leading axis for all; None without."""
+        """The floor along flat directions, and the ridge: one for all components, or None."""
         flat, held = self._flat, None
         if flat.shape[1] and not self.structure.common_scale:
             held = self._resolution_along(flat)[None]

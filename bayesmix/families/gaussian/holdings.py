@@ -27,6 +27,8 @@ class Holding:
 
 @dataclass(frozen=True)
 class Holdings:
+    """What every component holds; additive over chunks."""
+
     each: tuple[Holding, ...]
     needed: int
 
@@ -65,9 +67,7 @@ class Held:
         for k, axes in enumerate(self.directions):
             mine = np.flatnonzero((labels == k) & present)
             away = (values[mine] - self.mixture.components.means[k]) / unit
-            distinct = tuple(
-                np.unique(np.round(away @ axis, 9))[: self.needed] for axis in axes.T
-            )
+            distinct = tuple(np.unique(np.round(away @ axis, 9))[: self.needed] for axis in axes.T)
             first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
             each.append(Holding(len(mine), first, distinct))
         return Holdings(tuple(each), self.needed)
@@ -93,6 +93,8 @@ class Lowest:
 
 @dataclass(frozen=True)
 class Worst:
+    """The ``n`` rows that a mixture explains worst."""
+
     mixture: Mixture
     n: int
 

@@ -33,7 +33,7 @@ class Gaussians:
 
     @property
     def n_features(self) -> int:
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @cached_property
     def precision_root(self) -> Array:
@@ -111,7 +111,7 @@ class Gaussians:
         )
 
     def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
-        """Component k at another mean, with another block where the structure has one a component."""
+        """Component k at another mean, and with another block unless that is None."""
         means = self.means.copy()
         means[k] = mean
         blocks = self.blocks
@@ -163,7 +163,7 @@ def maximum_likelihood(
     empty = counts <= NO_ROWS
     blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
     if empty.any():
-        total = scatter.sum(axis=0) / max(float(structure.block_counts(counts, n_features).sum()), 1)
+        total = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
         means = np.where(empty[:, None], previous.means if previous else 0.0, means)
         if len(blocks) == n_components:
             blocks[empty] = previous.blocks[empty] if previous else total

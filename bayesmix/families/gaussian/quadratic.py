@@ -56,9 +56,9 @@ class Quadratics:
     def loss(self, statistics: Moments) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
 
-        First order: Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with Σ_n r |x_i x_j|
-        bounded by Cauchy and Schwarz. Scatter and means lose no more than that, relative to the
-        precisions that the coefficients hold.
+        First order: Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with
+        Σ_n r |x_i x_j| bounded by Cauchy and Schwarz. Scatter and means lose no more than that,
+        relative to the precisions that the coefficients hold.
         """
         algebra = self.structure.algebra
         counts, means = statistics.counts, statistics.means
@@ -70,4 +70,4 @@ class Quadratics:
             [counts[:, None], first, algebra.second_moment_bound(second)], axis=1
         )
         weight = float(np.einsum("kf,kf->", np.abs(self.coefficients), sizes))
-        return UNIT_ROUNDOFF * sizes.shape[1] * weight
+        return UNIT_ROUNDOFF * float(sizes.shape[1]) * weight

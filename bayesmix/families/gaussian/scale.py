@@ -80,9 +80,7 @@ def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: i
     """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
     nu = degrees_of_freedom
     return (
-        0.5 * nu * log_det_scale_inverse
-        - 0.5 * nu * p * LOG_2
-        - multivariate_gammaln(nu / 2.0, p)
+        0.5 * nu * log_det_scale_inverse - 0.5 * nu * p * LOG_2 - multivariate_gammaln(nu / 2.0, p)
     )
 
 

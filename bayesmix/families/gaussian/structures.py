@@ -135,7 +135,8 @@ class Tied:
         return n_features * (n_features + 1) // 2
 
     def as_covariances(self, blocks: Array) -> Array:
-        return blocks[0].copy()
+        shared: Array = blocks[0].copy()
+        return shared
 
     def from_covariances(self, covariances: Array) -> Array:
         return covariances[None]
@@ -202,7 +203,8 @@ class Spherical:
         return total
 
     def block_counts(self, counts: Array, n_features: int) -> Array:
-        return n_features * counts[:, None]
+        columns: Array = n_features * counts[:, None]
+        return columns
 
     def means_per_block(self, n_components: int, n_features: int) -> int:
         return n_features
