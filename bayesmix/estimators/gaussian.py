@@ -34,7 +34,7 @@ class GaussianMixture(MixtureEstimator):
     Parameters
     ----------
     n_components : int, default=1
-        K.
+        How many components.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         A matrix each, one matrix for all, a variance a column each, one variance each.
     tol : "auto" or float, default="auto"

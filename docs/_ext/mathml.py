@@ -23,9 +23,8 @@ def inline(translator: Any, node: nodes.math) -> None:
 
 def block(translator: Any, node: nodes.math_block) -> None:
     """A formula of its own, with its number; it scrolls by itself where the screen is narrow."""
-    number = "".join(
-        f'<span class="number">({escape(n)})</span>' for n in TAG.findall(node.astext())
-    )
+    numbers = TAG.findall(node.astext())
+    number = "".join(f'<span class="number">({escape(n)})</span>' for n in numbers)
     formula = _mathml(node, as_block=True)
     translator.body.append(f'<div class="math-block"><div>{formula}</div>{number}</div>\n')
     raise nodes.SkipNode

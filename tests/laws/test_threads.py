@@ -1,8 +1,12 @@
 """The number of threads changes no bit; the size of blocks and chunks changes rounding only."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
 
 import bayesmix as bm
 from bayesmix.parallel import ordered_map, resolve_jobs, single_threaded_blas
@@ -31,7 +35,7 @@ def fitted(case, rows, inference="ml", **options):
     defaults = {"tol": 0.0, "max_iter": 4, "search": None, "random_state": 0, "prune": False}
     model = bm.Mixture(K, family=case.family, inference=INFERENCES[inference], **defaults | options)
     with pytest.warns(ConvergenceWarning):
-        return model.fit(rows, sample_weight=options.pop("weights", None))
+        return model.fit(rows)
 
 
 def assert_same_bits(left, right, rows):
@@ -104,8 +108,6 @@ def test_chunks_are_fixed_by_the_sizes_alone_and_at_most_256(n, width):
 
 
 def test_results_come_back_in_order_whatever_the_threads():
-    import time
-
     def slow_first(item):
         time.sleep(0.02 if item == 0 else 0.0)
         return item
@@ -126,14 +128,14 @@ def test_an_error_in_a_thread_is_the_callers():
 
 
 def test_blas_has_its_threads_back_after_nested_and_overlapping_holds():
-    from concurrent.futures import ThreadPoolExecutor
-
-    from threadpoolctl import threadpool_info
+    """Also where the holds are taken and given back by other threads than the first one ever."""
 
     def blas_threads():
         return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
 
     before = blas_threads()
+    with single_threaded_blas():
+        assert set(blas_threads()) == {1}
 
     def hold(_):
         with single_threaded_blas(), single_threaded_blas():

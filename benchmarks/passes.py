@@ -1,0 +1,127 @@
+"""Seconds per pass of EM and of variational Bayes: same start, same number of iterations."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+import sklearn.mixture
+
+import bayesmix
+from benchmarks.problems import Problem
+
+CASES = (
+    (Problem(500, 2, 3), "full"),
+    (Problem(5_000, 5, 5), "full"),
+    (Problem(100_000, 2, 5), "full"),
+    (Problem(100_000, 10, 10), "full"),
+    (Problem(1_000_000, 10, 10), "full"),
+    (Problem(100_000, 50, 20), "full"),
+    (Problem(200_000, 20, 50), "diag"),
+)
+PLAIN = {"tol": 0.0, "search": None, "acceleration": None}
+
+
+def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row per case and method: milliseconds a pass of both sides, and the median ratio."""
+    table = []
+    for problem, covariance in CASES[:4] if quick else CASES:
+        rows = problem.rows()
+        labels = np.random.default_rng(0).integers(0, problem.n_components, len(rows))
+        shares = np.eye(problem.n_components)[labels]
+        for method in ("EM", "variational"):
+            ours, theirs = _sides(method, problem, covariance, rows, shares)
+            few, many = _iterations(problem)
+            pairs = [
+                (_per_pass(ours, few, many), _per_pass(theirs, few, many)) for _ in range(repeats)
+            ]
+            ratios = sorted(b / a for a, b in pairs)
+            table.append(
+                {
+                    "problem": f"{problem.name}, {covariance}",
+                    "method": method,
+                    "bayesmix_ms": 1e3 * median(a for a, _ in pairs),
+                    "scikit_learn_ms": 1e3 * median(b for _, b in pairs),
+                    "times_faster": median(ratios),
+                    "lowest": ratios[0],
+                    "highest": ratios[-1],
+                }
+            )
+            print(
+                "  {problem:<34} {method:<12} {times_faster:6.1f} x".format(**table[-1]), flush=True
+            )
+    return table
+
+
+def _iterations(problem: Problem) -> tuple[int, int]:
+    size = problem.n_rows * problem.n_components * problem.n_features**2
+    if size < 1e6:
+        return 20, 120
+    return (4, 24) if size < 1e7 else (2, 5)
+
+
+def _sides(
+    method: str, problem: Problem, covariance: str, rows: Any, shares: Any
+) -> tuple[Callable[[int], Any], Callable[[int], Any]]:
+    """Functions that fit with a given number of iterations from the same responsibilities."""
+    K = problem.n_components
+
+    def ours(n: int) -> Any:
+        if method == "EM":
+            model: Any = bayesmix.GaussianMixture(
+                K, covariance_type=covariance, max_iter=n, init_params=shares, **PLAIN
+            )
+        else:
+            model = bayesmix.BayesianGaussianMixture(
+                K,
+                covariance_type=covariance,
+                weight_concentration_prior_type="dirichlet_distribution",
+                max_iter=n,
+                init_params=shares,
+                prune=False,
+                **PLAIN,
+            )
+        return model.fit(rows)
+
+    def theirs(n: int) -> Any:
+        common = {"covariance_type": covariance, "max_iter": n, "tol": 0.0}
+        if method == "EM":
+            model: Any = _FromShares(sklearn.mixture.GaussianMixture)(n_components=K, **common)
+        else:
+            model = _FromShares(sklearn.mixture.BayesianGaussianMixture)(
+                n_components=K,
+                weight_concentration_prior_type="dirichlet_distribution",
+                **common,
+            )
+        model.shares = shares
+        return model.fit(rows)
+
+    return ours, theirs
+
+
+def _FromShares(base: Any) -> Any:
+    """scikit-learn's class, started from given responsibilities instead of k-means."""
+
+    class FromShares(base):  # type: ignore[misc]
+        def _initialize_parameters(self, X: Any, random_state: Any, **more: Any) -> None:
+            self._initialize(X, self.shares, **more)
+
+    return FromShares
+
+
+def _per_pass(fit: Callable[[int], Any], few: int, many: int) -> float:
+    """Seconds per iteration from the difference of two fits, so that set-up does not count."""
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seconds = []
+        for n in (few, many):
+            began = time.perf_counter()
+            fit(n)
+            seconds.append(time.perf_counter() - began)
+    return max(seconds[1] - seconds[0], 1e-9) / (many - few)

@@ -1,0 +1,46 @@
+"""The generated problems that the benchmarks share; the recipe is all here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows (n, D) drawn from K Gaussians whose means lie ``separation`` apart."""
+
+    n_rows: int
+    n_features: int
+    n_components: int
+    separation: float = 3.0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.n_rows:,} x {self.n_features}, K={self.n_components}"
+
+    def rows(self) -> np.ndarray:
+        """Means ~ N(0, separation²), weights ~ Dirichlet(5), covariances A Aᵀ, A = N/√D + I/2."""
+        generator = np.random.default_rng(
+            [self.seed, self.n_features, self.n_components, int(10 * self.separation)]
+        )
+        K, D = self.n_components, self.n_features
+        means = generator.normal(size=(K, D)) * self.separation
+        labels = generator.choice(K, self.n_rows, p=generator.dirichlet(np.full(K, 5.0)))
+        rows = generator.standard_normal((self.n_rows, D))
+        for k in range(K):
+            root = generator.normal(size=(D, D)) / np.sqrt(D) + 0.5 * np.eye(D)
+            mine = labels == k
+            rows[mine] = means[k] + rows[mine] @ root.T
+        return rows
+
+
+def ordinary_problems() -> Iterator[Problem]:
+    """36 problems of 8,000 rows: D of 2, 5, 10; K of 6, 10, 15; separation 2, 3, 4, 6."""
+    for n_features in (2, 5, 10):
+        for n_components in (6, 10, 15):
+            for separation in (2.0, 3.0, 4.0, 6.0):
+                yield Problem(8_000, n_features, n_components, separation)
