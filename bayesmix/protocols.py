@@ -50,7 +50,7 @@ class Components(Protocol):
 
 
 class Linear(Protocol):
-    """Components whose expected log density is linear in features of the row.
+    """Log densities that are linear in features of the row: ``components.linear``.
 
     One E-step then is one matrix product in each direction: coefficients (K, F) times features
     (F, n), and responsibilities times features. ``loss`` bounds what cancellation can cost.

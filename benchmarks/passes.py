@@ -109,7 +109,9 @@ def _FromShares(base: Any) -> Any:
 
     class FromShares(base):  # type: ignore[misc]
         def _initialize_parameters(self, X: Any, random_state: Any, **more: Any) -> None:
-            self._initialize(X, self.shares, **more)
+            # Only the point estimator knows of array namespaces.
+            known = more if base is sklearn.mixture.GaussianMixture else {}
+            self._initialize(X, self.shares, **known)
 
     return FromShares
 

@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     # Our own, in _ext/.
+    "breakable",
     "command_help",
     "mathml",
     "notebook_pages",
@@ -37,7 +38,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+# As parameters are shown; the styles of its own take a line for every type, or lose underscores.
+napoleon_custom_sections = [("Attributes", "params_style")]
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"

@@ -16,7 +16,8 @@ import re
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,14 @@ def test_every_public_name_has_its_place_in_the_reference():
     assert set(bm.__all__) - described == set()
 
 
+def test_the_page_on_results_names_every_field_of_a_result():
+    page = (DOCS / "reference" / "results.md").read_text("utf-8")
+    kinds = (property, cached_property)
+    properties = {name for name, value in vars(bm.FitResult).items() if isinstance(value, kinds)}
+    names = {field.name for field in fields(bm.FitResult)} | properties - {"log_volume"}
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
+
+
 def test_the_page_on_the_design_names_every_module():
     page = (DOCS / "explanation" / "design.md").read_text("utf-8")
     package = ROOT / "bayesmix"
@@ -202,6 +211,17 @@ def test_a_decision_has_thirty_lines_at_most_and_its_place_in_the_list():
     } == {}
     listed = (DOCS / "decisions" / "index.md").read_text("utf-8")
     assert [path.stem for path in decisions if path.stem not in listed] == []
+
+
+def test_links_from_page_to_page_lead_somewhere():
+    others = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
+    links = [
+        (named(path), link)
+        for path in [*pages(), *others]
+        for link in re.findall(r"\]\((?!\w+:)([^)#\s]+)", path.read_text("utf-8"))
+        if not (path.parent / link).exists()
+    ]
+    assert links == []
 
 
 # The runner itself finds what is wrong

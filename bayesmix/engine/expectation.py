@@ -39,11 +39,12 @@ def centred(components: Any, values: Array) -> tuple[Array, Callable[[Array], An
 
 def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
     """Features once, then a matrix product for the densities and one for the sums."""
-    features = components.features(values)
-    log_density: Array = (components.coefficients @ features).T
+    form = components.linear
+    features = form.features(values)
+    log_density: Array = (form.coefficients @ features).T
     return (
         log_density,
-        lambda responsibilities: components.from_sums(responsibilities.T @ features.T),
+        lambda responsibilities: form.from_sums(responsibilities.T @ features.T),
     )
 
 
@@ -98,8 +99,8 @@ class CompiledStep:
     def __call__(self, rows: Rows) -> Expectation:
         from bayesmix.numerics.compiled import linear_pass
 
-        mixture, components = self.mixture, self.mixture.components
-        coefficients = components.coefficients.copy()
+        mixture, form = self.mixture, self.mixture.components.linear
+        coefficients = form.coefficients.copy()
         # A weight of zero has log weight minus infinity, which would meet features of zero.
         coefficients[:, 0] += np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
         sums = np.zeros_like(coefficients)
@@ -109,10 +110,10 @@ class CompiledStep:
             mixture.frame.scale,
             np.zeros(0) if rows.weights is None else rows.weights,
             coefficients,
-            components.cross_products,
+            form.cross_products,
             sums,
         )
-        statistics = components.from_sums(sums)
+        statistics = form.from_sums(sums)
         return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
 
 
@@ -133,7 +134,7 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
 def within_loss(mixture: Mixture, expectation: Expectation) -> bool:
     """Whether the linear form kept its digits in this pass: a proof, not an estimate."""
-    loss = float(mixture.components.loss(expectation.statistics))
+    loss = float(mixture.components.linear.loss(expectation.statistics))
     return loss <= MOST_LOSS * expectation.magnitude
 
 

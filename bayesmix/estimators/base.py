@@ -209,8 +209,8 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             warn("interrupted: this is the best fit so far", BayesmixWarning)
         elif result.status == "max_iter" and self.max_iter > 0:
             warn(
-                f"not converged within max_iter={self.max_iter} iterations: raise max_iter, or "
-                "give the tol that you need",
+                f"the fit did not converge within max_iter={self.max_iter} iterations: raise "
+                "max_iter, or give the tol that you need",
                 ConvergenceWarning,
             )
         elif result.status in ("max_passes", "max_seconds"):

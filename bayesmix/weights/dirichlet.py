@@ -47,7 +47,7 @@ class DirichletPrior:
     """p(π) = Dirichlet(α0, ..., α0), the same α0 for any number of components."""
 
     concentration: float
-    name: str = "dirichlet_distribution"
+    name = "dirichlet_distribution"
 
     def _symmetric(self, n_components: int) -> Dirichlet:
         return Dirichlet(np.full(n_components, float(self.concentration)))

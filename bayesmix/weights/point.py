@@ -45,7 +45,7 @@ class PointWeights:
 class FreeWeights:
     """No prior: weights are the shares of the counts."""
 
-    name: str = "type2_ml"
+    name = "type2_ml"
 
     def posterior(self, counts: Array) -> PointWeights:
         """Shares of the counts: both the likelihood's and the bound's maximiser."""

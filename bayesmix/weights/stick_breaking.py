@@ -54,7 +54,7 @@ class StickBreakingPrior:
     """v_k ~ Beta(1, concentration)."""
 
     concentration: float
-    name: str = "dirichlet_process"
+    name = "dirichlet_process"
 
     def posterior(self, counts: Array) -> StickBreaking:
         """q(v_k) = Beta(1 + N_k, α0 + Σ_{j>k} N_j) (Blei & Jordan 2006, eq. 18 and 19)."""

@@ -237,7 +237,9 @@ def _result(
         seconds=seconds,
         seed=settings.seed,
         form="linear" if state.form is linear else "centred",
-        search_trace=outcome.records,
+        search_trace=tuple(
+            replace(record, objective=record.objective + shift) for record in outcome.records
+        ),
         versions=versions(),
     )
 

@@ -13,6 +13,15 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 # The number of an equation, which docutils does not know.
 TAG = re.compile(r"\\tag\{([^{}]*)\}")
+# One half without braces, which docutils takes for twelve.
+SHORT_FRACTION = re.compile(r"(\\[td]?frac)\s*(\d)\s*(\d)")
+# Names of functions, which stand apart from what is beside them.
+FUNCTION = re.compile(r"(<mi>\w{2,}</mi>\s*)<mo>&ApplyFunction;</mo>(?=\s*(<mo[^>]*>[(\[])?)")
+# An accent with a subscript, which docutils puts under the letter.
+ACCENT = re.compile(
+    r"<munderover>\s*(<mi>[^<]*</mi>)(.*?)(<mo[^>]*>[ˉ¯ˆ^˜~_˙→]</mo>)\s*</munderover>", re.DOTALL
+)
+THIN = '<mspace width="0.17em"></mspace>'
 
 
 def inline(translator: Any, node: nodes.math) -> None:
@@ -31,9 +40,11 @@ def block(translator: Any, node: nodes.math_block) -> None:
 
 
 def _mathml(node: nodes.Element, as_block: bool) -> str:
-    tex = TAG.sub("", node.astext()).strip()
+    tex = SHORT_FRACTION.sub(r"\1{\2}{\3}", TAG.sub("", node.astext())).strip()
     try:
-        return latex2mathml.tex2mathml(tex, as_block=as_block)
+        formula = latex2mathml.tex2mathml(tex, as_block=as_block)
+        formula = ACCENT.sub(r"<msub><mover>\1\3</mover>\2</msub>", formula)
+        return FUNCTION.sub(lambda m: THIN + m[1] + ("" if m[2] else THIN), formula)
     except MathError as problem:
         logger.warning("formula not understood: %s", problem, location=node)
         return f"<code>{escape(tex)}</code>"

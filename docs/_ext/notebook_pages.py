@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ENDS_OF_IMAGES = {"image/png": "png", "image/svg+xml": "svg"}
+FORMULA = re.compile(r"(?<![$\\])\$(?!\$)[^$]+\$(?!\$)")
 COLOURS_OF_TERMINALS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -20,7 +21,11 @@ def write_pages(app: Any) -> None:
     source = Path(app.srcdir)
     folder = source / "tutorials" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted((source.parent / "notebooks").glob("*.ipynb")):
+    notebooks = sorted((source.parent / "notebooks").glob("*.ipynb"))
+    for page in folder.glob("*.md"):
+        if page.stem not in [path.stem for path in notebooks]:
+            page.unlink()
+    for path in notebooks:
         page = folder / f"{path.stem}.md"
         text = _page(path, folder)
         # An unchanged page keeps its time, so that Sphinx does not build it again.
@@ -35,7 +40,8 @@ def _page(path: Path, folder: Path) -> str:
     parts: list[str] = []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
-            parts.append(cell.source)
+            # As in Jupyter, a formula is not Markdown: a line of it may begin with a plus sign.
+            parts.append(FORMULA.sub(lambda m: re.sub(r"\n[> ]*", " ", m[0]), cell.source))
         elif cell.cell_type == "code" and cell.source.strip():
             parts.append(_fenced("python", cell.source))
             for place, output in enumerate(cell.outputs):

@@ -47,7 +47,7 @@ def seven_points(n_iterations):
         search=None,
         acceleration=None,
     )
-    with pytest.warns(ConvergenceWarning, match=f"not converged after {n_iterations} "):
+    with pytest.warns(ConvergenceWarning):
         return model.fit(np.array(SEVEN["X"])[:, None])
 
 

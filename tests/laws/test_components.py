@@ -503,7 +503,7 @@ def two_forms(case, rng, separation, dimension, n_components=3, n=300):
 @given(seeds, st.sampled_from([0.0, 1.0, 10.0, 1e2, 1e3, 1e4]), dimensions)
 def test_the_linear_form_is_the_centred_form_within_its_bound(case, seed, separation, dimension):
     mixture, fast, exact = two_forms(case, generator(seed), separation, dimension)
-    loss = mixture.components.loss(exact.statistics)
+    loss = mixture.components.linear.loss(exact.statistics)
     rounding = 1e-14 * exact.magnitude
     assert abs(fast.log_normaliser - exact.log_normaliser) <= loss + rounding
     if within_loss(mixture, fast):

@@ -10,6 +10,7 @@ import pytest
 from reference import exact, learned_scale
 from reference import slow_em as em
 from reference import slow_vb as vb
+from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
@@ -82,7 +83,7 @@ def test_elbo_at_one_component_is_the_evidence_with_fewer_rows_than_dimensions(c
     rng = generator(3)
     rows, letters = case.rows(rng, 4, 9), case.letters(rng, 9)
     warned = pytest.warns(bm.errors.FlatDirectionWarning)
-    with nullcontext() if case.name == "spherical" else warned:
+    with warned if case.name in ("full", "tied") else nullcontext():
         model = bayesian(case, letters).fit(rows)
     # What is set aside along flat directions only lowers the bound, and by next to nothing.
     gap = case.log_evidence(rows, letters) - model.elbo_
@@ -160,7 +161,7 @@ def test_the_bound_of_a_fit_is_the_textbooks_sum_of_nine_terms(case, weights):
     rows, letters, rng = tiny(case, 5)
     rows, start = np.vstack([rows, rows + 0.3]), soft_assignments(rng, 12, 2)
     model = bayesian(case, letters, 2, weights, init_params=start, tol=0.0, max_iter=12)
-    with pytest.warns(match="not converged after 12"):
+    with pytest.warns(ConvergenceWarning):
         model.fit(rows)
     slow_kind = {
         "dirichlet_distribution": "dirichlet",
@@ -356,7 +357,7 @@ def test_the_map_trace_is_the_references(case):
         max_iter=15,
         **PLAIN,
     )
-    with pytest.warns(match="not converged after 15"):
+    with pytest.warns(ConvergenceWarning):
         model.fit(rows)
     run = em.run_map(rows, start, case.covariance, letters, 15)
     np.testing.assert_allclose(model.objective_trace_, run.trace, rtol=1e-11)
@@ -453,7 +454,7 @@ def test_the_likelihood_trace_is_the_references(case):
     rows, start = case.rows(rng, 60, 3), soft_assignments(rng, 60, 3)
     options = PLAIN | {"init_params": start, "tol": 0.0, "max_iter": 15}
     model = bm.GaussianMixture(3, covariance_type=case.covariance, **options)
-    with pytest.warns(match="not converged after 15"):
+    with pytest.warns(ConvergenceWarning):
         model.fit(rows)
     run = em.run_em(rows, start, case.covariance, 15)
     np.testing.assert_allclose(model.objective_trace_, run.trace, rtol=1e-11)

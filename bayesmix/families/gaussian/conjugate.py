@@ -202,7 +202,7 @@ class GaussianPosterior:
         return distance
 
     @cached_property
-    def quadratics(self) -> Quadratics:
+    def linear(self) -> Quadratics:
         """E[log N(x | μ_k, Λ_k⁻¹)] (Bishop 2006, eq. 10.64 and 10.65) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         log_det = self.precisions.expected_log_det
@@ -217,31 +217,11 @@ class GaussianPosterior:
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
-        return self.quadratics.log_density(values)
+        return self.linear.log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""
-        return self.quadratics.statistics(values, responsibilities)
-
-    def features(self, values: Array) -> Array:
-        """See ``Quadratics``."""
-        return self.quadratics.features(values)
-
-    @property
-    def coefficients(self) -> Array:
-        return self.quadratics.coefficients
-
-    @property
-    def cross_products(self) -> bool:
-        return self.structure.algebra.cross_products
-
-    def from_sums(self, sums: Array) -> Moments:
-        """See ``Quadratics``."""
-        return self.quadratics.from_sums(sums)
-
-    def loss(self, statistics: Moments) -> float:
-        """See ``Quadratics``."""
-        return self.quadratics.loss(statistics)
+        return self.linear.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> GaussianPosterior:
         """Some components, in the order given; a shared block keeps all its rows until a pass."""

@@ -216,10 +216,16 @@ class GaussianGuard:
                 "cannot be inverted. It is widened in its narrow directions: look for a row very "
                 "far from the others, or use more components"
             )
+        what = f" collapsed onto {{rows}}: no spread along {n_directions} direction(s)"
+        held = "It is held at the resolution of the data: "
+        if self.repair:
+            return (
+                f"{what}, so its likelihood has no maximum. {held}use a prior, fewer components, "
+                "or a simpler covariance"
+            )
         return (
-            f" collapsed onto {{rows}}: no spread along {n_directions} direction(s), so its "
-            "likelihood has no maximum. It is held at the resolution of the data: use a prior, "
-            "fewer components, or a simpler covariance"
+            f"{what}, an atom of tied rows. {held}if that is not what you want, use fewer "
+            "components or a simpler covariance"
         )
 
     def _relocate(

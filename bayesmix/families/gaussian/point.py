@@ -41,7 +41,7 @@ class Gaussians:
         return self.structure.algebra.root(self.blocks)
 
     @cached_property
-    def quadratics(self) -> Quadratics:
+    def linear(self) -> Quadratics:
         """log N(x | μ_k, Σ_k) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = self.precision_root
@@ -55,31 +55,11 @@ class Gaussians:
 
     def expected_log_density(self, values: Array) -> Array:
         """log N(x | μ_k, Σ_k) (n, K)."""
-        return self.quadratics.log_density(values)
+        return self.linear.log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""
-        return self.quadratics.statistics(values, responsibilities)
-
-    def features(self, values: Array) -> Array:
-        """See ``Quadratics``."""
-        return self.quadratics.features(values)
-
-    @property
-    def coefficients(self) -> Array:
-        return self.quadratics.coefficients
-
-    @property
-    def cross_products(self) -> bool:
-        return self.structure.algebra.cross_products
-
-    def from_sums(self, sums: Array) -> Moments:
-        """See ``Quadratics``."""
-        return self.quadratics.from_sums(sums)
-
-    def loss(self, statistics: Moments) -> float:
-        """See ``Quadratics``."""
-        return self.quadratics.loss(statistics)
+        return self.linear.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> Gaussians:
         """Some components, in the order given."""

@@ -35,6 +35,11 @@ class Quadratics:
         out += self.offset
         return out
 
+    @property
+    def cross_products(self) -> bool:
+        """Whether the features hold x_i x_j for i < j."""
+        return self.structure.algebra.cross_products
+
     def features(self, values: Array) -> Array:
         """[1, x, x xᵀ] (F, n)."""
         return self.structure.algebra.features(values)

@@ -13,7 +13,7 @@ Spherical   axes    each component                D N_k (every column is a measu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -74,9 +74,9 @@ class Structure(Protocol):
 class Full:
     """Each component its own covariance matrix (mclust: VVV)."""
 
-    name: str = "full"
-    algebra: Algebra = DENSE
-    common_scale: bool = False
+    name = "full"
+    algebra: ClassVar[Algebra] = DENSE
+    common_scale = False
 
     def pool(self, unpooled: Array) -> Array:
         return unpooled
@@ -113,9 +113,9 @@ class Full:
 class Tied:
     """One covariance matrix for all components (mclust: EEE)."""
 
-    name: str = "tied"
-    algebra: Algebra = DENSE
-    common_scale: bool = False
+    name = "tied"
+    algebra: ClassVar[Algebra] = DENSE
+    common_scale = False
 
     def pool(self, unpooled: Array) -> Array:
         total: Array = unpooled.sum(axis=0, keepdims=True)
@@ -155,9 +155,9 @@ class Tied:
 class Diagonal:
     """Each component its own variance in each column (mclust: VVI)."""
 
-    name: str = "diag"
-    algebra: Algebra = AXES
-    common_scale: bool = False
+    name = "diag"
+    algebra: ClassVar[Algebra] = AXES
+    common_scale = False
 
     def pool(self, unpooled: Array) -> Array:
         return unpooled
@@ -194,9 +194,9 @@ class Diagonal:
 class Spherical:
     """Each component one variance for all columns (mclust: VII)."""
 
-    name: str = "spherical"
-    algebra: Algebra = AXES
-    common_scale: bool = True
+    name = "spherical"
+    algebra: ClassVar[Algebra] = AXES
+    common_scale = True
 
     def pool(self, unpooled: Array) -> Array:
         total: Array = unpooled.sum(axis=1, keepdims=True)
