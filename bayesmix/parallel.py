@@ -22,30 +22,45 @@ Result = TypeVar("Result")
 
 
 class _BlasHold:
-    """Counts who needs BLAS on one thread; the first sets the limit, the last restores it."""
+    """Counts who needs BLAS on one thread; the first sets the limit, the last restores it.
+
+    Who comes first and who goes last may be different threads. threadpoolctl lets only one thread
+    set limits, the first that did; under this lock it is safe to hand that role over.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
-        self._controller: Any = None
-        self._limit: Any = None
+        self._libraries: list[Any] | None = None
+        self._limits: list[int] = []
 
     def acquire(self) -> None:
         with self._lock:
             if self._holders == 0:
-                if self._controller is None:
+                if self._libraries is None:
                     from threadpoolctl import ThreadpoolController
 
-                    self._controller = ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                    controller = ThreadpoolController().select(user_api="blas")
+                    self._libraries = list(controller.lib_controllers)
+                self._limits = [library.num_threads for library in self._libraries]
+                self._set([1] * len(self._libraries))
             self._holders += 1
 
     def release(self) -> None:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
-                self._limit.restore_original_limits()
-                self._limit = None
+                self._set(self._limits)
+
+    def _set(self, limits: list[int]) -> None:
+        for library, limit in zip(self._libraries or [], limits, strict=True):
+            # Older releases of threadpoolctl know of no such role.
+            hand_over = getattr(library, "clear_controlling_thread", None)
+            if hand_over is not None:
+                hand_over(force=True)
+            library.set_num_threads(limit)
+            if hand_over is not None:
+                hand_over(force=True)
 
 
 _blas = _BlasHold()

@@ -184,6 +184,10 @@ class Family(Protocol):
         frame: Frame | None = None,
     ) -> Components: ...
 
+    def feasible(self, statistics: Any) -> bool:
+        """Whether rows could have these statistics: extrapolated ones need not."""
+        ...
+
     def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
         """The default prior of variational Bayes."""
         ...

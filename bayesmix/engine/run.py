@@ -217,7 +217,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     """The accelerated pass if the objective does not fall there, else the state without history."""
     vector = state.anderson.proposal(state.expectation.counts)
     jump = None if vector is None else extrapolated(state.expectation, vector)
-    if jump is None or vector is None:
+    if jump is None or vector is None or not problem.family.feasible(jump.statistics):
         return replace(state, plain_left=1)
     passes = state.passes
     try:

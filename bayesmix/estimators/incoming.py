@@ -41,7 +41,8 @@ def training_rows(
             weights = row_weights(weights, len(values))
     else:
         values = validated(estimator, X, reset=True, ensure_min_samples=2)
-        columns = None
+        names = getattr(estimator, "feature_names_in_", None)
+        columns = None if names is None else tuple(map(str, names))
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
     if weights is None or np.all(weights == 1.0):
         return ArraySource(values, None, n_jobs, columns), None

@@ -63,6 +63,11 @@ class Bernoullis:
         """E[x | k]."""
         return self.probabilities
 
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.probabilities * (1.0 - self.probabilities))
+
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
         p = np.repeat(self.probabilities, counts, axis=0)
@@ -214,6 +219,13 @@ class Bernoulli:
         """Shares of ones (Bishop 2006, eq. 9.59)."""
         empty = previous.probabilities if previous else 0.5
         return Bernoullis(np.clip(statistics.shares(empty), 0.0, 1.0))
+
+    def feasible(self, statistics: Sums) -> bool:
+        """From no ones to all ones."""
+        return bool(
+            (statistics.totals >= 0).all()
+            and (statistics.totals <= statistics.counts[:, None]).all()
+        )
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BetaPrior:
         """Uniform probabilities."""

@@ -64,6 +64,11 @@ class Poissons:
         """E[x | k]."""
         return self.rates
 
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.rates)
+
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
         return generator.poisson(np.repeat(self.rates, counts, axis=0)).astype(float)
@@ -245,6 +250,10 @@ class Poisson:
     ) -> Poissons:
         """Mean counts."""
         return Poissons(statistics.shares(previous.rates if previous else 1.0))
+
+    def feasible(self, statistics: Sums) -> bool:
+        """Counts are not negative."""
+        return bool((statistics.totals >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
         """Exponential rates with the mean of the column."""

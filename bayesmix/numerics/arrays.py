@@ -1,11 +1,27 @@
-"""The one array type of the core."""
+"""The array types of the core."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from dataclasses import is_dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+Value = TypeVar("Value")
+
+
+def frozen(value: Value) -> Value:
+    """``value`` with every array in it, at any depth, read-only."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            frozen(each)
+    elif is_dataclass(value):
+        for each in vars(value).values():
+            frozen(each)
+    return value

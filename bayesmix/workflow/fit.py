@@ -241,6 +241,7 @@ def _result(
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),
         versions=versions(),
+        columns=getattr(problem.source, "columns", None),
     )
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Family
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
+from bayesmix.workflow import display
 from bayesmix.workflow.assess import Sums
 
 
@@ -60,6 +60,18 @@ class FitResult:
     form: str  # which execution of the E-step the run ended with
     search_trace: tuple[SearchRecord, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        frozen(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what has been derived on the way; it is made again where it is asked for.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        frozen(self)
 
     @property
     def converged(self) -> bool:
@@ -90,7 +102,7 @@ class FitResult:
     @cached_property
     def unframed(self) -> Any:
         """The components in the data's coordinates: point densities, or q of variational fits."""
-        return self.mixture.components.unframed(self.mixture.frame)
+        return frozen(self.mixture.components.unframed(self.mixture.frame))
 
     @cached_property
     def prior(self) -> Any:
@@ -98,20 +110,22 @@ class FitResult:
         prior = getattr(self.inference, "prior", None)
         if prior is None:
             raise UnsupportedError("a maximum likelihood fit has no prior")
-        return prior.unframed(self.mixture.frame)
+        return frozen(prior.unframed(self.mixture.frame))
 
     @cached_property
     def density(self) -> Mixture:
         """The predictive density as a mixture: what ``score_samples`` evaluates."""
         mixture = self.mixture
-        return Mixture(
-            PointWeights(mixture.weights.mean()), mixture.components.predictive(), mixture.frame
+        return frozen(
+            Mixture(
+                PointWeights(mixture.weights.mean()), mixture.components.predictive(), mixture.frame
+            )
         )
 
     @cached_property
     def plug_in(self) -> Mixture:
         """The point density at E[π] and the summary of q: what plug-in criteria use."""
-        return plug_in_density(self.mixture)
+        return frozen(plug_in_density(self.mixture))
 
     @property
     def log_volume(self) -> float:
@@ -142,21 +156,10 @@ class FitResult:
         return values, np.repeat(np.arange(self.n_components), counts)
 
     def __repr__(self) -> str:
-        name = {"maximum_likelihood": "log likelihood", "variational_bayes": "ELBO"}.get(
-            self.inference.name, "log posterior"
-        )
-        value = "not a value (degenerate)" if self.degenerate else f"{self.objective:.6g}"
-        asked = self.requested_components
-        found = f"{self.n_components} components" + (
-            f" of {asked}" if asked != self.n_components else ""
-        )
-        share = ", ".join(f"{count / self.total_weight:.3f}" for count in self.counts[:8])
-        more = ", ..." if self.n_components > 8 else ""
-        return (
-            f"<FitResult: {self.family.name}, {found}, {name} {value}, {self.status} after "
-            f"{len(self.trace)} iterations ({self.passes} passes, {_duration(self.seconds)}); "
-            f"shares {share}{more}>"
-        )
+        return display.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.as_html(self)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture:
@@ -164,9 +167,3 @@ def plug_in_density(mixture: Mixture) -> Mixture:
     return Mixture(
         PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1.0:
-        return f"{math.ceil(1000 * seconds)} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

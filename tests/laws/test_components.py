@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import ExpectationStep, centred, linear, within_loss
+from bayesmix.engine.expectation import (
+    CompiledStep,
+    ExpectationStep,
+    centred,
+    linear,
+    within_loss,
+)
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
@@ -412,9 +418,27 @@ def test_the_learned_scale_has_no_kl_before_it_has_learned(case):
     empty = case.family.statistics(frame.apply(rows), np.zeros((40, 2)))
     filled = case.family.statistics(frame.apply(rows), soft_assignments(generator(1), 40, 2))
     assert prior.kl(prior.posterior(empty)) >= 0.0
-    learned = prior.posterior(filled)
+    learned = prior.posterior(filled, prior.posterior(filled))
     assert prior.kl(learned) > 0.0
     assert prior.scale.kl(learned.scale) > 0.0
+
+
+@every_gaussian
+def test_every_update_of_a_learned_prior_raises_the_bound(case):
+    """At fixed responsibilities: coordinate ascent over q(θ), q(S) and β0."""
+    _, rows, responsibilities = drawn(case, n=40)
+    summary = ArraySource(rows).summary
+    frame = case.family.frame(summary)
+    prior, framed = case.family.reference_prior(summary, frame), frame.apply(rows)
+    statistics = case.family.statistics(framed, responsibilities)
+    q, bounds = prior.posterior(statistics), []
+    for _ in range(60):
+        bounds.append(expected_log_likelihood(q, framed, responsibilities) - prior.kl(q))
+        q = prior.posterior(statistics, q)
+    steps = np.diff(bounds)
+    assert steps.min() > -1e-11
+    assert steps[0] > 1e-3
+    assert steps[-1] < 1e-6
 
 
 # Optima
@@ -546,6 +570,29 @@ def test_a_run_goes_on_in_the_centred_form_where_clusters_are_a_million_deviatio
             np.testing.assert_allclose(
                 model.covariances_[k], alone[k].covariances_[0], rtol=1e-9, atol=1e-10
             )
+
+
+@every_gaussian
+@quick
+@given(seeds, component_counts, dimensions)
+def test_the_compiled_pass_is_the_one_of_numpy(case, seed, n_components, dimension):
+    """The two executors of the linear form: the same sums but for rounding, zero weights too."""
+    rng = generator(seed)
+    n = int(rng.integers(1, 400))
+    weights = rng.dirichlet(np.ones(n_components)) * (rng.random(n_components) < 0.8)
+    weights = np.ones(n_components) / n_components if weights.sum() == 0 else weights
+    mixture = Mixture(
+        PointWeights(weights / weights.sum()),
+        case.point(rng, n_components, dimension),
+        Frame(rng.normal(size=dimension), np.exp2(rng.integers(-3, 4, dimension))),
+    )
+    chunk = Rows(case.rows(rng, n, dimension), rng.uniform(0.5, 2.0, n) if seed % 2 else None)
+    plain, compiled = ExpectationStep(mixture, linear)(chunk), CompiledStep(mixture)(chunk)
+    assert compiled.log_normaliser == pytest.approx(plain.log_normaliser, rel=1e-12)
+    assert compiled.magnitude == pytest.approx(plain.magnitude, rel=1e-12)
+    np.testing.assert_allclose(compiled.counts, plain.counts, rtol=1e-10, atol=1e-10)
+    assert_same(compiled.statistics, plain.statistics, rtol=1e-9, atol=1e-8)
+    assert np.all(compiled.counts[weights == 0.0] == 0.0)
 
 
 def test_near_clusters_keep_the_linear_form():

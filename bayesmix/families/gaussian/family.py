@@ -81,6 +81,14 @@ class Gaussian:
             ridge = self.ridge / (frame.scale * frame.scale)
         return maximum_likelihood(self.structure, statistics, previous, resolution, ridge)
 
+    def feasible(self, statistics: Moments) -> bool:
+        """No variance is negative; that no direction's is shows when it is factorised."""
+        n_features = statistics.means.shape[1]
+        spread = self.structure.algebra.spread(
+            statistics.scatter, len(statistics.counts), n_features
+        )
+        return bool((spread >= 0).all())
+
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
         """The learned prior of DESIGN section 4, in the frame.
 

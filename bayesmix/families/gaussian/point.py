@@ -35,6 +35,12 @@ class Gaussians:
     def n_features(self) -> int:
         return int(self.means.shape[1])
 
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
+        return np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+
     @cached_property
     def precision_root(self) -> Array:
         """U with Λ = U Uᵀ, in blocks."""

@@ -1,0 +1,148 @@
+"""A result as a person reads it: a sentence and a small table, as text and as HTML.
+
+The HTML takes its colours from the page around it, so that it reads on light and on dark, and loads
+nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+MOST_COMPONENTS = 12
+MOST_COLUMNS = 6
+OBJECTIVES = {
+    "maximum_likelihood": "log likelihood",
+    "maximum_a_posteriori": "log posterior",
+    "variational_bayes": "ELBO",
+}
+CELL = "padding:.15em .8em; text-align:right; white-space:nowrap; border-bottom:1px solid rgba(128,128,128,.35)"
+FAINT = "opacity:.65"
+# The share of a row as a bar behind its number; grey reads on both grounds.
+BAR = "background:linear-gradient(to right,rgba(128,128,128,.3) {0:.0f}%,transparent {0:.0f}%)"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Heads and rows of cells, all text; ``more`` says what was left out."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    shares: tuple[float, ...]
+    more: str
+
+
+def as_text(result: Any) -> str:
+    """What ``repr`` shows."""
+    table = component_table(result)
+    lines = [table.heads, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    body = ["  ".join(map(str.rjust, line, widths)) for line in lines]
+    notes = [table.more, *events(result)]
+    indented = [f"  {line}" for line in [*body, *filter(None, notes)]]
+    return "\n".join([f"<FitResult: {sentence(result)}>", *indented])
+
+
+def as_html(result: Any) -> str:
+    """What a notebook shows."""
+    table = component_table(result)
+    heads = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in table.heads)
+    rows = "".join(
+        f"<tr>{_cells(row, share)}</tr>"
+        for row, share in zip(table.rows, table.shares, strict=True)
+    )
+    notes = "".join(
+        f'<div style="{FAINT}">{html.escape(note)}</div>'
+        for note in [table.more, *events(result)]
+        if note
+    )
+    return (
+        f"<div><div>{html.escape(sentence(result))}</div>"
+        '<table style="border-collapse:collapse; margin:.4em 0; background:none; color:inherit">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+    )
+
+
+def _cells(row: tuple[str, ...], share: float) -> str:
+    bars = {1: f"; {BAR.format(100.0 * share)}"}
+    return "".join(
+        f'<td style="{CELL}{bars.get(place, "")}">{html.escape(cell)}</td>'
+        for place, cell in enumerate(row)
+    )
+
+
+def sentence(result: Any) -> str:
+    """Model, size, objective and how the fit ended."""
+    asked, found = result.requested_components, result.n_components
+    size = f"{found} component{'s' if found != 1 else ''}"
+    size += f" of {asked}" if asked != found else ""
+    name = OBJECTIVES[result.inference.name]
+    if result.status == "given":
+        return f"{result.family.name}, {size}, given"
+    value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
+    iterations = len(result.trace)
+    return (
+        f"{result.family.name}, {size}, {name} {value}, {result.status} after {iterations} "
+        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes, "
+        f"{_duration(result.seconds)})"
+    )
+
+
+def component_table(result: Any) -> Table:
+    """Weight, expected rows, and mean ± standard deviation of every column, in data units."""
+    point = result.unframed.plug_in()
+    weights = result.mixture.weights.mean()
+    means = point.means[:MOST_COMPONENTS, :MOST_COLUMNS]
+    spread = point.deviations[:MOST_COMPONENTS, :MOST_COLUMNS]
+    names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
+    heads = ("component", "weight", "rows", *names[:MOST_COLUMNS])
+    counted = result.n_rows > 0
+    rows = tuple(
+        (
+            str(k),
+            f"{weights[k]:.3f}",
+            f"{result.counts[k]:.1f}" if counted else "-",
+            *map(_mean_and_spread, means[k], spread[k]),
+        )
+        for k in range(len(means))
+    )
+    left_out = [
+        f"{left} more {what}"
+        for left, what in (
+            (result.n_components - MOST_COMPONENTS, "components"),
+            (result.n_features - MOST_COLUMNS, "columns"),
+        )
+        if left > 0
+    ]
+    more = f"... and {' and '.join(left_out)}" if left_out else ""
+    return Table(heads, rows, tuple(float(w) for w in weights[: len(means)]), more)
+
+
+def events(result: Any) -> list[str]:
+    """What happened on the way, a line a kind; of a kind the last."""
+    last = {event.kind: event for event in result.events}
+    many = {kind: sum(event.kind == kind for event in result.events) for kind in last}
+    return [
+        f"{kind}{f' ({many[kind]} times)' if many[kind] > 1 else ''}: {event.text}"
+        for kind, event in last.items()
+    ]
+
+
+def _mean_and_spread(mean: float, deviation: float) -> str:
+    """As many decimals as the standard deviation has worth showing."""
+    if not (math.isfinite(deviation) and deviation > 0):
+        return f"{mean:.6g}"
+    size = math.floor(math.log10(deviation))
+    if -4 <= size <= 3 and abs(mean) < 1e9:
+        decimals = max(0, 2 - size)
+        return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+    digits = min(15, max(3, 3 + math.floor(math.log10(max(abs(mean), deviation))) - size))
+    return f"{mean:.{digits}g} ± {deviation:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1.0:
+        return f"{math.ceil(1000 * seconds)} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
