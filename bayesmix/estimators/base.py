@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -27,6 +28,8 @@ from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.starts import INIT_PARAMS, OfMixture, given_start
+
+PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
@@ -253,12 +256,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
         return self._map(X, ResponsibilityStep(self._fitted()))
 
-    def _map(self, X: Any, step: Any) -> Any:
+    def _map(self, X: Any, step: Callable[[Rows], PerRow]) -> PerRow:
         return self._each(incoming.new_rows(self, X), step)
 
-    def _each(self, source: ArraySource, step: Any) -> Any:
+    def _each(self, source: ArraySource, step: Callable[[Rows], PerRow]) -> PerRow:
         with single_threaded_blas():
-            return source.map(step, self.result_.n_components)
+            out: PerRow = source.map(step, self.result_.n_components)
+        return out
 
     def _fitted(self) -> FitResult:
         check_is_fitted(self, "result_")

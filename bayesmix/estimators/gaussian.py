@@ -28,8 +28,8 @@ from bayesmix.workflow.starts import begun, named_start
 class GaussianMixture(MixtureEstimator):
     """Gaussian mixture by EM, with a search for the optimum and without collapse.
 
-    Takes the place of scikit-learn's class of the same name. The parameters below ``verbose_interval``
-    are additions.
+    Takes the place of scikit-learn's class of the same name. The parameters below
+    ``verbose_interval`` are additions.
 
     Parameters
     ----------
@@ -256,7 +256,8 @@ class GaussianMixture(MixtureEstimator):
         """
         from bayesmix.export import gaussian_from_parameters
 
-        return gaussian_from_parameters(cls, weights, means, covariances)
+        model: GaussianMixture = gaussian_from_parameters(cls, weights, means, covariances)
+        return model
 
     def to_sklearn(self) -> Any:
         """scikit-learn's ``GaussianMixture`` with these parameters, fitted."""

@@ -96,12 +96,12 @@ class Mixture(MixtureEstimator):
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
         family = Gaussian() if self.family is None else self.family
-        if not hasattr(family, "maximum_likelihood"):
+        if isinstance(family, type) or not hasattr(family, "maximum_likelihood"):
             raise InvalidInputError(
                 f"family must be Gaussian(), Bernoulli() or Poisson(), got {self.family!r}"
             )
         inference = MaximumLikelihood() if self.inference is None else self.inference
-        if not hasattr(inference, "regulariser"):
+        if isinstance(inference, type) or not hasattr(inference, "regulariser"):
             raise InvalidInputError(
                 "inference must be MaximumLikelihood(), MaximumAPosteriori() or "
                 f"VariationalBayes(), got {self.inference!r}"

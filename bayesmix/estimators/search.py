@@ -39,8 +39,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
-        "bic", "aic", "aicc", "icl", "icl_soft", "elbo", "elbo_log_k" (variational estimators), "cv",
-        or a function (FitResult, Source) -> float or ``bayesmix.Score``.
+        "bic", "aic", "aicc", "icl", "icl_soft", "elbo", "elbo_log_k" (variational estimators),
+        "cv", or a function (FitResult, Source) -> float or ``bayesmix.Score``.
     cv : int or splitter, default=5
         Folds for "cv"; the same rows for every candidate.
     refit : bool, default=True

@@ -198,7 +198,7 @@ class Bernoulli:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
-                f"X must hold zeros and ones for a Bernoulli mixture, got {values[row, column]!r} "
+                f"X must hold zeros and ones for a Bernoulli mixture, got {values[row, column]:g} "
                 f"in row {row}, column {column}: threshold the column, or use another family"
             )
 

@@ -231,7 +231,7 @@ class Poisson:
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
                 f"X must hold counts (0, 1, 2, ...) for a Poisson mixture, got "
-                f"{values[row, column]!r} in row {row}, column {column}: use another family"
+                f"{values[row, column]:g} in row {row}, column {column}: use another family"
             )
 
     def frame(self, summary: Summary) -> Frame:

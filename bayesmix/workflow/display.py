@@ -18,7 +18,10 @@ OBJECTIVES = {
     "maximum_a_posteriori": "log posterior",
     "variational_bayes": "ELBO",
 }
-CELL = "padding:.15em .8em; text-align:right; white-space:nowrap; border-bottom:1px solid rgba(128,128,128,.35)"
+CELL = (
+    "padding:.15em .8em; text-align:right; white-space:nowrap; "
+    "border-bottom:1px solid rgba(128,128,128,.35)"
+)
 FAINT = "opacity:.65"
 # The share of a row as a bar behind its number; grey reads on both grounds.
 BAR = "background:linear-gradient(to right,rgba(128,128,128,.3) {0:.0f}%,transparent {0:.0f}%)"

@@ -52,7 +52,7 @@ class GaussianPrior:
         prior, structure = default, default.structure
         n_features = len(default.mean)
         if self.mean is not None:
-            mean = np.asarray(self.mean, dtype=np.float64)
+            mean = _numbers("mean_prior", self.mean)
             if mean.shape != (n_features,) or not np.isfinite(mean).all():
                 raise InvalidInputError(
                     f"mean_prior must be {n_features} finite numbers, got shape {mean.shape}"
@@ -73,14 +73,22 @@ class GaussianPrior:
 
 
 def _positive(name: str, value: Any, least: float) -> float:
-    if not isinstance(value, Real) or not least < float(value) < np.inf:
+    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not number or not least < float(value) < np.inf:
         raise InvalidInputError(f"{name} must be a number greater than {least:g}, got {value!r}")
     return float(value)
 
 
+def _numbers(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} must be numbers, got {value!r:.60}") from None
+
+
 def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
     """One block from a covariance in scikit-learn's shape for the structure, checked."""
-    matrix = np.asarray(value, dtype=np.float64)
+    matrix = _numbers(name, value)
     expected = {"full": (n_features, n_features), "diag": (n_features,), "spherical": ()}
     shape = expected[structure.name if structure.name != "tied" else "full"]
     if matrix.shape != shape:
@@ -91,7 +99,7 @@ def covariance_block(structure: Structure, value: Any, n_features: int, name: st
     if not np.isfinite(matrix).all():
         raise InvalidInputError(f"{name} must be finite")
     if matrix.ndim == 2:
-        if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0.0):
+        if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
             raise InvalidInputError(f"{name} must be symmetric")
         if np.linalg.eigvalsh(matrix)[0] <= 0:
             raise InvalidInputError(f"{name} must be positive definite")

@@ -23,7 +23,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import Frame
 
-MEAN_PRECISION_RANGE = (1e-6, 1e3)
+MEAN_PRECISION_RANGE = (1e-30, 1e3)
 
 
 @dataclass(frozen=True)
