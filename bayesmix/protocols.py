@@ -149,6 +149,11 @@ class Prior(Protocol):
 class PriorChoice(Protocol):
     """What a user says of the prior, in data units; what is not said is the default."""
 
+    @property
+    def fixes_scale(self) -> bool:
+        """Whether the prior alone keeps every variance away from zero."""
+        ...
+
     def over(self, default: Any, frame: Frame) -> Prior: ...
 
 
@@ -168,11 +173,18 @@ class Family(Protocol):
         """Whether its components are ``Linear``."""
         ...
 
-    def check(self, values: Any) -> None:
-        """Raise ``InvalidInputError`` if the family cannot produce these values."""
+    def check(self, values: Any, first: int = 0) -> None:
+        """Raise ``InvalidInputError`` if the family cannot produce these values.
+
+        ``first`` is the number of the first of these rows, so that the message names the right one.
+        """
         ...
 
     def frame(self, summary: Summary) -> Frame: ...
+
+    def set_aside(self, frame: Frame, source: Any) -> tuple[Frame, tuple[Event, ...]]:
+        """The frame without directions in which all rows agree, and events that name them."""
+        ...
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
 
@@ -216,11 +228,6 @@ class Guard(Protocol):
     @property
     def resolution(self) -> Any:
         """Variance below which the rows say nothing, for all components from the start, or None."""
-        ...
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """What is known of the rows before any fit: directions without extent."""
         ...
 
     def examine(

@@ -10,17 +10,24 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 
+# Variance that a direction without extent is given, in columns of unit scale.
+FLAT_FLOOR = 1e-6
+
 
 @dataclass(frozen=True)
 class Frame:
     """Coordinates of the computation: ``(x - centre) / scale``, scale a power of two.
 
     Everything inside the engine happens here, so that data far from the origin or in other units
-    give the same bits.
+    give the same bits. Directions in which no row differs from another are left out: ``basis``
+    (D, D') spans the others and ``flat`` (D, f) them, both orthonormal; None where there are none.
+    Along each of them every component has the same density, a narrow normal at the centre.
     """
 
     centre: Array
     scale: Array
+    basis: Array | None = None
+    flat: Array | None = None
 
     @classmethod
     def identity(cls, n_features: int) -> Frame:
@@ -28,20 +35,45 @@ class Frame:
         return cls(np.zeros(n_features), np.ones(n_features))
 
     @property
+    def n_directions(self) -> int:
+        """D': how many directions the rows have an extent in."""
+        return len(self.centre) if self.basis is None else int(self.basis.shape[1])
+
+    @property
     def log_volume(self) -> float:
-        """log of the volume of a unit cell: log density in data units = framed - log_volume."""
-        return float(np.log(self.scale).sum())
+        """What to take from a framed log density of rows of the fit for that in data units."""
+        n_flat = len(self.centre) - self.n_directions
+        return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
 
     def apply(self, values: Any) -> Array:
-        """Rows (n, D) of any real type as float64 in this frame (columns contiguous)."""
+        """Rows (n, D) of any real type as float64 in this frame (n, D'), columns contiguous."""
         framed = np.empty(values.shape[::-1], dtype=np.float64)
         np.subtract(values.T, self.centre[:, None], out=framed)
         framed /= self.scale[:, None]
+        if self.basis is not None:
+            framed = self.basis.T @ framed
         return framed.T
 
+    def log_flat(self, values: Any) -> Array | float:
+        """Log density (n,) that rows lose by leaving the plane of the fit; 0 on it."""
+        if self.flat is None:
+            return 0.0
+        away = ((values - self.centre) / self.scale) @ self.flat
+        lost: Array = -0.5 * (away * away).sum(axis=1) / FLAT_FLOOR
+        return lost
+
     def undo(self, values: Array) -> Array:
-        """Framed rows or points (..., D) in the data's coordinates."""
-        return values * self.scale + self.centre
+        """Framed rows or points (..., D') in the data's coordinates."""
+        whole = values if self.basis is None else values @ self.basis.T
+        return whole * self.scale + self.centre
+
+    def directions(self, scale: Array) -> Array:
+        """A scale (D,) of columns as one of the frame's directions (D',)."""
+        framed = scale / self.scale
+        if self.basis is None:
+            return framed
+        along: Array = np.sqrt((self.basis**2).T @ (framed * framed))
+        return along
 
 
 @dataclass(frozen=True)
@@ -184,7 +216,6 @@ class NoGuard:
     """For families whose likelihood is bounded."""
 
     resolution: None = None
-    events: tuple[Event, ...] = ()
 
     def examine(
         self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool

@@ -104,10 +104,14 @@ class CompiledStep:
         # A weight of zero has log weight minus infinity, which would meet features of zero.
         coefficients[:, 0] += np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
         sums = np.zeros_like(coefficients)
+        values, frame = rows.values, mixture.frame
+        if frame.basis is not None:
+            # The kernel shifts and scales columns; a plane of its own the rows are brought to here.
+            values, frame = frame.apply(values), Frame.identity(frame.n_directions)
         log_normaliser, magnitude = linear_pass(
-            stored_rows(rows.values),
-            mixture.frame.centre,
-            mixture.frame.scale,
+            stored_rows(values),
+            frame.centre,
+            frame.scale,
             np.zeros(0) if rows.weights is None else rows.weights,
             coefficients,
             form.cross_products,

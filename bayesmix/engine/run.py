@@ -53,6 +53,7 @@ class Problem:
     accelerate: bool
     linear_form: bool
     compiled: bool = False
+    notes: tuple[Event, ...] = ()  # what is known of the rows before any run
 
     @property
     def form(self) -> Form:
@@ -100,15 +101,19 @@ class State:
         return self.mixture
 
 
-def begin(problem: Problem, expectation: Expectation) -> State:
-    """A run that starts with an M-step on given sums."""
+def begin(problem: Problem, expectation: Expectation, origin: Mixture | None = None) -> State:
+    """A run that starts with an M-step on given sums.
+
+    ``origin`` is the mixture that the sums were made from, if any: what was learned of the prior
+    there, with however many components, is where learning goes on.
+    """
     return State(
-        None,
+        origin,
         expectation,
         -np.inf,
         problem.form,
         problem.guard.resolution,
-        events=problem.guard.events,
+        events=problem.notes,
     )
 
 

@@ -25,7 +25,7 @@ from bayesmix.selection import criteria
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.assess import assess
 from bayesmix.workflow.fit import fit
-from bayesmix.workflow.model import Model, Settings, resolve_objective
+from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.starts import INIT_PARAMS, OfMixture, given_start
 
@@ -178,10 +178,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
             return None
-        frame = model.family.frame(source.summary)
+        frame, _ = working_frame(model, source)
         inference = resolve_objective(model, source, frame)
-        same_frame = np.array_equal(frame.centre, warm.frame.centre) and np.array_equal(
-            frame.scale, warm.frame.scale
+        same_frame = all(
+            np.array_equal(getattr(frame, part), getattr(warm.frame, part))
+            for part in ("centre", "scale", "basis")
         )
         return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
 

@@ -20,7 +20,7 @@ from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.workflow.model import Model, Settings, resolve, working_frame
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.starts import begun, named_start
 
@@ -200,7 +200,7 @@ class GaussianMixture(MixtureEstimator):
                 Gaussians(structure, means, blocks),
                 Frame.identity(n_features),
             )
-            return into_frame(mixture, model.family.frame(source.summary))
+            return into_frame(mixture, working_frame(model, source)[0])
         problem = resolve(model, source, settings)
         start = settings.init
         if isinstance(start, str):

@@ -112,7 +112,7 @@ class Reporter:
             TextColumn("gain {task.fields[gain]}", style="dim"),
             TimeElapsedColumn(),
             console=console,
-            transient=True,
+            transient=console.is_terminal or console.is_jupyter,
         )
         self.task = bar.add_task(self.label, total=None, gain="")
         bar.start()
@@ -171,7 +171,7 @@ class SearchReporter:
             TimeRemainingColumn(),
             TextColumn("{task.fields[label]}", style="dim"),
             console=console,
-            transient=True,
+            transient=console.is_terminal or console.is_jupyter,
         )
         self.task = bar.add_task("candidates", total=self.total, label="")
         bar.start()

@@ -12,7 +12,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.sums import Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
-from bayesmix.records import Frame, NoGuard, Summary
+from bayesmix.records import Event, Frame, NoGuard, Summary
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ class BetaPrior:
     successes: float = 1.0
     failures: float = 1.0
 
+    fixes_scale = True
+
     def posterior(
         self, statistics: Sums, previous: Any = None, resolution: Any = None
     ) -> BetaProbabilities:
@@ -192,19 +194,23 @@ class Bernoulli:
     continuous = False
     linear = False
 
-    def check(self, values: Any) -> None:
+    def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is neither 0 nor 1."""
         wrong = (values != 0) & (values != 1)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
                 f"X must hold zeros and ones for a Bernoulli mixture, got {values[row, column]:g} "
-                f"in row {row}, column {column}: threshold the column, or use another family"
+                f"in row {first + row}, column {column}: threshold it, or use another family"
             )
 
     def frame(self, summary: Summary) -> Frame:
         """The data's own coordinates."""
         return Frame.identity(summary.n_features)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Nothing: a constant column is a value like others."""
+        return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         return sums(values, responsibilities)
@@ -217,7 +223,9 @@ class Bernoulli:
         frame: Frame | None = None,
     ) -> Bernoullis:
         """Shares of ones (Bishop 2006, eq. 9.59)."""
-        empty = previous.probabilities if previous else 0.5
+        # A component without rows stays what it was, where there is one to stay.
+        same = previous is not None and previous.probabilities.shape == statistics.totals.shape
+        empty = previous.probabilities if previous is not None and same else 0.5
         return Bernoullis(np.clip(statistics.shares(empty), 0.0, 1.0))
 
     def feasible(self, statistics: Sums) -> bool:

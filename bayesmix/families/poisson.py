@@ -12,7 +12,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.sums import Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
-from bayesmix.records import Frame, NoGuard, Summary
+from bayesmix.records import Event, Frame, NoGuard, Summary
 
 
 def _log_factorials(values: Array) -> Array:
@@ -162,6 +162,8 @@ class GammaPrior:
     shape: float
     rate: Array
 
+    fixes_scale = True
+
     def posterior(
         self, statistics: Sums, previous: Any = None, resolution: Any = None
     ) -> GammaRates:
@@ -224,19 +226,23 @@ class Poisson:
     continuous = False
     linear = False
 
-    def check(self, values: Any) -> None:
+    def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is negative or not whole."""
         wrong = (values < 0) | (values != np.floor(values))
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
                 f"X must hold counts (0, 1, 2, ...) for a Poisson mixture, got "
-                f"{values[row, column]:g} in row {row}, column {column}: use another family"
+                f"{values[row, column]:g} in row {first + row}, column {column}: use another family"
             )
 
     def frame(self, summary: Summary) -> Frame:
         """The data's own coordinates."""
         return Frame.identity(summary.n_features)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Nothing: a constant column is a value like others."""
+        return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         return sums(values, responsibilities)
@@ -249,7 +255,9 @@ class Poisson:
         frame: Frame | None = None,
     ) -> Poissons:
         """Mean counts."""
-        return Poissons(statistics.shares(previous.rates if previous else 1.0))
+        # A component without rows stays what it was, where there is one to stay.
+        same = previous is not None and previous.rates.shape == statistics.totals.shape
+        return Poissons(statistics.shares(previous.rates if previous is not None and same else 1.0))
 
     def feasible(self, statistics: Sums) -> bool:
         """Counts are not negative."""

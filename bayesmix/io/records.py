@@ -18,7 +18,8 @@ import numpy as np
 from bayesmix.engine import objectives
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import Bernoulli, Gaussian, Poisson, bernoulli, gaussian, poisson
-from bayesmix.families.gaussian.algebra import AXES, DENSE
+from bayesmix.families.gaussian.axes import AXES
+from bayesmix.families.gaussian.dense import DENSE
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture

@@ -6,7 +6,8 @@ from functools import singledispatch
 from typing import Any
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.algebra import AXES, DENSE
+from bayesmix.families.gaussian.axes import AXES
+from bayesmix.families.gaussian.dense import DENSE
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.structures import Full
 from bayesmix.families.gaussian.students import Students

@@ -14,7 +14,7 @@ from bayesmix.engine.run import Problem, State, begin_at, run
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
-from bayesmix.records import Event, Mixture
+from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
@@ -61,13 +61,15 @@ def fit(
                 if best is None:
                     raise
                 monitor.interrupt()
-                best = replace(best, state=replace(best.state, status="interrupted"))
                 break
             if best is None or _better(problem, outcome.state, best.state):
                 best = outcome
             if monitor.stopped is not None:
                 break
         assert best is not None
+        if monitor.stopped == "interrupted":
+            # The best run may have been through; the fit was not.
+            best = replace(best, state=replace(best.state, status="interrupted"))
         result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
     _warn(result)
     return result
@@ -135,7 +137,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
             return state
         smaller_state = _subset(state, keep)
         smaller = begin_at(problem, smaller_state.at(), smaller_state)
-        smaller = run(problem, smaller, monitor, max_iter)
+        smaller = run(problem, smaller, monitor, max(0, max_iter - smaller.iterations))
         gain = smaller.objective - state.objective
         if gain < -1e-12 * state.expectation.magnitude:
             return state
@@ -160,8 +162,9 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.at(), reordered)
-    moved = run(problem, moved, monitor, max_iter)
-    return moved if moved.objective >= state.objective else state
+    moved = run(problem, moved, monitor, max(0, max_iter - moved.iterations))
+    as_settled = moved.status == "converged" or state.status != "converged"
+    return moved if moved.objective >= state.objective and as_settled else state
 
 
 def _subset(state: State, keep: Any) -> State:
@@ -197,8 +200,13 @@ def _result(
     shift = -volume
     if problem.objective.name == "maximum_a_posteriori":
         prior: Any = problem.objective.prior  # type: ignore[attr-defined]  # MAP has one
-        shift += prior.unframed(problem.frame).log_density(
-            mixture.components.unframed(problem.frame)
+        # Directions that were set aside have no prior: only the others change their units.
+        frame = problem.frame
+        units = Frame(
+            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
+        )
+        shift += prior.unframed(units).log_density(
+            mixture.components.unframed(units)
         ) - prior.log_density(mixture.components)
     held = state.resolution is not None
     objective = (

@@ -12,7 +12,7 @@ from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, Va
 from bayesmix.engine.run import Problem, Stopping
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
-from bayesmix.records import Frame, Rows, Summary
+from bayesmix.records import Event, Frame, Rows, Summary
 from bayesmix.weights import DirichletPrior, FreeWeights
 
 
@@ -45,7 +45,7 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     summary = source.summary
     family = model.family
     _check_size(model, source, summary)
-    frame = family.frame(summary)
+    frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
     repair = isinstance(objective, MaximumLikelihood)
     return Problem(
@@ -57,8 +57,22 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         stopping=settings.stopping,
         accelerate=settings.accelerate,
         linear_form=family.linear,
+        notes=notes,
         compiled=family.linear and compiled_pays(*source.shape, model.n_components),
     )
+
+
+def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+    """The frame that a fit to these rows works in, and what was set aside for it.
+
+    Under a prior with a scale of its own nothing is set aside: directions without extent are then
+    data like others, and the bound at K=1 the exact evidence.
+    """
+    frame = model.family.frame(source.summary)
+    prior = getattr(model.inference, "prior", None)
+    if prior is not None and prior.fixes_scale:
+        return frame, ()
+    return model.family.set_aside(frame, source)
 
 
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Any:
@@ -130,5 +144,5 @@ class CheckStep:
     family: Family
 
     def __call__(self, rows: Rows) -> int:
-        self.family.check(np.asarray(rows.values))
+        self.family.check(np.asarray(rows.values), rows.first)
         return len(rows)

@@ -144,13 +144,15 @@ def best_splits(problem: Problem, mixture: Mixture) -> list[Halves]:
         if source.weights is not None:
             weights = weights * source.weights[mine]
         rows = replace(source, values=source.values[mine], weights=weights, n_jobs=1)
-        best = _best_halves(replace(plain, source=rows), values[mine], weights, k)
+        best = _best_halves(replace(plain, source=rows), mixture, values[mine], weights, k)
         if best is not None:
             found.append(best)
     return sorted(found, key=lambda halves: -halves.gain)
 
 
-def _best_halves(problem: Problem, values: Array, weights: Array, k: int) -> Halves | None:
+def _best_halves(
+    problem: Problem, mixture: Mixture, values: Array, weights: Array, k: int
+) -> Halves | None:
     mean = np.average(values, axis=0, weights=weights)
     away = values - mean
     scale = np.sqrt(np.average(away * away, axis=0, weights=weights))
@@ -158,16 +160,14 @@ def _best_halves(problem: Problem, values: Array, weights: Array, k: int) -> Hal
     standardised = away / scale
     _, axes = np.linalg.eigh((weights[:, None] * standardised).T @ standardised)
     best: Halves | None = None
-    whole = _value(problem, begun(problem, lambda rows: np.ones((len(rows), 1)), 1))
+    whole = _value(problem, begun(problem, Given(np.ones((len(values), 1))), 1, mixture))
     if whole is None:
         return None
     for axis in axes.T[-2:]:
         side = standardised @ axis > 0
         shares = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95])
-        outcome = _value(problem, begun(problem, Given(shares), 2))
-        if outcome is None or whole is None:
-            continue
-        if best is None or outcome[0] - whole[0] > best.gain:
+        outcome = _value(problem, begun(problem, Given(shares), 2, mixture))
+        if outcome is not None and (best is None or outcome[0] - whole[0] > best.gain):
             best = Halves(k, outcome[1], outcome[0] - whole[0])
     return best
 
@@ -213,7 +213,7 @@ def _objective_after_update(
     state = begun(problem, move, move.n_components)
     try:
         updated = problem.objective.update(
-            state.expectation, None, problem.frame, problem.guard.resolution
+            state.expectation, mixture, problem.frame, problem.guard.resolution
         )
         expectation = problem.source.reduce(ExpectationStep(updated, centred), updated.n_components)
         return float(expectation.log_normaliser + problem.objective.regulariser(updated))

@@ -97,7 +97,7 @@ class FitResult:
     def n_parameters(self) -> int:
         """Free parameters, for AIC and BIC."""
         K = self.n_components
-        return (K - 1) + self.family.n_parameters(K, self.n_features)
+        return (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
     @cached_property
     def unframed(self) -> Any:
@@ -135,7 +135,10 @@ class FitResult:
     def log_density(self, values: Array) -> Array:
         """Predictive log density (n,) in nats and data units."""
         joint = self.density.log_joint(self.mixture.frame.apply(values))
-        return normalise(joint) - self.log_volume
+        log_density: Array = normalise(joint) - self.log_volume
+        if self.family.continuous:
+            log_density += self.mixture.frame.log_flat(values)
+        return log_density
 
     def probabilities(self, values: Array) -> Array:
         """Normalised terms of the predictive density (n, K)."""

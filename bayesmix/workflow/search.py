@@ -78,19 +78,14 @@ def search(
 ) -> Found:
     """The best state that starts and moves lead to; see the module."""
     searcher = _Searcher(problem, model, settings, monitor, index, [])
-    settled = searcher.settled_starts()
-    if model.n_components == 1:
-        return Found(settled[0], tuple(searcher.records))
-    best: State | None = None
-    for state in settled:
-        improved = searcher.improved(state)
-        if best is None or searcher.rank(improved) > searcher.rank(best):
-            best = improved
-        if monitor.stopped is not None:
-            break
-    assert best is not None
-    finished = searcher._run(problem, best, FINISH_PASSES)
-    return Found(finished or best, tuple(searcher.records))
+    try:
+        return searcher.found()
+    except KeyboardInterrupt:
+        # Not all of the work is inside a run, which would have ended with its best so far.
+        if searcher.best is None:
+            raise
+        monitor.interrupt()
+        return Found(searcher.best, tuple(searcher.records))
 
 
 @dataclass
@@ -101,6 +96,23 @@ class _Searcher:
     monitor: Monitor
     index: int
     records: list[SearchRecord]
+    best: State | None = None  # of all that was run on all rows
+
+    def found(self) -> Found:
+        """Settled starts, improved by moves, and the best of them run to its end."""
+        settled = self.settled_starts()
+        if self.model.n_components == 1:
+            return Found(settled[0], tuple(self.records))
+        best: State | None = None
+        for state in settled:
+            improved = self.improved(state)
+            if best is None or self.rank(improved) > self.rank(best):
+                best = improved
+            if self.monitor.stopped is not None:
+                break
+        assert best is not None
+        finished = self._run(self.problem, best, FINISH_PASSES)
+        return Found(finished or best, tuple(self.records))
 
     def rank(self, state: State) -> tuple[bool, float]:
         return (not is_valueless(self.problem, state), state.objective)
@@ -196,11 +208,7 @@ class _Searcher:
         for _ in range(MOST_ROUNDS):
             if self.monitor.stopped is not None:
                 break
-            try:
-                better = self._one_round(state)
-            except KeyboardInterrupt:
-                self.monitor.interrupt()
-                break
+            better = self._one_round(state)
             if better is None:
                 break
             state = better
@@ -251,7 +259,7 @@ class _Searcher:
     def _tried(self, move: Move | Deletion, state: State) -> State | None:
         """The state after the move if it is better; abandoned early where it falls behind."""
         problem, n_rows = self.problem, self.problem.source.total_weight
-        trial: State | None = begun(problem, move, move.n_components)
+        trial: State | None = begun(problem, move, move.n_components, state.at())
         for passes, behind in TRIALS:
             assert trial is not None
             trial = self._run(problem, trial, passes)
@@ -275,9 +283,13 @@ class _Searcher:
     def _run(self, problem: Problem, state: State, passes: int) -> State | None:
         """A run that may fail: None where a covariance could not be factorised."""
         try:
-            return run(problem, state, self.monitor, passes)
+            state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
             return None
+        whole = problem is self.problem
+        if whole and (self.best is None or self.rank(state) > self.rank(self.best)):
+            self.best = state
+        return state
 
     def _note(
         self, stage: str, description: str, state: State, gain: float, accepted: bool

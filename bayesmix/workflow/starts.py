@@ -42,8 +42,15 @@ def distinct_rows(source: Source, summary: Summary, generator: np.random.Generat
     weights = np.ones(len(values)) if sample.weights is None else sample.weights
     unique, inverse = np.unique(values, axis=0, return_inverse=True)
     totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
-    present = totals > 0
-    return Distinct(unique[present], totals[present])
+    order = _order_of(unique)
+    order = order[totals[order] > 0]
+    return Distinct(unique[order], totals[order])
+
+
+def _order_of(values: Array) -> Any:
+    """An order of distinct rows that does not depend on that of their columns, nor on rounding."""
+    powers = [np.round((values**power).sum(axis=1), 9) for power in (4, 3, 2)]
+    return np.lexsort(powers)
 
 
 def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:
@@ -155,10 +162,12 @@ def one_hot(labels: Any, n_components: int) -> Array:
     return out
 
 
-def begun(problem: Problem, start: Start, n_components: int) -> State:
-    """A run about to take its first M-step from a start's responsibilities."""
+def begun(
+    problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
+) -> State:
+    """A run about to take its first M-step from a start's responsibilities; see ``begin``."""
     step = StartStep(problem.family, problem.frame, start, n_components)
-    return begin(problem, problem.source.reduce(step, n_components))
+    return begin(problem, problem.source.reduce(step, n_components), origin)
 
 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")

@@ -44,20 +44,25 @@ class GaussianPrior:
     degrees_of_freedom: float | None = None
     covariance: Any = None
 
+    @property
+    def fixes_scale(self) -> bool:
+        """Whether the prior alone keeps every variance away from zero."""
+        return self.covariance is not None
+
     def over(self, default: NormalWishart, frame: Frame) -> NormalWishart:
         """The default prior with what is given here in its place, in the frame.
 
         Raises ``InvalidInputError`` where a value has the wrong shape or is out of range.
         """
         prior, structure = default, default.structure
-        n_features = len(default.mean)
+        n_features = len(frame.centre)
         if self.mean is not None:
             mean = _numbers("mean_prior", self.mean)
             if mean.shape != (n_features,) or not np.isfinite(mean).all():
                 raise InvalidInputError(
                     f"mean_prior must be {n_features} finite numbers, got shape {mean.shape}"
                 )
-            prior = replace(prior, mean=(mean - frame.centre) / frame.scale)
+            prior = replace(prior, mean=frame.apply(mean[None])[0])
         if self.mean_precision is not None:
             value = _positive("mean_precision_prior", self.mean_precision, 0.0)
             prior = replace(prior, mean_precision=value, learns_mean_precision=False)
@@ -67,7 +72,7 @@ class GaussianPrior:
             prior = replace(prior, degrees_of_freedom=value)
         if self.covariance is not None:
             block = covariance_block(structure, self.covariance, n_features, "covariance_prior")
-            framed = structure.algebra.stretch(block, 1.0 / frame.scale)
+            framed = structure.algebra.project(block, frame)
             prior = replace(prior, scale=FixedScale(structure.algebra, framed))
         return prior
 

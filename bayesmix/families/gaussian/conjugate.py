@@ -21,7 +21,7 @@ from bayesmix.families.gaussian.structures import Structure
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import Frame
+from bayesmix.records import FLAT_FLOOR, Frame
 
 MEAN_PRECISION_RANGE = (1e-30, 1e3)
 
@@ -138,26 +138,25 @@ class NormalWishart:
         )
         return float(wisharts.sum() + normals.sum())
 
-    def framed(self, frame: Frame) -> NormalWishart:
-        """From the data's coordinates into a frame."""
-        return self._stretched((self.mean - frame.centre) / frame.scale, 1.0 / frame.scale)
-
     def unframed(self, frame: Frame) -> NormalWishart:
         """From a frame into the data's coordinates."""
-        return self._stretched(frame.undo(self.mean), frame.scale)
-
-    def _stretched(self, mean: Array, factor: Array) -> NormalWishart:
-        return replace(self, mean=mean, scale=stretched_scale(self.scale, factor))
+        return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
 
 
-def stretched_scale(scale: Any, factor: Array) -> Any:
-    """A scale (prior or factor of q) in coordinates multiplied by ``factor``."""
+def unframed_scale(scale: Any, frame: Frame) -> Any:
+    """A scale (prior or factor of q) in data coordinates.
+
+    Where directions were set aside a learned scale has no distribution along them: its mean is
+    shown, with the floor there.
+    """
+    algebra = scale.prior.algebra if isinstance(scale, LearnedScale) else scale.algebra
+    if isinstance(scale, FixedScale) or frame.basis is not None:
+        mean = scale.initial().mean if isinstance(scale, LearnedScale) else scale.mean
+        return FixedScale(algebra, algebra.lift(mean, frame, FLAT_FLOOR))
     if isinstance(scale, LearnedScale):
-        return LearnedScale(stretched_scale(scale.prior, factor))
-    if isinstance(scale, FixedScale):
-        return replace(scale, mean=scale.algebra.stretch(scale.mean, factor))
+        return LearnedScale(unframed_scale(scale.prior, frame))
     # S has the units of a covariance, so its own inverse scale has those of a precision.
-    return replace(scale, scale_inverse=scale.algebra.stretch(scale.scale_inverse, 1.0 / factor))
+    return replace(scale, scale_inverse=algebra.stretch(scale.scale_inverse, 1.0 / frame.scale))
 
 
 @dataclass(frozen=True)
@@ -244,16 +243,17 @@ class GaussianPosterior:
 
     def unframed(self, frame: Frame) -> GaussianPosterior:
         """From a frame into the data's coordinates."""
+        algebra, precisions = self.structure.algebra, self.precisions
+        freedom = precisions.degrees_of_freedom
+        if freedom.ndim == 2 and frame.basis is not None:
+            freedom = np.repeat(freedom[:, :1], len(frame.centre), axis=1)
+        # W⁻¹ = ν E[Λ]⁻¹, which is the floor where the rows have no extent.
+        covariances = algebra.lift(self.blocks, frame, FLAT_FLOOR)
         return replace(
             self,
             means=frame.undo(self.means),
-            precisions=replace(
-                self.precisions,
-                scale_inverse=self.structure.algebra.stretch(
-                    self.precisions.scale_inverse, frame.scale
-                ),
-            ),
-            scale=stretched_scale(self.scale, frame.scale),
+            precisions=Wishart(algebra, freedom, align(freedom, covariances) * covariances),
+            scale=unframed_scale(self.scale, frame),
         )
 
     def plug_in(self) -> Gaussians:

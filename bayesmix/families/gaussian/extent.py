@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.families.gaussian.structures import Full
+from bayesmix.families.gaussian.structures import Full, Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
-from bayesmix.records import Frame, Rows
+from bayesmix.records import Event, Frame, Rows
 
 DRAWN_IN_AT = 10.0
 
 
-def pooled_covariance(source: Source, frame: Frame, unit: Array) -> Array:
+def pooled_covariance(source: Source, frame: Frame, unit: Array) -> tuple[Array, Array]:
     """Covariance (D, D) of all rows in columns of unit scale, far rows drawn in.
 
     They are drawn in towards a row near the centre, so that one wild row does not hide the others
-    and linear relations between columns stay what they are.
+    and linear relations between columns stay what they are; that row comes second.
     """
     anchor = source.reduce(_Nearest(frame, unit), 1).values
     drawn_in = source.reduce(_DrawnIn(frame, unit, anchor), 1)
     covariance: Array = drawn_in.scatter[0] / drawn_in.counts[0]
-    return covariance
+    return covariance, anchor
+
+
+def without_flat_directions(
+    structure: Structure, frame: Frame, source: Source
+) -> tuple[Frame, tuple[Event, ...]]:
+    """The frame with directions in which all rows agree left out, and an event that names them.
+
+    Raises ``InvalidInputError`` where all rows are equal.
+    """
+    summary = source.summary
+    if structure.common_scale and not summary.constant.all():
+        # One variance for all columns: a constant one is a measurement like the others.
+        return frame, ()
+    unit = summary.scale / frame.scale
+    covariance, anchor = pooled_covariance(source, frame, unit)
+    basis, flat = structure.algebra.flat(covariance)
+    if flat.shape[1] == 0:
+        return frame, ()
+    if basis.shape[1] == 0:
+        raise InvalidInputError(
+            f"X must hold rows that differ, but all {summary.n_rows} are equal: there is no "
+            "spread to fit a density to"
+        )
+    if not np.array_equal(basis, basis.astype(bool)):
+        # From columns of unit scale to those of the frame; orthonormal again.
+        basis = np.linalg.qr(basis * unit[:, None])[0]
+        flat = np.linalg.qr(flat / unit[:, None])[0]
+    # The plane of the rows goes through every row, the centre of medians need not lie on it.
+    centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
+    plane = replace(frame, centre=centre, basis=basis, flat=flat)
+    return plane, (_named(summary.constant, flat.shape[1]),)
+
+
+def _named(constant: Any, n_flat: int) -> Event:
+    """The event for the flat directions."""
+    columns = np.flatnonzero(constant)
+    reasons = []
+    if len(columns):
+        names = ", ".join(map(str, columns))
+        one = len(columns) == 1
+        reasons.append(f"column {names} is constant" if one else f"columns {names} are constant")
+    if n_flat > len(columns):
+        reasons.append(f"columns are linearly dependent ({n_flat - len(columns)} too many)")
+    return Event(
+        "flat",
+        f"{' and '.join(reasons)}: all rows agree in {n_flat} direction(s) of {len(constant)}. "
+        "They are set aside, with the same small variance for every component, so comparisons are "
+        "not affected; drop the columns to silence this",
+    )
 
 
 @dataclass(frozen=True)

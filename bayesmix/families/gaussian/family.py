@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.conjugate import NormalWishart
-from bayesmix.families.gaussian.extent import pooled_covariance
+from bayesmix.families.gaussian.extent import pooled_covariance, without_flat_directions
 from bayesmix.families.gaussian.guard import GaussianGuard
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
@@ -17,7 +17,7 @@ from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.gaussian.structures import STRUCTURES, Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
-from bayesmix.records import Frame, Summary
+from bayesmix.records import Event, Frame, Summary
 
 # A first guess of how much smaller a component is than the whole, as a share of its variance.
 SHARE_OF_VARIANCE = 0.1
@@ -54,7 +54,7 @@ class Gaussian:
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance]
 
-    def check(self, values: Any) -> None:
+    def check(self, values: Any, first: int = 0) -> None:
         """Any finite real value will do."""
 
     def frame(self, summary: Summary) -> Frame:
@@ -63,6 +63,10 @@ class Gaussian:
         if self.structure.common_scale:
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
         return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """The frame without directions in which all rows agree, and an event that names them."""
+        return without_flat_directions(self.structure, frame, source)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments of framed rows."""
@@ -95,9 +99,9 @@ class Gaussian:
         m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
         every structure; S ~ Wishart with mean 0.1 scale² and D degrees of freedom; β0 learned.
         """
-        structure, n_features = self.structure, summary.n_features
-        unit = summary.scale / frame.scale
-        expected = SHARE_OF_VARIANCE * structure.block_of(np.diag(unit * unit))
+        structure, n_features = self.structure, frame.n_directions
+        whole = structure.block_of(np.diag(summary.scale * summary.scale))
+        expected = SHARE_OF_VARIANCE * structure.algebra.project(whole, frame)
         algebra = structure.algebra
         dimension = algebra.block_dimension(n_features)
         inverse = algebra.gram(algebra.root(expected))
@@ -106,7 +110,7 @@ class Gaussian:
         scale = LearnedScale(Wishart(algebra, np.full(shape, freedom), freedom * inverse))
         return NormalWishart(
             structure,
-            mean=(summary.centre - frame.centre) / frame.scale,
+            mean=frame.apply(summary.centre[None])[0],
             mean_precision=0.1,
             degrees_of_freedom=float(dimension + 2),
             scale=scale,
@@ -119,23 +123,25 @@ class Gaussian:
         W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
         correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
         """
-        summary = source.summary
-        structure, n_features = self.structure, summary.n_features
+        structure, summary = self.structure, source.summary
         unit = summary.scale / frame.scale
-        covariance = pooled_covariance(source, frame, unit)
+        plain = Frame(frame.centre, frame.scale)
+        covariance, _ = pooled_covariance(source, plain, unit)
         deviation = np.sqrt(np.diagonal(covariance))
         deviation = np.where(deviation > 0, deviation, 1.0)
         correlation = covariance / np.outer(deviation, deviation)
         np.fill_diagonal(correlation, 1.0)
+        n_features = frame.n_directions
         shrink = n_features / (summary.total_weight + n_features)
-        dense = (1.0 - shrink) * correlation + shrink * np.eye(n_features)
-        dense *= np.outer(unit, unit) / n_components ** (2.0 / n_features)
+        dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
+        dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
+        block = structure.algebra.project(structure.block_of(dense), frame)
         return NormalWishart(
             structure,
-            mean=(summary.centre - frame.centre) / frame.scale,
+            mean=frame.apply(summary.centre[None])[0],
             mean_precision=0.01,
             degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
-            scale=FixedScale(structure.algebra, structure.block_of(dense)),
+            scale=FixedScale(structure.algebra, block),
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:

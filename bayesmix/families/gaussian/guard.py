@@ -4,8 +4,7 @@ A component is *degenerate* when along some direction its variance is below a fl
 of unit scale, or gap²/12 where rows tie) and the rows that it holds take fewer than 5 (D + 1)
 distinct values along it. It is then moved to where the fit is worst (maximum likelihood, once), or
 held: its rows are taken as known to the floor only, which adds the floor to its covariance and
-keeps the objective a lower bound. A direction in which *all* rows agree is held for every component
-from the start, so that it cancels in every comparison.
+keeps the objective a lower bound. A direction in which *all* rows agree is no part of the frame.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.extent import pooled_covariance
 from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holding, Holdings, Worst
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
@@ -38,58 +36,24 @@ class GaussianGuard:
     repair: bool
     ridge: float | None = None  # variance, in data units, that every value is uncertain by
 
-    @cached_property
-    def floor(self) -> Array:
-        """Smallest variance (D,) that the rows can support, in the frame."""
-        unit = self.summary.scale / self.frame.scale
-        tied = self.summary.gap / self.frame.scale
-        return np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
+    @property
+    def unit(self) -> Array:
+        """The robust scale (D',) of the frame's directions."""
+        return self.frame.directions(self.summary.scale)
 
     @cached_property
-    def _flat(self) -> Array:
-        """Directions (D, f) without extent, orthonormal in columns divided by sqrt(floor)."""
-        unit = self.summary.scale / self.frame.scale
-        covariance = pooled_covariance(self.source, self.frame, unit)
-        flat = self.structure.algebra.flat(covariance)
-        # From columns of unit scale to columns of unit floor; orthonormal again.
-        basis, _ = np.linalg.qr(flat * (np.sqrt(self.floor) / unit)[:, None])
-        return basis
+    def floor(self) -> Array:
+        """Smallest variance (D',) that the rows can support, in the frame."""
+        tied = self.frame.directions(self.summary.gap)
+        return np.maximum(VARIANCE_FLOOR * self.unit * self.unit, tied * tied / 12.0)
 
     @cached_property
     def resolution(self) -> Array | None:
-        """The floor along flat directions, and the ridge: one for all components, or None."""
-        flat, held = self._flat, None
-        if flat.shape[1] and not self.structure.common_scale:
-            held = self._resolution_along(flat)[None]
-        if self.ridge:
-            everywhere = np.diag(self.ridge / (self.frame.scale * self.frame.scale))
-            ridge = self.structure.algebra.of_dense(everywhere)[None]
-            held = ridge if held is None else held + ridge
-        return held
-
-    @cached_property
-    def events(self) -> tuple[Event, ...]:
-        """One event that names the flat directions."""
-        flat = self._flat
-        if flat.shape[1] == 0 or self.structure.common_scale:
-            return ()
-        constant = np.flatnonzero(self.summary.constant)
-        named = ""
-        if len(constant):
-            several = len(constant) > 1
-            named = f"column{'s' if several else ''} {', '.join(map(str, constant))} "
-            named += "are constant" if several else "is constant"
-        others = flat.shape[1] - len(constant)
-        if others > 0:
-            named += f"{' and ' if named else ''}columns are linearly dependent ({others} too many)"
-        return (
-            Event(
-                "flat",
-                f"{named}: all rows agree in {flat.shape[1]} direction(s) of "
-                f"{self.summary.n_features}. Each is held at the same small variance in every "
-                "component, so comparisons are not affected; drop the columns to silence this",
-            ),
-        )
+        """The ridge, one for all components, or None."""
+        if not self.ridge:
+            return None
+        scale = self.frame.directions(np.ones(self.summary.n_features))
+        return self.structure.algebra.of_dense(np.diag(self.ridge * scale * scale))[None]
 
     def examine(
         self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
@@ -151,7 +115,12 @@ class GaussianGuard:
                 (k, axes[:, [count < self._needed for count in holding.distinct_counts]])
                 for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
             ]
-        degenerate = [(k, axes) for k, axes in degenerate if axes.shape[1]]
+        # Under a prior a component without rows is no atom: it is the prior.
+        degenerate = [
+            (k, axes)
+            for k, axes in degenerate
+            if axes.shape[1] and (self.repair or shared or holdings.each[k].n_rows)
+        ]
         if not degenerate:
             if sound:
                 return None
@@ -166,7 +135,7 @@ class GaussianGuard:
     @property
     def _needed(self) -> int:
         """Distinct values that make a narrow component legitimate."""
-        return 5 * (self.summary.n_features + 1)
+        return 5 * (self.frame.n_directions + 1)
 
     def _resolution_along(self, axes: Array) -> Array:
         """The floor along directions given in columns of unit floor, unpooled, no leading axis."""
@@ -189,8 +158,7 @@ class GaussianGuard:
         holdings: Holdings,
         shared: bool,
     ) -> Repair:
-        n_features = self.summary.n_features
-        none = np.zeros((n_features, 0))
+        none = np.zeros((self.frame.n_directions, 0))
         directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
         events = []
         for k in [0] if shared else degenerate:
@@ -239,8 +207,7 @@ class GaussianGuard:
             block = np.median(components.blocks[sound], axis=0)
             block = 0.5 * (block + components.blocks[sound].mean(axis=0))
         else:
-            unit = self.summary.scale / self.frame.scale
-            block = self.structure.block_of(np.diag(unit * unit))[0]
+            block = self.structure.block_of(np.diag(self.unit * self.unit))[0]
         probabilities = shown.weights.mean().copy()
         events = []
         for k, place in zip(collapsed, worst.values, strict=False):

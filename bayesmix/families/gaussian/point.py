@@ -12,7 +12,7 @@ from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import Frame
+from bayesmix.records import FLAT_FLOOR, Frame
 
 # Counts at or under this are no rows at all: their means are ratios of underflow.
 NO_ROWS = 1e-200
@@ -84,8 +84,8 @@ class Gaussians:
         """From the data's coordinates into a frame."""
         return replace(
             self,
-            means=(self.means - frame.centre) / frame.scale,
-            blocks=self.structure.algebra.stretch(self.blocks, 1.0 / frame.scale),
+            means=np.ascontiguousarray(frame.apply(self.means)),
+            blocks=self.structure.algebra.project(self.blocks, frame),
         )
 
     def unframed(self, frame: Frame) -> Gaussians:
@@ -93,7 +93,7 @@ class Gaussians:
         return replace(
             self,
             means=frame.undo(self.means),
-            blocks=self.structure.algebra.stretch(self.blocks, frame.scale),
+            blocks=self.structure.algebra.lift(self.blocks, frame, FLAT_FLOOR),
         )
 
     def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
@@ -140,7 +140,8 @@ def maximum_likelihood(
     """Means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
 
     ``ridge`` (D,) is added to every variance, as scikit-learn's ``reg_covar``. A component without
-    rows keeps its previous parameters; its weight is zero, so nothing depends on them.
+    rows keeps its mean and takes the average covariance; its weight is zero, so nothing depends on
+    them.
     """
     counts, means = statistics.counts, statistics.means
     n_components, n_features = means.shape
@@ -149,10 +150,11 @@ def maximum_likelihood(
     empty = counts <= NO_ROWS
     blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
     if empty.any():
-        total = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
-        means = np.where(empty[:, None], previous.means if previous else 0.0, means)
+        same = previous is not None and previous.n_components == n_components
+        before = previous.means if previous is not None and same else 0.0
+        means = np.where(empty[:, None], before, means)
         if len(blocks) == n_components:
-            blocks[empty] = previous.blocks[empty] if previous else total
+            blocks[empty] = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)

@@ -17,7 +17,9 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from bayesmix.families.gaussian.algebra import AXES, DENSE, Algebra
+from bayesmix.families.gaussian.algebra import Algebra
+from bayesmix.families.gaussian.axes import AXES
+from bayesmix.families.gaussian.dense import DENSE
 from bayesmix.numerics.arrays import Array, Integers
 
 

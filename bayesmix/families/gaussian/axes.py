@@ -1,0 +1,142 @@
+"""The algebra of diagonal precisions, in arrays (K, D), or (K, 1) where columns share one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.numerics.arrays import Array
+from bayesmix.records import Frame
+
+
+class Axes:
+    """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
+
+    cross_products = False
+
+    def block_dimension(self, n_features: int) -> int:
+        return 1
+
+    def outer(self, weight: Array, delta: Array) -> Array:
+        product: Array = weight[:, None] * delta * delta
+        return product
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        columns = values.T
+        total = np.empty(means.shape)
+        for k in range(len(means)):
+            away = columns - means[k][:, None]
+            away *= away
+            np.dot(away, responsibilities[:, k], out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        return np.diagonal(matrices, axis1=-2, axis2=-1).copy()
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        variances = np.broadcast_to(blocks, (n_components, n_features))
+        matrices: Array = variances[:, :, None] * np.eye(n_features)
+        return matrices
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + entries
+
+    def root(self, inverse: Array) -> Array:
+        if not np.all(inverse > 0):
+            worst = int(np.argmin(inverse.min(axis=1)))
+            raise DegenerateFitError(
+                f"the covariance of component {worst} is singular (smallest variance "
+                f"{inverse[worst].min():.1e} in columns of unit scale): "
+                "use a prior, or fewer components"
+            )
+        root: Array = 1.0 / np.sqrt(inverse)
+        return root
+
+    def inverse(self, root: Array) -> Array:
+        return 1.0 / (root * root)
+
+    def gram(self, root: Array) -> Array:
+        return root * root
+
+    def log_det(self, root: Array) -> Array:
+        logs: Array = 2.0 * np.log(root)
+        return logs
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        spread = np.broadcast_to(block_values, (n_components, n_features))
+        total: Array = spread.sum(axis=1)
+        return total
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        scaled: Array = np.sqrt(factor) * root
+        return scaled
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        columns = values.T
+        out = np.empty((len(means), columns.shape[1]))
+        for k in range(len(means)):
+            away = (columns - means[k][:, None]) * root[k][:, None]
+            np.einsum("dn,dn->n", away, away, out=out[k])
+        return out.T
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        return blocks * root * root
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        return blocks * (scale * scale)[: blocks.shape[-1]]
+
+    def features(self, values: Array) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        out = np.empty((1 + 2 * n_features, n))
+        out[0] = 1.0
+        out[1 : 1 + n_features] = columns
+        np.multiply(columns, columns, out=out[1 + n_features :])
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        precision = np.broadcast_to(root * root, means.shape)
+        linear = precision * means
+        constant = offset - 0.5 * np.einsum("ki,ki->k", linear, means)
+        return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
+
+    def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
+        counts, means = counts_and_means(sums, n_features)
+        return counts, means, sums[:, 1 + n_features :] - self.outer(counts, means)
+
+    def second_moment_bound(self, second: Array) -> Array:
+        return second
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        return np.broadcast_to(blocks, (n_components, n_features))
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        n_features = len(floor)
+        if blocks.shape[1] < n_features:  # one variance for all columns: all of them, or none
+            below = np.repeat(blocks < BELOW_FLOOR * floor.mean(), n_features, axis=1)
+        else:
+            below = blocks < BELOW_FLOOR * floor
+        return [np.eye(n_features)[:, columns] for columns in below]
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        identity = np.eye(len(covariance))
+        return identity[:, ~columns], identity[:, columns]
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        if frame.basis is not None and frame.flat is not None:
+            blocks = blocks @ frame.basis.T + along_flat * frame.flat.sum(axis=1)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        return blocks if frame.basis is None else blocks @ frame.basis
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        scale = floor if root.shape[1] == len(floor) else floor.mean()
+        bound: Array = (root * root * scale).max(axis=1)
+        return bound
+
+
+AXES = Axes()

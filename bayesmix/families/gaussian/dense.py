@@ -1,0 +1,181 @@
+"""The algebra of full precision matrices, in stacks (B, D, D)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.triangular import inverse_from_root, inverse_root
+from bayesmix.records import Frame
+
+# Share of the largest variance that the smallest must have for a factorisation to see it.
+LOST_IN_ROUNDING = 1e-12
+
+
+class Dense:
+    """Full precision matrices in stacks (B, D, D)."""
+
+    cross_products = True
+
+    def block_dimension(self, n_features: int) -> int:
+        return n_features
+
+    def outer(self, weight: Array, delta: Array) -> Array:
+        product: Array = (weight[:, None] * delta)[:, :, None] * delta[:, None, :]
+        return product
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        columns = values.T
+        n_components, n_features = means.shape
+        total = np.empty((n_components, n_features, n_features))
+        for k in range(n_components):
+            away = columns - means[k][:, None]
+            np.dot(away * responsibilities[:, k], away.T, out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        return matrices
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        return np.broadcast_to(blocks, (n_components, n_features, n_features))
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + np.diag(entries)
+
+    def root(self, inverse: Array) -> Array:
+        return inverse_root(inverse)
+
+    def inverse(self, root: Array) -> Array:
+        return inverse_from_root(root)
+
+    def gram(self, root: Array) -> Array:
+        product: Array = root @ root.transpose(0, 2, 1)
+        return product
+
+    def log_det(self, root: Array) -> Array:
+        logs: Array = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+        return logs
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        return np.broadcast_to(block_values, (n_components,))
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        scaled: Array = np.sqrt(factor)[:, None, None] * root
+        return scaled
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        columns = values.T
+        out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
+        for k in range(len(means)):
+            away = root[0 if shared else k].T @ (columns - means[k][:, None])
+            np.einsum("dn,dn->n", away, away, out=out[k])
+        return out.T
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        total: Array = (blocks * self.gram(root)).sum(axis=(1, 2))
+        return total
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        return blocks * np.outer(scale, scale)
+
+    def features(self, values: Array) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
+        out[0] = 1.0
+        out[1 : 1 + n_features] = columns
+        place = 1 + n_features
+        for i in range(n_features):
+            np.multiply(columns[i], columns[i:], out=out[place : place + n_features - i])
+            place += n_features - i
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        n_components, n_features = means.shape
+        precision = np.broadcast_to(self.gram(root), (n_components, n_features, n_features))
+        linear = np.einsum("kij,kj->ki", precision, means)
+        upper, right = _upper_triangle(n_features)
+        quadratic = -precision[:, upper, right]
+        quadratic[:, upper == right] *= 0.5
+        constant = offset - 0.5 * np.einsum("ki,ki->k", linear, means)
+        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+
+    def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
+        counts, means = counts_and_means(sums, n_features)
+        second = np.empty((len(counts), n_features, n_features))
+        upper, right = _upper_triangle(n_features)
+        second[:, upper, right] = sums[:, 1 + n_features :]
+        second[:, right, upper] = sums[:, 1 + n_features :]
+        return counts, means, second - self.outer(counts, means)
+
+    def second_moment_bound(self, second: Array) -> Array:
+        upper, right = _upper_triangle(second.shape[1])
+        bound: Array = np.sqrt(second[:, upper] * second[:, right])
+        return bound
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        diagonals = np.diagonal(blocks, axis1=1, axis2=2)
+        return np.broadcast_to(diagonals, (n_components, n_features))
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        unit = np.sqrt(floor)
+        return [_narrow_axes(block / np.outer(unit, unit)) for block in blocks]
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        rest = covariance[np.ix_(~columns, ~columns)]
+        variances, axes = np.linalg.eigh(rest) if len(rest) else (np.zeros(0), np.zeros((0, 0)))
+        identity = np.eye(len(covariance))
+        if not (variances < FLAT_VARIANCE).any():
+            # Constant columns only: the axes stay what they are, to the bit.
+            return identity[:, ~columns], identity[:, columns]
+        within = identity[:, ~columns]
+        without = variances < FLAT_VARIANCE
+        flat = np.hstack([identity[:, columns], within @ axes[:, without]])
+        return within @ axes[:, ~without], flat
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        if frame.basis is not None and frame.flat is not None:
+            blocks = frame.basis @ blocks @ frame.basis.T
+            blocks = blocks + along_flat * (frame.flat @ frame.flat.T)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        if frame.basis is not None:
+            blocks = frame.basis.T @ blocks @ frame.basis
+        return blocks
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        bound: Array = np.einsum("bij,bij,i->b", root, root, floor)
+        return bound
+
+
+def _narrow_axes(block: Array) -> Array:
+    """Directions of one matrix below 1, as columns.
+
+    Where its range defeats the factorisation, those too that are lost in the rounding of its
+    largest, as long as that rounding.
+    """
+    variances, axes = np.linalg.eigh(block)
+    least = BELOW_FLOOR
+    try:
+        inverse_root(block[None])
+    except DegenerateFitError:
+        least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
+    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
+    return below
+
+
+@lru_cache(maxsize=64)
+def _upper_triangle(n_features: int) -> tuple[Integers, Integers]:
+    """Rows and columns of the pairs i <= j, in the order of the features."""
+    return np.triu_indices(n_features)
+
+
+DENSE = Dense()

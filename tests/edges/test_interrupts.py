@@ -1,0 +1,190 @@
+"""Ctrl-C ends a fit with its best so far, says so, and leaves an estimator that works."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bayesmix import BayesianGaussianMixture, GaussianMixture
+from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.stopping import Change
+from bayesmix.errors import BayesmixWarning
+from bayesmix.estimators.progress import Reporter
+from bayesmix.families import Gaussian
+from bayesmix.sources import ArraySource
+from bayesmix.workflow.fit import fit
+from bayesmix.workflow.model import Model, Settings
+
+RNG = np.random.default_rng(0)
+CROWDED = np.vstack([RNG.normal(0, 1, (150, 2)), RNG.normal(1.5, 1, (150, 2))])
+
+
+class CtrlC:
+    """Presses Ctrl-C when the given pass is done."""
+
+    def __init__(self, at):
+        self.at, self.passes = at, 0
+
+    def __call__(self, *_):
+        self.passes += 1
+        if self.passes == self.at:
+            raise KeyboardInterrupt
+
+
+def interrupted(kind, monkeypatch, at, **options):
+    """A model whose fit was interrupted after ``at`` passes, and how many there were."""
+    keys = CtrlC(at)
+    monkeypatch.setattr(Reporter, "on_pass", keys)
+    model = kind(n_components=3, random_state=0, **options)
+    with pytest.warns(BayesmixWarning, match="interrupted: this is the best fit so far"):
+        model.fit(CROWDED)
+    return model, keys.passes
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
+@pytest.mark.parametrize("search", [None, "auto"])
+@pytest.mark.parametrize("at", [2, 3, 16, 17, 40])
+def test_an_interrupted_fit_is_the_best_so_far(kind, search, at, monkeypatch):
+    options = {"init_params": "random", "search": search, "acceleration": None, "tol": 1e-12}
+    model, passes = interrupted(kind, monkeypatch, at, max_iter=500, **options)
+    assert model.result_.status == "interrupted"
+    assert not model.converged_
+    # The search above the innermost run ends as well.
+    assert at <= passes <= at + 2
+    assert np.isfinite(model.score_samples(CROWDED)).all()
+    assert model.predict_proba(CROWDED).shape == (300, model.n_components_)
+    assert model.sample(10)[0].shape == (10, 2)
+    assert np.isfinite(model.bic())
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge.*")
+def test_later_interrupts_are_no_worse(monkeypatch):
+    options = {"init_params": "random", "search": None, "acceleration": None, "tol": 0.0}
+    bounds = [
+        interrupted(GaussianMixture, monkeypatch, at, max_iter=500, **options)[0].lower_bound_
+        for at in (2, 5, 20, 80)
+    ]
+    assert bounds == sorted(bounds)
+
+
+def test_an_interrupt_in_a_later_run_keeps_the_best_of_the_runs(monkeypatch):
+    keys = CtrlC(10**9)
+    monkeypatch.setattr(Reporter, "on_pass", keys)
+    options = {"n_components": 3, "search": None, "random_state": 0, "max_iter": 500}
+    first = GaussianMixture(**options).fit(CROWDED)
+    one_run = keys.passes
+    for extra in (1, 2):
+        monkeypatch.setattr(Reporter, "on_pass", CtrlC(one_run + extra))
+        model = GaussianMixture(n_init=5, **options)
+        with pytest.warns(BayesmixWarning, match="interrupted"):
+            model.fit(CROWDED)
+        assert model.lower_bound_ >= first.lower_bound_
+        assert model.result_.status == "interrupted"
+
+
+def test_an_interrupt_before_there_is_anything_is_an_interrupt(monkeypatch):
+    monkeypatch.setattr(Reporter, "on_pass", CtrlC(1))
+    model = GaussianMixture(3, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(CROWDED)
+    assert not hasattr(model, "result_")
+    monkeypatch.setattr(Reporter, "on_pass", CtrlC(10**9))
+    before = model.fit(CROWDED).result_
+    monkeypatch.setattr(Reporter, "on_pass", CtrlC(1))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(CROWDED[:200])
+    assert model.result_ is before
+
+
+@pytest.mark.parametrize("place", ["best_splits", "merge_losses"])
+def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"bayesmix.workflow.search.{place}", pressed)
+    model = GaussianMixture(3, random_state=0)
+    with pytest.warns(BayesmixWarning, match="interrupted"):
+        model.fit(CROWDED)
+    assert model.result_.status == "interrupted"
+    assert np.isfinite(model.score(CROWDED))
+
+
+def test_an_interrupt_inside_a_trial_split_is_heard(monkeypatch):
+    from bayesmix.workflow import moves
+
+    plain = moves.run
+
+    def pressed(problem, state, monitor, max_iter):
+        monitor.on_pass = CtrlC(3)
+        return plain(problem, state, monitor, max_iter)
+
+    monkeypatch.setattr(moves, "run", pressed)
+    model = GaussianMixture(3, random_state=0)
+    with pytest.warns(BayesmixWarning, match="interrupted"):
+        model.fit(CROWDED)
+
+
+def test_a_monitor_of_ones_own_hears_every_pass_and_may_stop():
+    heard = []
+
+    def listen(stage, iteration, objective, gain):
+        heard.append((iteration, objective))
+        if len(heard) == 12:
+            raise KeyboardInterrupt
+
+    model = Model(2, Gaussian("diag"), __import__("bayesmix").MaximumLikelihood())
+    settings = Settings(stopping=Change(0.0, True), max_iter=100, search=False, accelerate=False)
+    result = fit(model, ArraySource(CROWDED), settings, Monitor(on_pass=listen))
+    assert result.status == "interrupted"
+    assert [iteration for iteration, _ in heard] == list(range(1, 13))
+    assert len(result.trace) == 11
+
+
+SCRIPT = """
+import sys, warnings
+import numpy as np
+import bayesmix as bm
+
+rng = np.random.default_rng(0)
+X = np.vstack([rng.normal(0, 1, (20_000, 4)), rng.normal(0.5, 1, (20_000, 4))])
+model = bm.GaussianMixture(
+    8, init_params="random", search={search!r}, acceleration=None, tol=0.0, max_iter=100_000,
+    verbose=1, verbose_interval=1, n_jobs={n_jobs}, random_state=0,
+)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    model.fit(X)
+said = [str(each.message) for each in caught]
+print("SAID", [text for text in said if text.startswith("interrupted")])
+print("STATUS", model.result_.status, model.n_iter_, np.isfinite(model.score(X[:100])))
+model.set_params(max_iter=2, search=None, verbose=0)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    print("AGAIN", model.fit(X[:500]).n_iter_)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one child there")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_real_sigint_is_survived(n_jobs):
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-c", SCRIPT.format(search=None, n_jobs=n_jobs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in child.stdout:
+            if line.strip() == "Iteration 12":
+                child.send_signal(signal.SIGINT)
+                break
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 0, err
+    assert "SAID ['interrupted: this is the best fit so far']" in out
+    assert "STATUS interrupted" in out
+    assert "True" in out
+    assert "AGAIN 2" in out
