@@ -282,7 +282,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
     # Criteria, with scikit-learn's sign: lower is better
 
     def bic(self, X: Any = None, sample_weight: Any = None) -> float:
-        """Bayesian information criterion, -2 log L + p log n; None for X: of the fit itself."""
+        """Bayesian information criterion, -2 log L + p log n; None for X: of the fit itself.
+
+        Rows count as often as ``sample_weight`` says, in log L and in n.
+        """
         return self._criterion(criteria.bic, X, sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None) -> float:

@@ -45,7 +45,7 @@ class GaussianMixture(MixtureEstimator):
         variance, in data units.
     max_iter : int, default=100
         Iterations of the last run, the one returned; the search before it is limited by
-        ``max_passes``. Under 10 nothing is searched or accelerated.
+        ``max_passes``. Under 10 nothing is searched or accelerated; 0 leaves the start as it is.
     n_init : int, default=1
         Independent runs, each with its own search; the best is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or callable
@@ -57,7 +57,9 @@ class GaussianMixture(MixtureEstimator):
     random_state : None, int, RandomState or Generator
         A seed gives the same result for any number of threads.
     warm_start : bool, default=False
-        Continue from the last result.
+        Continue from the last result: from its mixture as it is, or from the responsibilities that
+        it gives where rows, structure or priors have changed. Where the number of components or of
+        columns has, the fit begins afresh.
     verbose, verbose_interval : int
         Print lines, as scikit-learn.
     prior : None, "auto" or GaussianPrior, default=None

@@ -29,15 +29,17 @@ from bayesmix.workflow.starts import (
     Start,
     begun,
     distinct_rows,
+    hierarchical_start,
     lloyd,
     plus_plus,
 )
 
 SAMPLE_ROWS = 2000
 # Starts; the later batches are for where every start so far collapsed.
-BATCHES = (range(8), range(8, 16), range(16, 24), range(24, 32))
+BATCHES = (range(8), range(8, 16))
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
+SETTLED_AMONG_SPIKES = 3
 SHORT_PASSES = 15
 SHORT_LLOYD = 5
 SETTLE_PASSES = 400
@@ -97,6 +99,7 @@ class _Searcher:
     index: int
     records: list[SearchRecord]
     best: State | None = None  # of all that was run on all rows
+    collapsed: int = 0  # how many starts did
 
     def found(self) -> Found:
         """Settled starts, improved by moves, and the best of them run to its end."""
@@ -134,11 +137,17 @@ class _Searcher:
         Of small data two different ones are worth improving: passes are cheap and optima many.
         """
         sample = self.sampled()
-        wanted = SETTLED if sample is self.problem else 1
+        small = sample is self.problem
         settled: list[State] = []
         for batch in BATCHES if self.model.n_components > 1 else (range(1),):
-            short = [entry for number in batch if (entry := self._short(sample, number))]
+            short = [
+                entry
+                for number, start in self._starts(sample, batch)
+                if (entry := self._short(sample, number, start))
+            ]
             short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
+            spiky = self._spiky(sample, len(batch))
+            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if small else 1
             for entry in short:
                 state = self._settled(sample, entry)
                 if state is not None and not self._known(state, settled):
@@ -147,7 +156,7 @@ class _Searcher:
                 sound = [state for state in settled if not is_valueless(self.problem, state)]
                 if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
                     return sorted(sound or settled, key=self.rank, reverse=True)
-            if any(not is_valueless(self.problem, state) for state in settled):
+            if not spiky and any(not is_valueless(self.problem, state) for state in settled):
                 break
         if not settled:
             raise DegenerateFitError(
@@ -161,17 +170,31 @@ class _Searcher:
         near = 1e-6 * self.problem.source.total_weight
         return any(abs(state.objective - other.objective) < near for other in settled)
 
-    def _short(self, sample: Problem, number: int) -> _Short | None:
-        """A dozen passes from one k-means++ start, on the sample."""
+    def _starts(self, sample: Problem, batch: range) -> Iterator[tuple[int, Start]]:
+        """Numbered k-means++ starts; for small data on which most collapse, a hierarchical one."""
+        K, summary = self.model.n_components, self.problem.source.summary
+        for number in batch:
+            generator = stream(self.settings.seed, Purpose.START, self.index, number)
+            rows = distinct_rows(sample.source, summary, generator)
+            centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
+            yield number, NearestCentre(centres, summary)
+        if batch.start == 0 and self._spiky(sample, len(batch)):
+            given = hierarchical_start(sample.source, K)
+            if given is not None:
+                yield -1, given
+
+    def _spiky(self, sample: Problem, n_starts: int) -> bool:
+        """Whether most starts collapse on small data: good optima then lie among spikes."""
+        return sample is self.problem and 2 * self.collapsed >= n_starts
+
+    def _short(self, sample: Problem, number: int, start: Start) -> _Short | None:
+        """A dozen passes from one start, on the sample."""
         if self.monitor.stopped is not None and self.records:
             return None
-        K, summary = self.model.n_components, self.problem.source.summary
-        generator = stream(self.settings.seed, Purpose.START, self.index, number)
-        rows = distinct_rows(sample.source, summary, generator)
-        centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
-        start = NearestCentre(centres, summary)
+        K = self.model.n_components
         state = self._run(sample, begun(sample, start, K), SHORT_PASSES)
         if state is None or is_valueless(sample, state):
+            self.collapsed += 1
             state = self._by_way_of_a_prior(sample, start) or state
         if state is None:
             return None

@@ -20,6 +20,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
+from bayesmix.workflow.hierarchy import MOST_ROWS, hierarchical_labels
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]
@@ -102,6 +103,30 @@ def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
     reached = np.cumsum(mass)
     places = np.searchsorted(reached, generator.random(n) * reached[-1], side="right")
     return np.minimum(places, len(mass) - 1)
+
+
+def hierarchical_start(source: Source, n_components: int) -> Given | None:
+    """The clusters of a model-based hierarchy; None where the rows are too many, or too few.
+
+    On the principal axes of standardised columns, each divided by the root of its singular value,
+    as in mclust (Scrucca & Raftery 2015).
+    """
+    rows: Any = source
+    values = np.asarray(rows.values, dtype=np.float64)
+    weights = np.ones(len(values)) if rows.weights is None else rows.weights
+    unique, inverse = np.unique(values, axis=0, return_inverse=True)
+    if not 2 * n_components <= len(unique) <= MOST_ROWS:
+        return None
+    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
+    away = unique - np.average(unique, axis=0, weights=totals)
+    deviation = np.sqrt(np.average(away * away, axis=0, weights=totals))
+    standardised = away / np.where(deviation > 0, deviation, 1.0)
+    roots = np.sqrt(totals)[:, None]
+    _, sizes, axes = np.linalg.svd(roots * standardised, full_matrices=False)
+    extent = sizes > 1e-6 * sizes[0]
+    turned = standardised @ axes[extent].T / np.sqrt(sizes[extent])
+    labels = hierarchical_labels(turned, totals, n_components)
+    return Given(one_hot(labels[inverse.ravel()], n_components))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Run scikit-learn's own mixture tests against bayesmix's classes.
 
-    python tests/edges/run_sklearn_suite.py
+    python tests/edges/run_sklearn_suite.py [test_gaussian_mixture.py ...]
 
 The test files are those of the installed scikit-learn (BSD 3-clause, the scikit-learn developers),
 read where they lie and not copied. ``GaussianMixture`` and ``BayesianGaussianMixture`` of
@@ -33,7 +33,7 @@ def _last_line(report):
     return crash.message.splitlines()[0][:200] if crash else ""
 
 
-def outcomes():
+def outcomes(files):
     """{test: (outcome, why)} of scikit-learn's mixture tests with bayesmix's estimators."""
     import sklearn.mixture
 
@@ -45,7 +45,11 @@ def outcomes():
     heard = Outcomes()
     pytest.main(
         [
-            *map(str, sorted(tests.glob("test_*.py"))),
+            *(
+                str(tests / name)
+                for name in files or sorted(os.listdir(tests))
+                if name[:5] == "test_"
+            ),
             *("-q", "--no-header", "--durations=12", "-p", "no:cacheprovider", "-n", "0"),
             *("-c", os.devnull, "--rootdir", str(tests.parents[2])),
             *("--confcutdir", str(tests.parents[1])),
@@ -57,4 +61,4 @@ def outcomes():
 
 if __name__ == "__main__":
     sys.stdout.flush()
-    print(json.dumps(outcomes(), indent=1))
+    print(json.dumps(outcomes(sys.argv[1:]), indent=1))

@@ -319,6 +319,16 @@ class Clock:
         return self.now
 
 
+@pytest.mark.filterwarnings("ignore:.*did not converge.*")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("search", [None, "auto"])
+def test_no_more_iterations_than_max_iter(kind, search):
+    for most in (1, 4, 12, 40):
+        model = kind(n_components=5, max_iter=most, search=search, random_state=0).fit(CROWDED)
+        assert model.n_iter_ <= most
+        assert len(model.objective_trace_) == model.n_iter_
+
+
 def test_a_plain_run_makes_as_many_iterations_as_it_is_given():
     labels = np.repeat([0, 1], 200)
     model = GaussianMixture(

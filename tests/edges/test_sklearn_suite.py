@@ -59,10 +59,18 @@ ROUNDING = {
 }
 
 
-def test_scikit_learns_tests_pass_but_for_those_listed():
+@pytest.mark.parametrize(
+    ("files", "least"),
+    [(["test_bayesian_mixture.py", "test_mixture.py"], 13), (["test_gaussian_mixture.py"], 38)],
+)
+def test_scikit_learns_tests_pass_but_for_those_listed(files, least):
     runner = Path(__file__).with_name("run_sklearn_suite.py")
     done = subprocess.run(
-        [sys.executable, str(runner)], capture_output=True, text=True, check=True, timeout=600
+        [sys.executable, str(runner), *files],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
     suite = json.loads(done.stdout[done.stdout.index('{\n "') :])
     passed = [name for name, (outcome, _) in suite.items() if outcome == "passed"]
@@ -71,8 +79,9 @@ def test_scikit_learns_tests_pass_but_for_those_listed():
     listed = CANNOT_HOLD | ROUNDING
     assert {name: why for name, why in failed.items() if function_of(name) not in listed} == {}
     # No reason outlives its test.
-    assert set(CANNOT_HOLD) <= {function_of(name) for name in failed}
-    assert len(passed) >= 50
+    here = {function_of(name) for name in suite}
+    assert here & set(CANNOT_HOLD) <= {function_of(name) for name in failed}
+    assert len(passed) >= least
 
 
 def function_of(name):

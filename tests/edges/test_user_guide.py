@@ -26,8 +26,9 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_dataframe_column_names_consistency
 
-from bayesmix import BayesianGaussianMixture, GaussianMixture
+from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
 
 STRUCTURES = ["spherical", "tied", "diag", "full"]
 
@@ -291,6 +292,11 @@ def test_frames_carry_their_names():
         model.predict(X[["waiting", "eruption"]])
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.predict(X.to_numpy())
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture, Mixture])
+def test_names_of_columns_are_checked_as_in_all_of_scikit_learn(kind):
+    check_dataframe_column_names_consistency(kind.__name__, kind())
 
 
 def test_parameters_are_set_as_scikit_learn_sets_them():

@@ -132,6 +132,7 @@ class Algebra(Protocol):
 
 
 def counts_and_means(sums: Array, n_features: int) -> tuple[Array, Array]:
+    """Counts (K,) and means (K, D) from sums of features; the mean of nothing is 0."""
     counts = sums[:, 0].copy()
     means = np.zeros((len(counts), n_features))
     np.divide(sums[:, 1 : 1 + n_features], counts[:, None], out=means, where=counts[:, None] > 0)
