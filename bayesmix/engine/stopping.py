@@ -12,7 +12,7 @@ from itertools import pairwise
 
 # Nats per row that may remain when a run is called converged, and the rounding of a sum.
 REMAINING_GAIN = 1e-9
-ROUNDING = 4e-15
+ROUNDING = 1e-13
 CONFIRMATIONS = 3
 
 

@@ -372,7 +372,8 @@ def test_no_data_gives_back_the_prior(case, seed, n_components, dimension):
     statistics = case.family.statistics(case.rows(rng, 5, dimension), nothing)
     posterior = prior.posterior(statistics)
     assert prior.kl(posterior) == pytest.approx(0.0, abs=1e-11)
-    assert case.kl_by_hand(posterior, letters) == pytest.approx(0.0, abs=1e-8)
+    if case.continuous:  # for counts by quadrature, below
+        assert case.kl_by_hand(posterior, letters) == pytest.approx(0.0, abs=1e-8)
 
 
 @every_case

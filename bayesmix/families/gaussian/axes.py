@@ -9,6 +9,9 @@ from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, count
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame
 
+# Under this the square of an inverse root overflows.
+SMALLEST_VARIANCE = 1e-290
+
 
 class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
@@ -43,7 +46,7 @@ class Axes:
         return blocks + entries
 
     def root(self, inverse: Array) -> Array:
-        if not np.all(inverse > 0):
+        if not np.all(inverse > SMALLEST_VARIANCE):
             worst = int(np.argmin(inverse.min(axis=1)))
             raise DegenerateFitError(
                 f"the covariance of component {worst} is singular (smallest variance "
