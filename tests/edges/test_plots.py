@@ -473,7 +473,7 @@ def test_the_inset_shows_the_gap_on_a_log_scale(ax, two):
 
 def test_a_run_of_one_iteration_is_a_point_without_inset(ax, faithful):
     one = bm.GaussianMixture(1, random_state=0, max_iter=1, tol=1.0)
-    with pytest.warns(Warning, match="not converged"):
+    with pytest.warns(Warning, match="did not converge"):
         one.fit(faithful)
     bm.plot_objective(one, ax)
     assert not ax.child_axes
@@ -617,7 +617,7 @@ def test_explicit_parameters_are_the_first_panel(faithful, structure):
     np.testing.assert_allclose(sorted([first.width, first.height]), 2 * np.array(sides))
     np.testing.assert_allclose(first.center, [2.5, 90.0])
     expected = bm.GaussianMixture(**{**start.get_params(), "max_iter": 3, "search": None})
-    with pytest.warns(Warning, match="not converged"):
+    with pytest.warns(Warning, match="did not converge"):
         expected.fit(faithful)
     np.testing.assert_allclose(axes[1].patches[2].center, expected.means_[1], rtol=1e-12)
 
