@@ -183,7 +183,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     """One accepted pass: extrapolated where that helps, plain otherwise."""
     if problem.accelerate and state.plain_left <= 0:
         jumped = _extrapolate(problem, state, monitor)
-        if jumped.iterations > state.iterations:
+        if jumped.iterations > state.iterations or monitor.stopped is not None:
             return jumped
         state = jumped
     iteration = state.iterations + 1
