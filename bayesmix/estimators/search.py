@@ -19,8 +19,8 @@ from bayesmix.random import root_seed
 from bayesmix.selection import words
 from bayesmix.selection.candidates import candidate_parameters
 from bayesmix.selection.criteria import PLUG_IN
-from bayesmix.selection.folds import make_splits, rows_of
-from bayesmix.selection.sweep import Row, Task, last_step
+from bayesmix.selection.folds import last_step, make_splits, rows_of
+from bayesmix.selection.sweep import Row, Task
 
 CRITERIA = (*PLUG_IN, "elbo", "elbo_log_k", "cv")
 SECONDS_ALONE = 2.0

@@ -51,6 +51,16 @@ def fit_weighted(model: Any, X: Any, sample_weight: Any) -> Any:
     return model.fit(X, sample_weight=sample_weight)
 
 
+def last_step(model: Any) -> Any:
+    """The mixture itself, of a pipeline its last step."""
+    return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
+def was_interrupted(model: Any) -> bool:
+    """Whether Ctrl-C came during the fit."""
+    return bool(last_step(model).result_.status == "interrupted")
+
+
 def held_out(model: Any, X: Any, sample_weight: Any, splits: tuple[Split, ...]) -> Score:
     """Total held-out log density (nats) with the standard error of that sum over rows.
 
@@ -66,6 +76,8 @@ def held_out(model: Any, X: Any, sample_weight: Any, splits: tuple[Split, ...]) 
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 fit_weighted(fold, rows_of(X, split.train), train_weight)
+            if was_interrupted(fold):
+                raise KeyboardInterrupt
         except ValueError as problem:
             return Score(math.nan, math.nan, f"fold {number} failed: {problem}")
         test = rows_of(X, split.test)

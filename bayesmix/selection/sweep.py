@@ -18,7 +18,7 @@ from bayesmix.errors import BayesmixWarning
 from bayesmix.protocols import Source
 from bayesmix.selection.criteria import PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
-from bayesmix.selection.folds import Split, fit_weighted, held_out
+from bayesmix.selection.folds import Split, fit_weighted, held_out, last_step, was_interrupted
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
@@ -39,8 +39,7 @@ class Row:
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C came during its fit."""
-        fitted = None if self.estimator is None else last_step(self.estimator)
-        return fitted is not None and fitted.result_.status == "interrupted"
+        return self.estimator is not None and was_interrupted(self.estimator)
 
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
@@ -102,8 +101,3 @@ class Task:
             scores["cv"] = held_out(model, self.X, self.sample_weight, self.splits)
             note = note or scores["cv"].note
         return scores, note
-
-
-def last_step(model: Any) -> Any:
-    """The mixture itself, of a pipeline its last step."""
-    return model.steps[-1][1] if hasattr(model, "steps") else model
