@@ -145,7 +145,7 @@ def _expect(
     compiled = form is linear and problem.compiled
     step: Any = CompiledStep(mixture) if compiled else ExpectationStep(mixture, form)
     expectation = problem.source.reduce(step, mixture.n_components)
-    if form is linear and not within_loss(mixture, expectation):
+    if form is linear and not within_loss(mixture, expectation, problem.compiled):
         event = Event(
             "centred form",
             "clusters lie too far apart for the linear form to keep its digits; the run goes on "

@@ -52,9 +52,10 @@ class Problem:
 
     def fixed_prior(self, covariance):
         """A prior that moves with the units: the columns' spread and centre."""
+        dense = np.outer(self.scale, self.scale) * (0.5 + 0.5 * np.eye(D))
         block = {
-            "full": np.diag(self.scale**2),
-            "tied": np.diag(self.scale**2),
+            "full": dense,
+            "tied": dense,
             "diag": self.scale**2,
             "spherical": float(self.scale[0] ** 2),
         }[covariance]

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
-from laws.cases import GAUSSIAN_CASES, generator, problems
+from laws.cases import CASES, GAUSSIAN_CASES, Drawn, generator, problems
 
 BATCHES, EXAMPLES = 10, 100
 ROUNDING = 1e-12
@@ -129,3 +129,60 @@ def test_the_objective_never_falls(batch, record_property):
     record_property("problems", dict(tally))
     assert tally["kept"] + tally["discarded"] >= EXAMPLES
     assert tally["discarded"] < MOST_DISCARDED * EXAMPLES
+
+
+def drawn(case, search=False, accelerate=False, prune=False, **others):
+    """A problem by the name of its case."""
+    cases = {one.name: one for one in CASES}
+    others |= {"search": search, "accelerate": accelerate, "prune": prune}
+    return Drawn(case=cases[case], **others)
+
+
+# Problems found by longer runs of the law, each for a reason of its own.
+FOUND = {
+    "rounding of the linear form in a long segment": drawn(
+        method="vb sticks", case="spherical", prior="fixed", n_components=4, n_rows=38,
+        dimension=1, weights="counts", duplicates=0.1, exponents=(-8,), offset=1.0,
+        separation=100.0, accelerate=True, start="random", seed=322706400,
+    ),
+    "cancellation in the trace of an ill-conditioned scale": drawn(
+        method="vb dirichlet", case="tied", prior="reference", n_components=2, n_rows=78,
+        dimension=2, weights="none", duplicates=0.5, exponents=(8, -7), offset=1000.0,
+        separation=1e4, accelerate=True, start="random", seed=36052737,
+    ),
+    "a spike deep under the floor between two looks of the guard": drawn(
+        method="ml", case="spherical", prior="reference", n_components=4, n_rows=84,
+        dimension=2, weights="real", duplicates=0.5, exponents=(3, 3), offset=1.0,
+        separation=0.0, prune=True, start="random", seed=1694,
+    ),
+    "a component moved with a covariance that is none": drawn(
+        method="ml", case="full", prior="fixed", n_components=4, n_rows=80,
+        dimension=4, weights="counts", duplicates=0.5, exponents=(0, -6, -4, -1), offset=1000.0,
+        separation=4.0, start="responsibilities", seed=2,
+    ),
+    "extrapolated totals that no rows have": drawn(
+        method="vb dirichlet", case="poisson", prior="fixed", n_components=3, n_rows=24,
+        dimension=1, weights="real", duplicates=0.0, exponents=(7,), offset=1000.0,
+        separation=1.0, accelerate=True, prune=True, start="kmeans", seed=303882,
+    ),
+    "components without rows under a scale learned from tight clusters": drawn(
+        method="vb sticks", case="full", prior="reference", n_components=3, n_rows=110,
+        dimension=4, weights="counts", duplicates=0.1, exponents=(2, 7, -1, 5), offset=1000.0,
+        separation=1e4, prune=True, start="labels", seed=4294967295,
+    ),
+    "a prior in units far apart": drawn(
+        method="vb free", case="tied", prior="fixed", n_components=3, n_rows=60,
+        dimension=4, weights="none", duplicates=0.5, exponents=(5, -7, 6, 5), offset=1.0,
+        separation=0.0, start="kmeans", seed=2031,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_the_objective_does_not_fall_where_it_once_did(name):
+    """None of them is refused either."""
+    problem = FOUND[name]
+    result = fitted(problem).result_
+    assert np.isfinite(result.trace).all()
+    assert max(falls(result, problem.values, problem.row_weights), default=0.0) <= ROUNDING
+    assert len(result.events) <= 10

@@ -83,6 +83,10 @@ class Algebra(Protocol):
         """tr(blocks U Uᵀ) of every block."""
         ...
 
+    def inner(self, left: Array, right: Array) -> Array:
+        """tr(L Lᵀ R Rᵀ) of every block, from roots."""
+        ...
+
     def stretch(self, blocks: Array, scale: Array) -> Array:
         """Covariance-like blocks in coordinates multiplied by ``scale``."""
         ...

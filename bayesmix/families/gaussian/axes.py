@@ -86,6 +86,9 @@ class Axes:
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root
 
+    def inner(self, left: Array, right: Array) -> Array:
+        return (left * right) ** 2
+
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * (scale * scale)[: blocks.shape[-1]]
 

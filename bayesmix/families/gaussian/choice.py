@@ -106,7 +106,10 @@ def covariance_block(structure: Structure, value: Any, n_features: int, name: st
     if matrix.ndim == 2:
         if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
             raise InvalidInputError(f"{name} must be symmetric")
-        if np.linalg.eigvalsh(matrix)[0] <= 0:
+        # In columns of unit scale: units far apart would drown the smallest eigenvalue.
+        unit = np.sqrt(np.abs(np.diagonal(matrix)))
+        unit[unit == 0] = 1.0
+        if np.linalg.eigvalsh(matrix / np.outer(unit, unit))[0] <= 0:
             raise InvalidInputError(f"{name} must be positive definite")
         return matrix[None]
     if np.min(matrix) <= 0:

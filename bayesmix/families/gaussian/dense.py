@@ -80,6 +80,11 @@ class Dense:
         total: Array = (blocks * self.gram(root)).sum(axis=(1, 2))
         return total
 
+    def inner(self, left: Array, right: Array) -> Array:
+        product = left.transpose(0, 2, 1) @ right
+        total: Array = (product * product).sum(axis=(1, 2))
+        return total
+
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * np.outer(scale, scale)
 

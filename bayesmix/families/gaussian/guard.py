@@ -23,6 +23,8 @@ from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 VARIANCE_FLOOR = 1e-6
+# How many times under the floor a variance must be to be looked at before its turn.
+DEEP_UNDER_THE_FLOOR = 1e4
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class GaussianGuard:
         algebra = self.structure.algebra
         sound = True
         try:
-            tight = algebra.tightest(components.precision_root, self.floor) >= 1.0
+            tightest = algebra.tightest(components.precision_root, self.floor)
+            tight = tightest >= 1.0
+            thorough = thorough or bool((tightest > DEEP_UNDER_THE_FLOOR).any())
         except DegenerateFitError:
             sound = False
             tight = np.ones(len(components.blocks), dtype=bool)
@@ -204,8 +208,12 @@ class GaussianGuard:
         sound = [k for k in range(shown.n_components) if k not in collapsed]
         components = shown.components
         if sound:
-            block = np.median(components.blocks[sound], axis=0)
-            block = 0.5 * (block + components.blocks[sound].mean(axis=0))
+            # One of the others, not an average entry by entry, which need not be a covariance.
+            n_features = self.frame.n_directions
+            spread = self.structure.algebra.spread(
+                components.blocks, shown.n_components, n_features
+            ).sum(axis=1)
+            block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
         else:
             block = self.structure.block_of(np.diag(self.unit * self.unit))[0]
         probabilities = shown.weights.mean().copy()

@@ -71,9 +71,13 @@ class Wishart:
             - prior_normaliser
             + 0.5 * (nu - nu0) * self.expected_log_det
             - 0.5 * nu * p
-            + 0.5 * self.algebra.trace(scale.mean, self.mean_root)
+            + 0.5 * scale.trace_with(self.mean_root)
         )
         return divergence
+
+    def trace_with(self, root: Array) -> Array:
+        """tr(E[S] U Uᵀ) from the roots of both: an ill-conditioned product does not cancel."""
+        return self.algebra.inner(self.mean_root, root)
 
 
 def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: int) -> Array:
@@ -93,6 +97,10 @@ class Scale(Protocol):
     @property
     def expected_log_det(self) -> Array: ...
 
+    def trace_with(self, root: Array) -> Array:
+        """tr(E[S] U Uᵀ) of every block."""
+        ...
+
 
 @dataclass(frozen=True)
 class FixedScale:
@@ -105,6 +113,10 @@ class FixedScale:
     def expected_log_det(self) -> Array:
         """log |W0⁻¹|."""
         return -self.algebra.log_det(self.algebra.root(self.mean))
+
+    def trace_with(self, root: Array) -> Array:
+        """tr(W0⁻¹ U Uᵀ) of every block."""
+        return self.algebra.trace(self.mean, root)
 
     def initial(self) -> FixedScale:
         """Where coordinate ascent starts."""
