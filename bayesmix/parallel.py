@@ -10,8 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -67,9 +67,10 @@ _blas = _BlasHold()
 
 
 def _after_fork() -> None:
-    """A child starts with a hold of its own: the parent's lock may have been taken at the fork."""
-    global _blas
+    """A child starts with a hold and threads of its own: those of the parent are not there."""
+    global _blas, _pool
     _blas = _BlasHold()
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -111,20 +112,116 @@ def resolve_jobs(n_jobs: int | None) -> int:
     return int(n_jobs)
 
 
+class _Pool:
+    """The threads of this process: made when first needed, dropped at a fork, never nested."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._size = 0
+
+    def helpers(self, n: int) -> ThreadPoolExecutor:
+        """An executor of at least n threads."""
+        with self._lock:
+            if self._executor is None or self._size < n:
+                self._executor = ThreadPoolExecutor(n, thread_name_prefix="bayesmix")
+                self._size = n
+            return self._executor
+
+
+_pool = _Pool()
+
+
+def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
+    """``work(i)`` for every i, taken in order by the caller and ``n_jobs`` - 1 threads.
+
+    What a thread raised is raised here once all have stopped; after that nothing more is begun.
+    """
+    indices = iter(range(n_items))
+    taking = threading.Lock()
+    failed = threading.Event()
+
+    def drain() -> None:
+        while not failed.is_set():
+            with taking:
+                index = next(indices, None)
+            if index is None:
+                return
+            try:
+                work(index)
+            except BaseException:
+                failed.set()
+                raise
+
+    helpers = _pool.helpers(n_jobs - 1)
+    futures = [helpers.submit(drain) for _ in range(min(n_jobs, n_items) - 1)]
+    try:
+        drain()
+    except BaseException:
+        failed.set()
+        raise
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+def _threads(n_items: int, n_jobs: int) -> int:
+    """How many threads to use: one within a thread of our own, which must not wait for others."""
+    nested = threading.current_thread().name.startswith("bayesmix")
+    return 1 if nested else min(n_jobs, n_items)
+
+
 def ordered_map(
     step: Callable[[Item], Result], items: Iterable[Item], n_jobs: int
 ) -> Iterator[Result]:
-    """``map(step, items)`` on up to ``n_jobs`` threads, results in order.
-
-    The pool lives for one call only: a pool kept across a ``fork`` would hang the child.
-    """
+    """``map(step, items)`` on up to ``n_jobs`` threads, results in order."""
     items = list(items)
-    if n_jobs <= 1 or len(items) <= 1:
+    n_jobs = _threads(len(items), n_jobs)
+    if n_jobs <= 1:
         yield from map(step, items)
         return
-    with ThreadPoolExecutor(min(n_jobs, len(items)), thread_name_prefix="bayesmix") as pool:
-        try:
-            yield from pool.map(step, items)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    results: list[Any] = [None] * len(items)
+
+    def work(index: int) -> None:
+        results[index] = step(items[index])
+
+    _share_out(work, len(items), n_jobs)
+    yield from results
+
+
+def reduced(step: Callable[[Item], Any], items: Sequence[Item], n_jobs: int) -> Any:
+    """Σ of ``step(item)`` in a fixed binary tree, each pair added as soon as both are there.
+
+    The tree is that of neighbours, then of neighbouring pairs, and so on, whoever comes first; no
+    more sums are kept than the tree is high, and one for each thread.
+    """
+    n_items = len(items)
+    n_jobs = _threads(n_items, n_jobs)
+    waiting: dict[tuple[int, int], Any] = {}
+    lock = threading.Lock()
+
+    def work(index: int) -> None:
+        total = step(items[index])
+        level, width = 0, n_items
+        while width > 1:
+            if index ^ 1 < width:
+                with lock:
+                    other = waiting.pop((level, index ^ 1), None)
+                    if other is None:
+                        waiting[level, index] = total
+                        return
+                total = other + total if index % 2 else total + other
+            level, index, width = level + 1, index // 2, (width + 1) // 2
+        waiting[level, 0] = total
+
+    if n_jobs <= 1:
+        for index in range(n_items):
+            work(index)
+    else:
+        _share_out(work, n_items, n_jobs)
+    (total,) = waiting.values()
+    return total

@@ -8,7 +8,7 @@ section 3 says what each can do. The records that they exchange are in ``records
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -64,8 +64,8 @@ class Linear(Protocol):
     def coefficients(self) -> Array: ...
 
     @property
-    def cross_products(self) -> bool:
-        """Whether the features are [1, x, x_i x_j (i <= j)], else [1, x, x²]."""
+    def kind(self) -> int:
+        """Which features these are: one of ``numerics.features``."""
         ...
 
     def from_sums(self, sums: Array) -> Statistics:
@@ -74,6 +74,17 @@ class Linear(Protocol):
 
     def loss(self, statistics: Any) -> float:
         """Bound on the rounding error of Σ w log p(x) computed through the features, in nats."""
+        ...
+
+
+@runtime_checkable
+class CompiledCentred(Protocol):
+    """Linear forms of which the centred form has a compiled twin as well."""
+
+    def centred_pass(
+        self, values: Any, frame: Frame, weights: Array, log_weights: Array
+    ) -> tuple[float, float, Any]:
+        """Σ w l, Σ w (1 + |l|) and statistics of rows as stored."""
         ...
 
 
@@ -171,6 +182,10 @@ class Family(Protocol):
     @property
     def linear(self) -> bool:
         """Whether its components are ``Linear``."""
+        ...
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        """Whether, compiled, the linear form takes less time than the centred one."""
         ...
 
     def check(self, values: Any, first: int = 0) -> None:

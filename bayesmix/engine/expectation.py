@@ -3,15 +3,14 @@
 log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49). Two
 executions of the same formula: ``centred`` is exact wherever the clusters lie; ``linear`` is one
 matrix product in each direction for components that are linear in features of the row, and is
-watched by a bound on its rounding (``within_loss``). Large problems take the linear form through a
-compiled kernel.
+watched by a bound on its rounding (``within_loss``). Of large problems both are compiled
+(``engine.compiled``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,8 +24,8 @@ BLOCK_VALUES = 2**16
 # little more, no more than the objective may fall; of large problems what rounding in fact leaves.
 MOST_LOSS = 1e-12
 MOST_LOSS_OF_LARGE = 1e-11
-COMPILE_ABOVE = 500_000
-LOWEST_LOG = -1e300
+# Log normalisers below this stand for rows that no component can produce.
+IMPOSSIBLE = -1e100
 
 # values -> (log density (n, K), responsibilities -> statistics)
 Form: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Any]]]
@@ -93,56 +92,13 @@ class ExpectationStep:
         )
 
 
-@dataclass(frozen=True)
-class CompiledStep:
-    """The linear form by the compiled kernel; the same sums but for rounding."""
-
-    mixture: Mixture
-
-    def __call__(self, rows: Rows) -> Expectation:
-        from bayesmix.numerics.compiled import linear_pass
-
-        mixture, form = self.mixture, self.mixture.components.linear
-        coefficients = form.coefficients.copy()
-        # A weight of zero has log weight minus infinity, which would meet features of zero.
-        coefficients[:, 0] += np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
-        sums = np.zeros_like(coefficients)
-        values, frame = rows.values, mixture.frame
-        if frame.basis is not None:
-            # The kernel shifts and scales columns; a plane of its own the rows are brought to here.
-            values, frame = frame.apply(values), Frame.identity(frame.n_directions)
-        log_normaliser, magnitude = linear_pass(
-            stored_rows(values),
-            frame.centre,
-            frame.scale,
-            np.zeros(0) if rows.weights is None else rows.weights,
-            coefficients,
-            form.cross_products,
-            sums,
-        )
-        statistics = form.from_sums(sums)
-        return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
-
-
-def stored_rows(values: Any) -> Any:
-    """Rows as the kernel reads them: contiguous, native, float32 or float64."""
-    kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
-    return np.ascontiguousarray(values, dtype=None if kept else np.float64)
-
-
-def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
-    """Whether a pass is worth a compiler, from the problem's size and numba's presence alone.
-
-    Small work never waits: below this a whole fit in NumPy takes less time than loading numba.
-    """
-    width = 1 + n_features * (n_features + 3) // 2
-    return n_rows * n_components * width >= COMPILE_ABOVE and find_spec("numba") is not None
-
-
 def within_loss(mixture: Mixture, expectation: Expectation, large: bool) -> bool:
     """Whether the linear form kept its digits in this pass: a proof, not an estimate."""
     loss = float(mixture.components.linear.loss(expectation.statistics))
-    return loss <= (MOST_LOSS_OF_LARGE if large else MOST_LOSS) * expectation.magnitude
+    return (
+        expectation.log_normaliser > IMPOSSIBLE
+        and loss <= (MOST_LOSS_OF_LARGE if large else MOST_LOSS) * expectation.magnitude
+    )
 
 
 @dataclass(frozen=True)

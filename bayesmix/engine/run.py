@@ -13,14 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.expectation import (
-    CompiledStep,
-    ExpectationStep,
-    Form,
-    centred,
-    linear,
-    within_loss,
-)
+from bayesmix.engine.compiled import CompiledStep, has_kernel
+from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear, within_loss
 from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
@@ -142,9 +136,7 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """One E-step over all rows, in the centred form where the linear one would lose digits."""
-    compiled = form is linear and problem.compiled
-    step: Any = CompiledStep(mixture) if compiled else ExpectationStep(mixture, form)
-    expectation = problem.source.reduce(step, mixture.n_components)
+    expectation = _summed(problem, mixture, form)
     if form is linear and not within_loss(mixture, expectation, problem.compiled):
         event = Event(
             "centred form",
@@ -152,9 +144,15 @@ def _expect(
             "in the centred form",
             at_pass=passes,
         )
-        expectation = problem.source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
-        return expectation, centred, (event,)
+        return _summed(problem, mixture, centred), centred, (event,)
     return expectation, form, ()
+
+
+def _summed(problem: Problem, mixture: Mixture, form: Form) -> Expectation:
+    compiled = problem.compiled and has_kernel(mixture, form)
+    step: Any = (CompiledStep if compiled else ExpectationStep)(mixture, form)
+    total: Expectation = problem.source.reduce(step, mixture.n_components)
+    return total
 
 
 def _updated(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.special import betaln, digamma, logit, xlog1py, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import Sums, sums
+from bayesmix.families.sums import IMPOSSIBLE, NEVER, LinearInTotals, Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
@@ -25,18 +26,22 @@ class Bernoullis:
     def n_components(self) -> int:
         return len(self.probabilities)
 
-    def expected_log_density(self, values: Array) -> Array:
-        """log p(x | θ_k) (n, K) (Bishop 2006, eq. 9.44); minus infinity where it cannot be."""
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """log p(x | θ_k) = Σ log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44)."""
         p = self.probabilities
-        never, always = p == 0.0, p == 1.0
-        inside = ~(never | always)
-        safe = np.where(inside, p, 0.5)
-        log_odds = np.where(inside, logit(safe), 0.0)
-        log_failure = np.where(inside, np.log1p(-safe), 0.0)
-        out: Array = values @ log_odds.T + log_failure.sum(axis=1)
-        if not inside.all():
-            against = values @ never.T.astype(float) + (1.0 - values) @ always.T.astype(float)
-            out[against > 0] = -np.inf
+        always = p == 1.0
+        safe = np.where(always, 0.5, p)
+        log_odds = np.where(always, 0.0, np.maximum(logit(safe), NEVER))
+        constant = np.where(always, 0.0, np.log1p(-safe)).sum(axis=1, keepdims=True)
+        return LinearInTotals(np.hstack([constant, log_odds]), exact=not always.any())
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
+        out = self.linear.log_density(values)
+        always = self.probabilities == 1.0
+        against = (1.0 - values) @ always.T.astype(float) if not self.linear.exact else 0.0
+        out[(out < IMPOSSIBLE) | (against > 0)] = -np.inf
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
@@ -85,12 +90,16 @@ class BetaProbabilities:
     def n_components(self) -> int:
         return len(self.successes)
 
-    def expected_log_density(self, values: Array) -> Array:
-        """E[log p(x | θ_k)] (n, K)."""
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """E[log p(x | θ_k)], linear in the row."""
         log_odds = digamma(self.successes) - digamma(self.failures)
         log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
-        out: Array = values @ log_odds.T + log_failure.sum(axis=1)
-        return out
+        return LinearInTotals(np.hstack([log_failure.sum(axis=1, keepdims=True), log_odds]))
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log p(x | θ_k)] (n, K)."""
+        return self.linear.log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
@@ -192,7 +201,10 @@ class Bernoulli:
 
     name = "bernoulli"
     continuous = False
-    linear = False
+    linear = True
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return True
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is neither 0 nor 1."""

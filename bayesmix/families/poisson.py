@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import Sums, sums
+from bayesmix.families.sums import IMPOSSIBLE, NEVER, LinearInTotals, Sums, sums
+from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
@@ -18,6 +20,11 @@ from bayesmix.records import Event, Frame, NoGuard, Summary
 def _log_factorials(values: Array) -> Array:
     total: Array = gammaln(values + 1.0).sum(axis=1)
     return total
+
+
+def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
+    parts = [-rates.sum(axis=1, keepdims=True), log_rates, np.ones((len(rates), 1))]
+    return LinearInTotals(np.hstack(parts), features.COUNTS)
 
 
 @dataclass(frozen=True)
@@ -30,14 +37,17 @@ class Poissons:
     def n_components(self) -> int:
         return len(self.rates)
 
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """log p(x | λ_k) = -Σ λ + x log λ - Σ log x!."""
+        with np.errstate(divide="ignore"):
+            log_rates = np.maximum(np.log(self.rates), NEVER)
+        return _linear(log_rates, self.rates)
+
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | λ_k) (n, K); minus infinity where a rate of zero meets a count."""
-        never = self.rates == 0.0
-        log_rates = np.log(np.where(never, 1.0, self.rates))
-        out: Array = values @ log_rates.T - self.rates.sum(axis=1)
-        out -= _log_factorials(values)[:, None]
-        if never.any():
-            out[values @ never.T.astype(float) > 0] = -np.inf
+        out = self.linear.log_density(values)
+        out[out < IMPOSSIBLE] = -np.inf
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
@@ -121,12 +131,14 @@ class GammaRates:
     def n_components(self) -> int:
         return len(self.shape)
 
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """E[log p(x | λ_k)], linear in the row and in Σ log x!."""
+        return _linear(digamma(self.shape) - np.log(self.rate), self.means)
+
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | λ_k)] (n, K)."""
-        expected_log = digamma(self.shape) - np.log(self.rate)
-        out: Array = values @ expected_log.T - self.means.sum(axis=1)
-        out -= _log_factorials(values)[:, None]
-        return out
+        return self.linear.log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
@@ -224,7 +236,10 @@ class Poisson:
 
     name = "poisson"
     continuous = False
-    linear = False
+    linear = True
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return True
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is negative or not whole."""

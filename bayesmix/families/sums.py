@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
+from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array
+
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
+# In place of the logarithm of zero where it multiplies counts that may be zero.
+NEVER = -1e200
+IMPOSSIBLE = -1e100  # log densities below this stand for minus infinity
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,43 @@ class Sums:
 def sums(values: Array, responsibilities: Array) -> Sums:
     """Sums of rows under responsibilities (n, K)."""
     return Sums(responsibilities.sum(axis=0), (values.T @ responsibilities).T)
+
+
+@dataclass(frozen=True)
+class LinearInTotals:
+    """K log densities that are linear in [1, x], or in [1, x, -Σ log x!] of counts.
+
+    ``exact`` is False where an outcome that cannot be would need infinities that cancel.
+    """
+
+    coefficients: Array  # (K, F)
+    kind: int = features.TOTALS
+    exact: bool = True
+
+    def features(self, values: Array) -> Array:
+        """[1, x] or [1, x, -Σ log x!] (F, n)."""
+        columns = values.T
+        out = np.empty((self.coefficients.shape[1], columns.shape[1]))
+        out[0] = 1.0
+        out[1 : 1 + len(columns)] = columns
+        if self.kind == features.COUNTS:
+            out[-1] = -gammaln(columns + 1.0).sum(axis=0)
+        return out
+
+    def log_density(self, values: Array) -> Array:
+        """(n, K)."""
+        out: Array = (self.coefficients @ self.features(values)).T
+        return out
+
+    def from_sums(self, summed: Array) -> Sums:
+        """Counts and totals from summed features."""
+        n_features = summed.shape[1] - 1 - (self.kind == features.COUNTS)
+        return Sums(summed[:, 0].copy(), summed[:, 1 : 1 + n_features].copy())
+
+    def loss(self, statistics: Sums) -> float:
+        """Bound on the rounding error of Σ_n w_n log p(x_n), in nats; log x! is below the rest."""
+        if not self.exact:
+            return np.inf
+        sizes = np.concatenate([statistics.counts[:, None], statistics.totals], axis=1)
+        weight = float(np.einsum("kf,kf->", np.abs(self.coefficients[:, : sizes.shape[1]]), sizes))
+        return 2.0 * UNIT_ROUNDOFF * float(self.coefficients.shape[1]) * weight

@@ -1,8 +1,9 @@
-"""The compiled twin of the linear E-step: one pass over rows in blocks that stay in cache.
+"""The compiled twin of the E-step: one pass over rows in blocks that stay in cache.
 
-Features are built inside the block and never stored for all rows; log densities and sums are one
-matrix product each; the exponentials are vectorised. Functions that call one another stand in this
-one file, because the compiler's cache does not see changes across files.
+Log densities, responsibilities and sums of a block are made and used up before the next is read;
+nothing is stored for all rows. Loops run over the rows of a block innermost, so that they become
+vector instructions, and do several products for every number they load. Functions that call one
+another stand in this one file, because the compiler's cache does not see changes across files.
 """
 
 from __future__ import annotations
@@ -13,14 +14,25 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+from scipy.special import gammaln
 
-BLOCK = 512
+from bayesmix.numerics.features import AXES, COUNTS, DENSE
+
 # Re-association lets the loops be vectorised; nothing here relies on NaN or infinities being kept.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.693147180369123816490
 LN2_LOW = 1.90821492927058770002e-10
 SMALLEST_EXPONENT = -708.0
+SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
+# Responsibilities below this are left out of the sums: they add less than rounding does.
+NEGLIGIBLE = 2.0**-60
+# Where no more than one in so many rows of a block has a share, those are gathered first,
+# padded to whole vectors.
+FEW = 4
+WIDE = 16  # fewer features cost less than a search for rows
+VECTORS = 32
+LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -30,6 +42,49 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return nb.njit(cache=True, **options)(function)
     except RuntimeError:
         return nb.njit(**options)(function)
+
+
+@_compiled
+def _load(values: Any, start: int, centre: Any, inverse: Any, x: Any) -> Any:
+    """Rows from ``start`` on, framed, as columns of x (D, B), zeros beyond the last; how many."""
+    n_rows, n_features = values.shape
+    n_block = x.shape[1]
+    size = min(n_block, n_rows - start)
+    for b in range(size):
+        for d in range(n_features):
+            x[d, b] = (values[start + b, d] - centre[d]) * inverse[d]
+    for d in range(n_features):
+        for b in range(size, n_block):
+            x[d, b] = 0.0
+    return size
+
+
+@_compiled
+def _add_log(values: Any, out: Any, whole: Any) -> None:
+    """log of finite numbers of at least 1, by its series in (m - 1) / (m + 1), added to ``out``."""
+    bits = values.view(np.int64)
+    for b in range(len(values)):
+        # values = m 2^n with m from √½ to √2
+        n = (bits[b] - SQRT_HALF_BITS) >> 52
+        whole[b] = bits[b] - (n << 52)
+        out[b] += np.float64(n) * LN2_HIGH
+        out[b] += np.float64(n) * LN2_LOW
+    fraction = whole.view(np.float64)
+    for b in range(len(values)):
+        s = (fraction[b] - 1.0) / (fraction[b] + 1.0)
+        t = s * s
+        p = 2.0 / 21.0
+        p = p * t + 2.0 / 19.0
+        p = p * t + 2.0 / 17.0
+        p = p * t + 2.0 / 15.0
+        p = p * t + 2.0 / 13.0
+        p = p * t + 2.0 / 11.0
+        p = p * t + 2.0 / 9.0
+        p = p * t + 2.0 / 7.0
+        p = p * t + 2.0 / 5.0
+        p = p * t + 2.0 / 3.0
+        p = p * t + 2.0
+        out[b] += p * s
 
 
 @_compiled
@@ -69,71 +124,362 @@ def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction:
             value = joint[k, b] * fraction[b]
             joint[k, b] = value
             total[b] += value
+    _add_log(total, largest, whole)
     for b in range(n_rows):
-        largest[b] += math.log(total[b])
         total[b] = 1.0 / total[b]
     for k in range(n_components):
         for b in range(n_rows):
-            joint[k, b] *= total[b]
+            value = joint[k, b] * total[b]
+            joint[k, b] = value if value > NEGLIGIBLE else 0.0
+
+
+@_compiled
+def _weigh(
+    joint: Any, log_normaliser: Any, weights: Any, start: int, size: int
+) -> tuple[float, float]:
+    """Responsibilities times row weights, in place; Σ w l and Σ w (1 + |l|) of the block."""
+    n_components, n_block = joint.shape
+    total, magnitude = 0.0, 0.0
+    if len(weights) > 0:
+        for b in range(size):
+            total += weights[start + b] * log_normaliser[b]
+            magnitude += weights[start + b] * (1.0 + abs(log_normaliser[b]))
+        for k in range(n_components):
+            for b in range(size):
+                joint[k, b] *= weights[start + b]
+    else:
+        for b in range(size):
+            total += log_normaliser[b]
+            magnitude += 1.0 + abs(log_normaliser[b])
+    for k in range(n_components):
+        for b in range(size, n_block):
+            joint[k, b] = 0.0
+    return total, magnitude
+
+
+@_compiled
+def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> None:
+    """|Uᵀ a|² of every column a (D,) of ``away``; U upper triangular, two of its columns at once.
+
+    ``first`` and ``second`` collect the products with its rows, eight and four at a time.
+    """
+    n_features, n_block = away.shape
+    for b in range(n_block):
+        out[b] = 0.0
+    for i in range(0, n_features - 1, 2):
+        for b in range(n_block):
+            first[b] = 0.0
+            second[b] = 0.0
+        j = 0
+        while j + 8 <= i:
+            u0, u1, u2, u3 = root[j, i], root[j + 1, i], root[j + 2, i], root[j + 3, i]
+            u4, u5, u6, u7 = root[j + 4, i], root[j + 5, i], root[j + 6, i], root[j + 7, i]
+            v0, v1, v2, v3 = (
+                root[j, i + 1],
+                root[j + 1, i + 1],
+                root[j + 2, i + 1],
+                root[j + 3, i + 1],
+            )
+            v4, v5, v6, v7 = (
+                root[j + 4, i + 1],
+                root[j + 5, i + 1],
+                root[j + 6, i + 1],
+                root[j + 7, i + 1],
+            )
+            for b in range(n_block):
+                a0, a1, a2, a3 = away[j, b], away[j + 1, b], away[j + 2, b], away[j + 3, b]
+                a4, a5, a6, a7 = away[j + 4, b], away[j + 5, b], away[j + 6, b], away[j + 7, b]
+                first[b] += (
+                    u0 * a0 + u1 * a1 + u2 * a2 + u3 * a3 + u4 * a4 + u5 * a5 + u6 * a6 + u7 * a7
+                )
+                second[b] += (
+                    v0 * a0 + v1 * a1 + v2 * a2 + v3 * a3 + v4 * a4 + v5 * a5 + v6 * a6 + v7 * a7
+                )
+            j += 8
+        if j + 4 <= i:
+            u0, u1, u2, u3 = root[j, i], root[j + 1, i], root[j + 2, i], root[j + 3, i]
+            v0, v1, v2, v3 = (
+                root[j, i + 1],
+                root[j + 1, i + 1],
+                root[j + 2, i + 1],
+                root[j + 3, i + 1],
+            )
+            for b in range(n_block):
+                a0, a1, a2, a3 = away[j, b], away[j + 1, b], away[j + 2, b], away[j + 3, b]
+                first[b] += u0 * a0 + u1 * a1 + u2 * a2 + u3 * a3
+                second[b] += v0 * a0 + v1 * a1 + v2 * a2 + v3 * a3
+            j += 4
+        u2, v2, v3 = root[i, i], root[i, i + 1], root[i + 1, i + 1]
+        if j < i:
+            u0, u1, v0, v1 = root[j, i], root[j + 1, i], root[j, i + 1], root[j + 1, i + 1]
+            for b in range(n_block):
+                a0, a1, a2, a3 = away[j, b], away[j + 1, b], away[i, b], away[i + 1, b]
+                left = first[b] + u0 * a0 + u1 * a1 + u2 * a2
+                right = second[b] + v0 * a0 + v1 * a1 + v2 * a2 + v3 * a3
+                out[b] += left * left + right * right
+        else:
+            for b in range(n_block):
+                a2, a3 = away[i, b], away[i + 1, b]
+                left = first[b] + u2 * a2
+                right = second[b] + v2 * a2 + v3 * a3
+                out[b] += left * left + right * right
+    if n_features % 2 == 1:
+        i = n_features - 1
+        for b in range(n_block):
+            first[b] = 0.0
+        for j in range(n_features):
+            u0 = root[j, i]
+            for b in range(n_block):
+                first[b] += u0 * away[j, b]
+        for b in range(n_block):
+            out[b] += first[b] * first[b]
+
+
+@_compiled
+def _squared_axes(x: Any, mean: Any, root: Any, out: Any) -> None:
+    """Σ_d u_d² (x_d - m_d)² of every column of x, four features at a time."""
+    n_features, n_block = x.shape
+    for b in range(n_block):
+        out[b] = 0.0
+    d = 0
+    while d + 4 <= n_features:
+        m0, m1, m2, m3 = mean[d], mean[d + 1], mean[d + 2], mean[d + 3]
+        u0, u1, u2, u3 = root[d], root[d + 1], root[d + 2], root[d + 3]
+        for b in range(n_block):
+            a0, a1 = u0 * (x[d, b] - m0), u1 * (x[d + 1, b] - m1)
+            a2, a3 = u2 * (x[d + 2, b] - m2), u3 * (x[d + 3, b] - m3)
+            out[b] += (a0 * a0 + a1 * a1) + (a2 * a2 + a3 * a3)
+        d += 4
+    while d < n_features:
+        for b in range(n_block):
+            a0 = root[d] * (x[d, b] - mean[d])
+            out[b] += a0 * a0
+        d += 1
+
+
+@_compiled
+def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -> Any:
+    """√share (x - mean) of the columns of x (D, B) that have a share; how many it wrote.
+
+    Where many have one, all are taken as they lie; few are padded with zeros to whole vectors.
+    """
+    n_features, n_block = x.shape
+    n = 0
+    for b in range(n_block):
+        n += shares[b] > 0.0
+        root[b] = math.sqrt(shares[b])
+    if FEW * n > n_block or n_features < WIDE:
+        for d in range(n_features):
+            for b in range(n_block):
+                away[d, b] = root[b] * (x[d, b] - mean[d])
+        return n_block
+    n = 0
+    for b in range(n_block):
+        if shares[b] > 0.0:
+            chosen[n] = b
+            n += 1
+    padded = min(n_block, -(-n // VECTORS) * VECTORS)
+    for d in range(n_features):
+        for c in range(n):
+            away[d, c] = root[chosen[c]] * (x[d, chosen[c]] - mean[d])
+        for c in range(n, padded):
+            away[d, c] = 0.0
+    return padded
+
+
+@_compiled
+def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
+    row[j] += a
+    row[j + 1] += b
+    row[j + 2] += c
+    row[j + 3] += d
+
+
+@_compiled
+def _add_scatter(away: Any, n: int, scatter: Any) -> None:
+    """Σ_b a_b a_bᵀ of the first n columns to the lower triangle, four by four at a time."""
+    n_features = away.shape[0]
+    for i in range(0, n_features - 3, 4):
+        for j in range(0, i + 1, 4):
+            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+            s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+            for b in range(n):
+                p, q = away[i, b], away[i + 1, b]
+                u, v = away[i + 2, b], away[i + 3, b]
+                a, c, e, f = away[j, b], away[j + 1, b], away[j + 2, b], away[j + 3, b]
+                s00 += p * a
+                s01 += p * c
+                s02 += p * e
+                s03 += p * f
+                s10 += q * a
+                s11 += q * c
+                s12 += q * e
+                s13 += q * f
+                s20 += u * a
+                s21 += u * c
+                s22 += u * e
+                s23 += u * f
+                s30 += v * a
+                s31 += v * c
+                s32 += v * e
+                s33 += v * f
+            _add_four(scatter[i], j, s00, s01, s02, s03)
+            _add_four(scatter[i + 1], j, s10, s11, s12, s13)
+            _add_four(scatter[i + 2], j, s20, s21, s22, s23)
+            _add_four(scatter[i + 3], j, s30, s31, s32, s33)
+    for i in range(n_features // 4 * 4, n_features):
+        j = 0
+        while j + 4 <= i:
+            s00 = s01 = s02 = s03 = 0.0
+            for b in range(n):
+                p = away[i, b]
+                s00 += p * away[j, b]
+                s01 += p * away[j + 1, b]
+                s02 += p * away[j + 2, b]
+                s03 += p * away[j + 3, b]
+            _add_four(scatter[i], j, s00, s01, s02, s03)
+            j += 4
+        while j <= i:
+            s00 = 0.0
+            for b in range(n):
+                s00 += away[i, b] * away[j, b]
+            scatter[i, j] += s00
+            j += 1
+
+
+@_compiled
+def centred_pass(
+    values: Any,
+    centre: Any,
+    inverse: Any,
+    weights: Any,
+    offset: Any,
+    means: Any,
+    root: Any,
+    dense: bool,
+    counts: Any,
+    new_means: Any,
+    scatter: Any,
+) -> tuple[float, float]:
+    """Σ w l and Σ w (1 + |l|) over rows, and into the last three arguments their moments.
+
+    ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
+    or empty; ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D)
+    over axes. Moments start at zero: counts (K,), means (K, D), scatter (K, D, D), of which the
+    lower triangle is written, or (K, 1, D). Those of blocks are merged pairwise (Chan et al. 1983).
+    """
+    n_features = values.shape[1]
+    n_components = len(offset)
+    n_block = 512 if n_features <= 4 else 128
+    x = np.empty((n_features, n_block))
+    away = np.empty((n_features, n_block))
+    joint = np.empty((n_components, n_block))
+    totals = np.empty((n_components, n_features))
+    mean = np.empty(n_features)
+    largest, total = np.empty(n_block), np.empty(n_block)
+    first, second = np.empty(n_block), np.empty(n_block)
+    whole = np.empty(n_block, np.int64)
+    log_normaliser, magnitude = 0.0, 0.0
+    for start in range(0, len(values), n_block):
+        size = _load(values, start, centre, inverse, x)
+        for k in range(n_components):
+            own = root[min(k, len(root) - 1)]
+            if dense:
+                for d in range(n_features):
+                    for b in range(n_block):
+                        away[d, b] = x[d, b] - means[k, d]
+                _squared_dense(away, own, first, second, total)
+            else:
+                _squared_axes(x, means[k], own[0], total)
+            for b in range(n_block):
+                joint[k, b] = offset[k] - 0.5 * total[b]
+        _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
+        part, size_of_part = _weigh(joint, largest, weights, start, size)
+        log_normaliser += part
+        magnitude += size_of_part
+        np.dot(joint, x.T, totals)
+        for k in range(n_components):
+            count = 0.0
+            for b in range(n_block):
+                count += joint[k, b]
+            if count == 0.0:
+                continue
+            merged = counts[k] + count
+            between = counts[k] / merged * count
+            for d in range(n_features):
+                mean[d] = totals[k, d] / count
+                first[d] = mean[d] - new_means[k, d]
+                new_means[k, d] += count / merged * first[d]
+            counts[k] = merged
+            if dense:
+                n = _gather(x, mean, joint[k], second, whole, away)
+                _add_scatter(away, n, scatter[k])
+                for i in range(n_features):
+                    for j in range(i + 1):
+                        scatter[k, i, j] += between * first[i] * first[j]
+            else:
+                for d in range(n_features):
+                    within = 0.0
+                    for b in range(n_block):
+                        within += joint[k, b] * (x[d, b] - mean[d]) ** 2
+                    scatter[k, 0, d] += within + between * first[d] ** 2
+    return log_normaliser, magnitude
+
+
+@_compiled
+def _log_factorials(column: Any) -> float:
+    """Σ log x! of the counts of one row."""
+    total = 0.0
+    for x in column:
+        total += LOG_FACTORIALS[int(x)] if x < len(LOG_FACTORIALS) else math.lgamma(x + 1.0)
+    return total
 
 
 @_compiled
 def linear_pass(
     values: Any,
     centre: Any,
-    scale: Any,
+    inverse: Any,
     weights: Any,
     coefficients: Any,
-    dense: bool,
+    kind: int,
     sums: Any,
 ) -> tuple[float, float]:
     """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F); return Σ w l and Σ w (1 + |l|).
 
-    ``values`` (n, D) as stored, framed here; ``weights`` (n,) or empty; ``coefficients`` (K, F)
-    with the log weights in the first column; ``dense``: features [1, x, x_i x_j], else [1, x, x²].
+    As ``centred_pass``, with ``coefficients`` (K, F), the log weights in their first column, of
+    features of a ``kind``.
     """
-    n_rows, n_features = values.shape
+    n_features = values.shape[1]
     n_components, width = coefficients.shape
-    features = np.empty((width, BLOCK))
-    joint = np.empty((n_components, BLOCK))
+    n_block = min(512, max(64, 2**16 // (width + n_components) // 64 * 64))
+    features = np.empty((width, n_block))
+    joint = np.empty((n_components, n_block))
     part = np.empty((n_components, width))
-    largest = np.empty(BLOCK)
-    total = np.empty(BLOCK)
-    whole = np.empty(BLOCK, np.int64)
-    fraction = whole.view(np.float64)
-    inverse = 1.0 / scale
-    log_normaliser = 0.0
-    magnitude = 0.0
-    for start in range(0, n_rows, BLOCK):
-        size = min(BLOCK, n_rows - start)
-        for b in range(size):
-            features[0, b] = 1.0
-            for d in range(n_features):
-                features[1 + d, b] = (values[start + b, d] - centre[d]) * inverse[d]
-        # Rows beyond the last are nowhere: without features they add nothing.
-        for b in range(size, BLOCK):
-            for d in range(1 + n_features):
-                features[d, b] = 0.0
+    largest, total = np.empty(n_block), np.empty(n_block)
+    whole = np.empty(n_block, np.int64)
+    log_normaliser, magnitude = 0.0, 0.0
+    for b in range(n_block):
+        features[0, b] = 1.0
+    for start in range(0, len(values), n_block):
+        x = features[1 : 1 + n_features]
+        size = _load(values, start, centre, inverse, x)
         place = 1 + n_features
-        for i in range(n_features):
-            last = n_features if dense else i + 1
-            for j in range(i, last):
-                for b in range(BLOCK):
-                    features[place, b] = features[1 + i, b] * features[1 + j, b]
-                place += 1
+        if kind >= AXES:
+            for i in range(n_features):
+                last = n_features if kind == DENSE else i + 1
+                for j in range(i, last):
+                    for b in range(n_block):
+                        features[place, b] = x[i, b] * x[j, b]
+                    place += 1
+        elif kind == COUNTS:
+            for b in range(n_block):
+                features[place, b] = -_log_factorials(x[:, b])
         np.dot(coefficients, features, joint)
-        _softmax_columns(joint, largest, total, whole, fraction)
-        if len(weights) > 0:
-            for b in range(size):
-                log_normaliser += weights[start + b] * largest[b]
-                magnitude += weights[start + b] * (1.0 + abs(largest[b]))
-            for k in range(n_components):
-                for b in range(size):
-                    joint[k, b] *= weights[start + b]
-        else:
-            for b in range(size):
-                log_normaliser += largest[b]
-                magnitude += 1.0 + abs(largest[b])
+        _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
+        of_block, size_of_part = _weigh(joint, largest, weights, start, size)
+        log_normaliser += of_block
+        magnitude += size_of_part
         np.dot(joint, features.T, part)
         for k in range(n_components):
             for f in range(width):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.parallel import ordered_map, resolve_jobs
+from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Rows, Summary
 from bayesmix.sources.summary import summarise
 
@@ -19,10 +19,12 @@ SMALLEST_CHUNK_VALUES = 2**17
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
-    """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time."""
-    work = max(1, n_features + width)
-    smallest = max(1, SMALLEST_CHUNK_VALUES // work)
-    return max(smallest, -(-n_rows // MOST_CHUNKS))
+    """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time.
+
+    More than one chunk are an even number of equal ones, so that two threads share them evenly.
+    """
+    chunks = min(MOST_CHUNKS, n_rows * max(1, n_features + width) // SMALLEST_CHUNK_VALUES)
+    return -(-n_rows // max(1, chunks + chunks % 2 if chunks > 1 else 1))
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,7 @@ class ArraySource:
         chunks = self._chunks(width)
         if len(chunks) == 1:
             return step(chunks[0])
-        parts = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
-        while len(parts) > 1:
-            pairs = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
-            parts = pairs + parts[2 * len(pairs) :]
-        return parts[0]
+        return reduced(step, chunks, resolve_jobs(self.n_jobs))
 
     def map(self, step: Callable[[Rows], Any], width: int) -> Any:
         """Per-row output, concatenated in the order of the rows."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import compiled_pays
+from bayesmix.engine.compiled import compiled_pays
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.engine.run import Problem, Stopping
 from bayesmix.errors import InvalidInputError
@@ -48,6 +48,7 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
     repair = isinstance(objective, MaximumLikelihood)
+    compiled = family.linear and compiled_pays(*source.shape, model.n_components)
     return Problem(
         source=source,
         family=family,
@@ -56,9 +57,9 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         guard=family.guard(source, frame, summary, repair),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
-        linear_form=family.linear,
+        linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),
         notes=notes,
-        compiled=family.linear and compiled_pays(*source.shape, model.n_components),
+        compiled=compiled,
     )
 
 

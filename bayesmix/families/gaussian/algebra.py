@@ -25,8 +25,12 @@ class Algebra(Protocol):
     """What a structure needs to know of its precision blocks."""
 
     @property
-    def cross_products(self) -> bool:
-        """Whether the features hold x_i x_j for i < j."""
+    def kind(self) -> int:
+        """Which features the linear form has."""
+        ...
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        """Whether the compiled linear form takes less time than the compiled centred one."""
         ...
 
     def block_dimension(self, n_features: int) -> int:
@@ -77,6 +81,14 @@ class Algebra(Protocol):
 
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         """|Uᵀ(x_n - m_k)|² (n, K)."""
+        ...
+
+    def stacked(self, root: Array, n_features: int) -> Array:
+        """Roots as the compiled kernel reads them: (B, D, D) or, over axes, (K, 1, D)."""
+        ...
+
+    def from_stacked(self, scatter: Array) -> Array:
+        """Unpooled scatters from what the kernel writes: lower triangles, or (K, 1, D)."""
         ...
 
     def trace(self, blocks: Array, root: Array) -> Array:

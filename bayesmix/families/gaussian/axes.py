@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame
 
@@ -16,7 +17,10 @@ SMALLEST_VARIANCE = 1e-290
 class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
 
-    cross_products = False
+    kind = features.AXES
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return False
 
     def block_dimension(self, n_features: int) -> int:
         return 1
@@ -82,6 +86,13 @@ class Axes:
             away = (columns - means[k][:, None]) * root[k][:, None]
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
+
+    def stacked(self, root: Array, n_features: int) -> Array:
+        stack: Array = np.broadcast_to(root, (len(root), n_features))[:, None, :]
+        return stack
+
+    def from_stacked(self, scatter: Array) -> Array:
+        return scatter[:, 0]
 
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root

@@ -8,18 +8,24 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.triangular import inverse_from_root, inverse_root
 from bayesmix.records import Frame
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
 LOST_IN_ROUNDING = 1e-12
+# Features above which the compiled linear form no longer is the faster one.
+LINEAR_UP_TO = 24
 
 
 class Dense:
     """Full precision matrices in stacks (B, D, D)."""
 
-    cross_products = True
+    kind = features.DENSE
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return n_features <= LINEAR_UP_TO
 
     def block_dimension(self, n_features: int) -> int:
         return n_features
@@ -75,6 +81,13 @@ class Dense:
             away = root[0 if shared else k].T @ (columns - means[k][:, None])
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
+
+    def stacked(self, root: Array, n_features: int) -> Array:
+        return root
+
+    def from_stacked(self, scatter: Array) -> Array:
+        lower: Array = np.tril(scatter)
+        return lower + np.tril(scatter, -1).transpose(0, 2, 1)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         total: Array = (blocks * self.gram(root)).sum(axis=(1, 2))

@@ -54,6 +54,9 @@ class Gaussian:
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance]
 
+    def linear_is_faster(self, n_features: int) -> bool:
+        return self.structure.algebra.linear_is_faster(n_features)
+
     def check(self, values: Any, first: int = 0) -> None:
         """Any finite real value will do."""
 

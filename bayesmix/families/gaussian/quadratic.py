@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
+from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array
+from bayesmix.records import Frame
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
@@ -36,9 +39,9 @@ class Quadratics:
         return out
 
     @property
-    def cross_products(self) -> bool:
-        """Whether the features hold x_i x_j for i < j."""
-        return self.structure.algebra.cross_products
+    def kind(self) -> int:
+        """Which features ``features`` makes."""
+        return self.structure.algebra.kind
 
     def features(self, values: Array) -> Array:
         """[1, x, x xᵀ] (F, n)."""
@@ -52,6 +55,32 @@ class Quadratics:
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments of the rows."""
         return moments(self.structure, values, responsibilities)
+
+    def centred_pass(
+        self, values: Any, frame: Frame, weights: Array, log_weights: Array
+    ) -> tuple[float, float, Moments]:
+        """A pass of the compiled centred form over rows as stored: Σ w l, Σ w (1 + |l|), sums."""
+        from bayesmix.numerics.compiled import centred_pass
+
+        algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
+        root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
+        counts, means = np.zeros(n_components), np.zeros_like(self.means)
+        scatter = np.zeros((n_components, *root.shape[1:]))
+        log_normaliser, magnitude = centred_pass(
+            values,
+            frame.centre,
+            1.0 / frame.scale,
+            weights,
+            self.offset + log_weights,
+            np.ascontiguousarray(self.means),
+            root,
+            algebra.kind == features.DENSE,
+            counts,
+            means,
+            scatter,
+        )
+        pooled = self.structure.pool(algebra.from_stacked(scatter))
+        return log_normaliser, magnitude, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""

@@ -1,0 +1,14 @@
+"""Kinds of features of a row that log densities can be linear in."""
+
+from __future__ import annotations
+
+TOTALS = 0  # [1, x]
+COUNTS = 1  # [1, x, -Σ log x!]
+AXES = 2  # [1, x, x²]
+DENSE = 3  # [1, x, x_i x_j (i <= j)]
+
+
+def n_features_of(kind: int, n_columns: int) -> int:
+    """F: how many features a row of so many columns has."""
+    more = (0, 1, n_columns, n_columns * (n_columns + 1) // 2)
+    return 1 + n_columns + more[kind]
