@@ -59,8 +59,8 @@ OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"numba", "pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection"}
-# The compiled twin is itself loaded only where a problem is large. It may be long: kernels that call
-# one another stand in one file, because the compiler's cache does not see changes across files.
+# The compiled twin is itself loaded only where a problem is large. It may be long: kernels that
+# call one another stand in one file, because the compiler's cache sees no changes across files.
 COMPILED = {"numerics/compiled.py"}
 
 LONGEST = 400

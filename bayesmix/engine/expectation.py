@@ -79,16 +79,17 @@ class ExpectationStep:
         joint, statistics = self.form(mixture.components, mixture.frame.apply(rows.values))
         joint += log_weights
         log_normaliser = normalise(joint)
-        magnitude = 1.0 + np.abs(log_normaliser)
+        weight = float(len(rows))
         if rows.weights is not None:
             joint *= rows.weights[:, None]
-            log_normaliser = log_normaliser * rows.weights
-            magnitude *= rows.weights
+            log_normaliser *= rows.weights
+            weight = float(rows.weights.sum())
+        sums = statistics(joint)
         return Expectation(
             float(log_normaliser.sum()),
-            float(magnitude.sum()),
-            joint.sum(axis=0),
-            statistics(joint),
+            weight + float(np.abs(log_normaliser).sum()),
+            sums.counts,
+            sums,
         )
 
 

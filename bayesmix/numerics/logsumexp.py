@@ -14,9 +14,9 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
-    impossible = largest == -np.inf
-    some_impossible = bool(impossible.any())
+    some_impossible = bool(largest.min(initial=0.0) == -np.inf)
     if some_impossible:
+        impossible = largest == -np.inf
         largest[impossible] = 0.0
         log_joint[impossible] = 0.0
     log_joint -= largest[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
@@ -18,23 +18,34 @@ def inverse_root(matrices: Array) -> Array:
     Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
     in the rounding of its diagonal, so that the inverse would be noise.
     """
-    try:
-        lower = np.linalg.cholesky(matrices)
-        pivots = np.diagonal(lower, axis1=1, axis2=2) ** 2
-        if (pivots < SMALLEST_PIVOT * np.diagonal(matrices, axis1=1, axis2=2)).any():
-            raise np.linalg.LinAlgError
-    except np.linalg.LinAlgError:
-        smallest = np.linalg.eigvalsh(matrices)[:, 0]
-        worst = int(smallest.argmin())
-        raise DegenerateFitError(
-            f"the covariance of component {worst} is singular (smallest eigenvalue "
-            f"{smallest[worst]:.1e} in columns of unit scale): use a prior, or fewer components"
-        ) from None
-    root = np.empty_like(lower)
-    for index, factor in enumerate(lower):
+    root = np.empty_like(matrices)
+    for index, matrix in enumerate(matrices):
+        lower, refused = dpotrf(matrix, lower=1)
+        if refused:
+            raise _singular(matrices)
         # The other triangle is zero in the factor, and LAPACK leaves it alone.
-        root[index] = dtrtri(factor, lower=1)[0].T
+        root[index] = dtrtri(lower, lower=1)[0].T
+    # A pivot is 1 / u²: one product says whether its digits are rounding.
+    if (diagonals(root) ** 2 * diagonals(matrices)).max() > 1.0 / SMALLEST_PIVOT:
+        raise _singular(matrices)
     return root
+
+
+def diagonals(matrices: Array) -> Array:
+    """Diagonals (B, D) of a stack of contiguous matrices, as a view."""
+    n_matrices, size, _ = matrices.shape
+    return matrices.reshape(n_matrices, size * size)[:, :: size + 1]
+
+
+def _singular(matrices: Array) -> DegenerateFitError:
+    if not np.isfinite(matrices).all():
+        return DegenerateFitError("a covariance is not finite: use a prior, or fewer components")
+    smallest = np.linalg.eigvalsh(matrices)[:, 0]
+    worst = int(smallest.argmin())
+    return DegenerateFitError(
+        f"the covariance of component {worst} is singular (smallest eigenvalue "
+        f"{smallest[worst]:.1e} in columns of unit scale): use a prior, or fewer components"
+    )
 
 
 def inverse_from_root(root: Array) -> Array:

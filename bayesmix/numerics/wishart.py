@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import digamma, gammaln
@@ -16,8 +17,16 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 def multivariate_gammaln(a: Array, dimension: int) -> Array:
     """log Γ_D(a), elementwise."""
-    steps = np.arange(dimension) / 2.0
-    total: Array = gammaln(np.asarray(a)[..., None] - steps).sum(axis=-1)
+    a = np.asarray(a)
+    if a.size == 1:  # that of a prior, the same in every pass
+        return np.full(a.shape, _one_multivariate_gammaln(a.item(), dimension))
+    total: Array = gammaln(a[..., None] - np.arange(dimension) / 2.0).sum(axis=-1)
+    return total + dimension * (dimension - 1) / 4.0 * LOG_PI
+
+
+@lru_cache(maxsize=256)
+def _one_multivariate_gammaln(a: float, dimension: int) -> float:
+    total = float(gammaln(a - np.arange(dimension) / 2.0).sum())
     return total + dimension * (dimension - 1) / 4.0 * LOG_PI
 
 

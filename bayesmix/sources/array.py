@@ -15,7 +15,10 @@ from bayesmix.records import Rows, Summary
 from bayesmix.sources.summary import summarise
 
 MOST_CHUNKS = 256
-SMALLEST_CHUNK_VALUES = 2**17
+# Work of a chunk, in rows times components times features and what a row costs besides.
+CHUNK_WORK = 2**20
+WORTH_HALVING = 2**20
+BESIDES = 8
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
@@ -23,8 +26,11 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
 
     More than one chunk are an even number of equal ones, so that two threads share them evenly.
     """
-    chunks = min(MOST_CHUNKS, n_rows * max(1, n_features + width) // SMALLEST_CHUNK_VALUES)
-    return -(-n_rows // max(1, chunks + chunks % 2 if chunks > 1 else 1))
+    work = n_rows * width * (n_features + BESIDES)
+    if work < WORTH_HALVING:
+        return n_rows
+    pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
+    return -(-n_rows // (2 * pairs))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class PointWeights:
 
     def expected_log(self) -> Array:
         """log π_k, minus infinity at zero."""
+        if self.probabilities.min() > 0.0:
+            return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
         np.log(self.probabilities, out=logs, where=self.probabilities > 0)
         return logs

@@ -83,14 +83,14 @@ def test_threads_change_no_bit_of_a_whole_search(inference):
 
 
 @every_case
-@pytest.mark.parametrize(("block", "chunk"), [(2**12, 2**17), (2**20, 2**15), (2**14, 2**30)])
+@pytest.mark.parametrize(("block", "chunk"), [(2**12, 2**20), (2**20, 2**15), (2**14, 2**30)])
 def test_the_size_of_blocks_and_chunks_changes_rounding_only(case, block, chunk, monkeypatch):
     rows = rows_of(case, 20_000)
     start = generator(6).dirichlet(np.ones(K), len(rows))
     options = {"n_jobs": 2, "init_params": start}
     usual = fitted(case, rows, **options)
     monkeypatch.setattr("bayesmix.engine.expectation.BLOCK_VALUES", block)
-    monkeypatch.setattr("bayesmix.sources.array.SMALLEST_CHUNK_VALUES", chunk)
+    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", chunk)
     other = fitted(case, rows, **options)
     np.testing.assert_allclose(other.objective_trace_, usual.objective_trace_, rtol=1e-12)
     np.testing.assert_allclose(other.weights_, usual.weights_, rtol=1e-10)

@@ -83,6 +83,10 @@ class Algebra(Protocol):
         """|Uᵀ(x_n - m_k)|² (n, K)."""
         ...
 
+    def lengths(self, away: Array, root: Array) -> Array:
+        """|Uᵀ a_k|² (K,), one vector a (K, D) for every component."""
+        ...
+
     def stacked(self, root: Array, n_features: int) -> Array:
         """Roots as the compiled kernel reads them: (B, D, D) or, over axes, (K, 1, D)."""
         ...
@@ -150,6 +154,8 @@ class Algebra(Protocol):
 def counts_and_means(sums: Array, n_features: int) -> tuple[Array, Array]:
     """Counts (K,) and means (K, D) from sums of features; the mean of nothing is 0."""
     counts = sums[:, 0].copy()
+    if counts.min() > 0.0:
+        return counts, sums[:, 1 : 1 + n_features] / counts[:, None]
     means = np.zeros((len(counts), n_features))
     np.divide(sums[:, 1 : 1 + n_features], counts[:, None], out=means, where=counts[:, None] > 0)
     return counts, means

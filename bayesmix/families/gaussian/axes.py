@@ -94,6 +94,10 @@ class Axes:
     def from_stacked(self, scatter: Array) -> Array:
         return scatter[:, 0]
 
+    def lengths(self, away: Array, root: Array) -> Array:
+        total: Array = ((away * root) ** 2).sum(axis=1)
+        return total
+
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root
 

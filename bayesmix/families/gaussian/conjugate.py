@@ -127,15 +127,10 @@ class NormalWishart:
             + 0.5 * (nu0 + p + 1) * log_det
             - 0.5 * algebra.trace(scale.mean, root)
         )
-        quadratics = Quadratics(self.structure, np.zeros(n_components), components.means, root)
-        normals = (
-            0.5
-            * (
-                n_features * (np.log(self.mean_precision) - LOG_2PI)
-                + algebra.per_component(log_det, n_components, n_features)
-            )
-            + self.mean_precision * quadratics.log_density(self.mean[None])[0]
-        )
+        normals = 0.5 * (
+            n_features * (np.log(self.mean_precision) - LOG_2PI)
+            + algebra.per_component(log_det, n_components, n_features)
+        ) - 0.5 * self.mean_precision * algebra.lengths(components.means - self.mean, root)
         return float(wisharts.sum() + normals.sum())
 
     def unframed(self, frame: Frame) -> NormalWishart:
@@ -194,11 +189,7 @@ class GaussianPosterior:
 
     def expected_distance(self, point: Array) -> Array:
         """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
-        away = Quadratics(
-            self.structure, np.zeros(self.n_components), self.means, self.precision_root
-        )
-        distance: Array = -2.0 * away.log_density(point[None])[0]
-        return distance
+        return self.structure.algebra.lengths(self.means - point, self.precision_root)
 
     @cached_property
     def linear(self) -> Quadratics:

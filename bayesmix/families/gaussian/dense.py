@@ -10,7 +10,7 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.triangular import inverse_from_root, inverse_root
+from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 from bayesmix.records import Frame
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
@@ -63,11 +63,13 @@ class Dense:
         return product
 
     def log_det(self, root: Array) -> Array:
-        logs: Array = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+        logs: Array = 2.0 * np.log(diagonals(root)).sum(axis=1)
         return logs
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
-        return np.broadcast_to(block_values, (n_components,))
+        return (
+            block_values if len(block_values) == n_components else block_values.repeat(n_components)
+        )
 
     def scale_root(self, root: Array, factor: Array) -> Array:
         scaled: Array = np.sqrt(factor)[:, None, None] * root
@@ -88,6 +90,11 @@ class Dense:
     def from_stacked(self, scatter: Array) -> Array:
         lower: Array = np.tril(scatter)
         return lower + np.tril(scatter, -1).transpose(0, 2, 1)
+
+    def lengths(self, away: Array, root: Array) -> Array:
+        along = (away[:, None, :] @ root)[:, 0]
+        total: Array = (along * along).sum(axis=1)
+        return total
 
     def trace(self, blocks: Array, root: Array) -> Array:
         total: Array = (blocks * self.gram(root)).sum(axis=(1, 2))
@@ -115,30 +122,30 @@ class Dense:
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
         n_components, n_features = means.shape
-        precision = np.broadcast_to(self.gram(root), (n_components, n_features, n_features))
-        linear = np.einsum("kij,kj->ki", precision, means)
-        upper, right = _upper_triangle(n_features)
-        quadratic = -precision[:, upper, right]
-        quadratic[:, upper == right] *= 0.5
-        constant = offset - 0.5 * np.einsum("ki,ki->k", linear, means)
-        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+        precision = self.gram(root)
+        linear = (precision @ means[:, :, None])[:, :, 0]
+        place, factor, _ = _triangle(n_features)
+        out = np.empty((n_components, 1 + n_features + len(place)))
+        out[:, 0] = offset - 0.5 * (linear * means).sum(axis=1)
+        out[:, 1 : 1 + n_features] = linear
+        flat = precision.reshape(len(precision), n_features * n_features)
+        out[:, 1 + n_features :] = flat[:, place] * factor
+        return out
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = counts_and_means(sums, n_features)
-        second = np.empty((len(counts), n_features, n_features))
-        upper, right = _upper_triangle(n_features)
-        second[:, upper, right] = sums[:, 1 + n_features :]
-        second[:, right, upper] = sums[:, 1 + n_features :]
+        second = sums[:, 1 + n_features :][:, _triangle(n_features)[2]]
         return counts, means, second - self.outer(counts, means)
 
     def second_moment_bound(self, second: Array) -> Array:
-        upper, right = _upper_triangle(second.shape[1])
-        bound: Array = np.sqrt(second[:, upper] * second[:, right])
+        root, n_features = np.sqrt(second), second.shape[1]
+        place = _triangle(n_features)[0]
+        bound: Array = root[:, place // n_features] * root[:, place % n_features]
         return bound
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        diagonals = np.diagonal(blocks, axis1=1, axis2=2)
-        return np.broadcast_to(diagonals, (n_components, n_features))
+        variances = diagonals(blocks)
+        return variances if len(variances) == n_components else variances.repeat(n_components, 0)
 
     def narrow(self, blocks: Array, floor: Array) -> list[Array]:
         unit = np.sqrt(floor)
@@ -191,9 +198,16 @@ def _narrow_axes(block: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _upper_triangle(n_features: int) -> tuple[Integers, Integers]:
-    """Rows and columns of the pairs i <= j, in the order of the features."""
-    return np.triu_indices(n_features)
+def _triangle(n_features: int) -> tuple[Integers, Array, Integers]:
+    """The pairs i <= j in the order of the features: places in a matrix, factors, and back.
+
+    Places (P,) in the flattened matrix; what a precision there is multiplied by in the quadratic
+    form -½ xᵀ Λ x; the pair (D, D) that every entry of the matrix is.
+    """
+    upper, right = np.triu_indices(n_features)
+    pair = np.empty((n_features, n_features), dtype=np.intp)
+    pair[upper, right] = pair[right, upper] = np.arange(len(upper))
+    return upper * n_features + right, np.where(upper == right, -0.5, -1.0), pair
 
 
 DENSE = Dense()

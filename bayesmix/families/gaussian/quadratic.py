@@ -103,5 +103,5 @@ class Quadratics:
         sizes = np.concatenate(
             [counts[:, None], first, algebra.second_moment_bound(second)], axis=1
         )
-        weight = float(np.einsum("kf,kf->", np.abs(self.coefficients), sizes))
+        weight = float(np.vdot(np.abs(self.coefficients), sizes))
         return UNIT_ROUNDOFF * float(sizes.shape[1]) * weight

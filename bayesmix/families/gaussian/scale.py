@@ -154,8 +154,10 @@ class LearnedScale:
 
     def kl(self, factor: Wishart) -> float:
         """KL(q(S) || p(S))."""
-        prior = self.prior
-        known = FixedScale(prior.algebra, prior.scale_inverse)
-        return float(factor.kl_to(prior.degrees_of_freedom, known).sum())
+        return float(factor.kl_to(self.prior.degrees_of_freedom, self._known).sum())
+
+    @cached_property
+    def _known(self) -> FixedScale:
+        return FixedScale(self.prior.algebra, self.prior.scale_inverse)
 
     learned = True
