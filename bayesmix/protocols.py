@@ -7,8 +7,8 @@ section 3 says what each can do. The records that they exchange are in ``records
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -22,6 +22,19 @@ class Statistics(Protocol):
     def __add__(self, other: Self) -> Self: ...
 
     def scaled(self, factor: float) -> Self: ...
+
+    @staticmethod
+    def joined(parts: Sequence[Any]) -> Any:
+        """Those of all components of several."""
+        ...
+
+    def merged(self, first: int, second: int) -> Self:
+        """Those of K - 1 components: ``second`` added to ``first`` and left out."""
+        ...
+
+    def split(self, k: int, halves: Any) -> Self:
+        """Those of K + 1 components: two in the place of component k, the second at the end."""
+        ...
 
     def pack(self) -> Array:
         """The statistics as one vector in which extrapolation makes sense."""
@@ -77,8 +90,7 @@ class Linear(Protocol):
         ...
 
 
-@runtime_checkable
-class CompiledCentred(Protocol):
+class CompiledCentred(Linear, Protocol):
     """Linear forms of which the centred form has a compiled twin as well."""
 
     def centred_pass(

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix.engine.expectation import Form, linear
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import CompiledCentred
 from bayesmix.records import Expectation, Frame, Mixture, Rows
 
 COMPILE_ABOVE = 500_000
@@ -30,7 +29,7 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
 def has_kernel(mixture: Mixture, form: Form) -> bool:
     """Whether this form of these components has a compiled twin."""
-    return form is linear or isinstance(mixture.components.linear, CompiledCentred)
+    return form is linear or hasattr(mixture.components.linear, "centred_pass")
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """One E-step over all rows, in the centred form where the linear one would lose digits."""
-    expectation = _summed(problem, mixture, form)
+    expectation = summed(problem, mixture, form)
     if form is linear and not within_loss(mixture, expectation, problem.compiled):
         event = Event(
             "centred form",
@@ -144,15 +144,21 @@ def _expect(
             "in the centred form",
             at_pass=passes,
         )
-        return _summed(problem, mixture, centred), centred, (event,)
+        return summed(problem, mixture, centred), centred, (event,)
     return expectation, form, ()
 
 
-def _summed(problem: Problem, mixture: Mixture, form: Form) -> Expectation:
-    compiled = problem.compiled and has_kernel(mixture, form)
-    step: Any = (CompiledStep if compiled else ExpectationStep)(mixture, form)
+def summed(problem: Problem, mixture: Mixture, form: Form) -> Expectation:
+    """The sums of one E-step over all rows."""
+    step = expectation_step(problem, mixture, form)
     total: Expectation = problem.source.reduce(step, mixture.n_components)
     return total
+
+
+def expectation_step(problem: Problem, mixture: Mixture, form: Form) -> Any:
+    """What a pass does to a chunk, by the executor of the problem."""
+    compiled = problem.compiled and has_kernel(mixture, form)
+    return (CompiledStep if compiled else ExpectationStep)(mixture, form)
 
 
 def _updated(

@@ -38,7 +38,7 @@ class Bernoullis:
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
-        out = self.linear.log_density(values)
+        out = self.linear.expected_log_density(values)
         always = self.probabilities == 1.0
         against = (1.0 - values) @ always.T.astype(float) if not self.linear.exact else 0.0
         out[(out < IMPOSSIBLE) | (against > 0)] = -np.inf
@@ -99,7 +99,7 @@ class BetaProbabilities:
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | θ_k)] (n, K)."""
-        return self.linear.log_density(values)
+        return self.linear.expected_log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""

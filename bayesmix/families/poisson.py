@@ -46,7 +46,7 @@ class Poissons:
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | λ_k) (n, K); minus infinity where a rate of zero meets a count."""
-        out = self.linear.log_density(values)
+        out = self.linear.expected_log_density(values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
 
@@ -138,7 +138,7 @@ class GammaRates:
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | λ_k)] (n, K)."""
-        return self.linear.log_density(values)
+        return self.linear.expected_log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""

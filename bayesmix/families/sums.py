@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 # In place of the logarithm of zero where it multiplies counts that may be zero.
@@ -29,6 +30,33 @@ class Sums:
     def scaled(self, factor: float) -> Sums:
         """The sums of rows repeated ``factor`` times."""
         return Sums(factor * self.counts, factor * self.totals)
+
+    def merged(self, first: int, second: int) -> Sums:
+        """With ``second`` added to ``first`` and left out."""
+        counts, totals = self.counts.copy(), self.totals.copy()
+        counts[first] += counts[second]
+        totals[first] += totals[second]
+        return Sums(np.delete(counts, second), np.delete(totals, second, axis=0))
+
+    def split(self, k: int, halves: Sums) -> Sums:
+        """With the first half in the place of component k, and the other at the end.
+
+        The halves are scaled to the rows that component k has.
+        """
+        total = halves.counts.sum()
+        halves = halves.scaled(self.counts[k] / total) if total > 0 else halves
+        counts = np.append(self.counts, halves.counts[1])
+        totals = np.vstack([self.totals, halves.totals[1:]])
+        counts[k], totals[k] = halves.counts[0], halves.totals[0]
+        return Sums(counts, totals)
+
+    @staticmethod
+    def joined(parts: Sequence[Sums]) -> Sums:
+        """Those of all components of several."""
+        return Sums(
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.totals for part in parts]),
+        )
 
     def pack(self) -> Array:
         """One vector of all sums."""
@@ -73,7 +101,24 @@ class LinearInTotals:
             out[-1] = -gammaln(columns + 1.0).sum(axis=0)
         return out
 
-    def log_density(self, values: Array) -> Array:
+    @property
+    def n_components(self) -> int:
+        return len(self.coefficients)
+
+    @property
+    def linear(self) -> LinearInTotals:
+        """Itself: to an E-step, linear forms are components."""
+        return self
+
+    def subset(self, keep: Integers) -> LinearInTotals:
+        """Some of the forms, in the order given."""
+        return LinearInTotals(self.coefficients[keep], self.kind, self.exact)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(values, responsibilities)
+
+    def expected_log_density(self, values: Array) -> Array:
         """(n, K)."""
         out: Array = (self.coefficients @ self.features(values)).T
         return out

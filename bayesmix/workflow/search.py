@@ -1,28 +1,32 @@
 """Finding the optimum: short starts, then moves judged on the objective, until none helps.
 
-A few k-means++ starts get a dozen passes on a sample; the best goes to all rows; then rounds of
-moves. With K fixed a move is a swap (a merge and a split at once); where the objective is an
-evidence bound, merges and splits of their own let K move. Trials that fall behind are abandoned.
+Coarse to fine: a few k-means++ starts get a dozen passes on a sample, and where all rows are many
+the best is improved there by moves; then it goes to all rows, where the moves that still help are
+made. With K fixed a move is a swap (a merge and a split at once); where the objective is an
+evidence bound, merges and splits of their own let K move. Starts and trials that cannot win are
+abandoned.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori
-from bayesmix.engine.run import Problem, State, run
+from bayesmix.engine.run import Problem, State, begin, run
+from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model, Settings
-from bayesmix.workflow.moves import Deletion, Move, best_splits, deletions, merge_losses
+from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
+from bayesmix.workflow.splits import Halves, best_splits, of_statistics
 from bayesmix.workflow.starts import (
     NearestCentre,
     OfMixture,
@@ -35,8 +39,14 @@ from bayesmix.workflow.starts import (
 )
 
 SAMPLE_ROWS = 2000
+# Moves are first made on the sample where a pass over all rows is more work than this, in rows
+# times components times what a row costs them; less work is mostly overhead.
+COARSE_ABOVE = 2**20
 # Starts; the later batches are for where every start so far collapsed.
 BATCHES = (range(8), range(8, 16))
+# Where so many starts in a row end in one place (nats a row), no more are made.
+ENOUGH_ALIKE = 4
+ALIKE = 1e-6
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
@@ -45,10 +55,16 @@ SHORT_LLOYD = 5
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
 MOST_ROUNDS = 60
-# Trials of a move: after so many passes it must not be behind by more than this (nats a row).
-TRIALS = ((8, 1e-2), (25, 1e-3), (120, 0.0))
-# What counts as better, in nats a row.
-BETTER = 3e-8
+# While searching, the gain (nats a row) that may remain; what counts as better is more than that.
+REMAINING = 1e-6
+BETTER = 2e-6
+# A trial gets a few passes and must not be far behind (nats a row); then it goes on while what it
+# gains in so many passes, that many times over, would bring it past the state that it began at.
+TRIAL_PASSES = 8
+FAR_BEHIND = 1e-2
+MORE_PASSES = 25
+PATIENCE = 4.0
+MOST_MORE = 8
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,7 @@ def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Found:
     """The best state that starts and moves lead to; see the module."""
-    searcher = _Searcher(problem, model, settings, monitor, index, [])
+    searcher = _Searcher(problem, model, settings, monitor, index)
     try:
         return searcher.found()
     except KeyboardInterrupt:
@@ -97,18 +113,33 @@ class _Searcher:
     settings: Settings
     monitor: Monitor
     index: int
-    records: list[SearchRecord]
+    records: list[SearchRecord] = field(default_factory=list)
     best: State | None = None  # of all that was run on all rows
+    splits: list[Halves] = field(default_factory=list)  # of the latest round
     collapsed: int = 0  # how many starts did
+
+    def __post_init__(self) -> None:
+        self.loose = replace(self.problem, stopping=Aitken(REMAINING))
+        self.sample = self._sampled()
+
+    @property
+    def small(self) -> bool:
+        """Whether all rows are few enough to search on."""
+        return self.sample is self.loose
+
+    @property
+    def _large(self) -> bool:
+        """Whether a pass over all rows costs so much more than one over the sample."""
+        n_rows, n_features = self.problem.source.shape
+        work = n_rows * self.model.n_components * (n_features * n_features + 16)
+        return not self.small and work > COARSE_ABOVE
 
     def found(self) -> Found:
         """Settled starts, improved by moves, and the best of them run to its end."""
         settled = self.settled_starts()
-        if self.model.n_components == 1:
-            return Found(settled[0], tuple(self.records))
         best: State | None = None
         for state in settled:
-            improved = self.improved(state)
+            improved = self.improved(self.loose, state)
             if best is None or self.rank(improved) > self.rank(best):
                 best = improved
             if self.monitor.stopped is not None:
@@ -120,36 +151,29 @@ class _Searcher:
     def rank(self, state: State) -> tuple[bool, float]:
         return (not is_valueless(self.problem, state), state.objective)
 
-    def sampled(self) -> Problem:
+    def _sampled(self) -> Problem:
         """The problem on a sample whose weights stand for all rows."""
         source: Any = self.problem.source
-        n_rows = source.shape[0]
-        if n_rows <= SAMPLE_ROWS:
-            return self.problem
+        if source.shape[0] <= SAMPLE_ROWS:
+            return self.loose
         generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
         sample = source.sample(SAMPLE_ROWS, generator)
         factor = source.total_weight / sample.total_weight
-        return replace(self.problem, source=sample.reweighted(np.full(len(sample.values), factor)))
+        weighted = sample.reweighted(np.full(len(sample.values), factor))
+        return replace(self.loose, source=weighted)
 
     def settled_starts(self) -> list[State]:
         """The best of the short starts, run on all rows; more of them where all collapse.
 
         Of small data two different ones are worth improving: passes are cheap and optima many.
         """
-        sample = self.sampled()
-        small = sample is self.problem
         settled: list[State] = []
         for batch in BATCHES if self.model.n_components > 1 else (range(1),):
-            short = [
-                entry
-                for number, start in self._starts(sample, batch)
-                if (entry := self._short(sample, number, start))
-            ]
-            short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
-            spiky = self._spiky(sample, len(batch))
-            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if small else 1
+            short = self._short_runs(batch)
+            spiky = self._spiky(len(batch))
+            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if self.small else 1
             for entry in short:
-                state = self._settled(sample, entry)
+                state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
                     settled.append(state)
                     self._note("settle", f"start {entry.number}", state, 0.0, True)
@@ -165,45 +189,72 @@ class _Searcher:
             )
         return sorted(settled, key=self.rank, reverse=True)[:wanted]
 
+    def _short_runs(self, batch: range) -> list[_Short]:
+        """A dozen passes from every start, the best first; the best of a sample is improved."""
+        short: list[_Short] = []
+        for number, start in self._starts(batch):
+            entry = self._short(number, start)
+            if entry is not None:
+                short.append(entry)
+            if len(short) >= ENOUGH_ALIKE and self._all_alike(short):
+                break
+        short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
+        if short and self._large and not self._all_alike(short):
+            first = short[0]
+            short.insert(0, replace(first, state=self.improved(self.sample, first.state)))
+        return short
+
+    def _all_alike(self, short: list[_Short]) -> bool:
+        """Whether all starts so far ended in one place: then there is nothing to look for."""
+        near = ALIKE * self.problem.source.total_weight
+        values = [entry.state.objective for entry in short]
+        return (
+            len(values) >= ENOUGH_ALIKE
+            and max(values) - min(values) < near
+            and not any(is_valueless(self.problem, entry.state) for entry in short)
+        )
+
     def _known(self, state: State, settled: list[State]) -> bool:
         """Whether an earlier start led to the same optimum."""
-        near = 1e-6 * self.problem.source.total_weight
+        near = ALIKE * self.problem.source.total_weight
         return any(abs(state.objective - other.objective) < near for other in settled)
 
-    def _starts(self, sample: Problem, batch: range) -> Iterator[tuple[int, Start]]:
+    def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
         """Numbered k-means++ starts; for small data on which most collapse, a hierarchical one."""
         K, summary = self.model.n_components, self.problem.source.summary
+        rows = distinct_rows(
+            self.sample.source, summary, stream(self.settings.seed, Purpose.START, self.index)
+        )
         for number in batch:
             generator = stream(self.settings.seed, Purpose.START, self.index, number)
-            rows = distinct_rows(sample.source, summary, generator)
             centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
             yield number, NearestCentre(centres, summary)
-        if batch.start == 0 and self._spiky(sample, len(batch)):
-            given = hierarchical_start(sample.source, K)
+        if batch.start == 0 and self._spiky(len(batch)):
+            given = hierarchical_start(self.sample.source, K)
             if given is not None:
                 yield -1, given
 
-    def _spiky(self, sample: Problem, n_starts: int) -> bool:
+    def _spiky(self, n_starts: int) -> bool:
         """Whether most starts collapse on small data: good optima then lie among spikes."""
-        return sample is self.problem and 2 * self.collapsed >= n_starts
+        return self.small and 2 * self.collapsed >= n_starts
 
-    def _short(self, sample: Problem, number: int, start: Start) -> _Short | None:
+    def _short(self, number: int, start: Start) -> _Short | None:
         """A dozen passes from one start, on the sample."""
         if self.monitor.stopped is not None and self.records:
             return None
         K = self.model.n_components
-        state = self._run(sample, begun(sample, start, K), SHORT_PASSES)
-        if state is None or is_valueless(sample, state):
+        state = self._run(self.sample, begun(self.sample, start, K), SHORT_PASSES)
+        if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
-            state = self._by_way_of_a_prior(sample, start) or state
+            state = self._by_way_of_a_prior(start) or state
         if state is None:
             return None
         self._note("start", f"start {number}", state, 0.0, False)
         return _Short(number, start, state)
 
-    def _by_way_of_a_prior(self, sample: Problem, start: Start) -> State | None:
+    def _by_way_of_a_prior(self, start: Start) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
-        K, family = self.model.n_components, self.problem.family
+        K, family, sample = self.model.n_components, self.problem.family, self.sample
         prior = family.map_prior(sample.source, self.problem.frame, K)
         guided = replace(
             sample,
@@ -215,60 +266,58 @@ class _Searcher:
             return None
         return self._run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
 
-    def _settled(self, sample: Problem, entry: _Short) -> State | None:
-        """A short start run on all rows until it converges."""
-        if sample is self.problem:
-            return self._run(self.problem, entry.state, SETTLE_PASSES)
-        K = self.model.n_components
-        whole = begun(self.problem, OfMixture(entry.state.at()), K)
-        settled = self._run(self.problem, whole, SETTLE_PASSES)
+    def _settled(self, entry: _Short) -> State | None:
+        """A short start run on all rows until little is left to gain."""
+        if self.small:
+            return self._run(self.loose, entry.state, SETTLE_PASSES)
+        statistics = of_statistics(entry.state.expectation.statistics)
+        whole = begin(self.loose, statistics, entry.state.at())
+        settled = self._run(self.loose, whole, SETTLE_PASSES)
         if settled is None:
-            settled = self._run(self.problem, begun(self.problem, entry.start, K), SETTLE_PASSES)
+            K = self.model.n_components
+            settled = self._run(self.loose, begun(self.loose, entry.start, K), SETTLE_PASSES)
         return settled
 
-    def improved(self, state: State) -> State:
-        """Moves until none helps."""
-        for _ in range(MOST_ROUNDS):
+    def improved(self, problem: Problem, state: State) -> State:
+        """Moves until none helps, judged on the rows of ``problem``."""
+        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
             if self.monitor.stopped is not None:
                 break
-            better = self._one_round(state)
+            better = self._one_round(problem, state)
             if better is None:
                 break
             state = better
         return state
 
-    def _one_round(self, state: State) -> State | None:
+    def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
-        sample = self.sampled()
-        for move in self._moves(sample, state):
-            tried = self._tried(move, state)
+        self.splits = best_splits(self.sample, state, self.splits)
+        for move in self._moves(state, self.splits):
+            tried = self._tried(problem, move, state)
             if tried is not None or self.monitor.stopped is not None:
                 return tried
         return None
 
-    def _moves(self, sample: Problem, state: State) -> Iterator[Move | Deletion]:
+    def _moves(self, state: State, splits: list[Halves]) -> Iterator[Move | Deletion]:
         """Moves worth a trial: fewer components first where K is free, then the most promising."""
-        mixture = state.at()
-        K = mixture.n_components
-        small = sample is self.problem
+        K = state.at().n_components
         free = self.problem.objective.variational and self.model.prune
-        merges = merge_losses(sample, mixture, most=max(6, 3 * K)) if K > 1 else []
+        merges = merge_losses(self.sample, state, most=max(6, 2 * K)) if K > 1 else []
         if free:
             few = 2.0 * (self.problem.source.shape[1] + 1)
-            yield from deletions(mixture, state.expectation.counts, few)
-            yield from (Move(mixture, None, (i, j), -loss) for loss, i, j in merges[:4])
-        splits = best_splits(sample, mixture)
+            yield from deletions(state.expectation.counts, few)
+            yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
         moves = []
         if free and self.model.n_components > K:
-            moves += [Move(mixture, halves, None, halves.gain) for halves in splits[:4]]
+            moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:
                 if halves.k not in (i, j):
-                    moves.append(Move(mixture, halves, (i, j), halves.gain - loss))
+                    moves.append(Move(halves, (i, j), halves.gain - loss))
         moves.sort(key=lambda move: -move.predicted)
         hopeless = -0.02 * self.problem.source.total_weight - 10.0
         used: Counter[tuple[int, ...]] = Counter()
-        most, of_each = (4 * K, 3) if small else (8, 2)
+        most, of_each = (4 * K, 3) if self.small else (8, 2)
         tried = 0
         for move in moves:
             if move.predicted < hopeless or tried >= most:
@@ -279,29 +328,35 @@ class _Searcher:
             tried += 1
             yield move
 
-    def _tried(self, move: Move | Deletion, state: State) -> State | None:
+    def _tried(self, problem: Problem, move: Move | Deletion, state: State) -> State | None:
         """The state after the move if it is better; abandoned early where it falls behind."""
-        problem, n_rows = self.problem, self.problem.source.total_weight
-        trial: State | None = begun(problem, move, move.n_components, state.at())
-        for passes, behind in TRIALS:
-            assert trial is not None
-            trial = self._run(problem, trial, passes)
-            if trial is None or self.monitor.stopped is not None:
+        n_rows = problem.source.total_weight
+        goal = state.objective + BETTER * n_rows
+        trial = self._begun(problem, move, state)
+        for _ in range(MOST_MORE):
+            if trial is None or trial.status != "max_iter" or self.monitor.stopped is not None:
                 break
-            if trial.objective < state.objective - behind * n_rows:
+            if trial.objective < state.objective - FAR_BEHIND * n_rows:
                 break
-        else:
-            assert trial is not None
-            if trial.status != "converged":
-                trial = self._run(problem, trial, SETTLE_PASSES)
+            before = trial.objective
+            trial = self._run(problem, trial, MORE_PASSES)
+            if trial is None or (trial.objective + PATIENCE * (trial.objective - before) < goal):
+                break
         if trial is None:
             return None
         gain = trial.objective - state.objective
         accepted = self.rank(trial) > self.rank(state) and (
-            gain > BETTER * n_rows or is_valueless(problem, state)
+            trial.objective > goal or is_valueless(problem, state)
         )
         self._note(move.kind, str(move), trial, gain, accepted)
         return trial if accepted else None
+
+    def _begun(self, problem: Problem, move: Move | Deletion, state: State) -> State | None:
+        try:
+            begun_at = move.begun(problem, state)
+        except DegenerateFitError:
+            return None
+        return self._run(problem, begun_at, TRIAL_PASSES)
 
     def _run(self, problem: Problem, state: State, passes: int) -> State | None:
         """A run that may fail: None where a covariance could not be factorised."""
@@ -309,7 +364,7 @@ class _Searcher:
             state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
             return None
-        whole = problem is self.problem
+        whole = problem.source is self.problem.source
         if whole and (self.best is None or self.rank(state) > self.rank(self.best)):
             self.best = state
         return state

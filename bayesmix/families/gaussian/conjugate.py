@@ -207,7 +207,7 @@ class GaussianPosterior:
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
-        return self.linear.log_density(values)
+        return self.linear.expected_log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""

@@ -6,6 +6,7 @@ data lie. Moments are merged and scaled, never subtracted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +40,58 @@ class Moments:
     def scaled(self, factor: float) -> Moments:
         """The moments of rows repeated ``factor`` times."""
         return replace(self, counts=factor * self.counts, scatter=factor * self.scatter)
+
+    def merged(self, first: int, second: int) -> Moments:
+        """With ``second`` added to ``first`` and left out."""
+        pair = np.array([first, second])
+        counts, means = self.counts[pair], self.means[pair]
+        total = counts.sum()
+        share = counts[1] / total if total > 0 else 0.0
+        delta = means[1:] - means[:1]
+        between = self.structure.algebra.outer(np.array([counts[0] * share]), delta)
+        rest = np.delete(np.arange(len(self.counts)), second)
+        place = first - (second < first)
+        new_counts, new_means = self.counts[rest], self.means[rest]
+        new_counts[place], new_means[place] = total, means[0] + share * delta[0]
+        pooled = self.structure.pool(between)
+        if len(self.scatter) < len(self.counts):
+            scatter = self.scatter + pooled
+        else:
+            scatter = self.scatter[rest]
+            scatter[place] = self.scatter[first] + self.scatter[second] + pooled[0]
+        return Moments(self.structure, new_counts, new_means, scatter)
+
+    def split(self, k: int, halves: Moments) -> Moments:
+        """With the first half in the place of component k, and the other at the end.
+
+        The halves are scaled to the rows that component k has.
+        """
+        total = halves.counts.sum()
+        halves = halves.scaled(self.counts[k] / total) if total > 0 else halves
+        counts = np.append(self.counts, halves.counts[1])
+        means = np.vstack([self.means, halves.means[1:]])
+        counts[k], means[k] = halves.counts[0], halves.means[0]
+        if len(self.scatter) < len(self.counts):
+            # What they share loses the scatter between the two.
+            delta = halves.means[1:] - halves.means[:1]
+            share = halves.counts[:1] * halves.counts[1:] / max(halves.counts.sum(), 1e-300)
+            scatter = self.scatter - self.structure.pool(self.structure.algebra.outer(share, delta))
+        else:
+            scatter = np.concatenate([self.scatter, halves.scatter[1:]])
+            scatter[k] = halves.scatter[0]
+        return Moments(self.structure, counts, means, scatter)
+
+    @staticmethod
+    def joined(parts: Sequence[Moments]) -> Moments:
+        """Those of all components of several; what their components share is summed."""
+        scatters = [part.scatter for part in parts]
+        shared = len(scatters[0]) < len(parts[0].counts)
+        return Moments(
+            parts[0].structure,
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.means for part in parts]),
+            np.sum(scatters, axis=0) if shared else np.concatenate(scatters),
+        )
 
     def about(self, point: Array, shrink: Array) -> Array:
         """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""

@@ -61,7 +61,7 @@ class Gaussians:
 
     def expected_log_density(self, values: Array) -> Array:
         """log N(x | μ_k, Σ_k) (n, K)."""
-        return self.linear.log_density(values)
+        return self.linear.expected_log_density(values)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""

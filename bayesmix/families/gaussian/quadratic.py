@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Frame
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
@@ -31,12 +31,26 @@ class Quadratics:
     means: Array
     root: Array
 
-    def log_density(self, values: Array) -> Array:
+    def expected_log_density(self, values: Array) -> Array:
         """offset_k - ½ |Uᵀ(x - m_k)|² (n, K), centred form."""
         out = self.structure.algebra.squared(values, self.means, self.root)
         out *= -0.5
         out += self.offset
         return out
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def linear(self) -> Quadratics:
+        """Itself: to an E-step, quadratic forms are components."""
+        return self
+
+    def subset(self, keep: Integers) -> Quadratics:
+        """Some of the forms, in the order given."""
+        root = self.root if len(self.root) < self.n_components else self.root[keep]
+        return Quadratics(self.structure, self.offset[keep], self.means[keep], root)
 
     @property
     def kind(self) -> int:

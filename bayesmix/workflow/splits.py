@@ -1,0 +1,165 @@
+"""What splitting each component would gain: two-component fits to the rows that it holds.
+
+Every fit takes a few passes over few rows, so that the cost is that of the M-steps: all pairs are
+updated as the components of one mixture, and each pair has an E-step over its own rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.run import Problem, State, expectation_step
+from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array
+from bayesmix.records import Expectation, Mixture, Rows
+from bayesmix.weights import PointWeights
+
+# Passes over the rows of one component: along both axes first, then from the better one.
+FIRST_LOOK = 5
+MORE_PASSES = 8
+AXES = 2
+SHARE_TO_COUNT = 0.02
+# Share of its rows that a component may have exchanged for its split to be known still.
+UNCHANGED = 0.01
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Two components that a split puts in the place of component ``k``."""
+
+    k: int
+    statistics: Any  # of the two, over the sample
+    gain: float
+    shares: Array  # responsibilities (n,) of component k on the sample, when this was found
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The rows of component k, and the statistics of the components that are fitted to them."""
+
+    k: int
+    rows: Rows
+    statistics: Any
+    value: float = -np.inf
+
+
+def of_statistics(statistics: Any) -> Expectation:
+    """An expectation of which only the sums are known: all that an M-step needs."""
+    return Expectation(0.0, 0.0, statistics.counts, statistics)
+
+
+def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Halves]:
+    """For every component the two-component fit to its rows that gains most, where one gains.
+
+    ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
+    What is ``known`` from an earlier mixture stands for components that have kept their rows.
+    """
+    source: Any = problem.source
+    mixture, family = state.at(), problem.family
+    values = mixture.frame.apply(source.values)
+    shares, _ = mixture.responsibilities(values)
+    found: list[Halves] = []
+    pairs: list[_Group] = []
+    wholes: list[_Group] = []
+    for k, column in enumerate(shares.T):
+        before = [halves for halves in known if _same_rows(halves.shares, column)]
+        if before:
+            found.append(replace(before[0], k=k))
+            continue
+        mine = np.flatnonzero(column > SHARE_TO_COUNT)
+        if len(mine) < 2 * (values.shape[1] + 2):
+            continue
+        weights = column[mine] if source.weights is None else column[mine] * source.weights[mine]
+        rows = Rows(source.values[mine], weights)
+        wholes.append(_Group(k, rows, family.statistics(values[mine], weights[:, None])))
+        for side in _sides(values[mine], weights):
+            halves = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95]) * weights[:, None]
+            pairs.append(_Group(k, rows, family.statistics(values[mine], halves)))
+    before_split = {whole.k: whole.value for whole in _advanced(problem, state, wholes, 1)}
+    first = sorted(_advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
+    better = list({pair.k: pair for pair in first}.values())
+    for pair in _advanced(problem, state, better, MORE_PASSES):
+        if pair.k in before_split and pair.statistics.counts.min() >= 1.0:
+            gain = pair.value - before_split[pair.k]
+            found.append(Halves(pair.k, pair.statistics, gain, shares[:, pair.k].copy()))
+    return sorted(found, key=lambda halves: -halves.gain)
+
+
+def _same_rows(before: Array, now: Array) -> bool:
+    return bool(np.abs(before - now).sum() < UNCHANGED * now.sum())
+
+
+def _sides(values: Array, weights: Array) -> list[Array]:
+    """On which side of the mean every row lies, along each of the longest axes."""
+    away = values - np.average(values, axis=0, weights=weights)
+    scale = np.sqrt(np.average(away * away, axis=0, weights=weights))
+    standardised = away / np.where(scale > 0, scale, 1.0)
+    _, axes = np.linalg.eigh((weights[:, None] * standardised).T @ standardised)
+    return [standardised @ axis > 0 for axis in axes.T[-AXES:]]
+
+
+def _advanced(problem: Problem, state: State, groups: list[_Group], passes: int) -> list[_Group]:
+    """Every group after so many passes over its rows; without those that collapsed."""
+    for number in range(passes):
+        groups, together = _updated(problem, state, groups)
+        last = number == passes - 1 and problem.objective.variational
+        groups = [
+            _passed(problem, state, group, together, keep, last) for group, keep in _places(groups)
+        ]
+    return groups
+
+
+def _updated(problem: Problem, state: State, groups: list[_Group]) -> tuple[list[_Group], Any]:
+    """The M-step of all groups as one mixture; a group that collapses is left out."""
+
+    def update(some: list[_Group]) -> Mixture:
+        statistics = type(some[0].statistics).joined([group.statistics for group in some])
+        return problem.objective.update(
+            of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
+        )
+
+    if not groups:
+        return [], None
+    try:
+        mixture = update(groups)
+        _ = mixture.components.linear
+        return groups, mixture
+    except DegenerateFitError:
+        sound = [group for group in groups if _is_sound(update, group)]
+        # Shared covariances can collapse together only.
+        return _updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
+
+
+def _is_sound(update: Any, group: _Group) -> bool:
+    try:
+        _ = update([group]).components.linear
+    except DegenerateFitError:
+        return False
+    return True
+
+
+def _places(groups: list[_Group]) -> Iterator[tuple[_Group, Any]]:
+    """Every group with the indices of its components among those of all."""
+    place = 0
+    for group in groups:
+        size = len(group.statistics.counts)
+        yield group, np.arange(place, place + size)
+        place += size
+
+
+def _passed(
+    problem: Problem, state: State, group: _Group, together: Mixture, keep: Any, last: bool
+) -> _Group:
+    """One E-step over the rows of a group, and in the end the objective there."""
+    counts = group.statistics.counts
+    form = together.components.linear.subset(keep)
+    part = Mixture(PointWeights(counts / counts.sum()), form, together.frame)
+    expectation = expectation_step(problem, part, state.form)(group.rows)
+    value = expectation.log_normaliser
+    if last:
+        value += problem.objective.regulariser(together.subset(keep, counts))
+    return replace(group, statistics=expectation.statistics, value=value)
