@@ -42,14 +42,16 @@ SAMPLE_ROWS = 2000
 # Moves are first made on the sample where a pass over all rows is more work than this, in rows
 # times components times what a row costs them; less work is mostly overhead.
 COARSE_ABOVE = 2**20
-# Starts; the later batches are for where every start so far collapsed.
+# Starts, on small data more of them; the later batches are for where every start so far collapsed.
 BATCHES = (range(8), range(8, 16))
-# Where so many starts in a row end in one place (nats a row), no more are made.
-ENOUGH_ALIKE = 4
+BATCHES_OF_LARGE = (range(4), range(4, 12))
+# Where so many starts end in one place (nats a row) and none in a better one, no more are made.
+ENOUGH_ALIKE = 3
 ALIKE = 1e-6
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
+FIRST_PASSES = 6
 SHORT_PASSES = 15
 SHORT_LLOYD = 5
 SETTLE_PASSES = 400
@@ -168,7 +170,8 @@ class _Searcher:
         Of small data two different ones are worth improving: passes are cheap and optima many.
         """
         settled: list[State] = []
-        for batch in BATCHES if self.model.n_components > 1 else (range(1),):
+        batches = BATCHES if self.small else BATCHES_OF_LARGE
+        for batch in batches if self.model.n_components > 1 else (range(1),):
             short = self._short_runs(batch)
             spiky = self._spiky(len(batch))
             wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if self.small else 1
@@ -196,23 +199,23 @@ class _Searcher:
             entry = self._short(number, start)
             if entry is not None:
                 short.append(entry)
-            if len(short) >= ENOUGH_ALIKE and self._all_alike(short):
+            if self._agreed(short):
                 break
         short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
-        if short and self._large and not self._all_alike(short):
-            first = short[0]
-            short.insert(0, replace(first, state=self.improved(self.sample, first.state)))
+        if short and self._large and not self._agreed(short):
+            state = self._run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
+            short.insert(0, replace(short[0], state=self.improved(self.sample, state)))
         return short
 
-    def _all_alike(self, short: list[_Short]) -> bool:
-        """Whether all starts so far ended in one place: then there is nothing to look for."""
+    def _agreed(self, short: list[_Short]) -> bool:
+        """Whether enough starts ended in the best place so far."""
         near = ALIKE * self.problem.source.total_weight
-        values = [entry.state.objective for entry in short]
-        return (
-            len(values) >= ENOUGH_ALIKE
-            and max(values) - min(values) < near
-            and not any(is_valueless(self.problem, entry.state) for entry in short)
-        )
+        values = [
+            entry.state.objective
+            for entry in short
+            if not is_valueless(self.problem, entry.state)
+        ]
+        return sum(value > max(values) - near for value in values) >= ENOUGH_ALIKE
 
     def _known(self, state: State, settled: list[State]) -> bool:
         """Whether an earlier start led to the same optimum."""
@@ -243,7 +246,8 @@ class _Searcher:
         if self.monitor.stopped is not None and self.records:
             return None
         K = self.model.n_components
-        state = self._run(self.sample, begun(self.sample, start, K), SHORT_PASSES)
+        passes = SHORT_PASSES if self.small else FIRST_PASSES
+        state = self._run(self.sample, begun(self.sample, start, K), passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
             state = self._by_way_of_a_prior(start) or state

@@ -92,11 +92,11 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
 
 
 def _squared_distances(values: Array, centres: Array) -> Array:
-    out = np.empty((len(values), len(centres)))
-    for k, centre in enumerate(centres):
-        away = values - centre
-        np.einsum("nd,nd->n", away, away, out=out[:, k])
-    return out
+    """(n, K), by a matrix product: the digits that cancel are of no account in a start."""
+    out: Array = values @ (-2.0 * centres.T)
+    out += np.einsum("kd,kd->k", centres, centres)
+    out += np.einsum("nd,nd->n", values, values)[:, None]
+    return np.maximum(out, 0.0, out=out)
 
 
 def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
