@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.1.0"
@@ -14,11 +15,18 @@ def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
     """Versions of bayesmix, Python and packages; packages that are absent are left out."""
     found = {"bayesmix": __version__, "python": platform.python_version()}
     for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        number = _installed(package)
+        if number is not None:
+            found[package] = number
     return found
+
+
+@cache
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def show_versions() -> None:

@@ -365,8 +365,8 @@ def centred_pass(
 
     ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
     or empty; ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D)
-    over axes. Moments start at zero: counts (K,), means (K, D), scatter (K, D, D), of which the
-    lower triangle is written, or (K, 1, D). Those of blocks are merged pairwise (Chan et al. 1983).
+    over axes. Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D).
+    Those of blocks are merged pairwise (Chan et al. 1983).
     """
     n_features = values.shape[1]
     n_components = len(offset)
@@ -423,6 +423,11 @@ def centred_pass(
                     for b in range(n_block):
                         within += joint[k, b] * (x[d, b] - mean[d]) ** 2
                     scatter[k, 0, d] += within + between * first[d] ** 2
+    if dense:
+        for k in range(n_components):
+            for i in range(n_features):
+                for j in range(i):
+                    scatter[k, j, i] = scatter[k, i, j]
     return log_normaliser, magnitude
 
 

@@ -41,7 +41,7 @@ from bayesmix.workflow.starts import (
 SAMPLE_ROWS = 2000
 # Moves are first made on the sample where a pass over all rows is more work than this, in rows
 # times components times what a row costs them; less work is mostly overhead.
-COARSE_ABOVE = 2**20
+COARSE_ABOVE = 2**22
 # Starts, on small data more of them; the later batches are for where every start so far collapsed.
 BATCHES = (range(8), range(8, 16))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
@@ -123,6 +123,8 @@ class _Searcher:
     def __post_init__(self) -> None:
         self.loose = replace(self.problem, stopping=Aitken(REMAINING))
         self.sample = self._sampled()
+        # Where a pass over all rows costs little, moves are looked for and tried there.
+        self.view = self.sample if self._large else self.loose
 
     @property
     def small(self) -> bool:
@@ -211,9 +213,7 @@ class _Searcher:
         """Whether enough starts ended in the best place so far."""
         near = ALIKE * self.problem.source.total_weight
         values = [
-            entry.state.objective
-            for entry in short
-            if not is_valueless(self.problem, entry.state)
+            entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
         ]
         return sum(value > max(values) - near for value in values) >= ENOUGH_ALIKE
 
@@ -295,7 +295,7 @@ class _Searcher:
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
-        self.splits = best_splits(self.sample, state, self.splits)
+        self.splits = best_splits(self.view, state, self.splits)
         for move in self._moves(state, self.splits):
             tried = self._tried(problem, move, state)
             if tried is not None or self.monitor.stopped is not None:
@@ -306,7 +306,7 @@ class _Searcher:
         """Moves worth a trial: fewer components first where K is free, then the most promising."""
         K = state.at().n_components
         free = self.problem.objective.variational and self.model.prune
-        merges = merge_losses(self.sample, state, most=max(6, 2 * K)) if K > 1 else []
+        merges = merge_losses(self.view, state, most=max(6, 2 * K)) if K > 1 else []
         if free:
             few = 2.0 * (self.problem.source.shape[1] + 1)
             yield from deletions(state.expectation.counts, few)
@@ -321,7 +321,7 @@ class _Searcher:
         moves.sort(key=lambda move: -move.predicted)
         hopeless = -0.02 * self.problem.source.total_weight - 10.0
         used: Counter[tuple[int, ...]] = Counter()
-        most, of_each = (4 * K, 3) if self.small else (8, 2)
+        most, of_each = (8, 2) if self._large else (4 * K, 3)
         tried = 0
         for move in moves:
             if move.predicted < hopeless or tried >= most:

@@ -19,8 +19,8 @@ from bayesmix.records import Expectation, Mixture, Rows
 from bayesmix.weights import PointWeights
 
 # Passes over the rows of one component: along both axes first, then from the better one.
-FIRST_LOOK = 5
-MORE_PASSES = 8
+FIRST_LOOK = 4
+MORE_PASSES = 6
 AXES = 2
 SHARE_TO_COUNT = 0.02
 # Share of its rows that a component may have exchanged for its split to be known still.
@@ -106,9 +106,17 @@ def _advanced(problem: Problem, state: State, groups: list[_Group], passes: int)
     """Every group after so many passes over its rows; without those that collapsed."""
     for number in range(passes):
         groups, together = _updated(problem, state, groups)
-        last = number == passes - 1 and problem.objective.variational
+        places = list(_places(groups))
+        if number == passes - 1 and problem.objective.variational:
+            counts = np.concatenate([np.zeros(0), *(group.statistics.counts for group in groups)])
+            penalties = [
+                problem.objective.regulariser(together.subset(keep, counts)) for _, keep in places
+            ]
+        else:
+            penalties = [0.0] * len(groups)
         groups = [
-            _passed(problem, state, group, together, keep, last) for group, keep in _places(groups)
+            _passed(problem, state, group, together, keep, penalty)
+            for (group, keep), penalty in zip(places, penalties, strict=True)
         ]
     return groups
 
@@ -152,14 +160,12 @@ def _places(groups: list[_Group]) -> Iterator[tuple[_Group, Any]]:
 
 
 def _passed(
-    problem: Problem, state: State, group: _Group, together: Mixture, keep: Any, last: bool
+    problem: Problem, state: State, group: _Group, together: Mixture, keep: Any, penalty: float
 ) -> _Group:
-    """One E-step over the rows of a group, and in the end the objective there."""
+    """One E-step over the rows of a group, with what is added to the objective there."""
     counts = group.statistics.counts
     form = together.components.linear.subset(keep)
     part = Mixture(PointWeights(counts / counts.sum()), form, together.frame)
     expectation = expectation_step(problem, part, state.form)(group.rows)
-    value = expectation.log_normaliser
-    if last:
-        value += problem.objective.regulariser(together.subset(keep, counts))
+    value = expectation.log_normaliser + penalty
     return replace(group, statistics=expectation.statistics, value=value)

@@ -92,7 +92,7 @@ class Algebra(Protocol):
         ...
 
     def from_stacked(self, scatter: Array) -> Array:
-        """Unpooled scatters from what the kernel writes: lower triangles, or (K, 1, D)."""
+        """Unpooled scatters from what the kernel writes: (K, D, D), or (K, 1, D)."""
         ...
 
     def trace(self, blocks: Array, root: Array) -> Array:

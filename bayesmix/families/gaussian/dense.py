@@ -88,8 +88,7 @@ class Dense:
         return root
 
     def from_stacked(self, scatter: Array) -> Array:
-        lower: Array = np.tril(scatter)
-        return lower + np.tril(scatter, -1).transpose(0, 2, 1)
+        return scatter
 
     def lengths(self, away: Array, root: Array) -> Array:
         along = (away[:, None, :] @ root)[:, 0]
