@@ -96,6 +96,13 @@ def test_map_gives_the_output_of_every_row_in_order(source, n_jobs):
     np.testing.assert_array_equal(threaded.map(First(), 4), np.arange(N))
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Several chunks of rows that are few enough for a test."""
+    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.array.WORTH_HALVING", 2**18)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_reduce_sums_every_row_once_and_in_order(source, n_jobs):
     threaded = ArraySource(source.values, source.weights, n_jobs)

@@ -24,6 +24,13 @@ INFERENCES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Several chunks of rows that are few enough for a test."""
+    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.array.WORTH_HALVING", 2**18)
+
+
 def rows_of(case, n=N):
     """Rows of four kinds."""
     rng = generator(5)
