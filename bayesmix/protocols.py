@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Event, Expectation, Frame, Mixture, Repair, Rows, Summary
+from bayesmix.records import Event, Expectation, Frame, Known, Mixture, Repair, Rows, Summary, Sweep
 
 
 class Statistics(Protocol):
@@ -94,9 +94,9 @@ class CompiledCentred(Linear, Protocol):
     """Linear forms of which the centred form has a compiled twin as well."""
 
     def centred_pass(
-        self, values: Any, frame: Frame, weights: Array, log_weights: Array
-    ) -> tuple[float, float, Any]:
-        """Σ w l, Σ w (1 + |l|) and statistics of rows as stored."""
+        self, values: Any, frame: Frame, weights: Array, log_weights: Array, known: Known
+    ) -> tuple[Sweep, Any]:
+        """Sums over rows as stored that know some of the components, and their statistics."""
         ...
 
 

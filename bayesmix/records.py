@@ -172,6 +172,39 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Which components the rows of a chunk know: those of a group share ``candidates[group]``.
+
+    ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
+    ``candidates`` (A, G) components. ``describe``: whether rows are to be described as well.
+    """
+
+    order: Any
+    bounds: Any
+    candidates: Any
+    describe: bool = False
+
+    @classmethod
+    def everything(cls, n_rows: int, n_components: int, describe: bool = False) -> Known:
+        """Every row knows every component."""
+        return cls(
+            np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
+        )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
+
+    log_normaliser: float
+    magnitude: float
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    best: Any  # (n,) the most responsible component of each row
+    hard_counts: Array  # (K,) how many rows each has
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened in a run and that a person may want to know."""
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import Form, linear
+from bayesmix.engine.expectation import Assessment, Form, linear
 from bayesmix.numerics.arrays import Array
-from bayesmix.records import Expectation, Frame, Mixture, Rows
+from bayesmix.records import Expectation, Frame, Known, Mixture, Rows, Sweep
 
 COMPILE_ABOVE = 500_000
 # A weight of zero has log weight minus infinity, which would meet features of zero.
@@ -40,43 +40,82 @@ class CompiledStep:
     form: Form
 
     def __call__(self, rows: Rows) -> Expectation:
-        frame, values = self.mixture.frame, rows.values
-        if frame.basis is not None:
-            # Kernels shift and scale columns; a plane of its own the rows are brought to here.
-            values, frame = frame.apply(values), Frame.identity(frame.n_directions)
-        weights = NO_WEIGHTS if rows.weights is None else rows.weights
-        run = self._linear if self.form is linear else self._centred
-        log_normaliser, magnitude, statistics = run(stored_rows(values), frame, weights)
-        return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
+        stored = stored_rows(rows, self.mixture.frame)
+        known = Known.everything(len(rows), self.mixture.n_components)
+        if self.form is linear:
+            return self._linear(stored, known)
+        sweep, statistics = swept(self.mixture, stored, known)
+        return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
 
-    @property
-    def _log_weights(self) -> Array:
-        logs: Array = np.maximum(self.mixture.weights.expected_log(), LOWEST_LOG)
-        return logs
-
-    def _centred(self, values: Any, frame: Frame, weights: Array) -> tuple[float, float, Any]:
-        form = self.mixture.components.linear
-        result: tuple[float, float, Any] = form.centred_pass(
-            values, frame, weights, self._log_weights
-        )
-        return result
-
-    def _linear(self, values: Any, frame: Frame, weights: Array) -> tuple[float, float, Any]:
+    def _linear(self, stored: Stored, known: Known) -> Expectation:
         from bayesmix.numerics.compiled import linear_pass
 
         form = self.mixture.components.linear
         coefficients = form.coefficients.copy()
-        coefficients[:, 0] += self._log_weights
+        coefficients[:, 0] += log_weights(self.mixture)
         sums = np.zeros_like(coefficients)
         log_normaliser, magnitude = linear_pass(
-            values, frame.centre, 1.0 / frame.scale, weights, coefficients, form.kind, sums
+            stored.values,
+            stored.frame.centre,
+            1.0 / stored.frame.scale,
+            stored.weights,
+            known.order,
+            coefficients,
+            form.kind,
+            sums,
         )
-        return log_normaliser, magnitude, form.from_sums(sums)
+        statistics = form.from_sums(sums)
+        return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
 
 
-def stored_rows(values: Any) -> Any:
-    """Rows as kernels read them: contiguous, native, float32 or float64, and not to be written."""
+@dataclass(frozen=True)
+class CompiledAssessment:
+    """``AssessmentStep`` by the compiled centred form."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Assessment:
+        known = Known.everything(len(rows), self.mixture.n_components, describe=True)
+        sweep, statistics = swept(self.mixture, stored_rows(rows, self.mixture.frame), known)
+        return Assessment(
+            sweep.log_normaliser,
+            sweep.entropy,
+            sweep.log_largest,
+            statistics.counts,
+            sweep.hard_counts,
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows as kernels read them, and the frame that is still to be applied."""
+
+    values: Any
+    weights: Array
+    frame: Frame
+
+
+def swept(mixture: Mixture, stored: Stored, known: Known) -> tuple[Sweep, Any]:
+    """One pass of the compiled centred form."""
+    result: tuple[Sweep, Any] = mixture.components.linear.centred_pass(
+        stored.values, stored.frame, stored.weights, log_weights(mixture), known
+    )
+    return result
+
+
+def log_weights(mixture: Mixture) -> Array:
+    """E[log π_k] (K,), finite."""
+    logs: Array = np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
+    return logs
+
+
+def stored_rows(rows: Rows, frame: Frame) -> Stored:
+    """Values contiguous, native, float32 or float64, and not to be written."""
+    values = rows.values
+    if frame.basis is not None:
+        # Kernels shift and scale columns; a plane of its own the rows are brought to here.
+        values, frame = frame.apply(values), Frame.identity(frame.n_directions)
     kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
     stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
     stored.flags.writeable = False
-    return stored
+    return Stored(stored, NO_WEIGHTS if rows.weights is None else rows.weights, frame)

@@ -13,9 +13,25 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.compiled import CompiledStep, has_kernel
-from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear, within_loss
+from bayesmix.engine.compiled import CompiledAssessment, CompiledStep, has_kernel
+from bayesmix.engine.expectation import (
+    Assessment,
+    AssessmentStep,
+    ExpectationStep,
+    Form,
+    centred,
+    linear,
+    within_loss,
+)
 from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.truncated import (
+    REFRESH_AFTER,
+    SETTLED,
+    Truncated,
+    TruncatedStep,
+    first_truncation,
+    refreshed,
+)
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
 from bayesmix.records import Event, Expectation, Frame, Mixture
@@ -47,6 +63,7 @@ class Problem:
     accelerate: bool
     linear_form: bool
     compiled: bool = False
+    truncated: bool = False  # whether rows know some of the components only
     notes: tuple[Event, ...] = ()  # what is known of the rows before any run
 
     @property
@@ -62,7 +79,7 @@ class State:
     mixture: Mixture | None
     expectation: Expectation
     objective: float
-    form: Form
+    form: Form | Truncated
     resolution: Any
     trace: tuple[float, ...] = ()
     segments: tuple[int, ...] = (0,)
@@ -114,7 +131,8 @@ def begin(problem: Problem, expectation: Expectation, origin: Mixture | None = N
 def begin_at(problem: Problem, mixture: Mixture, state: State | None = None) -> State:
     """A run that starts with an E-step at a given mixture; ``state`` is what went before."""
     before = state or begin(problem, None)  # type: ignore[arg-type]  # filled in below
-    expectation, form, more = _expect(problem, mixture, before.form, before.passes)
+    form = _form(problem, mixture, before)
+    expectation, form, more = _expect(problem, mixture, form, before.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     return replace(
         before,
@@ -132,9 +150,22 @@ def begin_at(problem: Problem, mixture: Mixture, state: State | None = None) -> 
     )
 
 
+def _form(problem: Problem, mixture: Mixture, state: State) -> Form | Truncated:
+    """The form of the next E-step: which candidates rows know is looked for now and then."""
+    form = state.form
+    if not problem.truncated:
+        return form
+    if not isinstance(form, Truncated) or len(form.neighbours) != mixture.n_components:
+        return first_truncation(problem.source, mixture)
+    since = state.iterations - state.segments[-1]
+    if since >= REFRESH_AFTER and form.moved > SETTLED:
+        return refreshed(problem.source, mixture, form)
+    return form
+
+
 def _expect(
-    problem: Problem, mixture: Mixture, form: Form, passes: int
-) -> tuple[Expectation, Form, tuple[Event, ...]]:
+    problem: Problem, mixture: Mixture, form: Form | Truncated, passes: int
+) -> tuple[Expectation, Form | Truncated, tuple[Event, ...]]:
     """One E-step over all rows, in the centred form where the linear one would lose digits."""
     expectation = summed(problem, mixture, form)
     if form is linear and not within_loss(mixture, expectation, problem.compiled):
@@ -148,15 +179,27 @@ def _expect(
     return expectation, form, ()
 
 
-def summed(problem: Problem, mixture: Mixture, form: Form) -> Expectation:
+def summed(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Expectation:
     """The sums of one E-step over all rows."""
     step = expectation_step(problem, mixture, form)
-    total: Expectation = problem.source.reduce(step, mixture.n_components)
+    # A row that knows few components is little work; rows are grouped within a chunk.
+    width = 1 if isinstance(form, Truncated) else mixture.n_components
+    total: Expectation = problem.source.reduce(step, width)
     return total
 
 
-def expectation_step(problem: Problem, mixture: Mixture, form: Form) -> Any:
+def assessed(problem: Problem, mixture: Mixture) -> Assessment:
+    """What a fit is described by, from one look at all rows."""
+    compiled = problem.compiled and has_kernel(mixture, centred)
+    step: Any = (CompiledAssessment if compiled else AssessmentStep)(mixture)
+    total: Assessment = problem.source.reduce(step, mixture.n_components)
+    return total
+
+
+def expectation_step(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Any:
     """What a pass does to a chunk, by the executor of the problem."""
+    if isinstance(form, Truncated):
+        return TruncatedStep(mixture, form)
     compiled = problem.compiled and has_kernel(mixture, form)
     return (CompiledStep if compiled else ExpectationStep)(mixture, form)
 
@@ -193,7 +236,8 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     iteration = state.iterations + 1
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
-    expectation, form, more = _expect(problem, mixture, state.form, state.passes)
+    form = _form(problem, mixture, state)
+    expectation, form, more = _expect(problem, mixture, form, state.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     gain = value - state.objective
     monitor.tick(iteration, value, gain)

@@ -45,18 +45,16 @@ def _compiled(function: Callable[..., Any]) -> Any:
 
 
 @_compiled
-def _load(values: Any, start: int, centre: Any, inverse: Any, x: Any) -> Any:
-    """Rows from ``start`` on, framed, as columns of x (D, B), zeros beyond the last; how many."""
-    n_rows, n_features = values.shape
-    n_block = x.shape[1]
-    size = min(n_block, n_rows - start)
+def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: Any, x: Any) -> Any:
+    """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them."""
+    n_features, n_block = x.shape
     for b in range(size):
+        row = order[start + b]
         for d in range(n_features):
-            x[d, b] = (values[start + b, d] - centre[d]) * inverse[d]
+            x[d, b] = (values[row, d] - centre[d]) * inverse[d]
     for d in range(n_features):
         for b in range(size, n_block):
             x[d, b] = 0.0
-    return size
 
 
 @_compiled
@@ -135,18 +133,18 @@ def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction:
 
 @_compiled
 def _weigh(
-    joint: Any, log_normaliser: Any, weights: Any, start: int, size: int
+    joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int
 ) -> tuple[float, float]:
     """Responsibilities times row weights, in place; Σ w l and Σ w (1 + |l|) of the block."""
     n_components, n_block = joint.shape
     total, magnitude = 0.0, 0.0
     if len(weights) > 0:
         for b in range(size):
-            total += weights[start + b] * log_normaliser[b]
-            magnitude += weights[start + b] * (1.0 + abs(log_normaliser[b]))
-        for k in range(n_components):
-            for b in range(size):
-                joint[k, b] *= weights[start + b]
+            weight = weights[order[start + b]]
+            total += weight * log_normaliser[b]
+            magnitude += weight * (1.0 + abs(log_normaliser[b]))
+            for k in range(n_components):
+                joint[k, b] *= weight
     else:
         for b in range(size):
             total += log_normaliser[b]
@@ -155,6 +153,29 @@ def _weigh(
         for b in range(size, n_block):
             joint[k, b] = 0.0
     return total, magnitude
+
+
+@_compiled
+def _describe(
+    logs: Any, joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int
+) -> tuple[float, float]:
+    """Σ w Σ r log r with its sign changed, and Σ w log max r, of log joints and responsibilities.
+
+    Of each row the place of the largest responsibility is left in the first row of ``logs``.
+    """
+    n_components = len(logs)
+    entropy, log_largest = 0.0, 0.0
+    for b in range(size):
+        weight = weights[order[start + b]] if len(weights) > 0 else 1.0
+        of_row, best = 0.0, 0
+        for k in range(n_components):
+            of_row += joint[k, b] * (log_normaliser[b] - logs[k, b])
+            if logs[k, b] > logs[best, b]:
+                best = k
+        entropy += weight * of_row
+        log_largest += weight * (logs[best, b] - log_normaliser[b])
+        logs[0, b] = best
+    return entropy, log_largest
 
 
 @_compiled
@@ -353,6 +374,9 @@ def centred_pass(
     centre: Any,
     inverse: Any,
     weights: Any,
+    order: Any,
+    bounds: Any,
+    candidates: Any,
     offset: Any,
     means: Any,
     root: Any,
@@ -360,75 +384,95 @@ def centred_pass(
     counts: Any,
     new_means: Any,
     scatter: Any,
-) -> tuple[float, float]:
-    """Σ w l and Σ w (1 + |l|) over rows, and into the last three arguments their moments.
+    best: Any,
+    hard: Any,
+) -> tuple[float, float, float, float]:
+    """Σ w l and Σ w (1 + |l|) over rows, and into ``counts`` to ``scatter`` their moments.
 
     ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
-    or empty; ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D)
-    over axes. Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D).
-    Those of blocks are merged pairwise (Chan et al. 1983).
+    or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
+    ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
+    Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
+    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,) and ``hard`` (K,) are not
+    empty they get the most responsible component of each row, and how many rows each has; two more
+    numbers then are the entropy -Σ w Σ r log r and Σ w log max r.
     """
     n_features = values.shape[1]
-    n_components = len(offset)
-    n_block = 512 if n_features <= 4 else 128
+    n_components = candidates.shape[1]
+    n_block = 64 if len(candidates) > 1 else 512 if n_features <= 4 else 128
     x = np.empty((n_features, n_block))
     away = np.empty((n_features, n_block))
     joint = np.empty((n_components, n_block))
+    logs = np.empty((n_components if len(best) > 0 else 0, n_block))
     totals = np.empty((n_components, n_features))
-    mean = np.empty(n_features)
+    mean, shift = np.empty(n_features), np.empty(n_features)
     largest, total = np.empty(n_block), np.empty(n_block)
     first, second = np.empty(n_block), np.empty(n_block)
     whole = np.empty(n_block, np.int64)
-    log_normaliser, magnitude = 0.0, 0.0
-    for start in range(0, len(values), n_block):
-        size = _load(values, start, centre, inverse, x)
-        for k in range(n_components):
-            own = root[min(k, len(root) - 1)]
-            if dense:
+    log_normaliser, magnitude, entropy, log_largest = 0.0, 0.0, 0.0, 0.0
+    for group in range(len(candidates)):
+        known = candidates[group]
+        for start in range(bounds[group], bounds[group + 1], n_block):
+            size = min(n_block, bounds[group + 1] - start)
+            _load(values, order, start, size, centre, inverse, x)
+            for g in range(n_components):
+                k = known[g]
+                if dense:
+                    for d in range(n_features):
+                        for b in range(n_block):
+                            away[d, b] = x[d, b] - means[k, d]
+                    _squared_dense(away, root[min(k, len(root) - 1)], first, second, total)
+                else:
+                    _squared_axes(x, means[k], root[k, 0], total)
+                for b in range(n_block):
+                    joint[g, b] = offset[k] - 0.5 * total[b]
+            if len(best) > 0:
+                logs[:] = joint
+            _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
+            if len(best) > 0:
+                parts = _describe(logs, joint, largest, weights, order, start, size)
+                entropy += parts[0]
+                log_largest += parts[1]
+                for b in range(size):
+                    row = order[start + b]
+                    best[row] = known[int(logs[0, b])]
+                    hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
+            sums = _weigh(joint, largest, weights, order, start, size)
+            log_normaliser += sums[0]
+            magnitude += sums[1]
+            np.dot(joint, x.T, totals)
+            for g in range(n_components):
+                k = known[g]
+                count = 0.0
+                for b in range(n_block):
+                    count += joint[g, b]
+                if count == 0.0:
+                    continue
+                merged = counts[k] + count
+                between = counts[k] / merged * count
                 for d in range(n_features):
-                    for b in range(n_block):
-                        away[d, b] = x[d, b] - means[k, d]
-                _squared_dense(away, own, first, second, total)
-            else:
-                _squared_axes(x, means[k], own[0], total)
-            for b in range(n_block):
-                joint[k, b] = offset[k] - 0.5 * total[b]
-        _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
-        part, size_of_part = _weigh(joint, largest, weights, start, size)
-        log_normaliser += part
-        magnitude += size_of_part
-        np.dot(joint, x.T, totals)
-        for k in range(n_components):
-            count = 0.0
-            for b in range(n_block):
-                count += joint[k, b]
-            if count == 0.0:
-                continue
-            merged = counts[k] + count
-            between = counts[k] / merged * count
-            for d in range(n_features):
-                mean[d] = totals[k, d] / count
-                first[d] = mean[d] - new_means[k, d]
-                new_means[k, d] += count / merged * first[d]
-            counts[k] = merged
-            if dense:
-                n = _gather(x, mean, joint[k], second, whole, away)
-                _add_scatter(away, n, scatter[k])
-                for i in range(n_features):
-                    for j in range(i + 1):
-                        scatter[k, i, j] += between * first[i] * first[j]
-            else:
-                for d in range(n_features):
-                    within = 0.0
-                    for b in range(n_block):
-                        within += joint[k, b] * (x[d, b] - mean[d]) ** 2
-                    scatter[k, 0, d] += within + between * first[d] ** 2
+                    mean[d] = totals[g, d] / count
+                    shift[d] = mean[d] - new_means[k, d]
+                    new_means[k, d] += count / merged * shift[d]
+                counts[k] = merged
+                if dense:
+                    n = _gather(x, mean, joint[g], second, whole, away)
+                    _add_scatter(away, n, scatter[k])
+                    for i in range(n_features):
+                        for j in range(i + 1):
+                            scatter[k, i, j] += between * shift[i] * shift[j]
+                else:
+                    for d in range(n_features):
+                        within = 0.0
+                        for b in range(n_block):
+                            within += joint[g, b] * (x[d, b] - mean[d]) ** 2
+                        scatter[k, 0, d] += within + between * shift[d] ** 2
     if dense:
-        for k in range(n_components):
+        for k in range(len(scatter)):
             for i in range(n_features):
                 for j in range(i):
                     scatter[k, j, i] = scatter[k, i, j]
-    return log_normaliser, magnitude
+    return log_normaliser, magnitude, entropy, log_largest
 
 
 @_compiled
@@ -446,6 +490,7 @@ def linear_pass(
     centre: Any,
     inverse: Any,
     weights: Any,
+    order: Any,
     coefficients: Any,
     kind: int,
     sums: Any,
@@ -466,9 +511,10 @@ def linear_pass(
     log_normaliser, magnitude = 0.0, 0.0
     for b in range(n_block):
         features[0, b] = 1.0
-    for start in range(0, len(values), n_block):
+    for start in range(0, len(order), n_block):
         x = features[1 : 1 + n_features]
-        size = _load(values, start, centre, inverse, x)
+        size = min(n_block, len(order) - start)
+        _load(values, order, start, size, centre, inverse, x)
         place = 1 + n_features
         if kind >= AXES:
             for i in range(n_features):
@@ -482,7 +528,7 @@ def linear_pass(
                 features[place, b] = -_log_factorials(x[:, b])
         np.dot(coefficients, features, joint)
         _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
-        of_block, size_of_part = _weigh(joint, largest, weights, start, size)
+        of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
         log_normaliser += of_block
         magnitude += size_of_part
         np.dot(joint, features.T, part)

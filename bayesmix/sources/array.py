@@ -16,7 +16,7 @@ from bayesmix.sources.summary import summarise
 
 MOST_CHUNKS = 256
 # Work of a chunk, in rows times components times features and what a row costs besides.
-CHUNK_WORK = 2**20
+CHUNK_WORK = 2**21
 WORTH_HALVING = 2**20
 BESIDES = 8
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import AssessmentStep, linear
+from bayesmix.engine.expectation import centred, linear
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import Problem, State, begin_at, run
+from bayesmix.engine.run import Problem, State, assessed, begin_at, run
+from bayesmix.engine.truncated import Truncated
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
+from bayesmix.workflow.many import first_of_many
 from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search import is_valueless, search
@@ -98,6 +100,8 @@ def _one_run(
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
+    elif problem.truncated:
+        state = begin_at(problem, first_of_many(problem, model, settings, index))
     elif settings.search and not few:
         found = search(problem, model, settings, monitor, index)
         records, state = found.records, found.state.afresh()
@@ -178,7 +182,9 @@ def _subset(state: State, keep: Any) -> State:
     if resolution is not None and len(resolution) > 1:
         resolution = resolution[keep]
     mixture = state.at().subset(keep, state.expectation.counts)
-    return replace(state, mixture=mixture, events=events, resolution=resolution)
+    # Candidates are known by their numbers.
+    form = centred if isinstance(state.form, Truncated) else state.form
+    return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
 
 
 def _result(
@@ -191,7 +197,7 @@ def _result(
 ) -> FitResult:
     state = outcome.state
     mixture = replace(state.at(), components=state.at().components.released())
-    assessment = problem.source.reduce(AssessmentStep(mixture), mixture.n_components)
+    assessment = assessed(problem, mixture)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
@@ -208,12 +214,9 @@ def _result(
         shift += prior.unframed(units).log_density(
             mixture.components.unframed(units)
         ) - prior.log_density(mixture.components)
-    held = state.resolution is not None
-    objective = (
-        assessment.log_likelihood + problem.objective.regulariser(mixture)
-        if held
-        else state.objective
-    )
+    exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
+    # Where the last pass was one on a lower bound, the objective is computed as it is.
+    objective = exact if state.resolution is not None or problem.truncated else state.objective
     if problem.objective.variational:
         sums = assess(plug_in_density(mixture), problem.source, log_volume)
     else:
@@ -244,7 +247,7 @@ def _result(
         passes=monitor.passes,
         seconds=seconds,
         seed=settings.seed,
-        form="linear" if state.form is linear else "centred",
+        form="truncated" if problem.truncated else "linear" if state.form is linear else "centred",
         search_trace=tuple(
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),

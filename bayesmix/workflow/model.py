@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.engine.compiled import compiled_pays
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.engine.run import Problem, Stopping
+from bayesmix.engine.truncated import MANY
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event, Frame, Rows, Summary
@@ -60,6 +61,7 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),
         notes=notes,
         compiled=compiled,
+        truncated=compiled and family.continuous and model.n_components > MANY,
     )
 
 

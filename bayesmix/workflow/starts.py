@@ -36,9 +36,11 @@ class Distinct:
     weights: Array
 
 
-def distinct_rows(source: Source, summary: Summary, generator: np.random.Generator) -> Distinct:
+def distinct_rows(
+    source: Source, summary: Summary, generator: np.random.Generator, most: int = SAMPLE_ROWS
+) -> Distinct:
     """The distinct rows of (a sample of) the source."""
-    sample: Any = source.sample(SAMPLE_ROWS, generator)
+    sample: Any = source.sample(most, generator)
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     weights = np.ones(len(values)) if sample.weights is None else sample.weights
     unique, inverse = np.unique(values, axis=0, return_inverse=True)

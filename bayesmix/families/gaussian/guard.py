@@ -25,6 +25,8 @@ from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 VARIANCE_FLOOR = 1e-6
 # How many times under the floor a variance must be to be looked at before its turn.
 DEEP_UNDER_THE_FLOOR = 1e4
+# How many times the distinct values that are needed a component's rows are to be called many.
+MANY_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class GaussianGuard:
         try:
             tightest = algebra.tightest(components.precision_root, self.floor)
             tight = tightest >= 1.0
-            thorough = thorough or bool((tightest > DEEP_UNDER_THE_FLOOR).any())
+            thorough = thorough or self._is_urgent(mixture, tightest)
         except DegenerateFitError:
             sound = False
             tight = np.ones(len(components.blocks), dtype=bool)
@@ -84,6 +86,14 @@ class GaussianGuard:
         if len(directions) < mixture.n_components:
             directions = directions * mixture.n_components
         return self._judge(mixture, resolution, events, directions, sound)
+
+    def _is_urgent(self, mixture: Mixture, tightest: Array) -> bool:
+        """Whether a component is so narrow, on so few rows, that it cannot wait for its turn."""
+        deep = tightest > DEEP_UNDER_THE_FLOOR
+        if not deep.any() or len(deep) < mixture.n_components:
+            return bool(deep.any())
+        rows = mixture.weights.mean() * self.source.total_weight
+        return bool((deep & (rows < MANY_ROWS * self._needed)).any())
 
     def _judge(
         self,

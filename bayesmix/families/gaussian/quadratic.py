@@ -17,7 +17,7 @@ from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Frame
+from bayesmix.records import Frame, Known, Sweep
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
@@ -71,20 +71,26 @@ class Quadratics:
         return moments(self.structure, values, responsibilities)
 
     def centred_pass(
-        self, values: Any, frame: Frame, weights: Array, log_weights: Array
-    ) -> tuple[float, float, Moments]:
-        """A pass of the compiled centred form over rows as stored: Σ w l, Σ w (1 + |l|), sums."""
+        self, values: Any, frame: Frame, weights: Array, log_weights: Array, known: Known
+    ) -> tuple[Sweep, Moments]:
+        """A pass of the compiled centred form over rows as stored."""
         from bayesmix.numerics.compiled import centred_pass
 
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
-        log_normaliser, magnitude = centred_pass(
+        described = len(values) if known.describe else 0
+        best = np.empty(described, dtype=np.int32)
+        hard = np.zeros(n_components if known.describe else 0)
+        log_normaliser, magnitude, entropy, log_largest = centred_pass(
             values,
             frame.centre,
             1.0 / frame.scale,
             weights,
+            known.order,
+            known.bounds,
+            known.candidates,
             self.offset + log_weights,
             np.ascontiguousarray(self.means),
             root,
@@ -92,9 +98,12 @@ class Quadratics:
             counts,
             means,
             scatter,
+            best,
+            hard,
         )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
-        return log_normaliser, magnitude, Moments(self.structure, counts, means, pooled)
+        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, best, hard)
+        return sweep, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""

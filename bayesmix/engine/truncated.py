@@ -1,0 +1,135 @@
+"""Many components: every row knows only a few of them (Lücke & Eggert 2010; Forster & Lücke 2018).
+
+A row's candidates are the neighbours of its *anchor*, the component that last had most of it. With
+candidates fixed a pass is coordinate ascent on a lower bound of the objective: responsibilities
+are zero elsewhere. From time to time anchors and neighbours are found anew, which begins a segment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.compiled import stored_rows, swept
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Source
+from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
+
+MANY = 100
+CANDIDATES = 16
+MOST_CANDIDATES = 64
+# Passes between two looks for candidates, and the share of rows whose anchor still moves by then.
+REFRESH_AFTER = 5
+SETTLED = 1e-3
+# On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
+LOOK_AT = 2000
+MOST_LOST = 1e-4
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components.
+
+    Without anchors every row knows the components of the one row of ``neighbours``.
+    """
+
+    anchors: Any
+    neighbours: Any
+    moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
+
+    def of(self, rows: Rows, describe: bool = False) -> Known:
+        """What the rows of a chunk know."""
+        if self.anchors is None:
+            return Known.everything(len(rows), self.neighbours.shape[1], describe)
+        anchors = self.anchors[rows.first : rows.first + len(rows)]
+        sizes = np.bincount(anchors, minlength=len(self.neighbours))
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        return Known(np.argsort(anchors, kind="stable"), bounds, self.neighbours, describe)
+
+
+@dataclass(frozen=True)
+class TruncatedStep:
+    """What a pass does to a chunk."""
+
+    mixture: Mixture
+    form: Truncated
+
+    def __call__(self, rows: Rows) -> Expectation:
+        stored = stored_rows(rows, self.mixture.frame)
+        sweep, statistics = swept(self.mixture, stored, self.form.of(rows))
+        return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
+
+
+@dataclass(frozen=True)
+class AnchorStep:
+    """The candidate of every row that has most of it."""
+
+    mixture: Mixture
+    form: Truncated
+
+    def __call__(self, rows: Rows) -> Any:
+        stored = stored_rows(rows, self.mixture.frame)
+        sweep: Sweep = swept(self.mixture, stored, self.form.of(rows, describe=True))[0]
+        return sweep.best.astype(_index_type(self.mixture.n_components))
+
+
+def first_truncation(source: Source, mixture: Mixture) -> Truncated:
+    """Candidates for rows of which nothing is known yet."""
+    return _wide_enough(source, mixture, _every_anchor(source, mixture), CANDIDATES, 1.0)
+
+
+def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
+    """Anchors among the candidates, and neighbours, at the present mixture.
+
+    Where that leaves the bound too low on some of the rows, anchors are looked for among all
+    components; where even that does, components get more neighbours.
+    """
+    anchors = source.map(AnchorStep(mixture, form), 1)
+    moved = float(np.mean(anchors != form.anchors))
+    width = form.neighbours.shape[1]
+    found = Truncated(anchors, neighbours(mixture, width), moved)
+    if lost(source, mixture, found) <= MOST_LOST:
+        return found
+    return _wide_enough(source, mixture, _every_anchor(source, mixture), width, moved)
+
+
+def _every_anchor(source: Source, mixture: Mixture) -> Any:
+    """The most responsible component of every row: a pass over all rows and all components."""
+    everything = Truncated(None, np.arange(mixture.n_components)[None])
+    return source.map(AnchorStep(mixture, everything), mixture.n_components)
+
+
+def _wide_enough(
+    source: Source, mixture: Mixture, anchors: Any, width: int, moved: float
+) -> Truncated:
+    found = Truncated(anchors, neighbours(mixture, width), moved)
+    while width < MOST_CANDIDATES and lost(source, mixture, found) > MOST_LOST:
+        width *= 2
+        found = Truncated(anchors, neighbours(mixture, width), 1.0)
+    return found
+
+
+def neighbours(mixture: Mixture, width: int) -> Any:
+    """Of each component those in or under which its mean, or theirs, is most probable (K, G)."""
+    joint = mixture.log_joint(np.asfortranarray(mixture.components.means))
+    near = joint - np.diagonal(joint)[:, None]
+    near = np.maximum(near, near.T)
+    np.fill_diagonal(near, np.inf)
+    width = min(width, len(near))
+    return np.sort(np.argpartition(-near, width - 1, axis=1)[:, :width], axis=1)
+
+
+def lost(source: Source, mixture: Mixture, form: Truncated) -> float:
+    """How far the truncated bound is below the exact one, in nats a row, on some of the rows."""
+    values: Any = source.subset(slice(0, LOOK_AT)).values  # type: ignore[attr-defined]
+    joint = mixture.log_joint(mixture.frame.apply(values))
+    known = form.neighbours[form.anchors[: len(joint)]]
+    some = np.take_along_axis(joint, known, axis=1)
+    return float(np.mean(normalise(joint) - normalise(some)))
+
+
+def _index_type(n_components: int) -> Any:
+    """The smallest that counts components: rows are sorted by it fastest."""
+    return np.uint16 if n_components <= 2**16 else np.int32

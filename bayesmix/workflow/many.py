@@ -1,0 +1,45 @@
+"""Where a mixture of many components begins: k-means of a sample, taken at its word.
+
+Searching moves is for mixtures whose every component can be looked at; with hundreds of them one
+start with many centres is nearly as good as another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.objectives import MaximumAPosteriori
+from bayesmix.engine.run import Problem
+from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture, Rows
+from bayesmix.weights import DirichletPrior
+from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.splits import of_statistics
+from bayesmix.workflow.starts import NearestCentre, distinct_rows, lloyd, plus_plus
+
+ROWS_OF_EACH = 30
+ROUNDS = 10
+
+
+def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
+    """A mixture from a sample of the rows; under a prior, so that no covariance is singular."""
+    K = model.n_components
+    source: Any = problem.source
+    sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
+    generator = stream(settings.seed, Purpose.START, index)
+    rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+    centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
+    shares = NearestCentre(centres, source.summary)(Rows(sample.values))
+    if sample.weights is not None:
+        shares *= sample.weights[:, None]
+    statistics: Any = problem.family.statistics(problem.frame.apply(sample.values), shares)
+    objective = problem.objective
+    if objective.name == "maximum_likelihood":
+        prior = problem.family.map_prior(sample, problem.frame, K)
+        objective = MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+    factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
+    return objective.update(
+        of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution
+    )
