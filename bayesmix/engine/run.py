@@ -24,14 +24,7 @@ from bayesmix.engine.expectation import (
     within_loss,
 )
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.truncated import (
-    REFRESH_AFTER,
-    SETTLED,
-    Truncated,
-    TruncatedStep,
-    first_truncation,
-    refreshed,
-)
+from bayesmix.engine.truncated import Truncated, TruncatedStep, first_truncation, refreshed
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
 from bayesmix.records import Event, Expectation, Frame, Mixture
@@ -157,8 +150,7 @@ def _form(problem: Problem, mixture: Mixture, state: State) -> Form | Truncated:
         return form
     if not isinstance(form, Truncated) or len(form.neighbours) != mixture.n_components:
         return first_truncation(problem.source, mixture)
-    since = state.iterations - state.segments[-1]
-    if since >= REFRESH_AFTER and form.moved > SETTLED:
+    if form.is_due(state.iterations - state.segments[-1]):
         return refreshed(problem.source, mixture, form)
     return form
 

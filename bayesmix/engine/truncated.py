@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.compiled import stored_rows, swept
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
@@ -20,12 +21,15 @@ from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
 MANY = 100
 CANDIDATES = 16
 MOST_CANDIDATES = 64
-# Passes between two looks for candidates, and the share of rows whose anchor still moves by then.
-REFRESH_AFTER = 5
+# Passes between two looks for candidates: soon where more than a share of the anchors still moves.
+SOON = 5
+LATER = 20
 SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
-MOST_LOST = 1e-4
+MOST_LOST = 2e-4
+# Share of those whose anchor may be another than the best.
+MOST_ASTRAY = 2e-3
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Truncated:
     anchors: Any
     neighbours: Any
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
+
+    def is_due(self, passes: int) -> bool:
+        """Whether candidates are to be looked for after so many passes."""
+        return passes >= (SOON if self.moved > SETTLED else LATER)
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
@@ -77,22 +85,19 @@ class AnchorStep:
 
 def first_truncation(source: Source, mixture: Mixture) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    return _wide_enough(source, mixture, _every_anchor(source, mixture), CANDIDATES, 1.0)
+    return _wide_enough(source, mixture, _every_anchor(source, mixture), 1.0)
 
 
 def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     """Anchors among the candidates, and neighbours, at the present mixture.
 
-    Where that leaves the bound too low on some of the rows, anchors are looked for among all
-    components; where even that does, components get more neighbours.
+    Where some of the rows show that others have lost theirs, it is looked for everywhere.
     """
     anchors = source.map(AnchorStep(mixture, form), 1)
     moved = float(np.mean(anchors != form.anchors))
-    width = form.neighbours.shape[1]
-    found = Truncated(anchors, neighbours(mixture, width), moved)
-    if lost(source, mixture, found) <= MOST_LOST:
-        return found
-    return _wide_enough(source, mixture, _every_anchor(source, mixture), width, moved)
+    if astray(source, mixture, anchors) > MOST_ASTRAY:
+        anchors = _every_anchor(source, mixture)
+    return _wide_enough(source, mixture, anchors, moved)
 
 
 def _every_anchor(source: Source, mixture: Mixture) -> Any:
@@ -101,13 +106,13 @@ def _every_anchor(source: Source, mixture: Mixture) -> Any:
     return source.map(AnchorStep(mixture, everything), mixture.n_components)
 
 
-def _wide_enough(
-    source: Source, mixture: Mixture, anchors: Any, width: int, moved: float
-) -> Truncated:
+def _wide_enough(source: Source, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
+    """As few neighbours as leave the bound high enough."""
+    width = CANDIDATES
     found = Truncated(anchors, neighbours(mixture, width), moved)
     while width < MOST_CANDIDATES and lost(source, mixture, found) > MOST_LOST:
         width *= 2
-        found = Truncated(anchors, neighbours(mixture, width), 1.0)
+        found = Truncated(anchors, neighbours(mixture, width), moved)
     return found
 
 
@@ -123,11 +128,20 @@ def neighbours(mixture: Mixture, width: int) -> Any:
 
 def lost(source: Source, mixture: Mixture, form: Truncated) -> float:
     """How far the truncated bound is below the exact one, in nats a row, on some of the rows."""
-    values: Any = source.subset(slice(0, LOOK_AT)).values  # type: ignore[attr-defined]
-    joint = mixture.log_joint(mixture.frame.apply(values))
+    joint = _some_joint(source, mixture)
     known = form.neighbours[form.anchors[: len(joint)]]
     some = np.take_along_axis(joint, known, axis=1)
     return float(np.mean(normalise(joint) - normalise(some)))
+
+
+def astray(source: Source, mixture: Mixture, anchors: Any) -> float:
+    """Share of some of the rows whose anchor has not the most of them."""
+    best = _some_joint(source, mixture).argmax(axis=1)
+    return float(np.mean(best != anchors[: len(best)]))
+
+
+def _some_joint(source: Any, mixture: Mixture) -> Array:
+    return mixture.log_joint(mixture.frame.apply(source.subset(slice(0, LOOK_AT)).values))
 
 
 def _index_type(n_components: int) -> Any:

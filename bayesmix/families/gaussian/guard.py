@@ -27,6 +27,8 @@ VARIANCE_FLOOR = 1e-6
 DEEP_UNDER_THE_FLOOR = 1e4
 # How many times the distinct values that are needed a component's rows are to be called many.
 MANY_ROWS = 5
+# Rows times components to look at for a place that a component may be moved to.
+MOST_LOOKED_AT = 10**8
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class GaussianGuard:
         sound = True
         try:
             tightest = algebra.tightest(components.precision_root, self.floor)
-            tight = tightest >= 1.0
-            thorough = thorough or self._is_urgent(mixture, tightest)
+            tight = (tightest >= 1.0) & ~self._surely_many(mixture, len(tightest))
+            thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
             sound = False
             tight = np.ones(len(components.blocks), dtype=bool)
@@ -87,13 +89,16 @@ class GaussianGuard:
             directions = directions * mixture.n_components
         return self._judge(mixture, resolution, events, directions, sound)
 
-    def _is_urgent(self, mixture: Mixture, tightest: Array) -> bool:
-        """Whether a component is so narrow, on so few rows, that it cannot wait for its turn."""
-        deep = tightest > DEEP_UNDER_THE_FLOOR
-        if not deep.any() or len(deep) < mixture.n_components:
-            return bool(deep.any())
+    def _surely_many(self, mixture: Mixture, n_blocks: int) -> Any:
+        """Components that hold many rows where no column ties: narrow, but not degenerate.
+
+        Rows that agree along some other direction make a covariance singular before long, and are
+        looked at then.
+        """
+        if self.summary.gap.any() or n_blocks < mixture.n_components:
+            return np.zeros(n_blocks, dtype=bool)
         rows = mixture.weights.mean() * self.source.total_weight
-        return bool((deep & (rows < MANY_ROWS * self._needed)).any())
+        return rows >= MANY_ROWS * self._needed
 
     def _judge(
         self,
@@ -214,7 +219,10 @@ class GaussianGuard:
         self, shown: Mixture, collapsed: list[int], holdings: Holdings, resolution: Any
     ) -> Repair:
         """Collapsed components start again at the rows that the mixture explains worst."""
-        worst = self.source.reduce(Worst(shown, len(collapsed)), shown.n_components)
+        # Of very many rows one in a few will do.
+        every = max(1, self.source.shape[0] * shown.n_components // MOST_LOOKED_AT)
+        some = self.source if every == 1 else self.source.subset(slice(None, None, every))
+        worst = some.reduce(Worst(shown, len(collapsed)), shown.n_components)
         sound = [k for k in range(shown.n_components) if k not in collapsed]
         components = shown.components
         if sound:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.records import Mixture, Rows
+from bayesmix.records import Frame, Known, Mixture, Rows
 
 ROWS_NAMED = 20
+# Rows times components of a chunk that are worth a compiler.
+MUCH_WORK = 2**18
+LOWEST_LOG = -1e300
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Held:
 
     def __call__(self, rows: Rows) -> Holdings:
         values = self.mixture.frame.apply(rows.values)
-        labels = self.mixture.log_joint(values).argmax(axis=1)
+        labels = self._labels(values)
         present = np.ones(len(rows), dtype=bool) if rows.weights is None else rows.weights > 0
         unit = np.sqrt(self.floor)
         each = []
@@ -71,6 +76,20 @@ class Held:
             first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
             each.append(Holding(len(mine), first, distinct))
         return Holdings(tuple(each), self.needed)
+
+    def _labels(self, values: Array) -> Any:
+        """The component with most of each row; by the compiled kernel where that is much work."""
+        n_components = self.mixture.n_components
+        if len(values) * n_components < MUCH_WORK or find_spec("numba") is None:
+            return self.mixture.log_joint(values).argmax(axis=1)
+        sweep, _ = self.mixture.components.linear.centred_pass(
+            np.ascontiguousarray(values),
+            Frame.identity(values.shape[1]),
+            np.zeros(0),
+            np.maximum(self.mixture.weights.expected_log(), LOWEST_LOG),
+            Known.everything(len(values), n_components, describe=True),
+        )
+        return sweep.best
 
 
 @dataclass(frozen=True)
