@@ -23,6 +23,10 @@ class Problem:
         return f"{self.n_rows:,} x {self.n_features}, K={self.n_components}"
 
     def rows(self) -> np.ndarray:
+        """The rows alone."""
+        return self.labelled_rows()[0]
+
+    def labelled_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Means ~ N(0, separation²), weights ~ Dirichlet(5), covariances A Aᵀ, A = N/√D + I/2."""
         generator = np.random.default_rng(
             [self.seed, self.n_features, self.n_components, int(10 * self.separation)]
@@ -35,7 +39,7 @@ class Problem:
             root = generator.normal(size=(D, D)) / np.sqrt(D) + 0.5 * np.eye(D)
             mine = labels == k
             rows[mine] = means[k] + rows[mine] @ root.T
-        return rows
+        return rows, labels
 
 
 def ordinary_problems() -> Iterator[Problem]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.engine.expectation import Assessment, Form, linear
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.warming import told_when_long
 from bayesmix.records import Expectation, Frame, Known, Mixture, Rows, Sweep
 
 COMPILE_ABOVE = 500_000
@@ -54,16 +55,17 @@ class CompiledStep:
         coefficients = form.coefficients.copy()
         coefficients[:, 0] += log_weights(self.mixture)
         sums = np.zeros_like(coefficients)
-        log_normaliser, magnitude = linear_pass(
-            stored.values,
-            stored.frame.centre,
-            1.0 / stored.frame.scale,
-            stored.weights,
-            known.order,
-            coefficients,
-            form.kind,
-            sums,
-        )
+        with told_when_long(linear_pass):
+            log_normaliser, magnitude = linear_pass(
+                stored.values,
+                stored.frame.centre,
+                1.0 / stored.frame.scale,
+                stored.weights,
+                known.order,
+                coefficients,
+                form.kind,
+                sums,
+            )
         statistics = form.from_sums(sums)
         return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
 

@@ -27,7 +27,7 @@ LATER = 20
 SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
-MOST_LOST = 2e-4
+MOST_LOST = 5e-4
 # Share of those whose anchor may be another than the best.
 MOST_ASTRAY = 2e-3
 

@@ -13,6 +13,8 @@ from typing import Any
 
 MOST_COMPONENTS = 12
 MOST_COLUMNS = 6
+# Nats a row within which two starts ended in one place.
+ALIKE = 1e-6
 OBJECTIVES = {
     "maximum_likelihood": "log likelihood",
     "maximum_a_posteriori": "log posterior",
@@ -149,3 +151,22 @@ def _duration(seconds: float) -> str:
     if seconds < 1.0:
         return f"{math.ceil(1000 * seconds)} ms"
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def of_search(records: Any, total_weight: float) -> str:
+    """What a search tried and gained, in two sentences."""
+    starts = sorted((r.objective for r in records if r.stage == "start"), reverse=True)
+    if not starts:
+        return "no search: one start was run to its end"
+    best = [value for value in starts if value > starts[0] - ALIKE * total_weight]
+    text = f"the best of {len(starts)} starts was reached by {len(best)}"
+    if len(best) < len(starts):
+        away = (starts[0] - starts[len(best)]) / total_weight
+        text += f", the next ended {away:.2g} nats a row below"
+    moves = [r for r in records if r.stage not in ("start", "settle")]
+    taken = [r for r in moves if r.accepted]
+    if moves:
+        gained = sum(r.gain for r in taken) / total_weight
+        text += f"; {len(moves)} moves were tried, {len(taken)} taken"
+        text += f", which gained {gained:.2g} nats a row" if taken else ""
+    return text

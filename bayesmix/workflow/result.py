@@ -99,6 +99,14 @@ class FitResult:
         K = self.n_components
         return (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
+    @property
+    def search_summary(self) -> str:
+        """By how many of how many starts the best was found, and what moves were tried and gained.
+
+        Starts are compared where they ended after their few passes on a sample of the rows.
+        """
+        return display.of_search(self.search_trace, self.total_weight)
+
     @cached_property
     def unframed(self) -> Any:
         """The components in the data's coordinates: point densities, or q of variational fits."""

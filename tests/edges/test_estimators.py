@@ -460,3 +460,13 @@ def test_counts_and_coins_have_tables_too():
     given = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0])
     assert repr(given.result_).startswith("<FitResult: gaussian, 2 components, given>")
     given.result_._repr_html_()
+
+
+def test_a_search_says_what_it_tried_and_gained():
+    rng = np.random.default_rng(3)
+    rows = np.vstack([rng.normal(centre, 1.0, (150, 2)) for centre in (0.0, 6.0, 12.0)])
+    result = bm.GaussianMixture(3, random_state=0).fit(rows).result_
+    starts = [record for record in result.search_trace if record.stage == "start"]
+    assert f"the best of {len(starts)} starts was reached by" in result.search_summary
+    alone = bm.GaussianMixture(3, search=None, random_state=0).fit(rows).result_
+    assert "no search" in alone.search_summary

@@ -1,7 +1,10 @@
 """The number of threads changes no bit; the size of blocks and chunks changes rounding only."""
 
+import multiprocessing
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
-from bayesmix.parallel import ordered_map, resolve_jobs, single_threaded_blas
+from bayesmix.numerics.warming import told_when_long
+from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
 from bayesmix.sources.array import MOST_CHUNKS, chunk_rows
 from bayesmix.weights import DirichletPrior, StickBreakingPrior
@@ -161,3 +165,51 @@ def test_jobs_are_counted_as_in_joblib():
     assert resolve_jobs(3) == 3
     with pytest.raises(ValueError, match="n_jobs"):
         resolve_jobs(0)
+
+
+def test_a_fork_after_threads_were_used_does_not_hang():
+    """A pool that was made before the fork has no threads in the child."""
+    rows = rows_of(CASES[0])
+    fitted(CASES[0], rows, n_jobs=2)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        child = pool.apply_async(_log_likelihood, (rows,))
+        assert child.get(timeout=60) == fitted(CASES[0], rows, n_jobs=2).log_likelihood_
+
+
+def _log_likelihood(rows):
+    return fitted(CASES[0], rows, n_jobs=2).log_likelihood_
+
+
+def test_threads_within_threads_do_not_wait_for_one_another():
+    def outer(item):
+        return sum(ordered_map(lambda x: x + item, range(10), 3))
+
+    assert list(ordered_map(outer, range(6), 3)) == [45 + 10 * item for item in range(6)]
+
+
+def test_sums_are_added_in_one_tree_whatever_the_threads():
+    rng = generator(8)
+    parts = [rng.normal(size=3) * 10.0 ** rng.integers(-8, 8) for _ in range(37)]
+    one = reduced(parts.__getitem__, range(len(parts)), 1)
+    for n_jobs in (2, 3, 7):
+        np.testing.assert_array_equal(reduced(parts.__getitem__, range(len(parts)), n_jobs), one)
+
+
+def test_everything_works_where_numba_is_absent(monkeypatch):
+    rows = rows_of(CASES[0])
+    with_it = fitted(CASES[0], rows)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "bayesmix.numerics.compiled", raising=False)
+    without = fitted(CASES[0], rows)
+    np.testing.assert_allclose(without.objective_trace_, with_it.objective_trace_, rtol=1e-11)
+
+
+def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
+    monkeypatch.setattr("bayesmix.numerics.warming.SECONDS_BEFORE_A_WORD", 0.01)
+    slow, known = SimpleNamespace(signatures=[]), SimpleNamespace(signatures=["once"])
+    with told_when_long(known):
+        time.sleep(0.05)
+    assert not caplog.records
+    with told_when_long(slow):
+        time.sleep(0.1)
+    assert "compiles its kernels" in caplog.text

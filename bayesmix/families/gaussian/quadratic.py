@@ -17,6 +17,7 @@ from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.warming import told_when_long
 from bayesmix.records import Frame, Known, Sweep
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
@@ -83,24 +84,25 @@ class Quadratics:
         described = len(values) if known.describe else 0
         best = np.empty(described, dtype=np.int32)
         hard = np.zeros(n_components if known.describe else 0)
-        log_normaliser, magnitude, entropy, log_largest = centred_pass(
-            values,
-            frame.centre,
-            1.0 / frame.scale,
-            weights,
-            known.order,
-            known.bounds,
-            known.candidates,
-            self.offset + log_weights,
-            np.ascontiguousarray(self.means),
-            root,
-            algebra.kind == features.DENSE,
-            counts,
-            means,
-            scatter,
-            best,
-            hard,
-        )
+        with told_when_long(centred_pass):
+            log_normaliser, magnitude, entropy, log_largest = centred_pass(
+                values,
+                frame.centre,
+                1.0 / frame.scale,
+                weights,
+                known.order,
+                known.bounds,
+                known.candidates,
+                self.offset + log_weights,
+                np.ascontiguousarray(self.means),
+                root,
+                algebra.kind == features.DENSE,
+                counts,
+                means,
+                scatter,
+                best,
+                hard,
+            )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
         sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, best, hard)
         return sweep, Moments(self.structure, counts, means, pooled)

@@ -1,0 +1,110 @@
+"""How a pass grows with rows, features and components, with threads, and with many components."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bayesmix.engine.compiled import CompiledStep, compiled_pays
+from bayesmix.engine.expectation import linear
+from bayesmix.engine.truncated import TruncatedStep, first_truncation
+from bayesmix.families import Gaussian
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.records import Mixture
+from bayesmix.sources import ArraySource
+from bayesmix.weights import PointWeights
+from benchmarks.problems import Problem
+
+ROWS = (100_000, 1_000_000, 10_000_000)
+FEATURES = (2, 5, 10, 20, 50)
+COMPONENTS = (2, 5, 10, 20, 50)
+
+
+def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row per case: nanoseconds a row and component, and the ratio that it is about."""
+    largest = 1_000_000 if quick else 10_000_000
+    table = [_row(Problem(n, 10, 10), repeats) for n in ROWS if n <= largest]
+    table += [_row(Problem(100_000, d, 10), repeats) for d in FEATURES if d != 10]
+    table += [_row(Problem(100_000, 10, k), repeats) for k in COMPONENTS if k != 10]
+    table.append(_two_threads(repeats))
+    table.append(_many(Problem(100_000, 10, 200) if quick else Problem(1_000_000, 10, 1000)))
+    for row in table:
+        print("  ", {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
+    return table
+
+
+def _truth(problem: Problem) -> tuple[Any, Mixture]:
+    """Rows, and the mixture of the components that they were drawn from, near enough."""
+    rows, labels = problem.labelled_rows()
+    family = Gaussian()
+    source = ArraySource(rows, n_jobs=2)
+    frame = family.frame(source.summary)
+    K = problem.n_components
+    parts = []
+    for k in range(K):
+        own = frame.apply(rows[labels == k][:2000])
+        parts.append(family.statistics(own, np.ones((len(own), 1))))
+    statistics = type(parts[0]).joined(parts)
+    shares = np.bincount(labels, minlength=K) / len(labels)
+    components = family.maximum_likelihood(statistics)
+    return source, Mixture(PointWeights(shares), components, frame)
+
+
+def _seconds(source: Any, step: Any, width: int, repeats: int) -> float:
+    with single_threaded_blas():
+        source.reduce(step, width)
+        times = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            source.reduce(step, width)
+            times.append(time.perf_counter() - began)
+    return median(times)
+
+
+def _row(problem: Problem, repeats: int) -> dict[str, Any]:
+    source, mixture = _truth(problem)
+    assert compiled_pays(*source.shape, problem.n_components)
+    seconds = _seconds(source, CompiledStep(mixture, linear), problem.n_components, repeats)
+    work = problem.n_rows * problem.n_components
+    return {
+        "case": problem.name,
+        "ms": 1e3 * seconds,
+        "ns_a_row_and_component": 1e9 * seconds / work,
+    }
+
+
+def _two_threads(repeats: int) -> dict[str, Any]:
+    problem = Problem(100_000, 10, 10)
+    source, mixture = _truth(problem)
+    step = CompiledStep(mixture, linear)
+    one = ArraySource(source.values, n_jobs=1)
+    times = [(_seconds(one, step, 10, 5), _seconds(source, step, 10, 5)) for _ in range(repeats)]
+    return {
+        "case": f"{problem.name}: two threads against one",
+        "times_faster": median(a / b for a, b in times),
+    }
+
+
+def _many(problem: Problem) -> dict[str, Any]:
+    """Truncated responsibilities against all of them."""
+    source, mixture = _truth(problem)
+    with single_threaded_blas():
+        form = first_truncation(source, mixture)
+    few, all_ = TruncatedStep(mixture, form), CompiledStep(mixture, linear)
+    dense, truncated = (
+        _seconds(source, all_, problem.n_components, 2),
+        _seconds(source, few, 1, 5),
+    )
+    with single_threaded_blas():
+        below = source.reduce(all_, problem.n_components).log_normaliser
+        below -= source.reduce(few, 1).log_normaliser
+    return {
+        "case": f"{problem.name}: {form.neighbours.shape[1]} candidates against all",
+        "ms": 1e3 * truncated,
+        "dense_ms": 1e3 * dense,
+        "times_faster": dense / truncated,
+        "bound_below_nats_a_row": below / problem.n_rows,
+    }
