@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori
-from bayesmix.engine.run import Problem, State, begin, run
+from bayesmix.engine.run import Problem, State, begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
@@ -26,7 +26,7 @@ from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model, Settings
 from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
-from bayesmix.workflow.splits import Halves, best_splits, of_statistics
+from bayesmix.workflow.splits import Halves, best_splits
 from bayesmix.workflow.starts import (
     NearestCentre,
     OfMixture,
@@ -102,10 +102,13 @@ def search(
         return searcher.found()
     except KeyboardInterrupt:
         # Not all of the work is inside a run, which would have ended with its best so far.
-        if searcher.best is None:
+        best = searcher.best
+        if best is None and searcher.best_of_sample is not None:
+            best = begin_at(problem, searcher.best_of_sample.at())
+        if best is None:
             raise
         monitor.interrupt()
-        return Found(searcher.best, tuple(searcher.records))
+        return Found(best, tuple(searcher.records))
 
 
 @dataclass
@@ -117,6 +120,7 @@ class _Searcher:
     index: int
     records: list[SearchRecord] = field(default_factory=list)
     best: State | None = None  # of all that was run on all rows
+    best_of_sample: State | None = None
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     collapsed: int = 0  # how many starts did
 
@@ -274,9 +278,8 @@ class _Searcher:
         """A short start run on all rows until little is left to gain."""
         if self.small:
             return self._run(self.loose, entry.state, SETTLE_PASSES)
-        statistics = of_statistics(entry.state.expectation.statistics)
-        whole = begin(self.loose, statistics, entry.state.at())
-        settled = self._run(self.loose, whole, SETTLE_PASSES)
+        # One E-step over all rows comes first, so that an interrupt from here on has a result.
+        settled = self._run(self.loose, begin_at(self.loose, entry.state.at()), SETTLE_PASSES)
         if settled is None:
             K = self.model.n_components
             settled = self._run(self.loose, begun(self.loose, entry.start, K), SETTLE_PASSES)
@@ -368,9 +371,11 @@ class _Searcher:
             state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
             return None
-        whole = problem.source is self.problem.source
-        if whole and (self.best is None or self.rank(state) > self.rank(self.best)):
-            self.best = state
+        if problem.source is self.problem.source:
+            if self.best is None or self.rank(state) > self.rank(self.best):
+                self.best = state
+        elif self.best_of_sample is None or self.rank(state) > self.rank(self.best_of_sample):
+            self.best_of_sample = state
         return state
 
     def _note(

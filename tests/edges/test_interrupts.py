@@ -111,6 +111,19 @@ def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
     assert np.isfinite(model.score(CROWDED))
 
 
+@pytest.mark.parametrize("passes", [3, 20, 40, 60])
+def test_an_interrupt_while_only_a_sample_was_fitted_has_a_result_on_all_rows(passes, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(3.0 * k, 1.0, (1500, 8)) for k in range(6)])
+    monkeypatch.setattr(Reporter, "on_pass", CtrlC(passes))
+    model = GaussianMixture(8, random_state=0)
+    with pytest.warns(BayesmixWarning, match="interrupted"):
+        model.fit(rows)
+    assert model.result_.status == "interrupted"
+    assert np.isfinite(model.result_.objective)
+    assert model.result_.log_likelihood == pytest.approx(len(rows) * model.score(rows))
+
+
 def test_an_interrupt_inside_a_trial_split_is_heard(monkeypatch):
     from bayesmix.workflow import splits
 
