@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ IQR_OF_NORMAL = 1.349
 SAME_VALUE = 1e-9
 # Of longer columns one value in many is looked at first: continuous data need no sort.
 LOOK_AT_ALL = 100_000
+# Of still longer ones quantiles and ties are those of one value in a few: memory stays flat.
+MOST_SORTED = 1_000_000
+PART = 250_000
 
 
 def summarise(values: Any, weights: Array | None) -> Summary:
-    """Per column and one column at a time, so that memory stays O(n)."""
+    """Per column and one column at a time; of many rows, sums over parts and quantiles of some."""
     n_rows, n_features = values.shape
+    if n_rows > MOST_SORTED:
+        return _summary_of_many(values, weights)
     present = None if weights is None or np.all(weights > 0) else weights > 0
     used = weights if weights is None or present is None else weights[present]
     # Equal weights change no quantile; leave them out so that repeating all rows changes no bit.
@@ -48,6 +54,38 @@ def summarise(values: Any, weights: Array | None) -> Summary:
         gap=gap,
         constant=minimum == maximum,
         mean=mean,
+    )
+
+
+def _summary_of_many(values: Any, weights: Array | None) -> Summary:
+    """Quantiles and ties of one row in a few; extremes and means of all."""
+    every = -(-len(values) // MOST_SORTED)
+    some = summarise(values[::every], None if weights is None else weights[::every])
+    minimum, maximum = some.minimum.copy(), some.maximum.copy()
+    total, sums, squares = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for start in range(0, len(values), PART):
+        part = np.asarray(values[start : start + PART], dtype=np.float64)
+        own = np.ones(len(part)) if weights is None else weights[start : start + PART]
+        away = part - some.centre
+        total += float(own.sum())
+        sums += own @ away
+        squares += own @ (away * away)
+        part = part if weights is None else part[own > 0]
+        minimum = np.minimum(minimum, part.min(axis=0, initial=np.inf))
+        maximum = np.maximum(maximum, part.max(axis=0, initial=-np.inf))
+    constant = minimum == maximum
+    mean = sums / total
+    deviation = np.sqrt(np.maximum(squares / total - mean * mean, 0.0))
+    return replace(
+        some,
+        n_rows=len(values),
+        total_weight=total,
+        # A column in which only these rows agree has some extent in the others.
+        scale=np.where(some.constant & ~constant, deviation, some.scale),
+        minimum=minimum,
+        maximum=maximum,
+        constant=constant,
+        mean=some.centre + mean,
     )
 
 

@@ -275,3 +275,25 @@ def test_values_that_are_not_finite_are_refused_with_their_place(tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     with pytest.raises(ValueError, match="row 150, column 1"):
         bm.GaussianMixture(2).fit(open_npy(tmp_path / "rows.npy"))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_summary_of_very_many_rows_needs_a_few_of_them_for_quantiles(weighted, monkeypatch):
+    rng = generator(12)
+    rows = np.column_stack(
+        [rng.normal(size=30_000), rng.integers(0, 5, 30_000), np.full(30_000, 2.0)]
+    )
+    rows[7, 2] = 3.0
+    weights = rng.integers(0, 3, 30_000).astype(float) if weighted else None
+    if weights is not None:
+        weights[7] = 1.0
+    exact = ArraySource(rows, weights).summary
+    monkeypatch.setattr("bayesmix.sources.summary.MOST_SORTED", 10_000)
+    monkeypatch.setattr("bayesmix.sources.summary.PART", 7_000)
+    sampled = ArraySource(rows, weights).summary
+    for name in ("n_rows", "total_weight", "minimum", "maximum", "constant"):
+        np.testing.assert_array_equal(getattr(sampled, name), getattr(exact, name))
+    np.testing.assert_allclose(sampled.mean, exact.mean, rtol=1e-12)
+    np.testing.assert_allclose(sampled.centre, exact.centre, atol=0.05)
+    np.testing.assert_allclose(sampled.scale, exact.scale, rtol=0.05)
+    assert sampled.gap[1] == exact.gap[1] == 1.0

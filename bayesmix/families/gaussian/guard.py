@@ -27,6 +27,8 @@ VARIANCE_FLOOR = 1e-6
 DEEP_UNDER_THE_FLOOR = 1e4
 # How many times the distinct values that are needed a component's rows are to be called many.
 MANY_ROWS = 5
+# Steps between distinct values below this share of the scale are those of continuous data.
+SMALLEST_GAP = 1e-6
 # Rows times components to look at for a place that a component may be moved to.
 MOST_LOOKED_AT = 10**8
 
@@ -95,7 +97,8 @@ class GaussianGuard:
         Rows that agree along some other direction make a covariance singular before long, and are
         looked at then.
         """
-        if self.summary.gap.any() or n_blocks < mixture.n_components:
+        ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
+        if ties.any() or n_blocks < mixture.n_components:
             return np.zeros(n_blocks, dtype=bool)
         rows = mixture.weights.mean() * self.source.total_weight
         return rows >= MANY_ROWS * self._needed
