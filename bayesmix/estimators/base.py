@@ -95,6 +95,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+        self.__dict__.pop("_near", None)
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
@@ -127,7 +128,12 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             accelerate=self.acceleration == "auto" and tol is None,
             seed=seed,
             sort=not as_given,
+            near=self.__dict__.get("_near"),
         )
+
+    def _begin_near(self, mixture: Mixture) -> None:
+        """Let the search of the next fit begin at this mixture of fewer components as well."""
+        self._near = mixture
 
     def _init(self, model: Model, source: ArraySource, rows: Any, seed: int) -> Any:
         value = self.init_params

@@ -17,7 +17,7 @@ from bayesmix.estimators.progress import SearchReporter
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
 from bayesmix.selection import words
-from bayesmix.selection.candidates import candidate_parameters
+from bayesmix.selection.candidates import candidate_parameters, component_numbers
 from bayesmix.selection.criteria import PLUG_IN
 from bayesmix.selection.folds import last_step, make_splits, rows_of
 from bayesmix.selection.sweep import Row, Task
@@ -109,6 +109,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         candidates = candidate_parameters(
             self.n_components, self.covariance_type, self.param_grid, _prefix(estimator)
         )
+        self._share_threads(estimator, candidates)
         self._check(estimator, criterion)
         source, kept = incoming.training_rows(self, X, sample_weight, 1)
         if kept is not None:
@@ -148,6 +149,13 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             inner.set_params(n_jobs=1)
         return estimator
 
+    def _share_threads(self, estimator: Any, candidates: list[dict[str, Any]]) -> None:
+        """One chain of candidates is fitted one after the other: its fits may use all cores."""
+        alone = len(candidates) == len(component_numbers(self.n_components))
+        given = estimator if self.estimator is None else self.estimator
+        if alone and (self.estimator is None or getattr(last_step(given), "n_jobs", 0) is None):
+            last_step(estimator).set_params(n_jobs=self.n_jobs)
+
     def _check(self, estimator: Any, criterion: str) -> None:
         variational = last_step(estimator)._model().inference.variational
         if criterion in ("elbo", "elbo_log_k") and not variational:
@@ -160,18 +168,26 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """Rows in the order of the candidates; workers join in once it takes a while."""
         rows: list[Row] = []
         began = time.perf_counter()
+        length = len(component_numbers(self.n_components))
         with SearchReporter(len(candidates), self.progress) as reporter:
             try:
                 while len(rows) < len(candidates):
                     workers = resolve_jobs(self.n_jobs)
-                    left = candidates[len(rows) :]
+                    place = len(rows)
+                    # A candidate begins near the one before, unless that is of another structure.
+                    before = rows[-1] if place % length else None
+                    chains = [
+                        candidates[max(place, first) : first + length]
+                        for first in range(place // length * length, len(candidates), length)
+                    ]
                     busy = time.perf_counter() - began > SECONDS_ALONE
-                    if busy and workers > 1 and len(left) > 1:
-                        for row in _in_workers(task, left, workers):
-                            rows.append(row)
-                            reporter.advance(words.label(row))
+                    if busy and workers > 1 and len(chains) > 1:
+                        for done in _in_workers(task, chains, before, workers):
+                            rows += done
+                            for row in done:
+                                reporter.advance(words.label(row))
                     else:
-                        rows.append(task(left[0]))
+                        rows.append(task(candidates[place], before))
                         reporter.advance(words.label(rows[-1]))
                         if rows[-1].interrupted:
                             raise KeyboardInterrupt
@@ -241,12 +257,15 @@ def _prefix(estimator: Any) -> str:
     return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
 
 
-def _in_workers(task: Task, candidates: list[dict[str, Any]], workers: int) -> Any:
-    """Rows in order from worker processes."""
+def _in_workers(
+    task: Task, chains: list[list[dict[str, Any]]], before: Row | None, workers: int
+) -> Any:
+    """Rows of every chain, in order, from worker processes; ``before`` is that of the first."""
     from joblib import Parallel, delayed
 
     return Parallel(n_jobs=workers, return_as="generator")(
-        delayed(task)(parameters) for parameters in candidates
+        delayed(task.chain)(chain, None if number else before)
+        for number, chain in enumerate(chains)
     )
 
 

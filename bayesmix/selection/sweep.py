@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,12 @@ class Row:
         """Whether Ctrl-C came during its fit."""
         return self.estimator is not None and was_interrupted(self.estimator)
 
+    @property
+    def sound_mixture(self) -> Any:
+        """The mixture that was found, or None where there is none to begin at."""
+        result = None if self.estimator is None else last_step(self.estimator).result_
+        return None if result is None or result.degenerate is not None else result.mixture
+
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
         score = self.scores.get(criterion)
@@ -58,9 +65,23 @@ class Task:
     callables: dict[str, Any]
     source: Source | None
 
-    def __call__(self, parameters: dict[str, Any]) -> Row:
+    def chain(self, candidates: Sequence[dict[str, Any]], before: Row | None = None) -> list[Row]:
+        """Rows of candidates that differ in K alone, each beginning near the one before as well."""
+        rows: list[Row] = []
+        for parameters in candidates:
+            before = rows[-1] if rows else before
+            rows.append(self(parameters, before))
+            if rows[-1].interrupted:
+                break
+        return rows
+
+    def __call__(self, parameters: dict[str, Any], before: Row | None = None) -> Row:
+        """``before`` is the row of a candidate with another K, on the same rows."""
         began = time.perf_counter()
         model = clone(self.estimator).set_params(**parameters)
+        near = None if before is None else before.sound_mixture
+        if near is not None:
+            last_step(model)._begin_near(near)
         asked = next(
             (int(v) for k, v in parameters.items() if k.split("__")[-1] == "n_components"), 0
         )

@@ -39,6 +39,7 @@ class Settings:
     accelerate: bool = True
     seed: int = 0
     sort: bool = True
+    near: Any = None  # the mixture of a smaller candidate on the same rows, as one more start
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:

@@ -54,6 +54,8 @@ SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
 SHORT_LLOYD = 5
+# Numbers of starts that are not k-means++: of a hierarchy, and of a mixture of fewer components.
+HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
 MOST_ROUNDS = 60
@@ -207,6 +209,9 @@ class _Searcher:
                 short.append(entry)
             if self._agreed(short):
                 break
+        grown = self._grown() if batch.start == 0 else None
+        if grown is not None:
+            short.append(grown)
         short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
         if short and self._large and not self._agreed(short):
             state = self._run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
@@ -239,7 +244,25 @@ class _Searcher:
         if batch.start == 0 and self._spiky(len(batch)):
             given = hierarchical_start(self.sample.source, K)
             if given is not None:
-                yield -1, given
+                yield HIERARCHICAL, given
+
+    def _grown(self) -> _Short | None:
+        """One more start: a mixture of fewer components with its best splits made."""
+        near, K = self.settings.near, self.model.n_components
+        if near is None or near.n_components > K or self.monitor.stopped is not None:
+            return None
+        start = begun(self.sample, OfMixture(near), near.n_components)
+        state = self._run(self.sample, start, SHORT_PASSES)
+        while state is not None and state.at().n_components < K:
+            splits = best_splits(self.sample, state, [])
+            if not splits:
+                return None
+            move = Move(splits[0], None, splits[0].gain)
+            state = self._begun(self.sample, move, state)
+        if state is None:
+            return None
+        self._note("start", "start from fewer components", state, 0.0, False)
+        return _Short(GROWN, OfMixture(state.at()), state)
 
     def _spiky(self, n_starts: int) -> bool:
         """Whether most starts collapse on small data: good optima then lie among spikes."""

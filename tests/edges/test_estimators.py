@@ -470,3 +470,27 @@ def test_a_search_says_what_it_tried_and_gained():
     assert f"the best of {len(starts)} starts was reached by" in result.search_summary
     alone = bm.GaussianMixture(3, search=None, random_state=0).fit(rows).result_
     assert "no search" in alone.search_summary
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_more_components_never_have_a_lower_likelihood_in_a_search():
+    """Each candidate begins at the splits of the one before as well."""
+    rng = np.random.default_rng(5)
+    rows = np.vstack([rng.normal(centre, 1.0, (60, 2)) for centre in (0.0, 2.0, 4.0)])
+    search = bm.MixtureSearch(
+        n_components=range(1, 8), covariance_type=["tied", "diag"], random_state=1
+    ).fit(rows)
+    for _, table in search.results_.groupby("covariance_type"):
+        assert (table["log_likelihood"].diff().dropna() > -1e-6).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_is_the_same_for_any_number_of_workers(monkeypatch):
+    rng = np.random.default_rng(6)
+    rows = np.vstack([rng.normal(centre, 1.0, (50, 2)) for centre in (0.0, 3.0)])
+    options = {"n_components": (1, 2, 3), "covariance_type": ["full", "diag", "tied"]}
+    alone = bm.MixtureSearch(random_state=0, n_jobs=1, **options).fit(rows)
+    monkeypatch.setattr("bayesmix.estimators.search.SECONDS_ALONE", -1.0)
+    many = bm.MixtureSearch(random_state=0, n_jobs=2, **options).fit(rows)
+    columns = ["covariance_type", "n_components", "log_likelihood", "bic"]
+    assert many.results_[columns].equals(alone.results_[columns])

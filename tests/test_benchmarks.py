@@ -1,0 +1,60 @@
+"""The benchmarks' own parts: recipes that repeat, pages that read; never how long it takes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import machine, tables
+from benchmarks.problems import Problem, ordinary_problems
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_a_problem_is_its_recipe():
+    problem = Problem(200, 3, 4, 2.0)
+    rows, labels = problem.labelled_rows()
+    np.testing.assert_array_equal(rows, problem.rows())
+    assert rows.shape == (200, 3)
+    assert set(labels) <= set(range(4))
+    assert not np.array_equal(rows, Problem(200, 3, 4, 2.0, seed=1).rows())
+
+
+def test_there_are_problems_enough():
+    problems = list(ordinary_problems())
+    assert len({(p.n_features, p.n_components, p.separation) for p in problems}) >= 30
+    assert all(problem.n_rows == 8_000 for problem in problems)
+
+
+def test_a_page_has_a_table_for_every_part_and_kind_of_row():
+    results = {
+        "date": "2026-01-01",
+        "machine": machine.description(),
+        "passes": [{"problem": "one", "times_faster": 12.345}],
+        "growth": [{"case": "a", "ms": 123_456.0}, {"case": "b", "share": 0.5}],
+    }
+    titles = {"passes": "Passes", "growth": "Growth", "memory": "Memory"}
+    page = tables.page(results, titles)
+    assert "## Passes\n\n| problem | times faster |\n|---|---|\n| one | 12.3 |" in page
+    assert "| a | 123,456 |" in page
+    assert "| b | 0.5 |" in page
+    assert "Memory" not in page
+
+
+def test_an_unknown_part_is_refused():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "everything"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "unknown parts: everything" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["cores", "processor", "system", "versions"])
+def test_the_machine_is_named(name):
+    assert machine.description()[name]
