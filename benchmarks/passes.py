@@ -96,9 +96,9 @@ def _sides(
     def theirs(n: int) -> Any:
         common = {"covariance_type": covariance, "max_iter": n, "tol": 0.0}
         if method == "EM":
-            model: Any = _FromShares(sklearn.mixture.GaussianMixture)(n_components=K, **common)
+            model: Any = from_shares(sklearn.mixture.GaussianMixture)(n_components=K, **common)
         else:
-            model = _FromShares(sklearn.mixture.BayesianGaussianMixture)(
+            model = from_shares(sklearn.mixture.BayesianGaussianMixture)(
                 n_components=K,
                 weight_concentration_prior_type="dirichlet_distribution",
                 **common,
@@ -109,7 +109,7 @@ def _sides(
     return ours, theirs
 
 
-def _FromShares(base: Any) -> Any:
+def from_shares(base: Any) -> Any:
     """scikit-learn's class, started from given responsibilities instead of k-means."""
 
     class FromShares(base):  # type: ignore[misc]
