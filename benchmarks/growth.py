@@ -21,6 +21,7 @@ from benchmarks.problems import Problem
 ROWS = (100_000, 1_000_000, 10_000_000)
 FEATURES = (2, 5, 10, 20, 50)
 COMPONENTS = (2, 5, 10, 20, 50)
+WARM_SECONDS = 0.5  # an idle core takes a while to be at its speed
 
 
 def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
@@ -55,7 +56,9 @@ def _truth(problem: Problem) -> tuple[Any, Mixture]:
 
 def _seconds(source: Any, step: Any, width: int, repeats: int) -> float:
     with single_threaded_blas():
-        source.reduce(step, width)
+        warm_until = time.perf_counter() + WARM_SECONDS
+        while time.perf_counter() < warm_until:
+            source.reduce(step, width)
         times = []
         for _ in range(repeats):
             began = time.perf_counter()

@@ -30,8 +30,8 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
 def _to_solution(problem: Problem) -> dict[str, Any]:
     """bayesmix with its defaults, search included; scikit-learn from the true labels.
 
-    From a start of its own scikit-learn mostly ends elsewhere, so it is given the best there is, and
-    as many passes as take it within 1e-6 nats a row of the best: found with ever smaller ``tol``.
+    From a start of its own scikit-learn mostly ends elsewhere, so it is given the best there is,
+    and as many passes as take it within 1e-6 nats a row of the best, by ever smaller ``tol``.
     """
     rows, labels = problem.labelled_rows()
     K = problem.n_components

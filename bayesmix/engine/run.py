@@ -31,10 +31,9 @@ from bayesmix.records import Event, Expectation, Frame, Mixture
 
 # A step that gains less than this (nats a row) may be the last: plain passes have to confirm it.
 NEARLY_DONE = 1e-8
-PLAIN_TO_CONFIRM = 4
+PLAIN_TO_CONFIRM = 5
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
-LONGEST_WAIT = 2  # doublings of two plain passes after proposals that were refused
 MOST_REPAIRS = 8
 
 
@@ -79,7 +78,6 @@ class State:
     segments: tuple[int, ...] = (0,)
     recent: tuple[float, ...] = ()
     plain_left: int = PLAIN_FIRST
-    refused: int = 0  # proposals in a row that were lower
     anderson: Anderson = Anderson()  # noqa: RUF009  (frozen)
     events: tuple[Event, ...] = ()
     passes: int = 0
@@ -285,20 +283,12 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     trace=(*state.trace, value),
                     recent=(value,),
                     plain_left=PLAIN_TO_CONFIRM if small else 0,
-                    refused=0,
                     anderson=state.anderson.remembered(vector, expectation.statistics.pack()),
                     passes=passes,
                 )
     except DegenerateFitError:
         pass
-    # Near a saddle every proposal leads back to it: wait twice as long after each that is refused.
-    return replace(
-        state,
-        plain_left=2 << min(state.refused, LONGEST_WAIT),
-        refused=state.refused + 1,
-        anderson=state.anderson.forgotten(),
-        passes=passes,
-    )
+    return replace(state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
