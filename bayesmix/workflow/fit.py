@@ -19,9 +19,9 @@ from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.many import first_of_many
-from bayesmix.workflow.model import CheckStep, Model, Settings, resolve
+from bayesmix.workflow.model import CheckStep, Model, Settings, is_valueless, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
-from bayesmix.workflow.search import is_valueless, search
+from bayesmix.workflow.search import search
 from bayesmix.workflow.starts import begun, named_start
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.engine.compiled import compiled_pays
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
-from bayesmix.engine.run import Problem, Stopping
+from bayesmix.engine.run import Problem, State, Stopping
 from bayesmix.engine.truncated import MANY
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
@@ -150,3 +150,10 @@ class CheckStep:
     def __call__(self, rows: Rows) -> int:
         self.family.check(np.asarray(rows.values), rows.first)
         return len(rows)
+
+
+def is_valueless(problem: Problem, state: State) -> bool:
+    """Whether a likelihood was only kept finite by holding a collapsed component."""
+    return problem.objective.name == "maximum_likelihood" and any(
+        event.kind == "held" for event in state.events
+    )

@@ -23,7 +23,7 @@ from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.weights import DirichletPrior
-from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.model import Model, Settings, is_valueless
 from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.splits import Halves, best_splits
@@ -88,13 +88,6 @@ class _Short:
     state: State
 
 
-def is_valueless(problem: Problem, state: State) -> bool:
-    """Whether a likelihood was only kept finite by holding a collapsed component."""
-    return problem.objective.name == "maximum_likelihood" and any(
-        event.kind == "held" for event in state.events
-    )
-
-
 def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Found:
@@ -147,14 +140,12 @@ class _Searcher:
     def found(self) -> Found:
         """Settled starts, improved by moves, and the best of them run to its end."""
         settled = self.settled_starts()
-        best: State | None = None
+        improved = []
         for state in settled:
-            improved = self.improved(self.loose, state)
-            if best is None or self.rank(improved) > self.rank(best):
-                best = improved
+            improved.append(self.improved(self.loose, state))
             if self.monitor.stopped is not None:
                 break
-        assert best is not None
+        best = max(improved, key=self.rank)
         finished = self._run(self.problem, best, FINISH_PASSES)
         return Found(finished or best, tuple(self.records))
 
@@ -168,9 +159,8 @@ class _Searcher:
             return self.loose
         generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
         sample = source.sample(SAMPLE_ROWS, generator)
-        factor = source.total_weight / sample.total_weight
-        weighted = sample.reweighted(np.full(len(sample.values), factor))
-        return replace(self.loose, source=weighted)
+        factors = np.full(len(sample.values), source.total_weight / sample.total_weight)
+        return replace(self.loose, source=sample.reweighted(factors))
 
     def settled_starts(self) -> list[State]:
         """The best of the short starts, run on all rows; more of them where all collapse.
@@ -301,11 +291,11 @@ class _Searcher:
         """A short start run on all rows until little is left to gain."""
         if self.small:
             return self._run(self.loose, entry.state, SETTLE_PASSES)
-        # One E-step over all rows comes first, so that an interrupt from here on has a result.
+        # An E-step over all rows comes first, so that an interrupt from here on has a result.
         settled = self._run(self.loose, begin_at(self.loose, entry.state.at()), SETTLE_PASSES)
         if settled is None:
-            K = self.model.n_components
-            settled = self._run(self.loose, begun(self.loose, entry.start, K), SETTLE_PASSES)
+            again = begun(self.loose, entry.start, self.model.n_components)
+            settled = self._run(self.loose, again, SETTLE_PASSES)
         return settled
 
     def improved(self, problem: Problem, state: State) -> State:
