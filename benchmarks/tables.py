@@ -43,8 +43,6 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1e4 else _whole(value)
-
-
-def _whole(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 100.0 else f"{value:,.0f}"
