@@ -94,7 +94,7 @@ class CompiledCentred(Linear, Protocol):
     """Linear forms of which the centred form has a compiled twin as well."""
 
     def centred_pass(
-        self, values: Any, frame: Frame, weights: Array, log_weights: Array, known: Known
+        self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
     ) -> tuple[Sweep, Any]:
         """Sums over rows as stored that know some of the components, and their statistics."""
         ...

@@ -12,6 +12,9 @@ from bayesmix.numerics.logsumexp import normalise
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
+# A weight of zero has log weight minus infinity, which would meet features of zero.
+LOWEST_LOG = -1e300
+NO_WEIGHTS = np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,20 @@ class Rows:
     def __len__(self) -> int:
         return len(self.values)
 
+    def stored(self, frame: Frame) -> tuple[Any, Array, Frame]:
+        """Values as kernels read them, weights (empty: all 1), and the frame still to be applied.
+
+        Contiguous, native, float32 or float64, and not to be written.
+        """
+        values = self.values
+        if frame.basis is not None:
+            # Kernels shift and scale columns; a plane of its own the rows are brought to here.
+            values, frame = frame.apply(values), Frame.identity(frame.n_directions)
+        kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
+        stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
+        stored.flags.writeable = False
+        return stored, NO_WEIGHTS if self.weights is None else self.weights, frame
+
     def blocks(self, size: int) -> list[Rows]:
         """The chunk in cache-sized pieces."""
         if len(self) <= size:
@@ -151,6 +168,19 @@ class Mixture:
         joint = self.log_joint(values)
         log_normaliser = normalise(joint)
         return joint, log_normaliser
+
+    @property
+    def finite_log_weights(self) -> Array:
+        """E[log π_k] (K,), as kernels need it."""
+        logs: Array = np.maximum(self.weights.expected_log(), LOWEST_LOG)
+        return logs
+
+    def sweep(self, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+        """One pass of the compiled centred form over rows that know some of the components."""
+        result: tuple[Sweep, Any] = self.components.linear.centred_pass(
+            *rows.stored(self.frame), self.finite_log_weights, known
+        )
+        return result
 
 
 @dataclass(frozen=True)

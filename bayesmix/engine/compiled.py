@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
 from bayesmix.engine.expectation import Assessment, Form, linear
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.warming import told_when_long
-from bayesmix.records import Expectation, Frame, Known, Mixture, Rows, Sweep
+from bayesmix.records import Expectation, Known, Mixture, Rows
 
 COMPILE_ABOVE = 500_000
-# A weight of zero has log weight minus infinity, which would meet features of zero.
-LOWEST_LOG = -1e300
-NO_WEIGHTS = np.zeros(0)
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
@@ -24,7 +20,7 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
     Small work never waits: below this a whole fit in NumPy takes less time than loading numba.
     """
-    width = 1 + n_features * (n_features + 3) // 2
+    width = n_features_of(DENSE, n_features)
     return n_rows * n_components * width >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
@@ -41,26 +37,25 @@ class CompiledStep:
     form: Form
 
     def __call__(self, rows: Rows) -> Expectation:
-        stored = stored_rows(rows, self.mixture.frame)
         known = Known.everything(len(rows), self.mixture.n_components)
-        if self.form is linear:
-            return self._linear(stored, known)
-        sweep, statistics = swept(self.mixture, stored, known)
-        return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
+        return (
+            self._linear(rows, known) if self.form is linear else swept(self.mixture, rows, known)
+        )
 
-    def _linear(self, stored: Stored, known: Known) -> Expectation:
+    def _linear(self, rows: Rows, known: Known) -> Expectation:
         from bayesmix.numerics.compiled import linear_pass
 
         form = self.mixture.components.linear
+        values, weights, frame = rows.stored(self.mixture.frame)
         coefficients = form.coefficients.copy()
-        coefficients[:, 0] += log_weights(self.mixture)
+        coefficients[:, 0] += self.mixture.finite_log_weights
         sums = np.zeros_like(coefficients)
         with told_when_long(linear_pass):
             log_normaliser, magnitude = linear_pass(
-                stored.values,
-                stored.frame.centre,
-                1.0 / stored.frame.scale,
-                stored.weights,
+                values,
+                frame.centre,
+                1.0 / frame.scale,
+                weights,
                 known.order,
                 coefficients,
                 form.kind,
@@ -68,6 +63,12 @@ class CompiledStep:
             )
         statistics = form.from_sums(sums)
         return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
+
+
+def swept(mixture: Mixture, rows: Rows, known: Known) -> Expectation:
+    """The sums of one pass of the compiled centred form."""
+    sweep, statistics = mixture.sweep(rows, known)
+    return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class CompiledAssessment:
 
     def __call__(self, rows: Rows) -> Assessment:
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)
-        sweep, statistics = swept(self.mixture, stored_rows(rows, self.mixture.frame), known)
+        sweep, statistics = self.mixture.sweep(rows, known)
         return Assessment(
             sweep.log_normaliser,
             sweep.entropy,
@@ -86,38 +87,3 @@ class CompiledAssessment:
             statistics.counts,
             sweep.hard_counts,
         )
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Rows as kernels read them, and the frame that is still to be applied."""
-
-    values: Any
-    weights: Array
-    frame: Frame
-
-
-def swept(mixture: Mixture, stored: Stored, known: Known) -> tuple[Sweep, Any]:
-    """One pass of the compiled centred form."""
-    result: tuple[Sweep, Any] = mixture.components.linear.centred_pass(
-        stored.values, stored.frame, stored.weights, log_weights(mixture), known
-    )
-    return result
-
-
-def log_weights(mixture: Mixture) -> Array:
-    """E[log π_k] (K,), finite."""
-    logs: Array = np.maximum(mixture.weights.expected_log(), LOWEST_LOG)
-    return logs
-
-
-def stored_rows(rows: Rows, frame: Frame) -> Stored:
-    """Values contiguous, native, float32 or float64, and not to be written."""
-    values = rows.values
-    if frame.basis is not None:
-        # Kernels shift and scale columns; a plane of its own the rows are brought to here.
-        values, frame = frame.apply(values), Frame.identity(frame.n_directions)
-    kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
-    stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
-    stored.flags.writeable = False
-    return Stored(stored, NO_WEIGHTS if rows.weights is None else rows.weights, frame)

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.features import DENSE, n_features_of
+from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 from bayesmix.records import Expectation, Frame, Mixture, Rows
 
 BLOCK_VALUES = 2**16
@@ -24,8 +25,6 @@ BLOCK_VALUES = 2**16
 # little more, no more than the objective may fall; of large problems what rounding in fact leaves.
 MOST_LOSS = 1e-12
 MOST_LOSS_OF_LARGE = 1e-11
-# Log normalisers below this stand for rows that no component can produce.
-IMPOSSIBLE = -1e100
 
 # values -> (log density (n, K), responsibilities -> statistics)
 Form: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Any]]]
@@ -52,7 +51,7 @@ def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any
 
 def block_rows(n_features: int, n_components: int) -> int:
     """Rows of one block, so that what is made for it stays in cache."""
-    width = max(n_components, 1 + n_features * (n_features + 3) // 2)
+    width = max(n_components, n_features_of(DENSE, n_features))
     return max(256, BLOCK_VALUES // width)
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import stored_rows, swept
+from bayesmix.engine.compiled import swept
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
-from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
+from bayesmix.records import Expectation, Known, Mixture, Rows
 
 MANY = 100
 CANDIDATES = 16
@@ -34,10 +34,7 @@ MOST_ASTRAY = 2e-3
 
 @dataclass(frozen=True)
 class Truncated:
-    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components.
-
-    Without anchors every row knows the components of the one row of ``neighbours``.
-    """
+    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components."""
 
     anchors: Any
     neighbours: Any
@@ -49,8 +46,6 @@ class Truncated:
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
-        if self.anchors is None:
-            return Known.everything(len(rows), self.neighbours.shape[1], describe)
         anchors = self.anchors[rows.first : rows.first + len(rows)]
         sizes = np.bincount(anchors, minlength=len(self.neighbours))
         bounds = np.concatenate([[0], np.cumsum(sizes)])
@@ -65,27 +60,29 @@ class TruncatedStep:
     form: Truncated
 
     def __call__(self, rows: Rows) -> Expectation:
-        stored = stored_rows(rows, self.mixture.frame)
-        sweep, statistics = swept(self.mixture, stored, self.form.of(rows))
-        return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
+        return swept(self.mixture, rows, self.form.of(rows))
 
 
 @dataclass(frozen=True)
 class AnchorStep:
-    """The candidate of every row that has most of it."""
+    """The candidate of every row that has most of it; of all components without a form."""
 
     mixture: Mixture
-    form: Truncated
+    form: Truncated | None
 
     def __call__(self, rows: Rows) -> Any:
-        stored = stored_rows(rows, self.mixture.frame)
-        sweep: Sweep = swept(self.mixture, stored, self.form.of(rows, describe=True))[0]
-        return sweep.best.astype(_index_type(self.mixture.n_components))
+        n_components = self.mixture.n_components
+        if self.form is None:
+            known = Known.everything(len(rows), n_components, describe=True)
+        else:
+            known = self.form.of(rows, describe=True)
+        return self.mixture.sweep(rows, known)[0].best.astype(_index_type(n_components))
 
 
 def first_truncation(source: Source, mixture: Mixture) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    return _wide_enough(source, mixture, _every_anchor(source, mixture), 1.0)
+    joint = joint_of_some(source, mixture)
+    return _wide_enough(joint, mixture, _every_anchor(source, mixture), 1.0)
 
 
 def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
@@ -95,22 +92,22 @@ def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     """
     anchors = source.map(AnchorStep(mixture, form), 1)
     moved = float(np.mean(anchors != form.anchors))
-    if astray(source, mixture, anchors) > MOST_ASTRAY:
+    joint = joint_of_some(source, mixture)
+    if np.mean(joint.argmax(axis=1) != anchors[: len(joint)]) > MOST_ASTRAY:
         anchors = _every_anchor(source, mixture)
-    return _wide_enough(source, mixture, anchors, moved)
+    return _wide_enough(joint, mixture, anchors, moved)
 
 
 def _every_anchor(source: Source, mixture: Mixture) -> Any:
     """The most responsible component of every row: a pass over all rows and all components."""
-    everything = Truncated(None, np.arange(mixture.n_components)[None])
-    return source.map(AnchorStep(mixture, everything), mixture.n_components)
+    return source.map(AnchorStep(mixture, None), mixture.n_components)
 
 
-def _wide_enough(source: Source, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
+def _wide_enough(joint: Array, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
     """As few neighbours as leave the bound high enough."""
     width = CANDIDATES
     found = Truncated(anchors, neighbours(mixture, width), moved)
-    while width < MOST_CANDIDATES and lost(source, mixture, found) > MOST_LOST:
+    while width < MOST_CANDIDATES and lost(joint, found) > MOST_LOST:
         width *= 2
         found = Truncated(anchors, neighbours(mixture, width), moved)
     return found
@@ -126,22 +123,16 @@ def neighbours(mixture: Mixture, width: int) -> Any:
     return np.sort(np.argpartition(-near, width - 1, axis=1)[:, :width], axis=1)
 
 
-def lost(source: Source, mixture: Mixture, form: Truncated) -> float:
-    """How far the truncated bound is below the exact one, in nats a row, on some of the rows."""
-    joint = _some_joint(source, mixture)
+def joint_of_some(source: Any, mixture: Mixture) -> Array:
+    """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
+    return mixture.log_joint(mixture.frame.apply(source.subset(slice(0, LOOK_AT)).values))
+
+
+def lost(joint: Array, form: Truncated) -> float:
+    """How far the truncated bound is below the exact one, in nats a row, on those rows."""
     known = form.neighbours[form.anchors[: len(joint)]]
     some = np.take_along_axis(joint, known, axis=1)
-    return float(np.mean(normalise(joint) - normalise(some)))
-
-
-def astray(source: Source, mixture: Mixture, anchors: Any) -> float:
-    """Share of some of the rows whose anchor has not the most of them."""
-    best = _some_joint(source, mixture).argmax(axis=1)
-    return float(np.mean(best != anchors[: len(best)]))
-
-
-def _some_joint(source: Any, mixture: Mixture) -> Array:
-    return mixture.log_joint(mixture.frame.apply(source.subset(slice(0, LOOK_AT)).values))
+    return float(np.mean(normalise(joint.copy()) - normalise(some)))
 
 
 def _index_type(n_components: int) -> Any:

@@ -145,16 +145,14 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             inner.set_params(random_state=seed)
         if getattr(inner, "progress", 0) is None:
             inner.set_params(progress=False)
-        if getattr(inner, "n_jobs", 0) is None:
-            inner.set_params(n_jobs=1)
         return estimator
 
     def _share_threads(self, estimator: Any, candidates: list[dict[str, Any]]) -> None:
-        """One chain of candidates is fitted one after the other: its fits may use all cores."""
-        alone = len(candidates) == len(component_numbers(self.n_components))
-        given = estimator if self.estimator is None else self.estimator
-        if alone and (self.estimator is None or getattr(last_step(given), "n_jobs", 0) is None):
-            last_step(estimator).set_params(n_jobs=self.n_jobs)
+        """Fits of one chain come one after the other and may use all cores; of several, one."""
+        inner = last_step(estimator)
+        if getattr(inner, "n_jobs", 0) is None:
+            alone = len(candidates) == len(component_numbers(self.n_components))
+            inner.set_params(n_jobs=self.n_jobs if alone else 1)
 
     def _check(self, estimator: Any, criterion: str) -> None:
         variational = last_step(estimator)._model().inference.variational

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.special import betaln, digamma, logit, xlog1py, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import IMPOSSIBLE, NEVER, LinearInTotals, Sums, sums
+from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
 

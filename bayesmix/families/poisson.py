@@ -10,9 +10,10 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import IMPOSSIBLE, NEVER, LinearInTotals, Sums, sums
+from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
 

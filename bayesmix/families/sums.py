@@ -9,12 +9,10 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 
-UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 # In place of the logarithm of zero where it multiplies counts that may be zero.
 NEVER = -1e200
-IMPOSSIBLE = -1e100  # log densities below this stand for minus infinity
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,7 @@ class Sums:
         return Sums(np.delete(counts, second), np.delete(totals, second, axis=0))
 
     def split(self, k: int, halves: Sums) -> Sums:
-        """With the first half in the place of component k, and the other at the end.
-
-        The halves are scaled to the rows that component k has.
-        """
-        total = halves.counts.sum()
-        halves = halves.scaled(self.counts[k] / total) if total > 0 else halves
+        """With the first half in the place of component k, and the other at the end."""
         counts = np.append(self.counts, halves.counts[1])
         totals = np.vstack([self.totals, halves.totals[1:]])
         counts[k], totals[k] = halves.counts[0], halves.totals[0]

@@ -1,4 +1,4 @@
-"""The array types of the core."""
+"""The array types of the core, and the rounding of their numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
 Value = TypeVar("Value")
 

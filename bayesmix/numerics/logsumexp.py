@@ -6,6 +6,9 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 
+# Finite logarithms below this stand for minus infinity: what cannot be.
+IMPOSSIBLE = -1e100
+
 
 def normalise(log_joint: Array) -> Array:
     """Turn log joints (n, K) into responsibilities in place; return their log normaliser (n,).

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import Problem
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows
-from bayesmix.weights import DirichletPrior
-from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.model import Model, Settings, under_a_prior
 from bayesmix.workflow.splits import of_statistics
 from bayesmix.workflow.starts import NearestCentre, distinct_rows, lloyd, plus_plus
 
@@ -37,8 +35,7 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     statistics: Any = problem.family.statistics(problem.frame.apply(sample.values), shares)
     objective = problem.objective
     if objective.name == "maximum_likelihood":
-        prior = problem.family.map_prior(sample, problem.frame, K)
-        objective = MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+        objective = under_a_prior(problem, sample, K)
     factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
     return objective.update(
         of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution

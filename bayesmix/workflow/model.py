@@ -152,6 +152,12 @@ class CheckStep:
         return len(rows)
 
 
+def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
+    """The default maximum a posteriori of these rows: where a likelihood may begin safely."""
+    prior = problem.family.map_prior(source, problem.frame, n_components)
+    return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+
+
 def is_valueless(problem: Problem, state: State) -> bool:
     """Whether a likelihood was only kept finite by holding a collapsed component."""
     return problem.objective.name == "maximum_likelihood" and any(

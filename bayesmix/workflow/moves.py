@@ -42,7 +42,10 @@ class Move:
         """A run about to take its first M-step from the statistics after the move."""
         statistics = state.expectation.statistics
         if self.halves is not None:
-            statistics = statistics.split(self.halves.k, self.halves.statistics)
+            # Fitted to a sample, they stand for the rows that the component has here.
+            k, halves = self.halves.k, self.halves.statistics
+            share = float(state.expectation.counts[k] / halves.counts.sum())
+            statistics = statistics.split(k, halves.scaled(share))
         if self.merged is not None:
             statistics = statistics.merged(*self.merged)
         return begin(problem, of_statistics(statistics), state.at())
@@ -96,7 +99,11 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float,
     source: Any = problem.source
     mixture = state.at()
     values = mixture.frame.apply(source.values)
-    shares, _ = mixture.responsibilities(values)
+    joint = mixture.log_joint(values)
+    largest = joint.max(axis=1)
+    densities = np.exp(joint - largest[:, None])
+    total = densities.sum(axis=1)
+    shares = densities / total[:, None]
     weights = np.ones(len(shares)) if source.weights is None else source.weights
     overlap = (shares * weights[:, None]).T @ shares
     size = np.sqrt(np.maximum(np.diagonal(overlap), 1e-300))
@@ -104,10 +111,6 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float,
     first, second = np.triu_indices(mixture.n_components, 1)
     order = np.argsort(-closeness[first, second], kind="stable")[:most]
     expectation = summed(problem, mixture, state.form)
-    log_density = mixture.log_joint(values)
-    largest = log_density.max(axis=1)
-    densities = np.exp(log_density - largest[:, None])
-    total = densities.sum(axis=1)
     before = problem.objective.regulariser(mixture)
     losses = []
     for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
@@ -119,9 +122,9 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float,
             one = updated.components.linear.subset(np.array([i]))
         except DegenerateFitError:
             continue
-        joint = one.expected_log_density(values)[:, 0] + updated.weights.expected_log()[i]
+        of_both = one.expected_log_density(values)[:, 0] + updated.weights.expected_log()[i]
         rest = np.maximum(total - densities[:, i] - densities[:, j], 0.0)
-        gained = np.log((rest + np.exp(joint - largest)) / total) @ weights
+        gained = np.log((rest + np.exp(of_both - largest)) / total) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
     return sorted(losses)

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import Problem, State, begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
-from bayesmix.weights import DirichletPrior
-from bayesmix.workflow.model import Model, Settings, is_valueless
+from bayesmix.workflow.display import ALIKE
+from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
 from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.splits import Halves, best_splits
@@ -47,7 +46,6 @@ BATCHES = (range(8), range(8, 16))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
-ALIKE = 1e-6
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
@@ -275,13 +273,9 @@ class _Searcher:
 
     def _by_way_of_a_prior(self, start: Start) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
-        K, family, sample = self.model.n_components, self.problem.family, self.sample
-        prior = family.map_prior(sample.source, self.problem.frame, K)
-        guided = replace(
-            sample,
-            objective=MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0)),
-            accelerate=False,
-        )
+        K, sample = self.model.n_components, self.sample
+        objective = under_a_prior(sample, sample.source, K)
+        guided = replace(sample, objective=objective, accelerate=False)
         state = self._run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
         if state is None:
             return None

@@ -10,6 +10,7 @@ from bayesmix.engine.truncated import (
     Truncated,
     TruncatedStep,
     first_truncation,
+    joint_of_some,
     lost,
     neighbours,
     refreshed,
@@ -76,16 +77,17 @@ def test_first_anchors_are_the_most_responsible_components(case):
     form = first_truncation(ArraySource(rows), mixture)
     expected = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1)
     np.testing.assert_array_equal(form.anchors, expected)
-    assert lost(ArraySource(rows), mixture, form) < 1e-4
+    assert lost(joint_of_some(ArraySource(rows), mixture), form) < 1e-4
 
 
 def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     rows, mixture = crowd(GAUSSIAN_CASES[0], separation=20.0)
     source = ArraySource(rows)
     wrong = Truncated(np.zeros(N, dtype=np.uint16), neighbours(mixture, 4))
-    assert lost(source, mixture, wrong) > 1.0
+    joint = joint_of_some(source, mixture)
+    assert lost(joint, wrong) > 1.0
     found = refreshed(source, mixture, wrong)
-    assert lost(source, mixture, found) < 1e-4
+    assert lost(joint, found) < 1e-4
     assert found.moved > 0.5
 
 

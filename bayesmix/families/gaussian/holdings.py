@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.records import Frame, Known, Mixture, Rows
+from bayesmix.records import Known, Mixture, Rows
 
 ROWS_NAMED = 20
 # Rows times components of a chunk that are worth a compiler.
 MUCH_WORK = 2**18
-LOWEST_LOG = -1e300
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Held:
 
     def __call__(self, rows: Rows) -> Holdings:
         values = self.mixture.frame.apply(rows.values)
-        labels = self._labels(values)
+        labels = self._labels(rows, values)
         present = np.ones(len(rows), dtype=bool) if rows.weights is None else rows.weights > 0
         unit = np.sqrt(self.floor)
         each = []
@@ -77,19 +76,13 @@ class Held:
             each.append(Holding(len(mine), first, distinct))
         return Holdings(tuple(each), self.needed)
 
-    def _labels(self, values: Array) -> Any:
+    def _labels(self, rows: Rows, values: Array) -> Any:
         """The component with most of each row; by the compiled kernel where that is much work."""
         n_components = self.mixture.n_components
         if len(values) * n_components < MUCH_WORK or find_spec("numba") is None:
             return self.mixture.log_joint(values).argmax(axis=1)
-        sweep, _ = self.mixture.components.linear.centred_pass(
-            np.ascontiguousarray(values),
-            Frame.identity(values.shape[1]),
-            np.zeros(0),
-            np.maximum(self.mixture.weights.expected_log(), LOWEST_LOG),
-            Known.everything(len(values), n_components, describe=True),
-        )
-        return sweep.best
+        known = Known.everything(len(rows), n_components, describe=True)
+        return self.mixture.sweep(rows, known)[0].best
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,7 @@ class Moments:
         return Moments(self.structure, new_counts, new_means, scatter)
 
     def split(self, k: int, halves: Moments) -> Moments:
-        """With the first half in the place of component k, and the other at the end.
-
-        The halves are scaled to the rows that component k has.
-        """
-        total = halves.counts.sum()
-        halves = halves.scaled(self.counts[k] / total) if total > 0 else halves
+        """With the first half in the place of component k, and the other at the end."""
         counts = np.append(self.counts, halves.counts[1])
         means = np.vstack([self.means, halves.means[1:]])
         counts[k], means[k] = halves.counts[0], halves.means[0]

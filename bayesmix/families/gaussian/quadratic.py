@@ -16,11 +16,9 @@ import numpy as np
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.warming import told_when_long
 from bayesmix.records import Frame, Known, Sweep
-
-UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Quadratics:
         return moments(self.structure, values, responsibilities)
 
     def centred_pass(
-        self, values: Any, frame: Frame, weights: Array, log_weights: Array, known: Known
+        self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
     ) -> tuple[Sweep, Moments]:
         """A pass of the compiled centred form over rows as stored."""
         from bayesmix.numerics.compiled import centred_pass
