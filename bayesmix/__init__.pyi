@@ -8,7 +8,7 @@ from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
-from bayesmix.estimators.search import select as select
+from bayesmix.estimators.select import select as select
 from bayesmix.families import Bernoulli as Bernoulli
 from bayesmix.families import Gaussian as Gaussian
 from bayesmix.families import Poisson as Poisson

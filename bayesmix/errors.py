@@ -25,6 +25,10 @@ class UnsupportedError(BayesmixError):
     """The model has no such answer, for a reason that the message states."""
 
 
+class UndefinedError(UnsupportedError, AttributeError):
+    """An attribute that this model has no value of; also an ``AttributeError``, as for hasattr."""
+
+
 class DegenerateFitError(BayesmixError):
     """A covariance cannot be factorised and nothing in the model prevents it."""
 

@@ -48,9 +48,13 @@ SIDEWAYS = {
     "random": {"errors"},
     "version": {"parallel"},
     "protocols": {"records"},
+    "selection": {"sampling"},
     "report": {"plots"},
     "cli": {"estimators", "datasets"},
 }
+
+# Upwards, inside a function: the ``plot()`` of a result draws it with what stands above it.
+DRAWN_BY = {"selection": {"plots"}, "sampling": {"plots"}}
 
 # Further down and refused all the same: the engine knows no concrete family.
 REFUSED = {"engine": {"families"}}
@@ -116,6 +120,8 @@ def fault_between(importer: str, imported: str, each: Import) -> str | None:
         # A name of the package itself, which its __init__ looks up in any part.
         imported = "__init__"
     mine, theirs = LEVELS[importer], LEVELS[imported]
+    if theirs > mine and (each.lazy or each.typing) and imported in DRAWN_BY.get(importer, set()):
+        return None
     if theirs > mine:
         return f"{importer} (level {mine}) imports {imported} (level {theirs}) above it"
     if theirs == mine and imported not in SIDEWAYS.get(importer, set()):

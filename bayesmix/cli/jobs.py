@@ -23,8 +23,7 @@ from bayesmix.cli.show import (
     rows_sentence,
 )
 from bayesmix.errors import InvalidInputError
-
-BOUNDS = ("elbo", "elbo_log_k")
+from bayesmix.selection.criteria import OF_A_POSTERIOR
 
 
 def select(
@@ -62,23 +61,17 @@ def select(
 def _how(method: str | None, criterion: str | None) -> tuple[dict[str, Any], str]:
     """Options of the search and its criterion, each from the other where only one is given."""
     if method is None:
-        method = "variational" if criterion in BOUNDS else "em"
+        method = "variational" if criterion in OF_A_POSTERIOR else "em"
     if method == "em":
-        if criterion in BOUNDS:
+        if criterion in OF_A_POSTERIOR:
             raise InvalidInputError(
                 f"--criterion {criterion} needs --method variational: a maximum likelihood fit "
                 "has no evidence bound"
             )
         return {}, criterion or "bic"
-    from bayesmix.estimators.bayesian import BayesianGaussianMixture
+    from bayesmix.estimators.select import comparable
 
-    # As in `select`: the same symmetric prior for every K and no pruning.
-    estimator = BayesianGaussianMixture(
-        weight_concentration_prior_type="dirichlet_distribution",
-        weight_concentration_prior=1.0,
-        prune=False,
-    )
-    return {"estimator": estimator}, criterion or "elbo"
+    return {"estimator": comparable()}, criterion or "elbo"
 
 
 def search_for(
@@ -92,7 +85,7 @@ def search_for(
     **options: Any,
 ) -> tuple[Any, bool]:
     """The fitted search, and whether Ctrl-C ended it early."""
-    from bayesmix.estimators.search import select as select_model
+    from bayesmix.estimators.select import select as select_model
 
     with screen.noting_warnings() as heard:
         search = select_model(

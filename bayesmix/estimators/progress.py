@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
-import threading
 import time
 from typing import Any
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.errors import BayesmixWarning, warn
+from bayesmix.selection.progress import SECONDS_BEFORE_BAR, console_for
 
-SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_UPDATES = 0.1
 
 
@@ -103,7 +99,7 @@ class Reporter:
         """A bar on standard error, or None where nobody looks."""
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        console = _console(self.wanted)
+        console = console_for(self.wanted)
         if console is None:
             return None
         bar = Progress(
@@ -117,80 +113,3 @@ class Reporter:
         self.task = bar.add_task(self.label, total=None, gain="")
         bar.start()
         return bar
-
-
-class SearchReporter:
-    """Candidates done and to do, shown once a search has taken a second."""
-
-    def __init__(self, total: int, progress: bool | None) -> None:
-        self.total = total
-        self.wanted = progress
-        self.began = time.perf_counter()
-        self.done = 0
-        self.bar: Any = None
-        self.task: Any = None
-
-    def __enter__(self) -> SearchReporter:
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def advance(self, label: str) -> None:
-        """One more candidate is fitted."""
-        self.done += 1
-        if self.bar is None and self.wanted is not False:
-            if time.perf_counter() - self.began < SECONDS_BEFORE_BAR:
-                return
-            self.bar = self._new_bar()
-            self.wanted = self.wanted if self.bar is not None else False
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, label=label)
-
-    def interrupted(self, done: int) -> None:
-        """Ctrl-C: what is done is kept."""
-        warn(f"interrupted: compared the first {done} of {self.total} candidates", BayesmixWarning)
-
-    def _new_bar(self) -> Any:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        console = _console(self.wanted)
-        if console is None:
-            return None
-        bar = Progress(
-            TextColumn("candidates"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[label]}", style="dim"),
-            console=console,
-            transient=console.is_terminal or console.is_jupyter,
-        )
-        self.task = bar.add_task("candidates", total=self.total, label="")
-        bar.start()
-        return bar
-
-
-def _console(wanted: bool | None) -> Any:
-    """Where a bar can be drawn; None where nobody asked for one and nobody looks.
-
-    Workers share their parent's terminal, and two bars would write over each other.
-    """
-    from rich.console import Console
-
-    console = Console(file=sys.stderr)
-    if wanted:
-        return console
-    alone = multiprocessing.parent_process() is None and not _in_a_thread()
-    return console if alone and (console.is_terminal or console.is_jupyter) else None
-
-
-def _in_a_thread() -> bool:
-    return threading.current_thread() is not threading.main_thread()

@@ -1,8 +1,7 @@
-"""``MixtureSearch`` and ``select``: how many components, and of what kind."""
+"""``MixtureSearch``: how many components, and of what kind."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,19 +10,30 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.errors import (
+    BayesmixError,
+    BayesmixWarning,
+    InvalidInputError,
+    UndefinedError,
+    warn,
+)
 from bayesmix.estimators import incoming, validation
-from bayesmix.estimators.progress import SearchReporter
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
-from bayesmix.selection import words
+from bayesmix.selection import checkpoint, tables, words
+from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.criteria import PLUG_IN
-from bayesmix.selection.folds import last_step, make_splits, rows_of
-from bayesmix.selection.sweep import Row, Task
+from bayesmix.selection.choice import averaged_over, chosen
+from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
+from bayesmix.selection.evidence import OF_DRAWS
+from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
+from bayesmix.selection.held_out import HeldOut
+from bayesmix.selection.probabilities import Probabilities, over_k, probabilities
+from bayesmix.selection.progress import FitProgress
+from bayesmix.selection.sweep import Row, Sweep, Task
 
-CRITERIA = (*PLUG_IN, "elbo", "elbo_log_k", "cv")
 SECONDS_ALONE = 2.0
+CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
 
 class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -39,12 +49,15 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
-        "bic", "aic", "aicc", "icl", "icl_soft", "elbo", "elbo_log_k" (variational estimators),
-        "cv", or a function (FitResult, Source) -> float or ``bayesmix.Score``.
+        What chooses. "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; of variational estimators
+        also "elbo", "elbo_log_k", "evidence" (importance-weighted) and "loo" (leave-one-out); "cv"
+        (held-out density over folds) and "cv_1se" (the fewest parameters within one standard error
+        of the best by "cv"); or a function (FitResult, Source) -> float or ``bayesmix.Score``.
     cv : int or splitter, default=5
-        Folds for "cv"; the same rows for every candidate.
+        Folds for "cv"; the same rows for every candidate. Splitters of scikit-learn are used as
+        they are: ``RepeatedKFold``, ``GroupKFold``, ``TimeSeriesSplit``, ...
     refit : bool, default=True
-        Keep the best candidate's fit as ``best_estimator_``.
+        Keep the best candidate's fit as ``best_estimator_``, and the others for averages.
     n_jobs : int, optional
         Worker processes once a search has taken two seconds, each with candidates that differ in
         K alone; threads where there is one such chain. None: all cores. Changes no number.
@@ -52,13 +65,30 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Given to every candidate whose estimator has none of its own; also shuffles the folds.
     progress : None or bool, default=None
         As in the estimators.
+    checkpoint : path, optional
+        A folder where finished fits are kept. The same search on the same rows goes on from there
+        after an interrupt or a kill, and its table is that of an uninterrupted run. Its files are
+        pickles: resume only from those that you wrote.
+    also : sequence of str, default=()
+        Further criteria to compute beside the one that chooses, from the same fits: "cv",
+        "evidence", "loo". The others are always there.
+    prior_over_k : None, dict or callable
+        The prior over K of ``k_probabilities_``: None is uniform, else K -> weight.
 
     Attributes
     ----------
     results_ : DataFrame
         A row per candidate, a column per criterion (with its standard error where it has one),
         seconds, warnings, and a note where there is no value.
+    folds_, restarts_ : DataFrame
+        A row per candidate and fold; a row for everything that the searches of the fits tried.
     best_index_, best_params_, best_score_, best_estimator_
+    estimators_ : list
+        The fit of every candidate; None where it failed.
+    k_probabilities_ : Series
+        P(K | rows), where the candidates have an evidence; ``attrs`` holds the prior over K.
+    averaged_ : AveragedDensity
+        The density averaged over candidates: by their probabilities, or by stacking with "cv".
     interrupted_ : bool
         Whether Ctrl-C came: then only the first candidates were compared.
 
@@ -83,6 +113,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         n_jobs: int | None = None,
         random_state: Any = None,
         progress: bool | None = None,
+        checkpoint: Any = None,
+        also: Sequence[str] = (),
+        prior_over_k: Any = None,
     ) -> None:
         self.estimator = estimator
         self.n_components = n_components
@@ -94,30 +127,50 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.progress = progress
+        self.checkpoint = checkpoint
+        self.also = also
+        self.prior_over_k = prior_over_k
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit and compare all candidates.
+
+        Parameters
+        ----------
+        X : array, frame or source (n, D)
+        y : ignored
+        sample_weight : array (n,), optional
+            How often each row counts, in every criterion and in held-out density.
+        groups : array (n,), optional
+            Groups that a splitter such as ``GroupKFold`` keeps together.
 
         Raises
         ------
         ValueError
             For bad rows or parameters, and where no candidate has a value.
         """
-        criterion, callables = self._criterion()
+        criterion, functions = self._criterion()
+        wanted = {criterion, *self._also()}
         seed = root_seed(self.random_state)
+        seed, kept_fits = self._opened(X, sample_weight, groups, seed)
         estimator = self._estimator(seed)
         candidates = candidate_parameters(
             self.n_components, self.covariance_type, self.param_grid, _prefix(estimator)
         )
-        self._share_threads(estimator, candidates)
-        self._check(estimator, criterion)
+        length = len(component_numbers(self.n_components))
+        chains = [candidates[i : i + length] for i in range(0, len(candidates), length)]
+        self._check(estimator, wanted)
         source, kept = incoming.training_rows(self, X, sample_weight, 1)
         if kept is not None:
-            X = rows_of(X, kept)
+            X, groups = rows_of(X, kept), None if groups is None else np.asarray(groups)[kept]
             sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
-        splits = make_splits(self.cv, X, seed, groups) if criterion == "cv" else ()
-        task = Task(estimator, X, sample_weight, splits, callables, source)
-        rows = self._sweep(task, candidates)
+        splits = make_splits(self.cv, X, seed, groups) if wanted & set(OF_FOLDS) else ()
+        self._share_threads(estimator, len(chains) * (1 + len(splits)))
+        functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
+        task = Task(estimator, X, sample_weight, splits, functions, source, kept_fits)
+        sweep = Sweep(task, chains)
+        self._run(sweep)
+        rows = sweep.candidates(weights_of(X, sample_weight))
+        self.folds_ = tables.folds(sweep.folds())
         self._adopt(rows, criterion, source.total_weight)
         return self
 
@@ -127,6 +180,12 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             return name, {name: self.criterion}
         validation.one_of("criterion", self.criterion, CRITERIA, "or a callable")
         return self.criterion, {}
+
+    def _also(self) -> list[str]:
+        named = [self.also] if isinstance(self.also, str) else list(self.also)
+        for name in named:
+            validation.one_of("also", name, CRITERIA)
+        return named
 
     def _estimator(self, seed: int) -> Any:
         if self.estimator is None:
@@ -147,102 +206,155 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             inner.set_params(progress=False)
         return estimator
 
-    def _share_threads(self, estimator: Any, candidates: list[dict[str, Any]]) -> None:
+    def _opened(
+        self, X: Any, sample_weight: Any, groups: Any, seed: int
+    ) -> tuple[int, checkpoint.Checkpoint | None]:
+        """The seed to go on with, and where finished fits are kept, if anywhere."""
+        if self.checkpoint is None:
+            return seed, None
+        settings = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in CHANGE_NO_NUMBER
+        }
+        identity = checkpoint.identity(settings, X, sample_weight, groups)
+        kept, seed = checkpoint.opened(
+            self.checkpoint, identity, seed, self.random_state is not None
+        )
+        return seed, kept
+
+    def _share_threads(self, estimator: Any, n_chains: int) -> None:
         """Fits of one chain come one after the other and may use all cores; of several, one."""
         inner = last_step(estimator)
         if getattr(inner, "n_jobs", 0) is None:
-            alone = len(candidates) == len(component_numbers(self.n_components))
-            inner.set_params(n_jobs=self.n_jobs if alone else 1)
+            inner.set_params(n_jobs=self.n_jobs if n_chains == 1 else 1)
 
-    def _check(self, estimator: Any, criterion: str) -> None:
+    def _check(self, estimator: Any, wanted: set[str]) -> None:
         variational = last_step(estimator)._model().inference.variational
-        if criterion in ("elbo", "elbo_log_k") and not variational:
-            raise InvalidInputError(
-                f"criterion={criterion!r} needs a variational estimator, such as "
-                "BayesianGaussianMixture: a maximum likelihood fit has no evidence bound"
-            )
+        for name in sorted(wanted & set(OF_A_POSTERIOR)):
+            if not variational:
+                raise InvalidInputError(
+                    f"criterion={name!r} needs a variational estimator, such as "
+                    "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
+                )
 
-    def _sweep(self, task: Task, candidates: list[dict[str, Any]]) -> list[Row]:
-        """Rows in the order of the candidates; workers join in once it takes a while."""
-        rows: list[Row] = []
+    def _run(self, sweep: Sweep) -> None:
+        """Fit everything; workers join in once it takes a while, and Ctrl-C keeps what is there."""
         began = time.perf_counter()
-        length = len(component_numbers(self.n_components))
-        with SearchReporter(len(candidates), self.progress) as reporter:
+        workers = resolve_jobs(self.n_jobs)
+        with FitProgress(sweep.total, self.progress) as bar:
             try:
-                while len(rows) < len(candidates):
-                    workers = resolve_jobs(self.n_jobs)
-                    place = len(rows)
-                    # A candidate begins near the one before, unless that is of another structure.
-                    before = rows[-1] if place % length else None
-                    chains = [
-                        candidates[max(place, first) : first + length]
-                        for first in range(place // length * length, len(candidates), length)
-                    ]
+                for row in sweep.one_by_one():
+                    bar.advance(words.label(row))
                     busy = time.perf_counter() - began > SECONDS_ALONE
-                    if busy and workers > 1 and len(chains) > 1:
-                        for done in _in_workers(task, chains, before, workers):
-                            rows += done
-                            for row in done:
-                                reporter.advance(words.label(row))
-                    else:
-                        rows.append(task(candidates[place], before))
-                        reporter.advance(words.label(rows[-1]))
-                        if rows[-1].interrupted:
-                            raise KeyboardInterrupt
+                    if busy and workers > 1 and sweep.n_left > 1:
+                        break
+                for row in sweep.in_workers(workers):
+                    bar.advance(words.label(row))
                 self.interrupted_ = False
             except KeyboardInterrupt:
-                if not rows:
+                if not sweep.n_found:
                     raise
                 self.interrupted_ = True
-                reporter.interrupted(len(rows))
-        return rows
+                warn(
+                    f"interrupted: compared the first {sweep.n_found} of {sweep.n_candidates} "
+                    "candidates",
+                    BayesmixWarning,
+                )
 
     def _adopt(self, rows: list[Row], criterion: str, n: float) -> None:
-        values = np.array([row.value(criterion) for row in rows])
-        if not np.isfinite(values).any():
+        order = chosen(rows, criterion)
+        if not order:
             reasons = "; ".join(dict.fromkeys(row.note for row in rows if row.note))
             raise BayesmixError(f"no candidate has a value of {criterion}: {reasons}")
-        order = sorted(np.flatnonzero(np.isfinite(values)), key=lambda i: (-values[i], i))
-        best = int(order[0])
+        best = order[0]
+        scored = "cv" if criterion in OF_FOLDS else criterion
         self.criterion_ = criterion
-        self.results_ = _table(rows, criterion)
+        self.results_ = tables.results(rows, scored)
+        self.restarts_ = tables.restarts(rows)
         self.best_index_ = best
         self.best_params_ = rows[best].parameters
-        self.best_score_ = float(values[best])
-        self._summary = words.summary(rows, [int(i) for i in order], criterion, n)
-        if self.refit:
-            self.best_estimator_ = rows[best].estimator
+        self.best_score_ = rows[best].value(scored)
+        self._rows = rows if self.refit else []
+        self._averaged: AveragedDensity | None = None
+        self._summary = words.summary(rows, order, criterion, n, self._probabilities(rows))
+
+    def _probabilities(self, rows: list[Row]) -> Probabilities | None:
+        """Of the candidates, where they have an evidence."""
+        try:
+            return probabilities(rows, self.prior_over_k)
+        except UndefinedError:
+            return None
+
+    @property
+    def k_probabilities_(self) -> Any:
+        """P(K | rows) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+
+        Raises
+        ------
+        UndefinedError
+            Where candidates have no evidence, with what to do.
+        """
+        self._check_kept()
+        return over_k(self._rows, probabilities(self._rows, self.prior_over_k))
+
+    @property
+    def averaged_(self) -> AveragedDensity:
+        """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
+        self._check_kept()
+        if self._averaged is None:
+            self._averaged = averaged_over(
+                self._rows, self.criterion_, self._probabilities(self._rows)
+            )
+        return self._averaged
+
+    @property
+    def best_estimator_(self) -> Any:
+        """The fit of the best candidate."""
+        self._check_kept()
+        return self._rows[self.best_index_].estimator
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The fit of every candidate, as in ``results_``; None where it failed."""
+        self._check_kept()
+        return [row.estimator for row in self._rows]
+
+    @property
+    def held_out_(self) -> list[HeldOut | None]:
+        """Held-out log density by row of every candidate; None where there are no folds."""
+        self._check_kept()
+        return [row.held for row in self._rows]
+
+    def _check_kept(self) -> None:
+        check_is_fitted(self, "results_")
+        if not self._rows:
+            raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
     def summary(self) -> str:
         """The answer in a sentence, how close the runners-up are, what others would choose."""
         check_is_fitted(self, "results_")
         return self._summary
 
-    def _best(self) -> Any:
-        check_is_fitted(self, "results_")
-        if not self.refit:
-            raise InvalidInputError("refit=False kept no fitted model: set refit=True")
-        return self.best_estimator_
-
     def predict(self, X: Any) -> Any:
         """The most probable component of every row, under the best candidate."""
-        return self._best().predict(X)
+        return self.best_estimator_.predict(X)
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the components, under the best candidate."""
-        return self._best().predict_proba(X)
+        return self.best_estimator_.predict_proba(X)
 
     def score_samples(self, X: Any) -> Any:
         """Log density of every row in nats, under the best candidate."""
-        return self._best().score_samples(X)
+        return self.best_estimator_.score_samples(X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log density in nats, under the best candidate."""
-        return float(self._best().score(X))
+        return float(self.best_estimator_.score(X))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Rows and components drawn from the best candidate."""
-        return last_step(self._best()).sample(n_samples, random_state)
+        return last_step(self.best_estimator_).sample(n_samples, random_state)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The criterion over K for every structure; see ``plot_selection``."""
@@ -253,80 +365,3 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
 
 def _prefix(estimator: Any) -> str:
     return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
-
-
-def _in_workers(
-    task: Task, chains: list[list[dict[str, Any]]], before: Row | None, workers: int
-) -> Any:
-    """Rows of every chain, in order, from worker processes; ``before`` is that of the first."""
-    from joblib import Parallel, delayed
-
-    return Parallel(n_jobs=workers, return_as="generator")(
-        delayed(task.chain)(chain, None if number else before)
-        for number, chain in enumerate(chains)
-    )
-
-
-def _table(rows: list[Row], criterion: str) -> Any:
-    """The rows as a DataFrame."""
-    import pandas as pd
-
-    columns: list[dict[str, Any]] = []
-    names = list(dict.fromkeys(name for row in rows for name in row.scores))
-    for row in rows:
-        entry: dict[str, Any] = {
-            key.split("__")[-1]: value for key, value in row.parameters.items()
-        }
-        entry["found_components"] = row.n_components
-        for name in names:
-            entry[name] = row.value(name)
-            error = row.scores[name].standard_error if name in row.scores else math.nan
-            if name in ("cv", criterion) and math.isfinite(error):
-                entry[f"{name}_se"] = error
-        entry["seconds"] = row.seconds
-        entry["note"] = row.note
-        entry["warnings"] = "; ".join(row.warnings)
-        columns.append(entry)
-    return pd.DataFrame(columns)
-
-
-def select(
-    X: Any,
-    n_components: Any = tuple(range(1, 11)),
-    covariance_type: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
-    criterion: Any = "bic",
-    sample_weight: Any = None,
-    random_state: Any = 0,
-    **options: Any,
-) -> MixtureSearch:
-    """How many components, and of what kind: sensible candidates, fitted and compared.
-
-    A variational estimator where the criterion is a bound, maximum likelihood otherwise. Further
-    options are those of ``MixtureSearch``.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3, 4))
-    >>> search.best_params_
-    {'covariance_type': 'tied', 'n_components': 3}
-    """
-    estimator: Any = options.pop("estimator", None)
-    if estimator is None and criterion in ("elbo", "elbo_log_k"):
-        from bayesmix.estimators.bayesian import BayesianGaussianMixture
-
-        # The same symmetric prior for every K and no pruning, so that bounds are about K.
-        estimator = BayesianGaussianMixture(
-            weight_concentration_prior_type="dirichlet_distribution",
-            weight_concentration_prior=1.0,
-            prune=False,
-        )
-    search = MixtureSearch(
-        estimator,
-        n_components,
-        covariance_type,
-        criterion=criterion,
-        random_state=random_state,
-        **options,
-    )
-    return search.fit(X, sample_weight=sample_weight)

@@ -13,11 +13,15 @@ from bayesmix.workflow.assess import Sums
 
 @dataclass(frozen=True)
 class Score:
-    """A criterion's value with its standard error, where it has one, and a note."""
+    """A criterion's value with its standard error, where it has one, a note, and the Pareto k.
+
+    ``pareto_k`` is that of estimates by importance sampling: above 0.7 they are not to be trusted.
+    """
 
     value: float
     standard_error: float = math.nan
     note: str = ""
+    pareto_k: float = math.nan
 
 
 def bic(sums: Sums, n_parameters: int) -> float:
@@ -27,6 +31,15 @@ def bic(sums: Sums, n_parameters: int) -> float:
     mixture with too many components is not: it then tends to choose too few at small n.
     """
     return sums.log_likelihood - 0.5 * n_parameters * math.log(sums.n)
+
+
+def sabic(sums: Sums, n_parameters: int) -> float:
+    """log L - p/2 log((n + 2) / 24): sample-size adjusted BIC (Sclove 1987).
+
+    Between BIC and AIC: for small n, where BIC tends to choose too few. Assumes a regular model, as
+    BIC does; at large n, and with many parameters, it chooses too many.
+    """
+    return sums.log_likelihood - 0.5 * n_parameters * math.log((sums.n + 2.0) / 24.0)
 
 
 def aic(sums: Sums, n_parameters: int) -> float:
@@ -57,8 +70,36 @@ def icl(sums: Sums, n_parameters: int) -> float:
 
 
 def icl_soft(sums: Sums, n_parameters: int) -> float:
-    """BIC minus the entropy of the assignment; beside ``icl``, which uses the largest posterior."""
+    """BIC minus the entropy of the assignment; beside ``icl``, which uses the largest posterior.
+
+    For well separated clusters, as ``icl``; here rows that two components share count in part.
+    """
     return bic(sums, n_parameters) - sums.entropy
 
 
-PLUG_IN = {"bic": bic, "aic": aic, "aicc": aicc, "icl": icl, "icl_soft": icl_soft}
+def nec(sums: Sums, alone: Sums) -> float:
+    """Entropy over log L(K) - log L(1) (Celeux & Soromenho 1996): a ratio, smaller is better.
+
+    For well separated clusters: near 0 where every row is sure of its component. 1 at K=1 by
+    convention (Biernacki, Celeux & Govaert 1999). Shown beside the scale of the others, on which it
+    is not; it says nothing of density, and misleads where one component has a far larger likelihood
+    for its shape alone. NaN where K components do not fit better than one.
+    """
+    gain = sums.log_likelihood - alone.log_likelihood
+    return sums.entropy / gain if gain > 0.0 else math.nan
+
+
+PLUG_IN = {
+    "bic": bic,
+    "sabic": sabic,
+    "aic": aic,
+    "aicc": aicc,
+    "icl": icl,
+    "icl_soft": icl_soft,
+}
+BOUNDS = ("elbo", "elbo_log_k")
+OF_A_POSTERIOR = (*BOUNDS, "evidence", "loo")
+OF_FOLDS = ("cv", "cv_1se")
+# What a search can be asked for; the others cost nothing and are always there.
+CRITERIA = (*PLUG_IN, *OF_A_POSTERIOR, *OF_FOLDS)
+ON_THE_SCALE_OF_EVIDENCE = ("bic", *BOUNDS, "evidence")

@@ -1,4 +1,4 @@
-"""What a bound says of the evidence for K: relabellings of the components (DESIGN section 5)."""
+"""What a variational fit says of the evidence for its number of components."""
 
 from __future__ import annotations
 
@@ -7,12 +7,45 @@ import math
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.protocols import Source
+from bayesmix.selection.criteria import Score
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
 # A component with less than this share of a row is empty; empty ones coincide with the prior.
 EMPTY = 1e-3
 COINCIDING = 1e-6
+
+
+def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
+    """Why this fit has no evidence for its number of components, as the error to raise, or None.
+
+    K is compared under one symmetric Dirichlet prior with α0 >= 1 for all K, without pruning;
+    otherwise components stay empty, and what a fit tells of is the number of occupied ones.
+    """
+    if not result.variational:
+        return UndefinedError(
+            "a maximum likelihood or maximum a posteriori fit has no evidence: use "
+            "BayesianGaussianMixture, as in bayesmix.select(X, criterion='elbo_log_k')"
+        )
+    weights = getattr(result.inference, "weights", None)
+    if not isinstance(weights, DirichletPrior):
+        return UndefinedError(
+            "stick-breaking and type-II weights leave components empty and give no probabilities "
+            "over their number: look at the number of occupied components (n_components_ of a "
+            "pruned fit), or use weight_concentration_prior_type='dirichlet_distribution'"
+        )
+    if weights.concentration < 1.0:
+        return UndefinedError(
+            f"weight_concentration_prior={weights.concentration:g} is below 1 and leaves "
+            "components empty: look at the number of occupied components, or give 1 or more"
+        )
+    if result.n_components != result.requested_components:
+        return UndefinedError(
+            "a pruned fit has another number of components than its prior: use prune=False"
+        )
+    return None
 
 
 def log_relabellings(result: FitResult) -> float:
@@ -23,11 +56,7 @@ def log_relabellings(result: FitResult) -> float:
     has exceeded the exact evidence by up to 1.8 nats. NaN where it does not apply: pruned fits,
     sparse (α0 < 1), stick-breaking or type-II weights.
     """
-    weights = getattr(result.inference, "weights", None)
-    full_size = result.n_components == result.requested_components
-    if not (result.variational and full_size and isinstance(weights, DirichletPrior)):
-        return math.nan
-    if weights.concentration < 1.0:
+    if why_no_probabilities(result) is not None:
         return math.nan
     groups = [int(np.sum(result.counts < EMPTY))]
     left = list(np.flatnonzero(result.counts >= EMPTY))
@@ -45,3 +74,34 @@ def log_relabellings(result: FitResult) -> float:
         groups.append(1 + len(twins))
     K = result.n_components
     return float(gammaln(K + 1) - sum(gammaln(size + 1) for size in groups))
+
+
+def evidence(result: FitResult, source: Source) -> Score:
+    """Importance-weighted log evidence, with its standard error and Pareto k.
+
+    For how many components made the rows, under a prior that is meant: draws from q, symmetrised
+    over relabellings, weighted by p(X, θ) / q(θ). Its expected logarithm is a lower bound too, at
+    least the ELBO's. It depends on the prior as the exact evidence does, and says nothing where
+    Pareto k is above 0.7: q then misses too much of the posterior.
+    """
+    from bayesmix.sampling.importance import importance_evidence
+
+    found = importance_evidence(result, source, seed=result.seed)
+    return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
+
+
+def leave_one_out_score(result: FitResult, source: Source) -> Score:
+    """Total leave-one-out log predictive density of a variational fit, by importance sampling.
+
+    For prediction, without a second fit: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
+    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). As a count of
+    clusters it chooses too many; it misleads where many rows have a Pareto k above 0.7.
+    """
+    from bayesmix.sampling.importance import leave_one_out
+
+    found = leave_one_out(result, source, seed=result.seed)
+    worst = float(np.max(found.pareto_k)) if len(found.pareto_k) else math.nan
+    return Score(found.total, found.standard_error, found.note, worst)
+
+
+OF_DRAWS = {"evidence": evidence, "loo": leave_one_out_score}

@@ -1,20 +1,21 @@
-"""Held-out log density by folds: no fit of a fold sees anything of the rows it is scored on."""
+"""Folds, and what a fit says of rows that it has not seen."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.criteria import Score
+
+# Points at which a step of a pipeline is tried, and how far from affine it may be.
+PROBES = 8
+AFFINE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,28 @@ class Split:
 
 def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, ...]:
     """The folds, the same for every candidate: an integer shuffles, a splitter is used as it is."""
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    n_rows = n_rows_of(X)
     if isinstance(cv, int):
         if not 2 <= cv <= n_rows:
             raise InvalidInputError(f"cv must be from 2 to the number of rows ({n_rows}), got {cv}")
+        if groups is not None:
+            raise InvalidInputError(
+                "groups need a splitter that keeps them together: give cv=GroupKFold(...) of "
+                "scikit-learn"
+            )
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
     else:
         splitter = check_cv(cv)
-    return tuple(Split(*parts) for parts in splitter.split(np.zeros((n_rows, 1)), None, groups))
+    splits = tuple(Split(*parts) for parts in splitter.split(np.zeros((n_rows, 1)), None, groups))
+    for number, split in enumerate(splits):
+        if not len(split.train) or not len(split.test):
+            raise InvalidInputError(f"cv leaves fold {number} without rows to fit or to test")
+    return splits
+
+
+def n_rows_of(X: Any) -> int:
+    """How many rows an array, a frame, a list or a source has."""
+    return int(X.shape[0] if hasattr(X, "shape") else len(X))
 
 
 def rows_of(X: Any, rows: Any) -> Any:
@@ -42,13 +57,19 @@ def rows_of(X: Any, rows: Any) -> Any:
     return X.subset(rows) if hasattr(X, "subset") else _safe_indexing(X, rows)
 
 
-def fit_weighted(model: Any, X: Any, sample_weight: Any) -> Any:
+def weights_of(X: Any, sample_weight: Any) -> Array:
+    """How often each row counts: as given, as the source says, or once."""
+    given = getattr(X, "weights", None) if sample_weight is None else sample_weight
+    return np.ones(n_rows_of(X)) if given is None else np.asarray(given, dtype=np.float64)
+
+
+def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
     """Fit, with weights where there are any; of a pipeline they go to its last step."""
     if sample_weight is None:
-        return model.fit(X)
+        return model.fit(X, **options)
     if hasattr(model, "steps"):
-        return model.fit(X, **{f"{model.steps[-1][0]}__sample_weight": sample_weight})
-    return model.fit(X, sample_weight=sample_weight)
+        return model.fit(X, **{f"{model.steps[-1][0]}__sample_weight": sample_weight}, **options)
+    return model.fit(X, sample_weight=sample_weight, **options)
 
 
 def last_step(model: Any) -> Any:
@@ -61,33 +82,59 @@ def was_interrupted(model: Any) -> bool:
     return bool(last_step(model).result_.status == "interrupted")
 
 
-def held_out(model: Any, X: Any, sample_weight: Any, splits: tuple[Split, ...]) -> Score:
-    """Total held-out log density (nats) with the standard error of that sum over rows.
+def log_density(model: Any, X: Any) -> Array:
+    """Log density (n,) of rows in nats and in *their* units, whatever a pipeline makes of them.
 
-    Rows that no fold tests have no part in it. A fold that cannot be fitted leaves no value.
+    A pipeline's mixture lives on transformed rows; its steps before the last must be affine and
+    keep every column, so that their Jacobian determinant is one number.
+
+    Raises
+    ------
+    UnsupportedError
+        Where it is not: densities of transformed rows do not compare between folds or procedures.
     """
-    densities: list[Array] = []
-    weights: list[Array] = []
-    for number, split in enumerate(splits):
-        fold = clone(model)
-        given = None if sample_weight is None else np.asarray(sample_weight)
-        train_weight = None if given is None else given[split.train]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                fit_weighted(fold, rows_of(X, split.train), train_weight)
-            if was_interrupted(fold):
-                raise KeyboardInterrupt
-        except ValueError as problem:
-            return Score(math.nan, math.nan, f"fold {number} failed: {problem}")
-        test = rows_of(X, split.test)
-        densities.append(fold.score_samples(test))
-        of_source = getattr(test, "weights", None)
-        if given is not None:
-            weights.append(given[split.test])
-        else:
-            weights.append(np.ones(len(densities[-1])) if of_source is None else of_source)
-    density, weight = np.concatenate(densities), np.concatenate(weights)
-    total = float(density @ weight)
-    spread = float(np.sqrt(np.average((density - total / weight.sum()) ** 2, weights=weight)))
-    return Score(total, spread * math.sqrt(weight.sum()))
+    values: Array = model.score_samples(X)
+    if hasattr(model, "steps") and len(model.steps) > 1:
+        values = values + log_stretch(model[:-1], X)
+    return values
+
+
+def log_stretch(steps: Any, X: Any) -> float:
+    """log |det| of fitted affine steps, from what they make of points around the rows."""
+    rows = np.asarray(rows_of(X, slice(0, PROBES)), dtype=np.float64)
+    n_features = rows.shape[1]
+    origin = rows.mean(axis=0)
+    generator = np.random.default_rng(0)
+    reach = 1.0 + np.abs(origin)
+    points = np.vstack(
+        [
+            origin,
+            origin + np.diag(reach),
+            origin + generator.standard_normal((PROBES, n_features)) * reach,
+        ]
+    )
+    made = np.asarray(_transformed(steps, points, X), dtype=np.float64)
+    if made.shape != points.shape:
+        raise UnsupportedError(
+            f"a pipeline that turns {n_features} columns into {made.shape[1]} has no density in "
+            "units of the rows: keep every column, or transform before the search"
+        )
+    slope = (made[1 : n_features + 1] - made[0]) / reach[:, None]
+    rest = made[n_features + 1 :]
+    expected = made[0] + (points[n_features + 1 :] - origin) @ slope
+    if np.abs(rest - expected).max() > AFFINE * (1.0 + np.abs(rest).max()):
+        raise UnsupportedError(
+            "a pipeline whose steps are not affine has no comparable density in units of the "
+            "rows: transform before the search"
+        )
+    sign, log_det = np.linalg.slogdet(slope)
+    return float(log_det) if sign else -math.inf
+
+
+def _transformed(steps: Any, points: Array, X: Any) -> Any:
+    """Points through the steps, as a frame where the rows are one."""
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        import pandas as pd
+
+        return steps.transform(pd.DataFrame(points, columns=X.columns))
+    return steps.transform(points)

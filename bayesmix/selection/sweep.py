@@ -1,7 +1,9 @@
 """One pass over the candidates: fit each, note what every criterion says of it, never fall over.
 
-A candidate that cannot be fitted, or whose likelihood was only kept finite by holding a collapsed
-component, is a row with its reason, not an exception.
+Work comes in chains: candidates that differ in K alone, on all rows or on those of one fold. Each
+begins near the one before *in its own chain*, so that nothing crosses the border of a fold, and so
+that chains may be worked on anywhere without changing a number. A candidate that cannot be fitted,
+or whose likelihood was only kept finite by holding a collapsed component, is a row with its reason.
 """
 
 from __future__ import annotations
@@ -9,25 +11,42 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 
 from bayesmix.errors import BayesmixWarning
+from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
+from bayesmix.records import Mixture
+from bayesmix.selection.checkpoint import Checkpoint
 from bayesmix.selection.criteria import PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
-from bayesmix.selection.folds import Split, fit_weighted, held_out, last_step, was_interrupted
+from bayesmix.selection.folds import (
+    Split,
+    fit_weighted,
+    last_step,
+    log_density,
+    rows_of,
+    was_interrupted,
+)
+from bayesmix.selection.held_out import HeldOut, combined
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
+WHOLE = -1
 
 
 @dataclass(frozen=True)
 class Row:
-    """A candidate with its scores (nats, greater is better; NaN where there is none)."""
+    """A candidate fitted to all rows or to those of a fold, with what came of it.
+
+    Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
+    density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
+    """
 
     parameters: dict[str, Any]
     n_components: int
@@ -36,64 +55,80 @@ class Row:
     note: str = ""
     warnings: tuple[str, ...] = ()
     estimator: Any = field(default=None, compare=False, repr=False)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C came during its fit."""
-        return self.estimator is not None and was_interrupted(self.estimator)
-
-    @property
-    def sound_mixture(self) -> Any:
-        """The mixture that was found, or None where there is none to begin at."""
-        result = None if self.estimator is None else last_step(self.estimator).result_
-        return None if result is None or result.degenerate is not None else result.mixture
+    begin: Mixture | None = field(default=None, compare=False, repr=False)
+    density: Array | None = field(default=None, compare=False, repr=False)
+    interrupted: bool = False
+    held: HeldOut | None = field(default=None, compare=False, repr=False)
 
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
         score = self.scores.get(criterion)
         return math.nan if score is None else score.value
 
+    @property
+    def result(self) -> FitResult | None:
+        """The fit itself, where there is one."""
+        return None if self.estimator is None else last_step(self.estimator).result_
+
+    @property
+    def sound(self) -> FitResult | None:
+        """The fit, unless its likelihood is no value to compare with."""
+        result = self.result
+        return None if result is None or result.degenerate is not None else result
+
 
 @dataclass(frozen=True)
 class Task:
-    """Fit one candidate to the rows, and to every fold where held-out density is wanted."""
+    """Fit one candidate to all rows, or to those of a fold.
+
+    ``criteria`` are functions (FitResult, Source) -> float or Score beside those that cost nothing.
+    """
 
     estimator: Any
     X: Any
     sample_weight: Any
     splits: tuple[Split, ...]
-    callables: dict[str, Any]
+    criteria: dict[str, Any]
     source: Source | None
+    checkpoint: Checkpoint | None = None
 
-    def chain(self, candidates: Sequence[dict[str, Any]], before: Row | None = None) -> list[Row]:
-        """Rows of candidates that differ in K alone, each beginning near the one before as well."""
+    def chain(
+        self, candidates: Sequence[dict[str, Any]], first: int, part: int, before: Row | None
+    ) -> list[Row]:
+        """Rows of candidates that differ in K alone; ``first`` is the number of the first."""
         rows: list[Row] = []
-        for parameters in candidates:
-            before = rows[-1] if rows else before
-            rows.append(self(parameters, before))
-            if rows[-1].interrupted:
+        for place, parameters in enumerate(candidates):
+            before = self.kept(parameters, first + place, part, before)
+            rows.append(before)
+            if before.interrupted:
                 break
         return rows
 
-    def __call__(self, parameters: dict[str, Any], before: Row | None = None) -> Row:
+    def kept(self, parameters: dict[str, Any], number: int, part: int, before: Row | None) -> Row:
+        """The row from the checkpoint, or made now and put there."""
+        name = f"candidate-{number}-{'all' if part == WHOLE else f'fold-{part}'}"
+        row = None if self.checkpoint is None else self.checkpoint.get(name)
+        if row is None:
+            row = self(parameters, part, before)
+            if self.checkpoint is not None and not row.interrupted:
+                self.checkpoint.put(name, row)
+        return row
+
+    def __call__(
+        self, parameters: dict[str, Any], part: int = WHOLE, before: Row | None = None
+    ) -> Row:
         """``before`` is the row of a candidate with another K, on the same rows."""
         began = time.perf_counter()
         model = clone(self.estimator).set_params(**parameters)
-        near = None if before is None else before.sound_mixture
-        if near is not None:
-            last_step(model)._begin_near(near)
-        asked = next(
-            (int(v) for k, v in parameters.items() if k.split("__")[-1] == "n_components"), 0
-        )
+        if before is not None and before.begin is not None:
+            last_step(model)._begin_near(before.begin)
+        row = Row(parameters, _asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                fit_weighted(model, self.X, self.sample_weight)
-                scores, note = self._scores(model)
-                found = last_step(model).n_components_
+                row = self._whole(row, model) if part == WHOLE else self._fold(row, model, part)
             except ValueError as problem:
-                seconds = time.perf_counter() - began
-                return Row(parameters, asked, {}, seconds, f"failed: {problem}")
+                row = replace(row, note=f"failed: {problem}")
         heard = tuple(
             dict.fromkeys(
                 str(warning.message)
@@ -101,24 +136,188 @@ class Task:
                 if issubclass(warning.category, (BayesmixWarning, UserWarning))
             )
         )
-        return Row(parameters, found, scores, time.perf_counter() - began, note, heard, model)
+        return replace(row, warnings=heard, seconds=time.perf_counter() - began)
 
-    def _scores(self, model: Any) -> tuple[dict[str, Score], str]:
+    def _whole(self, row: Row, model: Any) -> Row:
+        """Fitted to all rows, with every criterion that needs no folds."""
+        fit_weighted(model, self.X, self.sample_weight)
+        row = _fitted(row, model)
         result: FitResult = last_step(model).result_
         scores = {"log_likelihood": Score(result.log_likelihood)}
-        reason = result.degenerate
-        if reason is not None:
-            return scores, f"{DEGENERATE}: {reason}"
+        row = replace(row, scores=scores, estimator=model)
+        if result.degenerate is not None:
+            return replace(row, note=f"{DEGENERATE}: {result.degenerate}")
         for name, criterion in PLUG_IN.items():
             scores[name] = Score(criterion(result.plug_in_sums, result.n_parameters))
         if result.variational:
             scores["elbo"] = Score(result.objective)
             scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))
-        for name, criterion in self.callables.items():
-            score = criterion(result, self.source)
+        for name, criterion in self.criteria.items():
+            score = criterion(result, self._source_of(model))
             scores[name] = score if isinstance(score, Score) else Score(float(score))
-        note = "" if result.converged else f"not converged ({result.status})"
-        if self.splits:
-            scores["cv"] = held_out(model, self.X, self.sample_weight, self.splits)
-            note = note or scores["cv"].note
-        return scores, note
+        notes = [] if result.converged else [f"not converged ({result.status})"]
+        notes += [f"{name}: {score.note}" for name, score in scores.items() if score.note]
+        return replace(row, note="; ".join(notes))
+
+    def _source_of(self, model: Any) -> Any:
+        """The rows as the mixture sees them: of a pipeline, transformed."""
+        if not (hasattr(model, "steps") and len(model.steps) > 1) or self.source is None:
+            return self.source
+        values = np.asarray(model[:-1].transform(self.X), dtype=np.float64)
+        return replace(self.source, values=values)  # type: ignore[type-var]
+
+    def _fold(self, row: Row, model: Any, part: int) -> Row:
+        """Fitted to the rows of a fold and judged on those held out."""
+        split = self.splits[part]
+        weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
+        fit_weighted(model, rows_of(self.X, split.train), weight)
+        row = _fitted(row, model)
+        result: FitResult = last_step(model).result_
+        if result.degenerate is not None:
+            return replace(row, note=f"{DEGENERATE}: {result.degenerate}")
+        return replace(row, density=log_density(model, rows_of(self.X, split.test)))
+
+
+def _asked(parameters: dict[str, Any]) -> int:
+    """K as the candidate names it."""
+    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
+    return int(next(named, 0))
+
+
+def _fitted(row: Row, model: Any) -> Row:
+    """What every fit says: how many components, where the next may begin, whether it was ended."""
+    result: FitResult = last_step(model).result_
+    return replace(
+        row,
+        n_components=result.n_components,
+        begin=None if result.degenerate is not None else result.mixture,
+        interrupted=was_interrupted(model),
+    )
+
+
+@dataclass
+class Sweep:
+    """All chains and how far each has come: rows by (chain, part)."""
+
+    task: Task
+    chains: list[list[dict[str, Any]]]
+    rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[int]:
+        return [WHOLE, *range(len(self.task.splits))]
+
+    @property
+    def total(self) -> int:
+        """How many fits there are to make."""
+        return len(self.parts) * self.n_candidates
+
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates there are."""
+        return sum(map(len, self.chains))
+
+    @property
+    def n_found(self) -> int:
+        """How many of them were fitted to all rows so far."""
+        return sum(len(self.done(number, WHOLE)) for number in range(len(self.chains)))
+
+    def done(self, chain: int, part: int) -> list[Row]:
+        """The rows that this chain has so far."""
+        return self.rows.setdefault((chain, part), [])
+
+    def one_by_one(self) -> Iterator[Row]:
+        """Candidate after candidate, each with all its folds; may be left at any time."""
+        for number, chain in enumerate(self.chains):
+            for place, parameters in enumerate(chain):
+                for part in self.parts:
+                    rows = self.done(number, part)
+                    if len(rows) > place:
+                        continue
+                    before = rows[-1] if rows else None
+                    row = self.task.kept(parameters, self.number(number, place), part, before)
+                    self._note(rows, row)
+                    yield row
+
+    def in_workers(self, workers: int) -> Iterator[Row]:
+        """What is left, chain by chain in worker processes."""
+        from joblib import Parallel, delayed
+
+        left = [
+            (number, part)
+            for number, chain in enumerate(self.chains)
+            for part in self.parts
+            if len(self.done(number, part)) < len(chain)
+        ]
+        jobs = []
+        for number, part in left:
+            rows = self.done(number, part)
+            jobs.append(
+                delayed(self.task.chain)(
+                    self.chains[number][len(rows) :],
+                    self.number(number, len(rows)),
+                    part,
+                    rows[-1] if rows else None,
+                )
+            )
+        finished = Parallel(n_jobs=workers, return_as="generator")(jobs)
+        for key, found in zip(left, finished, strict=True):
+            for row in found:
+                self._note(self.done(*key), row)
+                yield row
+
+    @property
+    def n_left(self) -> int:
+        """In how many chains something is left to do."""
+        return sum(
+            len(self.done(number, part)) < len(chain)
+            for number, chain in enumerate(self.chains)
+            for part in self.parts
+        )
+
+    def number(self, chain: int, place: int) -> int:
+        """The candidate's number among all."""
+        return sum(map(len, self.chains[:chain])) + place
+
+    def _note(self, rows: list[Row], row: Row) -> None:
+        """Keep a row; one that Ctrl-C ended is kept of a fit to all rows only, and ends the sweep.
+
+        Held-out density of a fit that was broken off would say nothing of the candidate.
+        """
+        if not row.interrupted or row.estimator is not None:
+            rows.append(row)
+        if row.interrupted:
+            raise KeyboardInterrupt
+
+    def candidates(self, weights: Array) -> list[Row]:
+        """A row per candidate that was fitted to all rows, with its held-out score."""
+        found = []
+        for number in range(len(self.chains)):
+            for place, row in enumerate(self.done(number, WHOLE)):
+                found.append(self._with_folds(row, number, place, weights))
+        return found
+
+    def _with_folds(self, row: Row, number: int, place: int, weights: Array) -> Row:
+        if not self.task.splits or row.sound is None:
+            return row
+        parts = []
+        for part, split in enumerate(self.task.splits):
+            rows = self.done(number, part)
+            one = rows[place] if len(rows) > place else None
+            if one is None or one.density is None:
+                reason = "interrupted" if one is None else one.note
+                scores = row.scores | {"cv": Score(math.nan)}
+                note = "; ".join(filter(None, [row.note, f"fold {part}: {reason}"]))
+                return replace(row, scores=scores, note=note)
+            parts.append((split.test, one.density))
+        held = combined(parts, weights)
+        return replace(row, scores=row.scores | {"cv": held.score}, held=held)
+
+    def folds(self) -> list[tuple[int, int, Row]]:
+        """(candidate, fold, row) of all fits to folds."""
+        return [
+            (self.number(number, place), part, row)
+            for (number, part), rows in sorted(self.rows.items())
+            if part != WHOLE
+            for place, row in enumerate(rows)
+        ]

@@ -5,19 +5,45 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE
+from bayesmix.selection.probabilities import Probabilities
 from bayesmix.selection.sweep import Row
 
 NAMES = {
     "bic": "BIC",
+    "sabic": "sample-size adjusted BIC",
     "aic": "AIC",
     "aicc": "AICc",
     "icl": "ICL",
     "icl_soft": "soft ICL",
     "elbo": "the evidence lower bound",
     "elbo_log_k": "the evidence lower bound with log K!",
+    "evidence": "the importance-weighted evidence",
+    "loo": "leave-one-out log density",
     "cv": "cross-validated log density",
+    "cv_1se": "cross-validated log density with the one-standard-error rule",
 }
-ON_THE_SCALE_OF_EVIDENCE = ("bic", "elbo", "elbo_log_k")
+# What each answers: how many groups made the data, which density predicts, which clusters part.
+ABOUT = {
+    "bic": "groups",
+    "sabic": "groups",
+    "elbo": "groups",
+    "elbo_log_k": "groups",
+    "evidence": "groups",
+    "aic": "density",
+    "aicc": "density",
+    "cv": "density",
+    "cv_1se": "density",
+    "loo": "density",
+    "icl": "clusters",
+    "icl_soft": "clusters",
+}
+ANSWERS = {
+    "groups": "how many components made the rows",
+    "density": "which density predicts new rows best",
+    "clusters": "how many clusters stand apart",
+}
+COMPARED = ("bic", "icl", "aic", "elbo", "evidence", "loo", "cv")
 
 
 def label(row: Row) -> str:
@@ -33,26 +59,24 @@ def label(row: Row) -> str:
     return ", ".join(parts)
 
 
-def summary(rows: list[Row], order: list[int], criterion: str, n: float) -> str:
-    """The answer, how close the runners-up are, and what other criteria would say."""
+def summary(
+    rows: list[Row], order: list[int], criterion: str, n: float, found: Probabilities | None
+) -> str:
+    """The answer, how close the runners-up are, how sure of K, what other criteria would say."""
     best = rows[order[0]]
     name = NAMES.get(criterion, criterion)
+    scored = "cv" if criterion == "cv_1se" else criterion
     lines = [f"By {name}: {label(best)}."]
-    value = best.value(criterion)
-    lines.append(f"{_capital(name)} is {value:.2f} nats over {n:g} rows.")
-    for position in order[1:4]:
-        lines.append(_runner_up(rows[position], best, criterion))
-    others = []
-    for other in ("bic", "icl", "aic", "elbo", "cv"):
-        if other == criterion:
-            continue
-        ranked = [row for row in rows if math.isfinite(row.value(other))]
-        if ranked:
-            choice = max(ranked, key=lambda row: row.value(other))
-            if label(choice) != label(best):
-                others.append(f"{NAMES[other]} would choose {label(choice)}")
-    if others:
-        lines.append(_capital("; ".join(others)) + ".")
+    value = best.value(scored)
+    scored_name = NAMES.get(scored, scored)
+    lines.append(f"{_capital(scored_name)} is {value:.2f} nats over {n:g} rows.")
+    if criterion == "cv_1se":
+        lines += _simpler(rows, order)
+    else:
+        lines += [_runner_up(rows[place], best, scored) for place in order[1:4]]
+    if found is not None:
+        lines.append(_probable(rows, found))
+    lines += _others(rows, best, criterion)
     failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
     if failed:
         lines.append(
@@ -62,13 +86,82 @@ def summary(rows: list[Row], order: list[int], criterion: str, n: float) -> str:
     return "\n".join(lines)
 
 
+def _simpler(rows: list[Row], order: list[int]) -> list[str]:
+    """What the one-standard-error rule gave up, and why that is not much."""
+    best, leader = rows[order[0]], rows[order[1]] if len(order) > 1 else rows[order[0]]
+    if best.held is None or leader.held is None or leader.value("cv") <= best.value("cv"):
+        return ["It has the best held-out density as well."]
+    behind = leader.held.less(best.held)
+    return [
+        f"The best held-out density has {label(leader)}, {behind.value:.2f} nats more, with a "
+        f"standard error of that difference of {behind.standard_error:.2f}."
+    ]
+
+
+def _probable(rows: list[Row], found: Probabilities) -> str:
+    """Probabilities over K, with the prior over K that they rest on."""
+    totals = {
+        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
+        for k in found.prior
+    }
+    likely = sorted(totals, key=lambda k: -totals[k])[:3]
+    parts = [f"{totals[k]:.3f} for {k}" for k in likely if totals[k] >= 0.0005]
+    flat = len(set(found.prior.values())) == 1
+    numbers = sorted(found.prior)
+    prior = (
+        f"the same prior probability for each K from {numbers[0]} to {numbers[-1]}"
+        if flat
+        else "the prior over K that was given"
+    )
+    return f"Probability of the number of components: {', '.join(parts)}; {prior}, {found.source}."
+
+
+def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
+    """What other criteria would choose, what they answer, and what follows."""
+    lines, apart = [], {}
+    for other in COMPARED:
+        ranked = [row for row in rows if math.isfinite(row.value(other))]
+        if other == criterion or not ranked:
+            continue
+        choice = max(ranked, key=lambda row: row.value(other))
+        if label(choice) != label(best):
+            apart[other] = choice
+    if apart:
+        said = (f"{NAMES[other]} would choose {label(choice)}" for other, choice in apart.items())
+        lines.append(_capital("; ".join(said)) + ".")
+    mine = ABOUT.get(criterion)
+    if mine is None or all(choice.n_components == best.n_components for choice in apart.values()):
+        return lines
+    differing = [o for o, choice in apart.items() if choice.n_components != best.n_components]
+    asked = dict.fromkeys(ABOUT[other] for other in differing if ABOUT[other] != mine)
+    if asked:
+        lines.append(
+            f"They answer different questions: {NAMES.get(criterion, criterion)} {ANSWERS[mine]}, "
+            + "; ".join(
+                f"{' and '.join(NAMES[o] for o in differing if ABOUT[o] == about)} {ANSWERS[about]}"
+                for about in asked
+            )
+            + "."
+        )
+    icl = apart.get("icl")
+    if icl is not None and icl.n_components < best.n_components and mine != "clusters":
+        lines.append(
+            f"Some components overlap: for a density keep {best.n_components}; for clusters merge "
+            "them (bayesmix.merge_components)."
+        )
+    return lines
+
+
 def _runner_up(row: Row, best: Row, criterion: str) -> str:
     behind = best.value(criterion) - row.value(criterion)
     line = f"Runner-up: {label(row)}, {behind:.2f} nats behind"
     if criterion in ON_THE_SCALE_OF_EVIDENCE:
         line += f" ({_odds(behind)})"
     error = row.scores[criterion].standard_error
-    if math.isfinite(error):
+    if row.held is not None and best.held is not None and criterion == "cv":
+        paired = best.held.less(row.held).standard_error
+        line += f" (standard error of the difference {paired:.2f})"
+    elif math.isfinite(error):
         line += f" (standard error of its score {error:.2f})"
     return line + "."
 

@@ -354,11 +354,11 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
 
     fit, seen = Task.__call__, []
 
-    def interrupted(task, parameters, before=None):
-        seen.append(parameters)
+    def interrupted(task, *candidate):
+        seen.append(candidate)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return fit(task, parameters, before)
+        return fit(task, *candidate)
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run("select", FAITHFUL, "--covariance", "full", "--out", "found", code=130)

@@ -1,0 +1,69 @@
+"""Which candidate a criterion chooses, and what candidates are worth when they are averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayesmix.errors import UndefinedError
+from bayesmix.selection.averaging import AveragedDensity, averaged
+from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE
+from bayesmix.selection.held_out import finite, stacking, within_one_error
+from bayesmix.selection.probabilities import Probabilities
+from bayesmix.selection.sweep import Row
+from bayesmix.selection.words import NAMES, label
+
+WEIGHTS_OF_AKAIKE = ("aic", "aicc")
+
+
+def chosen(rows: list[Row], criterion: str) -> list[int]:
+    """Numbers of the candidates that have a value, the chosen one first, then by value."""
+    scored = "cv" if criterion == "cv_1se" else criterion
+    values = np.array([row.value(scored) for row in rows])
+    order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
+    order.sort(key=lambda i: (-values[i], i))
+    if criterion == "cv_1se" and order:
+        held = [row.held for row in rows]
+        sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
+        simplest = within_one_error(held, sizes)
+        order = [simplest, *(i for i in order if i != simplest)]
+    return order
+
+
+def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) -> AveragedDensity:
+    """The density averaged over candidates.
+
+    Shares come from stacking where the criterion is held-out density (Yao et al. 2018), from the
+    probabilities of candidates where they have an evidence, and are exp(criterion) for BIC and for
+    AIC (Akaike weights).
+
+    Raises
+    ------
+    UndefinedError
+        Where the criterion is about clusters, not about the density.
+    """
+    if criterion in ("cv", "cv_1se"):
+        numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
+        held = [rows[i].held for i in numbers]
+        densities = np.column_stack([one.density for one in held if one is not None])
+        assert held[0] is not None
+        shares = stacking(densities, held[0].weights)
+        how = "stacking of held-out densities"
+    elif found is not None:
+        numbers = [int(i) for i in np.flatnonzero(found.values > 0)]
+        shares, how = found.values[numbers], f"their probabilities ({found.source})"
+    elif criterion in (*ON_THE_SCALE_OF_EVIDENCE, *WEIGHTS_OF_AKAIKE):
+        numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
+        values = np.array([rows[i].value(criterion) for i in numbers])
+        shares, how = np.exp(values - logsumexp(values)), f"exp({NAMES[criterion]})"
+    else:
+        raise UndefinedError(
+            f"{NAMES.get(criterion, criterion)} is not about the density, and gives no shares to "
+            "average with: use criterion='cv', 'bic', 'aic' or a variational estimator"
+        )
+    return averaged(
+        [rows[i].estimator for i in numbers],
+        shares,
+        [label(rows[i]) for i in numbers],
+        how,
+    )

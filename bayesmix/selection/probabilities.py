@@ -1,0 +1,113 @@
+"""Probabilities over candidates and over K, from what each has for evidence and a prior over K."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.selection.evidence import why_no_probabilities
+from bayesmix.selection.sweep import Row
+
+# Candidates further below the best than this take no part, with or without an estimate.
+NATS_THAT_MATTER = 15.0
+SOURCES = {
+    "evidence": "importance-weighted evidence",
+    "elbo_log_k": "bound + log K! (an approximation)",
+}
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Of candidates (C,), with the prior over K behind them and where the evidence is from."""
+
+    values: Array
+    prior: dict[int, float]
+    criterion: str
+
+    @property
+    def source(self) -> str:
+        """Where the evidence is from, in words."""
+        return SOURCES[self.criterion]
+
+
+def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
+    """The prior over K: the same for all, a mapping K -> weight, or a function of K; sums to 1."""
+    if given is None:
+        weights = dict.fromkeys(numbers, 1.0)
+    elif isinstance(given, Mapping):
+        weights = {k: float(given.get(k, 0.0)) for k in numbers}
+    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class will do
+        weights = {k: float(given(k)) for k in numbers}
+    else:
+        raise InvalidInputError(
+            "prior_over_k must be None (uniform), a mapping from K to its weight or a function "
+            f"of K, got {given!r}"
+        )
+    total = sum(weights.values())
+    if not all(math.isfinite(w) and w >= 0.0 for w in weights.values()) or total <= 0.0:
+        raise InvalidInputError(
+            "prior_over_k must give weights of at least 0, not all of them 0, to the numbers of "
+            f"components that are compared, got {weights}"
+        )
+    return {k: weight / total for k, weight in weights.items()}
+
+
+def numbers_of(rows: list[Row]) -> list[int]:
+    """The numbers of components that are compared."""
+    return sorted({row.n_components for row in rows if row.sound is not None})
+
+
+def probabilities(rows: list[Row], given: Any) -> Probabilities:
+    """Of each candidate, from p(X | candidate) p(candidate).
+
+    Candidates with the same K share its prior probability. The importance-weighted evidence is used
+    where every candidate that matters has it, else the bound with log K! for relabellings.
+
+    Raises
+    ------
+    UnsupportedError
+        Where a candidate has no evidence for a number of components: maximum likelihood, pruned
+        fits, stick-breaking or type-II weights, sparse concentrations.
+    """
+    for row in rows:
+        if row.result is not None and (reason := why_no_probabilities(row.result)):
+            raise reason
+    prior = prior_over(numbers_of(rows), given)
+    bounds = np.array([row.value("elbo_log_k") for row in rows])
+    estimates = np.array([row.value("evidence") for row in rows])
+    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
+    estimated = bool(np.isfinite(estimates[matters]).all())
+    values = np.where(matters, estimates, -np.inf) if estimated else bounds
+    sharing = {
+        k: sum(row.n_components == k for row in rows if row.sound is not None) for k in prior
+    }
+    shares = [
+        prior[row.n_components] / sharing[row.n_components] if row.sound is not None else 0.0
+        for row in rows
+    ]
+    with np.errstate(divide="ignore"):
+        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(shares)
+    return Probabilities(
+        np.exp(logs - logsumexp(logs)), prior, "evidence" if estimated else "elbo_log_k"
+    )
+
+
+def over_k(rows: list[Row], found: Probabilities) -> Any:
+    """P(K | X) as a Series; ``attrs`` holds the prior over K and where the evidence is from."""
+    import pandas as pd
+
+    numbers = list(found.prior)
+    values = [
+        sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
+        for k in numbers
+    ]
+    series = pd.Series(values, index=pd.Index(numbers, name="n_components"), name="probability")
+    series.attrs = {"prior": found.prior, "evidence": found.source}
+    return series
