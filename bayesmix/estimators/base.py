@@ -110,7 +110,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """How to fit, from the parameters, checked."""
         n_init = validation.integer("n_init", self.n_init, 1)
         max_iter = validation.integer("max_iter", self.max_iter, 0)
-        validation.one_of("search", self.search, ("auto", None))
+        validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
         tol = validation.auto_or_number("tol", self.tol, 0.0)
         seed = root_seed(self.random_state)
@@ -124,7 +124,8 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             max_iter=max_iter,
             n_init=n_init if isinstance(init, str) else 1,
             init=init,
-            search=self.search == "auto" and not as_given,
+            search=self.search is not None and not as_given,
+            moves=self.search == "auto",
             accelerate=self.acceleration == "auto" and tol is None,
             seed=seed,
             sort=not as_given,

@@ -67,8 +67,8 @@ class GaussianMixture(MixtureEstimator):
         is ever singular; the fit is then the joint mode of (weights, means, covariances).
     weight_concentration_prior : float, optional
         Dirichlet concentration (at least 1; default 1) of a maximum a posteriori fit.
-    search : "auto" or None, default="auto"
-        Short starts and split-and-merge moves, or one plain start.
+    search : "auto", "short" or None, default="auto"
+        Short starts and split-and-merge moves; the starts alone; or one plain start.
     acceleration : "auto" or None, default="auto"
         Anderson acceleration that never lets the objective fall ("auto": where tol is "auto").
     max_passes, max_seconds : optional

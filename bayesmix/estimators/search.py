@@ -362,6 +362,12 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
 
         return plot_selection(self, ax=ax, **options)
 
+    def report(self, path: Any, X: Any = None, title: str | None = None) -> Any:
+        """Write all of it as one HTML page, and return its path; see ``write_report``."""
+        from bayesmix.report import write_report
+
+        return write_report(self, path, X, title)
+
 
 def _prefix(estimator: Any) -> str:
     return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""

@@ -1,8 +1,19 @@
 """L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
 
+from bayesmix.plots.averaged import plot_averaged
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.em_steps import plot_em_steps
+from bayesmix.plots.nested import plot_nested
 from bayesmix.plots.objective import plot_objective
 from bayesmix.plots.selection import plot_selection
+from bayesmix.plots.sensitivity import plot_sensitivity
 
-__all__ = ["plot_density", "plot_em_steps", "plot_objective", "plot_selection"]
+__all__ = [
+    "plot_averaged",
+    "plot_density",
+    "plot_em_steps",
+    "plot_nested",
+    "plot_objective",
+    "plot_selection",
+    "plot_sensitivity",
+]

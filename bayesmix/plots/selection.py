@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Candidates this many times as far below the best as the median one are out of the picture.
 FURTHEST = 3.0
 MOST_TICKS = 20
+LOWEST_RESCALED = -2.0
+PAIRED = "cv_behind_se"
+TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 
 
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
@@ -32,7 +35,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     ax : matplotlib Axes, optional
         Where to draw; None makes a new figure.
     criterion : str, optional
-        A column of ``results_``; None is the criterion that chose.
+        A column of ``results_``; None is the criterion that chose. "all": every criterion, each
+        rescaled to end at 0 for its best and at -1 for the median number of components.
 
     Returns
     -------
@@ -51,15 +55,19 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         raise InvalidInputError(
             f"search must be a fitted MixtureSearch, got {type(search).__name__}"
         )
+    if criterion == "all":
+        return draw_all(results, style.axes_or_new(ax), search)
     name = search.criterion_ if criterion is None else criterion
+    name = "cv" if name == "cv_1se" else name
     if name not in results.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     ax = style.axes_or_new(ax)
     table = results.assign(
         value=results[name].where(np.isfinite(results[name])),
-        error=results.get(f"{name}_se", np.nan),
+        error=results.get(PAIRED if name == "cv" else f"{name}_se", np.nan),
     )
-    best = table.loc[table["value"].idxmax()]
+    chosen = name == search.criterion_ or search.criterion_ == f"{name}_1se"
+    best = table.loc[search.best_index_ if chosen else table["value"].idxmax()]
     handles: list[Any] = []
     labels: list[str] = []
     groups = list(_groups(table))
@@ -73,12 +81,16 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         if lowest is not None:
             _on_the_edge(ax, rows[rows["value"] < lowest], index, nudge, "v")
         labels.append(label or _title(name))
+    if name == "cv" and table["error"].notna().any():
+        handles.append(ax.axhline(table["value"].max(), color=style.FAINT, ls=":", lw=1.2))
+        labels.append("best value; bars: one standard error of the difference from it")
     ring = ax.plot(
         best["n_components"], best["value"], "o", ms=15, mfc="none", mec=style.INK, mew=1.6,
         zorder=4,
     )  # fmt: skip
     handles += ring
-    labels.append(f"best: {best['n_components']} components" + _kind(best, groups))
+    word = "best" if best["value"] == table["value"].max() else "chosen"
+    labels.append(f"{word}: {best['n_components']} components" + _kind(best, groups))
     if lowest is not None:
         ax.set_ylim(bottom=lowest)
         below = int((table["value"] < lowest).sum())
@@ -90,6 +102,42 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         ax.set_xticks(numbers)
     else:
         style.whole_numbers(ax)
+    style.quiet(ax)
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
+    """Every criterion over the number of components, each on a scale of its own."""
+    shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
+    chosen = "cv" if search.criterion_ == "cv_1se" else search.criterion_
+    if chosen not in shown and chosen in results:
+        shown.insert(0, chosen)
+    handles: list[Any] = []
+    labels: list[str] = []
+    for index, name in enumerate(shown):
+        value = results[name].where(np.isfinite(results[name]))
+        over_k = value.groupby(results["n_components"]).max().dropna()
+        away = over_k.max() - over_k
+        scale = away.median() if away.median() > 0 else max(away.max(), 1.0)
+        height = np.maximum(-away / scale, LOWEST_RESCALED)
+        main = name == chosen
+        handles += ax.plot(
+            over_k.index, height, color=style.colour(index), marker=style.marker(index),
+            ls="-" if main else style.line(index), lw=2.4 if main else 1.3, ms=5, zorder=3,
+        )  # fmt: skip
+        k = over_k.idxmax()
+        ax.plot(k, 0.0, "o", ms=12 + 3 * index, mfc="none", mec=style.colour(index), mew=1.2)
+        labels.append(f"{_title(name)}: {k}")
+    numbers = np.unique(results["n_components"])
+    if len(numbers) <= MOST_TICKS:
+        ax.set_xticks(numbers)
+    else:
+        style.whole_numbers(ax)
+    ax.set_ylim(LOWEST_RESCALED - 0.15, 0.35)
+    ax.set_yticks([0.0, -1.0], ["best", "median"])
+    ax.set_xlabel("components")
+    ax.set_ylabel("criterion, rescaled")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax

@@ -36,6 +36,7 @@ class Settings:
     n_init: int = 1
     init: Any = "kmeans"
     search: bool = True
+    moves: bool = True  # whether a search goes on after its starts
     accelerate: bool = True
     seed: int = 0
     sort: bool = True

@@ -44,6 +44,7 @@ COARSE_ABOVE = 2**22
 # Starts, on small data more of them; the later batches are for where every start so far collapsed.
 BATCHES = (range(8), range(8, 16))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
+BATCHES_ALONE = (range(4), range(4, 16))  # where no moves follow
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
 # Of small data, how many starts are settled and improved.
@@ -166,11 +167,11 @@ class _Searcher:
         Of small data two different ones are worth improving: passes are cheap and optima many.
         """
         settled: list[State] = []
-        batches = BATCHES if self.small else BATCHES_OF_LARGE
-        for batch in batches if self.model.n_components > 1 else (range(1),):
+        for batch in self._batches if self.model.n_components > 1 else (range(1),):
             short = self._short_runs(batch)
             spiky = self._spiky(len(batch))
-            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if self.small else 1
+            several = self.small and self.settings.moves
+            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if several else 1
             for entry in short:
                 state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
@@ -187,6 +188,11 @@ class _Searcher:
                 "fewer components, or a simpler covariance_type"
             )
         return sorted(settled, key=self.rank, reverse=True)[:wanted]
+
+    @property
+    def _batches(self) -> tuple[range, ...]:
+        several = BATCHES if self.small else BATCHES_OF_LARGE
+        return several if self.settings.moves else BATCHES_ALONE
 
     def _short_runs(self, batch: range) -> list[_Short]:
         """A dozen passes from every start, the best first; the best of a sample is improved."""
@@ -294,7 +300,8 @@ class _Searcher:
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
-        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+        movable = self.settings.moves and self.model.n_components > 1
+        for _ in range(MOST_ROUNDS if movable else 0):
             if self.monitor.stopped is not None:
                 break
             better = self._one_round(problem, state)

@@ -1,0 +1,83 @@
+"""Fits to many data sets: each keyed by its number, so that no result depends on who made it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.parallel import resolve_jobs
+from bayesmix.selection.folds import fit_weighted, last_step
+
+# Workers join in after this; most of what is resampled is done by then.
+SECONDS_ALONE = 2.0
+EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
+
+Result = TypeVar("Result")
+
+
+def repeated(task: Callable[[int], Result], n: int, n_jobs: int | None) -> list[Result]:
+    """``[task(0), ..., task(n - 1)]``, by worker processes as well once it takes a while."""
+    workers = min(resolve_jobs(n_jobs), n)
+    results: list[Result] = []
+    began = time.perf_counter()
+    while len(results) < n:
+        if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
+            from joblib import Parallel, delayed
+
+            left = range(len(results), n)
+            results += Parallel(n_jobs=workers)(delayed(task)(number) for number in left)
+        else:
+            results.append(task(len(results)))
+    return results
+
+
+def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
+    """An unfitted copy for many fits: seeded where it has no seed, silent, one core a worker."""
+    copy = clone(model)
+    inner = last_step(copy)
+    filled = {"random_state": seed, "progress": False}
+    if resolve_jobs(n_jobs) > 1:
+        filled["n_jobs"] = 1
+    known = inner.get_params(deep=False)
+    left_open = {name: value for name, value in filled.items() if known.get(name, 0) is None}
+    return copy.set_params(**_of_last_step(copy, {**left_open, **parameters}))
+
+
+def no_starts(estimator: Any) -> dict[str, Any]:
+    """Parameters without explicit starts, which belong to one data set and one K."""
+    parameters: dict[str, Any] = {
+        name: None for name in EXPLICIT_STARTS if hasattr(estimator, name)
+    }
+    if not isinstance(getattr(estimator, "init_params", ""), str):
+        parameters["init_params"] = "kmeans"
+    return parameters
+
+
+def fit_quietly(model: Any, X: Any, sample_weight: Any = None) -> Any:
+    """``model`` fitted, without its warnings; Ctrl-C in one fit ends all of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit_weighted(model, X, sample_weight)
+    inner = last_step(model)
+    result = getattr(inner, "result_", None)
+    if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":
+        raise KeyboardInterrupt
+    return model
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """``value`` as an integer of at least 1."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
+def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    prefix = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
+    return {f"{prefix}{name}": value for name, value in parameters.items()}

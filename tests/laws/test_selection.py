@@ -1,0 +1,480 @@
+"""Laws of choosing: folds see nothing held out, errors are paired, averages are densities."""
+
+import math
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer, StandardScaler
+
+import bayesmix as bm
+from bayesmix.selection.criteria import Score
+from bayesmix.selection.folds import log_stretch, make_splits
+from bayesmix.selection.held_out import HeldOut, combined, stacking, within_one_error
+from bayesmix.selection.sweep import Sweep, Task
+
+FAITHFUL = bm.datasets.load_faithful().to_numpy()
+
+
+def two_groups(n=120, seed=0):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(0.0, 1.0, (n // 2, 2)), rng.normal(5.0, 1.0, (n - n // 2, 2))
+    return rng.permutation(np.vstack([first, second]))
+
+
+def variational(**options):
+    return bm.BayesianGaussianMixture(
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=1.0,
+        prune=False,
+        random_state=0,
+        **options,
+    )
+
+
+def swept(estimator, X, splits, numbers=(1, 2, 3), **options):
+    candidates = [{"n_components": k} for k in numbers]
+    sweep = Sweep(Task(estimator, X, None, splits, {}, None, **options), [candidates])
+    list(sweep.one_by_one())
+    return sweep
+
+
+# Folds
+
+
+@pytest.mark.parametrize(
+    "estimator", [bm.GaussianMixture(random_state=0), variational()], ids=["em", "variational"]
+)
+def test_no_fit_of_a_fold_changes_when_its_held_out_rows_do(estimator):
+    X = two_groups()
+    splits = make_splits(3, X, 0)
+    changed = X.copy()
+    changed[splits[1].test] = changed[splits[1].test] * 1e6 + 1e8
+    before, after = swept(estimator, X, splits), swept(estimator, changed, splits)
+    fits = [row.begin for row in before.done(0, 1)], [row.begin for row in after.done(0, 1)]
+    for one, other in zip(*fits, strict=True):
+        assert np.array_equal(one.components.means, other.components.means)
+        assert np.array_equal(one.frame.scale, other.frame.scale)
+        assert np.array_equal(one.weights.mean(), other.weights.mean())
+    others = [row.begin for row in before.done(0, 0)], [row.begin for row in after.done(0, 0)]
+    assert not np.array_equal(others[0][1].components.means, others[1][1].components.means)
+
+
+def test_held_out_density_is_that_of_separate_fits_to_the_folds():
+    X = two_groups()
+    search = bm.MixtureSearch(n_components=(2,), criterion="cv", cv=KFold(4), random_state=0).fit(X)
+    total = 0.0
+    for train, test in KFold(4).split(X):
+        model = bm.GaussianMixture(2, search="short", random_state=0).fit(X[train])
+        total += model.score_samples(X[test]).sum()
+    assert search.best_score_ == pytest.approx(total, rel=1e-12)
+    assert len(search.folds_) == 4
+    assert search.folds_["held_out"] @ search.folds_["rows"] == pytest.approx(total)
+
+
+def test_workers_change_no_number(monkeypatch):
+    X = two_groups()
+    options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
+    alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
+    monkeypatch.setattr("bayesmix.estimators.search.SECONDS_ALONE", -1.0)
+    together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
+    timed = ["seconds"]
+    pd.testing.assert_frame_equal(
+        alone.results_.drop(columns=timed), together.results_.drop(columns=timed), check_exact=True
+    )
+    pd.testing.assert_frame_equal(
+        alone.folds_.drop(columns=timed).sort_values(["candidate", "fold"], ignore_index=True),
+        together.folds_.drop(columns=timed).sort_values(["candidate", "fold"], ignore_index=True),
+        check_exact=True,
+    )
+
+
+def test_rows_that_weigh_twice_are_held_out_twice():
+    X = two_groups(60)
+    weights = np.where(np.arange(60) % 3 == 0, 2.0, 1.0)
+    search = bm.MixtureSearch(n_components=(2,), criterion="cv", cv=KFold(3), random_state=0)
+    score = search.fit(X, sample_weight=weights).best_score_
+    held = search.held_out_[0]
+    assert held.weights == pytest.approx(weights)
+    assert score == pytest.approx(held.density @ weights)
+
+
+def test_groups_and_order_in_time_are_kept():
+    X = two_groups(60)
+    groups = np.repeat(np.arange(12), 5)
+    for split in make_splits(GroupKFold(3), X, 0, groups):
+        assert not set(groups[split.train]) & set(groups[split.test])
+    search = bm.MixtureSearch(n_components=(1, 2), criterion="cv", cv=TimeSeriesSplit(3))
+    held = search.fit(X).held_out_[0]
+    assert (held.weights[:15] == 0).all()
+    assert (held.weights[15:] == 1).all()
+    with pytest.raises(ValueError, match="groups need a splitter"):
+        bm.MixtureSearch(n_components=(1,), criterion="cv").fit(X, groups=groups)
+
+
+def test_a_row_of_repeated_folds_has_the_mean_of_its_densities():
+    X = two_groups(40)
+    cv = RepeatedKFold(n_splits=4, n_repeats=3, random_state=0)
+    search = bm.MixtureSearch(n_components=(2,), criterion="cv", cv=cv, random_state=0).fit(X)
+    held = search.held_out_[0]
+    assert (held.weights == 1).all()
+    assert len(search.folds_) == 12
+    parts = [(np.array([0, 1]), np.array([-1.0, -2.0])), (np.array([1]), np.array([-4.0]))]
+    assert combined(parts, np.ones(3)).density.tolist() == [-1.0, -3.0, 0.0]
+    assert combined(parts, np.ones(3)).weights.tolist() == [1.0, 1.0, 0.0]
+
+
+# Scores
+
+
+def test_the_error_of_a_difference_is_that_of_pairs():
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(0, 10, 200), rng.normal(0, 0.1, 200)
+    one, other = HeldOut(common + own, np.ones(200)), HeldOut(common, np.ones(200))
+    difference = one.less(other)
+    assert difference.value == pytest.approx(own.sum())
+    assert difference.standard_error == pytest.approx(own.std(ddof=1) * math.sqrt(200))
+    assert one.score.standard_error > 50 * difference.standard_error
+
+
+def test_one_standard_error_takes_the_fewest_parameters_that_are_not_worse():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 1, 400)
+    best = HeldOut(noise, np.ones(400))
+    close = HeldOut(noise - 0.01 + 0.5 * (-1.0) ** np.arange(400), np.ones(400))
+    far = HeldOut(noise - 1.0, np.ones(400))
+    assert best.less(close).value < best.less(close).standard_error
+    assert within_one_error([far, close, best, None], [1, 2, 3, 0]) == 1
+    assert within_one_error([far, None, best], [1, 2, 3]) == 2
+
+
+def test_stacking_maximises_the_mixed_density():
+    rng = np.random.default_rng(2)
+    densities = rng.normal(-3, 1, (300, 3))
+    weights = rng.integers(1, 4, 300).astype(float)
+
+    def loss(free):
+        shares = np.exp(free - free.max())
+        shares /= shares.sum()
+        return -weights @ np.log(np.exp(densities) @ shares)
+
+    found = stacking(densities, weights)
+    assert found.sum() == pytest.approx(1.0)
+    best = minimize(loss, np.zeros(3), tol=1e-12)
+    assert -weights @ np.log(np.exp(densities) @ found) == pytest.approx(best.fun, abs=1e-5)
+
+
+def test_every_criterion_is_its_formula():
+    search = bm.MixtureSearch(n_components=(1, 3), random_state=0).fit(FAITHFUL)
+    (one, model), table = search.estimators_, search.results_
+    row, p, n = table.iloc[1], 17, 272
+    log_likelihood = model.score(FAITHFUL) * n
+    r = model.predict_proba(FAITHFUL)
+    entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)))
+    assert row["bic"] == pytest.approx(log_likelihood - p / 2 * math.log(n))
+    assert row["sabic"] == pytest.approx(log_likelihood - p / 2 * math.log((n + 2) / 24))
+    assert row["aic"] == pytest.approx(log_likelihood - p)
+    assert row["aicc"] == pytest.approx(log_likelihood - p - p * (p + 1) / (n - p - 1))
+    assert row["icl"] == pytest.approx(row["bic"] + np.log(r.max(axis=1)).sum())
+    assert row["icl_soft"] == pytest.approx(row["bic"] - entropy)
+    assert row["nec"] == pytest.approx(entropy / (log_likelihood - one.score(FAITHFUL) * n))
+    assert table["nec"][0] == 1.0
+
+
+def test_a_criterion_of_ones_own_stands_beside_the_others():
+    def parameters(result, source):
+        return Score(-result.n_parameters, 0.5, "")
+
+    search = bm.MixtureSearch(n_components=(1, 2), criterion=parameters, also="cv", cv=3)
+    search.fit(two_groups(60))
+    assert search.best_params_ == {"n_components": 1}
+    assert search.results_["parameters_se"].tolist() == [0.5, 0.5]
+    assert {"bic", "icl", "cv", "cv_se", "cv_behind"} <= set(search.results_)
+
+
+def test_a_candidate_that_fails_in_a_fold_is_a_row_with_its_reason():
+    X = two_groups(12)
+    search = bm.MixtureSearch(n_components=(1, 2, 4), criterion="cv", cv=3, random_state=0).fit(X)
+    last = search.results_.iloc[2]
+    assert math.isnan(last["cv"])
+    assert "fold 0" in last["note"]
+    assert search.best_params_["n_components"] < 4
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+@pytest.mark.parametrize("criterion", ["bic", "icl", "elbo_log_k", "cv"])
+def test_units_change_no_choice(criterion, factor):
+    structures = ["full", "diag"]
+    X = FAITHFUL[::2]
+    plain = bm.select(X, (1, 2, 3, 4), structures, criterion)
+    scaled = bm.select(X * factor, (1, 2, 3, 4), structures, criterion)
+    assert scaled.best_params_ == plain.best_params_
+
+
+# Probabilities and averages
+
+
+@pytest.fixture(scope="module")
+def bayesian():
+    return bm.MixtureSearch(variational(), n_components=(1, 2, 3)).fit(FAITHFUL)
+
+
+def test_probabilities_over_k_are_bound_times_prior(bayesian):
+    found = bayesian.k_probabilities_
+    bounds = bayesian.results_["elbo_log_k"]
+    expected = np.exp(bounds - bounds.max())
+    assert found.to_numpy() == pytest.approx((expected / expected.sum()).to_numpy())
+    assert found.attrs["prior"] == {1: 1 / 3, 2: 1 / 3, 3: 1 / 3}
+    assert "approximation" in found.attrs["evidence"]
+
+
+def test_a_prior_over_k_multiplies_the_odds(bayesian):
+    search = bm.MixtureSearch(variational(), n_components=(2, 3), prior_over_k={2: 1, 3: 9})
+    found = search.fit(FAITHFUL).k_probabilities_
+    flat = bayesian.k_probabilities_
+    assert found[3] / found[2] == pytest.approx(9 * flat[3] / flat[2])
+    for wrong in ({7: 1.0}, {2: -1.0, 3: 2.0}, "uniform"):
+        with pytest.raises(ValueError, match="prior_over_k"):
+            bm.MixtureSearch(variational(), n_components=(2,), prior_over_k=wrong).fit(FAITHFUL)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reason"),
+    [
+        (bm.GaussianMixture(), "has no evidence"),
+        (bm.BayesianGaussianMixture(), "number of occupied components"),
+        (
+            bm.BayesianGaussianMixture(
+                weight_concentration_prior_type="dirichlet_distribution",
+                weight_concentration_prior=0.01,
+            ),
+            "below 1",
+        ),
+    ],
+    ids=["likelihood", "sticks", "sparse"],
+)
+def test_no_probabilities_where_there_is_no_evidence(estimator, reason):
+    search = bm.MixtureSearch(estimator, n_components=(1, 2)).fit(two_groups(40))
+    assert not hasattr(search, "k_probabilities_")
+    with pytest.raises(ValueError, match=reason):
+        _ = search.k_probabilities_
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "cv"])
+def test_an_averaged_density_integrates_to_one(criterion):
+    X = FAITHFUL[:, :1]
+    search = bm.MixtureSearch(n_components=(1, 2, 3), criterion=criterion, random_state=0).fit(X)
+    average = search.averaged_
+    grid = np.linspace(-20, 30, 20_001)[:, None]
+    density = np.exp(average.score_samples(grid))
+    assert np.trapezoid(density, grid[:, 0]) == pytest.approx(1.0, abs=1e-6)
+    parts = [np.exp(each.score_samples(X)) for each in average.estimators]
+    assert np.exp(average.score_samples(X)) == pytest.approx(average.shares @ np.array(parts))
+
+
+def test_the_averaged_density_is_sampled(bayesian):
+    average = bayesian.averaged_
+    drawn = average.sample(20_000, random_state=0)
+    assert drawn.shape == (20_000, 2)
+    assert np.array_equal(drawn, average.sample(20_000, random_state=0))
+    means = sum(
+        share * each.weights_ @ each.means_
+        for share, each in zip(average.shares, average.estimators, strict=True)
+    )
+    error = FAITHFUL.std(axis=0) / math.sqrt(20_000)
+    # 5 standard errors: a false alarm in two million.
+    assert (np.abs(drawn.mean(axis=0) - means) < 5 * error).all()
+
+
+def test_co_clustering_is_averaged_over_candidates(bayesian):
+    together = bayesian.averaged_.co_clustering(FAITHFUL)
+    assert together.shape == (272, 272)
+    assert together == pytest.approx(together.T)
+    assert (np.diag(together) == 1.0).all()
+    assert together.min() >= 0.0
+    assert together.max() <= 1.0 + 1e-12
+    some = bayesian.averaged_.co_clustering(FAITHFUL, rows=[3, 50, 7])
+    assert some == pytest.approx(together[np.ix_([3, 50, 7], [3, 50, 7])])
+    with pytest.raises(ValueError, match="rows must name some"):
+        bayesian.averaged_.co_clustering(np.zeros((6000, 2)))
+
+
+def test_a_criterion_about_clusters_gives_no_average():
+    search = bm.MixtureSearch(n_components=(1, 2), criterion="icl").fit(two_groups(40))
+    with pytest.raises(ValueError, match="not about the density"):
+        _ = search.averaged_
+
+
+# Pipelines
+
+
+def test_densities_of_a_pipeline_are_in_units_of_the_rows():
+    X = two_groups() * [1.0, 1000.0]
+    plain = bm.MixtureSearch(n_components=(2,), criterion="cv", random_state=0).fit(X)
+    piped = make_pipeline(StandardScaler(), bm.GaussianMixture(random_state=0))
+    scaled = bm.MixtureSearch(piped, n_components=(2,), criterion="cv", random_state=0).fit(X)
+    assert scaled.best_score_ == pytest.approx(plain.best_score_, rel=1e-8)
+    scaler = StandardScaler().fit(X)
+    assert log_stretch(make_pipeline(scaler), X) == pytest.approx(-np.log(scaler.scale_).sum())
+
+
+def test_steps_that_are_not_affine_have_no_held_out_density():
+    X = np.exp(two_groups(60) / 5)
+    piped = make_pipeline(PowerTransformer(), bm.GaussianMixture(random_state=0))
+    search = bm.MixtureSearch(piped, n_components=(1,), criterion="cv", cv=3)
+    with pytest.raises(ValueError, match="not affine"):
+        search.fit(X)
+
+
+# Nested cross-validation
+
+
+def test_nested_densities_are_those_of_the_procedure_run_on_each_fold():
+    X = two_groups(90)
+    search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0)
+    found = bm.nested_cv({"em": search, "one": bm.GaussianMixture(random_state=0)}, X, cv=KFold(3))
+    expected = np.zeros(90)
+    for train, test in KFold(3).split(X):
+        expected[test] = search.fit(X[train]).score_samples(X[test])
+    assert found.held["em"].density == pytest.approx(expected, rel=1e-12)
+    assert found.scores.loc["em", "held_out"] == pytest.approx(expected.mean())
+    assert found.score("em").standard_error == pytest.approx(expected.std(ddof=1) / math.sqrt(90))
+    difference = found.differences.iloc[0]
+    paired = found.held["em"].density - found.held["one"].density
+    assert difference["difference"] == pytest.approx(paired.mean())
+    assert difference["standard_error"] == pytest.approx(paired.std(ddof=1) / math.sqrt(90))
+    assert found.table.query("procedure == 'em'")["n_components"].tolist() == [2, 2, 2]
+    assert "em is better than one" in found.summary()
+
+
+def test_nested_results_do_not_depend_on_workers():
+    X = two_groups(60)
+    procedures = {"cv": bm.MixtureSearch(n_components=(1, 2), criterion="cv", cv=3)}
+    one, two = (bm.nested_cv(procedures, X, 3, n_jobs=n, random_state=1) for n in (1, 2))
+    assert np.array_equal(one.held["cv"].density, two.held["cv"].density)
+    columns = ["n_components", "held_out", "naive"]
+    pd.testing.assert_frame_equal(one.table[columns], two.table[columns], check_exact=True)
+
+
+def test_preprocessing_happens_inside_the_folds():
+    X = two_groups(60)
+    X[0] = 1e4  # moves the scaler of every fold that is fitted to it
+    piped = make_pipeline(StandardScaler(), bm.GaussianMixture(2, random_state=0))
+    found = bm.nested_cv(piped, X, cv=KFold(3))
+    first, rest = np.arange(20), np.arange(20, 60)
+    scaler = StandardScaler().fit(X[rest])
+    model = bm.GaussianMixture(2, random_state=0).fit(scaler.transform(X[rest]))
+    expected = model.score_samples(scaler.transform(X[first])) - np.log(scaler.scale_).sum()
+    assert found.held["procedure"].density[first] == pytest.approx(expected)
+
+
+def test_what_is_no_procedure_is_refused():
+    with pytest.raises(ValueError, match="fit and score_samples"):
+        bm.nested_cv({"a": 3}, FAITHFUL)
+    with pytest.raises(ValueError, match="at least one"):
+        bm.nested_cv({}, FAITHFUL)
+    with pytest.raises(ValueError, match="failed in every fold"):
+        bm.nested_cv(bm.GaussianMixture(40), two_groups(20), cv=2)
+
+
+def test_the_score_that_chose_is_optimistic():
+    """Twelve candidates that differ by chance alone: the best one's own score is too good."""
+    optimism = []
+    for seed in range(8):
+        X = np.random.default_rng(seed).normal(size=(40, 1))
+        search = bm.MixtureSearch(
+            bm.GaussianMixture(search=None, init_params="random_from_data", max_iter=1, tol=1.0),
+            n_components=(4,),
+            param_grid={"random_state": list(range(12))},
+            criterion="cv",
+            cv=3,
+        )
+        found = bm.nested_cv(search, X, cv=3, n_jobs=1, random_state=0)
+        optimism.append(found.scores["optimism"].iloc[0])
+    error = np.std(optimism, ddof=1) / math.sqrt(len(optimism))
+    assert np.mean(optimism) > 2 * error
+
+
+# Checkpoints
+
+
+def checkpointed(folder, **options):
+    return bm.MixtureSearch(
+        n_components=(1, 2, 3, 4),
+        covariance_type=("full", "diag"),
+        criterion="cv",
+        cv=3,
+        checkpoint=folder,
+        n_jobs=1,
+        **options,
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_search_killed_at_random_moments_ends_with_the_same_table(tmp_path):
+    whole = checkpointed(None, random_state=5).fit(FAITHFUL)
+    moments = random.Random(7)
+    kept = []
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            checkpointed(tmp_path / "kept", random_state=5).fit(FAITHFUL)
+            os._exit(0)
+        time.sleep(moments.uniform(0.02, 0.25))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kept.append(len(list((tmp_path / "kept").glob("*.fit"))))
+    assert kept == sorted(kept)
+    resumed = checkpointed(tmp_path / "kept", random_state=5).fit(FAITHFUL)
+    for name in ("results_", "folds_", "restarts_"):
+        one, other = getattr(whole, name), getattr(resumed, name)
+        drop = [column for column in ("seconds",) if column in one]
+        pd.testing.assert_frame_equal(
+            one.drop(columns=drop), other.drop(columns=drop), check_exact=True
+        )
+    assert resumed.best_params_ == whole.best_params_
+    assert np.array_equal(resumed.predict(FAITHFUL), whole.predict(FAITHFUL))
+
+
+def test_a_checkpoint_belongs_to_one_search(tmp_path):
+    X = two_groups(60)
+    search = checkpointed(tmp_path / "kept").fit(X)
+    again = checkpointed(tmp_path / "kept").fit(X)  # without a seed: the first one is taken up
+    assert again.results_["bic"].tolist() == search.results_["bic"].tolist()
+    assert again.results_["seconds"].tolist() == search.results_["seconds"].tolist()
+    with pytest.raises(ValueError, match="other rows"):
+        checkpointed(tmp_path / "kept").fit(X + 1.0)
+    with pytest.raises(ValueError, match="other weights"):
+        checkpointed(tmp_path / "kept").fit(X, sample_weight=np.full(60, 2.0))
+    with pytest.raises(ValueError, match="other cv"):
+        checkpointed(tmp_path / "kept").set_params(cv=4).fit(X)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(ValueError, match="holds other files"):
+        checkpointed(tmp_path / "mine").fit(X)
+    with pytest.raises(ValueError, match="is a file"):
+        checkpointed(tmp_path / "mine" / "thesis.txt").fit(X)
+
+
+# Priors
+
+
+def test_the_number_of_components_under_a_grid_of_priors():
+    X = two_groups(80)
+    search = bm.select(X, (1, 2, 3), "diag", "elbo_log_k")
+    found = bm.prior_sensitivity(search, X, n_components=(1, 2), n_jobs=1)
+    assert len(found.table) == 27
+    assert found.probabilities.sum(axis=1).to_numpy() == pytest.approx(np.ones(27))
+    chosen = found.table["chosen"]
+    assert f"K=2 in {(chosen == 2).sum()} of 27 priors" in found.summary()
+    assert found.shares.sum() == pytest.approx(1.0)
+    assert len({tuple(row) for row in found.table.iloc[:, :4].astype(str).to_numpy()}) == 27
+    with pytest.raises(ValueError, match="has no evidence"):
+        bm.prior_sensitivity(bm.select(X, (1, 2), "diag"), X)
