@@ -62,6 +62,21 @@ class Components(Protocol):
     def subset(self, keep: Integers) -> Self: ...
 
 
+class Posterior(Components, Protocol):
+    """q(θ), or p(θ | X, Z): components averaged over it, and draws from it (``sampling``)."""
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> Any:
+        """Independent draws; their ``components`` are all densities, those of a draw together."""
+        ...
+
+    def log_factors(self, draws: Any) -> tuple[Array, Array]:
+        """log q(θ) of S draws in parts: what all components share (S,), and (S, J, K).
+
+        Entry (j, k) of the latter is the log density of the drawn component k under factor j.
+        """
+        ...
+
+
 class Linear(Protocol):
     """Log densities that are linear in features of the row: ``components.linear``.
 
@@ -114,6 +129,14 @@ class Weights(Protocol):
         """E[π_k] (K,)."""
         ...
 
+    def draws(self, n_draws: int, generator: np.random.Generator) -> Any:
+        """Independent draws, with ``log_weights`` (S, K)."""
+        ...
+
+    def log_density_of(self, draws: Any) -> Array:
+        """log q(π) (S,) of draws, in the coordinates of its kind: 0 at a point."""
+        ...
+
     @property
     def exchangeable(self) -> bool:
         """Whether reordering components changes nothing else."""
@@ -142,6 +165,10 @@ class WeightsPrior(Protocol):
         """Log prior density at point weights."""
         ...
 
+    def log_density_of(self, draws: Any) -> Array:
+        """log p(π) (S,) of draws, in the coordinates of their kind."""
+        ...
+
     def n_parameters(self, n_components: int) -> int: ...
 
 
@@ -162,6 +189,14 @@ class Prior(Protocol):
 
     def log_density(self, components: Any) -> float:
         """log p(θ) at point components."""
+        ...
+
+    def log_density_of(self, draws: Any) -> Array:
+        """log p(θ) (S,) of draws, what is learned of the prior integrated out or known."""
+        ...
+
+    def conditional(self, statistics: Any, last: Any, generator: np.random.Generator) -> Posterior:
+        """p(θ | X, Z) at hard assignments: a step of Gibbs sampling after the ``last`` draw."""
         ...
 
     def unframed(self, frame: Frame) -> Self:

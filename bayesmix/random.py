@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     SAMPLE = 4
     FOLD = 5
     CANDIDATE = 6
+    DRAW = 7
+    RESAMPLE = 8
 
 
 def root_seed(random_state: Any) -> int:

@@ -12,6 +12,7 @@ from scipy.special import betaln, digamma, logit, xlog1py, xlogy
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
@@ -81,6 +82,22 @@ class Bernoullis:
 
 
 @dataclass(frozen=True)
+class BernoulliDraws:
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    log_successes: Array
+    log_failures: Array
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        """All S K densities, those of a draw together."""
+        n_features = self.log_successes.shape[2]
+        failures = self.log_failures.reshape(-1, n_features)
+        log_odds = self.log_successes.reshape(-1, n_features) - failures
+        return LinearInTotals(np.hstack([failures.sum(axis=1, keepdims=True), log_odds]))
+
+
+@dataclass(frozen=True)
 class BetaProbabilities:
     """q(θ) = Π Beta(successes, failures), both (K, D)."""
 
@@ -105,6 +122,23 @@ class BetaProbabilities:
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
         return sums(values, responsibilities)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> BernoulliDraws:
+        """Independent draws of θ."""
+        successes = log_gammas(self.successes, n_draws, generator)
+        failures = log_gammas(self.failures, n_draws, generator)
+        total = np.logaddexp(successes, failures)
+        return BernoulliDraws(successes - total, failures - total)
+
+    def log_factors(self, draws: BernoulliDraws) -> tuple[Array, Array]:
+        """Shared (S,): nothing. Entry (j, k) of (S, J, K): log q_j of the drawn θ_k."""
+        normalisers = betaln(self.successes, self.failures).sum(axis=1)
+        pairs: Array = (
+            (draws.log_successes @ (self.successes - 1.0).T).transpose(0, 2, 1)
+            + (draws.log_failures @ (self.failures - 1.0).T).transpose(0, 2, 1)
+            - normalisers[:, None]
+        )
+        return np.zeros(len(pairs)), pairs
 
     def subset(self, keep: Integers) -> BetaProbabilities:
         return BetaProbabilities(self.successes[keep], self.failures[keep])
@@ -179,6 +213,21 @@ class BetaPrior:
             - betaln(self.successes, self.failures)
         )
         return float(density.sum())
+
+    def conditional(
+        self, statistics: Sums, last: BernoulliDraws, generator: np.random.Generator
+    ) -> BetaProbabilities:
+        """p(θ | X, Z): a step of Gibbs sampling."""
+        return self.posterior(statistics)
+
+    def log_density_of(self, draws: BernoulliDraws) -> Array:
+        """log p(θ) (S,) of draws."""
+        density: Array = (
+            (self.successes - 1.0) * draws.log_successes
+            + (self.failures - 1.0) * draws.log_failures
+            - betaln(self.successes, self.failures)
+        ).sum(axis=(1, 2))
+        return density
 
     def unframed(self, frame: Frame) -> BetaPrior:
         return self

@@ -13,6 +13,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
@@ -122,6 +123,19 @@ class NegativeBinomials:
 
 
 @dataclass(frozen=True)
+class PoissonDraws:
+    """S draws of rates by their logarithms (S, K, D)."""
+
+    log_rates: Array
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        """All S K densities, those of a draw together."""
+        log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
+        return _linear(log_rates, np.exp(log_rates))
+
+
+@dataclass(frozen=True)
 class GammaRates:
     """q(λ) = Π Gamma(shape, rate), both (K, D)."""
 
@@ -144,6 +158,20 @@ class GammaRates:
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
         return sums(values, responsibilities)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> PoissonDraws:
+        """Independent draws of λ."""
+        return PoissonDraws(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))
+
+    def log_factors(self, draws: PoissonDraws) -> tuple[Array, Array]:
+        """Shared (S,): nothing. Entry (j, k) of (S, J, K): log q_j of the drawn λ_k."""
+        normalisers = (self.shape * np.log(self.rate) - gammaln(self.shape)).sum(axis=1)
+        pairs: Array = (
+            (draws.log_rates @ (self.shape - 1.0).T).transpose(0, 2, 1)
+            - (np.exp(draws.log_rates) @ self.rate.T).transpose(0, 2, 1)
+            + normalisers[:, None]
+        )
+        return np.zeros(len(pairs)), pairs
 
     def subset(self, keep: Integers) -> GammaRates:
         return GammaRates(self.shape[keep], self.rate[keep])
@@ -214,6 +242,22 @@ class GammaPrior:
             - gammaln(self.shape)
         )
         return float(density.sum())
+
+    def conditional(
+        self, statistics: Sums, last: PoissonDraws, generator: np.random.Generator
+    ) -> GammaRates:
+        """p(θ | X, Z): a step of Gibbs sampling."""
+        return self.posterior(statistics)
+
+    def log_density_of(self, draws: PoissonDraws) -> Array:
+        """log p(λ) (S,) of draws."""
+        density: Array = (
+            (self.shape - 1.0) * draws.log_rates
+            - self.rate * np.exp(draws.log_rates)
+            + self.shape * np.log(self.rate)
+            - gammaln(self.shape)
+        ).sum(axis=(1, 2))
+        return density
 
     def unframed(self, frame: Frame) -> GammaPrior:
         return self

@@ -97,7 +97,7 @@ def leave_one_out_score(result: FitResult, source: Source) -> Score:
     Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). As a count of
     clusters it chooses too many; it misleads where many rows have a Pareto k above 0.7.
     """
-    from bayesmix.sampling.importance import leave_one_out
+    from bayesmix.sampling.leave_one_out import leave_one_out
 
     found = leave_one_out(result, source, seed=result.seed)
     worst = float(np.max(found.pareto_k)) if len(found.pareto_k) else math.nan

@@ -9,7 +9,8 @@ from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.weights.point import PointWeights
+from bayesmix.numerics.gammas import log_gammas
+from bayesmix.weights.point import PointWeights, WeightDraws
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,21 @@ class Dirichlet:
     def log_normaliser(self) -> float:
         """log of C(α) (Bishop 2006, eq. B.23)."""
         return float(gammaln(self.concentration.sum()) - gammaln(self.concentration).sum())
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
+        """Independent draws of π: Gamma variables divided by their sum."""
+        logs = log_gammas(self.concentration, n_draws, generator)
+        return WeightDraws(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+
+    def log_density_of(self, draws: WeightDraws) -> Array:
+        """log q(π) (S,) of draws, a density over π_1, ..., π_{K-1} (Bishop 2006, eq. B.16)."""
+        density: Array = self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
+        return density
+
+    def log_factors(self, draws: WeightDraws) -> Array:
+        """(α_j - 1) log π_k (S, J, K): what the density has for every pair, but for C(α)."""
+        pairs: Array = (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
+        return pairs
 
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
         """A Dirichlet is closed under dropping and reordering components."""
@@ -81,6 +97,10 @@ class DirichletPrior:
         return prior.log_normaliser() + float(
             xlogy(self.concentration - 1.0, weights.probabilities).sum()
         )
+
+    def log_density_of(self, draws: WeightDraws) -> Array:
+        """log p(π) (S,) of draws."""
+        return self._symmetric(draws.log_weights.shape[1]).log_density_of(draws)
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

@@ -15,6 +15,13 @@ from bayesmix.numerics.arrays import Array, Integers
 
 
 @dataclass(frozen=True)
+class WeightDraws:
+    """S draws of π by their logarithms (S, K)."""
+
+    log_weights: Array
+
+
+@dataclass(frozen=True)
 class PointWeights:
     """Probabilities (K,); zeros are allowed and take part in nothing."""
 
@@ -37,6 +44,14 @@ class PointWeights:
         """π_k."""
         return self.probabilities
 
+    def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
+        """The same point in every draw."""
+        return WeightDraws(np.broadcast_to(self.expected_log(), (n_draws, self.n_components)))
+
+    def log_density_of(self, draws: WeightDraws) -> Array:
+        """0: a point has no density to compare."""
+        return np.zeros(len(draws.log_weights))
+
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
         """The kept weights, renormalised."""
         kept = self.probabilities[keep]
@@ -58,6 +73,10 @@ class FreeWeights:
     def kl(self, weights: PointWeights) -> float:
         """0: a parameter has no KL divergence."""
         return 0.0
+
+    def log_density_of(self, draws: WeightDraws) -> Array:
+        """0: there is no prior density here, and none of the point either."""
+        return np.zeros(len(draws.log_weights))
 
     def log_density(self, weights: PointWeights) -> float:
         """Refused: there is no prior density here."""

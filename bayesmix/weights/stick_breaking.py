@@ -12,7 +12,24 @@ from scipy.special import betaln, digamma
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gammas import log_gammas
 from bayesmix.weights.point import PointWeights
+
+
+@dataclass(frozen=True)
+class StickDraws:
+    """S draws of v_k, k < K, as log v and log (1 - v), both (S, K - 1)."""
+
+    log_first: Array
+    log_rest: Array
+
+    @property
+    def log_weights(self) -> Array:
+        """log π_k (S, K)."""
+        logs = np.zeros((len(self.log_first), self.log_first.shape[1] + 1))
+        logs[:, :-1] = self.log_first
+        logs[:, 1:] += np.cumsum(self.log_rest, axis=1)
+        return logs
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,22 @@ class StickBreaking:
         expected[:-1] = share
         expected[1:] *= np.cumprod(1.0 - share)
         return expected
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
+        """Independent draws of the sticks."""
+        first = log_gammas(self.first, n_draws, generator)
+        rest = log_gammas(self.rest, n_draws, generator)
+        total = np.logaddexp(first, rest)
+        return StickDraws(first - total, rest - total)
+
+    def log_density_of(self, draws: StickDraws) -> Array:
+        """log q(v) (S,) of draws, a density over v."""
+        density: Array = (
+            draws.log_first @ (self.first - 1.0)
+            + draws.log_rest @ (self.rest - 1.0)
+            - betaln(self.first, self.rest).sum()
+        )
+        return density
 
     def subset(self, keep: Integers, counts: Array) -> StickBreaking:
         """Sticks are not closed under dropping or sorting: made anew from the kept counts."""
@@ -83,6 +116,13 @@ class StickBreakingPrior:
     def log_density(self, weights: PointWeights) -> float:
         """Refused, as ``mode``."""
         raise UnsupportedError("stick-breaking weights have no point density here")
+
+    def log_density_of(self, draws: StickDraws) -> Array:
+        """log p(v) (S,) of draws, a density over v."""
+        n_sticks = draws.log_rest.shape[1]
+        density: Array = (self.concentration - 1.0) * draws.log_rest.sum(axis=1)
+        density -= n_sticks * betaln(1.0, self.concentration)
+        return density
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

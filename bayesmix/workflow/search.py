@@ -27,14 +27,11 @@ from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.splits import Halves, best_splits
 from bayesmix.workflow.starts import (
-    NearestCentre,
     OfMixture,
     Start,
     begun,
-    distinct_rows,
     hierarchical_start,
-    lloyd,
-    plus_plus,
+    numbered_starts,
 )
 
 SAMPLE_ROWS = 2000
@@ -42,7 +39,7 @@ SAMPLE_ROWS = 2000
 # times components times what a row costs them; less work is mostly overhead.
 COARSE_ABOVE = 2**22
 # Starts, on small data more of them; the later batches are for where every start so far collapsed.
-BATCHES = (range(8), range(8, 16))
+BATCHES = (range(9), range(9, 18))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
 BATCHES_ALONE = (range(4), range(4, 16))  # where no moves follow
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
@@ -90,7 +87,7 @@ class _Short:
 def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Found:
-    """The best state that starts and moves lead to; see the module."""
+    """The best state that starts and moves lead to."""
     searcher = _Searcher(problem, model, settings, monitor, index)
     try:
         return searcher.found()
@@ -226,17 +223,14 @@ class _Searcher:
         return any(abs(state.objective - other.objective) < near for other in settled)
 
     def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
-        """Numbered k-means++ starts; for small data on which most collapse, a hierarchical one."""
-        K, summary = self.model.n_components, self.problem.source.summary
-        rows = distinct_rows(
-            self.sample.source, summary, stream(self.settings.seed, Purpose.START, self.index)
+        """Numbered k-means++ starts, in columns scaled in several ways; a hierarchical one."""
+        K, settings, source = self.model.n_components, self.settings, self.sample.source
+        summary = self.problem.source.summary
+        yield from numbered_starts(
+            source, summary, K, settings.seed, self.index, batch, SHORT_LLOYD
         )
-        for number in batch:
-            generator = stream(self.settings.seed, Purpose.START, self.index, number)
-            centres = lloyd(rows, plus_plus(rows, K, generator), SHORT_LLOYD)
-            yield number, NearestCentre(centres, summary)
         if batch.start == 0 and self._spiky(len(batch)):
-            given = hierarchical_start(self.sample.source, K)
+            given = hierarchical_start(source, K)
             if given is not None:
                 yield HIERARCHICAL, given
 

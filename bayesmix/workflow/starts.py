@@ -7,11 +7,12 @@ whether a row is repeated or weighted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.special import ndtri
 
 from bayesmix.engine.expectation import StartStep
 from bayesmix.engine.run import Problem, State, begin
@@ -26,6 +27,10 @@ from bayesmix.workflow.hierarchy import MOST_ROWS, hierarchical_labels
 Start: TypeAlias = Callable[[Rows], Array]
 SAMPLE_ROWS = 4096
 LLOYD_ROUNDS = 100
+# Columns stand out by the shortest interval that holds half of a component, of at least ...
+LEAST_SHARE = 0.1
+# ... and by this factor at most.
+MOST_EMPHASIS = 100.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,33 @@ def distinct_rows(
     order = _order_of(unique)
     order = order[totals[order] > 0]
     return Distinct(unique[order], totals[order])
+
+
+def stretches(rows: Distinct, n_components: int) -> list[Array]:
+    """Factors (D,) by which columns of unit scale are stretched, for starts to take in turn.
+
+    The robust scale of a column with two heaps is the distance between them: there they stand out
+    less than noise does. The standard deviation is less misled, and the shortest interval that
+    holds half of a component's share of the rows is about as wide as a heap.
+    """
+    mean = np.average(rows.values, axis=0, weights=rows.weights)
+    deviation = np.sqrt(np.average((rows.values - mean) ** 2, axis=0, weights=rows.weights))
+    share = max(0.5 / n_components, LEAST_SHARE)
+    widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
+    normal = 2.0 * ndtri(0.5 + 0.5 * share)
+    heaps = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
+    spread = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 1.0)
+    return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(mean)), spread]
+
+
+def _narrowest(column: Array, weights: Array, share: float) -> float:
+    """Length of the shortest interval that holds this share of the weight."""
+    order = np.argsort(column, kind="stable")
+    values, mass = column[order], np.cumsum(weights[order])
+    before = mass - weights[order]
+    ends = np.searchsorted(mass, before + share * mass[-1] * (1.0 - 1e-12))
+    fits = ends < len(values)
+    return float((values[ends[fits]] - values[fits]).min())
 
 
 def _order_of(values: Array) -> Any:
@@ -107,6 +139,26 @@ def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
     return np.minimum(places, len(mass) - 1)
 
 
+def numbered_starts(
+    source: Source,
+    summary: Summary,
+    n_components: int,
+    seed: int,
+    index: int,
+    numbers: range,
+    rounds: int,
+) -> Iterator[tuple[int, Start]]:
+    """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise."""
+    rows = distinct_rows(source, summary, stream(seed, Purpose.START, index))
+    scales = stretches(rows, n_components)
+    for number in numbers:
+        generator = stream(seed, Purpose.START, index, number)
+        factors = scales[number % len(scales)]
+        seen = Distinct(rows.values * factors, rows.weights)
+        centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
+        yield number, NearestCentre(centres, summary, factors)
+
+
 def hierarchical_start(source: Source, n_components: int) -> Given | None:
     """The clusters of a model-based hierarchy; None where the rows are too many, or too few.
 
@@ -133,14 +185,18 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
 
 @dataclass(frozen=True)
 class NearestCentre:
-    """Every row belongs to its nearest centre (K, D, unit scale); equal centres share."""
+    """Every row belongs to its nearest centre (K, D); equal centres share.
+
+    Centres are in columns of unit scale, stretched by factors (D,) where there are any.
+    """
 
     centres: Array
     summary: Summary
+    factors: Array | float = 1.0
 
     def __call__(self, rows: Rows) -> Array:
         values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
-            self.summary.scale
+            self.summary.scale / self.factors
         )
         labels = _squared_distances(values, self.centres).argmin(axis=1)
         return one_hot(labels, len(self.centres))

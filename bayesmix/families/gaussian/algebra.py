@@ -103,6 +103,20 @@ class Algebra(Protocol):
         """tr(L Lᵀ R Rᵀ) of every block, from roots."""
         ...
 
+    def factor(self, blocks: Array) -> Array:
+        """L with blocks = L Lᵀ."""
+        ...
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        """Roots (S, B, ...) of S draws from Wishart(U Uᵀ, ν) of every block."""
+        ...
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        """U⁻ᵀ z: standard normal z (S, K, D) turned into deviations of precision U Uᵀ."""
+        ...
+
     def stretch(self, blocks: Array, scale: Array) -> Array:
         """Covariance-like blocks in coordinates multiplied by ``scale``."""
         ...

@@ -8,6 +8,8 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
 
 # Under this the square of an inverse root overflows.
@@ -103,6 +105,19 @@ class Axes:
 
     def inner(self, left: Array, right: Array) -> Array:
         return (left * right) ** 2
+
+    def factor(self, blocks: Array) -> Array:
+        return np.sqrt(blocks)
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
+        roots: Array = root * np.exp(0.5 * (LOG_2 + logs))
+        return roots
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        return normal / roots
 
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * (scale * scale)[: blocks.shape[-1]]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, align, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import Quadratics
@@ -23,7 +24,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
-MEAN_PRECISION_RANGE = (1e-30, 1e3)
+MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,19 @@ class NormalWishart:
         ) - 0.5 * self.mean_precision * algebra.lengths(components.means - self.mean, root)
         return float(wisharts.sum() + normals.sum())
 
+    def conditional(
+        self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
+    ) -> GaussianPosterior:
+        """p(μ, Λ | X, Z, S), S drawn given the one draw that was last: a step of Gibbs sampling."""
+        scale = self.scale.given(last.roots, self.degrees_of_freedom, generator)
+        return self._given(statistics, scale, last.prior_mean_precision, None)
+
+    def log_density_of(self, draws: GaussianDraws) -> Array:
+        """log p(μ, Λ) (S,) of draws; a learned scale is integrated out, exactly."""
+        density: Array = draws.log_normals(self.mean, draws.prior_mean_precision).sum(axis=1)
+        density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
+        return density
+
     def unframed(self, frame: Frame) -> NormalWishart:
         """From a frame into the data's coordinates."""
         return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
@@ -227,6 +241,31 @@ class GaussianPosterior:
             ),
             resolution=kept(resolution, keep),
         )
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
+        """Independent draws of (μ, Λ), and of a learned scale S."""
+        roots = self.precisions.draw(n_draws, generator)
+        normal = generator.standard_normal((n_draws, *self.means.shape))
+        away = self.structure.algebra.coloured(normal, roots)
+        return GaussianDraws(
+            self.structure,
+            self.means + away / np.sqrt(self.mean_precision)[:, None],
+            roots,
+            self.scale.draw(n_draws, generator),
+            self.prior_mean_precision,
+        )
+
+    def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
+        """log q(μ, Λ) of draws in parts: what all components share (S,), and (S, J, K).
+
+        Entry (j, k) of the latter is the log density of the drawn component k under factor j.
+        """
+        wisharts = self.precisions.log_densities(draws.roots)
+        parameters = zip(self.means, self.mean_precision, strict=True)
+        normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
+        if wisharts.shape[1] < self.n_components:
+            return wisharts[:, 0, 0], normals
+        return np.zeros(len(normals)), normals + wisharts
 
     def released(self) -> GaussianPosterior:
         """Without the run's resolution in its offset."""

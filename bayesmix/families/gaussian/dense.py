@@ -10,7 +10,9 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
+from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
@@ -103,6 +105,27 @@ class Dense:
         product = left.transpose(0, 2, 1) @ right
         total: Array = (product * product).sum(axis=(1, 2))
         return total
+
+    def factor(self, blocks: Array) -> Array:
+        lower: Array = np.linalg.cholesky(blocks).astype(np.float64, copy=False)
+        return lower
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        # Bartlett 1933 in reversed order, so that the product of two upper triangles is one too.
+        n_blocks, size, _ = root.shape
+        bartlett = np.triu(generator.standard_normal((n_draws, n_blocks, size, size)), 1)
+        shape = 0.5 * (degrees_of_freedom[:, None] - np.arange(size)[::-1])
+        diagonal = np.arange(size)
+        logs = log_gammas(shape, n_draws, generator)
+        bartlett[:, :, diagonal, diagonal] = np.exp(0.5 * (LOG_2 + logs))
+        roots: Array = root @ bartlett
+        return roots
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
+        return solved.astype(np.float64, copy=False)
 
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * np.outer(scale, scale)

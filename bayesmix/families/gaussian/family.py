@@ -104,7 +104,7 @@ class Gaussian:
         """
         structure, n_features = self.structure, frame.n_directions
         whole = structure.block_of(np.diag(summary.scale * summary.scale))
-        expected = SHARE_OF_VARIANCE * structure.algebra.project(whole, frame)
+        expected = SHARE_OF_VARIANCE ** (1.0 / n_features) * structure.algebra.project(whole, frame)
         algebra = structure.algebra
         dimension = algebra.block_dimension(n_features)
         inverse = algebra.gram(algebra.root(expected))

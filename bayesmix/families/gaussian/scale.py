@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+
 from bayesmix.families.gaussian.algebra import Algebra
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
@@ -79,6 +81,27 @@ class Wishart:
         """tr(E[S] U Uᵀ) from the roots of both: an ill-conditioned product does not cancel."""
         return self.algebra.inner(self.mean_root, root)
 
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        """Roots (S, B, ...) of S draws of every block: Λ = U Uᵀ."""
+        return self.algebra.draw_roots(self.root, self.degrees_of_freedom, n_draws, generator)
+
+    def log_densities(self, roots: Array) -> Array:
+        """log density (S, J, B) of drawn blocks b under every factor j (Bishop 2006, eq. B.78).
+
+        As a density over the p (p + 1) / 2 elements of Λ; of the columns of one block the sum.
+        """
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = self.algebra.log_det(flat)
+        leaning = 0.5 * (self.degrees_of_freedom - self.dimension - 1.0)
+        factors = self.algebra.factor(self.scale_inverse)
+        densities = np.empty((len(factors), n_draws, n_blocks))
+        for j, density in enumerate(densities):
+            blocks = self.log_normaliser[j] + leaning[j] * log_det
+            blocks -= 0.5 * self.algebra.inner(factors[j : j + 1], flat)
+            density[:] = blocks.reshape(n_draws, n_blocks, -1).sum(axis=2)
+        return densities.transpose(1, 0, 2)
+
 
 def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: int) -> Array:
     """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
@@ -130,6 +153,22 @@ class FixedScale:
         """0: nothing is learned."""
         return 0.0
 
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        """The known S, as a root for every draw."""
+        root = self.algebra.factor(self.mean)
+        return np.broadcast_to(root, (n_draws, *root.shape))
+
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        """Itself: S is known."""
+        return self
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
+        freedom = np.full((1,) if self.mean.ndim == 3 else self.mean.shape, nu0)
+        blocks = Wishart(self.algebra, freedom, self.mean).log_densities(roots)
+        density: Array = blocks.sum(axis=(1, 2))
+        return density
+
     learned = False
 
 
@@ -155,6 +194,38 @@ class LearnedScale:
     def kl(self, factor: Wishart) -> float:
         """KL(q(S) || p(S))."""
         return float(factor.kl_to(self.prior.degrees_of_freedom, self._known).sum())
+
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``."""
+        algebra, blocks = self.prior.algebra, roots[0]
+        conditional = Wishart(
+            algebra,
+            self.prior.degrees_of_freedom + len(blocks) * nu0,
+            self.prior.scale_inverse + algebra.gram(blocks).sum(axis=0, keepdims=True),
+        )
+        return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks, S integrated out.
+
+        ∫ Wishart(S | V, g) Π_b Wishart(Λ_b | S⁻¹, ν0) dS is a ratio of normalisers: given the
+        blocks, S is Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b Λ_b.
+        """
+        prior, algebra, p = self.prior, self.prior.algebra, self.prior.dimension
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = algebra.log_det(flat).reshape(n_draws, n_blocks, -1)
+        total = algebra.gram(flat).reshape(roots.shape).sum(axis=1)
+        given = -algebra.log_det(algebra.root(prior.scale_inverse + total)).reshape(n_draws, -1)
+        nu = np.asarray(nu0)
+        blocks = (
+            0.5 * (nu0 - p - 1.0) * log_det.sum(axis=1)
+            + n_blocks * log_normaliser(nu, np.zeros(1), p)
+            + prior.log_normaliser
+            - log_normaliser(prior.degrees_of_freedom + n_blocks * nu0, given, p)
+        )
+        density: Array = blocks.sum(axis=1)
+        return density
 
     @cached_property
     def _known(self) -> FixedScale:
