@@ -272,6 +272,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             out: PerRow = source.map(step, self.result_.n_components)
         return out
 
+    def _rows(self, X: Any, sample_weight: Any = None) -> ArraySource:
+        """Rows of the fitted columns, checked, with their weights."""
+        self._fitted()
+        return incoming.new_rows(self, X, sample_weight)
+
     def _fitted(self) -> FitResult:
         check_is_fitted(self, "result_")
         return self.result_

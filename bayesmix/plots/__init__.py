@@ -1,19 +1,27 @@
 """L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
 
+from bayesmix.plots.absolute_fit import plot_goodness_of_fit
 from bayesmix.plots.averaged import plot_averaged
+from bayesmix.plots.bootstrap import plot_likelihood_ratio
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.em_steps import plot_em_steps
+from bayesmix.plots.merging import plot_merging
 from bayesmix.plots.nested import plot_nested
 from bayesmix.plots.objective import plot_objective
 from bayesmix.plots.selection import plot_selection
 from bayesmix.plots.sensitivity import plot_sensitivity
+from bayesmix.plots.stability import plot_stability
 
 __all__ = [
     "plot_averaged",
     "plot_density",
     "plot_em_steps",
+    "plot_goodness_of_fit",
+    "plot_likelihood_ratio",
+    "plot_merging",
     "plot_nested",
     "plot_objective",
     "plot_selection",
     "plot_sensitivity",
+    "plot_stability",
 ]

@@ -51,7 +51,7 @@ def plot_averaged(
     >>> X = bm.datasets.load_faithful()
     >>> average = bm.select(X, n_components=(2, 3), criterion="elbo_log_k").averaged_
     >>> bm.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
-    'waiting (column 1)'
+    'waiting'
     """
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
@@ -78,7 +78,8 @@ def _curves(ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float
     grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
     densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
     mean = average.shares @ densities
-    handles, labels = ax.plot(grid, mean, color=style.INK, lw=2.6, zorder=4), ["average"]
+    handles: list[Any] = ax.plot(grid, mean, color=style.INK, lw=2.6, zorder=4)
+    labels = ["average"]
     top = float(mean.max())
     if sample is not None:
         heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.folds import last_step
@@ -33,30 +32,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> ArraySource:
     """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
-    if isinstance(X, ArraySource):
-        if sample_weight is not None or X.shape[1] != estimator.n_features_in_:
-            estimator.score(X, sample_weight=sample_weight)
-        source = X
-    else:
-        try:
-            values = validate_data(estimator, X, reset=False, dtype=[np.float64, np.float32])
-            source = ArraySource(values, _weights(sample_weight, len(values)), estimator.n_jobs)
-        except (TypeError, ValueError):
-            # It refuses the same rows and weights, in the words of this package.
-            estimator.score(X, sample_weight=sample_weight)
-            raise
+    source: ArraySource = estimator._rows(X, sample_weight)
     if source.weights is not None and not source.weights.all():
         source = source.subset(np.flatnonzero(source.weights))
     return source
-
-
-def _weights(sample_weight: Any, n_rows: int) -> Any:
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    fine = weights.shape == (n_rows,) and bool(np.isfinite(weights).all() and (weights >= 0).all())
-    if not (fine and weights.any()):
-        raise InvalidInputError(
-            f"sample_weight must be {n_rows} numbers of at least 0, not all of them 0"
-        )
-    return weights

@@ -39,7 +39,7 @@ FIXED_MEAN_PRECISIONS = {0.1: 0.01, 0.5: 0.1}
 class PriorSensitivity:
     """Which number of components each prior chooses.
 
-    ``table``: a row per prior, with α0, ν0, β0 (NaN: learned), scale, the choice and its probability.
+    ``table``: a row per prior: α0, ν0, β0 (NaN: learned), scale, the choice and its probability.
     ``probabilities``: P(K | rows, prior), a row per prior.
     """
 

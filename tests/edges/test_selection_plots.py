@@ -1,0 +1,186 @@
+"""Figures around a fitted mixture: they show what the results hold, and nothing hides anything."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError
+from bayesmix.plots import style
+from bayesmix.plots.absolute_fit import plot_goodness_of_fit
+from bayesmix.plots.bootstrap import plot_likelihood_ratio
+from bayesmix.plots.merging import plot_merging
+from bayesmix.plots.stability import plot_stability
+from bayesmix.selection.absolute_fit import goodness_of_fit
+from bayesmix.selection.bootstrap import LikelihoodRatioTest
+from bayesmix.selection.merging import merge_components
+from bayesmix.selection.stability import Stability
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib.colors import to_hex  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    before = dict(matplotlib.rcParams)
+    yield
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(6.4, 4.4), layout="constrained").subplots()
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return bm.datasets.load_faithful()
+
+
+@pytest.fixture(scope="module")
+def merging(faithful):
+    return merge_components(bm.GaussianMixture(6, random_state=0).fit(faithful), faithful)
+
+
+@pytest.fixture(scope="module")
+def fit(faithful):
+    model = bm.GaussianMixture(2, random_state=0, n_jobs=1).fit(faithful)
+    return goodness_of_fit(model, faithful, n_resamples=19, random_state=0, n_jobs=1)
+
+
+@pytest.fixture(scope="module")
+def test_of_two(faithful):
+    model = bm.GaussianMixture(2, random_state=0, n_jobs=1).fit(faithful)
+    replicates = np.append(np.random.default_rng(0).chisquare(6, 60), [np.nan, np.nan])
+    return LikelihoodRatioTest(2, 31.7, 3 / 63, replicates, model.result_, model.result_)
+
+
+@pytest.fixture(scope="module")
+def found():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "split": np.arange(20) // 2,
+            "n_components": [2] * 11 + [3] * 8 + [pd.NA],
+            "adjusted_rand": np.append(np.r_[np.full(11, 0.71), rng.uniform(0.8, 1, 8)], np.nan),
+            "between_halves": np.where(np.arange(20) % 2, np.nan, rng.uniform(0.6, 1, 20)),
+            "note": [""] * 19 + ["failed: for a reason"],
+        }
+    )
+    return Stability(table, 3, None, "half")
+
+
+def boxes(artists, ax):
+    ax.figure.draw_without_rendering()
+    return [artist.get_window_extent() for artist in artists]
+
+
+def apart(boxes):
+    return not any(first.overlaps(second) for i, first in enumerate(boxes) for second in boxes[:i])
+
+
+def texts(ax):
+    return [text for text in ax.texts if text.get_text()]
+
+
+def test_the_tree_has_a_branch_for_every_component_in_its_colour(merging, ax):
+    plot_merging(merging, ax=ax)
+    colours = [line.get_color() for line in ax.lines]
+    for k in range(6):
+        assert colours.count(style.colour(k)) == 1
+    numbers = [text.get_text() for text in texts(ax) if "%" not in text.get_text()]
+    assert sorted(numbers) == list("012345")
+    doubts = [text.get_text() for text in texts(ax) if "%" in text.get_text()]
+    assert doubts == [f"{doubt:.0%}" for doubt in merging.tree["doubt"][1:]]
+
+
+def test_the_cut_crosses_as_many_branches_as_there_are_clusters(merging, ax):
+    plot_merging(merging, ax=ax)
+    *branches, cut = ax.lines
+    height = cut.get_ydata()[0]
+    vertical = [line for line in branches if np.ptp(line.get_xdata()) == 0]
+    crossed = [line for line in vertical if min(line.get_ydata()) < height < max(line.get_ydata())]
+    assert len(crossed) == merging.n_clusters
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 6, 12])
+def test_no_text_of_the_tree_hides_another(faithful, n_components):
+    model = bm.GaussianMixture(n_components, covariance_type="diag", random_state=0).fit(faithful)
+    ax = merge_components(model, faithful).plot()
+    assert apart(boxes([*texts(ax), ax.xaxis.label], ax))
+
+
+def test_beside_the_tree_stands_the_entropy_on_the_same_steps(merging):
+    tree = merging.plot()
+    _, beside = tree.figure.axes
+    line = beside.lines[0]
+    np.testing.assert_allclose(line.get_xdata(), merging.entropies / merging.n_rows)
+    np.testing.assert_array_equal(line.get_ydata(), [6, 5, 4, 3, 2, 1])
+    assert beside.get_ylim() == tree.get_ylim()
+    assert beside.get_xlabel() == "entropy left (nats a row)"
+
+
+def test_the_shares_are_drawn_in_their_band(fit, ax):
+    assert fit.plot(ax) is ax
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), fit.shares - fit.grid)
+    low, high = ax.get_ylim()
+    band = ax.collections[0].get_paths()[0].get_extents()
+    assert low < band.y0 < 0 < band.y1 < high
+    legend = ax.get_legend()
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["95% of data sets of this model", f"272 rows (p = {fit.p_value:.2g})"]
+    ax.figure.draw_without_rendering()
+    drawn = ax.transData.transform([(0.5, max(band.y1, ax.lines[-1].get_ydata().max()))])[0, 1]
+    assert legend.get_window_extent().y0 > drawn
+
+
+def test_a_model_that_does_not_fit_has_another_colour(fit, ax):
+    wrong = bm.GaussianMixture(1, n_jobs=1).fit(bm.datasets.load_faithful())
+    other = goodness_of_fit(
+        wrong, bm.datasets.load_faithful(), n_resamples=19, random_state=0, n_jobs=1
+    )
+    plot_goodness_of_fit(other, ax=ax)
+    alarmed = ax.lines[-1].get_color()
+    calm = plot_goodness_of_fit(fit, ax=Figure().subplots()).lines[-1].get_color()
+    assert to_hex(alarmed) != to_hex(calm)
+
+
+def test_the_ratio_of_the_rows_stands_among_the_replicates(test_of_two, ax):
+    assert test_of_two.plot(ax) is ax
+    assert sum(bar.get_height() for bar in ax.patches) == 60
+    observed = ax.collections[-1].get_paths()[0].vertices[0, 0]
+    assert observed == test_of_two.statistic
+    low, high = ax.get_xlim()
+    assert low <= 0 < test_of_two.statistic < high
+    assert ax.get_xlabel() == "twice the log likelihood ratio of K=3 to K=2"
+    assert "2 data sets have no value" in ax.get_title(loc="right")
+    ax.figure.draw_without_rendering()
+    top = ax.transData.transform([(0, max(bar.get_height() for bar in ax.patches))])[0, 1]
+    assert ax.get_legend().get_window_extent().y0 >= top
+
+
+def test_every_resample_is_a_point_that_none_hides(found, ax):
+    assert found.plot(ax) is ax
+    points = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in points] == [11, 8, 10]
+    places = np.vstack([line.get_xydata() for line in points])
+    ax.figure.draw_without_rendering()
+    pixels = ax.transData.transform(places)
+    gaps = np.linalg.norm(pixels[:, None] - pixels, axis=-1)[np.triu_indices(len(pixels), 1)]
+    # A third of a marker may be covered, no more.
+    assert gaps.min() > 0.6 * 7 * ax.figure.dpi / 72
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == ["2\n11 of 20", "3\n8 of 20\nas in all rows", "halves\ncompared\n10 pairs"]
+    assert "1 of 20 could not be fitted" in ax.get_title(loc="right")
+    assert apart(boxes([*ax.get_xticklabels(), ax.xaxis.label], ax))
+
+
+def test_only_results_are_drawn(faithful):
+    for plot in (plot_merging, plot_stability, plot_goodness_of_fit, plot_likelihood_ratio):
+        with pytest.raises(InvalidInputError, match="must be a"):
+            plot(faithful.to_numpy())
