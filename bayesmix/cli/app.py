@@ -90,6 +90,7 @@ def demo(
     epilog=_example("bayesmix select iris.csv --components 1:9 --covariance full,tied --out found"),
 )
 def select(
+    context: typer.Context,
     data: Data,
     columns: Columns = None,
     weight: Weight = None,
@@ -111,6 +112,9 @@ def select(
         typer.Option(metavar="NAME", help="em or variational. Without: em; variational for elbo"),
     ] = None,
     out: Out = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, into --out or here")
+    ] = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -118,7 +122,8 @@ def select(
 ) -> None:
     """How many components, of what covariance: fit all candidates, compare them, keep the best.
 
-    With --out the folder holds result.json, table.csv, model.bayesmix and figures.
+    With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report a
+    page that says all of it, in one file.
     """
     numbers, structures = arguments.numbers(components), arguments.structures(covariance)
     screen = _screen(quiet, json)
@@ -134,6 +139,7 @@ def select(
         None if method is None else method.value,
         weight,
         out,
+        _command_line(context) if report else None,
         seed,
         jobs,
     )
@@ -211,6 +217,20 @@ def predict(
     from bayesmix.cli import jobs as work
 
     work.predict(screen, model, data, arguments.names(columns), out)
+
+
+def _command_line(context: typer.Context) -> list[str]:
+    """The command as it was given, without what stands on its default."""
+    words = ["bayesmix", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif value is True:
+            words.append(max(parameter.opts, key=len))
+        elif value != parameter.default and value is not False:
+            words += [parameter.opts[0], str(value)]
+    return words
 
 
 def _screen(quiet: bool, machine: bool) -> Any:

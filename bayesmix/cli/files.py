@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,21 @@ def write_table(path: Path, search: Any) -> str:
     """A row per candidate."""
     search.results_.to_csv(path, index=False)
     return str(path)
+
+
+def report_place(out: Path | None) -> Path:
+    """Where the report will stand, once it is known that it can be made."""
+    from bayesmix.report import require_matplotlib
+
+    require_matplotlib()
+    return (out or Path()) / "report.html"
+
+
+def write_report(path: Path, search: Any, source: Any, title: str, command: Sequence[str]) -> str:
+    """The page that says all of it."""
+    from bayesmix.report import write_report as write
+
+    return str(write(search, path, source, title, command))
 
 
 def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], None]) -> list[str]:

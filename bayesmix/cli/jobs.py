@@ -36,12 +36,17 @@ def select(
     method: str | None,
     weight: str | None,
     out: str | None,
+    report: Sequence[str] | None,
     seed: int,
     jobs: int | None,
 ) -> None:
-    """Compare candidates, say which is best and by how much, write what was found."""
+    """Compare candidates, say which is best and by how much, write what was found.
+
+    ``report`` is the command line that a report shows; None: no report is wanted.
+    """
     began = time.perf_counter()
     place = None if out is None else files.folder(out)
+    page = None if report is None else files.report_place(place)
     options, criterion = _how(method, criterion)
     screen.say(rows_sentence(path, source, weight))
     search, interrupted = search_for(
@@ -54,6 +59,8 @@ def select(
     values = describe.described("select", path, source, weight)
     values |= describe.search_values(search)
     values |= {"interrupted": interrupted, "seconds": time.perf_counter() - began}
+    if page is not None and report is not None:
+        values["files"] = [files.write_report(page, search, source, Path(path).name, report)]
     finish(screen, place, values, search.best_estimator_, source, search)
     leave(interrupted)
 
@@ -161,9 +168,11 @@ def finish(
             written += files.draw_selection(place, search, screen.note)
         written += files.draw_density(place, model, source, screen.note)
         result = str(place / "result.json")
-        values["files"] = [result, *written]
+        values["files"] = [result, *written, *values.get("files", ())]
         files.write_json(Path(result), values)
         screen.wrote(place, values["files"])
+    elif "files" in values:
+        screen.say(f"\nWrote {', '.join(values['files'])}")
     if screen.machine:
         print(files.as_json(values))
 

@@ -1,0 +1,200 @@
+"""What a search took for granted: rows, criterion, priors, seed, versions."""
+
+from __future__ import annotations
+
+import inspect
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from bayesmix.families.bernoulli import BetaPrior
+from bayesmix.families.gaussian.conjugate import NormalWishart
+from bayesmix.families.poisson import GammaPrior
+from bayesmix.report.markup import Markup, joined, section, tag
+from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
+from bayesmix.selection.criteria import PLUG_IN
+from bayesmix.selection.evidence import OF_DRAWS
+from bayesmix.workflow.result import FitResult
+
+MOST_NUMBERS = 6
+HOW = {
+    "maximum_likelihood": "maximum likelihood, by EM",
+    "maximum_a_posteriori": "the mode of the posterior, by EM",
+    "variational_bayes": "variational Bayes, on the exact bound",
+}
+WEIGHT_PRIORS = {
+    "dirichlet_distribution": "weights ~ Dirichlet({0:g}, ..., {0:g})",
+    "dirichlet_process": "weights by stick-breaking, concentration {0:g} (Blei & Jordan 2006)",
+    "type2_ml": "weights without a prior, by type-II maximum likelihood",
+}
+# Of the criteria that are no function of a fit's sums.
+MEANINGS = {
+    "elbo": (
+        "The exact evidence lower bound of a variational fit. For how many components made the "
+        "rows, under a prior that is meant: it depends on the prior as the exact evidence does. No "
+        "log K! for relabelled components is in it."
+    ),
+    "elbo_log_k": (
+        "The evidence lower bound with log K! for the relabellings of the components. For how many "
+        "components made the rows; an approximation, since modes overlap, and it depends on the "
+        "prior as the exact evidence does."
+    ),
+    "cv": (
+        "The log density of every row under a fit to the folds without it, summed. For the density "
+        "that predicts new rows best; as a number of clusters it tends to be too large. A "
+        "difference of two candidates is far more certain than each value, since they share their "
+        "rows."
+    ),
+}
+MEANINGS["cv_1se"] = (
+    MEANINGS["cv"] + " The one-standard-error rule takes the fewest parameters among those not "
+    "worse than the best by one standard error of the paired difference."
+)
+
+
+def assumptions(subject: Subject) -> Markup:
+    """All that the numbers rest on, a term and a description each."""
+    entries = [
+        ("Rows", _rows(subject)),
+        ("Columns", listed(subject.columns) + _made_by(subject)),
+        ("Candidates", _candidates(subject)),
+        (capital(criterion_name(subject.search.criterion_)), meaning(subject.search)),
+        *_folds(subject),
+        *_priors(subject),
+        ("Local optima", f"Of the chosen fit, {subject.result.search_summary}."),
+        ("Scale", "Log densities and criteria are totals in nats, and greater is better. BIC and "
+         "AIC here are half the usual ones, with the other sign."),
+        ("Seed", f"{subject.result.seed}; the same seed gives the same numbers on any number of "
+         "cores."),
+        ("Time", _time(subject)),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in subject.result.versions.items())),
+    ]  # fmt: skip
+    return section(
+        "What was assumed",
+        tag("dl", joined(joined([tag("dt", term), tag("dd", text)]) for term, text in entries)),
+    )
+
+
+def _rows(subject: Subject) -> str:
+    result = subject.result
+    text = counted(result.n_rows, "row")
+    if result.total_weight != result.n_rows:
+        text += (
+            f" with weights that sum to {result.total_weight:,g}: a row of weight 2 is that row "
+            "twice, in every criterion"
+        )
+    return text + ", taken to be independent draws of one density."
+
+
+def _made_by(subject: Subject) -> str:
+    if subject.steps is None:
+        return "."
+    names = ", ".join(type(step).__name__ for _, step in subject.steps.steps)
+    return f"; made by {names}. Criteria are of the columns so made."
+
+
+def _candidates(subject: Subject) -> str:
+    result = subject.result
+    return (
+        f"{counted(len(subject.table), 'candidate')}, {result.family.name.capitalize()} mixtures; "
+        f"each fitted by {HOW[result.inference.name]}, from several starts with split and merge "
+        "moves."
+    )
+
+
+def meaning(search: Any) -> str:
+    """What a criterion is for and when it misleads: its own documentation."""
+    name, given = search.criterion_, search.criterion
+    if name in MEANINGS and not callable(given):
+        return MEANINGS[name]
+    function = given if callable(given) else {**PLUG_IN, **OF_DRAWS}[name]
+    written = inspect.getdoc(function) if inspect.isroutine(function) else None
+    if not written:
+        return "A function that was given, without documentation."
+    return " ".join(written.replace("``", "").split())
+
+
+def _folds(subject: Subject) -> list[tuple[str, str]]:
+    folds = subject.search.folds_
+    if not len(folds):
+        return []
+    n, cv = int(folds["fold"].nunique()), subject.search.cv
+    how = "shuffled by the seed" if isinstance(cv, int) else f"by {type(cv).__name__}"
+    return [("Folds", f"{n}, {how}, the same rows for every candidate.")]
+
+
+def _priors(subject: Subject) -> list[tuple[str, str]]:
+    result = subject.result
+    if result.inference.name == "maximum_likelihood":
+        return [("Priors", "None: a likelihood is maximised, so nothing is assumed of parameters.")]
+    weights = result.inference.weights
+    concentration = float(getattr(weights, "concentration", 0.0))
+    entries = [
+        ("Prior of components", prior_in_words(result.prior, result)),
+        ("Prior of weights", capital(WEIGHT_PRIORS[weights.name].format(concentration)) + "."),
+    ]
+    series = subject.probabilities
+    if series is not None:
+        prior = series.attrs["prior"]
+        pairs = ", ".join(f"{p:.3g} for {k}" for k, p in prior.items())
+        entries.append(("Prior over K", f"{pairs}; from {series.attrs['evidence']}."))
+    if result.variational:
+        entries.append(
+            (
+                "The approximation",
+                "The posterior is a product of one factor for assignments and one for parameters. "
+                "Such posteriors are overconfident: read their standard deviations as too small.",
+            )
+        )
+    return entries
+
+
+@singledispatch
+def prior_in_words(prior: Any, result: FitResult) -> str:
+    """The prior of a component's parameters, in data units."""
+    return f"{prior!r}."
+
+
+@prior_in_words.register
+def _(prior: NormalWishart, result: FitResult) -> str:
+    learned = result.variational and prior.scale.learned
+    q = result.unframed
+    scale: Any = q.scale if result.variational else prior.scale
+    precision = q.prior_mean_precision if result.variational else prior.mean_precision
+    variances = prior.structure.algebra.spread(scale.mean, 1, result.n_features)[0]
+    by_rows = " (learned)" if prior.learns_mean_precision and result.variational else ""
+    text = (
+        f"μ | Λ ~ N(m0, (β0 Λ)⁻¹) and Λ ~ Wishart(W0, ν0), in the structure of the covariance: m0 "
+        f"= {_numbers(prior.mean)}, β0 = {precision:.3g}{by_rows}, "
+        f"ν0 = {prior.degrees_of_freedom:g}, diagonal of W0⁻¹ = {_numbers(variances)}"
+    )
+    return text + (" (the mean of a learned scale that components share)." if learned else ".")
+
+
+@prior_in_words.register
+def _(prior: GammaPrior, result: FitResult) -> str:
+    return f"Rates ~ Gamma(shape {prior.shape:g}, rate {_numbers(prior.rate)}), by column."
+
+
+@prior_in_words.register
+def _(prior: BetaPrior, result: FitResult) -> str:
+    return f"Probabilities ~ Beta({prior.successes:g}, {prior.failures:g})."
+
+
+def _numbers(values: Any) -> str:
+    """A vector in brackets, its first numbers."""
+    flat = np.ravel(np.asarray(values, dtype=np.float64))
+    text = ", ".join(f"{value:.4g}" for value in flat[:MOST_NUMBERS]).replace("-", "−")
+    if len(flat) == 1:
+        return text
+    return f"({text}{', ...' if len(flat) > MOST_NUMBERS else ''})"
+
+
+def _time(subject: Subject) -> str:
+    """Of all fits one after the other: workers did them side by side."""
+    total = float(subject.table["seconds"].sum())
+    folds = subject.search.folds_
+    if len(folds):
+        total += float(folds["seconds"].sum())
+    return f"{total:.1f} s for all fits, added up."

@@ -1,0 +1,206 @@
+"""The code and the command that do a search again, from its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from numbers import Integral
+from textwrap import indent
+from typing import Any
+
+import numpy as np
+
+from bayesmix.report.markup import Markup, section, tag
+from bayesmix.report.subject import Subject, counted, listed
+from bayesmix.selection.criteria import OF_A_POSTERIOR
+from bayesmix.selection.folds import last_step
+
+WIDTH = 72
+LINE = "\n"
+STRUCTURES = ("full", "tied", "diag", "spherical")
+# What `bayesmix select` takes, and how it writes its variational estimator.
+AT_THE_SHELL = ("bic", "aic", "aicc", "icl", "elbo", "cv")
+OF_THE_SHELL = {
+    "weight_concentration_prior_type": "dirichlet_distribution",
+    "weight_concentration_prior": 1.0,
+    "prune": False,
+}
+NO_MATTER = ("checkpoint", "n_jobs", "progress")
+
+
+def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
+    """A section with both; ``command`` is the one that was run, in words, where it is known."""
+    content = [tag("p", "In Python:"), tag("pre", tag("code", script(subject)), tabindex="0")]
+    words = command or shell_command(subject)
+    if words is not None:
+        shell = tag("code", _in_lines(words))
+        content += [tag("p", "At the shell:"), tag("pre", shell, tabindex="0")]
+    return section("How to do it again", *content)
+
+
+def script(subject: Subject) -> str:
+    """Python that does the search again; only what differs from the defaults."""
+    search, result = subject.search, subject.result
+    modules: set[str] = set()
+    given = _changed(search)
+    parameters = {name: value for name, value in given.items() if name not in NO_MATTER}
+    unseeded = getattr(last_step(search.estimator), "random_state", None) is None
+    if unseeded and not isinstance(search.random_state, Integral):
+        parameters["random_state"] = result.seed
+    body = _call("bm.MixtureSearch", parameters, modules)
+    rows = f"X = ...  # {counted(result.n_rows, 'row')}"
+    if subject.steps is None:
+        # A name may hold anything, and a line of code ends where it says so.
+        rows += f"; columns {' '.join(listed(subject.columns).split())}"
+    weighted = result.total_weight != result.n_rows
+    fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
+    own = [
+        f"{name} = ...  # the function that was given"
+        for name in dict.fromkeys(_functions(list(parameters.values())))
+    ]
+    lines = [
+        *sorted(modules),
+        "import bayesmix as bm",
+        "",
+        rows,
+        *(["sample_weight = ...  # how often each row counts"] if weighted else []),
+        *own,
+        f"search = {body}.{fit}",
+        "print(search.summary())",
+        'search.report("report.html", X)',
+    ]
+    return "\n".join(lines)
+
+
+def _changed(thing: Any) -> dict[str, Any]:
+    """Parameters of an estimator that are not the defaults, in the order of its signature."""
+    values = thing.get_params(deep=False)
+    return {
+        name: values[name]
+        for name, parameter in inspect.signature(type(thing)).parameters.items()
+        if name in values and repr(values[name]) != repr(parameter.default)
+    }
+
+
+def _call(name: str, parameters: dict[str, Any], modules: set[str]) -> str:
+    """A call in one line where it is short, else a line for each argument."""
+    written = [f"{key}={code(value, modules)}" for key, value in parameters.items()]
+    line = f"{name}({', '.join(written)})"
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return f"{name}(\n{indent(''.join(f'{part},{LINE}' for part in written), '    ')})"
+
+
+def code(value: Any, modules: set[str]) -> str:
+    """A value as Python; what has to be imported for it goes into ``modules``."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return _call(_imported(type(value), modules), _changed(value), modules)
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = {
+            field.name: getattr(value, field.name)
+            for field in fields(value)
+            if field.init and repr(getattr(value, field.name)) != repr(field.default)
+        }
+        return _call(_imported(type(value), modules), shown, modules)
+    if isinstance(value, np.ndarray):
+        modules.add("import numpy as np")
+        return f"np.array({value.tolist()!r})"
+    if isinstance(value, np.generic):
+        return code(value.item(), modules)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple) and _consecutive(value):
+        return f"range({value[0]}, {value[-1] + 1})"
+    if isinstance(value, tuple):
+        return f"({', '.join(code(each, modules) for each in value)}{',' * (len(value) == 1)})"
+    if isinstance(value, list):
+        return f"[{', '.join(code(each, modules) for each in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{code(k, modules)}: {code(v, modules)}" for k, v in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if callable(value):
+        return _name_of(value)
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return "..."
+    return repr(value)
+
+
+def _functions(values: list[Any]) -> list[str]:
+    """Names of the functions among parameters, which no code can show."""
+    return [
+        _name_of(value) for value in values if callable(value) and not hasattr(value, "get_params")
+    ]
+
+
+def _name_of(function: Any) -> str:
+    name = str(getattr(function, "__name__", "function"))
+    return name if name.isidentifier() else "function"
+
+
+def _imported(kind: type, modules: set[str]) -> str:
+    """How a class is written, once what it needs is imported."""
+    package = kind.__module__.split(".")
+    if package[0] == "bayesmix":
+        return f"bm.{kind.__name__}"
+    public = [part for part in package if not part.startswith("_")]
+    modules.add(f"from {'.'.join(public)} import {kind.__name__}")
+    return kind.__name__
+
+
+def _consecutive(values: Sequence[Any]) -> bool:
+    whole = all(isinstance(each, Integral) for each in values)
+    return len(values) > 3 and whole and list(values) == [values[0] + i for i in range(len(values))]
+
+
+def shell_command(subject: Subject) -> list[str] | None:
+    """The command that does the same, in words; None where the command line cannot say it."""
+    search, result = subject.search, subject.result
+    given = _changed(search)
+    said = ("estimator", "n_components", "covariance_type", "criterion", "random_state", *NO_MATTER)
+    variational = result.variational
+    structures = given.get("covariance_type", "full")
+    structures = [structures] if isinstance(structures, str) else list(structures)
+    fits = (
+        set(given) <= set(said)
+        and search.criterion in AT_THE_SHELL
+        and (search.random_state is None or isinstance(search.random_state, Integral))
+        and result.total_weight == result.n_rows
+        and all(structure in STRUCTURES for structure in structures)
+        and _of_the_shell(search.estimator)
+    )
+    if not fits:
+        return None
+    numbers = _listed_numbers(search.n_components)
+    parts = ["bayesmix", "select", "data.csv", "--components", numbers]
+    parts += ["--covariance", ",".join(structures), "--criterion", search.criterion]
+    if variational and search.criterion not in OF_A_POSTERIOR:
+        parts += ["--method", "variational"]
+    return [*parts, "--seed", str(result.seed), "--report"]
+
+
+def _in_lines(words: Sequence[str]) -> str:
+    """A command as a shell reads it, broken before options where it is long."""
+    lines = [""]
+    for word in map(shlex.quote, words):
+        if word.startswith("--") and len(lines[-1]) > WIDTH // 2:
+            lines.append("   ")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " \\\n".join(lines)
+
+
+def _of_the_shell(estimator: Any) -> bool:
+    """Whether the command line makes just this estimator."""
+    if estimator is None:
+        return True
+    made = {"GaussianMixture": {}, "BayesianGaussianMixture": OF_THE_SHELL}
+    expected = made.get(type(estimator).__name__)
+    return expected is not None and repr(_changed(estimator)) == repr(expected)
+
+
+def _listed_numbers(value: Any) -> str:
+    """Numbers of components as the command line takes them."""
+    numbers = (value,) if isinstance(value, Integral) else tuple(int(k) for k in value)
+    return f"{numbers[0]}:{numbers[-1]}" if _consecutive(numbers) else ",".join(map(str, numbers))

@@ -1,0 +1,178 @@
+"""What a report is about: a fitted search, its best fit, its candidates in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from bayesmix.errors import InvalidInputError, UndefinedError
+from bayesmix.plots.subject import column_names
+from bayesmix.selection.folds import last_step
+from bayesmix.selection.words import NAMES
+from bayesmix.workflow.result import FitResult
+
+MOST_NAMES = 12
+WORDS = (
+    *("no", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A fitted search and the rows to show, None where there are none."""
+
+    search: Any
+    X: Any = None
+
+    @cached_property
+    def estimator(self) -> Any:
+        """The best candidate's mixture, of a pipeline its last step."""
+        return last_step(self.search.best_estimator_)
+
+    @cached_property
+    def result(self) -> FitResult:
+        """Its fit, with names for its columns where they can be known."""
+        result: FitResult = self.estimator.result_
+        return replace(result, columns=tuple(self.columns))
+
+    @cached_property
+    def steps(self) -> Any:
+        """The fitted steps before the mixture, None where there are none."""
+        best = self.search.best_estimator_
+        return best[:-1] if len(getattr(best, "steps", ())) > 1 else None
+
+    @cached_property
+    def rows(self) -> Any:
+        """The rows as the mixture reads them: of a pipeline transformed, with names if they fit."""
+        if self.X is None or self.steps is None:
+            return self.X
+        import pandas as pd
+
+        values = self.steps.transform(self.X)
+        return pd.DataFrame(getattr(values, "values", values), columns=self.columns)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names of the mixture's columns."""
+        n_features = self.estimator.result_.n_features
+        if self.steps is not None:
+            try:
+                named = [str(name) for name in self.steps.get_feature_names_out()]
+            except (AttributeError, ValueError):
+                # Steps need not know the names of what they make.
+                named = []
+            if len(named) == n_features:
+                return named
+        return column_names(self.estimator, self.X if self.steps is None else None)
+
+    @property
+    def table(self) -> Any:
+        """A row per candidate."""
+        return self.search.results_
+
+    @property
+    def criterion(self) -> str:
+        """The column that candidates were compared by: the one-standard-error rule is on "cv"."""
+        name = str(self.search.criterion_)
+        return "cv" if name == "cv_1se" else name
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """The columns that say what a candidate is, but for its number of components."""
+        columns = list(self.table.columns)
+        return [
+            name for name in columns[: columns.index("found_components")] if name != "n_components"
+        ]
+
+    @cached_property
+    def probabilities(self) -> Any:
+        """P(K | rows) as a Series; None where candidates have no evidence."""
+        try:
+            return self.search.k_probabilities_
+        except UndefinedError:
+            return None
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What the search says of itself, a sentence a line."""
+        return str(self.search.summary()).splitlines()
+
+    def label(self, place: Any) -> str:
+        """A candidate in a few words: "3 components, tied covariance"."""
+        row = self.table.loc[place]
+        parts = [counted(int(row["found_components"]), "component")]
+        for name in self.parameters:
+            known = name == "covariance_type"
+            parts.append(f"{row[name]} covariance" if known else f"{name}={row[name]}")
+        return ", ".join(parts)
+
+    def headline(self) -> str:
+        """The answer: "Three Gaussian components with tied covariance"."""
+        result = self.result
+        n, name = result.n_components, result.family.name.capitalize()
+        text = f"{in_words(n).capitalize()} {name} component{'' if n == 1 else 's'}"
+        covariance = getattr(result.family, "covariance", None)
+        if covariance is not None:
+            text += f" with {covariance} covariance"
+        others = [
+            f"{name}={self.search.best_params_[key]}"
+            for key in self.search.best_params_
+            if (name := key.split("__")[-1]) not in ("n_components", "covariance_type")
+        ]
+        return ", ".join([text, *others])
+
+
+def subject_of(search: Any, X: Any) -> Subject:
+    """The subject of a report, checked.
+
+    Raises
+    ------
+    ValueError
+        Where the search is none, is not fitted or has kept no model.
+    """
+    if not hasattr(search, "results_") or not hasattr(search, "criterion_"):
+        what = type(search).__name__
+        unfitted = what == "MixtureSearch"
+        raise InvalidInputError(
+            f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
+        )
+    found = Subject(search, X)
+    # Raises what to do where the search has kept no model.
+    _ = found.estimator
+    return found
+
+
+def counted(n: int, what: str) -> str:
+    """A number and a noun: "1 row", "3,000 rows"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def in_words(n: int) -> str:
+    """Small numbers as words."""
+    return WORDS[n] if n < len(WORDS) else f"{n:,}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas, the first dozen of them."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def criterion_name(criterion: str) -> str:
+    """A criterion as it stands in a sentence."""
+    return NAMES.get(criterion, criterion)
+
+
+def capital(text: str) -> str:
+    """With a capital letter first, and no article before it."""
+    text = text.removeprefix("the ")
+    return text[:1].upper() + text[1:]
+
+
+def finite(value: Any) -> bool:
+    """Whether a cell of the table is a number."""
+    return isinstance(value, float | int) and math.isfinite(value)

@@ -1,0 +1,208 @@
+"""The components of the best fit, all candidates, and what deserves an action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.report.markup import (
+    NO_VALUE,
+    Markup,
+    joined,
+    number,
+    section,
+    table,
+    tag,
+    typeset,
+    with_error,
+)
+from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
+from bayesmix.selection.sweep import DEGENERATE
+from bayesmix.selection.words import NAMES
+from bayesmix.workflow import display
+
+# More candidates than this are folded away, but for the first ones.
+MOST_CANDIDATES = 14
+FIRST_CANDIDATES = 8
+SHORT = {
+    "log_likelihood": "log L",
+    "sabic": "SABIC",
+    "icl_soft": "soft ICL",
+    "elbo": "ELBO",
+    "elbo_log_k": "ELBO + log K!",
+    "evidence": "evidence",
+    "loo": "LOO",
+    "cv": "CV",
+    "nec": "NEC (a ratio)",
+}
+# Above this an estimate by importance sampling is not to be trusted (Vehtari et al. 2017).
+PARETO_K = 0.7
+
+
+def components(subject: Subject) -> Markup:
+    """Share, rows, and mean ± standard deviation of every component."""
+    found = display.component_table(subject.result)
+    units = "" if subject.steps is None else ", in the columns that the pipeline makes"
+    return section(
+        "The components",
+        table(
+            f"Mean ± standard deviation by column{units}",
+            found.heads,
+            [tuple(typeset(cell) for cell in row) for row in found.rows],
+            ["number"] * len(found.heads),
+        ),
+        tag("p", capital(found.more.removeprefix("... and ")) + ".", class_="note")
+        if found.more
+        else Markup(),
+        tag("p", typeset(capital(display.sentence(subject.result))) + ".", class_="note"),
+    )
+
+
+def candidates(subject: Subject) -> Markup:
+    """All candidates, the chosen one first, then by the criterion that chose."""
+    frame, best = subject.table, subject.search.best_index_
+    order = [best]
+    ranked = frame[subject.criterion].sort_values(
+        ascending=False, kind="stable", na_position="last"
+    )
+    order += [place for place in ranked.index if place != best]
+    name = criterion_name(subject.criterion).removeprefix("the ")
+    about = f"The chosen one first, then by {name}; nats, greater is better"
+    many = len(order) > MOST_CANDIDATES
+    shown = order[:FIRST_CANDIDATES] if many else order
+    content: list[str] = [candidate_table(subject, shown, about)]
+    if many:
+        content.append(
+            tag(
+                "details",
+                tag("summary", f"All {len(order)} candidates"),
+                candidate_table(subject, order, f"All of them. {about}"),
+            )
+        )
+    without = int((~frame[subject.criterion].map(finite)).sum())
+    if without:
+        content.append(
+            tag(
+                "p",
+                f"{counted(without, 'candidate')} of {len(frame)} without a value, which cannot "
+                "win; the reasons are below.",
+                class_="note",
+            )
+        )
+    return section("The candidates", *content)
+
+
+def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
+    """A row per candidate in this order, a column per criterion."""
+    frame = subject.table
+    pruned = bool((frame["found_components"] != frame["n_components"]).any())
+    beside = [name for name in _scores(subject) if name != subject.criterion]
+    heads = [
+        "components",
+        *(["found"] if pruned else []),
+        *(_plain_name(name) for name in subject.parameters),
+        SHORT.get(subject.criterion, NAMES.get(subject.criterion, subject.criterion)),
+        "behind",
+        *(SHORT.get(name, NAMES.get(name, name)) for name in beside),
+        "seconds",
+    ]
+    kinds = [
+        *["number"] * (1 + pruned),
+        *["words"] * len(subject.parameters),
+        *["number"] * (3 + len(beside)),
+    ]
+    rows = []
+    for place in order:
+        row = frame.loc[place]
+        rows.append(
+            [
+                str(row["n_components"]),
+                *([str(row["found_components"])] if pruned else []),
+                *(str(row[name]) for name in subject.parameters),
+                _score(row, subject.criterion),
+                _behind(subject, place),
+                *(_score(row, name) for name in beside),
+                number(float(row["seconds"])),
+            ]
+        )
+    return table(
+        caption, heads, rows, kinds, [place == subject.search.best_index_ for place in order]
+    )
+
+
+def _scores(subject: Subject) -> list[str]:
+    """Columns of scores in which any candidate has a value."""
+    columns = ["log_likelihood", *NAMES, "nec"]
+    return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
+
+
+def _score(row: Any, name: str) -> str:
+    if not finite(row[name]):
+        return NO_VALUE
+    if name == "nec":
+        return number(float(row[name]), 3)
+    return with_error(float(row[name]), float(row.get(f"{name}_se", float("nan"))))
+
+
+def _behind(subject: Subject, place: Any) -> str:
+    """How far below the chosen one; of held-out densities below the best, with paired errors."""
+    row = subject.table.loc[place]
+    if place == subject.search.best_index_:
+        return "chosen"
+    if subject.criterion == "cv" and "cv_behind" in row:
+        return with_error(float(row["cv_behind"]), float(row["cv_behind_se"]))
+    return number(subject.search.best_score_ - float(row[subject.criterion]))
+
+
+def _plain_name(parameter: str) -> str:
+    return "covariance" if parameter == "covariance_type" else parameter
+
+
+def warnings(subject: Subject) -> Markup:
+    """What the reader can do something about."""
+    items = [*_of_the_search(subject), *_of_the_fits(subject)]
+    if not items:
+        return section("Worth acting on", tag("p", "Nothing: no fit gave a warning."))
+    return section("Worth acting on", tag("ul", joined(items), class_="warnings"))
+
+
+def _of_the_search(subject: Subject) -> list[Markup]:
+    search, frame, found = subject.search, subject.table, []
+    if getattr(search, "interrupted_", False):
+        found.append(
+            "The search was interrupted: only the candidates listed here were compared. Run it "
+            "again, with checkpoint=... to go on where it ended."
+        )
+    numbers = sorted(set(frame["n_components"]))
+    best = frame.loc[search.best_index_]
+    if len(numbers) > 1 and best["n_components"] == numbers[-1] == best["found_components"]:
+        found.append(
+            f"The chosen number, {numbers[-1]}, is the largest that was compared: more components "
+            "may be better still. Compare more of them."
+        )
+    pareto = best.get(f"{subject.criterion}_k", float("nan"))
+    if finite(pareto) and pareto > PARETO_K:
+        found.append(
+            f"Pareto k of the chosen candidate is {pareto:.2f}, above {PARETO_K}: its "
+            f"{criterion_name(subject.criterion).removeprefix('the ')} is not to be trusted. "
+            "Compare with another criterion, such as cross-validation."
+        )
+    return [tag("li", text) for text in found]
+
+
+def _of_the_fits(subject: Subject) -> list[Markup]:
+    """Each note and each warning once, with the candidates that it is about."""
+    heard: dict[str, list[str]] = {}
+    for place in subject.table.index:
+        note, warning = (str(subject.table[name][place]) for name in ("note", "warnings"))
+        # A collapse is told in both.
+        for text in (note, "" if note.startswith(DEGENERATE) else warning):
+            if text:
+                heard.setdefault(text, []).append(subject.label(place))
+    return [
+        tag("li", tag("b", "; ".join(labels[:3]) + _more(len(labels) - 3) + ": "), text)
+        for text, labels in heard.items()
+    ]
+
+
+def _more(n: int) -> str:
+    return f" and {n} more" if n > 0 else ""

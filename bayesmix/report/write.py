@@ -1,0 +1,146 @@
+"""``write_report``: a search as one HTML file, which loads nothing and needs no script."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.report import answer, assumptions, figures, reproduce, tables
+from bayesmix.report.markup import Markup, joined, section, tag
+from bayesmix.report.subject import Subject, subject_of
+from bayesmix.version import __version__
+
+TITLE = "Mixture model search"
+# A browser that heeds this loads nothing, whatever the page might say.
+NOTHING_FROM_ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def write_report(
+    search: Any,
+    path: Any,
+    X: Any = None,
+    title: str | None = None,
+    command: Sequence[str] | None = None,
+) -> Path:
+    """Write the report of a fitted search: the answer first, then all that it rests on.
+
+    One file that reads on a telephone, on a screen light or dark, and on paper. Nothing is written
+    unless all of it can be; a file that was there is replaced at once.
+
+    Parameters
+    ----------
+    search : fitted MixtureSearch
+    path : str or Path
+        The file to write, in a folder that is there.
+    X : array, frame or source (n, D), optional
+        Rows to show in the figure of the density: a search keeps none.
+    title : str, optional
+        Stands above the answer, and names the page.
+    command : sequence of str, optional
+        The command line that was run, in words; None: one that does the same, if there is one.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        For a search that is not fitted or has kept no model, rows that do not fit it, and a path
+        that cannot be written.
+    ImportError
+        Where matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, bayesmix as bm
+    >>> from bayesmix.report import write_report
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, n_components=(1, 2, 3))
+    >>> write_report(search, tempfile.mkdtemp() + "/report.html", X).name
+    'report.html'
+    """
+    figures.require_matplotlib()
+    place = writable(path)
+    subject = subject_of(search, X)
+    text = page(subject, TITLE if title is None else str(title), command)
+    replace_with(place, text)
+    return place
+
+
+def page(subject: Subject, title: str, command: Sequence[str] | None = None) -> str:
+    """The whole page, the answer first."""
+    body = tag(
+        "main",
+        answer.header(subject, title),
+        answer.disagreement(subject),
+        section("In pictures", figures.figures(subject), answer.probabilities(subject)),
+        tables.components(subject),
+        tables.candidates(subject),
+        tables.warnings(subject),
+        assumptions.assumptions(subject),
+        reproduce.reproduce(subject, command),
+        tag("footer", tag("p", f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.")),
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=NOTHING_FROM_ELSEWHERE),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{subject.headline()} · {title}"),
+        tag("style", Markup(style())),
+    )
+    return "<!doctype html>\n" + tag("html", joined([head, tag("body", body)]), lang="en") + "\n"
+
+
+def style() -> str:
+    """How the page looks."""
+    return files("bayesmix.report").joinpath("page.css").read_text("utf-8")
+
+
+def writable(path: Any) -> Path:
+    """A path that names a file in a folder that is there."""
+    try:
+        place = Path(path)
+    except TypeError:
+        raise InvalidInputError(
+            f"path must be a file to write, as 'report.html', got {type(path).__name__}"
+        ) from None
+    if place.is_dir():
+        raise InvalidInputError(f"path must name a file, and {place} is a folder")
+    if not place.parent.is_dir():
+        raise InvalidInputError(
+            f"path must name a file in a folder that is there, and {place.parent} is none: make it "
+            "first"
+        )
+    return place
+
+
+def replace_with(place: Path, text: str) -> None:
+    """All of the text, or what was there before."""
+    handle, name = tempfile.mkstemp(prefix=f".{place.name}-", dir=place.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, place)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    """What new files may not be; it can only be read by setting it."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

@@ -1,0 +1,648 @@
+"""The report of a search: the answer first, all of it in one file, and nothing that loads."""
+
+import base64
+import builtins
+import json
+import re
+import shlex
+import sys
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+from bayesmix.errors import InvalidInputError, MissingExtraError, UndefinedError
+from bayesmix.report import write_report
+from bayesmix.report.markup import tag, typeset
+from bayesmix.report.reproduce import code
+from bayesmix.report.subject import subject_of
+from bayesmix.sources import ArraySource
+
+pytest.importorskip("matplotlib")
+
+HEADINGS = [
+    "What the criteria say",
+    "In pictures",
+    "The components",
+    "The candidates",
+    "Worth acting on",
+    "What was assumed",
+    "How to do it again",
+]
+VOID = {"meta", "img", "source"}
+LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}
+NASTY = '<script>alert("1")</script> & $x_{$'
+
+
+class Page(HTMLParser):
+    """A page as its elements: (name, attributes, text), with what does not close."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = Path(path).read_text("utf-8")
+        self.open, self.elements, self.faults = [], [], []
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, name, attributes):
+        element = {"name": name, "attributes": dict(attributes), "text": ""}
+        self.elements.append(element)
+        if name not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, name):
+        if not self.open or self.open[-1]["name"] != name:
+            self.faults.append(f"</{name}> in {[each['name'] for each in self.open]}")
+        else:
+            self.open.pop()
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def texts(self, name):
+        return [each["text"] for each in self.elements if each["name"] == name]
+
+    @property
+    def text(self):
+        return self.texts("main")[0]
+
+    def code(self):
+        return self.texts("code")
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return bm.datasets.load_faithful()
+
+
+@pytest.fixture(scope="module")
+def search(faithful):
+    return bm.MixtureSearch(
+        n_components=(1, 2, 3), covariance_type=("full", "tied"), random_state=0
+    ).fit(faithful)
+
+
+@pytest.fixture(scope="module")
+def variational(faithful):
+    return bm.select(faithful, (1, 2, 3, 4), "full", "elbo")
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.poisson([3.0, 5.0], (120, 2)), rng.poisson([14.0, 6.0], (60, 2))])
+
+
+@pytest.fixture(scope="module")
+def binary():
+    rng = np.random.default_rng(0)
+    shares = np.repeat([[0.9, 0.1, 0.5], [0.2, 0.8, 0.5]], 60, axis=0)
+    return (rng.random(shares.shape) < shares).astype(float)
+
+
+def half_way(result, source):
+    """Between AIC and BIC."""
+    return result.log_likelihood - 1.5 * result.n_parameters
+
+
+def searched(estimator, X, n_components=(1, 2), **options):
+    weights = options.pop("sample_weight", None)
+    options = {"random_state": 0, **options}
+    return bm.MixtureSearch(estimator, n_components, **options).fit(X, sample_weight=weights), X
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Empty figures, for what is about the text."""
+    monkeypatch.setattr("bayesmix.report.figures.svg", lambda draw, size: b"<svg/>")
+
+
+def kinds(faithful, counts, binary):
+    """Searches of every kind that a report must be able to show, each with its rows."""
+    one = faithful[["waiting"]]
+    bayes = bm.VariationalBayes()
+    comparable = bm.BayesianGaussianMixture(
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=1.0,
+        prune=False,
+    )
+    yield "em", lambda: searched(None, faithful, (1, 2, 3, 4), covariance_type=("full", "tied"))
+    yield "one column", lambda: searched(None, one)
+    yield "one component", lambda: searched(None, faithful, 1)
+    yield "variational", lambda: searched(comparable, faithful, criterion="elbo_log_k")
+    yield "pruned", lambda: searched(bm.BayesianGaussianMixture(), faithful, (2, 5))
+    options = {"covariance_type": "diag", "criterion": "elbo"}
+    yield "diag", lambda: searched(comparable, faithful, 2, **options)
+    yield "map", lambda: searched(bm.GaussianMixture(prior="auto"), faithful, 2)
+    yield "cv_1se", lambda: searched(None, faithful, (1, 2, 3), criterion="cv_1se", cv=2)
+    grid = {"init_params": ["kmeans", "random"]}
+    yield "grid", lambda: searched(None, faithful.to_numpy(), 2, param_grid=grid)
+    twice = np.full(len(faithful), 2.0)
+    yield "weights", lambda: searched(None, faithful, criterion=half_way, sample_weight=twice)
+    yield (
+        "pipeline",
+        lambda: searched(make_pipeline(StandardScaler(), bm.GaussianMixture()), faithful),
+    )
+    yield "pca", lambda: searched(make_pipeline(PCA(1), bm.GaussianMixture()), faithful)
+    yield "bernoulli", lambda: searched(bm.Mixture(family=bm.Bernoulli(), inference=bayes), binary)
+    yield "poisson", lambda: searched(bm.Mixture(family=bm.Poisson(), inference=bayes), counts)
+
+
+KINDS = (
+    *("em", "one column", "one component", "variational", "pruned", "diag", "map", "cv_1se"),
+    *("grid", "weights", "pipeline", "pca", "bernoulli", "poisson"),
+)
+
+
+@pytest.fixture(scope="module")
+def made(faithful, counts, binary):
+    """The search of a kind with its rows, made when it is first asked for."""
+    recipes, found = dict(kinds(faithful, counts, binary)), {}
+    assert tuple(recipes) == KINDS
+    return lambda kind: found.get(kind) or found.setdefault(kind, recipes[kind]())
+
+
+@pytest.fixture(scope="module")
+def page_of(made, tmp_path_factory):
+    """The page of a kind, with its rows in the figure."""
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+
+    def page(kind):
+        if kind not in found:
+            search, X = made(kind)
+            found[kind] = Page(write_report(search, folder / f"{kind}.html", X))
+        return found[kind]
+
+    return page
+
+
+# The answer
+
+
+def test_the_answer_stands_first_then_how_sure_it_is(search, faithful, tmp_path, undrawn):
+    page = Page(search.report(tmp_path / "report.html", faithful))
+    assert page.texts("h1") == ["Three Gaussian components with tied covariance"]
+    header = page.texts("header")[0]
+    assert "Chosen by BIC among 6 candidates of 1 to 3 components, on 272 rows of 2 columns." in (
+        header
+    )
+    runner_up = next(line for line in search.summary().splitlines() if "Runner-up" in line)
+    assert typeset(runner_up) in header
+    assert page.text.startswith(header)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_search_has_all_parts_in_order(page_of, kind):
+    assert page_of(kind).texts("h2") == HEADINGS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_element_is_closed(page_of, kind):
+    page = page_of(kind)
+    assert page.faults == []
+    assert page.open == []
+    assert page.source.startswith("<!doctype html>")
+    attributes = {each["name"]: each["attributes"] for each in page.elements}
+    assert attributes["html"]["lang"] == "en"
+    assert any(
+        each["attributes"].get("name") == "viewport"
+        for each in page.elements
+        if each["name"] == "meta"
+    )
+    assert page.texts("title")[0].startswith(page.texts("h1")[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline"),
+    [
+        ("one component", "One Gaussian component with full covariance"),
+        ("bernoulli", "Two Bernoulli components"),
+        ("poisson", "Two Poisson components"),
+        ("grid", "Two Gaussian components with full covariance, init_params=kmeans"),
+    ],
+)
+def test_the_headline_says_what_kind_of_mixture(page_of, kind, headline):
+    assert page_of(kind).texts("h1") == [headline]
+
+
+def test_probabilities_over_k_are_shown_where_they_exist(variational, faithful, tmp_path, undrawn):
+    page = Page(variational.report(tmp_path / "report.html", faithful))
+    series = variational.k_probabilities_
+    best = f"{100 * series.max():.1f} %"
+    assert f"The probability of {series.idxmax()} components is {best}" in page.texts("header")[0]
+    assert "the same prior probability for each" in page.text
+    bars = [
+        float(re.search(r"width:([\d.]+)%", each["attributes"]["style"])[1])
+        for each in page.elements
+        if each["attributes"].get("class") == "bar"
+    ]
+    assert bars == pytest.approx(100 * series.to_numpy(), abs=0.051)
+
+
+def test_a_likelihood_has_no_probabilities_over_k(page_of):
+    assert "probability of" not in page_of("em").text.lower()
+
+
+def test_what_other_criteria_would_choose_is_in_a_table(page_of, made):
+    search, _ = made("em")
+    page = page_of("em")
+    for name, said in (("icl", "ICL"), ("aic", "AIC")):
+        place = search.results_[name].idxmax()
+        row = search.results_.loc[place]
+        n = row["n_components"]
+        choice = f"{n} component{'s' if n > 1 else ''}, {row['covariance_type']} covariance"
+        assert any(row.startswith(said + choice) for row in page.texts("tr"))
+
+
+# Figures
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_are_in_the_file_with_words_for_those_who_do_not_see_them(page_of, kind):
+    images = [each["attributes"] for each in page_of(kind).elements if each["name"] == "img"]
+    narrow = [each["attributes"] for each in page_of(kind).elements if each["name"] == "source"]
+    assert images
+    assert all(len(image["alt"]) > 20 for image in images)
+    addresses = [image["src"] for image in images] + [each["srcset"] for each in narrow]
+    assert len(narrow) == len(images)
+    for address in addresses:
+        kind, _, data = address.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert ElementTree.fromstring(base64.b64decode(data)).tag.endswith("svg")
+
+
+def test_what_has_no_picture_says_so(page_of):
+    assert "No picture of the density: a density is drawn for" in page_of("bernoulli").text
+    assert "No picture" not in page_of("poisson").text
+
+
+def test_counts_are_drawn_over_the_column_in_which_components_differ_most(page_of):
+    assert "the column in which they differ most, x0" in page_of("poisson").text
+
+
+def test_without_rows_the_density_stands_alone(search, tmp_path):
+    page = Page(search.report(tmp_path / "report.html"))
+    assert "over the rows" not in page.text
+    assert len(page.texts("figcaption")) >= 4
+
+
+# Tables
+
+
+def test_every_candidate_is_a_row_and_the_chosen_one_is_marked(search, faithful, tmp_path, undrawn):
+    page = Page(search.report(tmp_path / "report.html", faithful))
+    marked = [each["text"] for each in page.elements if each["attributes"].get("class") == "best"]
+    best = f"{search.best_score_:,.2f}".replace("-", "−")
+    assert any(row.startswith(f"3tied{best}chosen") for row in marked)
+    for value in search.results_["bic"]:
+        assert f"{value:,.2f}".replace("-", "−") in page.text
+
+
+def test_many_candidates_are_folded_away_but_for_the_first(faithful, tmp_path, undrawn):
+    search = bm.select(faithful[::4], n_components=range(1, 5), n_jobs=1)
+    page = Page(search.report(tmp_path / "report.html"))
+    assert page.texts("summary") == ["All 16 candidates"]
+    folded = page.texts("details")[0]
+    assert all(f"{value:,.2f}".replace("-", "−") in folded for value in search.results_["bic"])
+
+
+def test_a_candidate_without_a_value_has_its_reason(tmp_path, undrawn):
+    rng = np.random.default_rng(0)
+    X = np.vstack([np.repeat([[5.0, 5.0]], 6, axis=0), rng.normal(0, 1, (30, 2))])
+    search = bm.MixtureSearch(n_components=(1, 2, 30), random_state=0).fit(X)
+    without = search.results_[search.results_["bic"].isna()]
+    assert len(without)
+    page = Page(search.report(tmp_path / "report.html", X))
+    assert f"{len(without)} candidate" in page.text
+    assert "cannot win" in page.text
+    for note in without["note"]:
+        assert note in page.texts("ul")[0]
+
+
+def test_columns_of_a_pipeline_keep_their_names_where_they_have_any(page_of):
+    table = page_of("pipeline").texts("table")[1]
+    assert "eruptions" in table
+    assert "pca0" in page_of("pca").texts("table")[1]
+
+
+# Warnings
+
+
+def test_the_largest_number_compared_is_a_warning(faithful, tmp_path, undrawn):
+    search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(faithful)
+    page = Page(search.report(tmp_path / "report.html"))
+    assert "The chosen number, 2, is the largest that was compared" in page.texts("ul")[0]
+
+
+def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undrawn):
+    X = faithful.assign(constant=1.0)
+    search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0).fit(X)
+    heard = set(search.results_["warnings"]) - {""}
+    assert heard
+    warnings = Page(search.report(tmp_path / "report.html", X)).texts("ul")[0]
+    assert all(text in warnings for text in heard)
+    assert "1 component" in warnings
+
+
+def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn):
+    from bayesmix.selection.sweep import Task
+
+    fit, seen = Task.__call__, []
+
+    def interrupted(task, *candidate):
+        seen.append(candidate)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return fit(task, *candidate)
+
+    monkeypatch.setattr(Task, "__call__", interrupted)
+    search = bm.MixtureSearch(n_components=(1, 2, 3, 4), random_state=0)
+    with pytest.warns(bm.errors.BayesmixWarning, match="interrupted"):
+        search.fit(faithful)
+    page = Page(search.report(tmp_path / "report.html", faithful))
+    assert "The search was interrupted" in page.texts("ul")[0]
+    assert "2 candidates" in page.text
+
+
+# Assumptions
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("em", "272 rows, taken to be independent"),
+        ("em", "None: a likelihood is maximised"),
+        ("em", "Assumes a regular model"),
+        ("weights", "Between AIC and BIC."),
+        ("variational", "Dirichlet(1, ..., 1)"),
+        ("variational", "β0 = "),
+        ("variational", "(the mean of a learned scale that components share)"),
+        ("variational", "Such posteriors are overconfident"),
+        ("pruned", "stick-breaking, concentration 0.5"),
+        ("cv_1se", "2, shuffled by the seed, the same rows for every candidate."),
+        ("cv_1se", "The one-standard-error rule takes the fewest parameters"),
+        ("weights", "weights that sum to 544"),
+        ("pipeline", "made by StandardScaler"),
+        ("poisson", "Rates ~ Gamma(shape 1, rate ("),
+        ("bernoulli", "Probabilities ~ Beta(1, 1)."),
+    ],
+)
+def test_what_was_assumed(page_of, kind, said):
+    assert said in page_of(kind).texts("dl")[0]
+
+
+def test_priors_are_those_of_the_fit(page_of, made):
+    search, _ = made("variational")
+    best = search.best_estimator_
+    text = page_of("variational").texts("dl")[0]
+    assert f"β0 = {best.mean_precision_prior_:.3g} (learned)" in text
+    assert f"ν0 = {best.degrees_of_freedom_prior_:g}" in text
+    diagonal = ", ".join(f"{value:.4g}" for value in np.diag(best.covariance_prior_))
+    assert f"diagonal of W0⁻¹ = ({diagonal})" in text
+
+
+# Doing it again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_python_on_the_page_does_the_search_again(page_of, made, kind):
+    search, X = made(kind)
+    given = {"X": X, "sample_weight": np.full(len(X), 2.0), "half_way": half_way}
+    script = page_of(kind).code()[0]
+    kept = [
+        line
+        for line in script.splitlines()
+        if not re.match(r"(\w+ = \.\.\.  #|print|search\.report)", line)
+    ]
+    exec("\n".join(kept), given)
+    again = given["search"]
+    assert again.best_params_ == search.best_params_
+    assert again.best_score_ == search.best_score_
+
+
+def test_a_search_without_a_seed_is_done_again_with_the_one_it_drew(faithful, tmp_path, undrawn):
+    search = bm.MixtureSearch(n_components=(1, 2), criterion="cv", cv=2).fit(faithful)
+    script = Page(search.report(tmp_path / "report.html")).code()[0]
+    seed = int(re.search(r"random_state=(\d+)", script)[1])
+    again = bm.MixtureSearch(n_components=(1, 2), criterion="cv", cv=2, random_state=seed)
+    assert again.fit(faithful).best_score_ == search.best_score_
+
+
+@pytest.mark.parametrize("kind", ["em", "one column", "diag"])
+def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_path, monkeypatch):
+    search, X = made(kind)
+    monkeypatch.chdir(tmp_path)
+    X.to_csv("data.csv", index=False)
+    words = shlex.split(page_of(kind).code()[1].replace("\\\n", " "))
+    assert words[0] == "bayesmix"
+    result = CliRunner().invoke(app, [*words[1:], "--json"], prog_name="bayesmix")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["best"]["n_components"] == search.best_params_["n_components"]
+    assert found["best"][search.criterion_] == search.best_score_
+
+
+@pytest.mark.parametrize(
+    "kind", ["pruned", "map", "pipeline", "weights", "poisson", "cv_1se", "variational"]
+)
+def test_what_the_command_line_cannot_say_has_no_command(page_of, kind):
+    assert len(page_of(kind).code()) == 1
+
+
+def test_parameters_are_written_as_python():
+    needed = set()
+    assert code(bm.GaussianMixture(2, init_params=np.zeros((1, 2))), needed) == (
+        "bm.GaussianMixture(n_components=2, init_params=np.array([[0.0, 0.0]]))"
+    )
+    assert code(make_pipeline(StandardScaler(with_mean=False)), needed).startswith(
+        'Pipeline(steps=[("standardscaler", StandardScaler(with_mean=False))]'
+    )
+    assert needed == {
+        "import numpy as np",
+        "from sklearn.pipeline import Pipeline",
+        "from sklearn.preprocessing import StandardScaler",
+    }
+    assert code({"a": ("x",), "b": (1, 2, 3, 4), "c": np.float64(2)}, set()) == (
+        '{"a": ("x",), "b": range(1, 5), "c": 2.0}'
+    )
+
+
+# One file
+
+
+@pytest.mark.parametrize("kind", ["em", "variational", "poisson"])
+def test_nothing_is_loaded_and_nothing_runs(page_of, kind):
+    page = page_of(kind)
+    for each in page.elements:
+        assert each["name"] not in ("script", "link", "iframe", "object", "embed", "base")
+        for name, value in each["attributes"].items():
+            assert not name.startswith("on")
+            if name in LOADS:
+                assert value.startswith("data:image/svg+xml;base64,")
+    style = page.texts("style")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in re.sub(r"base64,[\w+/=]+", "", page.source).replace("http-equiv", "")
+    policy = next(
+        each["attributes"]["content"]
+        for each in page.elements
+        if each["attributes"].get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'")
+
+
+def test_names_and_titles_are_text_whatever_they_hold(faithful, tmp_path):
+    X = faithful.set_axis([NASTY, "a\nimport os"], axis=1)
+    search = bm.MixtureSearch(
+        n_components=(1, 2), param_grid={"init_params": ["kmeans"]}, random_state=0
+    ).fit(X)
+    page = Page(search.report(tmp_path / "report.html", X, title=NASTY))
+    assert "<script" not in page.source
+    assert NASTY in page.texts("header")[0]
+    assert NASTY in page.texts("table")[1]
+    assert page.faults == []
+    assert not any(line.strip() == "import os" for line in page.code()[0].splitlines())
+
+
+def test_text_is_escaped_unless_it_is_html():
+    assert tag("p", "<b>", tag("i", "&"), title='"<') == (
+        '<p title="&quot;&lt;">&lt;b&gt;<i>&amp;</i></p>'
+    )
+
+
+def test_minus_signs_stand_before_numbers_only():
+    assert typeset("BIC is -1.5, one-standard-error, 1e-05, x-2, (-3)") == (
+        "BIC is −1.5, one-standard-error, 1e-05, x-2, (−3)"
+    )
+
+
+def test_the_same_search_gives_the_same_bytes(search, faithful, tmp_path):
+    pages = [search.report(tmp_path / name, faithful) for name in ("a.html", "b.html")]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
+    source = ArraySource(faithful.to_numpy(), columns=tuple(faithful.columns))
+    assert "over the rows" in Page(search.report(tmp_path / "report.html", source)).text
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (".", "path must name a file, and .* is a folder"),
+        ("nowhere/report.html", "nowhere is none: make it first"),
+        (None, "path must be a file to write"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused(search, tmp_path, path, said):
+    with pytest.raises(InvalidInputError, match=said):
+        search.report(path if path is None else tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_fitted_search_is_refused(faithful, tmp_path, undrawn):
+    with pytest.raises(InvalidInputError, match=r"got GaussianMixture$"):
+        write_report(bm.GaussianMixture(2), tmp_path / "report.html")
+    with pytest.raises(InvalidInputError, match="call fit first"):
+        bm.MixtureSearch().report(tmp_path / "report.html")
+    kept = bm.MixtureSearch(n_components=2, refit=False, random_state=0).fit(faithful)
+    with pytest.raises(UndefinedError, match="set refit=True"):
+        kept.report(tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_do_not_fit_leave_the_file_that_was_there(search, faithful, tmp_path):
+    place = tmp_path / "report.html"
+    place.write_text("before")
+    with pytest.raises(ValueError, match="feature"):
+        search.report(place, faithful[["waiting"]])
+    assert place.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch):
+    load = builtins.__import__
+
+    def refused(name, *others, **options):
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return load(name, *others, **options)
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", refused)
+
+
+def test_without_matplotlib_it_says_what_to_install(search, tmp_path, without_matplotlib):
+    with pytest.raises(MissingExtraError, match=r"pip install 'bayesmix\[plot\]'"):
+        search.report(tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+# At the shell
+
+
+def test_select_writes_the_report_beside_its_files(faithful, tmp_path, monkeypatch, undrawn):
+    monkeypatch.chdir(tmp_path)
+    faithful.to_csv("my rows.csv", index=False)
+    words = ["select", "my rows.csv", "--components", "1,2", "--covariance", "full", "--report"]
+    runner = CliRunner()
+    done = runner.invoke(app, [*words, "--out", "found"], prog_name="bayesmix")
+    assert done.exit_code == 0, done.output
+    assert "report.html" in done.stdout
+    files = json.loads(Path("found/result.json").read_text())["files"]
+    assert str(Path("found") / "report.html") in files
+    page = Page("found/report.html")
+    assert "my rows.csv" in page.texts("header")[0]
+    assert "over the rows" in page.text
+    shown = shlex.split(page.code()[1].replace("\\\n", " "))
+    assert shown[0] == "bayesmix"
+    assert sorted(shown[1:]) == sorted([*words, "--out", "found"])
+    done = runner.invoke(app, words, prog_name="bayesmix")
+    assert done.exit_code == 0, done.output
+    assert Path("report.html").is_file()
+    assert "Wrote report.html" in done.stdout
+
+
+def test_without_the_option_there_is_no_report(faithful, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    faithful.to_csv("data.csv", index=False)
+    words = ["select", "data.csv", "--components", "1,2", "--covariance", "full", "--out", "found"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_the_report_needs_matplotlib_before_anything_is_fitted(
+    faithful, tmp_path, monkeypatch, without_matplotlib
+):
+    monkeypatch.chdir(tmp_path)
+    faithful.to_csv("data.csv", index=False)
+    done = CliRunner().invoke(app, ["select", "data.csv", "--report"], prog_name="bayesmix")
+    assert done.exit_code == 2
+    assert "pip install 'bayesmix[plot]'" in done.stderr
+    assert "By BIC" not in done.stdout
+
+
+def test_a_subject_reads_only_what_a_search_shows(search):
+    """The report goes on working when the search keeps its rows in another way."""
+    shown = {
+        name: getattr(search, name)
+        for name in ("results_", "criterion_", "best_index_", "best_params_", "best_estimator_")
+    }
+    stand_in = type("Stand_in", (), shown)()
+    assert subject_of(stand_in, None).headline().startswith("Three Gaussian components")
+    assert isinstance(subject_of(stand_in, None).table, pd.DataFrame)
