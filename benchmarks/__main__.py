@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, machine, memory, optimum, others, passes, solution, tables
+from benchmarks import growth, machine, memory, optimum, others, passes, right_k, solution, tables
 
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "bound": ("The same for variational fits, K free up to 20", optimum.run_variational),
     "memory": ("Peak memory above the data", memory.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
+    "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "others": ("Other programs, where they are installed", others.run),
 }
 

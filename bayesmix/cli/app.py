@@ -98,18 +98,19 @@ def select(
         str, typer.Option(metavar="K", help="Numbers of components, as 3, 1:10 or 1,2,5")
     ] = "1:10",
     covariance: Annotated[
-        str, typer.Option(metavar="LIST", help="Structures to compare")
-    ] = "full,tied,diag,spherical",
+        str | None,
+        typer.Option(metavar="LIST", help="Structures, of full,tied,diag,spherical. Without: all"),
+    ] = None,
     criterion: Annotated[
         Criterion | None,
         typer.Option(
             metavar="NAME",
-            help="bic, aic, aicc, icl, elbo or cv. Without: bic; elbo if variational",
+            help="bic, icl, aicc, cv, elbo, ... Without: auto; bic if em",
         ),
     ] = None,
     method: Annotated[
         SearchMethod | None,
-        typer.Option(metavar="NAME", help="em or variational. Without: em; variational for elbo"),
+        typer.Option(metavar="NAME", help="em or variational. Without: as the criterion needs"),
     ] = None,
     out: Out = None,
     report: Annotated[

@@ -28,12 +28,19 @@ class SearchMethod(StrEnum):
 class Criterion(StrEnum):
     """What candidates are compared by."""
 
+    AUTO = "auto"
     BIC = "bic"
+    SABIC = "sabic"
     AIC = "aic"
     AICC = "aicc"
     ICL = "icl"
+    ICL_SOFT = "icl_soft"
     ELBO = "elbo"
+    ELBO_LOG_K = "elbo_log_k"
+    EVIDENCE = "evidence"
+    LOO = "loo"
     CV = "cv"
+    CV_1SE = "cv_1se"
 
 
 def names(text: str | None) -> list[str] | None:
@@ -60,8 +67,10 @@ def numbers(text: str) -> list[int]:
     )
 
 
-def structures(text: str) -> list[str]:
-    """Covariance structures separated by commas."""
+def structures(text: str | None) -> list[str] | None:
+    """Covariance structures separated by commas; None where nothing is given."""
+    if text is None:
+        return None
     found = names(text) or []
     unknown = [name for name in found if name not in STRUCTURES]
     if unknown or not found:
@@ -72,7 +81,7 @@ def structures(text: str) -> list[str]:
 
 def structure(text: str) -> str:
     """One covariance structure."""
-    found = structures(text)
+    found = structures(text) or []
     if len(found) > 1:
         raise InvalidInputError(
             f"--covariance must be one structure for a fit, got {text!r}: "

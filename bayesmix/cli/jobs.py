@@ -31,7 +31,7 @@ def select(
     path: str,
     source: Any,
     components: Sequence[int],
-    structures: Sequence[str],
+    structures: Sequence[str] | None,
     criterion: str | None,
     method: str | None,
     weight: str | None,
@@ -68,24 +68,26 @@ def select(
 def _how(method: str | None, criterion: str | None) -> tuple[dict[str, Any], str]:
     """Options of the search and its criterion, each from the other where only one is given."""
     if method is None:
-        method = "variational" if criterion in OF_A_POSTERIOR else "em"
+        method = "variational" if criterion is None or criterion in OF_A_POSTERIOR else "em"
     if method == "em":
         if criterion in OF_A_POSTERIOR:
             raise InvalidInputError(
                 f"--criterion {criterion} needs --method variational: a maximum likelihood fit "
-                "has no evidence bound"
+                "has no posterior"
             )
         return {}, criterion or "bic"
-    from bayesmix.estimators.select import comparable
+    if criterion is not None and criterion not in OF_A_POSTERIOR:
+        from bayesmix.estimators.select import comparable
 
-    return {"estimator": comparable()}, criterion or "elbo"
+        return {"estimator": comparable()}, criterion
+    return {}, criterion or "auto"
 
 
 def search_for(
     screen: Screen,
     source: Any,
     components: Sequence[int],
-    structures: Sequence[str],
+    structures: Sequence[str] | None,
     criterion: str,
     seed: int,
     jobs: int | None,

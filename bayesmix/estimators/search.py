@@ -23,7 +23,7 @@ from bayesmix.random import root_seed
 from bayesmix.selection import checkpoint, tables, words
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.choice import averaged_over, chosen
+from bayesmix.selection.choice import averaged_over, chosen, with_both_questions
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
@@ -50,7 +50,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
         What chooses. "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; of variational estimators
-        also "elbo", "elbo_log_k", "evidence" (importance-weighted) and "loo" (leave-one-out); "cv"
+        also "elbo", "elbo_log_k", "evidence" (importance-weighted), "loo" (leave-one-out) and
+        "auto" (K by "elbo_log_k" within each structure, structures by AICc, as ``select``); "cv"
         (held-out density over folds) and "cv_1se" (the fewest parameters within one standard error
         of the best by "cv"); or a function (FitResult, Source) -> float or ``bayesmix.Score``.
     cv : int or splitter, default=5
@@ -74,6 +75,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         "evidence", "loo". The others are always there.
     prior_over_k : None, dict or callable
         The prior over K of ``k_probabilities_``: None is uniform, else K -> weight.
+    patience : int, optional
+        Go on to larger K only until so many in a row were worse than the best before; candidates
+        beyond that are not fitted. None fits all; so does a search with folds.
 
     Attributes
     ----------
@@ -116,6 +120,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         checkpoint: Any = None,
         also: Sequence[str] = (),
         prior_over_k: Any = None,
+        patience: int | None = None,
     ) -> None:
         self.estimator = estimator
         self.n_components = n_components
@@ -130,6 +135,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.checkpoint = checkpoint
         self.also = also
         self.prior_over_k = prior_over_k
+        self.patience = patience
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit and compare all candidates.
@@ -166,10 +172,18 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         splits = make_splits(self.cv, X, seed, groups) if wanted & set(OF_FOLDS) else ()
         self._share_threads(estimator, len(chains) * (1 + len(splits)))
         functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
-        task = Task(estimator, X, sample_weight, splits, functions, source, kept_fits)
+        watched = "elbo_log_k" if criterion == "auto" else criterion
+        patience = (
+            None if self.patience is None else validation.integer("patience", self.patience, 1)
+        )
+        task = Task(
+            estimator, X, sample_weight, splits, functions, source, kept_fits, patience, watched
+        )
         sweep = Sweep(task, chains)
         self._run(sweep)
         rows = sweep.candidates(weights_of(X, sample_weight))
+        if criterion == "auto":
+            rows = with_both_questions(rows)
         self.folds_ = tables.folds(sweep.folds())
         self._adopt(rows, criterion, source.total_weight)
         return self

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.averaging import AveragedDensity, averaged
-from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE
+from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, Score
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities
 from bayesmix.selection.sweep import Row
 from bayesmix.selection.words import NAMES, label
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
+
+
+def with_both_questions(rows: list[Row]) -> list[Row]:
+    """Rows with the column "auto": K by its evidence within a structure, structures by AICc.
+
+    The value is the AICc of the structure's most evident candidate, less the nats of evidence
+    (bound + log K!) by which this candidate is behind that one. How many components made the rows
+    is a question for the evidence; but the evidence is a score of predictions made one after the
+    other, and charges a rich covariance for all that it did not know in the first rows, long after
+    it predicts better (van Erven, Grünwald & de Rooij 2012). AICc asks what predicts now.
+    """
+    values = np.full(len(rows), math.nan)
+    kinds = [row.kind for row in rows]
+    for kind in dict.fromkeys(kinds):
+        mine = [i for i, one in enumerate(kinds) if one == kind]
+        evidence = np.array([rows[i].value("elbo_log_k") for i in mine])
+        if np.isfinite(evidence).any():
+            leader = int(np.nanargmax(evidence))
+            behind = evidence[leader] - evidence
+            values[mine] = rows[mine[leader]].value("aicc") - behind
+    if not np.isfinite(values).any():  # too few rows for AICc of any structure
+        values = np.array([row.value("elbo_log_k") for row in rows])
+    return [
+        row if row.sound is None else replace(row, scores=row.scores | {"auto": Score(value)})
+        for row, value in zip(rows, values.tolist(), strict=True)
+    ]
 
 
 def chosen(rows: list[Row], criterion: str) -> list[int]:

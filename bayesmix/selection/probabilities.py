@@ -20,6 +20,7 @@ NATS_THAT_MATTER = 15.0
 SOURCES = {
     "evidence": "importance-weighted evidence",
     "elbo_log_k": "bound + log K! (an approximation)",
+    "auto": "evidence within each structure (bound + log K!), structures by AICc",
 }
 
 
@@ -80,11 +81,7 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     prior = prior_over(numbers_of(rows), given)
-    bounds = np.array([row.value("elbo_log_k") for row in rows])
-    estimates = np.array([row.value("evidence") for row in rows])
-    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
-    estimated = bool(np.isfinite(estimates[matters]).all())
-    values = np.where(matters, estimates, -np.inf) if estimated else bounds
+    values, criterion = _evidence(rows)
     sharing = {
         k: sum(row.n_components == k for row in rows if row.sound is not None) for k in prior
     }
@@ -94,9 +91,20 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
     ]
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(shares)
-    return Probabilities(
-        np.exp(logs - logsumexp(logs)), prior, "evidence" if estimated else "elbo_log_k"
-    )
+    return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
+
+
+def _evidence(rows: list[Row]) -> tuple[Array, str]:
+    """Log evidence of every candidate, or what stands for it, and the name of that column."""
+    combined = np.array([row.value("auto") for row in rows])
+    if np.isfinite(combined).any():
+        return combined, "auto"
+    bounds = np.array([row.value("elbo_log_k") for row in rows])
+    estimates = np.array([row.value("evidence") for row in rows])
+    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
+    if np.isfinite(estimates[matters]).all():
+        return np.where(matters, estimates, -np.inf), "evidence"
+    return bounds, "elbo_log_k"
 
 
 def over_k(rows: list[Row], found: Probabilities) -> Any:

@@ -66,6 +66,16 @@ class Row:
         return math.nan if score is None else score.value
 
     @property
+    def kind(self) -> str:
+        """What the candidate is apart from its number of components."""
+        others = [
+            (key, value)
+            for key, value in self.parameters.items()
+            if key.split("__")[-1] != "n_components"
+        ]
+        return repr(sorted(others, key=lambda item: item[0]))
+
+    @property
     def result(self) -> FitResult | None:
         """The fit itself, where there is one."""
         return None if self.estimator is None else last_step(self.estimator).result_
@@ -91,18 +101,33 @@ class Task:
     criteria: dict[str, Any]
     source: Source | None
     checkpoint: Checkpoint | None = None
+    patience: int | None = None
+    watched: str = ""  # the criterion that patience is about
+
+    def given_up(self, rows: Sequence[Row]) -> bool:
+        """Whether the latest ``patience`` candidates of a chain, by K, were all worse than before.
+
+        Never where there are folds: they need every candidate, wherever it is worked on.
+        """
+        if self.patience is None or self.splits or len(rows) <= self.patience:
+            return False
+        values = [value for row in rows if math.isfinite(value := row.value(self.watched))]
+        late = values[-self.patience :]
+        return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
     def chain(
-        self, candidates: Sequence[dict[str, Any]], first: int, part: int, before: Row | None
+        self, candidates: Sequence[dict[str, Any]], first: int, part: int, before: Sequence[Row]
     ) -> list[Row]:
-        """Rows of candidates that differ in K alone; ``first`` is the number of the first."""
-        rows: list[Row] = []
+        """Rows of candidates that differ in K alone, after those ``before``.
+
+        ``first`` is the number of the first.
+        """
+        rows = list(before)
         for place, parameters in enumerate(candidates):
-            before = self.kept(parameters, first + place, part, before)
-            rows.append(before)
-            if before.interrupted:
+            rows.append(self.kept(parameters, first + place, part, rows[-1] if rows else None))
+            if rows[-1].interrupted or self.given_up(rows):
                 break
-        return rows
+        return rows[len(before) :]
 
     def kept(self, parameters: dict[str, Any], number: int, part: int, before: Row | None) -> Row:
         """The row from the checkpoint, or made now and put there."""
@@ -239,7 +264,7 @@ class Sweep:
             for place, parameters in enumerate(chain):
                 for part in self.parts:
                     rows = self.done(number, part)
-                    if len(rows) > place:
+                    if len(rows) > place or self.task.given_up(rows):
                         continue
                     before = rows[-1] if rows else None
                     row = self.task.kept(parameters, self.number(number, place), part, before)
@@ -252,9 +277,9 @@ class Sweep:
 
         left = [
             (number, part)
-            for number, chain in enumerate(self.chains)
+            for number in range(len(self.chains))
             for part in self.parts
-            if len(self.done(number, part)) < len(chain)
+            if self._left(number, part)
         ]
         jobs = []
         for number, part in left:
@@ -264,7 +289,7 @@ class Sweep:
                     self.chains[number][len(rows) :],
                     self.number(number, len(rows)),
                     part,
-                    rows[-1] if rows else None,
+                    rows,
                 )
             )
         finished = Parallel(n_jobs=workers, return_as="generator")(jobs)
@@ -277,10 +302,12 @@ class Sweep:
     def n_left(self) -> int:
         """In how many chains something is left to do."""
         return sum(
-            len(self.done(number, part)) < len(chain)
-            for number, chain in enumerate(self.chains)
-            for part in self.parts
+            self._left(number, part) for number in range(len(self.chains)) for part in self.parts
         )
+
+    def _left(self, chain: int, part: int) -> bool:
+        rows = self.done(chain, part)
+        return len(rows) < len(self.chains[chain]) and not self.task.given_up(rows)
 
     def number(self, chain: int, place: int) -> int:
         """The candidate's number among all."""

@@ -58,10 +58,10 @@ def _entropy_ratios(rows: list[Row]) -> list[float]:
     alone: dict[str, Any] = {}
     for row in rows:
         if row.sound is not None and row.n_components == 1:
-            alone[_otherwise(row)] = row.sound.plug_in_sums
+            alone[row.kind] = row.sound.plug_in_sums
     ratios = []
     for row in rows:
-        one = alone.get(_otherwise(row))
+        one = alone.get(row.kind)
         if row.sound is None or one is None:
             ratios.append(math.nan)
         elif row.n_components == 1:
@@ -69,10 +69,6 @@ def _entropy_ratios(rows: list[Row]) -> list[float]:
         else:
             ratios.append(nec(row.sound.plug_in_sums, one))
     return ratios
-
-
-def _otherwise(row: Row) -> str:
-    return repr({key: v for key, v in _parameters(row).items() if key != "n_components"})
 
 
 def folds(found: list[tuple[int, int, Row]]) -> Any:

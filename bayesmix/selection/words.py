@@ -10,6 +10,7 @@ from bayesmix.selection.probabilities import Probabilities
 from bayesmix.selection.sweep import Row
 
 NAMES = {
+    "auto": "evidence for K, then AICc for the structure",
     "bic": "BIC",
     "sabic": "sample-size adjusted BIC",
     "aic": "AIC",
@@ -25,6 +26,7 @@ NAMES = {
 }
 # What each answers: how many groups made the data, which density predicts, which clusters part.
 ABOUT = {
+    "auto": "groups",
     "bic": "groups",
     "sabic": "groups",
     "elbo": "groups",
