@@ -29,14 +29,14 @@ from bayesmix.plots import plot_selection as plot_selection
 from bayesmix.plots import plot_sensitivity as plot_sensitivity
 from bayesmix.plots import plot_stability as plot_stability
 from bayesmix.sampling.importance import Evidence as Evidence
-from bayesmix.sampling.importance import importance_evidence as importance_evidence
 from bayesmix.sampling.leave_one_out import LeaveOneOut as LeaveOneOut
-from bayesmix.sampling.leave_one_out import leave_one_out as leave_one_out
 from bayesmix.selection.absolute_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.selection.absolute_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.selection.averaging import AveragedDensity as AveragedDensity
 from bayesmix.selection.bootstrap import LikelihoodRatioTest as LikelihoodRatioTest
 from bayesmix.selection.bootstrap import likelihood_ratio_test as likelihood_ratio_test
+from bayesmix.selection.bracket import leave_one_out as leave_one_out
+from bayesmix.selection.bracket import log_evidence as log_evidence
 from bayesmix.selection.criteria import Score as Score
 from bayesmix.selection.merging import Merging as Merging
 from bayesmix.selection.merging import merge_components as merge_components

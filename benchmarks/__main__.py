@@ -13,7 +13,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, machine, memory, optimum, others, passes, right_k, solution, tables
+from benchmarks import (
+    choosing,
+    growth,
+    machine,
+    memory,
+    optimum,
+    others,
+    passes,
+    right_k,
+    solution,
+    tables,
+)
 
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
@@ -23,6 +34,13 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "bound": ("The same for variational fits, K free up to 20", optimum.run_variational),
     "memory": ("Peak memory above the data", memory.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
+    "nested": ("Nested cross-validation on Old Faithful", choosing.nested),
+    "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
+    "optimism": (
+        "What the best candidate promises, nested cross-validation, and the truth",
+        choosing.optimism,
+    ),
+    "large": ("Choosing K on many rows", choosing.large),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "others": ("Other programs, where they are installed", others.run),
 }

@@ -23,7 +23,7 @@ from bayesmix.random import root_seed
 from bayesmix.selection import checkpoint, tables, words
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.choice import averaged_over, chosen, with_both_questions
+from bayesmix.selection.choice import answerable, averaged_over, chosen, with_both_questions
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
@@ -276,7 +276,14 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                     BayesmixWarning,
                 )
 
-    def _adopt(self, rows: list[Row], criterion: str, n: float) -> None:
+    def _adopt(self, rows: list[Row], asked: str, n: float) -> None:
+        criterion = answerable(rows, asked)
+        if criterion != asked:
+            warn(
+                f"candidates that matter have no trustworthy value of {asked} (see the column "
+                f"note of results_): {criterion} chose instead",
+                BayesmixWarning,
+            )
         order = chosen(rows, criterion)
         if not order:
             reasons = "; ".join(dict.fromkeys(row.note for row in rows if row.note))

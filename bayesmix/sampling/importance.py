@@ -36,12 +36,26 @@ from bayesmix.sampling.permanent import LARGEST_BLOCK
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
-# Conditional posteriors in a proposal, at least so many draws for each, and their share of all.
-MOST_CHAINS = 40
-DRAWS_OF_CHAIN = 25
+# Fewer draws have no proposal but q.
+FEWEST_DRAWS = 25
 # Terms of the permanents of all conditionals, should all components hang together.
 MOST_TERMS = 2**32
 SHARE_OF_CONDITIONALS = 0.8
+
+
+@dataclass(frozen=True)
+class Effort:
+    """At most so many conditionals in a proposal, at least so many draws of each, Gibbs sweeps."""
+
+    chains: int
+    draws_of_chain: int
+    sweeps: int
+
+
+LITTLE = Effort(chains=40, draws_of_chain=25, sweeps=5)
+# Eight times the time. On 32 fits of 40 rows with vague priors an estimate came out in 94 % instead
+# of 47 %.
+MUCH = Effort(chains=100, draws_of_chain=10, sweeps=20)
 
 
 @dataclass(frozen=True)
@@ -94,12 +108,13 @@ def importance_evidence(
     Examples
     --------
     >>> import bayesmix as bm
+    >>> from bayesmix.sampling.importance import importance_evidence
     >>> from bayesmix.sources import ArraySource
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0,
     ...     weight_concentration_prior_type="dirichlet_distribution",
     ...     weight_concentration_prior=1.0).fit(X)
-    >>> evidence = bm.importance_evidence(vb.result_, ArraySource(X))
+    >>> evidence = importance_evidence(vb.result_, ArraySource(X))
     >>> evidence.lower < evidence.estimate < evidence.lower + 2.0
     True
     """
@@ -108,9 +123,12 @@ def importance_evidence(
     reason = without_evidence(result)
     if reason:
         return Evidence(math.nan, math.nan, math.nan, lower, n_draws, reason)
-    weighted = weighted_draws(result, source, n_draws, seed)
-    smoothed, shape = pareto_smoothed(weighted.log_weights)
-    k = float(shape)
+    for effort in (LITTLE, MUCH):
+        weighted = weighted_draws(result, source, n_draws, seed, effort)
+        smoothed, shape = pareto_smoothed(weighted.log_weights)
+        k = float(shape)
+        if k <= TRUSTED_UP_TO:
+            break
     if not k <= TRUSTED_UP_TO:
         note = f"no estimate: Pareto k is {k:.2f}, above {TRUSTED_UP_TO}"
         return Evidence(math.nan, math.nan, k, lower, n_draws, note)
@@ -148,7 +166,9 @@ class Weighted:
     log_weights: Array
 
 
-def weighted_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> Weighted:
+def weighted_draws(
+    result: FitResult, source: Source, n_draws: int, seed: int, effort: Effort = LITTLE
+) -> Weighted:
     """Draws with their importance weights: one in five from q, the others from conditionals.
 
     For one component, and for weights whose labels matter, all from q. Densities are averaged over
@@ -158,12 +178,15 @@ def weighted_draws(result: FitResult, source: Source, n_draws: int, seed: int) -
     mixture, K = result.mixture, result.n_components
     symmetric = isinstance(result.inference.weights, DirichletPrior) and K <= LARGEST_BLOCK
     parts = [(mixture, n_draws)]
-    if symmetric and K > 1 and n_draws >= DRAWS_OF_CHAIN:
+    if symmetric and K > 1 and n_draws >= FEWEST_DRAWS:
         affordable = max(1, MOST_TERMS // (n_draws * K * 2**K))
-        n_chains = min(MOST_CHAINS, n_draws // DRAWS_OF_CHAIN, affordable)
+        n_chains = max(1, min(effort.chains, n_draws // effort.draws_of_chain, affordable))
         each = int(SHARE_OF_CONDITIONALS * n_draws) // n_chains
         parts = [(mixture, n_draws - n_chains * each)]
-        parts += [(one, each) for one in conditional_posteriors(result, source, n_chains, seed)]
+        parts += [
+            (one, each)
+            for one in conditional_posteriors(result, source, n_chains, effort.sweeps, seed)
+        ]
     generator = stream(seed, Purpose.DRAW, 0)
     draws = joined([draws_of(one, n, generator) for one, n in parts])
     density = log_q_symmetrised if symmetric else log_q

@@ -68,10 +68,11 @@ def leave_one_out(
     Examples
     --------
     >>> import bayesmix as bm
+    >>> from bayesmix.sampling.leave_one_out import leave_one_out
     >>> from bayesmix.sources import ArraySource
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> bool(bm.leave_one_out(vb.result_, ArraySource(X)).total < vb.score_samples(X).sum())
+    >>> bool(leave_one_out(vb.result_, ArraySource(X)).total < vb.score_samples(X).sum())
     True
     """
     seed = checked(result, source, n_draws, seed)

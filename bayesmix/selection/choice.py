@@ -12,7 +12,7 @@ from bayesmix.errors import UndefinedError
 from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, Score
 from bayesmix.selection.held_out import finite, stacking, within_one_error
-from bayesmix.selection.probabilities import Probabilities
+from bayesmix.selection.probabilities import Probabilities, evidence_of
 from bayesmix.selection.sweep import Row
 from bayesmix.selection.words import NAMES, label
 
@@ -43,6 +43,14 @@ def with_both_questions(rows: list[Row]) -> list[Row]:
         row if row.sound is None else replace(row, scores=row.scores | {"auto": Score(value)})
         for row, value in zip(rows, values.tolist(), strict=True)
     ]
+
+
+def answerable(rows: list[Row], criterion: str) -> str:
+    """The criterion, or the one in its place where candidates that matter have no value of it.
+
+    Importance weights may fail for some candidates: the others must not win for that.
+    """
+    return evidence_of(rows)[1] if criterion == "evidence" else criterion
 
 
 def chosen(rows: list[Row], criterion: str) -> list[int]:

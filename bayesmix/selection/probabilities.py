@@ -81,7 +81,7 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     prior = prior_over(numbers_of(rows), given)
-    values, criterion = _evidence(rows)
+    values, criterion = evidence_of(rows)
     sharing = {
         k: sum(row.n_components == k for row in rows if row.sound is not None) for k in prior
     }
@@ -94,7 +94,7 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
     return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
 
 
-def _evidence(rows: list[Row]) -> tuple[Array, str]:
+def evidence_of(rows: list[Row]) -> tuple[Array, str]:
     """Log evidence of every candidate, or what stands for it, and the name of that column."""
     combined = np.array([row.value("auto") for row in rows])
     if np.isfinite(combined).any():

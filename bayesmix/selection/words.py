@@ -10,7 +10,7 @@ from bayesmix.selection.probabilities import Probabilities
 from bayesmix.selection.sweep import Row
 
 NAMES = {
-    "auto": "evidence for K, then AICc for the structure",
+    "auto": "evidence and AICc",
     "bic": "BIC",
     "sabic": "sample-size adjusted BIC",
     "aic": "AIC",
@@ -66,18 +66,19 @@ def summary(
 ) -> str:
     """The answer, how close the runners-up are, how sure of K, what other criteria would say."""
     best = rows[order[0]]
-    name = NAMES.get(criterion, criterion)
     scored = "cv" if criterion == "cv_1se" else criterion
-    lines = [f"By {name}: {label(best)}."]
-    value = best.value(scored)
-    scored_name = NAMES.get(scored, scored)
-    lines.append(f"{_capital(scored_name)} is {value:.2f} nats over {n:g} rows.")
+    lines = [f"By {NAMES.get(criterion, criterion)}: {label(best)}."]
+    if criterion == "auto":
+        lines.append(_both_questions(rows, best, n))
+    else:
+        value = best.value(scored)
+        lines.append(f"{_capital(NAMES.get(scored, scored))} is {value:.2f} nats over {n:g} rows.")
+    if found is not None:
+        lines.append(_probable(rows, found))
     if criterion == "cv_1se":
         lines += _simpler(rows, order)
     else:
         lines += [_runner_up(rows[place], best, scored) for place in order[1:4]]
-    if found is not None:
-        lines.append(_probable(rows, found))
     lines += _others(rows, best, criterion)
     failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
     if failed:
@@ -86,6 +87,21 @@ def summary(
             "see the column note of results_."
         )
     return "\n".join(lines)
+
+
+def _both_questions(rows: list[Row], best: Row, n: float) -> str:
+    """What "auto" asked of which criterion; its value is not on the scale of either."""
+    if len({row.kind for row in rows}) == 1:
+        return f"The evidence (bound + log K!) chose the number of components, over {n:g} rows."
+    if not math.isfinite(best.value("aicc")):
+        return (
+            "The evidence (bound + log K!) chose the covariance structure as well: AICc has no "
+            f"value for so few rows ({n:g})."
+        )
+    return (
+        "The evidence (bound + log K!) chose the number of components within each structure, AICc "
+        f"the structure that predicts best, over {n:g} rows."
+    )
 
 
 def _simpler(rows: list[Row], order: list[int]) -> list[str]:
@@ -108,14 +124,14 @@ def _probable(rows: list[Row], found: Probabilities) -> str:
     }
     likely = sorted(totals, key=lambda k: -totals[k])[:3]
     parts = [f"{totals[k]:.3f} for {k}" for k in likely if totals[k] >= 0.0005]
-    flat = len(set(found.prior.values())) == 1
     numbers = sorted(found.prior)
-    prior = (
-        f"the same prior probability for each K from {numbers[0]} to {numbers[-1]}"
-        if flat
-        else "the prior over K that was given"
+    flat = len(set(found.prior.values())) == 1
+    prior = f"the same for each from {numbers[0]} to {numbers[-1]}" if flat else "as given"
+    # Of "auto" the sentence before says it.
+    source = "" if found.criterion == "auto" else f"; by {found.source}"
+    return (
+        f"Probability of the number of components: {', '.join(parts)} (beforehand {prior}{source})."
     )
-    return f"Probability of the number of components: {', '.join(parts)}; {prior}, {found.source}."
 
 
 def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
@@ -123,27 +139,33 @@ def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
     lines, apart = [], {}
     for other in COMPARED:
         ranked = [row for row in rows if math.isfinite(row.value(other))]
-        if other == criterion or not ranked:
+        if other in (criterion, criterion.removesuffix("_1se")) or not ranked:
             continue
         choice = max(ranked, key=lambda row: row.value(other))
         if label(choice) != label(best):
             apart[other] = choice
-    if apart:
-        said = (f"{NAMES[other]} would choose {label(choice)}" for other, choice in apart.items())
+    choices: dict[str, list[str]] = {}
+    for other, choice in apart.items():
+        choices.setdefault(label(choice), []).append(NAMES[other])
+    if choices:
+        said = (f"{_listed(names)} would choose {chosen}" for chosen, names in choices.items())
         lines.append(_capital("; ".join(said)) + ".")
     mine = ABOUT.get(criterion)
-    if mine is None or all(choice.n_components == best.n_components for choice in apart.values()):
-        return lines
     differing = [o for o, choice in apart.items() if choice.n_components != best.n_components]
-    asked = dict.fromkeys(ABOUT[other] for other in differing if ABOUT[other] != mine)
+    if mine is None or not differing:
+        return lines
+    asked: dict[str, list[str]] = {}
+    for other in differing:
+        asked.setdefault(ABOUT[other], []).append(NAMES[other])
+    same = asked.pop(mine, [])
     if asked:
+        answers = [(mine, [NAMES[criterion]]), *asked.items()]
+        said = (f"{_capital(_listed(names))}: {ANSWERS[about]}." for about, names in answers)
+        lines.append(f"They answer different questions. {' '.join(said)}")
+    if same and mine == "groups":
         lines.append(
-            f"They answer different questions: {NAMES.get(criterion, criterion)} {ANSWERS[mine]}, "
-            + "; ".join(
-                f"{' and '.join(NAMES[o] for o in differing if ABOUT[o] == about)} {ANSWERS[about]}"
-                for about in asked
-            )
-            + "."
+            f"{_capital(_listed(same))} {'asks' if len(same) == 1 else 'ask'} the same and "
+            f"{'differs' if len(same) == 1 else 'differ'}: these rows do not settle the number."
         )
     icl = apart.get("icl")
     if icl is not None and icl.n_components < best.n_components and mine != "clusters":
@@ -157,7 +179,7 @@ def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
 def _runner_up(row: Row, best: Row, criterion: str) -> str:
     behind = best.value(criterion) - row.value(criterion)
     line = f"Runner-up: {label(row)}, {behind:.2f} nats behind"
-    if criterion in ON_THE_SCALE_OF_EVIDENCE:
+    if criterion in (*ON_THE_SCALE_OF_EVIDENCE, "auto"):
         line += f" ({_odds(behind)})"
     error = row.scores[criterion].standard_error
     if row.held is not None and best.held is not None and criterion == "cv":
@@ -177,6 +199,12 @@ def _odds(behind: float) -> str:
     odds = math.exp(behind)
     digits = max(0, math.floor(math.log10(odds)))
     return f"odds of about {round(odds, 1 - digits):,.0f} to 1"
+
+
+def _listed(names: list[str]) -> str:
+    """Names in one phrase: "BIC, ICL and AIC"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _capital(text: str) -> Any:

@@ -1,0 +1,101 @@
+"""Evidence and leave-one-out density of one fitted mixture, for rows as users have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.random import root_seed
+from bayesmix.sampling import importance
+from bayesmix.sampling import leave_one_out as left_out
+from bayesmix.sampling.importance import Evidence
+from bayesmix.sampling.leave_one_out import LeaveOneOut
+from bayesmix.selection.fitted import checked_rows, fitted_mixture
+
+
+def log_evidence(
+    model: Any,
+    X: Any,
+    n_draws: int = 1000,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+) -> Evidence:
+    """The log evidence of a variational fit: its bound, and an importance-weighted estimate.
+
+    The bound is below the evidence for certain; the estimate comes with its standard error and
+    Pareto k, and is NaN with the reason where k is above 0.7.
+
+    Parameters
+    ----------
+    model : fitted mixture, pipeline or search
+        With Dirichlet weights, unpruned, of at most 20 components; of others there is no estimate.
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    n_draws : int, default=1000
+    sample_weight : array (n,), optional
+    random_state : None, int, RandomState or Generator, default=0
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    ValueError
+        For other rows than those of the fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, n_components=2, covariance_type="full")
+    >>> found = bm.log_evidence(search, X)
+    >>> found.lower < found.estimate < found.lower + 2.0
+    True
+    """
+    estimator, rows = fitted_mixture(model, X)
+    source = checked_rows(estimator, rows, sample_weight)
+    return importance.importance_evidence(
+        estimator.result_, source, n_draws, root_seed(random_state)
+    )
+
+
+def leave_one_out(
+    model: Any,
+    X: Any,
+    n_draws: int = 1000,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+) -> LeaveOneOut:
+    """Log density of every row of a variational fit given all others, without fitting again.
+
+    Parameters
+    ----------
+    model : fitted variational mixture, pipeline or search
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    n_draws : int, default=1000
+    sample_weight : array (n,), optional
+        One repetition of a row is left out.
+    random_state : None, int, RandomState or Generator, default=0
+
+    Returns
+    -------
+    LeaveOneOut
+        With a Pareto k for every row; ``note`` says how many are not to be trusted.
+
+    Raises
+    ------
+    ValueError
+        For a fit without a posterior, or other rows than those of the fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, n_components=2, covariance_type="full")
+    >>> bm.leave_one_out(search, X).values.shape
+    (272,)
+    """
+    estimator, rows = fitted_mixture(model, X)
+    source = checked_rows(estimator, rows, sample_weight)
+    return left_out.leave_one_out(estimator.result_, source, n_draws, root_seed(random_state))

@@ -1,0 +1,252 @@
+"""Choosing K: nested cross-validation, calibrated probabilities, optimism and coverage, many rows.
+
+``nested``: 5 outer and 5 inner folds on Old Faithful, K of 1 to 8, four structures, both methods,
+against the same loops in scikit-learn with ten starts. ``calibration``: data sets drawn from a
+fixed proper prior with K uniform on 1, 2, 3; what is said to have probability p must come true in a
+share p. ``optimism``: what the best candidate's own held-out score promises, what nested
+cross-validation says, and what is true; with the coverage of the nested interval. ``large``: a
+selection on many rows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import sklearn.mixture
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
+
+import bayesmix
+from bayesmix.datasets import load_faithful
+from bayesmix.estimators.select import comparable
+from benchmarks.memory import Peak
+from benchmarks.problems import Problem
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+NUMBERS = range(1, 9)
+METHODS = {
+    "EM": (bayesmix.GaussianMixture, sklearn.mixture.GaussianMixture),
+    "variational": (comparable, sklearn.mixture.BayesianGaussianMixture),
+}
+
+
+def nested(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Seconds and held-out log density of both loops, on all cores."""
+    rows = load_faithful().to_numpy()
+    numbers = range(1, 4) if quick else NUMBERS
+    structures = STRUCTURES[::3] if quick else STRUCTURES
+    table = []
+    for method, (ours, theirs) in METHODS.items():
+        search = bayesmix.MixtureSearch(ours(), numbers, structures, criterion="cv", cv=5)
+        began = time.perf_counter()
+        found = bayesmix.nested_cv(search, rows, cv=5, random_state=0)
+        seconds = time.perf_counter() - began
+        began = time.perf_counter()
+        densities = _scikit_learn_nested(theirs, rows, numbers, structures)
+        their_seconds = time.perf_counter() - began
+        score = found.score()
+        table.append(
+            {
+                "case": f"Old Faithful, 5 x 5 folds, {method}",
+                "bayesmix_s": seconds,
+                "scikit_learn_s": their_seconds,
+                "times_faster": their_seconds / seconds,
+                "bayesmix_held_out": score.value,
+                "scikit_learn_held_out": float(densities.mean()),
+                "standard_error": score.standard_error,
+            }
+        )
+        print("  ", table[-1], flush=True)
+    return table
+
+
+def _scikit_learn_nested(kind: Any, rows: Any, numbers: Any, structures: Any) -> Any:
+    """Held-out log density of every row, outer folds in parallel."""
+    folds = list(KFold(5, shuffle=True, random_state=0).split(rows))
+    parts = Parallel(n_jobs=-1)(
+        delayed(_one_outer_fold)(kind, rows[train], rows[test], numbers, structures)
+        for train, test in folds
+    )
+    return np.concatenate(parts)
+
+
+def _one_outer_fold(kind: Any, train: Any, test: Any, numbers: Any, structures: Any) -> Any:
+    warnings.simplefilter("ignore")
+    best, value = None, -math.inf
+    inner = list(KFold(5, shuffle=True, random_state=0).split(train))
+    with threadpool_limits(1):
+        for structure in structures:
+            for k in numbers:
+                model = kind(k, covariance_type=structure, n_init=10, random_state=0)
+                held = [clone(model).fit(train[a]).score_samples(train[b]).sum() for a, b in inner]
+                if sum(held) > value:
+                    best, value = model, sum(held)
+        return best.fit(train).score_samples(test)  # type: ignore[union-attr]
+
+
+# A fixed proper prior in one dimension, and rows of a data set.
+PRIOR = {
+    "mean_prior": [0.0],
+    "mean_precision_prior": 0.05,
+    "degrees_of_freedom_prior": 6.0,
+    "covariance_prior": [[6.0]],
+}
+DRAWN_ROWS = 40
+POSSIBLE = (1, 2, 3)
+
+
+def drawn(seed: int) -> tuple[int, np.ndarray]:
+    """K and rows from the prior."""
+    generator = np.random.default_rng(seed)
+    k = int(generator.choice(POSSIBLE))
+    weights = generator.dirichlet(np.ones(k))
+    precisions = generator.gamma(3.0, 1.0 / 3.0, k)  # Wishart(1/6, 6) in one dimension
+    means = generator.normal(0.0, 1.0 / np.sqrt(0.05 * precisions))
+    labels = generator.choice(k, DRAWN_ROWS, p=weights)
+    return k, generator.normal(means[labels], 1.0 / np.sqrt(precisions[labels]))[:, None]
+
+
+def probabilities_of(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """P(K | rows) by each column that stands for the evidence; NaN where there is no estimate."""
+    estimator = comparable().set_params(**PRIOR)
+    search = bayesmix.MixtureSearch(
+        estimator, POSSIBLE, also=("evidence",), random_state=0, n_jobs=1
+    ).fit(rows)
+    found = {}
+    for name in ("evidence", "elbo_log_k", "elbo"):
+        logs = search.results_[name].to_numpy()
+        shares = np.exp(logs - logs.max())
+        found[name] = shares / shares.sum()
+    return found
+
+
+def calibrated(n_sets: int) -> list[dict[str, Any]]:
+    """A row per column: z of each K, log score, in how many data sets there is a value."""
+    warnings.simplefilter("ignore")
+    sets = [drawn(seed) for seed in range(n_sets)]
+    found = Parallel(n_jobs=-1)(delayed(probabilities_of)(rows) for _, rows in sets)
+    table = []
+    for name in ("evidence", "elbo_log_k", "elbo"):
+        shares = np.array([each[name] for each in found])
+        known = np.isfinite(shares).all(axis=1)
+        truth = np.array([[k == possible for possible in POSSIBLE] for k, _ in sets])[known]
+        shares = shares[known]
+        error = np.sqrt((shares * (1.0 - shares)).sum(axis=0))
+        table.append(
+            {
+                "evidence_by": name,
+                "data_sets": int(known.sum()),
+                "without_a_value": int((~known).sum()),
+                **{
+                    f"z_of_K_{k}": float(z)
+                    for k, z in zip(POSSIBLE, (truth - shares).sum(axis=0) / error, strict=True)
+                },
+                "mean_log_score": float(np.log(np.maximum(shares[truth], 1e-300)).mean()),
+                "probability_of_the_truth": float(shares[truth].mean()),
+                "expected_of_it": float((shares**2).sum(axis=1).mean()),
+            }
+        )
+    return table
+
+
+def calibration(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """The table of ``calibrated`` over 200 data sets."""
+    table = calibrated(20 if quick else 200)
+    for row in table:
+        print("  ", row, flush=True)
+    return table
+
+
+def optimism(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Promise, nested estimate and truth, for ever more candidates that differ by chance alone."""
+    table = []
+    for n_candidates in (2, 8, 32) if not quick else (2, 8):
+        n_sets = 20 if quick else 100
+        found = Parallel(n_jobs=-1)(
+            delayed(_promises)(seed, n_candidates) for seed in range(n_sets)
+        )
+        naive, nested_score, error, truth, smaller = np.array(found).T
+        inside = np.abs(nested_score - smaller.mean()) < 1.96 * error
+        table.append(
+            {
+                "candidates": n_candidates,
+                "data_sets": n_sets,
+                "own_score": float(naive.mean()),
+                "nested": float(nested_score.mean()),
+                "true_at_all_rows": float(truth.mean()),
+                "true_at_the_folds_rows": float(smaller.mean()),
+                "coverage_of_95_percent": float(inside.mean()),
+            }
+        )
+        print("  ", table[-1], flush=True)
+    return table
+
+
+def _promises(seed: int, n_candidates: int) -> tuple[float, ...]:
+    """The procedure on one data set of 100 rows: naive, nested, its error, true, true of folds."""
+    warnings.simplefilter("ignore")
+    generator = np.random.default_rng(seed)
+    rows, fresh = (_two_groups(generator, n) for n in (100, 5000))
+    model = bayesmix.GaussianMixture(
+        search=None, init_params="random_from_data", max_iter=3, tol=1e-12, reg_covar=1e-3
+    )
+    grid = {"random_state": list(range(n_candidates))}
+    search = bayesmix.MixtureSearch(
+        model, (4,), param_grid=grid, criterion="cv", cv=5, n_jobs=1, random_state=seed
+    ).fit(rows)
+    found = bayesmix.nested_cv(search, rows, cv=5, n_jobs=1, random_state=seed)
+    score = found.score()
+    folds = KFold(5, shuffle=True, random_state=seed).split(rows)
+    smaller = [clone(search).fit(rows[train]).score(fresh) for train, _ in list(folds)[:1]]
+    naive = search.best_score_ / len(rows)
+    return naive, score.value, score.standard_error, search.score(fresh), float(np.mean(smaller))
+
+
+def _two_groups(generator: np.random.Generator, n: int) -> np.ndarray:
+    labels = generator.random(n) < 0.5
+    return np.where(labels[:, None], 0.0, 3.0) + generator.normal(size=(n, 2))
+
+
+def large(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Minutes and peak memory above the data of a selection on 1,000,000 x 10, K of 1 to 15."""
+    problem = Problem(50_000 if quick else 1_000_000, 10, 10, 3.0)
+    rows, _ = problem.labelled_rows()
+    numbers = range(1, 5) if quick else range(1, 16)
+    table = []
+    for name, run in {
+        "bayesmix BIC and ICL": lambda: bayesmix.select(
+            rows, numbers, "full", criterion="bic", patience=None
+        ),
+        "bayesmix ELBO": lambda: bayesmix.select(
+            rows, numbers, "full", criterion="elbo", patience=None
+        ),
+        "scikit-learn BIC": lambda: _scikit_learn_sweep(rows, numbers),
+    }.items():
+        began = time.perf_counter()
+        with Peak() as peak:
+            found: Any = run()
+        chosen = found if isinstance(found, int) else found.best_params_["n_components"]
+        table.append(
+            {
+                "case": f"{problem.name}, K of 1 to {numbers[-1]}, full: {name}",
+                "minutes": (time.perf_counter() - began) / 60.0,
+                "peak_MB_above_the_data": peak.above,
+                "chosen": chosen,
+            }
+        )
+        print("  ", table[-1], flush=True)
+    return table
+
+
+def _scikit_learn_sweep(rows: Any, numbers: Any) -> int:
+    warnings.simplefilter("ignore")
+    values = [
+        sklearn.mixture.GaussianMixture(k, random_state=0).fit(rows).bic(rows) for k in numbers
+    ]
+    return int(numbers[int(np.argmin(values))])
