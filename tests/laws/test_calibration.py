@@ -1,0 +1,39 @@
+"""Probabilities over K come true as often as they say, for data drawn from the prior itself.
+
+``benchmarks.choosing.calibration`` does the same with 200 data sets.
+"""
+
+import numpy as np
+import pytest
+
+from benchmarks.choosing import DRAWN_ROWS, POSSIBLE, PRIOR, drawn, probabilities_of
+
+
+def test_the_generator_draws_from_the_prior_of_the_fits():
+    numbers, variances = [], []
+    for seed in range(400):
+        k, rows = drawn(seed)
+        assert rows.shape == (DRAWN_ROWS, 1)
+        numbers.append(k)
+        if k == 1:
+            variances.append(rows.var(ddof=1))
+    assert set(numbers) == set(POSSIBLE)
+    # E[σ²] = W0⁻¹ / (ν0 - 2) of one dimension, 1.5 here; 5 standard errors.
+    expected = PRIOR["covariance_prior"][0][0] / (PRIOR["degrees_of_freedom_prior"] - 2.0)
+    error = np.std(variances) / np.sqrt(len(variances))
+    assert abs(np.mean(variances) - expected) < 5 * error
+
+
+def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
+    known = []
+    for seed in range(1000, 1014):
+        k, rows = drawn(seed)
+        shares = probabilities_of(rows)["evidence"]
+        if np.isfinite(shares).all():
+            known.append(([k == possible for possible in POSSIBLE], shares))
+    assert len(known) >= 7
+    truth, shares = (np.array(part, dtype=float) for part in zip(*known, strict=True))
+    assert shares.sum(axis=1) == pytest.approx(np.ones(len(known)))
+    error = np.sqrt((shares * (1.0 - shares)).sum(axis=0))
+    # 4 standard errors for each of three numbers: a false alarm in five thousand.
+    assert (np.abs((truth - shares).sum(axis=0)) < 4.0 * error).all()
