@@ -30,6 +30,12 @@ WEIGHT_PRIORS = {
 }
 # Of the criteria that are no function of a fit's sums.
 MEANINGS = {
+    "auto": (
+        "Within each structure, the number of components with the largest evidence (bound + "
+        "log K!): for how many components made the rows. Among the structures, the one that "
+        "predicts best (AICc of those). It assumes the prior below, and tends to too many "
+        "components where theirs are not normal."
+    ),
     "elbo": (
         "The exact evidence lower bound of a variational fit. For how many components made the "
         "rows, under a prior that is meant: it depends on the prior as the exact evidence does. No "
@@ -98,8 +104,8 @@ def _candidates(subject: Subject) -> str:
     result = subject.result
     return (
         f"{counted(len(subject.table), 'candidate')}, {result.family.name.capitalize()} mixtures; "
-        f"each fitted by {HOW[result.inference.name]}, from several starts with split and merge "
-        "moves."
+        f"each fitted by {HOW[result.inference.name]}, from several starts and from the one with "
+        "fewer components."
     )
 
 

@@ -110,3 +110,15 @@ def test_parameters_are_counted_as_mclust_does(data, covariance):
     for n_components in range(1, 10):
         ours = n_components - 1 + family.n_parameters(n_components, COLUMNS[data])
         assert ours == value(table, (covariance, n_components))
+
+
+@every_data_set
+@pytest.mark.parametrize("criterion", ["bic", "icl"])
+def test_select_chooses_mclusts_number_and_structure(data, criterion):
+    rows = read_csv(f"{data}.csv", usecols=range(COLUMNS[data]))
+    table = mclust(data)[criterion]
+    theirs = {cell: v for cell in CELLS if (v := value(table, cell)) is not None}
+    search = bm.select(rows, range(1, 10), criterion=criterion)
+    chosen = search.best_params_["covariance_type"], search.best_params_["n_components"]
+    assert chosen == max(theirs, key=theirs.get)
+    assert search.best_score_ == pytest.approx(max(theirs.values()) / 2, abs=0.05)
