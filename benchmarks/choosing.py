@@ -83,7 +83,7 @@ def _one_outer_fold(kind: Any, train: Any, test: Any, numbers: Any, structures: 
     with threadpool_limits(1):
         for structure in structures:
             for k in numbers:
-                model = kind(k, covariance_type=structure, n_init=10, random_state=0)
+                model = kind(n_components=k, covariance_type=structure, n_init=10, random_state=0)
                 held = [clone(model).fit(train[a]).score_samples(train[b]).sum() for a, b in inner]
                 if sum(held) > value:
                     best, value = model, sum(held)

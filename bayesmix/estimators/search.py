@@ -184,6 +184,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         rows = sweep.candidates(weights_of(X, sample_weight))
         if criterion == "auto":
             rows = with_both_questions(rows)
+        elif task.by_folds and self.refit and not self.interrupted_:
+            for best in chosen(rows, criterion)[:1]:
+                rows[best] = task.polished(rows[best])
         self.folds_ = tables.folds(sweep.folds())
         self._adopt(rows, criterion, source.total_weight)
         return self

@@ -23,7 +23,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 from bayesmix.selection.checkpoint import Checkpoint
-from bayesmix.selection.criteria import PLUG_IN, Score
+from bayesmix.selection.criteria import OF_FOLDS, PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
 from bayesmix.selection.folds import (
     Split,
@@ -165,6 +165,30 @@ class Task:
 
     def _whole(self, row: Row, model: Any) -> Row:
         """Fitted to all rows, with every criterion that needs no folds."""
+        if self.by_folds:
+            _shorten(model)
+        return self._scored(row, model)
+
+    @property
+    def by_folds(self) -> bool:
+        """Whether held-out density chooses: then only the winner needs the last thousandth."""
+        return self.watched in OF_FOLDS
+
+    def polished(self, row: Row) -> Row:
+        """The winner fitted with all of its search, where it was fitted with a short one."""
+        model = clone(self.estimator).set_params(**row.parameters)
+        if not self.by_folds or getattr(last_step(model), "search", None) != "auto":
+            return row
+        if row.begin is not None:
+            last_step(model)._begin_near(row.begin)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            better = self._scored(row, model)
+        if better.sound is None:
+            return row
+        return replace(better, scores=better.scores | {"cv": row.scores["cv"]})
+
+    def _scored(self, row: Row, model: Any) -> Row:
         fit_weighted(model, self.X, self.sample_weight)
         row = _fitted(row, model)
         result: FitResult = last_step(model).result_
@@ -197,9 +221,7 @@ class Task:
         Starts and the one grown from fewer components do without moves: a fold needs a good
         optimum of each candidate, not the last thousandth of a nat.
         """
-        inner = last_step(model)
-        if getattr(inner, "search", None) == "auto":
-            inner.set_params(search="short")
+        _shorten(model)
         split = self.splits[part]
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
         fit_weighted(model, rows_of(self.X, split.train), weight)
@@ -208,6 +230,13 @@ class Task:
         if result.degenerate is not None:
             return replace(row, note=f"{DEGENERATE}: {result.degenerate}")
         return replace(row, density=log_density(model, rows_of(self.X, split.test)))
+
+
+def _shorten(model: Any) -> None:
+    """Starts alone, where the estimator would make moves as well."""
+    inner = last_step(model)
+    if getattr(inner, "search", None) == "auto":
+        inner.set_params(search="short")
 
 
 def _asked(parameters: dict[str, Any]) -> int:

@@ -123,7 +123,7 @@ def _probable(rows: list[Row], found: Probabilities) -> str:
         for k in found.prior
     }
     likely = sorted(totals, key=lambda k: -totals[k])[:3]
-    parts = [f"{totals[k]:.3f} for {k}" for k in likely if totals[k] >= 0.0005]
+    parts = [f"{totals[k]:.2f} for {k}" for k in likely if totals[k] >= 0.005]
     numbers = sorted(found.prior)
     flat = len(set(found.prior.values())) == 1
     prior = f"the same for each from {numbers[0]} to {numbers[-1]}" if flat else "as given"

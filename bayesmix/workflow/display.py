@@ -167,6 +167,7 @@ def of_search(records: Any, total_weight: float) -> str:
     taken = [r for r in moves if r.accepted]
     if moves:
         gained = sum(r.gain for r in taken) / total_weight
-        text += f"; {len(moves)} moves were tried, {len(taken)} taken"
+        tried = "1 move was" if len(moves) == 1 else f"{len(moves)} moves were"
+        text += f"; {tried} tried, {len(taken)} taken"
         text += f", which gained {gained:.2g} nats a row" if taken else ""
     return text

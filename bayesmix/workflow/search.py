@@ -41,7 +41,7 @@ COARSE_ABOVE = 2**22
 # Starts, on small data more of them; the later batches are for where every start so far collapsed.
 BATCHES = (range(9), range(9, 18))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
-BATCHES_ALONE = (range(4), range(4, 16))  # where no moves follow
+BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
 # Of small data, how many starts are settled and improved.
