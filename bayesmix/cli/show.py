@@ -18,7 +18,9 @@ from rich.table import Table
 from bayesmix.cli.describe import column_names
 from bayesmix.selection.words import NAMES
 
-BESIDE = ("bic", "aic", "icl", "elbo")
+# Criteria beside the one that chose; so many have room in 80 columns.
+BESIDE = ("elbo", "bic", "icl", "aic")
+MOST_BESIDE = 3
 NO_VALUE = "-"
 MOST_DIGITS = 6
 NAMES_SHOWN = 8
@@ -134,7 +136,7 @@ def _rows(search: Any) -> Table:
     errors = results.get(f"{criterion}_se")
     found = results["found_components"]
     pruned = bool((found != results["n_components"]).any())
-    beside = [name for name in BESIDE if name in results and name != criterion]
+    beside = [name for name in BESIDE if name in results and name != criterion][:MOST_BESIDE]
     table.add_column("components", justify="right")
     if pruned:
         table.add_column("found", justify="right")

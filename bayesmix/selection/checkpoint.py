@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,28 @@ def written(path: Path, content: bytes) -> None:
 def identity(settings: dict[str, Any], X: Any, sample_weight: Any, groups: Any) -> dict[str, Any]:
     """What makes a search the same one: its settings, and digests of its rows and their weights."""
     weights = getattr(X, "weights", None) if sample_weight is None else sample_weight
-    return {name: repr(value) for name, value in settings.items()} | {
+    return {name: said(value) for name, value in settings.items()} | {
         "rows": fingerprint(X.values if hasattr(X, "subset") else X),
         "weights": fingerprint(weights),
         "groups": fingerprint(groups),
     }
+
+
+def said(value: Any) -> str:
+    """A setting in words that two different ones do not share: arrays by their digest."""
+    if isinstance(value, np.ndarray):
+        return fingerprint(value)
+    if hasattr(value, "get_params"):
+        parameters = sorted(value.get_params(deep=False).items())
+        inside = ", ".join(f"{name}={said(one)}" for name, one in parameters)
+        return f"{type(value).__qualname__}({inside})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {said(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(said, value)) + "]"
+    if callable(value):
+        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return repr(value)
 
 
 def opened(path: Any, identity: dict[str, Any], seed: int, seeded: bool) -> tuple[Checkpoint, int]:
