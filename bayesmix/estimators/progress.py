@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.selection.progress import SECONDS_BEFORE_BAR, console_for
+from bayesmix.workflow.progress import SECONDS_BEFORE_BAR, console_for
 
 SECONDS_BETWEEN_UPDATES = 0.1
 

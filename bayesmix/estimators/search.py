@@ -23,14 +23,14 @@ from bayesmix.random import root_seed
 from bayesmix.selection import checkpoint, tables, words
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.choice import answerable, averaged_over, chosen, with_both_questions
+from bayesmix.selection.choice import answerable, averaged_over, chosen, completed
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
 from bayesmix.selection.held_out import HeldOut
 from bayesmix.selection.probabilities import Probabilities, over_k, probabilities
-from bayesmix.selection.progress import FitProgress
 from bayesmix.selection.sweep import Row, Sweep, Task
+from bayesmix.workflow.progress import FitProgress
 
 SECONDS_ALONE = 2.0
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
@@ -78,6 +78,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     patience : int, optional
         Go on to larger K only until so many in a row were worse than the best before; candidates
         beyond that are not fitted. None fits all; so does a search with folds.
+    polish : float, optional
+        Of an estimator with ``search="short"``: candidates within so many nats of the best are
+        fitted again with all of the search. None: none are; with "cv" the winner always is.
 
     Attributes
     ----------
@@ -121,6 +124,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         also: Sequence[str] = (),
         prior_over_k: Any = None,
         patience: int | None = None,
+        polish: float | None = None,
     ) -> None:
         self.estimator = estimator
         self.n_components = n_components
@@ -136,6 +140,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.also = also
         self.prior_over_k = prior_over_k
         self.patience = patience
+        self.polish = polish
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit and compare all candidates.
@@ -182,11 +187,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         sweep = Sweep(task, chains)
         self._run(sweep)
         rows = sweep.candidates(weights_of(X, sample_weight))
-        if criterion == "auto":
-            rows = with_both_questions(rows)
-        elif task.by_folds and self.refit and not self.interrupted_:
-            for best in chosen(rows, criterion)[:1]:
-                rows[best] = task.polished(rows[best])
+        polish = 0.0 if task.by_folds else self.polish
+        whole = self.refit and not self.interrupted_
+        rows = completed(task, rows, criterion, polish if whole else None)
         self.folds_ = tables.folds(sweep.folds())
         self._adopt(rows, criterion, source.total_weight)
         return self

@@ -11,6 +11,7 @@ from bayesmix.estimators.search import MixtureSearch
 from bayesmix.selection.criteria import OF_A_POSTERIOR
 
 PATIENCE = 4
+POLISH = 6.0
 STRUCTURES = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
 
@@ -70,7 +71,7 @@ def select(
         covariance_type,
         criterion=criterion,
         random_state=random_state,
-        **{"patience": PATIENCE} | options,
+        **{"patience": PATIENCE, "polish": POLISH} | options,
     )
     return search.fit(X, sample_weight=sample_weight)
 

@@ -90,7 +90,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     )  # fmt: skip
     handles += ring
     word = "best" if best["value"] == table["value"].max() else "chosen"
-    n = best["n_components"]
+    n = int(best["n_components"])
     labels.append(f"{word}: {n} component{'s' if n != 1 else ''}" + _kind(best, groups))
     if lowest is not None:
         ax.set_ylim(bottom=lowest)

@@ -15,19 +15,20 @@ import numpy as np
 
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
-from bayesmix.selection.criteria import OF_A_POSTERIOR
+from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
 from bayesmix.selection.folds import last_step
 
 WIDTH = 72
 LINE = "\n"
 STRUCTURES = ("full", "tied", "diag", "spherical")
-# What `bayesmix select` takes, and how it writes its variational estimator.
-AT_THE_SHELL = ("bic", "aic", "aicc", "icl", "elbo", "cv")
+# How `bayesmix select` makes its estimators: with short searches, patience and polish.
 OF_THE_SHELL = {
     "weight_concentration_prior_type": "dirichlet_distribution",
     "weight_concentration_prior": 1.0,
     "prune": False,
+    "search": "short",
 }
+PATIENCE, POLISH = 4, 6.0
 NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
@@ -159,13 +160,14 @@ def shell_command(subject: Subject) -> list[str] | None:
     """The command that does the same, in words; None where the command line cannot say it."""
     search, result = subject.search, subject.result
     given = _changed(search)
-    said = ("estimator", "n_components", "covariance_type", "criterion", "random_state", *NO_MATTER)
+    said = ("estimator", "n_components", "covariance_type", "criterion", "random_state")
     variational = result.variational
     structures = given.get("covariance_type", "full")
     structures = [structures] if isinstance(structures, str) else list(structures)
     fits = (
-        set(given) <= set(said)
-        and search.criterion in AT_THE_SHELL
+        set(given) <= {*said, *NO_MATTER, "patience", "polish"}
+        and (search.patience, search.polish) == (PATIENCE, POLISH)
+        and search.criterion in CRITERIA
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows
         and all(structure in STRUCTURES for structure in structures)
@@ -193,9 +195,7 @@ def _in_lines(words: Sequence[str]) -> str:
 
 def _of_the_shell(estimator: Any) -> bool:
     """Whether the command line makes just this estimator."""
-    if estimator is None:
-        return True
-    made = {"GaussianMixture": {}, "BayesianGaussianMixture": OF_THE_SHELL}
+    made = {"GaussianMixture": {"search": "short"}, "BayesianGaussianMixture": OF_THE_SHELL}
     expected = made.get(type(estimator).__name__)
     return expected is not None and repr(_changed(estimator)) == repr(expected)
 

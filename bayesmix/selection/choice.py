@@ -13,20 +13,44 @@ from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, Score
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
-from bayesmix.selection.sweep import Row
+from bayesmix.selection.sweep import Row, Task
 from bayesmix.selection.words import NAMES, label
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
+# Candidates with less of their structure's evidence have no say in its AICc.
+LEAST_SHARE = 1e-3
+MOST_POLISHED = 12
+
+
+def completed(task: Task, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
+    """Rows with what compares them among one another, and those that may win searched to the end.
+
+    Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
+    the search, by folds the winner alone; None: none is.
+    """
+    asked = with_both_questions if criterion == "auto" else list[Row]
+    rows = asked(rows)
+    order = chosen(rows, criterion)
+    if polish is None:
+        return rows
+    within = 0.0 if task.by_folds else polish
+    scored = "cv" if task.by_folds else criterion
+    best = rows[order[0]].value(scored) if order else math.nan
+    for i in order[:MOST_POLISHED]:
+        if i == order[0] or rows[i].value(scored) > best - within:
+            rows[i] = task.polished(rows[i])
+    return asked(rows)
 
 
 def with_both_questions(rows: list[Row]) -> list[Row]:
     """Rows with the column "auto": K by its evidence within a structure, structures by AICc.
 
-    The value is the AICc of the structure's most evident candidate, less the nats of evidence
-    (bound + log K!) by which this candidate is behind that one. How many components made the rows
-    is a question for the evidence; but the evidence is a score of predictions made one after the
-    other, and charges a rich covariance for all that it did not know in the first rows, long after
-    it predicts better (van Erven, Grünwald & de Rooij 2012). AICc asks what predicts now.
+    The value is the AICc of the structure, averaged over K by its evidence (bound + log K!), less
+    the nats of evidence by which this candidate is behind the structure's first. How many
+    components made the rows is a question for the evidence; but the evidence is a score of
+    predictions made one after the other, and charges a rich covariance for all that it did not know
+    in the first rows, long after it predicts better (van Erven, Grünwald & de Rooij 2012). AICc
+    asks what predicts now.
     """
     values = np.full(len(rows), math.nan)
     kinds = [row.kind for row in rows]
@@ -34,15 +58,23 @@ def with_both_questions(rows: list[Row]) -> list[Row]:
         mine = [i for i, one in enumerate(kinds) if one == kind]
         evidence = np.array([rows[i].value("elbo_log_k") for i in mine])
         if np.isfinite(evidence).any():
-            leader = int(np.nanargmax(evidence))
-            behind = evidence[leader] - evidence
-            values[mine] = rows[mine[leader]].value("aicc") - behind
-    if not np.isfinite(values).any():  # too few rows for AICc of any structure
+            behind = np.nanmax(evidence) - evidence
+            shares = np.exp(-np.where(np.isfinite(behind), behind, np.inf))
+            scores = np.array([rows[i].value("aicc") for i in mine])
+            counted = shares > LEAST_SHARE
+            values[mine] = np.average(scores[counted], weights=shares[counted]) - behind
+    # Too few rows for any AICc, or a component at the resolution floor: its likelihood says little.
+    if not np.isfinite(values).any() or any(map(_holds_an_atom, rows)):
         values = np.array([row.value("elbo_log_k") for row in rows])
     return [
         row if row.sound is None else replace(row, scores=row.scores | {"auto": Score(value)})
         for row, value in zip(rows, values.tolist(), strict=True)
     ]
+
+
+def _holds_an_atom(row: Row) -> bool:
+    """Whether tied rows drew a component down to what the rows can resolve."""
+    return row.result is not None and any(event.kind == "held" for event in row.result.events)
 
 
 def answerable(rows: list[Row], criterion: str) -> str:

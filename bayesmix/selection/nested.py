@@ -35,7 +35,7 @@ from bayesmix.selection.folds import (
     weights_of,
 )
 from bayesmix.selection.held_out import HeldOut, combined
-from bayesmix.selection.progress import FitProgress
+from bayesmix.workflow.progress import FitProgress
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,9 @@ class NestedResult:
                 f"It chose {_choices(mine)}."
             )
         for row in self.differences.itertuples():
+            if row.difference == 0.0 == row.standard_error:
+                lines.append(f"{row.procedure} and {row.than} predict every row alike.")
+                continue
             errors = abs(row.difference) / row.standard_error if row.standard_error else math.inf
             sure = "more than" if errors > 2.0 else "within"
             better, worse = (

@@ -21,9 +21,9 @@ from bayesmix.selection.choice import chosen
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.probabilities import over_k, probabilities
-from bayesmix.selection.progress import FitProgress
 from bayesmix.selection.sweep import Row, Sweep, Task
 from bayesmix.selection.words import label
+from bayesmix.workflow.progress import FitProgress
 
 SECONDS_ALONE = 2.0
 # How far beyond the chosen number of components the grid looks.

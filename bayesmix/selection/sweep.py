@@ -175,18 +175,22 @@ class Task:
         return self.watched in OF_FOLDS
 
     def polished(self, row: Row) -> Row:
-        """The winner fitted with all of its search, where it was fitted with a short one."""
+        """A candidate fitted with all of the search, beginning where a short one led as well."""
         model = clone(self.estimator).set_params(**row.parameters)
-        if not self.by_folds or getattr(last_step(model), "search", None) != "auto":
+        inner = last_step(model)
+        if row.begin is None or getattr(inner, "search", None) is None:
             return row
-        if row.begin is not None:
-            last_step(model)._begin_near(row.begin)
+        inner.set_params(search="auto")
+        inner._begin_near(row.begin)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             better = self._scored(row, model)
-        if better.sound is None:
+        if better.sound is None or row.sound is None:
             return row
-        return replace(better, scores=better.scores | {"cv": row.scores["cv"]})
+        if better.sound.objective <= row.sound.objective:
+            return row
+        kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
+        return replace(better, scores=better.scores | kept)
 
     def _scored(self, row: Row, model: Any) -> Row:
         fit_weighted(model, self.X, self.sample_weight)

@@ -128,9 +128,9 @@ def _probable(rows: list[Row], found: Probabilities) -> str:
     flat = len(set(found.prior.values())) == 1
     prior = f"the same for each from {numbers[0]} to {numbers[-1]}" if flat else "as given"
     # Of "auto" the sentence before says it.
-    source = "" if found.criterion == "auto" else f"; by {found.source}"
+    source = "" if found.criterion == "auto" else f", by {found.source}"
     return (
-        f"Probability of the number of components: {', '.join(parts)} (beforehand {prior}{source})."
+        f"Probability of the number of components: {', '.join(parts)}{source}; beforehand {prior}."
     )
 
 

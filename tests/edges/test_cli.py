@@ -108,10 +108,11 @@ def test_import_of_the_command_line_loads_not_even_typer():
 def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
     assert "272 rows, columns eruptions, waiting" in done.stdout
-    grid = done.stdout.split("nats behind the best")[1].split("By BIC")[0]
+    grid = done.stdout.split("nats behind the best")[1].split("By evidence")[0]
     assert "best" in grid
     assert grid.split("\n")[1].split() == ["components", "full", "tied", "diag", "spherical"]
-    assert "By BIC: 3 components, tied covariance." in done.stdout
+    assert "By evidence and AICc: 3 components, tied covariance." in done.stdout
+    assert "Probability of the number of components" in done.stdout
     assert "Runner-up" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
     files = {"result.json", "table.csv", "model.bayesmix", "selection.png", "density.png"}
@@ -125,10 +126,12 @@ def test_the_files_agree_with_one_another(run):
     table = pd.read_csv("found/table.csv")
     model = bm.load("found/model.bayesmix")
     assert len(table) == len(result["candidates"]) == 4
-    assert result["best"]["bic"] == table["bic"].max()
+    assert result["criterion"] == "auto"
+    assert result["best"]["auto"] == table["auto"].max()
+    chosen = table.loc[table["auto"].idxmax()]
     assert result["best"]["covariance_type"] == model.covariance_type
     assert result["model"]["means"] == model.means_.tolist()
-    assert result["model"]["bic"] == pytest.approx(result["best"]["bic"], rel=1e-12)
+    assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=1e-12)
     assert result["data"]["columns"] == model.feature_names_in_.tolist()
     assert result["interrupted"] is False
 
@@ -136,14 +139,18 @@ def test_the_files_agree_with_one_another(run):
 def test_one_structure_is_shown_with_other_criteria(run):
     text = run("select", FAITHFUL, "--components", "1:2", "--covariance", "full").stdout
     header = next(line for line in text.splitlines() if line.startswith("components"))
-    assert header.split() == ["components", "BIC", "behind", "AIC", "ICL"]
+    assert header.split() == ["components", "AUTO", "behind", "ELBO", "BIC", "ICL"]
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--criterion", "elbo"], "By the evidence lower bound"),
-        (["--method", "variational"], "By the evidence lower bound"),
+        ([], "By evidence and AICc"),
+        (["--method", "variational"], "By evidence and AICc"),
+        (["--method", "em"], "By BIC"),
+        (["--method", "variational", "--criterion", "bic"], "By BIC"),
         (["--criterion", "cv"], "By cross-validated log density"),
         (["--criterion", "aicc"], "By AICc"),
     ],
@@ -163,7 +170,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("By BIC: 2 components")
+    assert done.stdout.startswith("By evidence and AICc: 2 components")
     assert "component   share" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 
@@ -179,7 +186,8 @@ def test_the_same_seed_gives_the_same_result(run):
 def test_candidates_without_a_value_are_marked_and_said(run, tmp_path):
     rows = np.vstack([np.random.default_rng(0).normal(0, 1, (40, 2)), np.full((12, 2), 30.0)])
     pd.DataFrame(rows, columns=["a", "b"]).to_csv("ties.csv", index=False)
-    text = run("select", "ties.csv", "--components", "1:3", "--covariance", "full,tied").stdout
+    arguments = ("--components", "1:3", "--covariance", "full,tied", "--method", "em")
+    text = run("select", "ties.csv", *arguments).stdout
     assert re.search(r"^ +2 +- ", text, re.M)
     assert "no value: a component collapsed" in text
 
@@ -273,7 +281,7 @@ def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
     for question in ("How many clusters?", "How sure?", "What density?"):
         assert question in text
-    assert "By BIC: 3 components, tied covariance." in text
+    assert "By evidence and AICc: 3 components, tied covariance." in text
     assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
 
 
@@ -362,7 +370,7 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run("select", FAITHFUL, "--covariance", "full", "--out", "found", code=130)
-    assert "By BIC: 2 components" in done.stdout
+    assert "By evidence and AICc: 2 components" in done.stdout
     assert "note: interrupted: compared the first 2 of 10 candidates" in done.stderr
     assert done.stderr.endswith("bayesmix: interrupted\n")
     assert json.loads(Path("found/result.json").read_text())["interrupted"] is True

@@ -491,7 +491,7 @@ def test_parameters_that_were_not_fitted_have_no_objective(ax):
 
 def table(**columns):
     frame = pd.DataFrame({"n_components": [1, 2, 3], **columns})
-    return SimpleNamespace(results_=frame, criterion_="bic")
+    return SimpleNamespace(results_=frame, criterion_="bic", best_index_=frame["bic"].idxmax())
 
 
 def test_selection_draws_a_line_a_structure_and_rings_the_best(ax, search):
@@ -530,6 +530,12 @@ def test_candidates_without_a_value_are_crosses_on_the_edge(ax):
     assert list(cross.get_xdata()) == [3]
     given = table(found_components=[1, 2, 3], bic=[-30.0, -np.inf, -20.0])
     bm.plot_selection(given, Figure().subplots())
+
+
+def test_one_component_is_not_plural(ax):
+    given = table(found_components=[1, 2, 3], bic=[-20.0, -21.0, -22.0])
+    bm.plot_selection(given, ax)
+    assert labelled(ax, "best: 1 component")
 
 
 def test_hopeless_candidates_do_not_flatten_the_others(ax):

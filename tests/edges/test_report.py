@@ -143,6 +143,8 @@ def kinds(faithful, counts, binary):
     yield "pruned", lambda: searched(bm.BayesianGaussianMixture(), faithful, (2, 5))
     options = {"covariance_type": "diag", "criterion": "elbo"}
     yield "diag", lambda: searched(comparable, faithful, 2, **options)
+    yield "select", lambda: (bm.select(faithful, (1, 2, 3), n_jobs=1), faithful)
+    yield "by bic", lambda: (bm.select(one, (1, 2, 3), criterion="bic", n_jobs=1), one)
     yield "map", lambda: searched(bm.GaussianMixture(prior="auto"), faithful, 2)
     yield "cv_1se", lambda: searched(None, faithful, (1, 2, 3), criterion="cv_1se", cv=2)
     grid = {"init_params": ["kmeans", "random"]}
@@ -159,7 +161,8 @@ def kinds(faithful, counts, binary):
 
 
 KINDS = (
-    *("em", "one column", "one component", "variational", "pruned", "diag", "map", "cv_1se"),
+    *("em", "one column", "one component", "variational", "pruned", "diag", "select"),
+    *("by bic", "map", "cv_1se"),
     *("grid", "weights", "pipeline", "pca", "bernoulli", "poisson"),
 )
 
@@ -313,7 +316,8 @@ def test_many_candidates_are_folded_away_but_for_the_first(faithful, tmp_path, u
     page = Page(search.report(tmp_path / "report.html"))
     assert page.texts("summary") == ["All 16 candidates"]
     folded = page.texts("details")[0]
-    assert all(f"{value:,.2f}".replace("-", "−") in folded for value in search.results_["bic"])
+    for name in ("auto", "bic"):
+        assert all(f"{value:,.2f}".replace("-", "−") in folded for value in search.results_[name])
 
 
 def test_a_candidate_without_a_value_has_its_reason(tmp_path, undrawn):
@@ -438,7 +442,7 @@ def test_a_search_without_a_seed_is_done_again_with_the_one_it_drew(faithful, tm
     assert again.fit(faithful).best_score_ == search.best_score_
 
 
-@pytest.mark.parametrize("kind", ["em", "one column", "diag"])
+@pytest.mark.parametrize("kind", ["select", "by bic"])
 def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_path, monkeypatch):
     search, X = made(kind)
     monkeypatch.chdir(tmp_path)
@@ -453,7 +457,7 @@ def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_
 
 
 @pytest.mark.parametrize(
-    "kind", ["pruned", "map", "pipeline", "weights", "poisson", "cv_1se", "variational"]
+    "kind", ["em", "diag", "pruned", "map", "pipeline", "weights", "poisson", "cv_1se"]
 )
 def test_what_the_command_line_cannot_say_has_no_command(page_of, kind):
     assert len(page_of(kind).code()) == 1

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from bayesmix.selection.criteria import Score
 from bayesmix.selection.folds import log_stretch, make_splits
 from bayesmix.selection.held_out import HeldOut, combined, stacking, within_one_error
 from bayesmix.selection.sweep import Sweep, Task
+from bayesmix.workflow.display import of_search
 
 FAITHFUL = bm.datasets.load_faithful().to_numpy()
 
@@ -219,6 +221,41 @@ def test_units_change_no_choice(criterion, factor):
     plain = bm.select(X, (1, 2, 3, 4), structures, criterion)
     scaled = bm.select(X * factor, (1, 2, 3, 4), structures, criterion)
     assert scaled.best_params_ == plain.best_params_
+
+
+# In sentences
+
+
+def test_the_summary_says_what_was_asked_of_which_criterion():
+    search = bm.select(FAITHFUL, (1, 2, 3), ("full", "tied"))
+    first, second, third, *_ = search.summary().splitlines()
+    assert first == "By evidence and AICc: 3 components, tied covariance."
+    assert "AICc the structure that predicts best, over 272 rows" in second
+    probabilities = search.k_probabilities_
+    assert f"{probabilities[3]:.2f} for 3, {probabilities[2]:.2f} for 2" in third
+    assert third.endswith("; beforehand the same for each from 1 to 3.")
+    assert "AICc the structure" not in bm.select(FAITHFUL, (1, 2), "full").summary()
+    few = bm.select(two_groups(6), (1, 2), ("full", "tied")).summary()
+    assert "AICc has no value for so few rows (6)" in few
+    given = bm.MixtureSearch(variational(), n_components=(1, 2), prior_over_k={1: 1, 2: 3})
+    assert "; beforehand as given." in given.fit(two_groups(40)).summary()
+
+
+def test_criteria_that_say_the_same_are_named_together_and_their_questions_told():
+    text = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full").summary()
+    assert "BIC and ICL would choose 2 components, full covariance;" in text
+    assert "They answer different questions. Evidence and AICc: how many components" in text
+    assert "BIC asks the same and differs: these rows do not settle the number." in text
+    assert "for clusters merge them" in text
+
+
+def test_one_move_and_one_component_are_not_plural():
+    start = SimpleNamespace(stage="start", objective=-10.0)
+    move = SimpleNamespace(stage="swap", objective=-9.0, gain=1.0, accepted=True)
+    assert "1 move was tried, 1 taken" in of_search([start, move], 10.0)
+    assert "2 moves were tried, 2 taken" in of_search([start, move, move], 10.0)
+    alone = bm.select(two_groups(40), (1,), "full")
+    assert alone.summary().startswith("By evidence and AICc: 1 component, full covariance.")
 
 
 # Probabilities and averages

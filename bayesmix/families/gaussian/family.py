@@ -100,7 +100,8 @@ class Gaussian:
         """The learned prior of DESIGN section 4, in the frame.
 
         m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
-        every structure; S ~ Wishart with mean 0.1 scale² and D degrees of freedom; β0 learned.
+        every structure; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 is
+        learned, up to 1.
         """
         structure, n_features = self.structure, frame.n_directions
         whole = structure.block_of(np.diag(summary.scale * summary.scale))
