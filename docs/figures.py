@@ -1,5 +1,9 @@
-"""The README's figure: `python docs/figures.py` writes docs/_static/faithful.png."""
+"""Figures of the documentation: `python docs/figures.py` writes them into docs/_static.
 
+The README's is drawn anew; that of optimism from the newest figures in benchmarks/results.
+"""
+
+import json
 from pathlib import Path
 
 import matplotlib
@@ -10,7 +14,9 @@ import matplotlib.pyplot as plt
 
 import bayesmix as bm
 
-TARGET = Path(__file__).parent / "_static" / "faithful.png"
+STATIC = Path(__file__).parent / "_static"
+TARGET = STATIC / "faithful.png"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def draw() -> None:
@@ -29,5 +35,33 @@ def draw() -> None:
     figure.savefig(TARGET, dpi=130, metadata={"Software": None})
 
 
+def draw_optimism() -> None:
+    """The promise of the best candidate, nested cross-validation, and the truth."""
+    newest = [
+        found
+        for path in sorted(RESULTS.glob("*.json"))
+        if (found := json.loads(path.read_text("utf-8")).get("optimism"))
+    ][-1]
+    numbers = [row["candidates"] for row in newest]
+    figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    lines = {
+        "own_score": ("the winner's own score", "#D55E00", "o-"),
+        "true_at_all_rows": ("truth, all rows", "#1a1a1a", "s--"),
+        "nested": ("nested cross-validation", "#0072B2", "D-"),
+        "true_at_the_folds_rows": ("truth, as many rows as an outer fold has", "#767676", "^--"),
+    }
+    for name, (label, colour, kind) in lines.items():
+        ax.plot(numbers, [row[name] for row in newest], kind, color=colour, label=label)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(numbers, [str(n) for n in numbers])
+    ax.set_xlabel("candidates that differ by chance alone")
+    ax.set_ylabel("log density of a row\n(nats, greater is better)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.05)
+    ax.legend(fontsize="small", frameon=False, ncols=2, loc="upper left")
+    figure.savefig(STATIC / "optimism.png", dpi=130, metadata={"Software": None})
+
+
 if __name__ == "__main__":
     draw()
+    draw_optimism()
