@@ -23,7 +23,7 @@ from bayesmix.random import root_seed
 from bayesmix.selection import checkpoint, tables, words
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.choice import answerable, averaged_over, chosen, completed
+from bayesmix.selection.choice import answerable, averaged_over, chosen, completed, why_none
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
@@ -292,8 +292,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             )
         order = chosen(rows, criterion)
         if not order:
-            reasons = "; ".join(dict.fromkeys(row.note for row in rows if row.note))
-            raise BayesmixError(f"no candidate has a value of {criterion}: {reasons}")
+            raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
         best = order[0]
         scored = "cv" if criterion in OF_FOLDS else criterion
         self.criterion_ = criterion

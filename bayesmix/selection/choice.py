@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, Score
+from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
 from bayesmix.selection.sweep import Row, Task
@@ -97,6 +98,15 @@ def chosen(rows: list[Row], criterion: str) -> list[int]:
         simplest = within_one_error(held, sizes)
         order = [simplest, *(i for i in order if i != simplest)]
     return order
+
+
+def why_none(rows: list[Row]) -> str:
+    """Why candidates have no value: what became of their fits, or why fits have no evidence."""
+    reasons = [row.note for row in rows if row.note]
+    reasons += [
+        str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
+    ]
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) -> AveragedDensity:

@@ -196,7 +196,7 @@ class Outer:
         return OuterFold(
             procedure=name,
             fold=number,
-            n_components=int(getattr(fitted, "n_components_", 0)),
+            n_components=int(getattr(fitted, "n_components_", getattr(fitted, "n_components", 0))),
             covariance_type=str(getattr(fitted, "covariance_type", "")),
             held_out=float(np.average(density, weights=self._weights(split.test))),
             naive=self._naive(model, train, split.train),

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from sklearn.base import clone
+from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
@@ -451,6 +452,17 @@ def test_the_score_that_chose_is_optimistic():
     error = np.std(optimism, ddof=1) / math.sqrt(len(optimism))
     # Expected are 0.38 nats a row, with an error of 0.06.
     assert np.mean(optimism) > 3 * error
+
+
+def test_a_search_without_any_value_says_why():
+    search = bm.MixtureSearch(bm.BayesianGaussianMixture(), (1, 4), criterion="auto")
+    with pytest.raises(ValueError, match="stick-breaking"):
+        search.fit(two_groups(60))
+
+
+def test_estimators_of_scikit_learn_are_procedures_too():
+    found = bm.nested_cv(SklearnMixture(2, random_state=0), two_groups(60), cv=3)
+    assert found.table["n_components"].tolist() == [2, 2, 2]
 
 
 # Checkpoints
