@@ -25,11 +25,16 @@ from bayesmix.plots import plot_likelihood_ratio as plot_likelihood_ratio
 from bayesmix.plots import plot_merging as plot_merging
 from bayesmix.plots import plot_nested as plot_nested
 from bayesmix.plots import plot_objective as plot_objective
+from bayesmix.plots import plot_occupied as plot_occupied
 from bayesmix.plots import plot_selection as plot_selection
 from bayesmix.plots import plot_sensitivity as plot_sensitivity
 from bayesmix.plots import plot_stability as plot_stability
+from bayesmix.sampling.chains import Gibbs as Gibbs
+from bayesmix.sampling.density import MixtureDensity as MixtureDensity
+from bayesmix.sampling.gibbs import gibbs as gibbs
 from bayesmix.sampling.importance import Evidence as Evidence
 from bayesmix.sampling.leave_one_out import LeaveOneOut as LeaveOneOut
+from bayesmix.sampling.posterior import PosteriorSample as PosteriorSample
 from bayesmix.selection.absolute_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.selection.absolute_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.selection.averaging import AveragedDensity as AveragedDensity

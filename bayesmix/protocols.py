@@ -196,7 +196,10 @@ class Prior(Protocol):
         ...
 
     def conditional(self, statistics: Any, last: Any, generator: np.random.Generator) -> Posterior:
-        """p(θ | X, Z) at hard assignments: a step of Gibbs sampling after the ``last`` draw."""
+        """p(θ | X, Z) at hard assignments: a step of Gibbs sampling after the ``last`` draw.
+
+        Raises ``DegenerateFitError`` where a learned scale vanishes.
+        """
         ...
 
     def unframed(self, frame: Frame) -> Self:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -15,15 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, validation
+from bayesmix.estimators import incoming, posterior, validation
+from bayesmix.estimators.information import information
 from bayesmix.estimators.progress import Reporter
+from bayesmix.estimators.rows import LabelStep, LogDensityStep, ProbabilityStep, ResponsibilityStep
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
+from bayesmix.sampling.density import MixtureDensity
+from bayesmix.sampling.posterior import PosteriorSample
 from bayesmix.selection import criteria
 from bayesmix.sources import ArraySource
-from bayesmix.workflow.assess import assess
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
@@ -298,34 +300,75 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
         Rows count as often as ``sample_weight`` says, in log L and in n.
         """
-        return self._criterion(criteria.bic, X, sample_weight)
+        return information(self, criteria.bic, X, sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None) -> float:
         """Akaike information criterion, -2 log L + 2 p."""
-        return self._criterion(criteria.aic, X, sample_weight)
+        return information(self, criteria.aic, X, sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None) -> float:
         """AIC corrected for small n (Hurvich & Tsai 1989); infinite where n - p - 1 <= 0."""
-        return self._criterion(criteria.aicc, X, sample_weight)
+        return information(self, criteria.aicc, X, sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None) -> float:
         """Integrated completed likelihood, hard assignments (Biernacki, Celeux & Govaert 2000)."""
-        return self._criterion(criteria.icl, X, sample_weight)
+        return information(self, criteria.icl, X, sample_weight)
 
-    def _criterion(self, criterion: Any, X: Any, sample_weight: Any) -> float:
-        result = self._fitted()
-        if X is None:
-            if result.n_rows == 0:
-                raise InvalidInputError("this mixture was not fitted to rows: give X")
-            if sample_weight is not None:
-                raise InvalidInputError("sample_weight belongs to rows: give X as well")
-            sums = result.plug_in_sums
-        else:
-            source = incoming.new_rows(self, X, sample_weight)
-            with single_threaded_blas():
-                sums = assess(result.plug_in, source, result.log_volume)
-        value: float = -2.0 * criterion(sums, result.n_parameters)
-        return value
+    # How sure, and parts of the density
+
+    def density_interval(
+        self,
+        X: Any,
+        level: float = 0.9,
+        simultaneous: bool = False,
+        n_draws: int = 1000,
+        random_state: Any = None,
+    ) -> Array:
+        """Credible band (n, 2) of the density at rows: densities in data units, not logarithms.
+
+        From draws of the variational posterior, which is overconfident where components overlap.
+        Pointwise the quantiles over draws; ``simultaneous``: ``level`` of the drawn densities lie
+        inside at all of the rows at once. ``random_state`` None uses the estimator's own.
+        """
+        return posterior.density_interval(self, X, level, simultaneous, n_draws, random_state)
+
+    def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
+        """Independent draws of weights and parameters from the variational posterior."""
+        return posterior.sample_posterior(self, n_draws, random_state)
+
+    def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
+        """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
+
+        Draws are independent and in one chain, marked ``inference="variational"``: R-hat says
+        nothing of them.
+        """
+        return posterior.to_arviz(self, X, n_draws, random_state)
+
+    def marginal(self, columns: Any) -> MixtureDensity:
+        """The density of some columns, by name or number: the others integrated out."""
+        return posterior.density(self).marginal(columns)
+
+    def conditional(self, given: Any) -> MixtureDensity:
+        """The density of the other columns where some have known values, ``{column: value}``."""
+        return posterior.density(self).conditional(given)
+
+    def conditional_mean(self, X_given: Any, columns: Any) -> Array:
+        """E[other columns | those given] (n, rest), in the order of the fit: mixture regression.
+
+        ``columns`` says, by name or number, which ones X_given (n, g) holds.
+        """
+        return posterior.density(self).conditional_mean(X_given, columns)
+
+    def conditional_interval(
+        self,
+        X_given: Any,
+        columns: Any,
+        level: float = 0.9,
+        n_draws: int = 1000,
+        random_state: Any = None,
+    ) -> Array:
+        """Credible band (n, rest, 2) of the conditional mean, from draws of the posterior."""
+        return posterior.conditional_interval(self, X_given, columns, level, n_draws, random_state)
 
     # Looking and keeping
 
@@ -348,44 +391,3 @@ def _kind(inference: Any) -> tuple[Any, ...]:
     prior = getattr(inference, "prior", None)
     scale = getattr(prior, "scale", None)
     return inference.name, type(inference.weights), type(prior), type(scale)
-
-
-@dataclass(frozen=True)
-class LogDensityStep:
-    """Rows to log densities."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.log_density(rows.values)
-
-
-@dataclass(frozen=True)
-class ProbabilityStep:
-    """Rows to normalised terms of the density."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.probabilities(rows.values)
-
-
-@dataclass(frozen=True)
-class LabelStep:
-    """Rows to most probable components."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Integers:
-        labels: Integers = self.result.probabilities(rows.values).argmax(axis=1)
-        return labels
-
-
-@dataclass(frozen=True)
-class ResponsibilityStep:
-    """Rows to q(Z)."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.responsibilities(rows.values)

@@ -75,6 +75,19 @@ class Bernoullis:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.probabilities * (1.0 - self.probabilities))
 
+    def marginal(self, columns: Integers) -> Bernoullis:
+        """The densities of some columns."""
+        return Bernoullis(self.probabilities[:, columns])
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Bernoullis:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
+
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
         p = np.repeat(self.probabilities, counts, axis=0)
@@ -95,6 +108,14 @@ class BernoulliDraws:
         failures = self.log_failures.reshape(-1, n_features)
         log_odds = self.log_successes.reshape(-1, n_features) - failures
         return LinearInTotals(np.hstack([failures.sum(axis=1, keepdims=True), log_odds]))
+
+    def at(self, draw: int) -> Bernoullis:
+        """One of the draws as K densities at a point."""
+        return Bernoullis(np.exp(self.log_successes[draw]))
+
+    def parameters(self, frame: Frame) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """Probabilities (S, K, D), with what axes after the first stand for."""
+        return {"probabilities": (("component", "feature"), np.exp(self.log_successes))}
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,19 @@ class Poissons:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.rates)
 
+    def marginal(self, columns: Integers) -> Poissons:
+        """The densities of some columns."""
+        return Poissons(self.rates[:, columns])
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Poissons:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
+
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
         return generator.poisson(np.repeat(self.rates, counts, axis=0)).astype(float)
@@ -101,6 +114,24 @@ class NegativeBinomials:
     def means(self) -> Array:
         """E[x | k]."""
         return self.shape / self.rate
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
+
+    def marginal(self, columns: Integers) -> NegativeBinomials:
+        """The densities of some columns."""
+        return NegativeBinomials(self.shape[:, columns], self.rate[:, columns])
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> NegativeBinomials:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | k, data) (n, K)."""
@@ -133,6 +164,14 @@ class PoissonDraws:
         """All S K densities, those of a draw together."""
         log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
         return _linear(log_rates, np.exp(log_rates))
+
+    def at(self, draw: int) -> Poissons:
+        """One of the draws as K densities at a point."""
+        return Poissons(np.exp(self.log_rates[draw]))
+
+    def parameters(self, frame: Frame) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """Rates (S, K, D), with what axes after the first stand for."""
+        return {"rates": (("component", "feature"), np.exp(self.log_rates))}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from bayesmix.plots.averaged import plot_averaged
 from bayesmix.plots.bootstrap import plot_likelihood_ratio
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.em_steps import plot_em_steps
+from bayesmix.plots.gibbs import plot_occupied
 from bayesmix.plots.merging import plot_merging
 from bayesmix.plots.nested import plot_nested
 from bayesmix.plots.objective import plot_objective
@@ -21,6 +22,7 @@ __all__ = [
     "plot_merging",
     "plot_nested",
     "plot_objective",
+    "plot_occupied",
     "plot_selection",
     "plot_sensitivity",
     "plot_stability",

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.quantiles import quantiles
 from bayesmix.plots import style
+from bayesmix.plots.bands import Band, draw_band
 from bayesmix.plots.subject import Sample, View
 
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ MOST_NAMED = 10
 HIGHEST = 4.0
 
 
-def draw_curve(ax: Axes, view: View, sample: Sample | None, kde: bool, legend: bool) -> None:
+def draw_curve(
+    ax: Axes,
+    view: View,
+    sample: Sample | None,
+    kde: bool,
+    legend: bool,
+    band: Band | None = None,
+) -> None:
     """Draw the density of a view of one column."""
     values = None if sample is None else sample.values[:, 0]
     low, high = view.extent(0, values)
@@ -50,6 +58,12 @@ def draw_curve(ax: Axes, view: View, sample: Sample | None, kde: bool, legend: b
     (whole,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
     handles.insert(0, whole)
     labels.insert(0, "density")
+    top = float(curve.max())
+    if band is not None:
+        shade, highest = draw_band(ax, band, grid)
+        top = max(top, highest)
+        handles.insert(1, shade)
+        labels.insert(1, band.label)
     if sample is not None and kde:
         estimate = kernel_density(column, sample.weights, grid)
         if estimate is not None:
@@ -65,7 +79,6 @@ def draw_curve(ax: Axes, view: View, sample: Sample | None, kde: bool, legend: b
         else:
             handles.append(tuple(lines[:3]))
             labels.append(f"components 0 to {len(lines) - 1}")
-    top = float(curve.max())
     if sample is not None:
         if top > HIGHEST * reached:
             remarks.append(f"the highest peak ({top:.3g}) is cut off")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.plots.bands import band_of
 from bayesmix.plots.bars import draw_bars
 from bayesmix.plots.curve import draw_curve
 from bayesmix.plots.plane import draw_plane
@@ -22,6 +23,7 @@ def plot_density(
     columns: Any = None,
     sample_weight: Any = None,
     kde: bool = True,
+    band: float | None = None,
     legend: bool = True,
 ) -> Axes:
     """The density with its components, over the rows where they are given.
@@ -47,6 +49,9 @@ def plot_density(
         How often each row counts, in histogram, kernel density estimate and size of the points.
     kde : bool, default=True
         Whether the kernel density estimate (one column, Scott's bandwidth) is drawn.
+    band : float, optional
+        Level of a shaded credible band, such as 0.9, row by row: for variational fits of one
+        column.
     legend : bool, default=True
 
     Returns
@@ -71,13 +76,14 @@ def plot_density(
     ('eruptions', 'waiting')
     """
     estimator = fitted(model)
+    shaded = band_of(estimator, band)
     view = view_of(estimator, columns, X)
     sample = sample_of(estimator, view, X, sample_weight)
     ax = axes_or_new(ax)
     if len(view.columns) == 2:
         draw_plane(ax, view, sample, legend)
     elif view.continuous:
-        draw_curve(ax, view, sample, kde, legend)
+        draw_curve(ax, view, sample, kde, legend, shaded)
     else:
         draw_bars(ax, view, sample, legend)
     return ax

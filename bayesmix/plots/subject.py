@@ -13,11 +13,13 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.plots.marginals import marginal
-from bayesmix.records import Frame, Mixture
-from bayesmix.weights import PointWeights
+from bayesmix.protocols import Family
+from bayesmix.records import Mixture
+from bayesmix.sampling.partition import marginal
 from bayesmix.workflow.result import FitResult
 
+# Families whose densities can be drawn.
+DRAWN = ("gaussian", "poisson")
 # The view: so many standard deviations around components of at least this weight, ...
 REACH = 3.2
 LEAST_WEIGHT = 0.005
@@ -58,10 +60,13 @@ class View:
     columns: Integers
     continuous: bool
     n_features: int  # of the fit
+    given: str = ""  # values of other columns that the density is conditional on
 
     @property
     def remarks(self) -> list[str]:
-        """That columns are integrated out, where some are."""
+        """That columns are integrated out, where some are, or given."""
+        if self.given:
+            return [f"given {self.given}"]
         if len(self.columns) == self.n_features:
             return []
         return [f"marginal over {len(self.columns)} of {self.n_features} columns"]
@@ -115,15 +120,20 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
     """The view of a fitted estimator over columns by name or number; None chooses them."""
     result: FitResult = model.result_
     density = result.density
+    most = most_columns(result.family)
     names = column_names(model, X)
-    most = 2 if result.family.continuous else 1
     chosen = _chosen(result, names, columns, most)
-    components = marginal(density.components, chosen)
-    frame = Frame(density.frame.centre[chosen], density.frame.scale[chosen])
+    basis = density.frame.basis
+    if basis is not None and not basis[chosen].any(axis=1).all():
+        raise InvalidInputError(
+            f"columns must differ among the rows of the fit to be drawn, and of "
+            f"{', '.join(names[column] for column in chosen)} one is constant: name others"
+        )
+    shown = marginal(density, chosen)
     means, covariances = _moments(result)
     return View(
-        density=Mixture(PointWeights(density.weights.mean()), components, frame),
-        log_volume=frame.log_volume if result.family.continuous else 0.0,
+        density=shown,
+        log_volume=shown.frame.log_volume if result.family.continuous else 0.0,
         means=means[:, chosen],
         covariances=covariances[:, chosen][:, :, chosen],
         names=tuple(_label(names, int(column)) for column in chosen),
@@ -131,6 +141,16 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
         continuous=result.family.continuous,
         n_features=result.n_features,
     )
+
+
+def most_columns(family: Family) -> int:
+    """How many columns of a family can be drawn together; ``UnsupportedError`` where none can."""
+    if family.name not in DRAWN:
+        raise UnsupportedError(
+            "a density is drawn for Gaussian mixtures, and for Poisson mixtures over one column, "
+            f"not for {family.name} mixtures"
+        )
+    return 2 if family.continuous else 1
 
 
 def column_names(model: Any, X: Any) -> list[str]:

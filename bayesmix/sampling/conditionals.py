@@ -7,19 +7,12 @@ Robert 2016).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-
-from bayesmix.engine.expectation import block_rows
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.errors import DegenerateFitError
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Family, Source
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sampling.draws import Draws, draws_of
+from bayesmix.records import Mixture
+from bayesmix.sampling.sweep import blocked_gibbs, together
 from bayesmix.workflow.result import FitResult
 
 # Every fourth is as wide as fewer rows would leave it: assignments that no run reached lie between.
@@ -28,64 +21,28 @@ WIDENED = 4
 SHARE_OF_ROWS = 0.3
 
 
-@dataclass(frozen=True)
-class AssignmentStep:
-    """Statistics of a chunk whose rows are assigned at random given one draw of (π, θ).
-
-    All repetitions of a row go together: as a proposal that does as well.
-    """
-
-    family: Family
-    frame: Frame
-    draw: Draws
-    key: tuple[int, ...]
-
-    def __call__(self, rows: Rows) -> Any:
-        log_weights = self.draw.weights.log_weights[0]
-        seed, *rest = self.key
-        generator = stream(seed, Purpose.DRAW, *rest, rows.first)
-        size = block_rows(rows.values.shape[1], len(log_weights))
-        total: Any = None
-        for block in rows.blocks(size):
-            part = self._block(block, log_weights, generator)
-            total = part if total is None else total + part
-        return total
-
-    def _block(self, rows: Rows, log_weights: Array, generator: np.random.Generator) -> Any:
-        values = self.frame.apply(rows.values)
-        shares = self.draw.components.components.expected_log_density(values) + log_weights
-        normalise(shares)
-        places = np.cumsum(shares[:, :-1], axis=1) < generator.random(len(rows))[:, None]
-        assigned = np.eye(len(log_weights))[places.sum(axis=1)]
-        if rows.weights is not None:
-            assigned *= rows.weights[:, None]
-        return self.family.statistics(values, assigned)
-
-
 def conditional_posteriors(
     result: FitResult, source: Source, n_chains: int, sweeps: int, seed: int
 ) -> list[Mixture]:
     """p(π, θ | X, Z, S) at the end of Gibbs runs of some sweeps from draws of q, some wider.
 
-    For Dirichlet weights.
+    For Dirichlet weights. All repetitions of a row go together: as a proposal that does as well.
     """
-    mixture, inference = result.mixture, result.inference
     found = []
     with single_threaded_blas():
+        sampler = blocked_gibbs(result, source, together)
         for chain in range(n_chains):
             generator = stream(seed, Purpose.DRAW, 1, chain)
-            conditional = mixture
+            conditional = result.mixture
             for sweep in range(sweeps):
-                draw = draws_of(conditional, 1, generator)
+                widened = sweep == sweeps - 1 and chain % WIDENED == WIDENED - 1
+                draw = sampler.drawn(conditional, generator)
                 key = (seed, 2, chain, sweep)
-                step = AssignmentStep(result.family, mixture.frame, draw, key)
-                statistics = source.reduce(step, mixture.n_components)
-                if sweep == sweeps - 1 and chain % WIDENED == WIDENED - 1:
-                    statistics = statistics.scaled(SHARE_OF_ROWS)
-                conditional = replace(
-                    mixture,
-                    weights=inference.weights.posterior(statistics.counts),
-                    components=inference.prior.conditional(statistics, draw.components, generator),
-                )
+                share = SHARE_OF_ROWS if widened else 1.0
+                try:
+                    _, conditional = sampler.sweep(draw, generator, key, share)
+                except DegenerateFitError:
+                    # Towards tied rows; where it was is as good a proposal as another.
+                    break
             found.append(conditional)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Mixture
 from bayesmix.sampling.permanent import log_permanents
 
@@ -40,6 +40,11 @@ class Draws:
         size = max(1, BATCH_VALUES // (K * max(K, largest)))
         starts = range(0, self.n_draws, size)
         return [_each(self, itemgetter(slice(start, start + size))) for start in starts]
+
+    def some(self, numbers: Integers) -> Draws:
+        """Some of the draws, in the order given."""
+        chosen: Draws = _each(self, itemgetter(numbers))
+        return chosen
 
 
 def joined(parts: Sequence[Draws]) -> Draws:

@@ -31,6 +31,12 @@ class StickDraws:
         logs[:, 1:] += np.cumsum(self.log_rest, axis=1)
         return logs
 
+    @classmethod
+    def of_weights(cls, log_weights: Array) -> StickDraws:
+        """The sticks that make these weights (S, K): v_k = π_k / Σ_{j>=k} π_j."""
+        tails = np.logaddexp.accumulate(log_weights[:, ::-1], axis=1)[:, ::-1]
+        return cls(log_weights[:, :-1] - tails[:, :-1], tails[:, 1:] - tails[:, :-1])
+
 
 @dataclass(frozen=True)
 class StickBreaking:
@@ -123,6 +129,29 @@ class StickBreakingPrior:
         density: Array = (self.concentration - 1.0) * draws.log_rest.sum(axis=1)
         density -= n_sticks * betaln(1.0, self.concentration)
         return density
+
+    def reordered(
+        self, draws: StickDraws, generator: np.random.Generator
+    ) -> tuple[StickDraws, Integers]:
+        """One draw after every pair of neighbours was offered to change places, and the new order.
+
+        Metropolis steps on p(π), a density over π: p ∝ π_K^(α0 - 1) / Π_{k<K} Σ_{j>=k} π_j. Nothing
+        else in a mixture knows the order (cf. Papaspiliopoulos & Roberts 2008).
+        """
+        logs = draws.log_weights[0]
+        order = np.arange(len(logs))
+        log_uniform = np.log1p(-generator.random(len(logs)))
+        tail = -np.inf  # log Σ π of what comes after the pair
+        for k in range(len(logs) - 2, -1, -1):
+            if tail == -np.inf:
+                log_ratio = (self.concentration - 1.0) * (logs[k] - logs[k + 1])
+            else:
+                log_ratio = np.logaddexp(logs[k + 1], tail) - np.logaddexp(logs[k], tail)
+            if log_uniform[k] < log_ratio:
+                logs[[k, k + 1]] = logs[[k + 1, k]]
+                order[[k, k + 1]] = order[[k + 1, k]]
+            tail = np.logaddexp(logs[k + 1], tail)
+        return StickDraws.of_weights(logs[None]), order
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

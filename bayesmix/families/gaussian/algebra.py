@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Frame
 
 # A block held exactly at the floor is not below it: room for the rounding of the sum.
@@ -142,6 +142,19 @@ class Algebra(Protocol):
 
         Directions are orthogonal in columns divided by sqrt(floor), and as long as the standard
         deviation that they have to be held at there: 1, or more where rounding hides more.
+        """
+        ...
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        """Covariance-like blocks of some columns alone."""
+        ...
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        """Σ_cg Σ_gg⁻¹ (B, C, G), 0 over axes, and blocks of what is left of the columns.
+
+        Bishop 2006, eq. 2.81 and 2.82.
         """
         ...
 

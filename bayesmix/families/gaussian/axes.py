@@ -7,7 +7,7 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
@@ -154,6 +154,14 @@ class Axes:
         else:
             below = blocks < BELOW_FLOOR * floor
         return [np.eye(n_features)[:, columns] for columns in below]
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        return blocks if blocks.shape[1] == 1 else blocks[:, columns]
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        return 0.0, self.select(blocks, columns)
 
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         columns = np.diagonal(covariance) < FLAT_VARIANCE

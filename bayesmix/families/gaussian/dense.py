@@ -173,6 +173,20 @@ class Dense:
         unit = np.sqrt(floor)
         return [_narrow_axes(block / np.outer(unit, unit)) for block in blocks]
 
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        return np.ascontiguousarray(blocks[:, columns[:, None], columns])
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        # One factor of the given columns first: what is left of the others is a square of its own.
+        factor = self.factor(self.select(blocks, np.concatenate([given, columns])))
+        n_given = len(given)
+        across = factor[:, n_given:, :n_given]
+        within = factor[:, :n_given, :n_given]
+        slopes = np.linalg.solve(np.swapaxes(within, 1, 2), np.swapaxes(across, 1, 2))
+        return np.swapaxes(slopes, 1, 2), self.gram(factor[:, n_given:, n_given:])
+
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         columns = np.diagonal(covariance) < FLAT_VARIANCE
         rest = covariance[np.ix_(~columns, ~columns)]

@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.records import FLAT_FLOOR, Frame
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,32 @@ class GaussianDraws:
         means = self.means.reshape(-1, n_features)
         return Quadratics(self.structure, offset, means, self.flat_roots)
 
+    def at(self, draw: int) -> Gaussians:
+        """One of the draws as K densities at a point."""
+        blocks = self.structure.algebra.inverse(np.ascontiguousarray(self.roots[draw]))
+        return Gaussians(self.structure, self.means[draw], blocks)
+
+    def parameters(self, frame: Frame) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """Means, covariances and S in data units, with what axes after that of the draws stand for.
+
+        Covariances and S are shaped as ``covariances_`` and ``covariance_prior_``.
+        """
+        structure, algebra = self.structure, self.structure.algebra
+        blocks = algebra.lift(algebra.inverse(_together(self.roots)), frame, FLAT_FLOOR)
+        each = blocks.reshape(*self.roots.shape[:2], *blocks.shape[1:])
+        covariances = np.stack([structure.as_covariances(one) for one in each])
+        scale = algebra.lift(algebra.gram(_together(self.scale_roots)), frame, FLAT_FLOOR)
+        if structure.common_scale:
+            scale = scale[:, 0]
+        columns = ("feature", "other_feature")[: scale.ndim - 1]
+        # A tied structure has one matrix for all components.
+        each_component = ("component",) * (covariances.ndim - scale.ndim)
+        return {
+            "means": (("component", "feature"), frame.undo(self.means)),
+            "covariances": ((*each_component, *columns), covariances),
+            "covariance_prior": (columns, scale),
+        }
+
     def log_normals(self, mean: Array, mean_precision: float) -> Array:
         """log N(μ_sk | mean, (mean_precision Λ_sk)⁻¹) (S, K)."""
         n_draws, n_components, n_features = self.means.shape
@@ -62,3 +90,8 @@ class GaussianDraws:
             - mean_precision * lengths.reshape(n_draws, n_components)
         )
         return normals
+
+
+def _together(roots: Array) -> Array:
+    """Roots (S, B, ...) of all draws as one stack (S B, ...)."""
+    return np.ascontiguousarray(roots).reshape(-1, *roots.shape[2:])

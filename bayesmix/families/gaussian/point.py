@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.regression import regressed
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
@@ -120,6 +121,30 @@ class Gaussians:
             rows = labels == k
             out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
         return out
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D)."""
+        return self.structure.algebra.dense(self.blocks, *self.means.shape)
+
+    def marginal(self, columns: Integers) -> Gaussians:
+        """The densities of some columns, the others integrated out (Bishop 2006, eq. 2.98)."""
+        blocks = self.structure.algebra.select(self.blocks, columns)
+        return Gaussians(self.structure, self.means[:, columns], blocks)
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Gaussians:
+        """The densities of ``columns`` where those ``given`` have these values (G,).
+
+        Bishop 2006, eq. 2.81 and 2.82.
+        """
+        slopes, left = self.structure.algebra.regress(self.blocks, columns, given)
+        means = regressed(self.means, slopes, columns, given, values[None])[0]
+        return Gaussians(self.structure, means, left)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
+        slopes, _ = self.structure.algebra.regress(self.blocks, columns, given)
+        return regressed(self.means, slopes, columns, given, values)
 
     def plug_in(self) -> Gaussians:
         """Itself: a point."""

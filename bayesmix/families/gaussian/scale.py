@@ -13,9 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import Algebra
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
+
+# How much larger than expected a precision may be before its inverse is lost in rounding.
+MOST_NARROW = 1e16
 
 
 @dataclass(frozen=True)
@@ -196,13 +200,25 @@ class LearnedScale:
         return float(factor.kl_to(self.prior.degrees_of_freedom, self._known).sum())
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
-        """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``."""
+        """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``.
+
+        Refused where it has vanished: rows that tie, more of them than the prior can hold, make the
+        posterior improper there.
+        """
         algebra, blocks = self.prior.algebra, roots[0]
         conditional = Wishart(
             algebra,
             self.prior.degrees_of_freedom + len(blocks) * nu0,
             self.prior.scale_inverse + algebra.gram(blocks).sum(axis=0, keepdims=True),
         )
+        size = conditional.scale_inverse.shape[-1]
+        drawn = algebra.spread(conditional.scale_inverse, 1, size)
+        expected = algebra.spread(self.prior.scale_inverse, 1, size)
+        if not np.all(drawn < MOST_NARROW * expected):
+            raise DegenerateFitError(
+                "the scale that the prior learns goes to zero with a component on tied rows: give "
+                "a covariance_prior, or fewer components"
+            )
         return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
 
     def log_density_of(self, roots: Array, nu0: float) -> Array:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.families.gaussian.algebra import Algebra
+from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_PI
+from bayesmix.records import FLAT_FLOOR, Frame
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Students:
     def expected_log_density(self, values: Array) -> Array:
         """log density (n, K) of framed rows (Bishop 2006, eq. B.68 and B.72)."""
         n_components, n_features = self.means.shape
-        if self.joint_columns == n_features:
+        if self.joint:
             distances = self.algebra.squared(values, self.means, self.root)
             nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
             log_det = self.algebra.per_component(
@@ -52,6 +54,61 @@ class Students:
             nu = self.degrees_of_freedom[:, column]
             total += _log_student(away * away, nu, 2.0 * np.log(root), 1)
         return total
+
+    @property
+    def joint(self) -> bool:
+        """Whether all columns share one mixing scale: one t, not a product."""
+        return self.joint_columns == len(self.means.T)
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D), NaN where there are none (ν up to 2)."""
+        nu = self.degrees_of_freedom
+        nu = nu[:, None] if nu.ndim == 1 else nu
+        factor = np.full(nu.shape, np.nan)
+        np.divide(nu, nu - 2.0, out=factor, where=nu > 2.0)
+        covariances: Array = self.algebra.dense(self.blocks, *self.means.shape) * factor[:, :, None]
+        return covariances
+
+    def unframed(self, frame: Frame) -> Students:
+        """Joint densities out of a frame; where it is flat, with the variance of the floor."""
+        blocks = self.algebra.lift(self.blocks, frame, FLAT_FLOOR)
+        return replace(
+            self, means=frame.undo(self.means), blocks=blocks, joint_columns=len(frame.centre)
+        )
+
+    def marginal(self, columns: Integers) -> Students:
+        """The densities of some columns: Students again, with the same degrees of freedom."""
+        blocks = self.algebra.select(self.blocks, columns)
+        freedom = self.degrees_of_freedom
+        if self.joint:
+            return Students(
+                self.algebra, self.means[:, columns], blocks, freedom.ravel(), len(columns)
+            )
+        return Students(self.algebra, self.means[:, columns], blocks, freedom[:, columns], 1)
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Students:
+        """The densities of ``columns`` where those ``given`` have these values (G,).
+
+        Students with ν + G degrees of freedom, and wider the further the given values are from
+        where they should be (Ding 2016); of a product the other factors.
+        """
+        if not (self.joint and len(given)):
+            return self.marginal(columns)
+        n_components, n_given = len(self.means), len(given)
+        slopes, left = self.algebra.regress(self.blocks, columns, given)
+        known = self.marginal(given)
+        distances = self.algebra.squared(values[None], known.means, known.root)[0]
+        nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
+        widened = (nu + distances) / (nu + n_given)
+        blocks = widened.reshape(-1, *(1,) * (left.ndim - 1)) * left
+        means = regressed(self.means, slopes, columns, given, values[None])[0]
+        return Students(self.algebra, means, blocks, nu + n_given, len(columns))
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
+        slopes, _ = self.algebra.regress(self.blocks, columns, given)
+        return regressed(self.means, slopes, columns, given, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order (n, D)."""

@@ -1,0 +1,27 @@
+"""Information criteria of estimators, of the rows of the fit or of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators import incoming
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.workflow.assess import assess
+
+
+def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> float:
+    """-2 times a criterion in nats: scikit-learn's sign. None for X: of the fit itself."""
+    result = estimator._fitted()
+    if X is None:
+        if result.n_rows == 0:
+            raise InvalidInputError("this mixture was not fitted to rows: give X")
+        if sample_weight is not None:
+            raise InvalidInputError("sample_weight belongs to rows: give X as well")
+        sums = result.plug_in_sums
+    else:
+        source = incoming.new_rows(estimator, X, sample_weight)
+        with single_threaded_blas():
+            sums = assess(result.plug_in, source, result.log_volume)
+    value: float = -2.0 * criterion(sums, result.n_parameters)
+    return value

@@ -1,0 +1,195 @@
+"""What came out of blocked Gibbs sampling: draws of (π, θ) in chains, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.sampling.co_clustering import co_clustered
+from bayesmix.sampling.draws import Draws
+from bayesmix.sampling.posterior import parameters_of
+from bayesmix.workflow.result import FitResult
+
+MOST_ROWS_TOGETHER = 5_000
+# Products of a co-clustering matrix; of more rows and draws than that some draws speak for all.
+MOST_PRODUCTS = 2e11
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Gibbs:
+    """Draws from p(π, θ | X) by blocked Gibbs sampling; see ``gibbs``.
+
+    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws: the
+    posterior is the same in all orders, and chains change between them.
+
+    Attributes
+    ----------
+    result : FitResult
+        The variational fit whose prior this is, and from which chains began.
+    source : Source
+        The rows, not copied.
+    draws : Draws
+        All C S draws in the frame of the fit, chain after chain.
+    log_likelihood : array (C, S)
+        log p(X | π, θ) in nats and data units, assignments summed out.
+    log_joint : array (C, S)
+        The same plus log p(π, θ), a density over the coordinates of the fit's frame; a learned
+        scale of the prior is integrated out.
+    n_occupied : array (C, S) of int
+        How many components had rows.
+    warmup : int
+        Sweeps of every chain that were left out.
+    status : {"finished", "interrupted"}
+    seed : int
+    seconds : float
+    """
+
+    result: FitResult
+    source: Any
+    draws: Draws
+    log_likelihood: Array
+    log_joint: Array
+    n_occupied: Integers
+    warmup: int
+    status: str
+    seed: int
+    seconds: float
+
+    @property
+    def n_chains(self) -> int:
+        return len(self.log_joint)
+
+    @property
+    def n_draws(self) -> int:
+        """Of every chain."""
+        return int(self.log_joint.shape[1])
+
+    @property
+    def n_components(self) -> int:
+        """K of the model, occupied or not."""
+        return int(self.draws.weights.log_weights.shape[1])
+
+    @cached_property
+    def weights(self) -> Array:
+        """π (C, S, K)."""
+        return self._in_chains(np.exp(self.draws.weights.log_weights))
+
+    @cached_property
+    def parameters(self) -> dict[str, Array]:
+        """θ by name, (C, S, ...) in data units.
+
+        Gaussian: "means" (C, S, K, D), "covariances" in scikit-learn's shape for the structure, and
+        "scale" where the prior learns it. Bernoulli: "probabilities", Poisson: "rates", both
+        (C, S, K, D).
+        """
+        return {name: values for name, (_, values) in self.named_parameters.items()}
+
+    @cached_property
+    def named_parameters(self) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """``parameters``, with what axes after chain and draw stand for."""
+        named = parameters_of(self.result, self.draws)
+        return {name: (axes, self._in_chains(values)) for name, (axes, values) in named.items()}
+
+    @cached_property
+    def entropy(self) -> Array:
+        """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
+        entropy: Array = -xlogy(self.weights, self.weights).sum(axis=2)
+        return entropy
+
+    @cached_property
+    def occupied(self) -> Any:
+        """Posterior of the number of occupied components: share of the draws by number (Series)."""
+        import pandas as pd
+
+        numbers, counts = np.unique(self.n_occupied, return_counts=True)
+        index = pd.Index(numbers, name="occupied components")
+        return pd.Series(counts / self.n_occupied.size, index=index, name="probability")
+
+    def co_clustering(self, rows: Any = None) -> Array:
+        """Probability (m, m) that two rows are in the same component.
+
+        Averaged over draws of (π, θ), given which it is known exactly. Where rows and draws are
+        many, evenly spaced draws are taken. Rows of weight 0 are not counted.
+
+        Parameters
+        ----------
+        rows : array of row numbers (m,), optional
+            Which rows; needed above 5,000, where the whole matrix would not fit.
+        """
+        frame = self.result.mixture.frame
+        values = self.source.values if rows is None else self.source.values[self._numbers(rows)]
+        if len(values) > MOST_ROWS_TOGETHER:
+            raise InvalidInputError(
+                f"rows must name at most {MOST_ROWS_TOGETHER:,} of the "
+                f"{len(self.source.values):,} rows, got {len(values):,}: a matrix of all pairs is "
+                "only made up to there"
+            )
+        n_draws = self.draws.n_draws
+        most = max(1, int(MOST_PRODUCTS / (len(values) ** 2 * self.n_components)))
+        some = self.draws.some(np.arange(0, n_draws, -(-n_draws // most)))
+        with single_threaded_blas():
+            return co_clustered(some, frame.apply(values))
+
+    def _numbers(self, rows: Any) -> Integers:
+        n_rows = len(self.source.values)
+        numbers = np.atleast_1d(np.asarray(rows))
+        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
+        if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
+            raise InvalidInputError(
+                f"rows must be numbers of rows from 0 to {n_rows - 1}, got {rows!r:.60}"
+            )
+        return numbers.astype(np.int64)
+
+    @cached_property
+    def idata(self) -> Any:
+        """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
+        from bayesmix.sampling.inference_data import inference_data
+
+        return inference_data(self)
+
+    def summary(self) -> str:
+        """The posterior of the number of occupied components, and whether chains agree."""
+        from bayesmix.sampling.inference_data import convergence
+
+        shares = self.occupied.sort_values(ascending=False, kind="stable")
+        listed = ", ".join(f"{number} in {share:.0%}" for number, share in shares[:4].items())
+        lines = [
+            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} sweeps of warm-up,"
+            f" K={self.n_components}.",
+            f"Occupied components: {listed} of the draws.",
+        ]
+        measured = {
+            "log joint density": self.log_joint,
+            "number occupied": self.n_occupied,
+            "entropy of weights": self.entropy,
+        }
+        lines += [convergence(name, values) for name, values in measured.items()]
+        lines.append(
+            "Components are not identified: labels change between draws. Read what does not "
+            "depend on them."
+        )
+        if self.status != "finished":
+            lines.append(f"The run was {self.status}: these are the draws so far.")
+        return "\n".join(line for line in lines if line)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The posterior of the number of occupied components; see ``plot_occupied``."""
+        from bayesmix.plots.gibbs import plot_occupied
+
+        return plot_occupied(self, ax=ax)
+
+    def _in_chains(self, values: Array) -> Array:
+        arranged: Array = values.reshape(self.n_chains, self.n_draws, *values.shape[1:])
+        arranged.flags.writeable = False
+        return arranged
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{number}: {share:.0%}" for number, share in self.occupied.items())
+        return f"<Gibbs: {self.n_chains} x {self.n_draws} draws, occupied components {shares}>"

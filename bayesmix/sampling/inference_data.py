@@ -1,0 +1,71 @@
+"""Gibbs draws as ArviZ has them, and its measures of convergence (Vehtari et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.sampling.arviz_tree import Named, prior_of, tree
+from bayesmix.version import versions
+
+FEWEST_DRAWS = 4
+# What Vehtari et al. (2021) ask for before a number is relied on.
+LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
+
+
+def inference_data(found: Any) -> Any:
+    """Draws, statistics, rows and prior of a ``Gibbs``."""
+    result, source = found.result, found.source
+    posterior = {"weights": (("component",), found.weights)} | found.named_parameters
+    statistics = {
+        "lp": found.log_joint,
+        "log_likelihood": found.log_likelihood,
+        "n_occupied": found.n_occupied,
+    }
+    constants: dict[str, tuple[tuple[str, ...], Any]] = {
+        name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
+        for name, value in prior_of(result).items()
+    }
+    if source.weights is not None:
+        constants["row_weights"] = (("row",), source.weights)
+    groups: dict[str, Named] = {
+        "posterior": {
+            name: (("chain", "draw", *dims), value) for name, (dims, value) in posterior.items()
+        },
+        "sample_stats": {name: (("chain", "draw"), value) for name, value in statistics.items()},
+        "observed_data": {"X": (("row", "feature"), np.asarray(source.values))},
+        "constant_data": constants,
+    }
+    names = result.columns
+    features = np.arange(result.n_features) if names is None else np.array(names)
+    coords = {
+        "chain": np.arange(found.n_chains),
+        "draw": np.arange(found.n_draws),
+        "component": np.arange(found.n_components),
+        "feature": features,
+        "other_feature": features,
+    }
+    attrs = {
+        "inference": "blocked Gibbs",
+        "inference_library": "bayesmix",
+        "inference_library_version": versions()["bayesmix"],
+        "note": "components are not identified: their labels change between draws",
+    }
+    return tree(groups, coords, attrs)
+
+
+def convergence(name: str, values: Any) -> str:
+    """R-hat and effective draws of one quantity (C, S) in words; empty where ArviZ is not there."""
+    try:
+        import arviz
+    except ImportError:
+        return ""
+    if np.ptp(values) == 0:
+        return f"{name}: the same in every draw."
+    if values.shape[1] < FEWEST_DRAWS:
+        return f"{name}: too few draws to judge."
+    rhat, effective = float(arviz.rhat(values)), float(arviz.ess(values))
+    enough = rhat <= LARGEST_RHAT and effective >= FEWEST_EFFECTIVE
+    remedy = "" if enough else " Take more."
+    return f"{name}: R-hat {rhat:.2f}, {effective:.0f} effective draws.{remedy}"

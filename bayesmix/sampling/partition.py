@@ -1,0 +1,91 @@
+"""Mixtures over some of their columns, alone or given others (Bishop 2006, sec. 2.3.1 and 2.3.2).
+
+A marginal of a mixture is the mixture of the marginals; a conditional one weighs the conditionals
+by how well their components explain what is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.records import Frame, Mixture
+from bayesmix.weights import PointWeights
+
+
+def marginal(mixture: Mixture, columns: Integers) -> Mixture:
+    """The mixture over some of the columns, the others integrated out."""
+    mixture = _by_columns(mixture)
+    frame, places = _frame_of(mixture.frame, columns)
+    return Mixture(mixture.weights, mixture.components.marginal(places), frame)
+
+
+def conditional(mixture: Mixture, columns: Integers, given: Integers, values: Array) -> Mixture:
+    """The mixture over ``columns`` where those ``given`` have these values (G,), in data units."""
+    mixture = _by_columns(mixture)
+    frame, places = _frame_of(mixture.frame, columns)
+    known_frame, known = _frame_of(mixture.frame, given)
+    framed = known_frame.apply(values[None])
+    shares = _shares(mixture, known, framed)
+    components = mixture.components.conditional(places, known, framed[0])
+    return Mixture(PointWeights(shares[0]), components, frame)
+
+
+def conditional_means(mixture: Mixture, columns: Integers, given: Integers, values: Array) -> Array:
+    """E[x_columns | x_given] (n, C) for rows of the given columns (n, G), in data units."""
+    mixture = _by_columns(mixture)
+    frame, places = _frame_of(mixture.frame, columns)
+    known_frame, known = _frame_of(mixture.frame, given)
+    framed = known_frame.apply(values)
+    shares = _shares(mixture, known, framed)
+    each = mixture.components.conditional_means(places, known, framed)
+    return frame.undo(np.einsum("nk,nkc->nc", shares, each))
+
+
+def _shares(mixture: Mixture, known: Integers, framed: Array) -> Array:
+    """Probabilities of the components (n, K) given framed values of the known columns."""
+    log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
+    if len(known):
+        log_joint += mixture.components.marginal(known).expected_log_density(framed)
+    impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
+    if len(impossible):
+        raise InvalidInputError(
+            f"no component of the mixture can have the given values (row {impossible[0]}): give "
+            "others"
+        )
+    return log_joint
+
+
+def _by_columns(mixture: Mixture) -> Mixture:
+    """The mixture with coordinates that are columns.
+
+    Rows on a slanted plane have others. There the narrow normal across the plane is made part of
+    the components; next to Students it takes on their tails, which rows never see.
+    """
+    frame = mixture.frame
+    if frame.basis is None or np.array_equal(frame.basis, frame.basis.astype(bool)):
+        return mixture
+    n_features = len(frame.centre)
+    around = replace(frame, centre=np.zeros(n_features), scale=np.ones(n_features))
+    components = mixture.components.unframed(around)
+    return Mixture(mixture.weights, components, Frame(frame.centre, frame.scale))
+
+
+def _frame_of(frame: Frame, columns: Integers) -> tuple[Frame, Integers]:
+    """The frame of some columns, and which of the framed columns they are.
+
+    Constant columns have no framed column: they are independent of all others.
+    """
+    centre, scale = frame.centre[columns], frame.scale[columns]
+    if frame.basis is None:
+        return Frame(centre, scale), columns
+    varies = frame.basis[columns].any(axis=1)
+    places = frame.basis[columns[varies]].argmax(axis=1)
+    if varies.all():
+        return Frame(centre, scale), places
+    identity = np.eye(len(columns))
+    return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places

@@ -1,0 +1,174 @@
+"""A sweep of blocked Gibbs sampling: Z | π, θ, then S | θ, then p(π, θ | X, Z, S).
+
+Given (π, θ) rows are independent, and given Z the updates are the conjugate ones of variational
+Bayes at hard assignments (Diebolt & Robert 1994; Frühwirth-Schnatter 2006, sec. 3.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bayesmix.engine.expectation import ExpectationStep, Form, block_rows, centred, linear
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Source
+from bayesmix.random import Purpose, stream
+from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows
+from bayesmix.sampling.draws import Draws, draws_of
+from bayesmix.workflow.result import FitResult
+
+# Rounding of Σ w log p(x), in nats, that changes no assignment to speak of.
+MOST_LOSS = 1e-5
+
+# shares (n, K), row weights (n,) or None, generator -> how often each component has each row (n, K)
+Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
+
+
+def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
+    """One component a row, which has all of the row's weight."""
+    thresholds = generator.random(len(shares))
+    reached = np.zeros(len(shares))
+    labels = np.zeros(len(shares), dtype=np.intp)
+    for share in shares.T[:-1]:
+        reached += share
+        labels += reached < thresholds
+    assigned: Array = (labels == np.arange(shares.shape[1])[:, None]).astype(np.float64)
+    if weights is not None:
+        assigned *= weights
+    return assigned.T
+
+
+def each_repetition(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
+    """A component for every repetition of a row: a multinomial of whole weights."""
+    if weights is None:
+        return together(shares, None, generator)
+    # Probabilities that sum to more than one by rounding would be refused.
+    shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
+    counts: Integers = generator.multinomial(np.rint(weights).astype(np.int64), shares)
+    return counts.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What a draw of (π, θ) makes of rows: statistics at a draw of Z, and Σ w log p(x | π, θ)."""
+
+    statistics: Any
+    log_likelihood: float
+
+    def __add__(self, other: Assigned) -> Assigned:
+        return Assigned(
+            self.statistics + other.statistics, self.log_likelihood + other.log_likelihood
+        )
+
+
+@dataclass(frozen=True)
+class AssignmentStep:
+    """A chunk at one draw; ``key`` names its random stream but for the chunk."""
+
+    frame: Frame
+    components: Any
+    log_weights: Array
+    form: Form
+    assign: Assign
+    key: tuple[int, ...]
+
+    def __call__(self, rows: Rows) -> Assigned:
+        seed, *rest = self.key
+        generator = stream(seed, Purpose.DRAW, *rest, rows.first)
+        size = block_rows(rows.values.shape[1], len(self.log_weights))
+        total: Assigned | None = None
+        for block in rows.blocks(size):
+            part = self._block(block, generator)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def _block(self, rows: Rows, generator: np.random.Generator) -> Assigned:
+        shares, statistics = self.form(self.components, self.frame.apply(rows.values))
+        shares += self.log_weights
+        log_density = normalise(shares)
+        assigned = self.assign(shares, rows.weights, generator)
+        total = log_density.sum() if rows.weights is None else log_density @ rows.weights
+        return Assigned(statistics(assigned), float(total))
+
+
+@dataclass(frozen=True)
+class BlockedGibbs:
+    """The conditionals of a variational fit's model, for its rows; β0 is known."""
+
+    result: FitResult
+    source: Source
+    assign: Assign
+    form: Form
+    expected: Any  # statistics under q of the components of the fit
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.result.mixture
+
+    def drawn(self, conditional: Mixture, generator: np.random.Generator) -> Draws:
+        """(π, θ) | X, Z, S, and where the prior of weights knows their order, that as well."""
+        if conditional.weights.exchangeable:
+            return draws_of(conditional, 1, generator)
+        weights, order = self.result.inference.weights.reordered(
+            conditional.weights.draws(1, generator), generator
+        )
+        return Draws(weights, conditional.components.subset(order).draws(1, generator))
+
+    def sweep(
+        self,
+        draw: Draws,
+        generator: np.random.Generator,
+        key: tuple[int, ...],
+        share: float = 1.0,
+    ) -> tuple[Assigned, Mixture]:
+        """Rows assigned at one draw, and p(π, θ | X, Z, S) as if a share of them were there."""
+        assigned = self.assigned(draw, key)
+        statistics = assigned.statistics if share == 1.0 else assigned.statistics.scaled(share)
+        return assigned, self.conditional(statistics, draw, generator)
+
+    def assigned(self, draw: Draws, key: tuple[int, ...]) -> Assigned:
+        """Z | π, θ; through features unless they lose digits at these assignments."""
+        components = draw.components.components
+        found = self._assigned(draw, self.form, key)
+        if self.form is linear and not components.linear.loss(found.statistics) <= MOST_LOSS:
+            found = self._assigned(draw, centred, key)
+        return found
+
+    def _assigned(self, draw: Draws, form: Form, key: tuple[int, ...]) -> Assigned:
+        log_weights = np.maximum(draw.weights.log_weights[0], LOWEST_LOG)
+        components = draw.components.components
+        step = AssignmentStep(self.mixture.frame, components, log_weights, form, self.assign, key)
+        found: Assigned = self.source.reduce(step, len(log_weights))
+        return found
+
+    def conditional(self, statistics: Any, last: Draws, generator: np.random.Generator) -> Mixture:
+        """p(π, θ | X, Z, S), with S drawn given the last θ."""
+        inference = self.result.inference
+        return Mixture(
+            inference.weights.posterior(statistics.counts),
+            inference.prior.conditional(statistics, last.components, generator),
+            self.mixture.frame,
+        )
+
+    def beginning(self, n_components: int, generator: np.random.Generator) -> Mixture:
+        """Nearly q: the conditional at its expected statistics. Components beyond it are empty."""
+        statistics, more = self.expected, n_components - self.mixture.n_components
+        if more:
+            nowhere = np.zeros((1, self.mixture.frame.n_directions))
+            empty = self.result.family.statistics(nowhere, np.zeros((1, more)))
+            statistics = type(statistics).joined([statistics, empty])
+        return self.conditional(statistics, draws_of(self.mixture, 1, generator), generator)
+
+
+def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
+    """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
+    mixture = result.mixture
+    expectation = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
+    statistics = expectation.statistics
+    near = result.family.linear and mixture.components.linear.loss(statistics) <= MOST_LOSS
+    return BlockedGibbs(result, source, assign, linear if near else centred, statistics)
