@@ -77,6 +77,8 @@ class Evidence:
     lower: float  # the ELBO
     n_draws: int
     note: str = ""
+    upper: float = math.nan  # from Gibbs draws, where there are any
+    upper_error: float = math.nan
 
 
 def importance_evidence(

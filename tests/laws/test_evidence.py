@@ -13,6 +13,7 @@ from reference import exact, learned_scale
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from bayesmix.random import Purpose, stream
+from bayesmix.sampling.above import evidence_from_above
 from bayesmix.sampling.draws import draws_of, joined, log_q, log_q_symmetrised
 from bayesmix.sampling.importance import importance_evidence
 from bayesmix.sampling.leave_one_out import leave_one_out
@@ -283,6 +284,31 @@ def test_evidence_is_that_of_enumerating_all_assignments(case, n_components):
             assert found.pareto_k > 0.7
     assert len(errors) >= 1
     assert np.abs(errors).max() < Z
+
+
+@every_case
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_the_upper_end_is_above_the_exact_evidence(case, n_components):
+    rows, letters = two_groups(case, 23, 6)
+    result = fitted(case, rows, letters, n_components)
+    upper, error = evidence_from_above(result, ArraySource(rows), 400, seed=0)
+    family = case.exact_family(letters, n_components)
+    prior = exact.dirichlet_weights(letters["alpha0"])
+    expected = exact.log_evidence(rows, n_components, family, prior)
+    assert upper > expected - Z * error - ROUNDING
+    if n_components == 1:  # q is the posterior: the average is of a constant
+        assert upper == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_fit_has_its_evidence_between_two_ends():
+    rows = bm.datasets.load_faithful()
+    search = bm.select(rows, 2, "full")
+    found = bm.log_evidence(search, rows, random_state=3)
+    assert found.lower < found.estimate < found.upper + Z * found.upper_error
+    assert np.isnan(bm.log_evidence(search, rows, n_sweeps=0).upper)
+    assert np.isnan(bm.log_evidence(bm.GaussianMixture(2).fit(rows), rows).upper)
+    with pytest.raises(ValueError, match="n_sweeps must be"):
+        bm.log_evidence(search, rows, n_sweeps=3)
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag"])
