@@ -55,7 +55,7 @@ def select(
     >>> import bayesmix as bm
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3, 4))
     >>> search.best_params_
-    {'covariance_type': 'full', 'n_components': 2}
+    {'covariance_type': 'tied', 'n_components': 3}
     """
     estimator: Any = options.pop("estimator", None)
     if estimator is None:
