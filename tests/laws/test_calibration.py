@@ -26,12 +26,12 @@ def test_the_generator_draws_from_the_prior_of_the_fits():
 
 def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
     known = []
-    for seed in range(1000, 1014):
+    for seed in range(1000, 1008):
         k, rows = drawn(seed)
         shares = probabilities_of(rows)["evidence"]
         if np.isfinite(shares).all():
             known.append(([k == possible for possible in POSSIBLE], shares))
-    assert len(known) >= 7
+    assert len(known) >= 5
     truth, shares = (np.array(part, dtype=float) for part in zip(*known, strict=True))
     assert shares.sum(axis=1) == pytest.approx(np.ones(len(known)))
     error = np.sqrt((shares * (1.0 - shares)).sum(axis=0))
