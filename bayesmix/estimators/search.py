@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -24,7 +23,7 @@ from bayesmix.selection import checkpoint, tables, words
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import candidate_parameters, component_numbers
 from bayesmix.selection.choice import answerable, averaged_over, chosen, completed, why_none
-from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS
+from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS, column_of
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
 from bayesmix.selection.held_out import HeldOut
@@ -32,7 +31,6 @@ from bayesmix.selection.probabilities import Probabilities, over_k, probabilitie
 from bayesmix.selection.sweep import Row, Sweep, Task
 from bayesmix.workflow.progress import FitProgress
 
-SECONDS_ALONE = 2.0
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
 
@@ -260,16 +258,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
 
     def _run(self, sweep: Sweep) -> None:
         """Fit everything; workers join in once it takes a while, and Ctrl-C keeps what is there."""
-        began = time.perf_counter()
-        workers = resolve_jobs(self.n_jobs)
         with FitProgress(sweep.total, self.progress) as bar:
             try:
-                for row in sweep.one_by_one():
-                    bar.advance(words.label(row))
-                    busy = time.perf_counter() - began > SECONDS_ALONE
-                    if busy and workers > 1 and sweep.n_left > 1:
-                        break
-                for row in sweep.in_workers(workers):
+                for row in sweep.every(resolve_jobs(self.n_jobs)):
                     bar.advance(words.label(row))
                 self.interrupted_ = False
             except KeyboardInterrupt:
@@ -294,7 +285,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         if not order:
             raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
         best = order[0]
-        scored = "cv" if criterion in OF_FOLDS else criterion
+        scored = column_of(criterion)
         self.criterion_ = criterion
         self.results_ = tables.results(rows, scored)
         self.restarts_ = tables.restarts(rows)

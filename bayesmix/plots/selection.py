@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
+from bayesmix.selection.criteria import column_of
 from bayesmix.selection.words import NAMES
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     if criterion == "all":
         return draw_all(results, style.axes_or_new(ax), search)
     name = search.criterion_ if criterion is None else criterion
-    name = "cv" if name == "cv_1se" else name
+    name = column_of(name)
     if name not in results.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     ax = style.axes_or_new(ax)
@@ -66,7 +67,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         value=results[name].where(np.isfinite(results[name])),
         error=results.get(PAIRED if name == "cv" else f"{name}_se", np.nan),
     )
-    chosen = name == search.criterion_ or search.criterion_ == f"{name}_1se"
+    chosen = name == column_of(search.criterion_)
     best = table.loc[search.best_index_ if chosen else table["value"].idxmax()]
     handles: list[Any] = []
     labels: list[str] = []
@@ -111,7 +112,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     """Every criterion over the number of components, each on a scale of its own."""
     shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
-    chosen = "cv" if search.criterion_ == "cv_1se" else search.criterion_
+    chosen = column_of(search.criterion_)
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)
     handles: list[Any] = []

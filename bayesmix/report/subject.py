@@ -10,6 +10,7 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
+from bayesmix.selection.criteria import column_of
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.words import NAMES
 from bayesmix.workflow.result import FitResult
@@ -78,7 +79,7 @@ class Subject:
     def criterion(self) -> str:
         """The column that candidates were compared by: the one-standard-error rule is on "cv"."""
         name = str(self.search.criterion_)
-        return "cv" if name == "cv_1se" else name
+        return column_of(name)
 
     @cached_property
     def parameters(self) -> list[str]:

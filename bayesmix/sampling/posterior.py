@@ -20,7 +20,7 @@ from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.result import FitResult
 
-# Evidence and Gibbs runs have 0, 1 and 2.
+# The others are of evidence (0, 1, 2, 6, 7) and of Gibbs runs (4, 5).
 OF_THE_POSTERIOR = 3
 
 

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.averaging import AveragedDensity, averaged
-from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, Score
+from bayesmix.selection.criteria import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, Score, column_of
 from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
@@ -35,7 +35,7 @@ def completed(task: Task, rows: list[Row], criterion: str, polish: float | None)
     if polish is None:
         return rows
     within = 0.0 if task.by_folds else polish
-    scored = "cv" if task.by_folds else criterion
+    scored = column_of(criterion)
     best = rows[order[0]].value(scored) if order else math.nan
     for i in order[:MOST_POLISHED]:
         if i == order[0] or rows[i].value(scored) > best - within:
@@ -88,7 +88,7 @@ def answerable(rows: list[Row], criterion: str) -> str:
 
 def chosen(rows: list[Row], criterion: str) -> list[int]:
     """Numbers of the candidates that have a value, the chosen one first, then by value."""
-    scored = "cv" if criterion == "cv_1se" else criterion
+    scored = column_of(criterion)
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
     order.sort(key=lambda i: (-values[i], i))
@@ -121,7 +121,7 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
     UndefinedError
         Where the criterion is about clusters, not about the density.
     """
-    if criterion in ("cv", "cv_1se"):
+    if criterion in OF_FOLDS:
         numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
         held = [rows[i].held for i in numbers]
         densities = np.column_stack([one.density for one in held if one is not None])

@@ -89,6 +89,11 @@ def nec(sums: Sums, alone: Sums) -> float:
     return sums.entropy / gain if gain > 0.0 else math.nan
 
 
+def column_of(criterion: str) -> str:
+    """The column that holds a criterion's values: both rules by folds read the same one."""
+    return "cv" if criterion in OF_FOLDS else criterion
+
+
 PLUG_IN = {
     "bic": bic,
     "sabic": sabic,

@@ -107,15 +107,18 @@ def evidence_of(rows: list[Row]) -> tuple[Array, str]:
     return bounds, "elbo_log_k"
 
 
+def totals_over_k(rows: list[Row], found: Probabilities) -> dict[int, float]:
+    """P(K | X): the probabilities of all candidates with K components together."""
+    return {
+        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
+        for k in found.prior
+    }
+
+
 def over_k(rows: list[Row], found: Probabilities) -> Any:
     """P(K | X) as a Series; ``attrs`` holds the prior over K and where the evidence is from."""
     import pandas as pd
 
-    numbers = list(found.prior)
-    values = [
-        sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
-        for k in numbers
-    ]
-    series = pd.Series(values, index=pd.Index(numbers, name="n_components"), name="probability")
+    series = pd.Series(totals_over_k(rows, found), name="probability").rename_axis("n_components")
     series.attrs = {"prior": found.prior, "evidence": found.source}
     return series

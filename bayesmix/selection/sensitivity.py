@@ -5,7 +5,6 @@ Even the exact evidence depends on the prior; what comes out under many of them 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -25,7 +24,6 @@ from bayesmix.selection.sweep import Row, Sweep, Task
 from bayesmix.selection.words import label
 from bayesmix.workflow.progress import FitProgress
 
-SECONDS_ALONE = 2.0
 # How far beyond the chosen number of components the grid looks.
 REACH = 2
 CONCENTRATIONS = (1.0, 2.0, 4.0)
@@ -150,7 +148,9 @@ def prior_sensitivity(
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
     sweep = Sweep(Task(plain, X, sample_weight, (), {}, source), chains)
-    _run(sweep, resolve_jobs(n_jobs), progress)
+    with FitProgress(sweep.total, progress) as bar:
+        for row in sweep.every(resolve_jobs(n_jobs)):
+            bar.advance(label(row))
     rows = sweep.candidates(np.zeros(0))
     return _collected(priors, rows, len(numbers), search.best_estimator_.n_components_)
 
@@ -197,17 +197,6 @@ def _numbers(search: Any, n_components: Any) -> list[int]:
         return sorted({int(k) for k in n_components})
     middle = search.best_estimator_.n_components_
     return [int(k) for k in compared if abs(k - middle) <= REACH]
-
-
-def _run(sweep: Sweep, workers: int, progress: bool | None) -> None:
-    began = time.perf_counter()
-    with FitProgress(sweep.total, progress) as bar:
-        for row in sweep.one_by_one():
-            bar.advance(label(row))
-            if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
-                break
-        for row in sweep.in_workers(workers):
-            bar.advance(label(row))
 
 
 def _collected(

@@ -38,6 +38,7 @@ from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
+SECONDS_ALONE = 2.0
 
 
 @dataclass(frozen=True)
@@ -304,16 +305,21 @@ class Sweep:
                     self._note(rows, row)
                     yield row
 
+    def every(self, workers: int) -> Iterator[Row]:
+        """All rows as they come; worker processes join in once it takes a while."""
+        began = time.perf_counter()
+        for row in self.one_by_one():
+            yield row
+            busy = time.perf_counter() - began > SECONDS_ALONE
+            if busy and workers > 1 and len(self.unfinished) > 1:
+                yield from self.in_workers(workers)
+                return
+
     def in_workers(self, workers: int) -> Iterator[Row]:
         """What is left, chain by chain in worker processes."""
         from joblib import Parallel, delayed
 
-        left = [
-            (number, part)
-            for number in range(len(self.chains))
-            for part in self.parts
-            if self._left(number, part)
-        ]
+        left = self.unfinished
         jobs = []
         for number, part in left:
             rows = self.done(number, part)
@@ -332,15 +338,15 @@ class Sweep:
                 yield row
 
     @property
-    def n_left(self) -> int:
-        """In how many chains something is left to do."""
-        return sum(
-            self._left(number, part) for number in range(len(self.chains)) for part in self.parts
-        )
-
-    def _left(self, chain: int, part: int) -> bool:
-        rows = self.done(chain, part)
-        return len(rows) < len(self.chains[chain]) and not self.task.given_up(rows)
+    def unfinished(self) -> list[tuple[int, int]]:
+        """The chains and parts in which something is left to do."""
+        return [
+            (number, part)
+            for number, chain in enumerate(self.chains)
+            for part in self.parts
+            if len(self.done(number, part)) < len(chain)
+            and not self.task.given_up(self.done(number, part))
+        ]
 
     def number(self, chain: int, place: int) -> int:
         """The candidate's number among all."""

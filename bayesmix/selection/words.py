@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE
-from bayesmix.selection.probabilities import Probabilities
+from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, column_of
+from bayesmix.selection.probabilities import Probabilities, totals_over_k
 from bayesmix.selection.sweep import Row
 
 NAMES = {
@@ -66,7 +66,7 @@ def summary(
 ) -> str:
     """The answer, how close the runners-up are, how sure of K, what other criteria would say."""
     best = rows[order[0]]
-    scored = "cv" if criterion == "cv_1se" else criterion
+    scored = column_of(criterion)
     lines = [f"By {NAMES.get(criterion, criterion)}: {label(best)}."]
     if criterion == "auto":
         lines.append(_both_questions(rows, best, n))
@@ -118,10 +118,7 @@ def _simpler(rows: list[Row], order: list[int]) -> list[str]:
 
 def _probable(rows: list[Row], found: Probabilities) -> str:
     """Probabilities over K, with the prior over K that they rest on."""
-    totals = {
-        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
-        for k in found.prior
-    }
+    totals = totals_over_k(rows, found)
     likely = sorted(totals, key=lambda k: -totals[k])[:3]
     parts = [f"{totals[k]:.2f} for {k}" for k in likely if totals[k] >= 0.005]
     numbers = sorted(found.prior)
@@ -139,7 +136,7 @@ def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
     lines, apart = [], {}
     for other in COMPARED:
         ranked = [row for row in rows if math.isfinite(row.value(other))]
-        if other in (criterion, criterion.removesuffix("_1se")) or not ranked:
+        if other == column_of(criterion) or not ranked:
             continue
         choice = max(ranked, key=lambda row: row.value(other))
         if label(choice) != label(best):

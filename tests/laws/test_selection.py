@@ -88,7 +88,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.estimators.search.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(
