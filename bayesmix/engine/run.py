@@ -8,7 +8,7 @@ move begins a new segment.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from bayesmix.engine.expectation import (
     within_loss,
 )
 from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import Truncated, TruncatedStep, first_truncation, refreshed
 from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
@@ -35,12 +36,6 @@ PLAIN_TO_CONFIRM = 5
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
-
-
-class Stopping(Protocol):
-    """A rule that looks at the objective of consecutive passes."""
-
-    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
-# Nats per row that may remain when a run is called converged, and the rounding of a sum.
+# Nats per row that may remain when a run is called converged; where runs are only compared with
+# one another, in a search or among candidates; and the rounding of a sum.
 REMAINING_GAIN = 1e-9
+REMAINING_IN_SEARCH = 1e-6
 ROUNDING = 1e-13
 CONFIRMATIONS = 3
 
 
+class Stopping(Protocol):
+    """A rule that looks at the objective of consecutive passes."""
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Aitken:
-    """tol="auto": the estimated remaining gain is below 1e-9 nats a row, three times running."""
+    """tol="auto": the estimated gain that is left is so small (nats a row), three times running."""
 
     remaining: float = REMAINING_GAIN
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import Aitken, Change
+from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming, posterior, validation
 from bayesmix.estimators.information import information
@@ -114,7 +114,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         max_iter = validation.integer("max_iter", self.max_iter, 0)
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
-        tol = validation.auto_or_number("tol", self.tol, 0.0)
+        stopping = validation.stopping(self.tol, self.search, model.inference.variational)
         seed = root_seed(self.random_state)
         init = self._init(model, source, rows, seed)
         warm = self._last_mixture(model, source)
@@ -122,13 +122,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             init = OfMixture(warm)
         as_given = not isinstance(init, str) or self._explicit_parameters()
         return Settings(
-            stopping=Aitken() if tol is None else Change(tol, not model.inference.variational),
+            stopping=stopping,
             max_iter=max_iter,
             n_init=n_init if isinstance(init, str) else 1,
             init=init,
             search=self.search is not None and not as_given,
             moves=self.search == "auto",
-            accelerate=self.acceleration == "auto" and tol is None,
+            accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
             near=self.__dict__.get("_near"),
@@ -313,62 +313,6 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def icl(self, X: Any = None, sample_weight: Any = None) -> float:
         """Integrated completed likelihood, hard assignments (Biernacki, Celeux & Govaert 2000)."""
         return information(self, criteria.icl, X, sample_weight)
-
-    # How sure, and parts of the density
-
-    def density_interval(
-        self,
-        X: Any,
-        level: float = 0.9,
-        simultaneous: bool = False,
-        n_draws: int = 1000,
-        random_state: Any = None,
-    ) -> Array:
-        """Credible band (n, 2) of the density at rows: densities in data units, not logarithms.
-
-        From draws of the variational posterior, which is overconfident where components overlap.
-        Pointwise the quantiles over draws; ``simultaneous``: ``level`` of the drawn densities lie
-        inside at all of the rows at once. ``random_state`` None uses the estimator's own.
-        """
-        return posterior.density_interval(self, X, level, simultaneous, n_draws, random_state)
-
-    def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
-        """Independent draws of weights and parameters from the variational posterior."""
-        return posterior.sample_posterior(self, n_draws, random_state)
-
-    def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
-        """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
-
-        Draws are independent and in one chain, marked ``inference="variational"``: R-hat says
-        nothing of them.
-        """
-        return posterior.to_arviz(self, X, n_draws, random_state)
-
-    def marginal(self, columns: Any) -> MixtureDensity:
-        """The density of some columns, by name or number: the others integrated out."""
-        return posterior.density(self).marginal(columns)
-
-    def conditional(self, given: Any) -> MixtureDensity:
-        """The density of the other columns where some have known values, ``{column: value}``."""
-        return posterior.density(self).conditional(given)
-
-    def conditional_mean(self, X_given: Any, columns: Any) -> Array:
-        """E[other columns | those given] (n, rest), in the order of the fit: mixture regression.
-
-        ``columns`` says, by name or number, which ones X_given (n, g) holds.
-        """
-        return posterior.density(self).conditional_mean(X_given, columns)
-
-    def conditional_interval(
-        self,
-        X_given: Any,
-        columns: Any,
-        level: float = 0.9,
-        n_draws: int = 1000,
-        random_state: Any = None,
-    ) -> Array:
-        """Credible band (n, rest, 2) of the conditional mean, from draws of the posterior."""
-        return posterior.conditional_interval(self, X_given, columns, level, n_draws, random_state)
 
     # Looking and keeping
 

@@ -35,8 +35,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         The most components; see ``prune``.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
     tol : "auto" or float, default="auto"
-        "auto" stops when the estimated remaining gain is under 1e-9 nats a row; a number is
-        scikit-learn's rule, on the change of the bound.
+        "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
+        ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
+        on the change of the bound.
     reg_covar : "auto" or float, default="auto"
         "auto" adds nothing. A number is a variance by which every value is taken to be uncertain.
     max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval

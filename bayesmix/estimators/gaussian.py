@@ -38,8 +38,9 @@ class GaussianMixture(MixtureEstimator):
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         A matrix each, one matrix for all, a variance a column each, one variance each.
     tol : "auto" or float, default="auto"
-        "auto" stops when the estimated remaining gain is under 1e-9 nats a row; a number is
-        scikit-learn's rule, on the change of the log likelihood per row.
+        "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
+        ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
+        on the change of the log likelihood per row.
     reg_covar : "auto" or float, default="auto"
         "auto" adds nothing: collapse is detected and repaired instead. A number is added to every
         variance, in data units.

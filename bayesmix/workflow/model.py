@@ -9,7 +9,8 @@ import numpy as np
 
 from bayesmix.engine.compiled import compiled_pays
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
-from bayesmix.engine.run import Problem, State, Stopping
+from bayesmix.engine.run import Problem, State
+from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import MANY
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source

@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at, run
-from bayesmix.engine.stopping import Aitken
+from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.workflow.display import ALIKE
@@ -55,9 +55,8 @@ HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
 MOST_ROUNDS = 60
-# While searching, the gain (nats a row) that may remain; what counts as better is more than that.
-REMAINING = 1e-6
-BETTER = 2e-6
+# What counts as better is more than the gain (nats a row) that may remain while searching.
+BETTER = 2.0 * REMAINING_IN_SEARCH
 # A trial gets a few passes and must not be far behind (nats a row); then it goes on while what it
 # gains in so many passes, that many times over, would bring it past the state that it began at.
 TRIAL_PASSES = 8
@@ -116,7 +115,7 @@ class _Searcher:
     collapsed: int = 0  # how many starts did
 
     def __post_init__(self) -> None:
-        self.loose = replace(self.problem, stopping=Aitken(REMAINING))
+        self.loose = replace(self.problem, stopping=Aitken(REMAINING_IN_SEARCH))
         self.sample = self._sampled()
         # Where a pass over all rows costs little, moves are looked for and tried there.
         self.view = self.sample if self._large else self.loose
@@ -142,6 +141,10 @@ class _Searcher:
             if self.monitor.stopped is not None:
                 break
         best = max(improved, key=self.rank)
+        if not self.settings.moves:
+            # Settled starts are where a short search ends: a candidate with too many components
+            # would go on for thousands of passes.
+            return Found(best, tuple(self.records))
         finished = self._run(self.problem, best, FINISH_PASSES)
         return Found(finished or best, tuple(self.records))
 
@@ -261,7 +264,7 @@ class _Searcher:
         if self.monitor.stopped is not None and self.records:
             return None
         K = self.model.n_components
-        passes = SHORT_PASSES if self.small else FIRST_PASSES
+        passes = SHORT_PASSES if self.small and self.settings.moves else FIRST_PASSES
         state = self._run(self.sample, begun(self.sample, start, K), passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
