@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -28,6 +29,10 @@ class Sums:
     def scaled(self, factor: float) -> Sums:
         """The sums of rows repeated ``factor`` times."""
         return Sums(factor * self.counts, factor * self.totals)
+
+    def subset(self, keep: Integers) -> Sums:
+        """Those of some components."""
+        return Sums(self.counts[keep], self.totals[keep])
 
     def merged(self, first: int, second: int) -> Sums:
         """With ``second`` added to ``first`` and left out."""
@@ -128,3 +133,38 @@ class LinearInTotals:
         sizes = np.concatenate([statistics.counts[:, None], statistics.totals], axis=1)
         weight = float(np.einsum("kf,kf->", np.abs(self.coefficients[:, : sizes.shape[1]]), sizes))
         return 2.0 * UNIT_ROUNDOFF * float(self.coefficients.shape[1]) * weight
+
+
+@dataclass(frozen=True)
+class TotalsTwin:
+    """K densities in PyMC that are linear in x, of parameters that are one variable of the model.
+
+    ``drawn`` are tensors by the fields of ``record``, the family's draws.
+    """
+
+    constants: Any  # (K,)
+    slopes: Any  # (K, D)
+    drawn: dict[str, Any]
+    record: Any
+    counts: bool = False  # whether densities have -Σ log x!
+
+    def log_density(self, pm: Any, values: Array) -> Any:
+        """log p(x_n | θ_k) (n, K)."""
+        rows = pm.Data("rows", values, dims=("row", "direction"))
+        density = rows @ self.slopes.T + self.constants
+        if self.counts:
+            factorials = gammaln(values + 1.0).sum(axis=1)
+            density = density - pm.Data("log_factorials", factorials, dims="row")[:, None]
+        return density
+
+    def named(self, frame: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Nothing beside the variable itself, which is in the units of the data."""
+        return {}
+
+    def draws(self, values: Mapping[str, Array]) -> Any:
+        """S draws from the values (S, ...) of ``drawn``."""
+        return self.record(**values)
+
+    def point(self, draws: Any) -> dict[str, Array]:
+        """Values (S, K, D) of the model's variable at draws."""
+        return {name: values for name, (_, values) in draws.parameters(None).items()}

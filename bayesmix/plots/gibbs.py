@@ -24,7 +24,7 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    found : Gibbs
+    found : Gibbs or GibbsOverK
     ax : matplotlib Axes, optional
         Where to draw; None makes a new figure.
 
@@ -66,6 +66,7 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("occupied components")
     ax.set_ylabel("probability")
     style.quiet(ax)
-    style.note(ax, [f"of {found.n_components} in the model"])
+    known = np.ndim(found.n_components) == 0
+    style.note(ax, [f"of {found.n_components} in the model" if known else "K unknown"])
     style.legend_on_top(ax, handles, labels)
     return ax

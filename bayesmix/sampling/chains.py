@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -106,11 +107,7 @@ class Gibbs:
     @cached_property
     def occupied(self) -> Any:
         """Posterior of the number of occupied components: share of the draws by number (Series)."""
-        import pandas as pd
-
-        numbers, counts = np.unique(self.n_occupied, return_counts=True)
-        index = pd.Index(numbers, name="occupied components")
-        return pd.Series(counts / self.n_occupied.size, index=index, name="probability")
+        return shares_of(self.n_occupied)
 
     def co_clustering(self, rows: Any = None) -> Array:
         """Probability (m, m) that two rows are in the same component.
@@ -123,29 +120,12 @@ class Gibbs:
         rows : array of row numbers (m,), optional
             Which rows; needed above 5,000, where the whole matrix would not fit.
         """
-        frame = self.result.mixture.frame
-        values = self.source.values if rows is None else self.source.values[self._numbers(rows)]
-        if len(values) > MOST_ROWS_TOGETHER:
-            raise InvalidInputError(
-                f"rows must name at most {MOST_ROWS_TOGETHER:,} of the "
-                f"{len(self.source.values):,} rows, got {len(values):,}: a matrix of all pairs is "
-                "only made up to there"
-            )
+        values = rows_together(self.source.values, rows)
         n_draws = self.draws.n_draws
         most = max(1, int(MOST_PRODUCTS / (len(values) ** 2 * self.n_components)))
         some = self.draws.some(np.arange(0, n_draws, -(-n_draws // most)))
         with single_threaded_blas():
-            return co_clustered(some, frame.apply(values))
-
-    def _numbers(self, rows: Any) -> Integers:
-        n_rows = len(self.source.values)
-        numbers = np.atleast_1d(np.asarray(rows))
-        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
-        if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
-            raise InvalidInputError(
-                f"rows must be numbers of rows from 0 to {n_rows - 1}, got {rows!r:.60}"
-            )
-        return numbers.astype(np.int64)
+            return co_clustered(some, self.result.mixture.frame.apply(values))
 
     @cached_property
     def idata(self) -> Any:
@@ -156,28 +136,20 @@ class Gibbs:
 
     def summary(self) -> str:
         """The posterior of the number of occupied components, and whether chains agree."""
-        from bayesmix.sampling.inference_data import convergence
-
-        shares = self.occupied.sort_values(ascending=False, kind="stable")
-        listed = ", ".join(f"{number} in {share:.0%}" for number, share in shares[:4].items())
         lines = [
             f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} sweeps of warm-up,"
             f" K={self.n_components}.",
-            f"Occupied components: {listed} of the draws.",
+            f"Occupied components: {listed(self.occupied)} of the draws.",
+            *convergence_lines(
+                {
+                    "log joint density": self.log_joint,
+                    "number occupied": self.n_occupied,
+                    "entropy of weights": self.entropy,
+                }
+            ),
+            *closing(self.status),
         ]
-        measured = {
-            "log joint density": self.log_joint,
-            "number occupied": self.n_occupied,
-            "entropy of weights": self.entropy,
-        }
-        lines += [convergence(name, values) for name, values in measured.items()]
-        lines.append(
-            "Components are not identified: labels change between draws. Read what does not "
-            "depend on them."
-        )
-        if self.status != "finished":
-            lines.append(f"The run was {self.status}: these are the draws so far.")
-        return "\n".join(line for line in lines if line)
+        return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
         """The posterior of the number of occupied components; see ``plot_occupied``."""
@@ -193,3 +165,55 @@ class Gibbs:
     def __repr__(self) -> str:
         shares = ", ".join(f"{number}: {share:.0%}" for number, share in self.occupied.items())
         return f"<Gibbs: {self.n_chains} x {self.n_draws} draws, occupied components {shares}>"
+
+
+def shares_of(n_occupied: Integers) -> Any:
+    """Share of the draws by their number of occupied components (Series)."""
+    import pandas as pd
+
+    numbers, counts = np.unique(n_occupied, return_counts=True)
+    index = pd.Index(numbers, name="occupied components")
+    return pd.Series(counts / n_occupied.size, index=index, name="probability")
+
+
+def rows_together(values: Array, rows: Any) -> Array:
+    """Values of the rows, given by number or all, whose co-clustering is asked for; checked."""
+    n_rows = len(values)
+    if rows is not None:
+        numbers = np.atleast_1d(np.asarray(rows))
+        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
+        if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
+            raise InvalidInputError(
+                f"rows must be numbers of rows from 0 to {n_rows - 1}, got {rows!r:.60}"
+            )
+        values = values[numbers.astype(np.int64)]
+    if len(values) > MOST_ROWS_TOGETHER:
+        raise InvalidInputError(
+            f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} rows, got "
+            f"{len(values):,}: a matrix of all pairs is only made up to there"
+        )
+    return values
+
+
+def listed(shares: Any) -> str:
+    """The largest of some shares (Series) in words."""
+    largest = shares.sort_values(ascending=False, kind="stable")[:4]
+    return ", ".join(f"{number} in {share:.0%}" for number, share in largest.items())
+
+
+def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
+    """How well chains agree on quantities (C, S), by name; nothing where ArviZ is not there."""
+    from bayesmix.sampling.inference_data import convergence
+
+    return [line for name, values in measured.items() if (line := convergence(name, values))]
+
+
+def closing(status: str) -> list[str]:
+    """What to keep in mind of any such draws, and how the run ended."""
+    lines = [
+        "Components are not identified: labels change between draws. Read what does not "
+        "depend on them."
+    ]
+    if status != "finished":
+        lines.append(f"The run was {status}: these are the draws so far.")
+    return lines

@@ -33,6 +33,11 @@ class Draws:
     def n_draws(self) -> int:
         return len(self.weights.log_weights)
 
+    @property
+    def bare(self) -> Draws:
+        """Without what has been derived of them, which is much larger."""
+        return Draws(replace(self.weights), replace(self.components))
+
     def batches(self) -> list[Draws]:
         """All draws in their order, some at a time, so that what is made for them stays small."""
         K = self.weights.log_weights.shape[1]

@@ -2,36 +2,34 @@
 
 The prior is the fit's, with the number of components that it was asked for: in an overfitted
 mixture the number of occupied ones is what is learned (Rousseau & Mengersen 2011; Malsiner-Walli,
-Frühwirth-Schnatter & Grün 2016). The telescoping sampler, over K itself, is another one.
+Frühwirth-Schnatter & Grün 2016). Where K itself is unknown, ``telescoping`` samples.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import BayesmixWarning, DegenerateFitError, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
-from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.random import root_seed
 from bayesmix.records import Mixture
 from bayesmix.sampling.chains import Gibbs
+from bayesmix.sampling.chains_over_k import GibbsOverK
 from bayesmix.sampling.draws import Draws, joined, log_prior
+from bayesmix.sampling.rounds import Plan, run_in_rounds
+from bayesmix.sampling.subject import rows_of_fit, sampled_fit
 from bayesmix.sampling.sweep import BlockedGibbs, blocked_gibbs, each_repetition
-from bayesmix.weights import FreeWeights
+from bayesmix.sampling.telescoping import sampled_over_k
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 
-# Streams of parameters and of assignments; what else draws from posteriors has lower numbers.
-OF_PARAMETERS, OF_ASSIGNMENTS = 4, 5
 SHARE_OF_WARMUP = 0.5
-# A weight this far from a whole number, as a share of itself, was meant to be one.
-WHOLE = 1e-9
 
 
 def gibbs(
@@ -44,14 +42,17 @@ def gibbs(
     random_state: Any = 0,
     n_jobs: int | None = None,
     progress: bool | None = None,
-) -> Gibbs:
+    *,
+    n_components: Any = "fit",
+    prior_over_k: Any = None,
+    concentration: str = "static",
+) -> Gibbs | GibbsOverK:
     """Draw from the posterior of a variational fit's model by blocked Gibbs sampling.
 
     Rows are assigned given weights and parameters, then these are drawn given the assignments, from
     the conjugate posteriors that the fit is made of. A scale that the prior learns is drawn too;
-    β0, which a fit learns by type-II maximum likelihood, stays at its value. The model has as many
-    components as the fit was asked for, pruned ones included. No row is known to a resolution here,
-    as it is in fits that held a component.
+    β0, which a fit learns by type-II maximum likelihood, stays at its value. No row is known to a
+    resolution here, as it is in fits that held a component.
 
     Parameters
     ----------
@@ -73,10 +74,20 @@ def gibbs(
         Threads; None: all cores. Changes no number.
     progress : bool, optional
         Whether to show a bar; None: where somebody looks.
+    n_components : "fit", int or None, default="fit"
+        "fit": as many as the fit was asked for, pruned ones included. None: K is unknown as well,
+        and its posterior is drawn from by the telescoping sampler; for Dirichlet weights.
+    prior_over_k : None, dict or callable
+        p(K) where K is unknown: K -> weight, a mapping or a function; no need to sum to 1. None:
+        K - 1 ~ beta-negative-binomial (1, 4, 3), with mean K = 2 and a heavy tail.
+    concentration : {"static", "dynamic"}, default="static"
+        Of the Dirichlet prior of K weights where K is unknown: the fit's for every K, or such that
+        the sum over components is the fit's for every K. With "dynamic" more of many components
+        are empty.
 
     Returns
     -------
-    Gibbs
+    Gibbs or, where K is unknown, GibbsOverK
         Ctrl-C ends it early with the draws so far, and a warning.
 
     Raises
@@ -84,6 +95,8 @@ def gibbs(
     InvalidInputError
         For a fit without a posterior or with weights that have no prior, other rows than those of
         the fit, and weights that are not whole.
+    UnsupportedError
+        For stick-breaking weights where K is unknown.
 
     Examples
     --------
@@ -95,29 +108,34 @@ def gibbs(
     (2, 50, 2)
     >>> found.occupied.to_dict()
     {2: 1.0}
+
+    With a prior over K, the posterior of K itself:
+
+    >>> vb = bm.BayesianGaussianMixture(
+    ...     3, weight_concentration_prior_type="dirichlet_distribution",
+    ...     weight_concentration_prior=1.0, random_state=0,
+    ... ).fit(X)
+    >>> found = bm.gibbs(vb, X, draws=200, chains=2, n_components=None, prior_over_k={2: 1, 3: 1})
+    >>> found.k_probabilities.index.to_list()
+    [1, 2, 3]
     """
-    estimator = _fitted(model)
+    estimator = sampled_fit(model)
     result: FitResult = estimator.result_
     n_draws, n_chains = _at_least("draws", draws, 1), _at_least("chains", chains, 1)
     n_warm = int(SHARE_OF_WARMUP * n_draws) if warmup is None else _at_least("warmup", warmup, 0)
-    source = _rows_of_fit(estimator, X, sample_weight, _threads(n_jobs))
+    K = _number_of_components(result, n_components, prior_over_k, concentration)
+    source = rows_of_fit(estimator, X, sample_weight, _threads(n_jobs), repeated=True)
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
+    found: Gibbs | GibbsOverK
     with FitProgress(n_warm + n_draws, progress, "sweeps") as bar:
-        found = sampled(result, source, plan, bar)
+        if K is None:
+            found = sampled_over_k(result, source, plan, bar, prior_over_k, concentration)
+        else:
+            found = sampled(result, source, plan, bar, K)
     if found.status == "interrupted":
         kept = f"{found.n_draws} of {n_draws} draws of every chain"
         warn(f"interrupted: these are the first {kept}", BayesmixWarning)
     return found
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many chains, sweeps left out and draws kept; and the seed of them all."""
-
-    n_chains: int
-    n_warm: int
-    n_draws: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -132,59 +150,44 @@ class Kept:
     n_occupied: int
 
 
-def sampled(result: FitResult, source: Any, plan: Plan, bar: FitProgress) -> Gibbs:
-    """All chains, a sweep of each in turn, so that an interrupt leaves all with as many draws."""
-    began, status = time.perf_counter(), "finished"
-    rounds: list[list[Kept]] = []
+@dataclass(frozen=True)
+class SweepStep:
+    """Rows assigned at a draw of (π, θ), and where the next comes from: K stays as it is."""
+
+    sampler: BlockedGibbs
+
+    def __call__(
+        self, state: Mixture, generator: np.random.Generator, key: tuple[int, ...]
+    ) -> tuple[Kept, Mixture]:
+        draw = self.sampler.drawn(state, generator)
+        assigned, following = self.sampler.sweep(draw, generator, key)
+        n_occupied = int(np.count_nonzero(assigned.statistics.counts))
+        return Kept(draw.bare, assigned.log_likelihood, n_occupied), following
+
+
+def sampled(
+    result: FitResult, source: Any, plan: Plan, bar: FitProgress, n_components: int
+) -> Gibbs:
+    """All chains with a number of components that is known."""
+    began = time.perf_counter()
     with single_threaded_blas():
         sampler = blocked_gibbs(result, source, each_repetition)
-        generators = [
-            stream(plan.seed, Purpose.DRAW, OF_PARAMETERS, chain) for chain in range(plan.n_chains)
-        ]
-        states = [sampler.beginning(result.requested_components, one) for one in generators]
-        try:
-            for sweep in range(plan.n_warm + plan.n_draws):
-                steps = [
-                    _step(sampler, state, generator, (plan.seed, OF_ASSIGNMENTS, chain, sweep))
-                    for chain, (state, generator) in enumerate(zip(states, generators, strict=True))
-                ]
-                states = [state for _, state in steps]
-                if sweep >= plan.n_warm:
-                    rounds.append([kept for kept, _ in steps])
-                bar.advance("")
-        except KeyboardInterrupt:
-            if not rounds:
-                raise
-            status = "interrupted"
-    return _arranged(result, source, plan, rounds, status, time.perf_counter() - began)
-
-
-def _step(
-    sampler: BlockedGibbs, state: Mixture, generator: np.random.Generator, key: tuple[int, ...]
-) -> tuple[Kept, Mixture]:
-    try:
-        draw = sampler.drawn(state, generator)
-        assigned, following = sampler.sweep(draw, generator, key)
-    except DegenerateFitError as problem:
-        raise InvalidInputError(
-            f"the posterior of model cannot be sampled where X has so many tied rows: {problem}"
-        ) from problem
-    # Without what the draw has derived, which is much larger than itself.
-    bare = Draws(replace(draw.weights), replace(draw.components))
-    n_occupied = int(np.count_nonzero(assigned.statistics.counts))
-    return Kept(bare, assigned.log_likelihood, n_occupied), following
+        generators = plan.generators()
+        states = [sampler.beginning(n_components, one) for one in generators]
+        chains, status = run_in_rounds(SweepStep(sampler), states, generators, plan, bar)
+    return _arranged(result, source, plan, chains, status, time.perf_counter() - began)
 
 
 def _arranged(
     result: FitResult,
     source: Any,
     plan: Plan,
-    rounds: list[list[Kept]],
+    chains: list[list[Kept]],
     status: str,
     seconds: float,
 ) -> Gibbs:
-    kept = [one for chain in zip(*rounds, strict=True) for one in chain]
-    shape = (plan.n_chains, len(rounds))
+    kept = [one for chain in chains for one in chain]
+    shape = (plan.n_chains, len(chains[0]))
     draws = joined([one.draw for one in kept])
     density = np.concatenate([log_prior(result.inference, batch) for batch in draws.batches()])
     log_likelihood = np.array([one.log_likelihood for one in kept])
@@ -203,58 +206,25 @@ def _arranged(
     )
 
 
-def _fitted(model: Any) -> Any:
-    """The fitted estimator (of a search the best), whose model can be sampled."""
-    estimator = getattr(model, "best_estimator_", model)
-    result = getattr(estimator, "result_", None)
-    if getattr(estimator, "n_components", 0) is None:
+def _number_of_components(
+    result: FitResult, n_components: Any, prior_over_k: Any, concentration: Any
+) -> int | None:
+    """How many, or None where that is unknown; refused where a prior over it is given otherwise."""
+    if n_components is None:
+        return None
+    if prior_over_k is not None or concentration != "static":
+        name = "concentration" if prior_over_k is None else "prior_over_k"
         raise InvalidInputError(
-            "model must have a number of components, got n_components=None: give one that is "
-            "large enough, and read how many are occupied"
+            f"{name} is for an unknown number of components, got n_components={n_components!r}: "
+            "give n_components=None"
         )
-    if not isinstance(result, FitResult):
+    if isinstance(n_components, str) and n_components == "fit":
+        return result.requested_components
+    if isinstance(n_components, str):
         raise InvalidInputError(
-            "model must be a fitted mixture of bayesmix or a fitted search, got "
-            f"{type(model).__name__}: call fit first; of a pipeline give the last step and "
-            "transformed rows"
+            f"n_components must be 'fit', a number or None, got {n_components!r}"
         )
-    if not result.variational:
-        raise InvalidInputError(
-            "model must be a variational fit, which has a prior, got one by "
-            f"{result.inference.name.replace('_', ' ')}: use BayesianGaussianMixture, or Mixture "
-            "with inference=VariationalBayes()"
-        )
-    if isinstance(result.inference.weights, FreeWeights):
-        raise InvalidInputError(
-            "model must have weights with a prior, got type-II maximum likelihood: use "
-            "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
-        )
-    return estimator
-
-
-def _rows_of_fit(estimator: Any, X: Any, sample_weight: Any, n_jobs: int) -> Any:
-    result = estimator.result_
-    source = replace(estimator._rows(X, sample_weight), n_jobs=n_jobs)
-    if source.weights is not None:
-        if not source.weights.all():
-            source = source.subset(np.flatnonzero(source.weights))
-        away = np.abs(source.weights - np.rint(source.weights))
-        wrong = np.flatnonzero(away > WHOLE * source.weights)
-        if len(wrong):
-            raise InvalidInputError(
-                "sample_weight must be whole numbers here, since every repetition of a row has a "
-                f"component of its own, got {source.weights[wrong[0]]:g}: sample without weights, "
-                "or with rows resampled by them"
-            )
-    expected = (result.n_rows, result.n_features)
-    if source.shape != expected or not math.isclose(
-        source.total_weight, result.total_weight, rel_tol=1e-9
-    ):
-        raise InvalidInputError(
-            f"X must hold the rows of the fit, {expected} with a total weight of "
-            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-        )
-    return source
+    return _at_least("n_components", n_components, 1)
 
 
 def _threads(n_jobs: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,61 @@ LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
 
 def inference_data(found: Any) -> Any:
     """Draws, statistics, rows and prior of a ``Gibbs``."""
-    result, source = found.result, found.source
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {
         "lp": found.log_joint,
         "log_likelihood": found.log_likelihood,
         "n_occupied": found.n_occupied,
     }
+    coords = {"component": np.arange(found.n_components)}
+    note = "components are not identified: their labels change between draws"
+    return _tree_of(found, posterior, statistics, {}, coords, ("blocked Gibbs", note))
+
+
+def inference_data_of_nuts(found: Any) -> Any:
+    """Draws, statistics, rows and prior of a ``NutsDraws``."""
+    posterior = {"weights": (("component",), found.weights)} | found.named_parameters
+    statistics = {
+        "lp": found.log_joint,
+        "log_likelihood": found.log_likelihood,
+        "diverging": found.diverging,
+    }
+    coords = {"component": np.arange(found.n_components)}
+    note = "components are not identified: their labels change between chains"
+    return _tree_of(found, posterior, statistics, {}, coords, (f"NUTS ({found.sampler})", note))
+
+
+def inference_data_over_k(found: Any) -> Any:
+    """K, K+, entropy of weights, log likelihood, rows and prior of a ``GibbsOverK``."""
+    posterior = {
+        "n_components": ((), found.n_components),
+        "n_occupied": ((), found.n_occupied),
+        "entropy": ((), found.entropy),
+    }
+    statistics = {"log_likelihood": found.log_likelihood}
+    prior = {
+        "prior_over_k": (("k",), found.prior_over_k),
+        "concentration_of_k": (("k",), found.concentration),
+    }
+    coords = {"k": np.arange(1, len(found.prior_over_k) + 1)}
+    note = "parameters are left out: their number changes between draws"
+    return _tree_of(found, posterior, statistics, prior, coords, ("telescoping sampler", note))
+
+
+def _tree_of(
+    found: Any,
+    posterior: Named,
+    statistics: Mapping[str, Any],
+    prior: Named,
+    coords: Mapping[str, Any],
+    words: tuple[str, str],
+) -> Any:
+    """Arrays (C, S, ...) of draws with rows, prior, names of axes, and what sampled them."""
+    result, source = found.result, found.source
     constants: dict[str, tuple[tuple[str, ...], Any]] = {
         name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
         for name, value in prior_of(result).items()
-    }
+    } | dict(prior)
     if source.weights is not None:
         constants["row_weights"] = (("row",), source.weights)
     groups: dict[str, Named] = {
@@ -42,15 +87,15 @@ def inference_data(found: Any) -> Any:
     coords = {
         "chain": np.arange(found.n_chains),
         "draw": np.arange(found.n_draws),
-        "component": np.arange(found.n_components),
         "feature": features,
         "other_feature": features,
-    }
+    } | dict(coords)
+    inference, note = words
     attrs = {
-        "inference": "blocked Gibbs",
+        "inference": inference,
         "inference_library": "bayesmix",
         "inference_library_version": versions()["bayesmix"],
-        "note": "components are not identified: their labels change between draws",
+        "note": note,
     }
     return tree(groups, coords, attrs)
 

@@ -129,7 +129,7 @@ class BlockedGibbs:
         """Rows assigned at one draw, and p(π, θ | X, Z, S) as if a share of them were there."""
         assigned = self.assigned(draw, key)
         statistics = assigned.statistics if share == 1.0 else assigned.statistics.scaled(share)
-        return assigned, self.conditional(statistics, draw, generator)
+        return assigned, self.conditional(statistics, draw.components, generator)
 
     def assigned(self, draw: Draws, key: tuple[int, ...]) -> Assigned:
         """Z | π, θ; through features unless they lose digits at these assignments."""
@@ -146,23 +146,38 @@ class BlockedGibbs:
         found: Assigned = self.source.reduce(step, len(log_weights))
         return found
 
-    def conditional(self, statistics: Any, last: Draws, generator: np.random.Generator) -> Mixture:
-        """p(π, θ | X, Z, S), with S drawn given the last θ."""
+    def conditional(
+        self, statistics: Any, last: Any, generator: np.random.Generator, weights: Any = None
+    ) -> Mixture:
+        """p(π, θ | X, Z, S), with S drawn given the last θ; the fit's prior of π, or another."""
         inference = self.result.inference
+        weights = inference.weights if weights is None else weights
         return Mixture(
-            inference.weights.posterior(statistics.counts),
-            inference.prior.conditional(statistics, last.components, generator),
+            weights.posterior(statistics.counts),
+            inference.prior.conditional(statistics, last, generator),
             self.mixture.frame,
         )
 
+    def with_empty(self, statistics: Any, n_components: int) -> Any:
+        """Statistics of as many components, those beyond the ones that are there without rows."""
+        more = n_components - len(statistics.counts)
+        if not more:
+            return statistics
+        nowhere = np.zeros((1, self.mixture.frame.n_directions))
+        empty = self.result.family.statistics(nowhere, np.zeros((1, more)))
+        return type(statistics).joined([statistics, empty])
+
     def beginning(self, n_components: int, generator: np.random.Generator) -> Mixture:
-        """Nearly q: the conditional at its expected statistics. Components beyond it are empty."""
-        statistics, more = self.expected, n_components - self.mixture.n_components
-        if more:
-            nowhere = np.zeros((1, self.mixture.frame.n_directions))
-            empty = self.result.family.statistics(nowhere, np.zeros((1, more)))
-            statistics = type(statistics).joined([statistics, empty])
-        return self.conditional(statistics, draws_of(self.mixture, 1, generator), generator)
+        """Nearly q: the conditional at its expected statistics. Components beyond it are empty.
+
+        Of fewer components than q has, the heaviest.
+        """
+        last = draws_of(self.mixture, 1, generator).components
+        if n_components >= self.mixture.n_components:
+            return self.conditional(self.with_empty(self.expected, n_components), last, generator)
+        counts = self.expected.counts
+        heaviest = np.sort(np.argsort(-counts, kind="stable")[:n_components])
+        return self.conditional(self.expected, last, generator).subset(heaviest, counts)
 
 
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:

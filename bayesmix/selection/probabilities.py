@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.sampling.prior_over_k import prior_over
 from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.sweep import Row
 
@@ -36,28 +34,6 @@ class Probabilities:
     def source(self) -> str:
         """Where the evidence is from, in words."""
         return SOURCES[self.criterion]
-
-
-def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
-    """The prior over K: the same for all, a mapping K -> weight, or a function of K; sums to 1."""
-    if given is None:
-        weights = dict.fromkeys(numbers, 1.0)
-    elif isinstance(given, Mapping):
-        weights = {k: float(given.get(k, 0.0)) for k in numbers}
-    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class will do
-        weights = {k: float(given(k)) for k in numbers}
-    else:
-        raise InvalidInputError(
-            "prior_over_k must be None (uniform), a mapping from K to its weight or a function "
-            f"of K, got {given!r}"
-        )
-    total = sum(weights.values())
-    if not all(math.isfinite(w) and w >= 0.0 for w in weights.values()) or total <= 0.0:
-        raise InvalidInputError(
-            "prior_over_k must give weights of at least 0, not all of them 0, to the numbers of "
-            f"components that are compared, got {weights}"
-        )
-    return {k: weight / total for k, weight in weights.items()}
 
 
 def numbers_of(rows: list[Row]) -> list[int]:

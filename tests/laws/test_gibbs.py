@@ -102,6 +102,25 @@ def test_draws_are_those_of_enumerating_all_assignments(case, n_components, prio
     )
 
 
+@pytest.mark.parametrize(("n_fitted", "n_components"), [(3, 2), (1, 3)])
+@pytest.mark.parametrize("prior", [DirichletPrior, StickBreakingPrior])
+def test_another_number_of_components_than_that_of_the_fit_is_its_own_model(
+    n_fitted, n_components, prior
+):
+    case = CASES[-1]
+    rows, letters = two_groups(case, 20, 6)
+    vb = fitted(case, rows, letters, n_fitted, prior(SPARSE))
+    found = gibbs(
+        vb, rows, draws=80, chains=N_CHAINS, warmup=15, random_state=1, n_components=n_components
+    )
+    assert found.n_components == n_components
+    family = case.exact_family(letters, n_components)
+    of_assignments = OF_WEIGHTS[prior](SPARSE)
+    assert_exact(
+        found, rows, exact.enumerate_assignments(rows, n_components, family, of_assignments)
+    )
+
+
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")
 @pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids=identity)
 def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
@@ -403,8 +422,6 @@ def test_fits_without_a_posterior_to_sample_are_refused():
         gibbs(bm.Mixture(2, inference=free, random_state=0).fit(X), X)
     with pytest.raises(InvalidInputError, match="call fit first"):
         gibbs(bm.BayesianGaussianMixture(2), X)
-    with pytest.raises(InvalidInputError, match="got n_components=None"):
-        gibbs(bm.BayesianGaussianMixture(None), X)
 
 
 def test_other_rows_and_weights_that_are_not_whole_are_refused():

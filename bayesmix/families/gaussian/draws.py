@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.structures import Structure
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
@@ -53,6 +53,11 @@ class GaussianDraws:
         means = self.means.reshape(-1, n_features)
         return Quadratics(self.structure, offset, means, self.flat_roots)
 
+    def subset(self, keep: Integers) -> GaussianDraws:
+        """Some components of every draw; a shared precision stays."""
+        roots = self.roots if self.roots.shape[1] < self.means.shape[1] else self.roots[:, keep]
+        return replace(self, means=self.means[:, keep], roots=roots)
+
     def at(self, draw: int) -> Gaussians:
         """One of the draws as K densities at a point."""
         blocks = self.structure.algebra.inverse(np.ascontiguousarray(self.roots[draw]))
@@ -70,12 +75,10 @@ class GaussianDraws:
         scale = algebra.lift(algebra.gram(_together(self.scale_roots)), frame, FLAT_FLOOR)
         if structure.common_scale:
             scale = scale[:, 0]
-        columns = ("feature", "other_feature")[: scale.ndim - 1]
-        # A tied structure has one matrix for all components.
-        each_component = ("component",) * (covariances.ndim - scale.ndim)
+        axes, columns = axes_of(covariances.ndim - 1, scale.ndim - 1)
         return {
             "means": (("component", "feature"), frame.undo(self.means)),
-            "covariances": ((*each_component, *columns), covariances),
+            "covariances": (axes, covariances),
             "covariance_prior": (columns, scale),
         }
 
@@ -90,6 +93,13 @@ class GaussianDraws:
             - mean_precision * lengths.reshape(n_draws, n_components)
         )
         return normals
+
+
+def axes_of(n_covariances: int, n_scale: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the axes of covariances and those of S stand for, by how many they have."""
+    columns = ("feature", "other_feature")[:n_scale]
+    # A tied structure has one matrix for all components.
+    return (*("component",) * (n_covariances - n_scale), *columns), columns
 
 
 def _together(roots: Array) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.families.gaussian.structures import Structure
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Moments:
     def scaled(self, factor: float) -> Moments:
         """The moments of rows repeated ``factor`` times."""
         return replace(self, counts=factor * self.counts, scatter=factor * self.scatter)
+
+    def subset(self, keep: Integers) -> Moments:
+        """Those of some components; a shared scatter stays whole."""
+        structure = self.structure
+        scatter = structure.keep(self.scatter, keep)
+        return Moments(structure, self.counts[keep], self.means[keep], scatter)
 
     def merged(self, first: int, second: int) -> Moments:
         """With ``second`` added to ``first`` and left out."""
@@ -79,13 +85,12 @@ class Moments:
     @staticmethod
     def joined(parts: Sequence[Moments]) -> Moments:
         """Those of all components of several; what their components share is summed."""
-        scatters = [part.scatter for part in parts]
-        shared = len(scatters[0]) < len(parts[0].counts)
+        structure = parts[0].structure
         return Moments(
-            parts[0].structure,
+            structure,
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.means for part in parts]),
-            np.sum(scatters, axis=0) if shared else np.concatenate(scatters),
+            structure.pool(np.concatenate([part.scatter for part in parts])),
         )
 
     def about(self, point: Array, shrink: Array) -> Array:

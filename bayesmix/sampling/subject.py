@@ -1,0 +1,89 @@
+"""What samplers are given: a fit that has a posterior, and the rows that it was fitted to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.weights import FreeWeights
+from bayesmix.workflow.result import FitResult
+
+# A weight this far from a whole number, as a share of itself, was meant to be one.
+WHOLE = 1e-9
+
+
+def fitted_mixture(model: Any) -> Any:
+    """The fitted estimator, of a search the best."""
+    estimator = getattr(model, "best_estimator_", model)
+    if not isinstance(getattr(estimator, "result_", None), FitResult):
+        raise InvalidInputError(
+            "model must be a fitted mixture of bayesmix or a fitted search, got "
+            f"{type(model).__name__}: call fit first; of a pipeline give the last step and "
+            "transformed rows"
+        )
+    return estimator
+
+
+def variational_fit(model: Any) -> Any:
+    """The same; refused unless it is variational."""
+    estimator = fitted_mixture(model)
+    result: FitResult = estimator.result_
+    if not result.variational:
+        raise InvalidInputError(
+            "model must be a variational fit, which has a prior, got one by "
+            f"{result.inference.name.replace('_', ' ')}: use BayesianGaussianMixture, or Mixture "
+            "with inference=VariationalBayes()"
+        )
+    return estimator
+
+
+def sampled_fit(model: Any) -> Any:
+    """The same; refused unless its weights have a prior as well."""
+    estimator = variational_fit(model)
+    if isinstance(estimator.result_.inference.weights, FreeWeights):
+        raise InvalidInputError(
+            "model must have weights with a prior, got type-II maximum likelihood: use "
+            "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
+        )
+    return estimator
+
+
+def rows_of_fit(
+    estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None = 1, repeated: bool = False
+) -> Any:
+    """The rows as a source, those of weight 0 left out; refused unless they are the fit's.
+
+    ``repeated``: refused as well unless weights say how often a row is there.
+    """
+    result = estimator.result_
+    source = replace(estimator._rows(X, sample_weight), n_jobs=n_jobs)
+    if source.weights is not None:
+        if not source.weights.all():
+            source = source.subset(np.flatnonzero(source.weights))
+        if repeated:
+            _check_whole(source.weights)
+    expected = (result.n_rows, result.n_features)
+    if source.shape != expected or not math.isclose(
+        source.total_weight, result.total_weight, rel_tol=1e-9
+    ):
+        raise InvalidInputError(
+            f"X must hold the rows of the fit, {expected} with a total weight of "
+            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+        )
+    return source
+
+
+def _check_whole(weights: Array) -> None:
+    away = np.abs(weights - np.rint(weights))
+    wrong = np.flatnonzero(away > WHOLE * weights)
+    if len(wrong):
+        raise InvalidInputError(
+            "sample_weight must be whole numbers here, since every repetition of a row has a "
+            f"component of its own, got {weights[wrong[0]]:g}: sample without weights, or with "
+            "rows resampled by them"
+        )
