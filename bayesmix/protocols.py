@@ -23,6 +23,10 @@ class Statistics(Protocol):
 
     def scaled(self, factor: float) -> Self: ...
 
+    def subset(self, keep: Integers) -> Self:
+        """Those of some components that have all rows: the others are empty."""
+        ...
+
     @staticmethod
     def joined(parts: Sequence[Any]) -> Any:
         """Those of all components of several."""
@@ -67,6 +71,10 @@ class Posterior(Components, Protocol):
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> Any:
         """Independent draws; their ``components`` are all densities, those of a draw together."""
+        ...
+
+    def coordinates(self) -> Any:
+        """q(θ) in coordinates of unit variance, as linear response needs it."""
         ...
 
     def log_factors(self, draws: Any) -> tuple[Array, Array]:
@@ -169,6 +177,10 @@ class WeightsPrior(Protocol):
         """log p(π) (S,) of draws, in the coordinates of their kind."""
         ...
 
+    def pymc_distribution(self, pm: Any, q: Any, n_components: int) -> Any:
+        """K weights declared in a PyMC model, what is not drawn as in ``q``: a twin of draws."""
+        ...
+
     def n_parameters(self, n_components: int) -> int: ...
 
 
@@ -193,6 +205,13 @@ class Prior(Protocol):
 
     def log_density_of(self, draws: Any) -> Array:
         """log p(θ) (S,) of draws, what is learned of the prior integrated out or known."""
+        ...
+
+    def pymc_distribution(self, pm: Any, q: Any, n_components: int) -> Any:
+        """K components declared in a PyMC model, what is not drawn as in ``q``: a twin of draws.
+
+        It has log densities of rows, tensors in data units by name, and what draws are made of.
+        """
         ...
 
     def conditional(self, statistics: Any, last: Any, generator: np.random.Generator) -> Posterior:
@@ -271,6 +290,10 @@ class Family(Protocol):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
         """The default prior of maximum a posteriori: nothing singular, nothing at an edge."""
+        ...
+
+    def as_draws(self, points: Sequence[Any]) -> Any:
+        """Mixtures at points as draws."""
         ...
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...

@@ -275,6 +275,15 @@ class Repair:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How m parameters vary under q; ``shape`` (m in all) is what a user has them in."""
+
+    shape: tuple[int, ...]
+    across: Array  # (m, P) covariances with P standardised coordinates of q
+    own: Array  # (m, m), infinite where q has no variance
+
+
+@dataclass(frozen=True)
 class NoGuard:
     """For families whose likelihood is bounded."""
 

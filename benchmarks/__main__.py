@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    bands,
     choosing,
+    crosscheck,
     growth,
     machine,
     memory,
     optimum,
     others,
     passes,
+    posterior,
     right_k,
     solution,
     tables,
@@ -41,7 +44,15 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         choosing.optimism,
     ),
     "large": ("Choosing K on many rows", choosing.large),
+    "crosscheck": ("Variational fits against NUTS and Gibbs sampling", crosscheck.run),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
+    "bands": ("Do bands of the density hold the truth?", bands.bands),
+    "conformal": ("Coverage of conformal regions where the model is wrong", bands.conformal),
+    "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
+    "corrections": (
+        "Standard deviations as shares of those of Gibbs draws",
+        posterior.corrections,
+    ),
     "others": ("Other programs, where they are installed", others.run),
 }
 

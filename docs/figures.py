@@ -1,6 +1,7 @@
 """Figures of the documentation: `python docs/figures.py` writes them into docs/_static.
 
-The README's is drawn anew; that of optimism from the newest figures in benchmarks/results.
+The README's is drawn anew; that of optimism from the newest figures in benchmarks/results,
+that of calibration from the places saved there.
 """
 
 import json
@@ -11,11 +12,13 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 import bayesmix as bm
 
 STATIC = Path(__file__).parent / "_static"
 TARGET = STATIC / "faithful.png"
+COLOURS = ("#0072B2", "#E69F00", "#009E73")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
@@ -62,6 +65,116 @@ def draw_optimism() -> None:
     figure.savefig(STATIC / "optimism.png", dpi=130, metadata={"Software": None})
 
 
+# p(K | rows) and p(K+ | rows), K = 3, 4, ...: a run of Richardson & Green's program, and what the
+# authors of the telescoping sampler print. docs/explanation/galaxies.md says where they stand.
+PUBLISHED = {
+    "Nmix": (
+        [0.0392, 0.1243, 0.2076, 0.2210, 0.1683, 0.1090, 0.0536, 0.0354, 0.0196, 0.0096],
+        [0.0472, 0.1507, 0.2649, 0.2492, 0.1559, 0.0787, 0.0301, 0.0145, 0.0059, 0.0020],
+    ),
+    "telescope": ([0.05, 0.15, 0.21, 0.20, 0.16, 0.11, 0.06, 0.03, 0.02, 0.01], None),
+}
+VARIANCES = (1.0, 2.0, 4.0)
+
+
+def draw_galaxies(n_draws: int = 10_000) -> None:
+    """K and K+ of 82 galaxies beside published ones, under three priors of the variances."""
+    X = bm.datasets.load_galaxies().to_numpy() / 1000.0
+    extent = float(X.max() - X.min())
+    numbers = np.arange(3, 13)
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.0), layout="constrained", sharey=True)
+    for expected, colour, kind in zip(VARIANCES, COLOURS, ("o-", "s-", "D-"), strict=True):
+        vb = bm.BayesianGaussianMixture(
+            n_components=6,
+            weight_concentration_prior_type="dirichlet_distribution",
+            weight_concentration_prior=1.0,
+            mean_prior=[(X.max() + X.min()) / 2.0],
+            mean_precision_prior=expected / extent**2,
+            degrees_of_freedom_prior=4.0,
+            covariance_prior=[[2.0 * expected]],
+            random_state=0,
+        ).fit(X)
+        found = bm.gibbs(
+            vb, X, draws=n_draws, n_components=None, prior_over_k=dict.fromkeys(range(1, 31), 1)
+        )
+        print(f"E[variance] = {expected:g}", found.summary(), f"{found.seconds:.0f} s", sep="\n")
+        shares = (found.k_probabilities, found.occupied)
+        for ax, own in zip(axes, shares, strict=True):
+            own = own.reindex(numbers, fill_value=0.0)
+            print(own.round(3).to_list())
+            ax.plot(numbers, own, kind, color=colour, label=f"prior mean of variances {expected:g}")
+    for (name, published), kind in zip(PUBLISHED.items(), ("x--", "+:"), strict=True):
+        for ax, values in zip(axes, published, strict=True):
+            if values is not None:
+                ax.plot(numbers, values, kind, color="#1a1a1a", label=f"published ({name})")
+    for ax, label in zip(axes, ("components K", "occupied components K+"), strict=True):
+        ax.set_xlabel(label)
+        ax.set_xticks(numbers)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("posterior probability")
+    axes[0].set_ylim(bottom=0.0)
+    axes[0].legend(fontsize="small", frameon=False, loc="upper right")
+    figure.savefig(STATIC / "galaxies.png", dpi=130, metadata={"Software": None})
+
+
+def draw_uncertainty() -> None:
+    """A density over two columns, and how unsure it is relative to itself."""
+    X = bm.datasets.load_faithful()
+    vb = bm.BayesianGaussianMixture(n_components=8, random_state=0).fit(X)
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+    bm.plot_uncertainty(vb, X, axes)
+    figure.savefig(STATIC / "uncertainty.png", dpi=130, metadata={"Software": None})
+
+
+def draw_region() -> None:
+    """A calibrated region of highest density over two columns, and over one."""
+    X = bm.datasets.load_faithful()
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(1.25, 1.0)
+    )
+    for ax, columns in ((left, ["eruptions", "waiting"]), (right, ["waiting"])):
+        search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0)
+        region = bm.conformal_region(search, X[columns], level=0.9, random_state=0)
+        region.plot(X[columns], ax=ax)
+    figure.savefig(STATIC / "region.png", dpi=130, metadata={"Software": None})
+
+
+def draw_calibration() -> None:
+    """Where the truth stands among draws: ECDFs less the diagonal, and the band of uniform ones."""
+    from benchmarks.posterior import METHODS, RANKS, ecdf_difference, simultaneous_band
+
+    places = json.loads((RESULTS / RANKS.name).read_text("utf-8"))
+    names = list(places["Gibbs"])
+    grid = np.arange(1, 200) / 200.0
+    figure, axes = plt.subplots(
+        2, 3, figsize=(9.6, 5.2), sharex=True, sharey=True, layout="constrained"
+    )
+    lines = dict(
+        zip(METHODS, (("#0072B2", "-"), ("#D55E00", "--"), ("#1a1a1a", ":")), strict=False)
+    )
+    for name, ax in zip(names, axes.flat, strict=True):
+        band = simultaneous_band(len(places["Gibbs"][name]), grid)
+        ax.fill_between(
+            grid, *band.T, color="#dcdcdc", linewidth=0, label="uniform places stay here (95 %)"
+        )
+        for method, (colour, kind) in lines.items():
+            values = np.array(places[method][name])
+            away = ecdf_difference(values[np.isfinite(values)], grid)
+            width = 2.2 if kind == ":" else 1.6
+            ax.plot(grid, away, kind, color=colour, linewidth=width, label=method)
+        ax.set_title(name, fontsize="medium", loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("place of the truth among the draws", fontsize="medium")
+    figure.supylabel("share of data sets below, less the place", fontsize="medium")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+    figure.savefig(STATIC / "calibration.png", dpi=130, metadata={"Software": None})
+
+
 if __name__ == "__main__":
     draw()
     draw_optimism()
+    draw_galaxies()
+    draw_uncertainty()
+    draw_region()
+    draw_calibration()

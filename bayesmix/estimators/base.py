@@ -14,16 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, posterior, validation
+from bayesmix.estimators import incoming, validation
 from bayesmix.estimators.information import information
+from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
 from bayesmix.estimators.rows import LabelStep, LogDensityStep, ProbabilityStep, ResponsibilityStep
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
-from bayesmix.sampling.density import MixtureDensity
-from bayesmix.sampling.posterior import PosteriorSample
 from bayesmix.selection import criteria
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.fit import fit
@@ -37,7 +36,7 @@ PerRow = TypeVar("PerRow")
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
-class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scipy.special import entr
+
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Rows
 from bayesmix.workflow.result import FitResult
@@ -38,6 +40,17 @@ class LabelStep:
     def __call__(self, rows: Rows) -> Integers:
         labels: Integers = self.result.probabilities(rows.values).argmax(axis=1)
         return labels
+
+
+@dataclass(frozen=True)
+class EntropyStep:
+    """Rows to the entropy of those terms, in nats."""
+
+    result: FitResult
+
+    def __call__(self, rows: Rows) -> Array:
+        entropies: Array = entr(self.result.probabilities(rows.values)).sum(axis=1)
+        return entropies
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import betaln, digamma, logit, xlog1py, xlogy
+from scipy.special import betaln, digamma, log_expit, logit, xlog1py, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
+from bayesmix.families.columns import ColumnCoordinates, of_betas
+from bayesmix.families.sums import NEVER, LinearInTotals, Sums, TotalsTwin, sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
@@ -109,6 +111,10 @@ class BernoulliDraws:
         log_odds = self.log_successes.reshape(-1, n_features) - failures
         return LinearInTotals(np.hstack([failures.sum(axis=1, keepdims=True), log_odds]))
 
+    def subset(self, keep: Integers) -> BernoulliDraws:
+        """Some components of every draw."""
+        return BernoulliDraws(self.log_successes[:, keep], self.log_failures[:, keep])
+
     def at(self, draw: int) -> Bernoullis:
         """One of the draws as K densities at a point."""
         return Bernoullis(np.exp(self.log_successes[draw]))
@@ -160,6 +166,15 @@ class BetaProbabilities:
             - normalisers[:, None]
         )
         return np.zeros(len(pairs)), pairs
+
+    def coordinates(self) -> ColumnCoordinates:
+        """Log odds, standardised."""
+        return of_betas(
+            self.successes,
+            self.failures,
+            lambda draws: draws.log_successes - draws.log_failures,
+            lambda odds: BernoulliDraws(log_expit(odds), log_expit(-odds)),
+        )
 
     def subset(self, keep: Integers) -> BetaProbabilities:
         return BetaProbabilities(self.successes[keep], self.failures[keep])
@@ -250,6 +265,19 @@ class BetaPrior:
         ).sum(axis=(1, 2))
         return density
 
+    def pymc_distribution(self, pm: Any, q: BetaProbabilities, n_components: int) -> TotalsTwin:
+        """The same prior over K components in PyMC, and their densities."""
+        from pytensor import tensor as pt
+
+        axes = ("component", "feature")
+        # Arrays: of a number that float32 can hold PyTensor would take log Γ in float32.
+        alpha, beta = np.array(self.successes), np.array(self.failures)
+        p = pm.Beta("probabilities", alpha=alpha, beta=beta, dims=axes)
+        logs = {"log_successes": pt.log(p), "log_failures": pt.log1p(-p)}
+        successes, failures = logs.values()
+        constants, slopes = failures.sum(axis=1), successes - failures
+        return TotalsTwin(constants, slopes, logs, BernoulliDraws)
+
     def unframed(self, frame: Frame) -> BetaPrior:
         return self
 
@@ -325,6 +353,13 @@ class Bernoulli:
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BetaPrior:
         """Beta(1.5, 1.5): no probability reaches 0 or 1."""
         return BetaPrior(1.5, 1.5)
+
+    def as_draws(self, points: Sequence[Bernoullis]) -> BernoulliDraws:
+        """Mixtures at points as draws."""
+        shares = np.array([one.probabilities for one in points])
+        with np.errstate(divide="ignore"):
+            logs = np.log(shares), np.log1p(-shares)
+        return BernoulliDraws(*(np.maximum(one, NEVER) for one in logs))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

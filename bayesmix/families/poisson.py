@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,18 +11,15 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.sums import NEVER, LinearInTotals, Sums, sums
+from bayesmix.families.columns import ColumnCoordinates, of_gammas
+from bayesmix.families.negative_binomial import NegativeBinomials
+from bayesmix.families.sums import NEVER, LinearInTotals, Sums, TotalsTwin, sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
-
-
-def _log_factorials(values: Array) -> Array:
-    total: Array = gammaln(values + 1.0).sum(axis=1)
-    return total
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
@@ -100,60 +98,6 @@ class Poissons:
 
 
 @dataclass(frozen=True)
-class NegativeBinomials:
-    """Gamma-Poisson predictive: shape (K, D) and rate (K, D) integrated out."""
-
-    shape: Array
-    rate: Array
-
-    @property
-    def n_components(self) -> int:
-        return len(self.shape)
-
-    @property
-    def means(self) -> Array:
-        """E[x | k]."""
-        return self.shape / self.rate
-
-    @property
-    def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
-        return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
-
-    def marginal(self, columns: Integers) -> NegativeBinomials:
-        """The densities of some columns."""
-        return NegativeBinomials(self.shape[:, columns], self.rate[:, columns])
-
-    def conditional(self, columns: Integers, given: Integers, values: Array) -> NegativeBinomials:
-        """The densities of ``columns``: given the component, columns are independent."""
-        return self.marginal(columns)
-
-    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
-        own = self.means[:, columns]
-        return np.broadcast_to(own, (len(values), *own.shape))
-
-    def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k, data) (n, K)."""
-        out = np.empty((len(values), self.n_components))
-        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
-            out[:, k] = (
-                gammaln(shape + values)
-                - gammaln(shape)
-                - shape * np.log1p(1.0 / rate)
-                - values * np.log1p(rate)
-            ).sum(axis=1)
-        out -= _log_factorials(values)[:, None]
-        return out
-
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
-        shape = np.repeat(self.shape, counts, axis=0)
-        rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
-        return generator.poisson(rates).astype(float)
-
-
-@dataclass(frozen=True)
 class PoissonDraws:
     """S draws of rates by their logarithms (S, K, D)."""
 
@@ -164,6 +108,10 @@ class PoissonDraws:
         """All S K densities, those of a draw together."""
         log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
         return _linear(log_rates, np.exp(log_rates))
+
+    def subset(self, keep: Integers) -> PoissonDraws:
+        """Some components of every draw."""
+        return PoissonDraws(self.log_rates[:, keep])
 
     def at(self, draw: int) -> Poissons:
         """One of the draws as K densities at a point."""
@@ -211,6 +159,10 @@ class GammaRates:
             + normalisers[:, None]
         )
         return np.zeros(len(pairs)), pairs
+
+    def coordinates(self) -> ColumnCoordinates:
+        """Log rates, standardised."""
+        return of_gammas(self.shape, self.rate, lambda draws: draws.log_rates, PoissonDraws)
 
     def subset(self, keep: Integers) -> GammaRates:
         return GammaRates(self.shape[keep], self.rate[keep])
@@ -298,6 +250,16 @@ class GammaPrior:
         ).sum(axis=(1, 2))
         return density
 
+    def pymc_distribution(self, pm: Any, q: GammaRates, n_components: int) -> TotalsTwin:
+        """The same prior over K components in PyMC, and their densities."""
+        from pytensor import tensor as pt
+
+        axes = ("component", "feature")
+        # An array: of a number that float32 can hold PyTensor would take log Γ in float32.
+        rates = pm.Gamma("rates", alpha=np.array(self.shape), beta=self.rate, dims=axes)
+        logs = {"log_rates": pt.log(rates)}
+        return TotalsTwin(-rates.sum(axis=1), logs["log_rates"], logs, PoissonDraws, counts=True)
+
     def unframed(self, frame: Frame) -> GammaPrior:
         return self
 
@@ -369,6 +331,11 @@ class Poisson:
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> GammaPrior:
         """Shape 1.5 with the mean of the column: no rate reaches 0."""
         return GammaPrior(1.5, 1.5 / np.maximum(source.summary.mean, 1e-3))
+
+    def as_draws(self, points: Sequence[Poissons]) -> PoissonDraws:
+        """Mixtures at points as draws."""
+        with np.errstate(divide="ignore"):
+            return PoissonDraws(np.maximum(np.log([one.rates for one in points]), NEVER))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

@@ -1,4 +1,4 @@
-"""The credible band of a variational fit over one column, behind its curve."""
+"""The credible band of a fit over one column, behind its curve."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-from bayesmix.sampling.bands import density_band
+from bayesmix.plots.subject import View
+from bayesmix.sampling.bands import density_band, marginal_band
+from bayesmix.sampling.methods import drawn_mixtures
 from bayesmix.sources import ArraySource
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ FEWEST_BEYOND = 2.0
 
 @dataclass(frozen=True)
 class Band:
-    """Lower and upper ends (n, 2) of a density at places (n,), row by row, with their level."""
+    """Lower and upper ends (n, 2) of a density at points (n, d), row by row, with their level."""
 
     level: float
     ends: Callable[[Array], Array]
@@ -36,36 +38,50 @@ class Band:
         return f"{100 * self.level:g} % band"
 
 
-def band_of(model: Any, level: Any) -> Band | None:
-    """The band of a fitted estimator; None for None.
+def band_of(
+    model: Any,
+    view: View,
+    level: Any,
+    method: Any = "variational",
+    data: Any = None,
+    sample_weight: Any = None,
+    n_draws: int = DRAWS,
+) -> Band:
+    """The band of a fitted estimator's density over the columns of a view; ``data`` as its methods.
 
-    Raises where there is none: for point fits, for more columns than one, and for counts.
+    Raises where there is none: for point fits without a bootstrap, and for counts.
     """
-    if level is None:
-        return None
+    number = drawable_level("band", level, n_draws)
     result = model.result_
-    highest = 1.0 - FEWEST_BEYOND / DRAWS
-    flag = isinstance(level, (bool, np.bool_))
-    if flag or not isinstance(level, Real) or not 0.0 < float(level) <= highest:
-        raise InvalidInputError(
-            f"band must be None or a level above 0 and up to {highest:g}, such as 0.9, got "
-            f"{level!r}"
-        )
-    if not (result.variational and result.family.continuous and result.n_features == 1):
+    if not view.continuous:
         raise UnsupportedError(
-            "band is drawn for variational Gaussian fits of one column: fit "
-            "BayesianGaussianMixture to that column, or use density_interval"
+            f"a band is drawn around curves, not around the bars of a {result.family.name} "
+            "mixture: use density_interval"
         )
-    number = float(level)
+    drawn = drawn_mixtures(model, method, data, n_draws, SEED, sample_weight)
+    whole = np.array_equal(view.columns, np.arange(result.n_features))
 
-    def ends(places: Array) -> Array:
-        return density_band(result, ArraySource(places[:, None]), number, False, DRAWS, SEED)
+    def ends(points: Array) -> Array:
+        if whole:
+            return density_band(drawn, ArraySource(points), number, False)
+        return marginal_band(drawn, view.columns, points, number)
 
     return Band(number, ends)
 
 
+def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:
+    """A level that the draws of a figure reach."""
+    highest = 1.0 - FEWEST_BEYOND / n_draws
+    flag = isinstance(level, (bool, np.bool_))
+    if flag or not isinstance(level, Real) or not 0.0 < float(level) <= highest:
+        raise InvalidInputError(
+            f"{name} must be a level above 0 and up to {highest:g}, such as 0.9, got {level!r}"
+        )
+    return float(level)
+
+
 def draw_band(ax: Axes, band: Band, grid: Array) -> tuple[Any, float]:
     """A shaded band over places of the axis; returns it and the highest that it reaches."""
-    lower, upper = band.ends(grid).T
+    lower, upper = band.ends(grid[:, None]).T
     shade = ax.fill_between(grid, lower, upper, color=style.INK, alpha=0.32, lw=0, zorder=3.5)
     return shade, float(upper.max())

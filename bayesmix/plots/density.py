@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.errors import UnsupportedError
 from bayesmix.plots.bands import band_of
 from bayesmix.plots.bars import draw_bars
 from bayesmix.plots.curve import draw_curve
@@ -24,6 +25,7 @@ def plot_density(
     sample_weight: Any = None,
     kde: bool = True,
     band: float | None = None,
+    method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
     """The density with its components, over the rows where they are given.
@@ -50,8 +52,11 @@ def plot_density(
     kde : bool, default=True
         Whether the kernel density estimate (one column, Scott's bandwidth) is drawn.
     band : float, optional
-        Level of a shaded credible band, such as 0.9, row by row: for variational fits of one
-        column.
+        Level of a shaded credible band over one column, such as 0.9, row by row. Of two columns
+        ``plot_uncertainty`` shows as much.
+    method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
+        Where the band is from, as in ``density_interval``. For the last two of the names ``X`` must
+        be the rows of the fit.
     legend : bool, default=True
 
     Returns
@@ -76,8 +81,13 @@ def plot_density(
     ('eruptions', 'waiting')
     """
     estimator = fitted(model)
-    shaded = band_of(estimator, band)
     view = view_of(estimator, columns, X)
+    if band is not None and len(view.columns) == 2:
+        raise UnsupportedError(
+            "band is drawn over one column: name it, as in columns=0, or show the doubt over two "
+            "with plot_uncertainty"
+        )
+    shaded = None if band is None else band_of(estimator, view, band, method, X, sample_weight)
     sample = sample_of(estimator, view, X, sample_weight)
     ax = axes_or_new(ax)
     if len(view.columns) == 2:

@@ -42,7 +42,7 @@ def plot_part(
     if len(drawn.columns) > most:
         number = "one column" if most == 1 else "one or two columns"
         raise InvalidInputError(f"columns must name {number} to draw, got {len(drawn.columns)}")
-    view = _view_of(drawn)
+    view = part_view(drawn)
     ax = axes_or_new(ax)
     if len(view.columns) == 2:
         draw_plane(ax, view, None, legend)
@@ -53,7 +53,8 @@ def plot_part(
     return ax
 
 
-def _view_of(density: MixtureDensity) -> View:
+def part_view(density: MixtureDensity) -> View:
+    """The view of a density over one or two columns."""
     scale = density.mixture.frame.scale
     components: Any = density.mixture.components
     if density.family.continuous:

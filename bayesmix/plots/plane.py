@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,21 +23,30 @@ MOST_NAMED = 10
 
 def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
     """Draw the density of a view of two columns."""
-    values = None if sample is None else sample.values
-    limits = [view.extent(d, None if values is None else values[:, d]) for d in (0, 1)]
+    limits = limits_of(view, None if sample is None else sample.values)
     draw_regions(ax, view, limits)
     draw_ellipses(ax, view)
     remarks = list(view.remarks)
     if sample is not None:
         remarks += draw_points(ax, sample, limits)
+    finish(ax, view, limits, remarks)
+    if legend:
+        style.legend_on_top(ax, *_key(view))
+
+
+def limits_of(view: View, values: Array | None) -> list[tuple[float, float]]:
+    """Where both axes begin and end."""
+    return [view.extent(d, None if values is None else values[:, d]) for d in (0, 1)]
+
+
+def finish(ax: Axes, view: View, limits: list[tuple[float, float]], remarks: Sequence[str]) -> None:
+    """Limits, names and remarks of a plane."""
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     ax.set_xlabel(view.names[0])
     ax.set_ylabel(view.names[1])
     style.quiet(ax)
     style.note(ax, remarks)
-    if legend:
-        style.legend_on_top(ax, *_key(view))
 
 
 def _key(view: View) -> tuple[list[Any], list[str]]:
@@ -62,14 +72,19 @@ def _key(view: View) -> tuple[list[Any], list[str]]:
 
 def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:
     """Filled contours of the regions of highest density that hold the shares ``HELD``."""
-    x, y = (np.linspace(low, high, GRID) for low, high in limits)
-    points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+    x, y, points = plane_grid(limits, GRID)
     density = view.terms(points).sum(axis=1)
     levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
     shades = SHADES[-len(levels) :]
     ax.contourf(
         x, y, density.reshape(GRID, GRID), [*levels, 1.01 * density.max()], colors=shades, zorder=0
     )
+
+
+def plane_grid(limits: list[tuple[float, float]], n: int) -> tuple[Array, Array, Array]:
+    """n places along each axis, and the points (n n, 2) of their grid, row by row."""
+    x, y = (np.linspace(low, high, n) for low, high in limits)
+    return x, y, np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
 
 
 def holding(density: Array, cell: float, shares: tuple[float, ...]) -> Array:
@@ -117,23 +132,23 @@ def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
             )
 
 
+def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[str]:
+    """A remark on rows that are not seen, where there are some."""
+    low, high = np.transpose(limits)
+    outside = ((values < low) | (values > high)).any(axis=1)
+    if not outside.any():
+        return []
+    return [f"{int(outside.sum()):,} of {len(values):,} rows outside the view"]
+
+
 def draw_points(
     ax: Axes, sample: Sample, limits: list[tuple[float, float]], size: float = 26.0
 ) -> list[str]:
     """Rows in colour and marker of their most probable component; returns what is left out."""
     from matplotlib.colors import to_rgb
 
-    remarks = []
     values = sample.values
-    outside = (
-        sum(
-            ((values[:, d] < low) | (values[:, d] > high) for d, (low, high) in enumerate(limits)),
-            start=np.zeros(len(values), dtype=bool),
-        )
-        > 0
-    )
-    if outside.any():
-        remarks.append(f"{int(outside.sum()):,} of {len(values):,} rows outside the view")
+    remarks = outside_the_view(values, limits)
     shown = sample.thinned(MOST_POINTS)
     if len(shown.values) < len(values):
         remarks.append(f"{len(shown.values):,} of {len(values):,} rows drawn")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
-from bayesmix.records import LOWEST_LOG
+from bayesmix.sampling.assignment import shares_of
 from bayesmix.sampling.draws import Draws
 
 BATCH_VALUES = 2**21
@@ -18,20 +17,12 @@ BATCH_VALUES = 2**21
 
 def co_clustered(draws: Draws, framed: Array) -> Array:
     """(m, m), ones on the diagonal, for framed rows (m, D)."""
-    log_weights = np.maximum(draws.weights.log_weights, LOWEST_LOG)
-    n_draws, n_components = log_weights.shape
+    n_draws, n_components = draws.weights.log_weights.shape
     n_rows = len(framed)
-    components = draws.components.components
     total = np.zeros((n_rows, n_rows))
     size = max(1, BATCH_VALUES // (n_components * n_rows))
     for start in range(0, n_draws, size):
-        part = log_weights[start : start + size]
-        places = np.arange(start * n_components, (start + len(part)) * n_components)
-        joint = np.ascontiguousarray(components.subset(places).expected_log_density(framed))
-        joint = joint.reshape(n_rows, *part.shape)
-        joint += part
-        normalise(joint.reshape(-1, n_components))
-        shares = joint.reshape(n_rows, len(places))
+        shares = shares_of(draws, framed, start, start + size).reshape(n_rows, -1)
         total += shares @ shares.T
     total /= n_draws
     np.fill_diagonal(total, 1.0)

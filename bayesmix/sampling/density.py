@@ -11,13 +11,18 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Family
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.sampling import partition
+from bayesmix.sampling.bands import positive
+from bayesmix.sampling.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
+
+# Rows that stand for the density where no others are given, and their stream.
+DRAWS = 10_000
+OF_SCORES = 1
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,8 @@ class MixtureDensity:
 
     def sample(self, n_samples: Any = 1, random_state: Any = None) -> tuple[Array, Integers]:
         """Rows (n, d) drawn from the density, and the components (n,) that they came from."""
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise InvalidInputError(f"n_samples must be an integer of at least 1, got {n_samples}")
-        generator = stream(root_seed(random_state), Purpose.SAMPLE)
-        mixture = self.mixture
-        counts = generator.multinomial(int(n_samples), mixture.weights.probabilities)
-        values = mixture.frame.undo(mixture.components.draw(counts, generator))
-        return values, np.repeat(np.arange(mixture.n_components), counts)
+        number = positive("n_samples", n_samples)
+        return self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """The density of some of these columns, by name or number: the others integrated out."""
@@ -140,6 +140,58 @@ class MixtureDensity:
         self.family.check(values)
         return free, known, values
 
+    def density_region(
+        self,
+        level: float = 0.9,
+        calibration: Any = None,
+        sample_weight: Any = None,
+        n_draws: int = DRAWS,
+        random_state: Any = None,
+    ) -> DensityRegion:
+        """Where the density is highest, so that the share ``level`` of new rows lies inside.
+
+        Parameters
+        ----------
+        level : float, default=0.9
+        calibration : array or frame (n, d), optional
+            Rows that fit, K and prior have not seen. The level then holds on average over such sets
+            of rows, whether the model is right or not, where new rows come as those did (split
+            conformal prediction). None: by rows drawn from the density, as right as it is.
+        sample_weight : array (n,), optional
+            How often each calibration row counts: a weight of 2 is the row twice.
+        n_draws : int, default=10000
+            Rows drawn where there is no ``calibration``.
+        random_state : None, int, RandomState or Generator
+            Of those.
+
+        Raises
+        ------
+        InvalidInputError
+            Where rows are too few for the level: 0.9 needs 9, 0.99 needs 99.
+        """
+        scores = self._scores(calibration, sample_weight, n_draws, random_state)
+        return region_of(self, level, scores, calibration is not None)
+
+    def tail_probability(
+        self,
+        X: Any,
+        calibration: Any = None,
+        sample_weight: Any = None,
+        n_draws: int = DRAWS,
+        random_state: Any = None,
+    ) -> Array:
+        """How probable (n,) a row is that is no denser than this one: small where it is an anomaly.
+
+        Of m rows that were not seen, drawn from the density or given as ``calibration``, (1 + how
+        many are no denser) / (m + 1). Drawn ones are right as far as the density is, with a
+        standard error of √(p (1 - p) / m). With calibration rows it is a conformal p-value:
+        whatever the model, a row that comes as those did has one of at most p with probability of
+        at most p. A row is outside of ``density_region(level)`` of the same calibration rows if and
+        only if its tail probability is at most 1 - level.
+        """
+        scores = self._scores(calibration, sample_weight, n_draws, random_state)
+        return scores.tail(self.score_samples(X))
+
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The density with its components, over one or two of its columns (``columns=``)."""
         from bayesmix.plots.parts import plot_part
@@ -152,12 +204,34 @@ class MixtureDensity:
         bar = f" | {given}" if given else ""
         return f"MixtureDensity of {of}{bar}: {self.n_components_} components"
 
+    def _scores(
+        self, calibration: Any, sample_weight: Any, n_draws: Any, random_state: Any
+    ) -> Scores:
+        """Log densities of calibration rows with their weights, or of rows drawn."""
+        if calibration is None:
+            if sample_weight is not None:
+                raise InvalidInputError(
+                    "sample_weight needs the rows that it belongs to: give calibration"
+                )
+            number = positive("n_draws", n_draws)
+            # Not what ``sample`` gives with the same seed: those rows may be asked about.
+            generator = stream(root_seed(random_state), Purpose.SAMPLE, 0, OF_SCORES)
+            return Scores.of(self.score_samples(self._drawn(number, generator)[0]))
+        log_densities = self.score_samples(calibration)
+        given = sample_weight
+        if given is None and isinstance(calibration, ArraySource):
+            given = calibration.weights
+        counts = None if given is None else repetitions(given, len(log_densities))
+        return Scores.of(log_densities, counts)
+
+    def _drawn(self, n_rows: int, generator: np.random.Generator) -> tuple[Array, Integers]:
+        mixture = self.mixture
+        counts = generator.multinomial(n_rows, mixture.weights.probabilities)
+        values = mixture.frame.undo(mixture.components.draw(counts, generator))
+        return values, np.repeat(np.arange(mixture.n_components), counts)
+
     def _log_density(self, rows: Rows) -> Array:
-        mixture, values = self.mixture, rows.values
-        log_density = normalise(mixture.log_joint(mixture.frame.apply(values)))
-        if self.family.continuous:
-            log_density += mixture.frame.log_flat(values) - mixture.frame.log_volume
-        return log_density
+        return partition.log_density(self.mixture, rows.values, self.family.continuous)
 
     def _over(
         self, places: Integers, mixture: Mixture, given: Mapping[Any, float]

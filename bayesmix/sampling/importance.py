@@ -198,23 +198,24 @@ def weighted_draws(
     generator = stream(seed, Purpose.DRAW, 0)
     draws = joined([draws_of(one, n, generator) for one, n in parts])
     density = log_q_symmetrised if symmetric else log_q
-    return Weighted(draws, _log_weights(result, source, draws, parts, density))
+    return Weighted(draws, log_ratios(result, source, draws, parts, density))
 
 
-def _log_weights(
+def log_ratios(
     result: FitResult,
     source: Source,
     draws: Draws,
     parts: list[tuple[Mixture, int]],
     density: Callable[[Mixture, Draws], Array],
 ) -> Array:
-    """Log weights (S,) of draws from a mixture: so many from each part."""
-    log_weights = []
+    """log p(X, π, θ) (S,) of any draws, less the log density of a mixture of so many per part."""
+    total = sum(n for _, n in parts)
+    ratios = []
     for batch in draws.batches():
         joint = log_likelihoods(result, batch, source) + log_prior(result.inference, batch)
-        terms = [density(one, batch) + math.log(n / draws.n_draws) for one, n in parts]
-        log_weights.append(joint - np.logaddexp.reduce(terms, axis=0))
-    return np.concatenate(log_weights)
+        terms = [density(one, batch) + math.log(n / total) for one, n in parts]
+        ratios.append(joint - np.logaddexp.reduce(terms, axis=0))
+    return np.concatenate(ratios)
 
 
 def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:

@@ -17,6 +17,14 @@ from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 
 
+def log_density(mixture: Mixture, values: Array, continuous: bool) -> Array:
+    """log p(x) (n,) in nats and data units; of counts a log probability."""
+    log_density: Array = normalise(mixture.log_joint(mixture.frame.apply(values)))
+    if continuous:
+        log_density += mixture.frame.log_flat(values) - mixture.frame.log_volume
+    return log_density
+
+
 def marginal(mixture: Mixture, columns: Integers) -> Mixture:
     """The mixture over some of the columns, the others integrated out."""
     mixture = _by_columns(mixture)

@@ -64,17 +64,20 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
         words = result.inference.name.replace("_", " ")
         raise UnsupportedError(
             f"a {words} fit is one point, with no posterior to draw from: fit a variational one "
-            "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or refit to "
-            "bootstrap resamples of the rows"
+            "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
+            "refit to reweighted rows (method='bootstrap')"
         )
     return draws_of(result.mixture, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
 
 
 def posterior_sample(result: FitResult, n_draws: int, seed: int) -> PosteriorSample:
     """Draws from q in data units; see ``sample_posterior`` of the estimators."""
-    draws = posterior_draws(result, n_draws, seed)
-    named = parameters_of(result, draws)
-    values = {name: value for name, (_, value) in named.items()}
+    return sample_of(result, posterior_draws(result, n_draws, seed))
+
+
+def sample_of(result: FitResult, draws: Draws) -> PosteriorSample:
+    """Draws in the fit's frame in data units."""
+    values = {name: value for name, (_, value) in parameters_of(result, draws).items()}
     # Rates and probabilities are means: those come first.
     values.setdefault("means", next(iter(values.values())))
     return PosteriorSample(np.exp(draws.weights.log_weights), **values)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.special import digamma, gammaln, xlogy
+from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.weights.point import PointWeights, WeightDraws
+from bayesmix.weights.spread import WeightSpread
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ class Dirichlet:
         share: Array = self.concentration / self.concentration.sum()
         return share
 
+    def spread(self) -> WeightSpread:
+        """Covariances of log π and of π."""
+        total, share = self.concentration.sum(), self.mean()
+        identity = np.eye(self.n_components)
+        return WeightSpread(
+            np.diag(polygamma(1, self.concentration)) - polygamma(1, total),
+            (identity - share[:, None]) / total,
+            (np.diag(share) - np.outer(share, share)) / (total + 1.0),
+        )
+
     def log_normaliser(self) -> float:
         """log of C(α) (Bishop 2006, eq. B.23)."""
         return float(gammaln(self.concentration.sum()) - gammaln(self.concentration).sum())
@@ -56,6 +70,37 @@ class Dirichlet:
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
         """A Dirichlet is closed under dropping and reordering components."""
         return Dirichlet(self.concentration[keep])
+
+
+@dataclass(frozen=True)
+class DirichletTwin:
+    """Dirichlet weights in PyMC: π is a variable of the model."""
+
+    weights: Any
+
+    @cached_property
+    def log_weights(self) -> Any:
+        """log π_k (K,)."""
+        from pytensor import tensor as pt
+
+        return pt.log(self.weights)
+
+    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Nothing beside the variable."""
+        return {}
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What a draw is made of, by the fields of ``WeightDraws``."""
+        return {"log_weights": self.log_weights}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
+        """S draws from the values (S, K) of ``drawn``."""
+        return WeightDraws(**values)
+
+    def point(self, draws: WeightDraws) -> dict[str, Array]:
+        """Values (S, K) of the model's variable at draws."""
+        return {"weights": np.exp(draws.log_weights)}
 
 
 @dataclass(frozen=True)
@@ -101,6 +146,11 @@ class DirichletPrior:
     def log_density_of(self, draws: WeightDraws) -> Array:
         """log p(π) (S,) of draws."""
         return self._symmetric(draws.log_weights.shape[1]).log_density_of(draws)
+
+    def pymc_distribution(self, pm: Any, q: Dirichlet, n_components: int) -> DirichletTwin:
+        """The same prior over K weights in PyMC."""
+        concentration = self._symmetric(n_components).concentration
+        return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

@@ -6,12 +6,15 @@ Maximum likelihood (Bishop 2006, eq. 9.26), and type-II maximum likelihood withi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.records import LOWEST_LOG
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,36 @@ class PointWeights:
 
 
 @dataclass(frozen=True)
+class PointTwin:
+    """Weights at a point in PyMC."""
+
+    weights: PointWeights
+
+    @property
+    def log_weights(self) -> Array:
+        """log π_k (K,), finite."""
+        return np.maximum(self.weights.expected_log(), LOWEST_LOG)
+
+    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """π with what its axis stands for."""
+        return {"weights": (("component",), self.weights.probabilities)}
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
+        """The same point in every draw."""
+        logs = self.weights.expected_log()
+        return WeightDraws(np.broadcast_to(logs, (n_draws, len(logs))))
+
+    def point(self, draws: WeightDraws) -> dict[str, Array]:
+        """No variable of the model."""
+        return {}
+
+
+@dataclass(frozen=True)
 class FreeWeights:
     """No prior: weights are the shares of the counts."""
 
@@ -81,6 +114,10 @@ class FreeWeights:
     def log_density(self, weights: PointWeights) -> float:
         """Refused: there is no prior density here."""
         raise UnsupportedError("weights without a prior have no prior density")
+
+    def pymc_distribution(self, pm: Any, q: PointWeights, n_components: int) -> PointTwin:
+        """The weights of the fit in PyMC: numbers, of which nothing is drawn."""
+        return PointTwin(q)
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

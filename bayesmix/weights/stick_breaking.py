@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.special import betaln, digamma
+from scipy.special import betaln, digamma, polygamma
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.weights.point import PointWeights
+from bayesmix.weights.spread import WeightSpread
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,29 @@ class StickBreaking:
         expected[1:] *= np.cumprod(1.0 - share)
         return expected
 
+    def spread(self) -> WeightSpread:
+        """Covariances of log π and of π, from those of log v and log(1 - v)."""
+        K, total = self.n_components, self.first + self.rest
+        # log π = up log v + down log(1 - v)
+        up, down = np.eye(K, K - 1), np.tri(K, K - 1, -1)
+        shared = polygamma(1, total)
+        both = up * (polygamma(1, self.first) - shared) @ up.T
+        both += down * (polygamma(1, self.rest) - shared) @ down.T
+        mixed = up * -shared @ down.T
+        # Weighing by π_j makes v_j Beta(a + 1, b), and those before it Beta(a, b + 1).
+        raised = up / self.first @ up.T + down / self.rest @ down.T
+        raised -= (up + down) / total @ (up + down).T
+        mean = self.mean()
+        products = np.empty((K, K))
+        for k in range(K):
+            seen = StickBreaking(self.first + up[k], self.rest + down[k], self.prior)
+            products[k] = mean[k] * seen.mean()
+        return WeightSpread(
+            both + mixed + mixed.T,
+            mean[:, None] * raised,
+            products - np.outer(mean, mean),
+        )
+
     def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
         """Independent draws of the sticks."""
         first = log_gammas(self.first, n_draws, generator)
@@ -86,6 +113,44 @@ class StickBreaking:
     def subset(self, keep: Integers, counts: Array) -> StickBreaking:
         """Sticks are not closed under dropping or sorting: made anew from the kept counts."""
         return self.prior.posterior(counts)
+
+
+@dataclass(frozen=True)
+class StickTwin:
+    """Sticks in PyMC, by -log(1 - v) (K - 1,)."""
+
+    spent: Any
+
+    @cached_property
+    def drawn(self) -> dict[str, Any]:
+        """What a draw is made of, by the fields of ``StickDraws``."""
+        from pytensor import tensor as pt
+
+        first = pt.log(-pt.expm1(-self.spent))
+        return {"log_first": first, "log_rest": -self.spent}
+
+    @cached_property
+    def log_weights(self) -> Any:
+        """log π_k (K,), as ``StickDraws`` has them."""
+        from pytensor import tensor as pt
+
+        first, rest = self.drawn.values()
+        none = np.zeros(1)
+        return pt.concatenate([first, none]) + pt.concatenate([none, rest.cumsum()])
+
+    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """π with what its axis stands for."""
+        from pytensor import tensor as pt
+
+        return {"weights": (("component",), pt.exp(self.log_weights))}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> StickDraws:
+        """S draws from the values (S, K - 1) of ``drawn``."""
+        return StickDraws(**values)
+
+    def point(self, draws: StickDraws) -> dict[str, Array]:
+        """Values (S, K - 1) of the model's variable at draws."""
+        return {"stick_log_rest": -draws.log_rest}
 
 
 @dataclass(frozen=True)
@@ -152,6 +217,15 @@ class StickBreakingPrior:
                 order[[k, k + 1]] = order[[k + 1, k]]
             tail = np.logaddexp(logs[k + 1], tail)
         return StickDraws.of_weights(logs[None]), order
+
+    def pymc_distribution(self, pm: Any, q: StickBreaking, n_components: int) -> StickTwin:
+        """The same prior over K - 1 sticks in PyMC: -log(1 - v) is exponential with rate α0.
+
+        So that a stick which takes nearly all, as they do where α0 is small, keeps its digits.
+        """
+        rate = np.array(float(self.concentration))
+        spent = pm.Exponential("stick_log_rest", lam=rate, shape=n_components - 1)
+        return StickTwin(spent)
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""

@@ -46,11 +46,22 @@ class Settings:
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     """The problem: frame, resolved priors and guard, from one look at all rows."""
-    summary = source.summary
-    family = model.family
-    _check_size(model, source, summary)
+    _check_size(model, source, source.summary)
     frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
+    return posed(model, source, settings, frame, objective, notes)
+
+
+def posed(
+    model: Model,
+    source: Source,
+    settings: Settings,
+    frame: Frame,
+    objective: Any,
+    notes: tuple[Event, ...] = (),
+) -> Problem:
+    """The problem of these rows in a frame, under an objective whose priors are resolved."""
+    family = model.family
     repair = isinstance(objective, MaximumLikelihood)
     compiled = family.linear and compiled_pays(*source.shape, model.n_components)
     return Problem(
@@ -58,7 +69,7 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         family=family,
         objective=objective,
         frame=frame,
-        guard=family.guard(source, frame, summary, repair),
+        guard=family.guard(source, frame, source.summary, repair),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
         linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),

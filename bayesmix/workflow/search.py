@@ -49,6 +49,7 @@ SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
+PASSES_ALONE = 10  # where no moves follow: with 6, better starts are left behind
 SHORT_LLOYD = 5
 # Numbers of starts that are not k-means++: of a hierarchy, and of a mixture of fewer components.
 HIERARCHICAL, GROWN = -1, -2
@@ -264,7 +265,9 @@ class _Searcher:
         if self.monitor.stopped is not None and self.records:
             return None
         K = self.model.n_components
-        passes = SHORT_PASSES if self.small and self.settings.moves else FIRST_PASSES
+        passes = FIRST_PASSES
+        if self.small:
+            passes = SHORT_PASSES if self.settings.moves else PASSES_ALONE
         state = self._run(self.sample, begun(self.sample, start, K), passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1

@@ -1,10 +1,12 @@
 """Figures of bands and of parts of a density: what is drawn is what the methods say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.plots import uncertainty
 from bayesmix.plots.bands import band_of
 from bayesmix.plots.curve import draw_curve
 from bayesmix.plots.subject import sample_of, view_of
@@ -38,7 +40,12 @@ def one_column(waiting):
 
 def drawn(ax, model, level, X=None):
     view = view_of(model, None, X)
-    draw_curve(ax, view, sample_of(model, view, X, None), True, True, band_of(model, level))
+    band = band_of(model, view, level)
+    draw_curve(ax, view, sample_of(model, view, X, None), True, True, band)
+    return shades(ax)
+
+
+def shades(ax):
     return [each for each in ax.collections if isinstance(each, PolyCollection)]
 
 
@@ -61,26 +68,169 @@ def test_the_shade_is_the_pointwise_interval(ax, one_column, waiting):
 
 
 def test_without_a_level_no_band_is_drawn(ax, one_column, waiting):
-    assert drawn(ax, one_column, None, waiting) == []
+    bm.plot_density(one_column, waiting, ax=ax)
+    assert shades(ax) == []
     assert not any("band" in text for text in texts(ax))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 0.9999, -1, "wide", True, np.nan])
 def test_levels_that_draws_do_not_reach_are_refused(one_column, level):
-    with pytest.raises(InvalidInputError, match="band must be None or a level"):
-        band_of(one_column, level)
+    with pytest.raises(InvalidInputError, match="band must be a level above 0"):
+        bm.plot_density(one_column, band=level)
 
 
-def test_only_variational_gaussian_fits_of_one_column_have_a_band(faithful, waiting):
+def test_a_band_is_of_curves_over_one_column_and_has_its_draws(faithful, waiting):
     rows = np.arange(30.0)[:, None]
     counts = bm.Mixture(1, family=bm.Poisson(), inference=bm.VariationalBayes()).fit(rows)
-    for model in (
-        bm.GaussianMixture(1).fit(waiting),
-        bm.BayesianGaussianMixture(1).fit(faithful),
-        counts,
+    with pytest.raises(UnsupportedError, match="around curves"):
+        bm.plot_density(counts, band=0.9)
+    with pytest.raises(UnsupportedError, match="plot_uncertainty"):
+        bm.plot_density(bm.BayesianGaussianMixture(1).fit(faithful), band=0.9)
+    with pytest.raises(UnsupportedError, match="method='bootstrap'"):
+        bm.plot_density(bm.GaussianMixture(1).fit(waiting), band=0.9)
+    with pytest.raises(InvalidInputError, match="data must be the rows"):
+        bm.plot_density(bm.GaussianMixture(1).fit(waiting), band=0.9, method="bootstrap")
+
+
+def test_one_of_several_columns_has_the_band_of_its_marginal(ax, faithful):
+    model = bm.BayesianGaussianMixture(2, search=None, random_state=0).fit(faithful)
+    bm.plot_density(model, faithful, ax=ax, columns="waiting", band=0.9)
+    (shade,) = shades(ax)
+    outline = shade.get_paths()[0].vertices
+    x, y = max(ax.lines, key=lambda line: line.get_linewidth()).get_data()
+    for place, height in zip(x[::60], y[::60], strict=True):
+        ends = outline[outline[:, 0] == place, 1]
+        assert ends.min() < height < ends.max()
+
+
+def test_a_band_can_be_of_draws_that_need_the_rows(ax, waiting):
+    model = bm.BayesianGaussianMixture(1, search=None, random_state=0).fit(waiting)
+    for method in ("gibbs", bm.weighted_bootstrap(model, waiting, draws=50)):
+        bm.plot_density(model, waiting, ax=ax, band=0.9, method=method)
+    assert len(shades(ax)) == 2
+
+
+# Two columns
+
+
+def test_beside_the_density_is_its_relative_uncertainty(faithful):
+    model = bm.BayesianGaussianMixture(2, search=None, random_state=0).fit(faithful)
+    left, right = bm.plot_uncertainty(model, faithful, axes=Figure().subplots(1, 2), level=0.9)
+    assert right.get_xlim() == left.get_xlim()
+    assert right.get_ylim() == left.get_ylim()
+    filled = right.collections[0]
+    levels, draws = filled.levels, uncertainty.DRAWS
+    places = np.array([[4.3, 80.0], [2.0, 54.0], [3.6, 66.0]])
+    points = pd.DataFrame(places, columns=faithful.columns)
+    lower, upper = model.density_interval(points, 0.9, n_draws=draws, random_state=0).T
+    shares = 0.5 * (upper - lower) / np.exp(model.score_samples(points))
+    for point, share in zip(places, shares, strict=True):
+        # The colours change between the grid's places: near a step either side will do.
+        near = [np.searchsorted(levels, share * factor) - 1 for factor in (0.93, 1.07)]
+        inside = [path.contains_point(point) for path in filled.get_paths()]
+        assert inside.index(True) in near
+
+
+def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiting):
+    with pytest.raises(UnsupportedError, match="two continuous columns"):
+        bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(waiting))
+    point = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
+    with pytest.raises(UnsupportedError, match="method='bootstrap'"):
+        bm.plot_uncertainty(point, faithful)
+    with pytest.raises(InvalidInputError, match="axes must be two"):
+        bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(faithful), axes=Figure().subplots())
+    found = bm.weighted_bootstrap(point, faithful, draws=100)
+    bm.plot_uncertainty(point, faithful, axes=Figure().subplots(1, 2), method=found)
+    wide = faithful.assign(more=np.arange(len(faithful)) % 7)
+    model = bm.BayesianGaussianMixture(2, search=None, random_state=0).fit(wide)
+    _, right = bm.plot_uncertainty(
+        model, wide, axes=Figure().subplots(1, 2), columns=["waiting", "more"]
+    )
+    assert right.get_ylabel() == "more (column 2)"
+
+
+# Assignment
+
+
+def test_probabilities_along_one_column_have_their_intervals(ax, one_column, waiting):
+    bm.plot_assignment(one_column, waiting, ax=ax, level=0.9)
+    assert len(shades(ax)) == 2
+    x, y = ax.lines[0].get_data()
+    frame = waiting.iloc[:0].reindex(range(len(x))).assign(waiting=x)
+    np.testing.assert_allclose(y, one_column.predict_proba(frame)[:, 0])
+    assert "90 % intervals" in texts(ax)
+
+
+def test_rows_over_two_columns_have_the_colour_of_their_entropy(ax, faithful):
+    model = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
+    bm.plot_assignment(model, faithful, ax=ax)
+    (points,) = (each for each in ax.collections if each.get_array() is not None)
+    expected = np.sort(model.assignment_entropy(faithful))
+    np.testing.assert_allclose(points.get_array(), expected, atol=1e-12)
+
+
+def test_assignments_that_cannot_be_drawn_say_why(faithful, one_column):
+    model = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
+    for options, words in (
+        ({}, "give X"),
+        ({"X": faithful, "level": 0.9}, "assignment_interval"),
+        ({"X": faithful, "columns": "waiting"}, "name two columns"),
     ):
-        with pytest.raises(UnsupportedError, match="variational Gaussian fits of one column"):
-            band_of(model, 0.9)
+        with pytest.raises(UnsupportedError, match=words):
+            bm.plot_assignment(model, **options)
+    with pytest.raises(InvalidInputError, match="level must be a level above 0"):
+        bm.plot_assignment(one_column, level=1.0)
+
+
+# Conditional means
+
+
+@pytest.mark.parametrize(("given", "of"), [("waiting", "eruptions"), (0, 1)])
+def test_the_curve_is_the_conditional_mean_within_its_band(ax, faithful, given, of):
+    model = bm.BayesianGaussianMixture(2, search=None, random_state=0).fit(faithful)
+    bm.plot_conditional_mean(model, given, of, faithful, ax=ax, level=0.9)
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(y, model.conditional_mean(x[:, None], given).ravel())
+    (shade,) = shades(ax)
+    outline = shade.get_paths()[0].vertices
+    ends = [outline[outline[:, 0] == place, 1] for place in x]
+    assert all(end.min() < mean < end.max() for end, mean in zip(ends, y, strict=True))
+    assert ax.get_xlabel() == (given if given else "eruptions")
+
+
+def test_the_wanted_one_of_many_columns_is_drawn(ax):
+    iris = bm.datasets.load_iris().iloc[:, :4]
+    model = bm.GaussianMixture(2, search=None, random_state=0).fit(iris)
+    bm.plot_conditional_mean(model, 2, 1, iris, ax=ax)
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(y, model.conditional_mean(x[:, None], 2)[:, 1])
+    with pytest.raises(InvalidInputError, match="columns must be"):
+        bm.plot_conditional_mean(model, 2, 2)
+
+
+# Regions
+
+
+def test_a_region_over_one_column_is_shaded_where_its_intervals_are(ax, one_column, waiting):
+    region = one_column.density_region(0.8)
+    region.plot(waiting, ax=ax)
+    ends = [np.sort(each.get_paths()[0].vertices[:, 0])[[0, -1]] for each in shades(ax)]
+    np.testing.assert_allclose(np.sort(ends, axis=0), region.intervals())
+    outside = next(line for line in ax.lines if line.get_marker() == "X")
+    assert len(outside.get_xdata()) == (~region.contains(waiting)).sum()
+
+
+def test_a_region_over_two_columns_is_drawn_with_the_rows_outside(ax, faithful):
+    region = bm.conformal_region(
+        bm.GaussianMixture(2, search=None), faithful, 0.9, 100, random_state=0
+    )
+    region.plot(faithful, ax=ax)
+    outside = next(line for line in ax.lines if line.get_marker() == "X")
+    assert len(outside.get_xdata()) == (~region.contains(faithful)).sum()
+    assert "holds 90 %, calibrated" in texts(ax)
+    rim = ax.collections[1].get_paths()[0].vertices
+    scores = region.density.score_samples(rim[::25])
+    np.testing.assert_allclose(scores, region.threshold, atol=0.1)
 
 
 # Parts of a density
@@ -138,5 +288,3 @@ def test_columns_beside_a_constant_one_can_be_drawn(ax, faithful):
 def test_plot_density_draws_the_band_that_is_asked_for(ax, one_column, waiting):
     bm.plot_density(one_column, waiting, ax=ax, band=0.8)
     assert "80 % band" in texts(ax)
-    with pytest.raises(UnsupportedError, match="one column"):
-        bm.plot_density(bm.GaussianMixture(1).fit(waiting), band=0.8)

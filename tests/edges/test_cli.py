@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
-COMMANDS = ("demo", "select", "fit", "predict")
+COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
 
 
 @pytest.fixture

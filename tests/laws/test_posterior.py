@@ -289,8 +289,8 @@ def test_a_point_has_no_posterior_and_says_what_to_do(prior):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"level": 1.0}, "level must be below 1"),
-        ({"level": 0.0}, "level must be a finite number greater than 0"),
+        ({"level": 1.0}, "level must be a number above 0 and below 1"),
+        ({"level": 0.0}, "level must be a number above 0"),
         ({"level": "high"}, "level"),
         ({"simultaneous": "yes"}, "simultaneous"),
         ({"n_draws": 2.5}, "n_draws"),

@@ -8,7 +8,7 @@ once per algebra.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,11 @@ class Algebra(Protocol):
     @property
     def kind(self) -> int:
         """Which features the linear form has."""
+        ...
+
+    @property
+    def twin(self) -> Any:
+        """The same precisions in PyMC."""
         ...
 
     def linear_is_faster(self, n_features: int) -> bool:

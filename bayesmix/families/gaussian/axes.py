@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.families.gaussian.bartlett import AXES_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
@@ -20,6 +21,7 @@ class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
 
     kind = features.AXES
+    twin = AXES_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         return False

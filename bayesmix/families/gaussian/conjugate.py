@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.gaussian.coordinates import GaussianCoordinates
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, align, kept, with_resolution
@@ -20,6 +21,7 @@ from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart, log_normaliser
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.families.gaussian.students import Students
+from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
@@ -147,6 +149,10 @@ class NormalWishart:
         density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
         return density
 
+    def pymc_distribution(self, pm: Any, q: GaussianPosterior, n_components: int) -> GaussianTwin:
+        """The same prior over K components in PyMC, β0 as ``q`` has it, and their densities."""
+        return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
+
     def unframed(self, frame: Frame) -> NormalWishart:
         """From a frame into the data's coordinates."""
         return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
@@ -254,6 +260,10 @@ class GaussianPosterior:
             self.scale.draw(n_draws, generator),
             self.prior_mean_precision,
         )
+
+    def coordinates(self) -> GaussianCoordinates:
+        """q in coordinates of unit variance; a learned S is among them."""
+        return GaussianCoordinates(self, learned=not isinstance(self.scale, FixedScale))
 
     def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
         """log q(μ, Λ) of draws in parts: what all components share (S,), and (S, J, K).

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.families.gaussian.bartlett import DENSE_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
@@ -25,6 +26,7 @@ class Dense:
     """Full precision matrices in stacks (B, D, D)."""
 
     kind = features.DENSE
+    twin = DENSE_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         return n_features <= LINEAR_UP_TO

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.conjugate import NormalWishart
+from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.extent import pooled_covariance, without_flat_directions
 from bayesmix.families.gaussian.guard import GaussianGuard
 from bayesmix.families.gaussian.moments import Moments, moments
@@ -147,6 +149,13 @@ class Gaussian:
             degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
             scale=FixedScale(structure.algebra, block),
         )
+
+    def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
+        """Mixtures at points as draws; of a scale they know nothing."""
+        means, roots = (
+            np.array([getattr(one, name) for one in points]) for name in ("means", "precision_root")
+        )
+        return GaussianDraws(self.structure, means, roots, np.ones_like(roots[:, :1]), np.nan)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of means and covariances."""

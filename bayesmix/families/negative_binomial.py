@@ -1,0 +1,64 @@
+"""Negative binomials: counts of a Poisson mixture with rates integrated out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.numerics.arrays import Array, Integers
+
+
+@dataclass(frozen=True)
+class NegativeBinomials:
+    """Gamma-Poisson predictive: shape (K, D) and rate (K, D) integrated out."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.shape)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.shape / self.rate
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
+
+    def marginal(self, columns: Integers) -> NegativeBinomials:
+        """The densities of some columns."""
+        return NegativeBinomials(self.shape[:, columns], self.rate[:, columns])
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> NegativeBinomials:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k, data) (n, K)."""
+        out = np.empty((len(values), self.n_components))
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (
+                gammaln(shape + values)
+                - gammaln(shape)
+                - shape * np.log1p(1.0 / rate)
+                - values * np.log1p(rate)
+            ).sum(axis=1)
+        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        shape = np.repeat(self.shape, counts, axis=0)
+        rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
+        return generator.poisson(rates).astype(float)

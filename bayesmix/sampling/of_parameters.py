@@ -1,0 +1,52 @@
+"""A number for every parameter of a mixture, shaped as the fields of a ``PosteriorSample``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from bayesmix.numerics.arrays import Array, frozen
+
+
+@dataclass(frozen=True)
+class OfParameters:
+    """A number for every parameter, such as its standard deviation in data units.
+
+    Attributes
+    ----------
+    weights : array (K,)
+    means : array (K, D)
+        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+    covariances : array, Gaussian mixtures
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    scale : array, Gaussian mixtures whose prior learned its scale
+        Shaped as ``covariance_prior_``.
+    probabilities, rates : array (K, D)
+        Of Bernoulli and of Poisson mixtures.
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array | None = None
+    scale: Array | None = None
+    probabilities: Array | None = None
+    rates: Array | None = None
+
+    def __post_init__(self) -> None:
+        frozen(self)
+
+    def items(self) -> list[tuple[str, Array]]:
+        """Names and values of what this mixture has."""
+        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, value) for name, value in pairs if value is not None]
+
+    def beside(self, other: OfParameters, combine: Callable[[Array, Array], Array]) -> OfParameters:
+        """``combine`` of every parameter's numbers here and there."""
+        mine, theirs = dict(self.items()), dict(other.items())
+        return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})
+
+
+def of_parameters(values: Mapping[str, Array]) -> OfParameters:
+    """Values by name; probabilities and rates are means as well."""
+    of_counts = values.get("probabilities", values.get("rates"))
+    return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))

@@ -1,0 +1,307 @@
+"""Posteriors: simulation-based calibration, and corrected standard deviations beside MCMC's.
+
+``sbc``: data sets drawn from a fixed proper prior and the model. The rank of the true value of a
+quantity among draws from the posterior is uniform if these are what they say (Talts et al. 2018);
+intervals of other draws cover the truth as often as is measured. Quantities do not depend on
+labels. ``corrections``: standard deviations by q, linear response, a weighted bootstrap and Gibbs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy import stats
+from scipy.special import logsumexp
+
+import bayesmix as bm
+
+# K = 2, one dimension, 50 rows: means of components are a few standard deviations apart.
+PRIOR = {
+    "mean_prior": [0.0],
+    "mean_precision_prior": 0.2,
+    "degrees_of_freedom_prior": 6.0,
+    "covariance_prior": [[6.0]],
+    "weight_concentration_prior": 2.0,
+    "weight_concentration_prior_type": "dirichlet_distribution",
+}
+N_ROWS = 50
+# Draws that ranks are taken among, sweeps from one to the next, and before the first.
+N_RANKED, EVERY, WARMUP = 49, 20, 200
+N_DRAWS, N_REFITS = 999, 99
+# The bootstrap costs most by far: of so many of the data sets.
+N_BOOTSTRAPPED = 200
+LEVELS = (0.5, 0.9, 0.95)
+METHODS = ("Gibbs", "q", "q moved by linear response", "weighted bootstrap")
+RANKS = Path("benchmarks/results/sbc-ranks.json")
+# Parameters of mixtures: weights, means and variances, all (S, 2).
+Parameters = tuple[Any, Any, Any]
+
+
+def drawn(seed: int) -> tuple[Parameters, Any]:
+    """Parameters from the prior, and rows (n, 1) from the model."""
+    generator = np.random.default_rng([seed, 2018])
+    weights = generator.dirichlet([2.0, 2.0], 1)
+    precisions = generator.gamma(3.0, 1.0 / 3.0, (1, 2))  # Wishart(1/6, 6) in one dimension
+    means = generator.normal(0.0, 1.0 / np.sqrt(0.2 * precisions))
+    labels = generator.choice(2, N_ROWS, p=weights[0])
+    rows = generator.normal(means[0, labels], 1.0 / np.sqrt(precisions[0, labels]))
+    return (weights, means, 1.0 / precisions), rows[:, None]
+
+
+def quantities(parameters: Parameters, rows: Any) -> dict[str, Any]:
+    """What does not depend on labels, (S,) each; densities by SciPy, not by the package."""
+    weights, means, variances = parameters
+
+    def log_terms(x: Any) -> Any:
+        """log π_k N(x | k) (S, 2, n)."""
+        normal = stats.norm.logpdf(x, means[:, :, None], np.sqrt(variances)[:, :, None])
+        return np.log(weights)[:, :, None] + normal
+
+    terms = log_terms(rows[:, 0])
+    density = logsumexp(terms, axis=1)
+    precisions = 1.0 / variances
+    prior = (
+        np.log(weights).sum(axis=1)
+        + stats.gamma.logpdf(precisions, 3.0, scale=1.0 / 3.0).sum(axis=1)
+        + stats.norm.logpdf(means, 0.0, np.sqrt(variances / 0.2)).sum(axis=1)
+    )
+    shares = np.exp(terms[:, :, :2] - density[:, None, :2])
+    return {
+        "larger weight": weights.max(axis=1),
+        "distance of the means": np.abs(means[:, 0] - means[:, 1]),
+        "log joint density": density.sum(axis=1) + prior,
+        "log density at 0": logsumexp(log_terms(0.0), axis=1)[:, 0],
+        "log density at 3": logsumexp(log_terms(3.0), axis=1)[:, 0],
+        "rows 0 and 1 together": shares.prod(axis=2).sum(axis=1),
+    }
+
+
+def fitted(rows: Any) -> Any:
+    """The variational fit under the prior that the rows are from."""
+    model = bm.BayesianGaussianMixture(
+        2, prune=False, max_iter=5000, random_state=0, n_jobs=1, **PRIOR
+    )
+    return model.fit(rows)
+
+
+def _of_gibbs(model: Any, rows: Any, seed: int) -> Parameters:
+    found = bm.gibbs(
+        model, rows, EVERY * N_RANKED, 1, WARMUP, random_state=seed, n_jobs=1, progress=False
+    )
+    some = slice(EVERY - 1, None, EVERY)
+    parameters = found.parameters
+    means, variances = (parameters[name].reshape(1, -1, 2) for name in ("means", "covariances"))
+    return found.weights[0, some], means[0, some], variances[0, some]
+
+
+def _of_sample(sample: Any) -> Parameters:
+    return sample.weights, sample.means[:, :, 0], sample.covariances[:, :, 0, 0]
+
+
+def _of_q(model: Any, rows: Any, seed: int) -> Parameters:
+    return _of_sample(model.sample_posterior(N_DRAWS, random_state=seed))
+
+
+def _of_linear_response(model: Any, rows: Any, seed: int) -> Parameters:
+    return _of_sample(bm.linear_response(model, rows, n_jobs=1).sample(N_DRAWS, seed))
+
+
+def _of_bootstrap(model: Any, rows: Any, seed: int) -> Parameters:
+    found = bm.weighted_bootstrap(
+        model, rows, N_REFITS, random_state=seed, n_jobs=1, progress=False
+    )
+    return _of_sample(found.sample)
+
+
+DRAWS: dict[str, Callable[[Any, Any, int], Parameters]] = dict(
+    zip(METHODS, (_of_gibbs, _of_q, _of_linear_response, _of_bootstrap), strict=True)
+)
+
+
+def places(seed: int, methods: tuple[str, ...] = METHODS) -> dict[str, dict[str, float]]:
+    """By method and quantity where the truth of one data set stands among the draws, in (0, 1).
+
+    (rank + U) / (S + 1) with U uniform: exactly uniform where truth and draws are alike, ties
+    included. NaN where a method refuses.
+    """
+    warnings.simplefilter("ignore")
+    truth, rows = drawn(seed)
+    generator = np.random.default_rng([seed, 1])
+    model = fitted(rows)
+    expected = quantities(truth, rows)
+    out = {}
+    for method in methods:
+        try:
+            found = quantities(DRAWS[method](model, rows, seed), rows)
+        except ValueError:
+            out[method] = dict.fromkeys(expected, np.nan)
+            continue
+        out[method] = {
+            name: place_of(float(expected[name][0]), values, generator)
+            for name, values in found.items()
+        }
+    return out
+
+
+def place_of(truth: float, values: Any, generator: np.random.Generator) -> float:
+    """(rank + U) / (S + 1), the rank among equal values by chance."""
+    below, same = int((values < truth).sum()), int((values == truth).sum())
+    rank = below + int(generator.integers(same + 1))
+    return float((rank + generator.random()) / (len(values) + 1.0))
+
+
+def ecdf_difference(values: Any, grid: Any) -> Any:
+    """Share of the values up to each point of the grid, less the point."""
+    return np.searchsorted(np.sort(values), grid, side="right") / len(values) - grid
+
+
+def simultaneous_band(n: int, grid: Any, level: float = 0.95, n_simulated: int = 4000) -> Any:
+    """Ends (G, 2) that ECDF differences of n uniform numbers keep at all points together.
+
+    Pointwise binomial intervals of a level at which so many simulated ECDFs stay inside (Säilynoja,
+    Bürkner & Vehtari 2022, sec. 2.2).
+    """
+    generator = np.random.default_rng(0)
+    simulated = np.sort(generator.random((n_simulated, n)), axis=1)
+    counts = np.array([np.searchsorted(one, grid, side="right") for one in simulated])
+    tails = np.minimum(stats.binom.cdf(counts, n, grid), stats.binom.sf(counts - 1, n, grid))
+    least = np.quantile(tails.min(axis=1), 1.0 - level)
+    ends = np.column_stack([stats.binom.ppf(least, n, grid), stats.binom.isf(least, n, grid)])
+    return ends / n - grid[:, None]
+
+
+def ranked(places_of: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row per quantity: how often intervals covered the truth, whether places are uniform."""
+    grid = np.arange(1, 100) / 100.0
+    table = []
+    for method, named in places_of.items():
+        for name, values in named.items():
+            known = np.asarray(values, dtype=float)
+            known = known[np.isfinite(known)]
+            band = simultaneous_band(len(known), grid)
+            away = ecdf_difference(known, grid)
+            inside = bool(((away >= band[:, 0]) & (away <= band[:, 1])).all())
+            row: dict[str, Any] = {"draws": method, "quantity": name, "data_sets": len(known)}
+            for level in LEVELS:
+                row[f"covered_of_{level:.0%}"] = float((np.abs(known - 0.5) < level / 2).mean())
+            table.append({**row, "uniform_within_the_95%_band": "yes" if inside else "no"})
+    return table
+
+
+def sbc(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Places of the truth over 500 data sets."""
+    n_sets = 20 if quick else 500
+    began = time.perf_counter()
+    found = Parallel(n_jobs=-1)(
+        delayed(places)(seed, METHODS if seed < N_BOOTSTRAPPED else METHODS[:-1])
+        for seed in range(n_sets)
+    )
+    by_method = {
+        method: {
+            name: [one[method][name] for one in found if method in one] for name in found[0][method]
+        }
+        for method in METHODS
+    }
+    if not quick:
+        RANKS.write_text(json.dumps(by_method), encoding="utf-8")
+    table = ranked(by_method)
+    for row in table:
+        print("  ", row, flush=True)
+    print(f"   {time.perf_counter() - began:.0f} seconds", flush=True)
+    return table
+
+
+def corrections(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Standard deviations as shares of those of Gibbs draws, and seconds."""
+    warnings.simplefilter("ignore")
+    table, times = [], []
+    for name, (model, rows) in _problems().items():
+        took, found = _spreads(model, rows, quick)
+        for field, truth in found["gibbs"].items():
+            shares = {
+                method: float(np.median(values[field] / truth))
+                for method, values in found.items()
+                if method != "gibbs"
+            }
+            row = {"case": name, "standard_deviations_of": field, **shares}
+            table.append(row)
+            print("  ", row, flush=True)
+        times.append({"case": name, **took})
+        print("  ", times[-1], flush=True)
+    return [*table, *times]
+
+
+def _problems() -> dict[str, tuple[Any, Any]]:
+    generator = np.random.default_rng(7)
+    dirichlet = {
+        "weight_concentration_prior": 2.0,
+        "weight_concentration_prior_type": "dirichlet_distribution",
+        "random_state": 0,
+    }
+    first = generator.random(400) < 0.4
+    close = generator.normal(size=(400, 1)) + np.where(first, 2.6, 0.0)[:, None]
+    shares = np.where(generator.random(300) < 0.4, 0.75, 0.3)[:, None]
+    binary = (generator.random((300, 6)) < shares).astype(float)
+    fixed = {**PRIOR, "random_state": 0}
+    inference = bm.VariationalBayes(bm.BetaPrior(1.0, 1.0), bm.DirichletPrior(2.0))
+    return {
+        "Old Faithful, K=2": (
+            bm.BayesianGaussianMixture(2, **dirichlet),
+            bm.datasets.load_faithful().to_numpy(),
+        ),
+        "two normals 2.6 standard deviations apart": (
+            bm.BayesianGaussianMixture(2, **fixed),
+            close,
+        ),
+        "two classes of six yes-or-no answers": (
+            bm.Mixture(2, family=bm.Bernoulli(), inference=inference, random_state=0),
+            binary,
+        ),
+    }
+
+
+def _spreads(
+    model: Any, rows: Any, quick: bool
+) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """Seconds of each method, and standard deviations by method and field; Gibbs labels by mean."""
+    took = {}
+
+    def timed(name: str, run: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        found = run()
+        took[f"{name}_s"] = time.perf_counter() - began
+        return found
+
+    timed("fit", lambda: model.fit(rows))
+    response = timed("linear_response", lambda: bm.linear_response(model, rows))
+    refits = timed("bootstrap", lambda: bm.weighted_bootstrap(model, rows, 30 if quick else 500))
+    sampled = timed("gibbs", lambda: bm.gibbs(model, rows, 200 if quick else 2500))
+    found = {
+        "q": dict(response.of_q.items()),
+        "linear_response": dict(response.standard_deviations.items()),
+        "weighted_bootstrap": dict(refits.standard_deviations.items()),
+    }
+    named = {"weights": sampled.weights, **sampled.parameters}
+    means = named.get("means", named.get("probabilities"))
+    order = np.argsort(means.sum(axis=-1), axis=-1)
+    own = np.argsort(_means_of(model).sum(axis=-1))
+    found["gibbs"] = {}
+    for name, values in named.items():
+        if name == "scale":
+            continue
+        index = order.reshape(*order.shape, *(1,) * (values.ndim - 3))
+        arranged = np.take_along_axis(values, index, axis=2)
+        spread = arranged.reshape(-1, *arranged.shape[2:]).std(axis=0)
+        found["gibbs"][name] = spread[np.argsort(own)]
+    return took, found
+
+
+def _means_of(model: Any) -> Any:
+    return model.result_.unframed.means
