@@ -50,6 +50,7 @@ SIDEWAYS = {
     "protocols": {"records"},
     "selection": {"sampling"},
     "report": {"plots"},
+    "crosscheck": {"plots"},
     "cli": {"estimators", "datasets"},
 }
 

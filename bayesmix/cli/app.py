@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesmix.cli import arguments
-from bayesmix.cli.arguments import Criterion, Method, SearchMethod
+from bayesmix.cli.arguments import Criterion, Method, Sampler, SearchMethod
 from bayesmix.cli.group import Commands
 
 app = typer.Typer(
@@ -218,6 +218,55 @@ def predict(
     from bayesmix.cli import jobs as work
 
     work.predict(screen, model, data, arguments.names(columns), out)
+
+
+@app.command(
+    short_help="A variational fit against MCMC: how sure is it rightly?",
+    epilog=_example("bayesmix crosscheck iris.csv --components 3 --covariance full --out checked"),
+)
+def crosscheck(
+    data: Data,
+    components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
+    columns: Columns = None,
+    weight: Weight = None,
+    covariance: Annotated[
+        str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
+    ] = "full",
+    sampler: Annotated[
+        Sampler,
+        typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Without: nuts"),
+    ] = Sampler.AUTO,
+    draws: Annotated[int, typer.Option(metavar="N", min=20, help="Kept of every chain")] = 1000,
+    chains: Annotated[int, typer.Option(metavar="C", min=2, help="How many chains")] = 4,
+    out: Out = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fit one variational mixture, draw from the posterior of the same model, compare the two.
+
+    Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
+    folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
+    """
+    structure = arguments.structure(covariance)
+    screen = _screen(quiet, json)
+    from bayesmix.cli.crosscheck import crosscheck as run
+
+    run(
+        screen,
+        data,
+        _read(data, columns, weight),
+        components,
+        structure,
+        sampler.value,
+        draws,
+        chains,
+        weight,
+        out,
+        seed,
+        jobs,
+    )
 
 
 def _command_line(context: typer.Context) -> list[str]:

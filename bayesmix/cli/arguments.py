@@ -25,6 +25,14 @@ class SearchMethod(StrEnum):
     VARIATIONAL = "variational"
 
 
+class Sampler(StrEnum):
+    """What a fit is checked against."""
+
+    AUTO = "auto"
+    NUTS = "nuts"
+    GIBBS = "gibbs"
+
+
 class Criterion(StrEnum):
     """What candidates are compared by."""
 

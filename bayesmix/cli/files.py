@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bayesmix.errors import BayesmixError, InvalidInputError
 
 PANEL = (6.4, 4.4)
+ONE: Mapping[str, Any] = {}
 DOTS_PER_INCH = 150
 
 
@@ -82,16 +83,35 @@ def draw_selection(place: Path, search: Any, note: Callable[[str], None]) -> lis
     return _figure(place / "selection.png", draw, note)
 
 
-def _figure(path: Path, draw: Callable[[Any], None], note: Callable[[str], None]) -> list[str]:
-    """One panel on its own, outside pyplot: no window, whatever the backend."""
+def draw_crosscheck(place: Path, check: Any, note: Callable[[str], None]) -> list[str]:
+    """``crosscheck.png``: a fit beside the posterior."""
+
+    def draw(axes: Any) -> None:
+        from bayesmix.plots.crosscheck import plot_crosscheck
+
+        plot_crosscheck(check, axes=axes)
+
+    from bayesmix.plots.crosscheck import PANELS, size_of
+
+    return _figure(place / "crosscheck.png", draw, note, size_of(check), PANELS)
+
+
+def _figure(
+    path: Path,
+    draw: Callable[[Any], None],
+    note: Callable[[str], None],
+    size: tuple[float, float] = PANEL,
+    panels: Mapping[str, Any] = ONE,
+) -> list[str]:
+    """Panels on their own, outside pyplot: no window, whatever the backend."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         note("no figures: matplotlib is not installed (pip install 'bayesmix[plot]')")
         return []
-    figure = Figure(figsize=PANEL, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     try:
-        draw(figure.subplots())
+        draw(figure.subplots(**panels))
     except BayesmixError as problem:
         note(f"no {path.name}: {problem}")
         return []

@@ -112,7 +112,7 @@ def _grid(search: Any) -> Table:
     """Nats behind the best, a column per covariance structure: small is good."""
     results, criterion = search.results_, search.criterion_
     structures = list(dict.fromkeys(results["covariance_type"]))
-    table = _new_table(f"{_name(criterion)}: nats behind the best ({search.best_score_:,.2f})")
+    table = new_table(f"{_name(criterion)}: nats behind the best ({search.best_score_:,.2f})")
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
@@ -132,7 +132,7 @@ def _grid(search: Any) -> Table:
 def _rows(search: Any) -> Table:
     """A row per candidate, with the other criteria beside the one that chose."""
     results, criterion = search.results_, search.criterion_
-    table = _new_table(f"{_name(criterion)}: candidates, in nats, greater is better")
+    table = new_table(f"{_name(criterion)}: candidates, in nats, greater is better")
     errors = results.get(f"{criterion}_se")
     found = results["found_components"]
     pruned = bool((found != results["n_components"]).any())
@@ -178,7 +178,7 @@ def component_table(model: Any, width: int) -> Table:
     names = column_names(getattr(model, "feature_names_in_", None), model.n_features_in_)
     deviations = standard_deviations(model)
     cells = [_means(model.means_[:, d], deviations[:, d]) for d in range(len(names))]
-    table = _new_table("")
+    table = new_table("")
     table.add_column("component", justify="right")
     table.add_column("share", justify="right")
     room, shown = width - 23, 0
@@ -234,7 +234,8 @@ def fit_sentence(model: Any) -> str:
     )
 
 
-def _new_table(title: str) -> Table:
+def new_table(title: str) -> Table:
+    """A table without a frame, its title on the left."""
     return Table(
         box=SIMPLE_HEAD,
         title=title or None,

@@ -1,0 +1,103 @@
+"""What came out of NUTS: draws of (π, θ) in chains, in the frame of the fit like all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.sampling.draws import Draws
+from bayesmix.sampling.in_chains import Parameters, parameters_in_chains, weights_in_chains
+from bayesmix.workflow.result import FitResult
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NutsDraws:
+    """Draws from p(π, θ | X) by the no-U-turn sampler, assignments summed out; see ``nuts``.
+
+    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across chains.
+
+    Attributes
+    ----------
+    result : FitResult
+        The variational fit whose model this is, and from which chains began.
+    source : Source
+        The rows, not copied.
+    draws : Draws
+        All C S draws in the frame of the fit, chain after chain.
+    log_likelihood : array (C, S)
+        log p(X | π, θ) in nats and data units.
+    log_joint : array (C, S)
+        The same plus log p(π, θ), a density over the coordinates of the fit's frame; a learned
+        scale of the prior is integrated out.
+    diverging : array (C, S) of bool
+        Where the sampler could not follow the density: more than a few, and a part of the posterior
+        was not reached.
+    warmup : int
+        Draws of every chain that were left out, in which the sampler adapted.
+    sampler : {"nutpie", "pymc"}
+    status : {"finished", "interrupted"}
+    seed : int
+    seconds : float
+        Of sampling; ``compile_seconds`` come before.
+    compile_seconds : float
+    """
+
+    result: FitResult
+    source: Any
+    draws: Draws
+    log_likelihood: Array
+    log_joint: Array
+    diverging: Any
+    warmup: int
+    sampler: str
+    status: str
+    seed: int
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def n_chains(self) -> int:
+        return len(self.log_joint)
+
+    @property
+    def n_draws(self) -> int:
+        """Of every chain."""
+        return int(self.log_joint.shape[1])
+
+    @property
+    def n_components(self) -> int:
+        """K of the model, occupied or not."""
+        return int(self.draws.weights.log_weights.shape[1])
+
+    @cached_property
+    def weights(self) -> Array:
+        """π (C, S, K)."""
+        return weights_in_chains(self.draws, self.n_chains)
+
+    @cached_property
+    def parameters(self) -> dict[str, Array]:
+        """θ by name, (C, S, ...) in data units; names and shapes are those of ``Gibbs``."""
+        return {name: values for name, (_, values) in self.named_parameters.items()}
+
+    @cached_property
+    def named_parameters(self) -> Parameters:
+        """``parameters``, with what axes after chain and draw stand for."""
+        return parameters_in_chains(self.result, self.draws, self.n_chains)
+
+    @cached_property
+    def idata(self) -> Any:
+        """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
+        from bayesmix.sampling.inference_data import inference_data_of_nuts
+
+        return inference_data_of_nuts(self)
+
+    def __repr__(self) -> str:
+        n_divergent = int(np.count_nonzero(self.diverging))
+        return (
+            f"<NutsDraws: {self.n_chains} x {self.n_draws} draws by {self.sampler}, "
+            f"{n_divergent} divergent>"
+        )

@@ -1,0 +1,164 @@
+"""What a fit and a sampler are compared in: parameters under one labelling, and what has no labels.
+
+Every quantity is a function of (π, θ): its values at draws from q stand beside those at the draws
+of the sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.sampling.alignment import BATCH_VALUES, Alignment
+from bayesmix.sampling.assignment import shares_of
+from bayesmix.sampling.draws import Draws, log_prior
+from bayesmix.sampling.likelihood import log_likelihoods
+from bayesmix.sampling.posterior import log_densities_at, parameters_of, posterior_draws
+from bayesmix.workflow.result import FitResult
+
+# Rows whose log density is looked at: where so large a share of the rows is less likely.
+PLACES = (0.05, 0.5, 0.95)
+# A row that is in a component for certain, within rounding.
+CERTAIN = 1e-15
+
+
+@dataclass(frozen=True)
+class FitDraws:
+    """Draws from q, with log p(X | π, θ) and log p(X, π, θ) (M,) in nats and data units."""
+
+    draws: Draws
+    log_likelihood: Array
+    log_joint: Array
+
+
+def fit_draws(result: FitResult, source: Any, n_draws: int, seed: int) -> FitDraws:
+    """So many draws from q."""
+    draws = posterior_draws(result, n_draws, seed)
+    likelihood = log_likelihoods(result, draws, source)
+    return FitDraws(draws, likelihood, likelihood + log_prior(result.inference, draws))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of every draw: ``fitted`` (M,) of q, NaN where it has none; ``sampled`` (C, S)."""
+
+    name: str
+    fitted: Array
+    sampled: Array
+
+
+def of_parameters(
+    result: FitResult, own: Draws, draws: Draws, alignment: Alignment, n_chains: int
+) -> list[Quantity]:
+    """Weights and parameters of the fit's components in data units; of matrices one triangle."""
+    mine, theirs = _named(result, own), _named(result, draws)
+    found = []
+    for kind, (axes, values) in theirs.items():
+        fitted = mine[kind][1]
+        each = axes[:1] == ("component",)
+        arranged = alignment.relabelled(values)[:, : result.n_components] if each else values
+        columns = fitted.reshape(len(fitted), -1).T
+        theirs_by_column = arranged.reshape(len(arranged), -1).T
+        for number, place in enumerate(np.ndindex(fitted.shape[1:])):
+            if axes[-2:] == ("feature", "other_feature") and place[-1] < place[-2]:
+                continue
+            name = _labelled(kind, axes, place, result.columns)
+            sampled = theirs_by_column[number].reshape(n_chains, -1)
+            found.append(Quantity(name, columns[number], sampled))
+    return _that_vary(found)
+
+
+def _named(result: FitResult, draws: Draws) -> dict[str, tuple[tuple[str, ...], Array]]:
+    weights = (("component",), np.exp(draws.weights.log_weights))
+    return {"weights": weights} | parameters_of(result, draws)
+
+
+def _labelled(
+    kind: str, axes: tuple[str, ...], place: tuple[int, ...], columns: tuple[str, ...] | None
+) -> str:
+    parts = [
+        str(number) if columns is None or axis == "component" else columns[number]
+        for axis, number in zip(axes, place, strict=True)
+    ]
+    return f"{kind}[{', '.join(parts)}]" if parts else kind
+
+
+def of_all_draws(
+    result: FitResult, source: Any, own: FitDraws, found: Any, alignment: Alignment
+) -> list[Quantity]:
+    """What does not depend on labels: densities, weights by size, entropy, occupied components."""
+    draws, n_chains = found.draws, found.n_chains
+    mine, theirs = _by_size(own.draws), _by_size(draws)
+    same_size = mine.shape[1] == theirs.shape[1]
+    pairs: dict[str, tuple[Array, Array]] = {
+        # Densities over other numbers of components cannot be compared.
+        "log joint density": (
+            own.log_joint if same_size else np.full(len(own.log_joint), np.nan),
+            found.log_joint.ravel(),
+        ),
+        "log likelihood": (own.log_likelihood, found.log_likelihood.ravel()),
+    }
+    rows = _typical_rows(result, source, alignment.rows)
+    some = source.subset(rows)
+    densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
+    for row, *both in zip(rows, *densities, strict=True):
+        pairs[f"log density of row {row}"] = (both[0], both[1])
+    for place in range(mine.shape[1]):
+        pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
+    pairs["entropy of weights"] = (entropies(own.draws), entropies(draws))
+    with single_threaded_blas():
+        pairs["occupied components"] = (
+            occupied(result, source, own.draws, alignment.rows),
+            occupied(result, source, draws, alignment.rows),
+        )
+    return _that_vary(
+        [
+            Quantity(name, mine, theirs.reshape(n_chains, -1))
+            for name, (mine, theirs) in pairs.items()
+        ]
+    )
+
+
+def _typical_rows(result: FitResult, source: Any, rows: Integers) -> Integers:
+    """From a row in a tail to one in the middle of a component."""
+    ascending = rows[np.argsort(result.log_density(source.values[rows]), kind="stable")]
+    places = (np.array(PLACES) * (len(rows) - 1)).round().astype(np.intp)
+    return np.unique(ascending[places])
+
+
+def _by_size(draws: Draws) -> Array:
+    weights: Array = -np.sort(-np.exp(draws.weights.log_weights), axis=1)
+    return weights
+
+
+def entropies(draws: Draws) -> Array:
+    """-Σ π log π (S,) in nats."""
+    weights = np.exp(draws.weights.log_weights)
+    entropy: Array = -xlogy(weights, weights).sum(axis=1)
+    return entropy
+
+
+def occupied(result: FitResult, source: Any, draws: Draws, rows: Integers) -> Array:
+    """E[number of components with rows | π, θ, X] (S,); of some rows, as if they were all."""
+    framed = result.mixture.frame.apply(source.values[rows])
+    counted = np.ones(len(rows)) if source.weights is None else source.weights[rows]
+    counted = counted * (source.total_weight / counted.sum())
+    n_draws, n_components = draws.weights.log_weights.shape
+    size = max(1, BATCH_VALUES // (n_components * len(rows)))
+    numbers = []
+    for start in range(0, n_draws, size):
+        shares = shares_of(draws, framed, start, start + size)
+        without = np.log(np.maximum(1.0 - shares, CERTAIN))
+        numbers.append(-np.expm1(np.tensordot(counted, without, axes=1)).sum(axis=1))
+    return np.concatenate(numbers)
+
+
+def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
+    """Without those that are the same in every draw: weights of one component, a sure number."""
+    least = {"occupied components": 0.01}
+    return [one for one in quantities if one.sampled.std() > least.get(one.name, 0.0)]

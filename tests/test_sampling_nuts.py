@@ -1,0 +1,184 @@
+"""NUTS draws from the posterior of a fit's model: once for real, against a closed form.
+
+One Gaussian component in one column, under a fixed prior, has a posterior that is known (Bishop
+2006, sec. 2.3.6): every mean over draws is compared at 5 standard errors, of which one in a million
+false alarms comes for each of four. What an interrupt leaves, PyMC's own sampler and bad input
+need no long chains.
+"""
+
+import contextlib
+import math
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
+
+# What PyTensor says of compilers and BLAS on this machine is no failure of the package.
+pytestmark = pytest.mark.filterwarnings("ignore")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("pymc")
+    pytensor = pytest.importorskip("pytensor")
+    arviz = pytest.importorskip("arviz")
+
+from bayesmix.crosscheck import samplers  # noqa: E402
+from bayesmix.crosscheck.sample import nuts  # noqa: E402
+from bayesmix.sampling.draws import log_q  # noqa: E402
+
+Z = 5.0
+MEAN, MEAN_PRECISION, FREEDOM, COVARIANCE = 1.0, 0.5, 4.0, 3.0
+
+
+@pytest.fixture(scope="module")
+def fit():
+    rows = np.random.default_rng(50).normal(2.0, 1.5, size=(12, 1))
+    prior = bm.GaussianPrior([MEAN], MEAN_PRECISION, FREEDOM, [COVARIANCE])
+    inference = bm.VariationalBayes(prior=prior, weights=bm.DirichletPrior(1.0))
+    vb = bm.Mixture(1, family=bm.Gaussian("diag"), inference=inference, random_state=0, n_jobs=1)
+    return vb.fit(rows), rows
+
+
+@pytest.fixture(scope="module")
+def found(fit):
+    pytest.importorskip("nutpie")
+    vb, rows = fit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nuts(vb, rows, draws=1000, chains=2, tune=500, n_jobs=1, progress=False)
+
+
+def assert_near(values, expected):
+    error = values.std() / math.sqrt(float(arviz.ess(values)))
+    assert abs(values.mean() - expected) <= Z * error
+
+
+def test_draws_are_those_of_the_closed_form(fit, found):
+    rows = fit[1].ravel()
+    beta, nu = MEAN_PRECISION + len(rows), FREEDOM + len(rows)
+    mean = (MEAN_PRECISION * MEAN + rows.sum()) / beta
+    scale = COVARIANCE + ((rows - rows.mean()) ** 2).sum()
+    scale += MEAN_PRECISION * len(rows) / beta * (rows.mean() - MEAN) ** 2
+    means, variances = (found.parameters[name].reshape(2, -1) for name in ("means", "covariances"))
+    assert_near(means, mean)
+    assert_near((means - mean) ** 2, scale / (nu - 2.0) / beta)
+    assert_near(variances, scale / (nu - 2.0))
+    assert_near(1.0 / variances, nu / scale)
+
+
+def test_draws_come_with_their_densities(found):
+    assert found.log_joint.shape == found.log_likelihood.shape == (2, 1000)
+    assert found.weights.shape == (2, 1000, 1)
+    assert (found.weights == 1.0).all()
+    # log p(X, θ) - log q(θ) is the log evidence in every draw, where q is exact.
+    evidence = found.log_joint.ravel() - log_q(found.result.mixture, found.draws)
+    np.testing.assert_allclose(evidence, found.result.objective, rtol=1e-9)
+
+
+def test_the_record_says_what_was_done(found):
+    assert (found.sampler, found.status, found.warmup) == ("nutpie", "finished", 500)
+    assert found.diverging.shape == (2, 1000)
+    assert found.seconds > 0.0
+    assert found.compile_seconds > 0.0
+    assert repr(found).startswith("<NutsDraws: 2 x 1000 draws by nutpie, ")
+
+
+def test_arviz_has_draws_divergences_and_rows(found):
+    posterior, statistics = found.idata["posterior"], found.idata["sample_stats"]
+    assert posterior["means"].dims == ("chain", "draw", "component", "feature")
+    np.testing.assert_array_equal(posterior["means"], found.parameters["means"])
+    np.testing.assert_array_equal(statistics["diverging"], found.diverging)
+    assert found.idata["observed_data"]["X"].shape == (12, 1)
+
+
+def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(fit, found):
+    vb, rows = fit
+    again = nuts(vb, rows, draws=1000, chains=2, tune=500, n_jobs=2, progress=False)
+    np.testing.assert_array_equal(again.log_joint, found.log_joint)
+
+
+def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
+    nutpie = pytest.importorskip("nutpie")
+    sample = nutpie.sample
+
+    class Background:
+        def __init__(self, *inputs, **options):
+            self.sampler = sample(*inputs, **options)
+
+        def wait(self):
+            with contextlib.suppress(TimeoutError):
+                self.sampler.wait(timeout=2.0)
+            raise KeyboardInterrupt
+
+        def abort(self):
+            return self.sampler.abort()
+
+    monkeypatch.setattr(nutpie, "sample", Background)
+    vb, rows = fit
+    with pytest.warns(BayesmixWarning, match=r"interrupted: these are \d+ draws of \d chains"):
+        kept = nuts(vb, rows, draws=10**7, chains=2, tune=50, n_jobs=2, progress=False)
+    assert kept.status == "interrupted"
+    assert 0 < kept.n_draws < 10**7
+    assert np.isfinite(kept.log_joint).all()
+
+
+def test_pymc_samples_where_nutpie_is_not(fit):
+    vb, rows = fit
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        kept = nuts(vb, rows, draws=60, chains=2, tune=60, n_jobs=1, sampler="pymc")
+    assert (kept.sampler, kept.status) == ("pymc", "finished")
+    evidence = kept.log_joint.ravel() - log_q(kept.result.mixture, kept.draws)
+    np.testing.assert_allclose(evidence, kept.result.objective, rtol=1e-9)
+    assert kept.log_joint.std() > 0.0
+
+
+def chains_of(*lengths):
+    """Chains of one number each, and their divergences."""
+    chains = [{"value": np.full(length, float(number))} for number, length in enumerate(lengths)]
+    return chains, [np.zeros(length, dtype=bool) for length in lengths]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "kept"),
+    [
+        ((5, 5, 5), {0: 5, 1: 5, 2: 5}),
+        ((9, 0, 7, 0), {0: 7, 2: 7}),  # two of four had begun
+        ((9, 1, 1), {0: 9}),
+        ((4, 6, 5, 6), {0: 4, 1: 4, 2: 4, 3: 4}),
+    ],
+)
+def test_of_interrupted_chains_those_are_kept_that_hold_most(lengths, kept):
+    run = samplers.arranged(*chains_of(*lengths), 0.0, 0.0)
+    values = run.values["value"]
+    assert {int(chain[0]): len(chain) for chain in values} == kept
+    assert run.diverging.shape == values.shape
+
+
+def test_an_interrupt_before_the_first_draw_is_passed_on():
+    with pytest.raises(KeyboardInterrupt):
+        samplers.arranged(*chains_of(0, 0), 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draws": 0}, "draws must be an integer of at least 1, got 0"),
+        ({"chains": 2.5}, "chains must be an integer of at least 1, got 2.5"),
+        ({"tune": -1}, "tune must be an integer of at least 0, got -1"),
+        ({"sampler": "stan"}, "sampler must be None, 'nutpie' or 'pymc', got 'stan'"),
+    ],
+)
+def test_what_cannot_be_used_is_named(fit, options, message):
+    vb, rows = fit
+    with pytest.raises(InvalidInputError, match=message):
+        nuts(vb, rows, **options)
+
+
+def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch):
+    vb, rows = fit
+    monkeypatch.setitem(sys.modules, "pymc", None)
+    with pytest.raises(MissingExtraError, match=r"PyMC is needed.*'bayesmix\[pymc\]'"):
+        nuts(vb, rows, sampler="pymc")
