@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ FLAT_FLOOR = 1e-6
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
 NO_WEIGHTS = np.zeros(0)
+# Features of so many values, or fewer, stay with their rows from one pass to the next.
+MOST_KEPT = 2**17
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,23 @@ class Rows:
     values: Any
     weights: Array | None = None
     first: int = 0
+    _kept: dict[int, tuple[Frame, Array]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def features(self, form: Any, frame: Frame) -> Array:
+        """What a linear form reads of the rows in a frame; made once where the rows are few."""
+        known = self._kept.get(form.kind)
+        if known is not None and known[0] is frame:
+            return known[1]
+        features: Array = form.features(frame.apply(self.values))
+        if features.size <= MOST_KEPT:
+            features.flags.writeable = False
+            self._kept[form.kind] = frame, features
+        return features
 
     def stored(self, frame: Frame) -> tuple[Any, Array, Frame]:
         """Values as kernels read them, weights (empty: all 1), and the frame still to be applied.

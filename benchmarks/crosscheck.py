@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.crosscheck.check import CrossCheck, crosscheck
+from bayesmix.checking.check import CrossCheck, crosscheck
 from bayesmix.datasets import load_faithful, load_galaxies, load_iris
 from bayesmix.estimators.select import comparable
 from benchmarks.problems import Problem

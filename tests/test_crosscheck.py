@@ -15,12 +15,12 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.crosscheck import check as module
-from bayesmix.crosscheck.check import compared, crosscheck
-from bayesmix.crosscheck.compare import predictive_distance
-from bayesmix.crosscheck.modes import apart, modes_of
-from bayesmix.crosscheck.quantities import occupied
-from bayesmix.crosscheck.stationary import FALSE_ALARM, moved_by_gibbs
+from bayesmix.checking import check as module
+from bayesmix.checking.check import compared, crosscheck
+from bayesmix.checking.compare import predictive_distance
+from bayesmix.checking.modes import apart, modes_of
+from bayesmix.checking.quantities import occupied
+from bayesmix.checking.stationary import FALSE_ALARM, moved_by_gibbs
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.sampling import gibbs as gibbs_module
 from bayesmix.sampling.alignment import aligned
@@ -427,7 +427,7 @@ def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
         ({"draws": 5}, "draws must be an integer of at least 20, got 5"),
         ({"chains": 1}, "chains must be an integer of at least 2"),
         ({"tune": -1}, "tune must be an integer of at least 0"),
-        ({"sampler": "hmc"}, "sampler must be among auto, nuts, gibbs, got 'hmc'"),
+        ({"sampler": "hmc"}, "sampler must be one of 'auto', 'nuts', 'gibbs', got 'hmc'"),
     ],
 )
 def test_numbers_and_samplers_are_checked(options, message):

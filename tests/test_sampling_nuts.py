@@ -25,8 +25,8 @@ with warnings.catch_warnings():
     pytensor = pytest.importorskip("pytensor")
     arviz = pytest.importorskip("arviz")
 
-from bayesmix.crosscheck import samplers  # noqa: E402
-from bayesmix.crosscheck.sample import nuts  # noqa: E402
+from bayesmix.checking import samplers  # noqa: E402
+from bayesmix.checking.sample import nuts  # noqa: E402
 from bayesmix.sampling.draws import log_q  # noqa: E402
 
 Z = 5.0

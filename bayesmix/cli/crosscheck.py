@@ -28,7 +28,7 @@ def crosscheck(
     jobs: int | None,
 ) -> None:
     """Fit, sample, compare; say whether they agree, write what was found."""
-    from bayesmix.crosscheck.check import crosscheck as compare
+    from bayesmix.checking.check import crosscheck as compare
     from bayesmix.estimators.select import comparable
 
     began = time.perf_counter()
@@ -70,7 +70,7 @@ def crosscheck(
 
 def _table(check: Any) -> Any:
     """The worst of every kind of quantity."""
-    from bayesmix.crosscheck.words import by_kind
+    from bayesmix.checking.words import by_kind
 
     frame = by_kind(check)
     table = new_table("Fit and sampler: median ratio of standard deviations, else the worst")

@@ -41,7 +41,11 @@ def centred(components: Any, values: Array) -> tuple[Array, Callable[[Array], An
 def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
     """Features once, then a matrix product for the densities and one for the sums."""
     form = components.linear
-    features = form.features(values)
+    return of_features(form, form.features(values))
+
+
+def of_features(form: Any, features: Array) -> tuple[Array, Callable[[Array], Any]]:
+    """The linear form of features (F, n) that are there already."""
     log_density: Array = (form.coefficients @ features).T
     return (
         log_density,
@@ -74,8 +78,7 @@ class ExpectationStep:
         return total
 
     def _block(self, rows: Rows, log_weights: Array) -> Expectation:
-        mixture = self.mixture
-        joint, statistics = self.form(mixture.components, mixture.frame.apply(rows.values))
+        joint, statistics = self._densities(rows)
         joint += log_weights
         log_normaliser = normalise(joint)
         weight = float(len(rows))
@@ -90,6 +93,13 @@ class ExpectationStep:
             sums.counts,
             sums,
         )
+
+    def _densities(self, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
+        mixture = self.mixture
+        if self.form is linear:
+            form = mixture.components.linear
+            return of_features(form, rows.features(form, mixture.frame))
+        return self.form(mixture.components, mixture.frame.apply(rows.values))
 
 
 def within_loss(mixture: Mixture, expectation: Expectation, large: bool) -> bool:

@@ -11,10 +11,17 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import Aitken
+from bayesmix.engine.stopping import (
+    REMAINING_GAIN,
+    REMAINING_IN_SEARCH,
+    Aitken,
+    Change,
+    Stopping,
+)
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, validation
+from bayesmix.estimators import incoming
 from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
@@ -113,7 +120,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         max_iter = validation.integer("max_iter", self.max_iter, 0)
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
-        stopping = validation.stopping(self.tol, self.search, model.inference.variational)
+        stopping = self._stopping(model)
         seed = root_seed(self.random_state)
         init = self._init(model, source, rows, seed)
         warm = self._last_mixture(model, source)
@@ -132,6 +139,13 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             sort=not as_given,
             near=self.__dict__.get("_near"),
         )
+
+    def _stopping(self, model: Model) -> Stopping:
+        """The rule that ``tol`` stands for: fits of a short search are there to be compared."""
+        change = validation.auto_or_number("tol", self.tol, 0.0)
+        if change is not None:
+            return Change(change, per_row=not model.inference.variational)
+        return Aitken(REMAINING_IN_SEARCH if self.search == "short" else REMAINING_GAIN)
 
     def _begin_near(self, mixture: Mixture) -> None:
         """Let the search of the next fit begin at this mixture of fewer components as well."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayesmix import validation
 from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators import validation
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families import Gaussian

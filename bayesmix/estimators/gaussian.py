@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators import validation
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families import Gaussian

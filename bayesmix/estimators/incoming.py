@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
-from bayesmix.estimators.validation import jobs
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources import ArraySource
+from bayesmix.validation import jobs
 
 # What scikit-learn says, and what it leaves to the reader to find out.
 REMEDIES = {

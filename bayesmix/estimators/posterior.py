@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bayesmix.estimators import incoming, validation
+from bayesmix import validation
+from bayesmix.estimators import incoming
 from bayesmix.estimators.rows import EntropyStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix import validation
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
@@ -16,7 +17,7 @@ from bayesmix.errors import (
     UndefinedError,
     warn,
 )
-from bayesmix.estimators import incoming, validation
+from bayesmix.estimators import incoming
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
 from bayesmix.selection import checkpoint, tables, words

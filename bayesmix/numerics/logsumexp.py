@@ -17,7 +17,7 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
-    some_impossible = bool(largest.min(initial=0.0) == -np.inf)
+    some_impossible = bool(np.minimum.reduce(largest, initial=0.0) == -np.inf)
     if some_impossible:
         impossible = largest == -np.inf
         largest[impossible] = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,13 +77,6 @@ def checked_level(value: Any) -> float:
             f"level must be a number above 0 and below 1, such as 0.9, got {value!r}"
         )
     return float(value)
-
-
-def positive(name: str, value: Any) -> int:
-    """A number of rows or draws as an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)
 
 
 def check_draws(n_draws: int, level: float) -> None:

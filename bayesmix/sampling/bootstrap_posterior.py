@@ -10,18 +10,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateFitError,
-    InvalidInputError,
     UnsupportedError,
     warn,
 )
@@ -174,7 +173,7 @@ def weighted_bootstrap(
     """
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
-    n_draws = _number(draws)
+    n_draws = validation.integer("draws", draws, 2)
     if result.degenerate is not None:
         raise UnsupportedError(
             f"refits would follow a component that has collapsed ({result.degenerate}): use a "
@@ -237,12 +236,6 @@ def refit(result: FitResult, source: ArraySource) -> Refit | None:
     if any(event.kind in ("held", "relocated") for event in state.events):
         return None
     return Refit(plug_in_density(state.at()), state.status == "converged")
-
-
-def _number(draws: Any) -> int:
-    if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 2:
-        raise InvalidInputError(f"draws must be an integer of at least 2, got {draws!r}")
-    return int(draws)
 
 
 def _threads(source: ArraySource, result: FitResult, n_jobs: int | None) -> int:

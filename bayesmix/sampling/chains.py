@@ -15,7 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.posterior import parameters_of
+from bayesmix.sampling.in_chains import parameters_in_chains, weights_in_chains
 from bayesmix.workflow.result import FitResult
 
 MOST_ROWS_TOGETHER = 5_000
@@ -80,7 +80,7 @@ class Gibbs:
     @cached_property
     def weights(self) -> Array:
         """π (C, S, K)."""
-        return self._in_chains(np.exp(self.draws.weights.log_weights))
+        return weights_in_chains(self.draws, self.n_chains)
 
     @cached_property
     def parameters(self) -> dict[str, Array]:
@@ -95,8 +95,7 @@ class Gibbs:
     @cached_property
     def named_parameters(self) -> dict[str, tuple[tuple[str, ...], Array]]:
         """``parameters``, with what axes after chain and draw stand for."""
-        named = parameters_of(self.result, self.draws)
-        return {name: (axes, self._in_chains(values)) for name, (axes, values) in named.items()}
+        return parameters_in_chains(self.result, self.draws, self.n_chains)
 
     @cached_property
     def entropy(self) -> Array:
@@ -156,11 +155,6 @@ class Gibbs:
         from bayesmix.plots.gibbs import plot_occupied
 
         return plot_occupied(self, ax=ax)
-
-    def _in_chains(self, values: Array) -> Array:
-        arranged: Array = values.reshape(self.n_chains, self.n_draws, *values.shape[1:])
-        arranged.flags.writeable = False
-        return arranged
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{number}: {share:.0%}" for number, share in self.occupied.items())

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import Family
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.sampling import partition
-from bayesmix.sampling.bands import positive
 from bayesmix.sampling.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
@@ -94,7 +94,7 @@ class MixtureDensity:
 
     def sample(self, n_samples: Any = 1, random_state: Any = None) -> tuple[Array, Integers]:
         """Rows (n, d) drawn from the density, and the components (n,) that they came from."""
-        number = positive("n_samples", n_samples)
+        number = validation.integer("n_samples", n_samples, 1)
         return self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
 
     def marginal(self, columns: Any) -> MixtureDensity:
@@ -213,7 +213,7 @@ class MixtureDensity:
                 raise InvalidInputError(
                     "sample_weight needs the rows that it belongs to: give calibration"
                 )
-            number = positive("n_draws", n_draws)
+            number = validation.integer("n_draws", n_draws, 1)
             # Not what ``sample`` gives with the same seed: those rows may be asked about.
             generator = stream(root_seed(random_state), Purpose.SAMPLE, 0, OF_SCORES)
             return Scores.of(self.score_samples(self._drawn(number, generator)[0]))

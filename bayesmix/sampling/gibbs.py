@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
@@ -121,10 +121,19 @@ def gibbs(
     """
     estimator = sampled_fit(model)
     result: FitResult = estimator.result_
-    n_draws, n_chains = _at_least("draws", draws, 1), _at_least("chains", chains, 1)
-    n_warm = int(SHARE_OF_WARMUP * n_draws) if warmup is None else _at_least("warmup", warmup, 0)
+    n_draws, n_chains = (
+        validation.integer("draws", draws, 1),
+        validation.integer("chains", chains, 1),
+    )
+    n_warm = (
+        int(SHARE_OF_WARMUP * n_draws)
+        if warmup is None
+        else validation.integer("warmup", warmup, 0)
+    )
     K = _number_of_components(result, n_components, prior_over_k, concentration)
-    source = rows_of_fit(estimator, X, sample_weight, _threads(n_jobs), repeated=True)
+    source = rows_of_fit(
+        estimator, X, sample_weight, resolve_jobs(validation.jobs(n_jobs)), repeated=True
+    )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
     found: Gibbs | GibbsOverK
     with FitProgress(n_warm + n_draws, progress, "sweeps") as bar:
@@ -224,16 +233,4 @@ def _number_of_components(
         raise InvalidInputError(
             f"n_components must be 'fit', a number or None, got {n_components!r}"
         )
-    return _at_least("n_components", n_components, 1)
-
-
-def _threads(n_jobs: Any) -> int:
-    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral)):
-        raise InvalidInputError(f"n_jobs must be None or an integer, got {n_jobs!r}")
-    return resolve_jobs(None if n_jobs is None else int(n_jobs))
-
-
-def _at_least(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
+    return validation.integer("n_components", n_components, 1)

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.engine.expectation import ExpectationStep, centred
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import root_seed
 from bayesmix.records import Mixture, Spread
-from bayesmix.sampling.bands import positive
 from bayesmix.sampling.coordinates import AllCoordinates, GainStep, coordinates_of
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.of_parameters import OfParameters, of_parameters
@@ -117,7 +117,7 @@ class LinearResponse:
         random_state : None, int, RandomState or Generator, default=0
             The same seed in ``sample_posterior`` gives the draws that these were.
         """
-        number = positive("n_draws", n_draws)
+        number = validation.integer("n_draws", n_draws, 1)
         return sample_of(self.result, self.draws(number, root_seed(random_state)))
 
     def summary(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError
-from bayesmix.sampling.bands import positive
 from bayesmix.sampling.drawn import DrawnMixtures
 from bayesmix.sampling.posterior import posterior_draws
 from bayesmix.workflow.result import FitResult
@@ -19,7 +19,7 @@ def drawn_mixtures(
 ) -> DrawnMixtures:
     """Draws of a fitted estimator's mixture by a method, or those that are given instead of one."""
     result: FitResult = estimator._fitted()
-    number = positive("n_draws", n_draws)
+    number = validation.integer("n_draws", n_draws, 1)
     if isinstance(getattr(method, "result", None), FitResult):
         return _given(result, method).at_most(number)
     if not isinstance(method, str) or method not in METHODS:

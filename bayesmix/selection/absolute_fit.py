@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from bayesmix import validation
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, root_seed, stream
@@ -24,7 +25,6 @@ from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.selection.resampling import (
     fit_quietly,
     no_starts,
-    positive_integer,
     repeated,
     to_refit,
 )
@@ -207,7 +207,7 @@ def goodness_of_fit(
     True
     """
     estimator, rows = fitted_mixture(model, X)
-    n_resamples = positive_integer("n_resamples", n_resamples)
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     source = checked_rows(estimator, rows, sample_weight)
     result = estimator.result_

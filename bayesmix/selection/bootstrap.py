@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.random import Purpose, root_seed, stream
@@ -19,7 +20,6 @@ from bayesmix.selection.folds import fit_weighted
 from bayesmix.selection.resampling import (
     fit_quietly,
     no_starts,
-    positive_integer,
     repeated,
     to_refit,
 )
@@ -149,8 +149,8 @@ def likelihood_ratio_test(
     estimator = getattr(model, "best_estimator_", model)
     _check_inference(estimator)
     found = getattr(estimator, "n_components_", estimator.n_components)
-    K = positive_integer("n_components", found if n_components is None else n_components)
-    n_resamples = positive_integer("n_resamples", n_resamples)
+    K = validation.integer("n_components", found if n_components is None else n_components, 1)
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     settings = {**no_starts(estimator), "n_components": K, "warm_start": False}
     smaller = to_refit(estimator, seed, 1, **settings)

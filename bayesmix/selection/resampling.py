@@ -7,10 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 from sklearn.base import clone
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.parallel import resolve_jobs
 from bayesmix.selection.folds import fit_weighted, last_step
 
@@ -69,13 +67,6 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None) -> Any:
     if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":
         raise KeyboardInterrupt
     return model
-
-
-def positive_integer(name: str, value: Any) -> int:
-    """``value`` as an integer of at least 1."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)
 
 
 def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:

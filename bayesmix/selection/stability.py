@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.folds import last_step, rows_of
-from bayesmix.selection.resampling import fit_quietly, positive_integer, repeated, to_refit
+from bayesmix.selection.resampling import fit_quietly, repeated, to_refit
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
 SPREAD = (0.1, 0.9)
@@ -161,7 +162,7 @@ def stability(
             )
     if method not in METHODS:
         raise InvalidInputError(f"method must be 'half' or 'bootstrap', got {method!r}")
-    n_resamples = positive_integer("n_resamples", n_resamples)
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     X, sample_weight, weights = _counted(X, sample_weight)
     if len(weights) < 4:

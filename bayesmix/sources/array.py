@@ -60,10 +60,14 @@ class ArraySource:
     def summary(self) -> Summary:
         return summarise(self.values, self.weights)
 
+    @cached_property
+    def _whole(self) -> Rows:
+        """All rows at once: what they keep of one pass is there in the next."""
+        return Rows(self.values, self.weights)
+
     def _chunks(self, width: int) -> list[Rows]:
         n_rows, n_features = self.shape
-        size = chunk_rows(n_rows, n_features, width)
-        return Rows(self.values, self.weights).blocks(size)
+        return self._whole.blocks(chunk_rows(n_rows, n_features, width))
 
     def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
         """Σ over chunks, each computed whole, merged in a fixed binary tree."""

@@ -134,8 +134,8 @@ class Algebra(Protocol):
         """Counts, means and unpooled scatters from sums of features."""
         ...
 
-    def second_moment_bound(self, second: Array) -> Array:
-        """Bounds on Σ r |x_i x_j| for the quadratic features, from Σ r x² (K, D)."""
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        """Bounds (K, F) on Σ r |φ| of all features, from Σ r (K,) and Σ r x² (K, D)."""
         ...
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:

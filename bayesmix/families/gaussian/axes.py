@@ -75,8 +75,7 @@ class Axes:
         return logs
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
-        spread = np.broadcast_to(block_values, (n_components, n_features))
-        total: Array = spread.sum(axis=1)
+        total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
         return total
 
     def scale_root(self, root: Array, factor: Array) -> Array:
@@ -134,20 +133,21 @@ class Axes:
         return out
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
-        precision = np.broadcast_to(root * root, means.shape)
+        precision = self.spread(root * root, *means.shape)
         linear = precision * means
-        constant = offset - 0.5 * np.einsum("ki,ki->k", linear, means)
+        constant = offset - 0.5 * np.vecdot(linear, means)
         return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = counts_and_means(sums, n_features)
         return counts, means, sums[:, 1 + n_features :] - self.outer(counts, means)
 
-    def second_moment_bound(self, second: Array) -> Array:
-        return second
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        total = counts[:, None]
+        return np.concatenate([total, np.sqrt(total * second), second], axis=1)
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        return np.broadcast_to(blocks, (n_components, n_features))
+        return blocks if blocks.shape[1] == n_features else blocks.repeat(n_features, axis=1)
 
     def narrow(self, blocks: Array, floor: Array) -> list[Array]:
         n_features = len(floor)

@@ -67,7 +67,7 @@ class NormalWishart:
         counts = statistics.counts
         beta = mean_precision + counts
         means = (mean_precision * self.mean + counts[:, None] * statistics.means) / beta[:, None]
-        known = replace(statistics, scatter=with_resolution(self.structure, statistics, resolution))
+        known = with_resolution(statistics, resolution)
         scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
         nu = self.degrees_of_freedom + self.structure.block_counts(counts, len(self.mean))
         return GaussianPosterior(
@@ -85,7 +85,8 @@ class NormalWishart:
         n_components, n_features = q.means.shape
         away = q.expected_distance(self.mean)
         best = n_components * n_features / (n_features / q.mean_precision + away).sum()
-        return float(np.clip(best, *MEAN_PRECISION_RANGE))
+        lowest, highest = MEAN_PRECISION_RANGE
+        return min(max(float(best), lowest), highest)
 
     def kl(self, posterior: GaussianPosterior) -> float:
         """KL of q(μ, Λ) and of q(S) from their priors (Bishop 2006, eq. 10.74, 10.77)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +11,7 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
 from bayesmix.families.gaussian.bartlett import DENSE_TWIN
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 from bayesmix.numerics.wishart import LOG_2
@@ -96,16 +97,16 @@ class Dense:
 
     def lengths(self, away: Array, root: Array) -> Array:
         along = (away[:, None, :] @ root)[:, 0]
-        total: Array = (along * along).sum(axis=1)
+        total: Array = np.vecdot(along, along)
         return total
 
     def trace(self, blocks: Array, root: Array) -> Array:
-        total: Array = (blocks * self.gram(root)).sum(axis=(1, 2))
+        total: Array = np.einsum("bij,bij->b", blocks, self.gram(root))
         return total
 
     def inner(self, left: Array, right: Array) -> Array:
         product = left.transpose(0, 2, 1) @ right
-        total: Array = (product * product).sum(axis=(1, 2))
+        total: Array = np.einsum("bij,bij->b", product, product)
         return total
 
     def factor(self, blocks: Array) -> Array:
@@ -148,24 +149,30 @@ class Dense:
         n_components, n_features = means.shape
         precision = self.gram(root)
         linear = (precision @ means[:, :, None])[:, :, 0]
-        place, factor, _ = _triangle(n_features)
-        out = np.empty((n_components, 1 + n_features + len(place)))
-        out[:, 0] = offset - 0.5 * (linear * means).sum(axis=1)
+        pairs = _pairs(n_features)
+        out = np.empty((n_components, 1 + n_features + len(pairs.place)))
+        out[:, 0] = offset - 0.5 * np.vecdot(linear, means)
         out[:, 1 : 1 + n_features] = linear
         flat = precision.reshape(len(precision), n_features * n_features)
-        out[:, 1 + n_features :] = flat[:, place] * factor
+        np.multiply(flat.take(pairs.place, axis=1), pairs.factor, out=out[:, 1 + n_features :])
         return out
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = counts_and_means(sums, n_features)
-        second = sums[:, 1 + n_features :][:, _triangle(n_features)[2]]
-        return counts, means, second - self.outer(counts, means)
+        second = sums.take(_pairs(n_features).feature, axis=1)
+        second -= self.outer(counts, means)
+        return counts, means, second
 
-    def second_moment_bound(self, second: Array) -> Array:
-        root, n_features = np.sqrt(second), second.shape[1]
-        place = _triangle(n_features)[0]
-        bound: Array = root[:, place // n_features] * root[:, place % n_features]
-        return bound
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        # Features are products of two of [1, x]: Cauchy and Schwarz.
+        n_components, n_features = second.shape
+        root = np.empty((n_components, 1 + n_features))
+        root[:, 0] = counts
+        root[:, 1:] = second
+        np.sqrt(root, out=root)
+        left, right = _pairs(1 + n_features).sides
+        bounds: Array = root.take(left, axis=1) * root.take(right, axis=1)
+        return bounds
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
         variances = diagonals(blocks)
@@ -215,7 +222,7 @@ class Dense:
         return blocks
 
     def tightest(self, root: Array, floor: Array) -> Array:
-        bound: Array = np.einsum("bij,bij,i->b", root, root, floor)
+        bound: Array = np.vecdot(root, root) @ floor
         return bound
 
 
@@ -235,17 +242,23 @@ def _narrow_axes(block: Array) -> Array:
     return below
 
 
-@lru_cache(maxsize=64)
-def _triangle(n_features: int) -> tuple[Integers, Array, Integers]:
-    """The pairs i <= j in the order of the features: places in a matrix, factors, and back.
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs i <= j of D columns, in the order of the features x_i x_j."""
 
-    Places (P,) in the flattened matrix; what a precision there is multiplied by in the quadratic
-    form -½ xᵀ Λ x; the pair (D, D) that every entry of the matrix is.
-    """
-    upper, right = np.triu_indices(n_features)
-    pair = np.empty((n_features, n_features), dtype=np.intp)
-    pair[upper, right] = pair[right, upper] = np.arange(len(upper))
-    return upper * n_features + right, np.where(upper == right, -0.5, -1.0), pair
+    sides: tuple[Integers, Integers]  # i and j (P,)
+    place: Integers  # (P,) in a flattened matrix
+    factor: Array  # (P,) of a precision there, in the quadratic form -½ xᵀ Λ x
+    feature: Integers  # (D, D) which of the features [1, x, x xᵀ] every entry of a matrix is
+
+
+@lru_cache(maxsize=64)
+def _pairs(n_features: int) -> _Pairs:
+    left, right = np.triu_indices(n_features)
+    feature = np.empty((n_features, n_features), dtype=np.intp)
+    feature[left, right] = feature[right, left] = 1 + n_features + np.arange(len(left))
+    factor = np.where(left == right, -0.5, -1.0)
+    return frozen(_Pairs((left, right), left * n_features + right, factor, feature))
 
 
 DENSE = Dense()

@@ -73,8 +73,9 @@ class GaussianGuard:
         try:
             tightest = algebra.tightest(components.precision_root, self.floor)
             tight = tightest >= 1.0
-            if tight.any():
-                tight &= ~self._surely_many(mixture, len(tightest))
+            if not tight.any():
+                return None
+            tight &= ~self._surely_many(mixture, len(tightest))
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
             sound = False

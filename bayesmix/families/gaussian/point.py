@@ -170,11 +170,11 @@ def maximum_likelihood(
     """
     counts, means = statistics.counts, statistics.means
     n_components, n_features = means.shape
-    scatter = with_resolution(structure, statistics, resolution)
+    scatter = with_resolution(statistics, resolution).scatter
     block_counts = structure.block_counts(counts, n_features)
-    empty = counts <= NO_ROWS
     blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
-    if empty.any():
+    if counts.min() <= NO_ROWS:
+        empty = counts <= NO_ROWS
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty[:, None], before, means)
@@ -185,11 +185,12 @@ def maximum_likelihood(
     return Gaussians(structure, means, blocks, resolution)
 
 
-def with_resolution(structure: Structure, statistics: Moments, resolution: Array | None) -> Array:
-    """The scatter of rows that are known to the resolution only."""
+def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
+    """The moments of rows that are known to the resolution only."""
     if resolution is None:
-        return statistics.scatter
-    return statistics.scatter + structure.pool(align(statistics.counts, resolution) * resolution)
+        return statistics
+    between = statistics.structure.pool(align(statistics.counts, resolution) * resolution)
+    return replace(statistics, scatter=statistics.scatter + between)
 
 
 def kept(resolution: Array | None, keep: Integers) -> Array | None:

@@ -122,9 +122,6 @@ class Quadratics:
         spread = algebra.spread(statistics.scatter, len(counts), means.shape[1])
         # The scatter of a component on one row may be rounding, of either sign.
         second = np.maximum(spread, 0.0) + counts[:, None] * means * means
-        first = np.sqrt(counts[:, None] * second)
-        sizes = np.concatenate(
-            [counts[:, None], first, algebra.second_moment_bound(second)], axis=1
-        )
+        sizes = algebra.feature_bounds(counts, second)
         weight = float(np.vdot(np.abs(self.coefficients), sizes))
         return UNIT_ROUNDOFF * float(sizes.shape[1]) * weight

@@ -1,4 +1,4 @@
-"""Parameters are checked here, once and by name; ``rows`` does the same for data."""
+"""Parameters are checked here, once and by name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.stopping import (
-    REMAINING_GAIN,
-    REMAINING_IN_SEARCH,
-    Aitken,
-    Change,
-    Stopping,
-)
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -46,14 +39,6 @@ def auto_or_number(name: str, value: Any, least: float) -> float | None:
         one_of(name, value, ("auto",), "or a number")
         return None
     return number(name, value, least)
-
-
-def stopping(tol: Any, search: Any, variational: bool) -> Stopping:
-    """The rule that ``tol`` stands for: fits of a short search are there to be compared."""
-    change = auto_or_number("tol", tol, 0.0)
-    if change is not None:
-        return Change(change, per_row=not variational)
-    return Aitken(REMAINING_IN_SEARCH if search == "short" else REMAINING_GAIN)
 
 
 def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -> Any:

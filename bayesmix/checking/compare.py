@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.crosscheck.quantities import Quantity
+from bayesmix.checking.quantities import Quantity
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array
 from bayesmix.random import Purpose, stream

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from bayesmix.crosscheck import compare, verdict
-from bayesmix.crosscheck.found import CrossCheck
-from bayesmix.crosscheck.modes import Mode, modes_of
-from bayesmix.crosscheck.quantities import FitDraws, fit_draws, of_all_draws, of_parameters
-from bayesmix.crosscheck.stationary import moved_by_gibbs
-from bayesmix.errors import InvalidInputError, MissingExtraError
+from bayesmix import validation
+from bayesmix.checking import compare, verdict
+from bayesmix.checking.found import CrossCheck
+from bayesmix.checking.modes import Mode, modes_of
+from bayesmix.checking.quantities import FitDraws, fit_draws, of_all_draws, of_parameters
+from bayesmix.checking.stationary import moved_by_gibbs
+from bayesmix.errors import MissingExtraError
 from bayesmix.random import root_seed
 from bayesmix.sampling.alignment import aligned
 from bayesmix.sampling.bridge import bridge_evidence, variance_of_mean
@@ -23,8 +23,8 @@ from bayesmix.sampling.gibbs import gibbs
 from bayesmix.sampling.importance import Evidence, without_evidence
 from bayesmix.sampling.pareto import pareto_smoothed
 from bayesmix.sampling.permanent import LARGEST_BLOCK
-from bayesmix.sampling.subject import rows_of_fit, variational_fit
-from bayesmix.weights import DirichletPrior, FreeWeights
+from bayesmix.sampling.subject import rows_of_fit, sampled_fit
+from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 
@@ -183,31 +183,17 @@ def compared(
 
 
 def _check(draws: Any, chains: Any, tune: Any, sampler: Any) -> None:
-    wanted = [("draws", draws, FEWEST_DRAWS), ("chains", chains, 2)]
-    if tune is not None:
-        wanted.append(("tune", tune, 0))
-    for name, value, least in wanted:
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if sampler not in SAMPLERS:
-        raise InvalidInputError(f"sampler must be among {', '.join(SAMPLERS)}, got {sampler!r}")
+    validation.integer("draws", draws, FEWEST_DRAWS)
+    validation.integer("chains", chains, 2)
+    validation.optional_integer("tune", tune, 0)
+    validation.one_of("sampler", sampler, SAMPLERS)
 
 
 def _checked(model: Any, X: Any, sample_weight: Any) -> FitResult:
     """The fit, whose model can be sampled and whose rows these are."""
-    estimator = variational_fit(model)
+    estimator = sampled_fit(model)
     result: FitResult = estimator.result_
-    if isinstance(result.inference.weights, FreeWeights):
-        raise InvalidInputError(
-            "model must have weights with a prior, got type-II maximum likelihood: use "
-            "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
-        )
-    weights = rows_of_fit(estimator, X, sample_weight).weights
-    if weights is not None and not np.allclose(weights, np.rint(weights), rtol=1e-9, atol=0.0):
-        raise InvalidInputError(
-            "sample_weight must be whole numbers here, since only rows that repeat have a "
-            "posterior: compare without weights, or with rows resampled by them"
-        )
+    rows_of_fit(estimator, X, sample_weight, repeated=True)
     return result
 
 
@@ -227,7 +213,7 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
 def _sampled(way: str, model: Any, X: Any, tune: int | None, options: dict[str, Any]) -> Any:
     if way == "gibbs":
         return gibbs(model, X, warmup=tune, **options)
-    from bayesmix.crosscheck.sample import nuts
+    from bayesmix.checking.sample import nuts
 
     try:
         return nuts(model, X, tune=TUNE if tune is None else tune, **options)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.crosscheck.compare import Distance
-from bayesmix.crosscheck.modes import Mode
-from bayesmix.crosscheck.stationary import Moved
+from bayesmix.checking.compare import Distance
+from bayesmix.checking.modes import Mode
+from bayesmix.checking.stationary import Moved
 from bayesmix.sampling.inference_data import FEWEST_EFFECTIVE, LARGEST_RHAT
 
 # A mean this many posterior standard deviations away leaves a 90% interval 86 % of its mass.

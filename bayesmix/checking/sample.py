@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from bayesmix.crosscheck.draws import NutsDraws
-from bayesmix.crosscheck.model import OF_BEGINNINGS, Twin, beginnings, twin
-from bayesmix.crosscheck.samplers import Job, by_nutpie, by_pymc
+from bayesmix import validation
+from bayesmix.checking.draws import NutsDraws
+from bayesmix.checking.model import OF_BEGINNINGS, Twin, beginnings, twin
+from bayesmix.checking.samplers import Job, by_nutpie, by_pymc
 from bayesmix.errors import (
     BayesmixWarning,
     InvalidInputError,
@@ -78,17 +78,14 @@ def nuts(
     MissingExtraError
         Where PyMC, or the sampler that was asked for, is not installed.
     """
-    wanted: list[tuple[str, Any, int]] = [
-        ("draws", draws, 1),
-        ("chains", chains, 1),
-        ("tune", tune, 0),
-    ]
-    for name, value, least in wanted:
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
+    plan = Plan(
+        validation.integer("chains", chains, 1),
+        validation.integer("tune", tune, 0),
+        validation.integer("draws", draws, 1),
+        root_seed(random_state),
+    )
     estimator = variational_fit(model)
     source = rows_of_fit(estimator, X, sample_weight)
-    plan = Plan(int(chains), int(tune), int(draws), root_seed(random_state))
     return sampled(estimator.result_, source, plan, resolve_jobs(n_jobs), progress, sampler)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.crosscheck import verdict, words
-from bayesmix.crosscheck.compare import Distance
-from bayesmix.crosscheck.modes import Mode
-from bayesmix.crosscheck.quantities import FitDraws, Quantity
-from bayesmix.crosscheck.stationary import Moved
-from bayesmix.crosscheck.verdict import Finding
+from bayesmix.checking import verdict, words
+from bayesmix.checking.compare import Distance
+from bayesmix.checking.modes import Mode
+from bayesmix.checking.quantities import FitDraws, Quantity
+from bayesmix.checking.stationary import Moved
+from bayesmix.checking.verdict import Finding
 from bayesmix.sampling.alignment import Alignment
 from bayesmix.sampling.importance import Evidence
 

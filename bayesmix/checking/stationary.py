@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bayesmix.crosscheck.quantities import entropies
+from bayesmix.checking.quantities import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, stream
