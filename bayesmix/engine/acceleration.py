@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dgesv
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Expectation
@@ -47,24 +48,23 @@ class Anderson:
         residuals = outputs - np.array(self.inputs)
         if not np.isfinite(residuals).all():
             return None
-        differences = np.diff(residuals, axis=0)
+        differences = residuals[1:] - residuals[:-1]
         gram = differences @ differences.T
-        scale = float(np.trace(gram))
+        diagonal = gram.ravel()[:: len(gram) + 1]
+        scale = float(diagonal.sum())
         if not scale > 0.0:
             return None
-        gram[np.diag_indices_from(gram)] += 1e-14 * scale
-        try:
-            mix = np.linalg.solve(gram, differences @ residuals[-1])
-        except np.linalg.LinAlgError:
+        diagonal += 1e-14 * scale
+        _, _, mix, singular = dgesv(gram, differences @ residuals[-1])
+        if singular:
             return None
-        combined: Array = outputs[-1] - mix @ np.diff(outputs, axis=0)
+        combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
         return combined
 
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
     """The expectation whose statistics pack to ``vector``; None where counts would be negative."""
     statistics: Any = expectation.statistics.unpack(vector)
-    counts = np.array(statistics.counts)
-    if not (np.isfinite(vector).all() and (counts >= 0).all()):
+    if not (np.isfinite(vector).all() and statistics.counts.min() >= 0.0):
         return None
-    return replace(expectation, counts=counts, statistics=statistics)
+    return replace(expectation, counts=statistics.counts, statistics=statistics)

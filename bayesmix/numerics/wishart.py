@@ -34,7 +34,6 @@ def _one_multivariate_gammaln(a: float, dimension: int) -> float:
 
 def multivariate_digamma(a: Array, dimension: int) -> Array:
     """ψ_D(a) = d log Γ_D(a) / da, elementwise."""
-    a = np.asarray(a)
     if dimension == 1:
         return np.asarray(digamma(a))
     total: Array = digamma(a[..., None] - _steps(dimension)).sum(axis=-1)

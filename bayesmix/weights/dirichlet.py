@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.weights.point import PointWeights, WeightDraws
 from bayesmix.weights.spread import WeightSpread
@@ -28,19 +28,28 @@ class Dirichlet:
     def n_components(self) -> int:
         return len(self.concentration)
 
+    @cached_property
+    def total(self) -> float:
+        """Σ_k α_k."""
+        return float(self.concentration.sum())
+
     def expected_log(self) -> Array:
         """E[log π_k] (Bishop 2006, eq. 10.66)."""
-        expected: Array = digamma(self.concentration) - digamma(self.concentration.sum())
-        return expected
+        return self._expected_log
+
+    @cached_property
+    def _expected_log(self) -> Array:
+        expected: Array = digamma(self.concentration) - digamma(self.total)
+        return frozen(expected)
 
     def mean(self) -> Array:
         """E[π_k]."""
-        share: Array = self.concentration / self.concentration.sum()
+        share: Array = self.concentration / self.total
         return share
 
     def spread(self) -> WeightSpread:
         """Covariances of log π and of π."""
-        total, share = self.concentration.sum(), self.mean()
+        total, share = self.total, self.mean()
         identity = np.eye(self.n_components)
         return WeightSpread(
             np.diag(polygamma(1, self.concentration)) - polygamma(1, total),
@@ -50,7 +59,7 @@ class Dirichlet:
 
     def log_normaliser(self) -> float:
         """log of C(α) (Bishop 2006, eq. B.23)."""
-        return float(gammaln(self.concentration.sum()) - gammaln(self.concentration).sum())
+        return float(gammaln(self.total) - gammaln(self.concentration).sum())
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         """Independent draws of π: Gamma variables divided by their sum."""
@@ -110,20 +119,16 @@ class DirichletPrior:
     concentration: float
     name = "dirichlet_distribution"
 
-    def _symmetric(self, n_components: int) -> Dirichlet:
-        return Dirichlet(np.full(n_components, float(self.concentration)))
-
     def posterior(self, counts: Array) -> Dirichlet:
         """α_k = α0 + N_k (Bishop 2006, eq. 10.58)."""
         return Dirichlet(self.concentration + counts)
 
     def kl(self, weights: Dirichlet) -> float:
         """KL(q || p); with eq. 10.73 and 10.76 of Bishop 2006."""
-        prior = self._symmetric(weights.n_components)
         return float(
             weights.log_normaliser()
-            - prior.log_normaliser()
-            + (weights.concentration - prior.concentration) @ weights.expected_log()
+            - _normaliser_of_symmetric(self.concentration, weights.n_components)
+            + (weights.concentration - self.concentration) @ weights.expected_log()
         )
 
     def mode(self, counts: Array) -> PointWeights:
@@ -138,20 +143,29 @@ class DirichletPrior:
 
     def log_density(self, weights: PointWeights) -> float:
         """Log prior density at point weights; 0 log 0 is 0."""
-        prior = self._symmetric(weights.n_components)
-        return prior.log_normaliser() + float(
+        return _normaliser_of_symmetric(self.concentration, weights.n_components) + float(
             xlogy(self.concentration - 1.0, weights.probabilities).sum()
         )
 
     def log_density_of(self, draws: WeightDraws) -> Array:
         """log p(π) (S,) of draws."""
-        return self._symmetric(draws.log_weights.shape[1]).log_density_of(draws)
+        return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
     def pymc_distribution(self, pm: Any, q: Dirichlet, n_components: int) -> DirichletTwin:
         """The same prior over K weights in PyMC."""
-        concentration = self._symmetric(n_components).concentration
+        concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 
     def n_parameters(self, n_components: int) -> int:
         """Free parameters of the weights."""
         return n_components - 1
+
+
+def _symmetric(concentration: float, n_components: int) -> Dirichlet:
+    return Dirichlet(np.full(n_components, float(concentration)))
+
+
+@lru_cache(maxsize=256)
+def _normaliser_of_symmetric(concentration: float, n_components: int) -> float:
+    """log C(α0, ..., α0): the same in every pass."""
+    return _symmetric(concentration, n_components).log_normaliser()

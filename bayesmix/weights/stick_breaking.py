@@ -55,12 +55,18 @@ class StickBreaking:
     def n_components(self) -> int:
         return len(self.first) + 1
 
+    @cached_property
+    def expected_log_sticks(self) -> tuple[Array, Array]:
+        """E[log v_k] and E[log(1 - v_k)], each (K - 1,)."""
+        total = digamma(self.first + self.rest)
+        return digamma(self.first) - total, digamma(self.rest) - total
+
     def expected_log(self) -> Array:
         """E[log π_k] = E[log v_k] + Σ_{j<k} E[log(1 - v_j)]."""
-        total = digamma(self.first + self.rest)
+        of_first, of_rest = self.expected_log_sticks
         expected = np.zeros(self.n_components)
-        expected[:-1] = digamma(self.first) - total
-        expected[1:] += np.cumsum(digamma(self.rest) - total)
+        expected[:-1] = of_first
+        expected[1:] += of_rest.cumsum()
         return expected
 
     def mean(self) -> Array:
@@ -168,12 +174,12 @@ class StickBreakingPrior:
     def kl(self, weights: StickBreaking) -> float:
         """Σ_k KL(q(v_k) || Beta(1, α0))."""
         a, b = weights.first, weights.rest
-        total = digamma(a + b)
+        of_first, of_rest = weights.expected_log_sticks
         divergence = (
             betaln(1.0, self.concentration)
             - betaln(a, b)
-            + (a - 1.0) * (digamma(a) - total)
-            + (b - self.concentration) * (digamma(b) - total)
+            + (a - 1.0) * of_first
+            + (b - self.concentration) * of_rest
         )
         return float(divergence.sum())
 

@@ -183,11 +183,10 @@ class Algebra(Protocol):
         ...
 
 
-def counts_and_means(sums: Array, n_features: int) -> tuple[Array, Array]:
-    """Counts (K,) and means (K, D) from sums of features; the mean of nothing is 0."""
-    counts = sums[:, 0].copy()
+def averages(totals: Array, counts: Array) -> Array:
+    """totals (K, D) / counts (K,), contiguous; the mean of nothing is 0."""
+    means = np.empty(totals.shape)
     if counts.min() > 0.0:
-        return counts, sums[:, 1 : 1 + n_features] / counts[:, None]
-    means = np.zeros((len(counts), n_features))
-    np.divide(sums[:, 1 : 1 + n_features], counts[:, None], out=means, where=counts[:, None] > 0)
-    return counts, means
+        return np.divide(totals, counts[:, None], out=means)
+    means[:] = 0.0
+    return np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)

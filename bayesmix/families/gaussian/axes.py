@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
 from bayesmix.families.gaussian.bartlett import AXES_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
@@ -139,7 +139,7 @@ class Axes:
         return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        counts, means = counts_and_means(sums, n_features)
+        counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
         return counts, means, sums[:, 1 + n_features :] - self.outer(counts, means)
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:

@@ -97,7 +97,9 @@ class NormalWishart:
             n_features * (ratio - 1.0 - np.log(ratio))
             + beta0 * posterior.expected_distance(self.mean)
         )
-        wisharts = posterior.precisions.kl_to(np.asarray(self.degrees_of_freedom), posterior.scale)
+        nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
+        normaliser = log_normaliser(np.asarray(nu0), scale.expected_log_det, wishart.dimension)
+        wisharts = wishart.kl_to(nu0, normaliser, scale)
         return float(normals.sum() + wisharts.sum()) + self.scale.kl(posterior.scale)
 
     def mode(

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, counts_and_means
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
 from bayesmix.families.gaussian.bartlett import DENSE_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, frozen
@@ -158,7 +158,7 @@ class Dense:
         return out
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        counts, means = counts_and_means(sums, n_features)
+        counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
         second = sums.take(_pairs(n_features).feature, axis=1)
         second -= self.outer(counts, means)
         return counts, means, second

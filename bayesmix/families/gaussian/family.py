@@ -96,7 +96,7 @@ class Gaussian:
         spread = self.structure.algebra.spread(
             statistics.scatter, len(statistics.counts), n_features
         )
-        return bool((spread >= 0).all())
+        return bool(spread.min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
         """The learned prior of DESIGN section 4, in the frame.

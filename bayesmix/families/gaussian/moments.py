@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from bayesmix.families.gaussian.algebra import averages
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -103,21 +105,22 @@ class Moments:
 
         Only extrapolation uses it; its cancellation far from the origin costs steps, not digits.
         """
+        return self._packed
+
+    @cached_property
+    def _packed(self) -> Array:
         second = self.scatter + self.structure.pool(
             self.structure.algebra.outer(self.counts, self.means)
         )
-        return np.concatenate(
-            [self.counts, (self.counts[:, None] * self.means).ravel(), second.ravel()]
-        )
+        totals = self.counts[:, None] * self.means
+        return np.concatenate([self.counts, totals.ravel(), second.ravel()])
 
     def unpack(self, vector: Array) -> Moments:
         """The moments that pack to ``vector``."""
         n_components, n_features = self.means.shape
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
-        means = np.zeros_like(self.means)
-        totals = vector[n_components:end].reshape(n_components, n_features)
-        np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)
+        means = averages(vector[n_components:end].reshape(n_components, n_features), counts)
         second = vector[end:].reshape(self.scatter.shape)
         between = self.structure.pool(self.structure.algebra.outer(counts, means))
         return Moments(self.structure, counts, means, second - between)
@@ -126,8 +129,6 @@ class Moments:
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
     """Moments of framed rows under responsibilities (n, K): the mean first, then the scatter."""
     counts = responsibilities.sum(axis=0)
-    means = np.zeros((responsibilities.shape[1], values.shape[1]))
-    totals = (values.T @ responsibilities).T
-    np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)
+    means = averages((values.T @ responsibilities).T, counts)
     scatter = structure.algebra.scatter(values, responsibilities, means)
     return Moments(structure, counts, means, structure.pool(scatter))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,8 +49,8 @@ class Wishart:
     def expected_log_det(self) -> Array:
         """E[log |Λ|] (Bishop 2006, eq. B.81)."""
         p = self.dimension
-        return (
-            multivariate_digamma(self.degrees_of_freedom / 2.0, p) + p * LOG_2 + self.log_det_scale
+        return multivariate_digamma(0.5 * self.degrees_of_freedom, p) + (
+            p * LOG_2 + self.log_det_scale
         )
 
     @cached_property
@@ -68,16 +68,14 @@ class Wishart:
         """log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
 
-    def kl_to(self, nu0: Array, scale: Scale) -> Array:
-        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of every block."""
-        p, nu = self.dimension, self.degrees_of_freedom
-        prior_normaliser = log_normaliser(nu0, scale.expected_log_det, p)
+    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> Array:
+        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of every block, given E[log B(S⁻¹, ν0)]."""
+        nu = self.degrees_of_freedom
+        trace = scale.trace_with(self.mean_root)
         divergence: Array = (
             self.log_normaliser
             - prior_normaliser
-            + 0.5 * (nu - nu0) * self.expected_log_det
-            - 0.5 * nu * p
-            + 0.5 * scale.trace_with(self.mean_root)
+            + 0.5 * ((nu - nu0) * self.expected_log_det - self.dimension * nu + trace)
         )
         return divergence
 
@@ -109,10 +107,8 @@ class Wishart:
 
 def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: int) -> Array:
     """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
-    nu = degrees_of_freedom
-    return (
-        0.5 * nu * log_det_scale_inverse - 0.5 * nu * p * LOG_2 - multivariate_gammaln(nu / 2.0, p)
-    )
+    half = 0.5 * degrees_of_freedom
+    return half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
 
 
 class Scale(Protocol):
@@ -197,7 +193,9 @@ class LearnedScale:
 
     def kl(self, factor: Wishart) -> float:
         """KL(q(S) || p(S))."""
-        return float(factor.kl_to(self.prior.degrees_of_freedom, self._known).sum())
+        prior = self.prior
+        divergence = factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
+        return float(divergence.sum())
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
         """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``.
