@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     ),
     "large": ("Choosing K on many rows", choosing.large),
     "crosscheck": ("Variational fits against NUTS and Gibbs sampling", crosscheck.run),
+    "sweeps": ("Sweeps of Gibbs sampling a second", crosscheck.sweeps),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
     "conformal": ("Coverage of conformal regions where the model is wrong", bands.conformal),

@@ -3,17 +3,22 @@
 4 chains of 1,000 draws of the same model each, on all cores. The last figure is the largest |z| of
 the means of label-free quantities (log joint density, log likelihood, weights by size, log density
 of rows, ...) between the two samplers; Monte Carlo errors are those of their effective draws.
+``sweeps``: Gibbs sweeps a second, beside dpmmlearn (Dirichlet process, Neal 2000, algorithm 2)
+where that is installed; it is skipped aloud where not.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import bayesmix
 from bayesmix.checking.check import CrossCheck, crosscheck
 from bayesmix.datasets import load_faithful, load_galaxies, load_iris
 from bayesmix.estimators.select import comparable
@@ -86,3 +91,48 @@ def largest_z(here: pd.DataFrame, there: pd.DataFrame) -> float:
     variance = one["sampler_sd"] ** 2 / one["ess"] + two["sampler_sd"] ** 2 / two["ess"]
     z = (one["sampler_mean"] - two["sampler_mean"]) / np.sqrt(variance)
     return float(z.abs().max())
+
+
+def sweeps(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Sweeps a second of one chain: medians over repeats, on all cores."""
+    warnings.simplefilter("ignore")
+    rows = load_faithful().to_numpy()
+    large = Problem(10_000 if quick else 100_000, 5, 10, 3.0)
+    table = []
+    for name, data, n_components, n_sweeps in (
+        ("Old Faithful, K=6", rows, 6, 1000),
+        (large.name, large.rows(), 10, 100),
+    ):
+        model = comparable().set_params(n_components=n_components, random_state=0).fit(data)
+        rates = []
+        for seed in range(repeats):
+            found = bayesmix.gibbs(
+                model, data, n_sweeps, 1, warmup=0, random_state=seed, progress=False
+            )
+            rates.append(n_sweeps / found.seconds)
+        table.append({"case": f"{name}: bayesmix", "sweeps_a_second": float(np.median(rates))})
+        print("  ", table[-1], flush=True)
+    if find_spec("dpmmlearn") is None:
+        print("  dpmmlearn: not installed, skipped")
+        return table
+    case = "Old Faithful: dpmmlearn"
+    table.append({"case": case, "sweeps_a_second": _dpmmlearn(rows, repeats)})
+    print("  ", table[-1], flush=True)
+    return table
+
+
+def _dpmmlearn(rows: Any, repeats: int) -> float:
+    from dpmmlearn.dpmm import DPMM
+    from dpmmlearn.probability import NormInvWish
+
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    prior = NormInvWish(np.zeros(2), 0.1, 0.3 * np.eye(2), 4)
+    n_sweeps, rates = 20, []
+    for seed in range(repeats):
+        sampler = DPMM(
+            prior, 1.0, max_iter=n_sweeps, use_best_iter=False, verbose=False, random_state=seed
+        )
+        began = time.perf_counter()
+        sampler.fit(scaled)
+        rates.append(n_sweeps / (time.perf_counter() - began))
+    return float(np.median(rates))

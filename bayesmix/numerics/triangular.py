@@ -18,15 +18,14 @@ def inverse_root(matrices: Array) -> Array:
     Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
     in the rounding of its diagonal, so that the inverse would be noise.
     """
-    root = np.empty_like(matrices)
-    for index, matrix in enumerate(matrices):
-        lower, refused = dpotrf(matrix, lower=1)
-        if refused:
-            raise _singular(matrices)
-        # The other triangle is zero in the factor, and LAPACK leaves it alone.
-        root[index] = dtrtri(lower, lower=1)[0].T
+    factors = [dpotrf(matrix) for matrix in matrices]
+    if any(refused for _, refused in factors):
+        raise _singular(matrices)
+    # The other triangle is zero in the factor, and LAPACK leaves it alone.
+    root = np.array([dtrtri(upper)[0] for upper, _ in factors])
     # A pivot is 1 / u²: one product says whether its digits are rounding.
-    if (diagonals(root) ** 2 * diagonals(matrices)).max() > 1.0 / SMALLEST_PIVOT:
+    ends = diagonals(root)
+    if (ends * ends * diagonals(matrices)).max() > 1.0 / SMALLEST_PIVOT:
         raise _singular(matrices)
     return root
 

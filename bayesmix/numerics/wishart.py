@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln
@@ -17,27 +18,28 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 def multivariate_gammaln(a: Array, dimension: int) -> Array:
     """log Γ_D(a), elementwise."""
-    a = np.asarray(a)
-    if dimension == 1:
-        return np.asarray(gammaln(a))
-    if a.size == 1:  # that of a prior, the same in every pass
-        return np.full(a.shape, _one_multivariate_gammaln(a.item(), dimension))
-    total: Array = gammaln(a[..., None] - _steps(dimension)).sum(axis=-1)
-    return total + dimension * (dimension - 1) / 4.0 * LOG_PI
-
-
-@lru_cache(maxsize=256)
-def _one_multivariate_gammaln(a: float, dimension: int) -> float:
-    total = float(gammaln(a - _steps(dimension)).sum())
-    return total + dimension * (dimension - 1) / 4.0 * LOG_PI
+    return _summed(gammaln, a, dimension) + dimension * (dimension - 1) / 4.0 * LOG_PI
 
 
 def multivariate_digamma(a: Array, dimension: int) -> Array:
     """ψ_D(a) = d log Γ_D(a) / da, elementwise."""
+    return _summed(digamma, a, dimension)
+
+
+def _summed(function: Any, a: Array, dimension: int) -> Array:
+    """Σ_d f(a - d/2), d < D, elementwise."""
     if dimension == 1:
-        return np.asarray(digamma(a))
-    total: Array = digamma(a[..., None] - _steps(dimension)).sum(axis=-1)
+        return np.asarray(function(a))
+    a = np.asarray(a)
+    if a.size == 1:  # that of a prior, the same in every pass
+        return np.full(a.shape, _summed_once(function, a.item(), dimension))
+    total: Array = function(a[..., None] - _steps(dimension)).sum(axis=-1)
     return total
+
+
+@lru_cache(maxsize=256)
+def _summed_once(function: Any, a: float, dimension: int) -> float:
+    return float(function(a - _steps(dimension)).sum())
 
 
 @lru_cache(maxsize=64)

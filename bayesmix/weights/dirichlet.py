@@ -13,6 +13,7 @@ from scipy.special import digamma, gammaln, polygamma, xlogy
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.once import once
 from bayesmix.weights.point import PointWeights, WeightDraws
 from bayesmix.weights.spread import WeightSpread
 
@@ -28,7 +29,7 @@ class Dirichlet:
     def n_components(self) -> int:
         return len(self.concentration)
 
-    @cached_property
+    @once
     def total(self) -> float:
         """Σ_k α_k."""
         return float(self.concentration.sum())
@@ -37,7 +38,7 @@ class Dirichlet:
         """E[log π_k] (Bishop 2006, eq. 10.66)."""
         return self._expected_log
 
-    @cached_property
+    @once
     def _expected_log(self) -> Array:
         expected: Array = digamma(self.concentration) - digamma(self.total)
         return frozen(expected)

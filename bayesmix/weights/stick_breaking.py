@@ -16,6 +16,7 @@ from scipy.special import betaln, digamma, polygamma
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.once import once
 from bayesmix.weights.point import PointWeights
 from bayesmix.weights.spread import WeightSpread
 
@@ -55,7 +56,7 @@ class StickBreaking:
     def n_components(self) -> int:
         return len(self.first) + 1
 
-    @cached_property
+    @once
     def expected_log_sticks(self) -> tuple[Array, Array]:
         """E[log v_k] and E[log(1 - v_k)], each (K - 1,)."""
         total = digamma(self.first + self.rest)

@@ -8,7 +8,6 @@ likelihood. What is learned is part of q and of the bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from bayesmix.families.gaussian.structures import Structure
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
@@ -98,7 +98,7 @@ class NormalWishart:
             + beta0 * posterior.expected_distance(self.mean)
         )
         nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
-        normaliser = log_normaliser(np.asarray(nu0), scale.expected_log_det, wishart.dimension)
+        normaliser = log_normaliser(nu0, scale.expected_log_det, wishart.dimension)
         wisharts = wishart.kl_to(nu0, normaliser, scale)
         return float(normals.sum() + wisharts.sum()) + self.scale.kl(posterior.scale)
 
@@ -129,7 +129,7 @@ class NormalWishart:
         scale: Any = self.scale.initial()
         nu0 = self.degrees_of_freedom
         wisharts = (
-            log_normaliser(np.asarray(nu0), scale.expected_log_det, p)
+            log_normaliser(nu0, scale.expected_log_det, p)
             + 0.5 * (nu0 + p + 1) * log_det
             - 0.5 * algebra.trace(scale.mean, root)
         )
@@ -214,7 +214,7 @@ class GaussianPosterior:
         """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
         return self.structure.algebra.lengths(self.means - point, self.precision_root)
 
-    @cached_property
+    @once
     def linear(self) -> Quadratics:
         """E[log N(x | μ_k, Λ_k⁻¹)] (Bishop 2006, eq. 10.64 and 10.65) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape

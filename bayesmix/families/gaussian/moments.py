@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from bayesmix.families.gaussian.algebra import averages
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.once import once
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Moments:
         """
         return self._packed
 
-    @cached_property
+    @once
     def _packed(self) -> Array:
         second = self.scatter + self.structure.pool(
             self.structure.algebra.outer(self.counts, self.means)

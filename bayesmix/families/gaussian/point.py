@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
@@ -42,12 +42,12 @@ class Gaussians:
         dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
         return np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
 
-    @cached_property
+    @once
     def precision_root(self) -> Array:
         """U with Λ = U Uᵀ, in blocks."""
         return self.structure.algebra.root(self.blocks)
 
-    @cached_property
+    @once
     def linear(self) -> Quadratics:
         """log N(x | μ_k, Σ_k) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape

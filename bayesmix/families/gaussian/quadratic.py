@@ -8,7 +8,6 @@ the features [1, x, x xᵀ], which is one matrix product and loses digits as (di
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+from bayesmix.numerics.once import once
 from bayesmix.numerics.warming import told_when_long
 from bayesmix.records import Frame, Known, Sweep
 
@@ -60,7 +60,7 @@ class Quadratics:
         """[1, x, x xᵀ] (F, n)."""
         return self.structure.algebra.features(values)
 
-    @cached_property
+    @once
     def coefficients(self) -> Array:
         """Θ (K, F) with Θ φ(x) = log density."""
         return self.structure.algebra.coefficients(self.offset, self.means, self.root)

@@ -8,7 +8,6 @@ the whole data. Over axes a Wishart is Gamma(ν/2, rate = scale_inverse/2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import Algebra
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
 
 # How much larger than expected a precision may be before its inverse is lost in rounding.
@@ -30,7 +30,7 @@ class Wishart:
     degrees_of_freedom: Array
     scale_inverse: Array
 
-    @cached_property
+    @once
     def root(self) -> Array:
         """U with W = U Uᵀ."""
         return self.algebra.root(self.scale_inverse)
@@ -40,12 +40,12 @@ class Wishart:
         """p: the size of the matrices that are distributed."""
         return self.algebra.block_dimension(self.scale_inverse.shape[-1])
 
-    @cached_property
+    @once
     def log_det_scale(self) -> Array:
         """log |W|."""
         return self.algebra.log_det(self.root)
 
-    @cached_property
+    @once
     def expected_log_det(self) -> Array:
         """E[log |Λ|] (Bishop 2006, eq. B.81)."""
         p = self.dimension
@@ -53,17 +53,17 @@ class Wishart:
             p * LOG_2 + self.log_det_scale
         )
 
-    @cached_property
+    @once
     def mean_root(self) -> Array:
         """U with E[Λ] = ν W = U Uᵀ."""
         return self.algebra.scale_root(self.root, self.degrees_of_freedom)
 
-    @cached_property
+    @once
     def mean(self) -> Array:
         """E[Λ] = ν W (Bishop 2006, eq. B.80)."""
         return self.algebra.gram(self.mean_root)
 
-    @cached_property
+    @once
     def log_normaliser(self) -> Array:
         """log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
@@ -105,7 +105,7 @@ class Wishart:
         return densities.transpose(1, 0, 2)
 
 
-def log_normaliser(degrees_of_freedom: Array, log_det_scale_inverse: Array, p: int) -> Array:
+def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
     """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
     half = 0.5 * degrees_of_freedom
     return half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
@@ -132,7 +132,7 @@ class FixedScale:
     algebra: Algebra
     mean: Array
 
-    @cached_property
+    @once
     def expected_log_det(self) -> Array:
         """log |W0⁻¹|."""
         return -self.algebra.log_det(self.algebra.root(self.mean))
@@ -241,7 +241,7 @@ class LearnedScale:
         density: Array = blocks.sum(axis=1)
         return density
 
-    @cached_property
+    @once
     def _known(self) -> FixedScale:
         return FixedScale(self.prior.algebra, self.prior.scale_inverse)
 
