@@ -359,6 +359,10 @@ class Source(Protocol):
     @property
     def summary(self) -> Summary: ...
 
+    def idle(self, width: int) -> int:
+        """How many threads have nothing to do in a pass; ``width`` is K."""
+        ...
+
     def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
         """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K."""
         ...

@@ -17,11 +17,17 @@ class Monitor:
     passes: int = 0
     stopped: str | None = None
     stage: str = ""
+    told: bool = False  # whether somebody reads every pass
     _began: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self._began
+
+    @property
+    def countable(self) -> bool:
+        """Whether passes may be made elsewhere: nobody has to stop them or reads each."""
+        return self.max_passes is None and self.max_seconds is None and not self.told
 
     def tick(self, iteration: int, objective: float, gain: float) -> None:
         """One pass over rows is done."""

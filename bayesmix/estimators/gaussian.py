@@ -48,7 +48,8 @@ class GaussianMixture(MixtureEstimator):
         Iterations of the last run, the one returned; the search before it is limited by
         ``max_passes``. Under 10 nothing is searched or accelerated; 0 leaves the start as it is.
     n_init : int, default=1
-        Independent runs, each with its own search; the best is kept.
+        Independent runs, each with its own search; the best is kept. Of small data they go on in
+        worker processes (``n_jobs``) once they take a while.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or callable
         Also responsibilities (n, K), labels (n,), or a function of (X, K, generator) that returns
         either; the run then goes exactly as given: no search, no sorting. The search makes its own

@@ -40,6 +40,7 @@ class Reporter:
     def attach(self, monitor: Monitor) -> Monitor:
         """Hear of every pass of this monitor."""
         monitor.on_pass = self.on_pass
+        monitor.told = self.verbose > 0
         return monitor
 
     def __enter__(self) -> Reporter:

@@ -69,6 +69,10 @@ class ArraySource:
         n_rows, n_features = self.shape
         return self._whole.blocks(chunk_rows(n_rows, n_features, width))
 
+    def idle(self, width: int) -> int:
+        """How many of the threads have nothing to do in a pass: chunks are few."""
+        return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
+
     def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
         """Σ over chunks, each computed whole, merged in a fixed binary tree."""
         chunks = self._chunks(width)

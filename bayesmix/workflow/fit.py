@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from bayesmix.workflow.starts import begun, named_start
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10
 PRUNE_BELOW = 1.0
+# Before worker processes are worth their own beginning.
+SECONDS_ALONE = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,16 @@ def fit(
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         best: Outcome | None = None
-        runs = 1 if continue_from is not None else settings.n_init
-        for index in range(runs):
-            monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-            try:
-                outcome = _one_run(problem, model, settings, monitor, index, continue_from)
-            except KeyboardInterrupt:
-                if best is None:
-                    raise
-                monitor.interrupt()
-                break
-            if best is None or _better(problem, outcome.state, best.state):
-                best = outcome
-            if monitor.stopped is not None:
-                break
+        try:
+            for outcome in _outcomes(problem, model, settings, monitor, continue_from):
+                if best is None or _better(problem, outcome.state, best.state):
+                    best = outcome
+                if monitor.stopped is not None:
+                    break
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            monitor.interrupt()
         assert best is not None
         if monitor.stopped == "interrupted":
             # The best run may have been through; the fit was not.
@@ -75,6 +74,52 @@ def fit(
         result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
     _warn(result)
     return result
+
+
+def _outcomes(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    continue_from: Mixture | None,
+) -> Iterator[Outcome]:
+    """Every run, in order; worker processes join in once it takes a while on rows that are few."""
+    began = time.perf_counter()
+    runs = 1 if continue_from is not None else settings.n_init
+    for index in range(runs):
+        monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
+        busy = index > 0 and time.perf_counter() - began > SECONDS_ALONE
+        if busy and index + 1 < runs and monitor.countable:
+            idle = problem.source.idle(model.n_components)
+            if idle:
+                yield from _in_workers(problem, model, settings, monitor, index, 1 + idle)
+                return
+        yield _one_run(problem, model, settings, monitor, index, continue_from)
+
+
+def _in_workers(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, first: int, workers: int
+) -> Iterator[Outcome]:
+    """The runs from ``first`` on, each as it would be here."""
+    from joblib import Parallel, delayed
+
+    jobs = (
+        delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
+    )
+    found = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    for index, (outcome, passes) in enumerate(found, first):
+        monitor.passes += passes
+        monitor.stage = f"run {index + 1} of {settings.n_init}"
+        if monitor.on_pass is not None:
+            state = outcome.state
+            monitor.on_pass(monitor.stage, state.iterations, state.objective, 0.0)
+        yield outcome
+
+
+def _alone(problem: Problem, model: Model, settings: Settings, index: int) -> tuple[Outcome, int]:
+    monitor = Monitor()
+    with single_threaded_blas():
+        return _one_run(problem, model, settings, monitor, index, None), monitor.passes
 
 
 def _better(problem: Problem, challenger: State, holder: State) -> bool:
