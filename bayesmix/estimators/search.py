@@ -49,7 +49,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
         What chooses. "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; of variational estimators
-        also "elbo", "elbo_log_k", "evidence" (importance-weighted), "loo" (leave-one-out) and
+        also "elbo", "elbo_log_k", "evidence" (by draws), "loo" (leave-one-out) and
         "auto" (K by "elbo_log_k" within each structure, structures by AICc, as ``select``); "cv"
         (held-out density over folds) and "cv_1se" (the fewest parameters within one standard error
         of the best by "cv"); or a function (FitResult, Source) -> float or ``bayesmix.Score``.

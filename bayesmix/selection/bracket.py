@@ -10,9 +10,11 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.random import root_seed
 from bayesmix.sampling import importance
 from bayesmix.sampling import leave_one_out as left_out
-from bayesmix.sampling.above import BATCHES, evidence_from_above
+from bayesmix.sampling.above import evidence_from_above
+from bayesmix.sampling.bridge import BATCHES
 from bayesmix.sampling.importance import Evidence
 from bayesmix.sampling.leave_one_out import LeaveOneOut
+from bayesmix.selection.evidence import evidence_of
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 
 
@@ -27,8 +29,9 @@ def log_evidence(
     """The log evidence of a variational fit between two ends: bound, estimate, upper end.
 
     The bound is below the evidence for certain, the upper end above it up to its Monte Carlo error.
-    The importance-weighted estimate between them comes with its standard error and Pareto k, and is
-    NaN with the reason where k is above 0.7.
+    The importance-weighted estimate between them comes with its standard error and Pareto k. Where
+    k is above 0.7 it is by bridge sampling from Gibbs draws instead (Meng & Wong 1996), as the note
+    says; it is NaN, with the reason, where that has no answer either.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def log_evidence(
         raise InvalidInputError(
             f"n_sweeps must be 0 or an integer of at least {BATCHES}, got {n_sweeps!r}"
         )
-    found = importance.importance_evidence(result, source, n_draws, seed)
+    found = evidence_of(result, source, n_draws, seed)
     if not n_sweeps or importance.without_evidence(result):
         return found
     upper, error = evidence_from_above(result, source, int(n_sweeps), seed)

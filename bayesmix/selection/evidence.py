@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.protocols import Source
 from bayesmix.selection.criteria import Score
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
+if TYPE_CHECKING:
+    from bayesmix.sampling.bridge import Bridge
+    from bayesmix.sampling.importance import Evidence
+
 # A component with less than this share of a row is empty; empty ones coincide with the prior.
 EMPTY = 1e-3
 COINCIDING = 1e-6
+N_DRAWS = 1000
+# Of an estimate by bridge sampling, in nats: chains that disagree say nothing.
+LARGEST_ERROR = 0.5
 
 
 def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
@@ -81,13 +90,51 @@ def evidence(result: FitResult, source: Source) -> Score:
 
     For how many components made the rows, under a prior that is meant: draws from q, symmetrised
     over relabellings, weighted by p(X, θ) / q(θ). Its expected logarithm is a lower bound too, at
-    least the ELBO's. It depends on the prior as the exact evidence does, and says nothing where
-    Pareto k is above 0.7: q then misses too much of the posterior.
+    least the ELBO's. It depends on the prior as the exact evidence does. Where Pareto k is above
+    0.7 q misses too much of the posterior: then it is estimated by bridge sampling from Gibbs
+    draws, which the note says.
     """
-    from bayesmix.sampling.importance import importance_evidence
-
-    found = importance_evidence(result, source, seed=result.seed)
+    found = evidence_of(result, source, N_DRAWS, result.seed)
     return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
+
+
+def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
+    """By importance sampling, and where that fails by bridge sampling."""
+    from bayesmix.sampling.importance import importance_evidence, without_evidence
+
+    found = importance_evidence(result, source, n_draws, seed)
+    if math.isfinite(found.estimate) or without_evidence(result) or _fractional(source):
+        return found
+    bridge = _bridged(result, source, seed)
+    if not bridge.standard_error <= LARGEST_ERROR:
+        return found
+    note = f"by bridge sampling, since Pareto k is {found.pareto_k:.2f}"
+    return replace(found, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note)
+
+
+def _fractional(source: Any) -> bool:
+    """Whether rows have weights that Gibbs sampling cannot repeat them by."""
+    return source.weights is not None and not np.array_equal(
+        source.weights, np.rint(source.weights)
+    )
+
+
+def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
+    """From a few chains of Gibbs sampling that begin at draws from q."""
+    from bayesmix.sampling.bridge import Bridge, bridge_evidence
+    from bayesmix.sampling.gibbs import sampled
+    from bayesmix.sampling.rounds import Plan
+    from bayesmix.workflow.progress import FitProgress
+
+    plan = Plan(n_chains=4, n_warm=500, n_draws=1000, seed=seed)
+    with FitProgress(plan.n_warm + plan.n_draws, False) as silent:
+        try:
+            found = sampled(result, source, plan, silent, result.n_components)
+        except InvalidInputError as problem:  # so many tied rows that no posterior is proper
+            return Bridge(math.nan, math.nan, str(problem))
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    return bridge_evidence(result, source, found.draws, found.n_chains, seed)
 
 
 def leave_one_out_score(result: FitResult, source: Source) -> Score:

@@ -9,6 +9,7 @@ import pytest
 from reference import exact
 
 import bayesmix as bm
+from bayesmix.sampling import importance
 from bayesmix.sampling.bridge import FEWEST_DRAWS, bridge_evidence, bridged, variance_of_mean
 from bayesmix.sampling.gibbs import gibbs
 from bayesmix.weights import DirichletPrior
@@ -167,3 +168,37 @@ def test_where_there_is_no_estimate_the_note_says_why():
     short = bridge_of(vb, rows, draws=FEWEST_DRAWS - 1, chains=2)
     assert np.isnan(short.estimate)
     assert "too short" in short.note
+
+
+# In the place of importance weights
+
+
+@pytest.fixture
+def no_weights_are_trusted(monkeypatch):
+    monkeypatch.setattr(importance, "TRUSTED_UP_TO", -np.inf)
+
+
+def of_faithful(row_weights=None):
+    rows = bm.datasets.load_faithful().to_numpy()
+    inference = bm.VariationalBayes(weights=DirichletPrior(1.0))
+    vb = bm.Mixture(2, inference=inference, random_state=0).fit(rows, sample_weight=row_weights)
+    return vb, rows
+
+
+def test_where_importance_weights_fail_the_evidence_is_by_the_bridge(request):
+    vb, rows = of_faithful()
+    by_weights = bm.log_evidence(vb, rows, n_sweeps=0)
+    assert by_weights.note == ""
+    request.getfixturevalue("no_weights_are_trusted")
+    by_bridge = bm.log_evidence(vb, rows, n_sweeps=0)
+    assert "by bridge sampling, since Pareto k" in by_bridge.note
+    error = np.hypot(by_weights.standard_error, by_bridge.standard_error)
+    assert abs(by_weights.estimate - by_bridge.estimate) < Z * error
+
+
+def test_rows_that_cannot_be_repeated_are_left_without_an_estimate(no_weights_are_trusted):
+    row_weights = np.linspace(0.5, 1.5, 272)
+    vb, rows = of_faithful(row_weights)
+    found = bm.log_evidence(vb, rows, n_sweeps=0, sample_weight=row_weights)
+    assert np.isnan(found.estimate)
+    assert "Pareto k" in found.note
