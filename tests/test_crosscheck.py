@@ -109,7 +109,7 @@ def test_an_exact_fit_agrees(seed):
     """One component under a fixed prior: q is the posterior itself."""
     rows = np.random.default_rng(seed).normal(size=(30, 2))
     vb = bm.BayesianGaussianMixture(1, covariance_prior=np.eye(2), **DIRICHLET).fit(rows)
-    found = crosscheck(vb, rows, draws=250, tune=0, sampler="gibbs", random_state=seed)
+    found = crosscheck(vb, rows, draws=250, warmup=0, sampler="gibbs", random_state=seed)
     assert found.agrees, found.verdict
     assert found.verdict == "agrees"
     assert found.modes == ()
@@ -148,7 +148,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
 
 def test_the_same_seed_gives_the_same_answer():
     here, there = (
-        crosscheck(fitted(), groups(), draws=40, tune=5, sampler="gibbs", n_jobs=n_jobs)
+        crosscheck(fitted(), groups(), draws=40, warmup=5, sampler="gibbs", n_jobs=n_jobs)
         for n_jobs in (1, 2)
     )
     np.testing.assert_array_equal(here.parameters.to_numpy(), there.parameters.to_numpy())
@@ -228,6 +228,9 @@ def test_too_few_draws_are_named():
     assert kinds(found) == ["convergence"]
     assert found.verdict.startswith("too few draws for the sampler to converge: R-hat up to")
     assert found.verdict.endswith("take more")
+    # Nothing differs that could be seen.
+    assert not found.agrees
+    assert found.summary().splitlines()[0].endswith("4 x 20 draws: undecided.")
 
 
 @pytest.mark.parametrize(
@@ -338,6 +341,10 @@ def test_sparse_weights_are_sampled_by_gibbs_and_it_says_so():
     assert found.sampler == "gibbs"
     assert "0.01, is below 0.1, where NUTS does not mix" in found.summary()
     assert "2 components of 5" in found.summary()
+    occupied_on_average = found.invariants.loc["occupied components", "sampler_mean"]
+    used = f"{occupied_on_average:.1f} by the sampler on average"
+    line = f"Components with rows: {used}; the fit kept 2 of 5."
+    assert line in found.summary().splitlines()
     # Compared in the components that the fit has; densities over five have no like in the fit.
     assert sum(name.startswith("weights[") for name in found.parameters.index) == 2
     assert np.isnan(found.invariants.loc["log joint density", "difference"])
@@ -379,6 +386,16 @@ def test_rows_that_repeat_and_small_numbers_are_compared_too():
     assert crosscheck(vb, small, draws=60, sampler="gibbs").parameters["rhat"].max() < 1.2
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.FlatDirectionWarning")
+def test_what_varies_by_rounding_alone_is_not_compared():
+    rows = np.column_stack([groups(), np.full(len(groups()), 1.0)])
+    vb = bm.BayesianGaussianMixture(2, **DIRICHLET).fit(rows)
+    found = crosscheck(vb, rows, draws=60, sampler="gibbs")
+    constant = rows.shape[1] - 1
+    assert not any(f"{constant}]" in name for name in found.parameters.index)
+    assert np.isfinite(found.parameters.to_numpy()).all()
+
+
 def test_columns_have_their_names():
     X = bm.datasets.load_faithful().iloc[:60]
     vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
@@ -414,11 +431,11 @@ def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
 
     monkeypatch.setattr(gibbs_module, "FitProgress", Interrupted)
     with pytest.warns(BayesmixWarning, match="interrupted"):
-        found = crosscheck(fitted(), groups(), draws=100, tune=20, sampler="gibbs")
+        found = crosscheck(fitted(), groups(), draws=100, warmup=20, sampler="gibbs")
     assert found.found.n_draws == 50
     assert "Sampling was interrupted: these are the draws so far." in found.summary()
     with pytest.warns(BayesmixWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
-        crosscheck(fitted(), groups(), draws=100, tune=60, sampler="gibbs")
+        crosscheck(fitted(), groups(), draws=100, warmup=60, sampler="gibbs")
 
 
 @pytest.mark.parametrize(
@@ -426,7 +443,7 @@ def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
     [
         ({"draws": 5}, "draws must be an integer of at least 20, got 5"),
         ({"chains": 1}, "chains must be an integer of at least 2"),
-        ({"tune": -1}, "tune must be an integer of at least 0"),
+        ({"warmup": -1}, "warmup must be an integer of at least 0"),
         ({"sampler": "hmc"}, "sampler must be one of 'auto', 'nuts', 'gibbs', got 'hmc'"),
     ],
 )
@@ -459,9 +476,10 @@ def test_without_pymc_it_says_what_to_install_or_to_use_gibbs(monkeypatch):
 
 
 def test_without_arviz_it_says_what_to_install(monkeypatch):
+    # Before it samples, which would take for ever.
     monkeypatch.setitem(sys.modules, "arviz", None)
-    with pytest.raises(MissingExtraError, match="arviz is needed"):
-        crosscheck(fitted(), groups(), draws=20, sampler="gibbs")
+    with pytest.raises(MissingExtraError, match="ArviZ is needed"):
+        crosscheck(fitted(), groups(), draws=10**9, sampler="gibbs")
 
 
 def test_steps_of_the_comparison_are_shown(monkeypatch):

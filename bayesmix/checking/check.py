@@ -20,11 +20,9 @@ from bayesmix.sampling.alignment import aligned
 from bayesmix.sampling.bridge import bridge_evidence, variance_of_mean
 from bayesmix.sampling.draws import log_q, log_q_symmetrised
 from bayesmix.sampling.gibbs import gibbs
-from bayesmix.sampling.importance import Evidence, without_evidence
+from bayesmix.sampling.importance import Evidence, without_evidence, without_relabellings
 from bayesmix.sampling.pareto import pareto_smoothed
-from bayesmix.sampling.permanent import LARGEST_BLOCK
 from bayesmix.sampling.subject import rows_of_fit, sampled_fit
-from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 
@@ -34,7 +32,7 @@ LEAST_CONCENTRATION = 0.1
 # Of a chain; with fewer there is no R-hat to speak of.
 FEWEST_DRAWS = 20
 MOST_FIT_DRAWS = 4000
-TUNE = 1000
+WARMUP_OF_NUTS = 1000
 STEPS = ("labels", "parameters", "invariants", "prediction", "one sweep", "evidence", "verdict")
 
 
@@ -43,7 +41,7 @@ def crosscheck(
     X: Any,
     draws: int = 1000,
     chains: int = 4,
-    tune: int | None = None,
+    warmup: int | None = None,
     sampler: str = "auto",
     sample_weight: Any = None,
     random_state: Any = 0,
@@ -73,7 +71,7 @@ def crosscheck(
         Kept of every chain; at least 20.
     chains : int, default=4
         At least 2: one chain cannot show that it has converged.
-    tune : int, optional
+    warmup : int, optional
         Draws of every chain before the first that is kept; None: 1,000 of NUTS, half as many as
         ``draws`` of Gibbs sampling.
     sampler : {"auto", "nuts", "gibbs"}, default="auto"
@@ -113,7 +111,7 @@ def crosscheck(
     True
     """
     began = time.perf_counter()
-    _check(draws, chains, tune, sampler)
+    _check(draws, chains, warmup, sampler)
     seed = root_seed(random_state)
     options = {
         "draws": draws,
@@ -123,8 +121,10 @@ def crosscheck(
         "n_jobs": n_jobs,
         "progress": progress,
     }
+    # Before hours of sampling and not after.
+    compare.required_arviz()
     way, note = _way(_checked(model, X, sample_weight), sampler)
-    found = _sampled(way, model, X, tune, options)
+    found = _sampled(way, model, X, warmup, options)
     if found.n_draws < FEWEST_DRAWS:
         # Interrupted before there was anything to compare.
         raise KeyboardInterrupt
@@ -182,10 +182,10 @@ def compared(
     )
 
 
-def _check(draws: Any, chains: Any, tune: Any, sampler: Any) -> None:
+def _check(draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
     validation.integer("draws", draws, FEWEST_DRAWS)
     validation.integer("chains", chains, 2)
-    validation.optional_integer("tune", tune, 0)
+    validation.optional_integer("warmup", warmup, 0)
     validation.one_of("sampler", sampler, SAMPLERS)
 
 
@@ -210,27 +210,22 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     )
 
 
-def _sampled(way: str, model: Any, X: Any, tune: int | None, options: dict[str, Any]) -> Any:
+def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str, Any]) -> Any:
     if way == "gibbs":
-        return gibbs(model, X, warmup=tune, **options)
+        return gibbs(model, X, warmup=warmup, **options)
     from bayesmix.checking.sample import nuts
 
     try:
-        return nuts(model, X, tune=TUNE if tune is None else tune, **options)
+        return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
     except MissingExtraError as problem:
         raise MissingExtraError(f"{problem}; sampler='gibbs' does without") from problem
 
 
 def _pareto_k(result: FitResult, own: FitDraws) -> float:
     """Of weights p(X, π, θ) / q, q averaged over relabellings where the prior knows no labels."""
-    symmetric = _symmetric(result)
-    density = (log_q_symmetrised if symmetric else log_q)(result.mixture, own.draws)
+    labelled = bool(without_relabellings(result, result.n_components))
+    density = (log_q if labelled else log_q_symmetrised)(result.mixture, own.draws)
     return float(pareto_smoothed(own.log_joint - density)[1])
-
-
-def _symmetric(result: FitResult) -> bool:
-    weights = result.inference.weights
-    return isinstance(weights, DirichletPrior) and result.n_components <= LARGEST_BLOCK
 
 
 def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:

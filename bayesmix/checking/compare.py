@@ -38,7 +38,7 @@ def table(quantities: Sequence[Quantity]) -> pd.DataFrame:
     ``ratio`` the sampler's standard deviation over the fit's, ``covered`` the share of the
     sampler's draws within the fit's central 90% interval.
     """
-    arviz = _arviz()
+    arviz = required_arviz()
     rows = [_row(one, arviz) for one in quantities]
     index = pd.Index([one.name for one in quantities], name="quantity", dtype=object)
     return pd.DataFrame(rows, index, columns=COLUMNS)
@@ -50,14 +50,14 @@ def slowest(quantities: Sequence[Quantity], *tables: pd.DataFrame) -> Quantity:
     return quantities[int(np.argmax(rhat))]
 
 
-def _arviz() -> Any:
+def required_arviz() -> Any:
     """ArviZ, without what it announces of its own future where it is first imported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
             import arviz
         except ImportError:
-            raise missing_extra("arviz", "pymc") from None
+            raise missing_extra("ArviZ", "pymc") from None
     return arviz
 
 

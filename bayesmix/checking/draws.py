@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.in_chains import Parameters, parameters_in_chains, weights_in_chains
+from bayesmix.sampling.in_chains import parameters_in_chains, weights_in_chains
+from bayesmix.sampling.posterior import Named
 from bayesmix.workflow.result import FitResult
 
 
@@ -84,9 +86,13 @@ class NutsDraws:
         return {name: values for name, (_, values) in self.named_parameters.items()}
 
     @cached_property
-    def named_parameters(self) -> Parameters:
+    def named_parameters(self) -> Named:
         """``parameters``, with what axes after chain and draw stand for."""
         return parameters_in_chains(self.result, self.draws, self.n_chains)
+
+    def score_samples(self, X: Any) -> Array:
+        """Log of the posterior mean density (n,) in nats of rows: π and θ averaged over."""
+        return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
     @cached_property
     def idata(self) -> Any:

@@ -35,14 +35,28 @@ class Mode:
     """An optimum: the first of all modes is the fit's own.
 
     ``init_params=mode.responsibilities`` begins a fit there.
+
+    Attributes
+    ----------
+    share : float
+        Of the fits begun at draws, those that end here.
+    by_chain : tuple of float
+        The same of every chain's draws.
+    elbo : float
+        In nats and data units.
+    away : float
+        Share of the rows that are in other components than in the fit.
+    weights : tuple of float
+        Largest first.
+    responsibilities : array (n, K)
     """
 
-    share: float  # of the starts that end here
+    share: float
     by_chain: tuple[float, ...]
-    elbo: float  # in nats and data units
-    away: float  # share of the rows that are in other components than in the fit
-    weights: tuple[float, ...]  # largest first
-    responsibilities: Array = field(repr=False, compare=False)  # (n, K)
+    elbo: float
+    away: float
+    weights: tuple[float, ...]
+    responsibilities: Array = field(repr=False, compare=False)
 
 
 def modes_of(

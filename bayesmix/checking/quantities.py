@@ -6,11 +6,11 @@ of the sampler.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import entr
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
@@ -25,15 +25,18 @@ from bayesmix.workflow.result import FitResult
 PLACES = (0.05, 0.5, 0.95)
 # A row that is in a component for certain, within rounding.
 CERTAIN = 1e-15
+# Of a number: what varies by less, such as the variance of a constant column, does so by rounding.
+ROUNDING = 1e-10
+OCCUPIED = "occupied components"
 
 
 @dataclass(frozen=True)
 class FitDraws:
     """Draws from q, with log p(X | π, θ) and log p(X, π, θ) (M,) in nats and data units."""
 
-    draws: Draws
-    log_likelihood: Array
-    log_joint: Array
+    draws: Draws = field(repr=False)
+    log_likelihood: Array = field(repr=False)
+    log_joint: Array = field(repr=False)
 
 
 def fit_draws(result: FitResult, source: Any, n_draws: int, seed: int) -> FitDraws:
@@ -48,8 +51,8 @@ class Quantity:
     """One number of every draw: ``fitted`` (M,) of q, NaN where it has none; ``sampled`` (C, S)."""
 
     name: str
-    fitted: Array
-    sampled: Array
+    fitted: Array = field(repr=False)
+    sampled: Array = field(repr=False)
 
 
 def of_parameters(
@@ -112,7 +115,7 @@ def of_all_draws(
         pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
     pairs["entropy of weights"] = (entropies(own.draws), entropies(draws))
     with single_threaded_blas():
-        pairs["occupied components"] = (
+        pairs[OCCUPIED] = (
             occupied(result, source, own.draws, alignment.rows),
             occupied(result, source, draws, alignment.rows),
         )
@@ -138,8 +141,7 @@ def _by_size(draws: Draws) -> Array:
 
 def entropies(draws: Draws) -> Array:
     """-Σ π log π (S,) in nats."""
-    weights = np.exp(draws.weights.log_weights)
-    entropy: Array = -xlogy(weights, weights).sum(axis=1)
+    entropy: Array = entr(np.exp(draws.weights.log_weights)).sum(axis=1)
     return entropy
 
 
@@ -160,5 +162,11 @@ def occupied(result: FitResult, source: Any, draws: Draws, rows: Integers) -> Ar
 
 def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
     """Without those that are the same in every draw: weights of one component, a sure number."""
-    least = {"occupied components": 0.01}
-    return [one for one in quantities if one.sampled.std() > least.get(one.name, 0.0)]
+    return [one for one in quantities if one.sampled.std() > _least_of(one)]
+
+
+def _least_of(one: Quantity) -> float:
+    """A standard deviation up to which a quantity is taken as known."""
+    if one.name == OCCUPIED:
+        return 0.01
+    return ROUNDING * float(np.abs(one.sampled).max())

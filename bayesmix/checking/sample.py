@@ -35,7 +35,7 @@ def nuts(
     X: Any,
     draws: int = 1000,
     chains: int = 4,
-    tune: int = 1000,
+    warmup: int = 1000,
     sample_weight: Any = None,
     random_state: Any = 0,
     n_jobs: int | None = None,
@@ -53,7 +53,7 @@ def nuts(
     X : array, frame or source (n, D)
         The rows that it was fitted to.
     draws, chains : int, default=1000 and 4
-    tune : int, default=1000
+    warmup : int, default=1000
         Draws of every chain that are left out, in which the sampler adapts.
     sample_weight : array (n,), optional
         As in the fit.
@@ -80,7 +80,7 @@ def nuts(
     """
     plan = Plan(
         validation.integer("chains", chains, 1),
-        validation.integer("tune", tune, 0),
+        validation.integer("warmup", warmup, 0),
         validation.integer("draws", draws, 1),
         root_seed(random_state),
     )

@@ -36,9 +36,16 @@ FAR_FROM_ONE = 1.1
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in which fit and sampler differ, or why nothing can be said."""
+    """One thing in which fit and sampler differ, or why nothing can be said.
 
-    # "posterior", "stuck", "modes", "convergence", "shift", "spread", "prediction", "divergences"
+    Attributes
+    ----------
+    kind : str
+        "posterior", "stuck", "modes", "convergence", "shift", "spread", "prediction" or
+        "divergences".
+    text : str
+    """
+
     kind: str
     text: str
 
@@ -109,7 +116,7 @@ def _modes(modes: Sequence[Mode], elbo: float) -> Finding | None:
     if not others:
         return None
     if modes[0].share < NAMED_FROM and others[0][1].share >= OWNED_FROM:
-        said = f"all chains are in another mode than the fit: {_where(others[0][1], 1, elbo)}"
+        said = f"all chains are in another mode than the fit ({_told(others[0][1], elbo)})"
     else:
         named = [f"{mode.share:.0%} to {_where(mode, n, elbo)}" for n, mode in others[:MOST_NAMED]]
         said = (
@@ -134,14 +141,16 @@ def _better(modes: Sequence[Mode], elbo: float) -> str:
 
 
 def _where(mode: Mode, number: int, elbo: float) -> str:
-    if number == 0:
-        return "that of the fit"
+    return f"another ({_told(mode, elbo)})" if number else "that of the fit"
+
+
+def _told(mode: Mode, elbo: float) -> str:
     gain = mode.elbo - elbo
     side = "above" if gain > 0.0 else "below"
     weights = ", ".join(f"{weight:.2f}" for weight in mode.weights if weight >= 0.005)
     return (
-        f"another (weights {weights}; {mode.away:.0%} of the rows in other components, ELBO "
-        f"{abs(gain):.1f} {side} the fit's)"
+        f"weights {weights}; {mode.away:.0%} of the rows in other components, ELBO "
+        f"{abs(gain):.1f} {side} the fit's"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix.checking.quantities import OCCUPIED
 from bayesmix.sampling.pareto import TRUSTED_UP_TO
 from bayesmix.workflow.display import CELL, FAINT
 
@@ -24,7 +25,9 @@ def headline(check: Any) -> str:
     size = f"{K} component{'s' if K != 1 else ''}"
     if result.requested_components != K:
         size += f" of {result.requested_components}"
-    verdict = "agrees" if check.agrees else "differs"
+    kinds = {finding.kind for finding in check.findings}
+    # Where only draws are too few, nothing has been found to differ.
+    verdict = "undecided" if kinds == {"convergence"} else "differs" if kinds else "agrees"
     return (
         f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {found.n_chains} x "
         f"{found.n_draws:,} draws: {verdict}"
@@ -39,7 +42,8 @@ def summary(check: Any) -> str:
         lines.append(_sentence(check.note))
     if check.found.status != "finished":
         lines.append(f"Sampling was {check.found.status}: these are the draws so far.")
-    lines += [_convergence(check), *_differences(check), _prediction(check), *_evidence(check)]
+    lines += [_convergence(check), *_differences(check), *_occupied(check)]
+    lines += [_prediction(check), *_evidence(check)]
     lines.append(_seconds(check))
     return "\n".join(lines)
 
@@ -66,6 +70,18 @@ def _differences(check: Any) -> list[str]:
         f"Standard deviations: {check.overconfidence:.2f} times the fit's (median of "
         f"{len(away)} parameters); its 90% intervals hold {covered.min():.0%} to "
         f"{covered.max():.0%} of the posterior.",
+    ]
+
+
+def _occupied(check: Any) -> list[str]:
+    """Of a pruned fit, whether the sampler uses what it dropped."""
+    result = check.found.result
+    if result.n_components == result.requested_components or OCCUPIED not in check.invariants.index:
+        return []
+    mean = check.invariants.loc[OCCUPIED, "sampler_mean"]
+    return [
+        f"Components with rows: {mean:.1f} by the sampler on average; the fit kept "
+        f"{result.n_components} of {result.requested_components}."
     ]
 
 

@@ -7,7 +7,7 @@ objective there is not below the last accepted one; otherwise it takes the plain
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,15 +30,15 @@ class Anderson:
 
     def remembered(self, source: Array, result: Array) -> Anderson:
         """With one more pair."""
-        return replace(
-            self,
-            inputs=(*self.inputs, source)[-self.memory :],
-            outputs=(*self.outputs, result)[-self.memory :],
+        return Anderson(
+            (*self.inputs, source)[-self.memory :],
+            (*self.outputs, result)[-self.memory :],
+            self.memory,
         )
 
     def forgotten(self) -> Anderson:
         """Without history: after a refused step, a repair or a move."""
-        return replace(self, inputs=(), outputs=())
+        return Anderson(memory=self.memory)
 
     def proposal(self, counts: Array) -> Array | None:
         """The combination of outputs whose combined residual is smallest, or None."""
@@ -50,7 +50,7 @@ class Anderson:
             return None
         differences = residuals[1:] - residuals[:-1]
         gram = differences @ differences.T
-        diagonal = gram.ravel()[:: len(gram) + 1]
+        diagonal = np.einsum("ii->i", gram)
         scale = float(diagonal.sum())
         if not scale > 0.0:
             return None
@@ -67,4 +67,6 @@ def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
     statistics: Any = expectation.statistics.unpack(vector)
     if not (np.isfinite(vector).all() and statistics.counts.min() >= 0.0):
         return None
-    return replace(expectation, counts=statistics.counts, statistics=statistics)
+    return Expectation(
+        expectation.log_normaliser, expectation.magnitude, statistics.counts, statistics
+    )

@@ -49,7 +49,7 @@ class CompiledStep:
         values, weights, frame = rows.stored(self.mixture.frame)
         coefficients = form.coefficients.copy()
         coefficients[:, 0] += self.mixture.finite_log_weights
-        sums = np.zeros_like(coefficients)
+        sums = np.zeros(coefficients.shape)
         with told_when_long(linear_pass):
             log_normaliser, magnitude = linear_pass(
                 values,

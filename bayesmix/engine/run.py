@@ -234,13 +234,12 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         anderson = anderson.remembered(
             state.expectation.statistics.pack(), expectation.statistics.pack()
         )
-    return replace(
-        state,
-        mixture=mixture,
-        expectation=expectation,
-        objective=value,
-        form=form,
-        resolution=resolution,
+    return State(
+        mixture,
+        expectation,
+        value,
+        form,
+        resolution,
         trace=(*state.trace, value),
         segments=(*state.segments, state.iterations)
         if new_segment and state.trace
@@ -250,6 +249,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         anderson=anderson,
         events=events + more,
         passes=state.passes + 1,
+        status=state.status,
     )
 
 

@@ -163,7 +163,7 @@ class HowSure:
         draws = validation.integer("n_draws", n_draws, 1)
         source = None if X is None else incoming.new_rows(self, X)
         seed = _seed(self, random_state)
-        return arviz_tree.variational_tree(result, _names(self), source, draws, seed)
+        return arviz_tree.variational_tree(result, source, draws, seed)
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """The density of some columns, by name or number: the others integrated out."""

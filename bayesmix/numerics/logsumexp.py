@@ -17,9 +17,9 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
-    some_impossible = bool(np.minimum.reduce(largest, initial=0.0) == -np.inf)
+    impossible = largest == -np.inf
+    some_impossible = np.count_nonzero(impossible) > 0
     if some_impossible:
-        impossible = largest == -np.inf
         largest[impossible] = 0.0
         log_joint[impossible] = 0.0
     log_joint -= largest[:, None]

@@ -25,15 +25,14 @@ def inverse_root(matrices: Array) -> Array:
     root = np.array([dtrtri(upper)[0] for upper, _ in factors])
     # A pivot is 1 / u²: one product says whether its digits are rounding.
     ends = diagonals(root)
-    if (ends * ends * diagonals(matrices)).max() > 1.0 / SMALLEST_PIVOT:
+    if np.count_nonzero(ends * ends * diagonals(matrices) > 1.0 / SMALLEST_PIVOT):
         raise _singular(matrices)
     return root
 
 
 def diagonals(matrices: Array) -> Array:
-    """Diagonals (B, D) of a stack of contiguous matrices, as a view."""
-    n_matrices, size, _ = matrices.shape
-    return matrices.reshape(n_matrices, size * size)[:, :: size + 1]
+    """Diagonals (B, D) of a stack of matrices, as a view."""
+    return matrices.diagonal(0, 1, 2)
 
 
 def _singular(matrices: Array) -> DegenerateFitError:

@@ -14,7 +14,7 @@ SECONDS_BEFORE_A_WORD = 2.0
 @contextmanager
 def told_when_long(kernel: Any) -> Iterator[None]:
     """Says so where the first call of a kernel in this process has to compile it for long."""
-    if getattr(kernel, "signatures", True):
+    if getattr(kernel, "overloads", True):
         yield
         return
     timer = threading.Timer(SECONDS_BEFORE_A_WORD, _say)

@@ -81,6 +81,11 @@ def plot_assignment(
     'eruptions'
     """
     estimator = fitted(model)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "assignments are drawn over continuous columns: of a "
+            f"{estimator.result_.family.name} mixture ask assignment_entropy"
+        )
     view = view_of(estimator, columns, X)
     sample = sample_of(estimator, view, X, sample_weight)
     if len(view.columns) == 2:
@@ -93,10 +98,10 @@ def plot_assignment(
         ax = style.axes_or_new(ax)
         _draw_rows(ax, view, sample)
         return ax
-    if view.n_features > 1 or not view.continuous:
+    if view.n_features > 1:
         raise UnsupportedError(
-            "probabilities are drawn along the one continuous column of a fit: of more name two "
-            "columns, as in columns=[0, 1]"
+            "probabilities are drawn along the only column of a fit: name two columns of more, "
+            "as in columns=[0, 1]"
         )
     number = None if level is None else drawable_level("level", level)
     ax = style.axes_or_new(ax)

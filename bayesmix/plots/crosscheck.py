@@ -21,6 +21,7 @@ N_BINS = 24
 MIDDLE = (0.003, 0.997)
 # Standard deviations of the posterior that are in view; intervals beyond are cut off.
 IN_VIEW = 4.5
+LONG_NAME = 24
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (3, 2)}
 WIDTH, HEIGHT_OF_ROW, LEAST_HEIGHT = 9.6, 0.21, 3.6
 FIT, SAMPLER = style.COLOURS[0], style.COLOURS[5]
@@ -139,8 +140,15 @@ def _chains(ax: Axes, check: Any) -> None:
     ax.set_xlim(low, high)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel(check.slowest.name)
+    ax.set_xlabel(_in_lines(check.slowest.name))
+    # Numbers such as -1137.5 stand close in a narrow panel.
+    ax.locator_params(axis="x", nbins=4)
     style.quiet(ax)
     rhat = max(table["rhat"].max() for table in (check.parameters, check.invariants))
     style.note(ax, [f"largest R-hat: {rhat:.3f}"])
     style.legend_on_top(ax, handles, labels)
+
+
+def _in_lines(name: str) -> str:
+    """A long name in two lines: the panel is narrow where parameters have long names."""
+    return name if len(name) <= LONG_NAME else name.replace("[", "\n[", 1)

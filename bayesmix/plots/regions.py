@@ -80,9 +80,13 @@ def _view_of(region: DensityRegion) -> View:
             "a pipeline's mixture lives on transformed columns: its region can be asked for "
             "contains, and is not drawn"
         )
-    if not density.family.continuous or len(density.columns) > 2:
+    if not density.family.continuous:
         raise UnsupportedError(
-            "a region is drawn over one or two continuous columns: take one of fewer, as in "
+            "a region is drawn over continuous columns: of counts and coins ask contains"
+        )
+    if len(density.columns) > 2:
+        raise UnsupportedError(
+            "a region is drawn over one or two columns: take one of fewer, as in "
             "marginal(columns).density_region()"
         )
     return part_view(density)

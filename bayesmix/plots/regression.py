@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import style
 from bayesmix.plots.bands import DRAWS, SEED, drawable_level
 from bayesmix.plots.plane import draw_points, limits_of
@@ -68,6 +68,11 @@ def plot_conditional_mean(
     ('eruptions', 'waiting')
     """
     estimator = fitted(model)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "a conditional mean is drawn over a continuous column: of a "
+            f"{estimator.result_.family.name} mixture ask conditional_mean"
+        )
     view = view_of(estimator, [given, of], X)
     if len(view.columns) != 2:
         raise InvalidInputError(f"given and of must be two columns, got {given!r} and {of!r}")

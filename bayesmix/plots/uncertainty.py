@@ -85,6 +85,11 @@ def plot_uncertainty(
     'eruptions'
     """
     estimator = fitted(model)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "plot_uncertainty is over two continuous columns: of a "
+            f"{estimator.result_.family.name} mixture ask density_interval"
+        )
     view = view_of(estimator, columns, X)
     if len(view.columns) != 2:
         raise UnsupportedError(

@@ -14,14 +14,14 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
+from bayesmix.sampling.bridge import variance_of_mean
 from bayesmix.sampling.draws import joined, log_prior, log_q_symmetrised
 from bayesmix.sampling.likelihood import log_likelihoods
 from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
 from bayesmix.workflow.result import FitResult
 
-# Sweeps before the first that counts, as a share of those that do; batches for the error.
+# Sweeps before the first that counts, as a share of those that do.
 WARMUP = 0.25
-BATCHES = 20
 
 
 def evidence_from_above(
@@ -53,5 +53,4 @@ def evidence_from_above(
             for batch in joined(kept).batches()
         ]
     )
-    means = [float(part.mean()) for part in np.array_split(values, BATCHES)]
-    return float(values.mean()), float(np.std(means, ddof=1)) / math.sqrt(BATCHES)
+    return float(values.mean()), math.sqrt(variance_of_mean(values[None]))

@@ -8,7 +8,7 @@ the numbers of its components.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,9 @@ class Alignment:
     n_sweeps : int
     """
 
-    order: Integers
-    responsibilities: Array
-    rows: Integers
+    order: Integers = field(repr=False)
+    responsibilities: Array = field(repr=False)
+    rows: Integers = field(repr=False)
     n_sweeps: int
 
     def relabelled(self, values: Array) -> Array:

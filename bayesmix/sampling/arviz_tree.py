@@ -30,7 +30,7 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
     try:
         arviz, xarray = import_module("arviz"), import_module("xarray")
     except ImportError:
-        raise missing_extra("arviz", "pymc") from None
+        raise missing_extra("ArviZ", "pymc") from None
     datasets = {}
     for group, arrays in groups.items():
         axes = {axis for dims, _ in arrays.values() for axis in dims}
@@ -44,7 +44,6 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
 
 def variational_tree(
     result: FitResult,
-    names: tuple[str, ...] | None,
     source: ArraySource | None,
     n_draws: int,
     seed: int,
@@ -61,34 +60,40 @@ def variational_tree(
     groups: dict[str, Named] = {
         "posterior": {name: _drawn(dims, values) for name, (dims, values) in posterior.items()},
         "sample_stats": {"objective": (("iteration",), result.trace)},
-        "constant_data": {
-            name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
-            for name, value in prior_of(result).items()
-        },
+        "constant_data": prior_arrays(result),
     }
     if source is not None:
         values = np.asarray(source.values, dtype=np.float64)
         groups["observed_data"] = {"X": (("row", "feature"), values)}
         densities = log_densities_at(result, draws, source)
         groups["log_likelihood"] = {"X": _drawn(("row",), densities.T)}
-    features = np.arange(result.n_features) if names is None else np.array(names)
-    coords = {
-        "chain": np.arange(1),
+    coords = {"component": np.arange(result.n_components)} | axes_of(result, 1, n_draws)
+    note = (
+        "independent draws from a variational approximation, in one chain: R-hat and effective "
+        "sample sizes say nothing of how good it is"
+    )
+    return tree(groups, coords, marked("variational", note))
+
+
+def axes_of(result: FitResult, n_chains: int, n_draws: int) -> dict[str, Any]:
+    """Coordinates of chains, draws and features; features have names where the fit knows any."""
+    features = np.arange(result.n_features) if result.columns is None else np.array(result.columns)
+    return {
+        "chain": np.arange(n_chains),
         "draw": np.arange(n_draws),
-        "component": np.arange(result.n_components),
         "feature": features,
         "other_feature": features,
     }
-    attrs = {
-        "inference": "variational",
+
+
+def marked(inference: str, note: str) -> dict[str, str]:
+    """What every group says of where it is from."""
+    return {
+        "inference": inference,
         "inference_library": "bayesmix",
         "inference_library_version": versions()["bayesmix"],
-        "note": (
-            "independent draws from a variational approximation, in one chain: R-hat and "
-            "effective sample sizes say nothing of how good it is"
-        ),
+        "note": note,
     }
-    return tree(groups, coords, attrs)
 
 
 def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array]:
@@ -96,7 +101,7 @@ def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array
     return ("chain", "draw", *dims), values[None]
 
 
-def prior_of(result: FitResult) -> dict[str, Any]:
+def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
     """The numbers of the prior in data units; of what is learned the value or mean under q."""
     prior = result.prior
     found = {f"prior_{field.name}": getattr(prior, field.name) for field in fields(prior)}
@@ -105,4 +110,8 @@ def prior_of(result: FitResult) -> dict[str, Any]:
     if hasattr(prior, "scale"):
         found["prior_mean_precision"] = float(q.prior_mean_precision)
         found["prior_scale"] = q.scale.mean[0]
-    return {name: value for name, value in found.items() if isinstance(value, float | np.ndarray)}
+    return {
+        name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
+        for name, value in found.items()
+        if isinstance(value, float | np.ndarray)
+    }

@@ -17,6 +17,7 @@ from bayesmix.sources import ArraySource
 
 # Rows times draws that are held at a time.
 BLOCK_VALUES = 2**22
+LEAST_LOG = math.log(np.finfo(float).tiny)
 
 # a slice of the rows -> log densities (rows, S) in data units
 LogDensities: TypeAlias = Callable[[slice], Array]
@@ -107,7 +108,8 @@ def _simultaneous(
     middle, spread = np.empty(n_rows), np.empty(n_rows)
     furthest = np.zeros(n_draws)
     for rows in blocks:
-        densities = log_densities(rows)
+        # What is below rounds to a density of 0, and may have no mean.
+        densities = np.maximum(log_densities(rows), LEAST_LOG)
         middle[rows], spread[rows] = densities.mean(axis=1), densities.std(axis=1)
         densities -= middle[rows, None]
         # Where all draws agree nothing is away from them.

@@ -30,7 +30,7 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.of_parameters import OfParameters, of_parameters
-from bayesmix.sampling.posterior import PosteriorSample
+from bayesmix.sampling.posterior import PosteriorSample, as_sample
 from bayesmix.sampling.subject import fitted_mixture, rows_of_fit
 from bayesmix.sources import ArraySource
 from bayesmix.weights.point import WeightDraws
@@ -80,11 +80,10 @@ class WeightedBootstrap:
     @cached_property
     def sample(self) -> PosteriorSample:
         """The refits in data units, in the order and with the labels of the fit."""
-        frame = self.result.mixture.frame
-        named = self.draws.components.parameters(frame)
-        values = {name: value for name, (_, value) in named.items() if name != "covariance_prior"}
-        values.setdefault("means", next(iter(values.values())))
-        return PosteriorSample(np.exp(self.draws.weights.log_weights), **values)
+        named = self.draws.components.parameters(self.result.mixture.frame)
+        # Of the prior a refit says nothing.
+        named.pop("covariance_prior", None)
+        return as_sample(self.draws, named)
 
     @cached_property
     def standard_deviations(self) -> OfParameters:
@@ -97,11 +96,13 @@ class WeightedBootstrap:
 
     def summary(self) -> str:
         """How many refits there are, and how much they differ."""
-        spread = self.standard_deviations
         lines = [
             f"{len(self)} refits to reweighted rows in {self.seconds:.1f} s.",
-            f"Standard deviations of weights: {spread.weights.min():.2g} to "
-            f"{spread.weights.max():.2g}.",
+            "Standard deviations over the refits, in data units:",
+        ]
+        lines += [
+            f"  {name}: {values.min():.2g} to {values.max():.2g}, median {np.median(values):.2g}"
+            for name, values in self.standard_deviations.distinct()
         ]
         if self.n_failed:
             lines.append(

@@ -22,10 +22,8 @@ from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws, draws_of, joined, log_q_symmetrised
-from bayesmix.sampling.importance import MOST_TERMS, log_ratios
-from bayesmix.sampling.permanent import LARGEST_BLOCK
+from bayesmix.sampling.importance import MOST_TERMS, log_ratios, without_relabellings
 from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
-from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
 # Streams: others of the posterior have lower numbers.
@@ -144,16 +142,10 @@ def _efficiency(chains: Array) -> float:
 
 
 def _without_a_bridge(result: FitResult, n_components: int, n_draws: int) -> str:
-    if not isinstance(result.inference.weights, DirichletPrior):
-        return (
-            "no estimate: the evidence for a number of components needs "
-            "weight_concentration_prior_type='dirichlet_distribution'"
-        )
-    if n_components > LARGEST_BLOCK:
-        return f"no estimate: relabellings of more than {LARGEST_BLOCK} components are too many"
-    if n_draws < FEWEST_DRAWS:
+    reason = without_relabellings(result, n_components)
+    if not reason and n_draws < FEWEST_DRAWS:
         return f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_DRAWS} or more"
-    return ""
+    return reason
 
 
 def _conditionals(

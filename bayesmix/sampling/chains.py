@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import entr
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.in_chains import parameters_in_chains, weights_in_chains
@@ -100,13 +101,17 @@ class Gibbs:
     @cached_property
     def entropy(self) -> Array:
         """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
-        entropy: Array = -xlogy(self.weights, self.weights).sum(axis=2)
+        entropy: Array = entr(self.weights).sum(axis=2)
         return entropy
 
     @cached_property
     def occupied(self) -> Any:
         """Posterior of the number of occupied components: share of the draws by number (Series)."""
-        return shares_of(self.n_occupied)
+        return shares_by_number(self.n_occupied)
+
+    def score_samples(self, X: Any) -> Array:
+        """Log of the posterior mean density (n,) in nats of rows: π and θ averaged over."""
+        return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
     def co_clustering(self, rows: Any = None) -> Array:
         """Probability (m, m) that two rows are in the same component.
@@ -161,7 +166,7 @@ class Gibbs:
         return f"<Gibbs: {self.n_chains} x {self.n_draws} draws, occupied components {shares}>"
 
 
-def shares_of(n_occupied: Integers) -> Any:
+def shares_by_number(n_occupied: Integers) -> Any:
     """Share of the draws by their number of occupied components (Series)."""
     import pandas as pd
 

@@ -8,24 +8,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, xlogy
+from scipy.special import entr
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.sampling.bands import BLOCK_VALUES
+from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.chains import (
     MOST_PRODUCTS,
     closing,
     convergence_lines,
     listed,
     rows_together,
-    shares_of,
+    shares_by_number,
 )
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.posterior import log_densities_at, parameters_of
-from bayesmix.sources import ArraySource
+from bayesmix.sampling.posterior import parameters_of
 from bayesmix.workflow.result import FitResult
 
 # Probability beyond the last K that ``k_probabilities`` lists.
@@ -125,7 +123,7 @@ class GibbsOverK:
     @cached_property
     def occupied(self) -> Any:
         """Posterior of the number of occupied components: share of the draws by number (Series)."""
-        return shares_of(self.n_occupied)
+        return shares_by_number(self.n_occupied)
 
     @cached_property
     def weights(self) -> Array:
@@ -147,26 +145,13 @@ class GibbsOverK:
     @cached_property
     def entropy(self) -> Array:
         """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
-        weights = np.nan_to_num(self.weights)
-        entropy: Array = -xlogy(weights, weights).sum(axis=2)
+        entropy: Array = np.nansum(entr(self.weights), axis=2)
         return entropy
 
     def score_samples(self, X: Any) -> Array:
         """Log of the posterior mean density (n,) in nats of rows: K, π and θ averaged over."""
-        source = ArraySource(self._rows(X), n_jobs=self.source.n_jobs)
-        size = max(1, BLOCK_VALUES // self.n_components.size)
-        starts = range(0, len(source.values), size)
-        return np.concatenate(
-            [self._log_mean_density(source.subset(slice(at, at + size))) for at in starts]
-        )
-
-    def _log_mean_density(self, source: ArraySource) -> Array:
-        of_groups = [
-            logsumexp(log_densities_at(self.result, group.draws, source), axis=1)
-            for group in self.groups
-        ]
-        total: Array = np.logaddexp.reduce(of_groups, axis=0) - np.log(self.n_components.size)
-        return total
+        parts = [group.draws for group in self.groups]
+        return averaged_density(self.result, parts, X, self.source.n_jobs)
 
     def co_clustering(self, rows: Any = None) -> Array:
         """Probability (m, m) that two rows are in the same component, as in ``Gibbs``.
@@ -240,20 +225,6 @@ class GibbsOverK:
         arranged = whole.reshape(self.n_chains, self.n_draws, *whole.shape[1:])
         arranged.flags.writeable = False
         return arranged
-
-    def _rows(self, X: Any) -> Array:
-        n_features = self.result.n_features
-        try:
-            values = np.asarray(X, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidInputError(f"X must be numbers, got {X!r:.60}") from None
-        if values.ndim != 2 or values.shape[1] != n_features or not len(values):
-            raise InvalidInputError(f"X must have shape (n, {n_features}), got {values.shape}")
-        if not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise InvalidInputError(f"X must be finite, but is not in row {row}: drop it")
-        self.result.family.check(values)
-        return values
 
     def __repr__(self) -> str:
         largest = listed(self.k_probabilities)

@@ -23,10 +23,15 @@ def intervals_above(density: Any, threshold: float) -> Array:
     ``density``: a ``MixtureDensity`` over one continuous column.
     """
     mixture = getattr(density, "mixture", None)
-    if mixture is None or len(density.columns) != 1 or not density.family.continuous:
+    if mixture is None or not density.family.continuous:
         raise UnsupportedError(
-            "intervals are those of a continuous density over one column: ask contains for others, "
-            "or take marginal(column).density_region()"
+            "intervals are those of a continuous density in data units: of counts, coins and "
+            "pipelines ask contains"
+        )
+    if len(density.columns) != 1:
+        raise UnsupportedError(
+            "intervals are those of a density over one column: ask contains for more, or take "
+            "marginal(column).density_region()"
         )
 
     def above(places: Array) -> Array:

@@ -17,6 +17,7 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.sampling import partition
 from bayesmix.sampling.regions import DensityRegion, Scores, region_of, repetitions
+from bayesmix.sampling.values import checked_values
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
 
@@ -99,7 +100,7 @@ class MixtureDensity:
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """The density of some of these columns, by name or number: the others integrated out."""
-        places = self._places(columns)
+        places = self._places("columns", columns)
         self._check_varying(places)
         mixture = partition.marginal(self.mixture, places)
         return self._over(places, mixture, {})
@@ -110,7 +111,7 @@ class MixtureDensity:
             raise InvalidInputError(
                 f"given must be a dict of columns and their values, got {given!r:.60}"
             )
-        known, free = self._split(list(given))
+        known, free = self._split("given", list(given))
         for column, value in given.items():
             if not isinstance(value, Real) or not np.isfinite(float(value)):
                 raise InvalidInputError(
@@ -135,7 +136,7 @@ class MixtureDensity:
 
     def given_rows(self, X_given: Any, columns: Any) -> tuple[Integers, Integers, Array]:
         """Places of the columns asked for and of those given, and the latter's rows, checked."""
-        known, free = self._split(columns)
+        known, free = self._split("columns", columns)
         values = self._rows("X_given", X_given, known)
         self.family.check(values)
         return free, known, values
@@ -248,7 +249,7 @@ class MixtureDensity:
     def _labels(self) -> Sequence[str | int]:
         return self.columns if self.names is None else self.names
 
-    def _place(self, column: Any) -> int:
+    def _place(self, name: str, column: Any) -> int:
         if isinstance(column, str) and self.names is not None and column in self.names:
             return self.names.index(column)
         number = isinstance(column, Integral) and not isinstance(column, bool)
@@ -256,23 +257,23 @@ class MixtureDensity:
             return self.columns.index(int(column))
         listed = ", ".join(map(str, self._labels))
         numbers = "" if self.names is None else f", or their numbers in the fit {self.columns}"
-        raise InvalidInputError(f"columns must be among {listed}{numbers}, got {column!r}")
+        raise InvalidInputError(f"{name} must be among {listed}{numbers}, got {column!r}")
 
-    def _places(self, columns: Any) -> Integers:
+    def _places(self, name: str, columns: Any) -> Integers:
         """Places of the columns that are named, in the order named."""
         listed = [columns] if isinstance(columns, str | Integral) else list(columns)
-        places = [self._place(column) for column in listed]
+        places = [self._place(name, column) for column in listed]
         if not places or len(set(places)) < len(places):
-            raise InvalidInputError(f"columns must be one or more different ones, got {columns!r}")
+            raise InvalidInputError(f"{name} must be one or more different ones, got {columns!r}")
         return np.array(places)
 
-    def _split(self, columns: Any) -> tuple[Integers, Integers]:
+    def _split(self, name: str, columns: Any) -> tuple[Integers, Integers]:
         """Places of the columns that are given, and of the others, which are asked for."""
-        known = self._places(columns)
+        known = self._places(name, columns)
         free = np.setdiff1d(np.arange(len(self.columns)), known)
         if not len(free):
             raise InvalidInputError(
-                f"columns must leave some others to say something about, got all: {columns!r}"
+                f"{name} must leave some others to say something about, got all: {columns!r}"
             )
         self._check_varying(free)
         return known, free
@@ -287,28 +288,7 @@ class MixtureDensity:
             )
 
     def _rows(self, name: str, X: Any, places: Sequence[int] | Integers) -> Array:
-        """Finite values (n, columns) of an array, frame or source, checked by name where named."""
-        wanted = [str(self._labels[place]) for place in places]
-        found = getattr(X, "columns", None)
-        if found is not None and self.names is not None and list(map(str, found)) != wanted:
-            raise InvalidInputError(
-                f"{name} must have the columns {', '.join(wanted)}, in this order, got "
-                f"{', '.join(map(str, found))}"
-            )
-        raw = X.to_numpy() if hasattr(X, "to_numpy") else getattr(X, "values", X)
-        try:
-            values = np.asarray(raw, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidInputError(f"{name} must be numbers, got {X!r:.60}") from None
-        if values.ndim != 2 or values.shape[1] != len(wanted) or not len(values):
-            raise InvalidInputError(
-                f"{name} must have shape (n, {len(wanted)}), columns {', '.join(wanted)}, got "
-                f"{values.shape}"
-            )
-        if not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise InvalidInputError(f"{name} must be finite, but is not in row {row}: drop it")
-        return values
+        return checked_values(name, X, [self._labels[place] for place in places])
 
 
 def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity:

@@ -151,17 +151,25 @@ def without_evidence(result: FitResult) -> str:
     """Why the fit has no importance-weighted evidence for its K; empty where it has."""
     if not result.variational:
         return "no estimate: there is no posterior to draw from, use a variational fit"
-    if not isinstance(result.inference.weights, DirichletPrior):
-        return (
-            "no estimate: the evidence for a number of components needs "
-            "weight_concentration_prior_type='dirichlet_distribution'"
-        )
+    reason = without_relabellings(result, result.n_components)
+    if reason:
+        return reason
     if result.n_components != result.requested_components:
         return (
             f"no estimate: {result.requested_components} components were pruned to "
             f"{result.n_components}, use prune=False"
         )
-    if result.n_components > LARGEST_BLOCK:
+    return ""
+
+
+def without_relabellings(result: FitResult, n_components: int) -> str:
+    """Why nothing is averaged over labels of so many components; empty where it is."""
+    if not isinstance(result.inference.weights, DirichletPrior):
+        return (
+            "no estimate: the evidence for a number of components needs "
+            "weight_concentration_prior_type='dirichlet_distribution'"
+        )
+    if n_components > LARGEST_BLOCK:
         return f"no estimate: relabellings of more than {LARGEST_BLOCK} components are too many"
     return ""
 

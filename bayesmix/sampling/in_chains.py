@@ -6,10 +6,8 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.posterior import parameters_of
+from bayesmix.sampling.posterior import Named, parameters_of
 from bayesmix.workflow.result import FitResult
-
-Parameters = dict[str, tuple[tuple[str, ...], Array]]
 
 
 def in_chains(values: Array, n_chains: int) -> Array:
@@ -24,7 +22,7 @@ def weights_in_chains(draws: Draws, n_chains: int) -> Array:
     return in_chains(np.exp(draws.weights.log_weights), n_chains)
 
 
-def parameters_in_chains(result: FitResult, draws: Draws, n_chains: int) -> Parameters:
+def parameters_in_chains(result: FitResult, draws: Draws, n_chains: int) -> Named:
     """θ in data units by name (C, S, ...), with what axes after chain and draw stand for."""
     named = parameters_of(result, draws)
     return {name: (axes, in_chains(values, n_chains)) for name, (axes, values) in named.items()}

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.sampling.arviz_tree import Named, prior_of, tree
-from bayesmix.version import versions
+from bayesmix.sampling.arviz_tree import Named, axes_of, marked, prior_arrays, tree
 
 FEWEST_DRAWS = 4
 # What Vehtari et al. (2021) ask for before a number is relied on.
@@ -68,10 +67,7 @@ def _tree_of(
 ) -> Any:
     """Arrays (C, S, ...) of draws with rows, prior, names of axes, and what sampled them."""
     result, source = found.result, found.source
-    constants: dict[str, tuple[tuple[str, ...], Any]] = {
-        name: (tuple(f"{name}_{axis}" for axis in range(np.ndim(value))), value)
-        for name, value in prior_of(result).items()
-    } | dict(prior)
+    constants = prior_arrays(result) | dict(prior)
     if source.weights is not None:
         constants["row_weights"] = (("row",), source.weights)
     groups: dict[str, Named] = {
@@ -82,22 +78,8 @@ def _tree_of(
         "observed_data": {"X": (("row", "feature"), np.asarray(source.values))},
         "constant_data": constants,
     }
-    names = result.columns
-    features = np.arange(result.n_features) if names is None else np.array(names)
-    coords = {
-        "chain": np.arange(found.n_chains),
-        "draw": np.arange(found.n_draws),
-        "feature": features,
-        "other_feature": features,
-    } | dict(coords)
-    inference, note = words
-    attrs = {
-        "inference": inference,
-        "inference_library": "bayesmix",
-        "inference_library_version": versions()["bayesmix"],
-        "note": note,
-    }
-    return tree(groups, coords, attrs)
+    coords = axes_of(result, found.n_chains, found.n_draws) | dict(coords)
+    return tree(groups, coords, marked(*words))
 
 
 def convergence(name: str, values: Any) -> str:

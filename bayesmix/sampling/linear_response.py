@@ -127,9 +127,7 @@ class LinearResponse:
             "takes for known what is not (components of rows, a learned scale).",
             "Standard deviations by linear response, as multiples of those of q:",
         ]
-        for name, values in self.ratio.items():
-            if name == "means" and self.ratio.covariances is None:
-                continue  # probabilities or rates, which follow
+        for name, values in self.ratio.distinct():
             known = values[np.isfinite(values)]
             if known.size:
                 lines.append(

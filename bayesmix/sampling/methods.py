@@ -8,6 +8,7 @@ from typing import Any
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.sampling.drawn import DrawnMixtures
+from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.posterior import posterior_draws
 from bayesmix.workflow.result import FitResult
 
@@ -20,7 +21,7 @@ def drawn_mixtures(
     """Draws of a fitted estimator's mixture by a method, or those that are given instead of one."""
     result: FitResult = estimator._fitted()
     number = validation.integer("n_draws", n_draws, 1)
-    if isinstance(getattr(method, "result", None), FitResult):
+    if _has_draws(method):
         return _given(result, method).at_most(number)
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidInputError(
@@ -34,6 +35,13 @@ def drawn_mixtures(
             "them"
         )
     return draw(estimator, data, sample_weight, number, seed)
+
+
+def _has_draws(method: Any) -> bool:
+    """Whether it is what a sampler or a bootstrap returned."""
+    return isinstance(getattr(method, "result", None), FitResult) and (
+        hasattr(method, "groups") or isinstance(getattr(method, "draws", None), Draws)
+    )
 
 
 def _variational(

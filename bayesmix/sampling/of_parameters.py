@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from bayesmix.numerics.arrays import Array, frozen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OfParameters:
     """A number for every parameter, such as its standard deviation in data units.
 
@@ -39,6 +39,15 @@ class OfParameters:
         """Names and values of what this mixture has."""
         pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
         return [(name, value) for name, value in pairs if value is not None]
+
+    def distinct(self) -> list[tuple[str, Array]]:
+        """The same without means that are probabilities or rates, which follow under that name."""
+        also_means = self.covariances is None
+        return [pair for pair in self.items() if not (also_means and pair[0] == "means")]
+
+    def __repr__(self) -> str:
+        inner = ",\n".join(f"  {name}={value!r}" for name, value in self.items())
+        return f"OfParameters(\n{inner}\n)"
 
     def beside(self, other: OfParameters, combine: Callable[[Array, Array], Array]) -> OfParameters:
         """``combine`` of every parameter's numbers here and there."""

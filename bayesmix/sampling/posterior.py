@@ -6,7 +6,8 @@ A draw is one whole mixture. Components keep their places from draw to draw: q h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,10 +24,13 @@ from bayesmix.workflow.result import FitResult
 # The others are of evidence (0, 1, 2, 6, 7) and of Gibbs runs (4, 5).
 OF_THE_POSTERIOR = 3
 
+# Parameters by name: what their axes after the first stand for, and their values.
+Named: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class PosteriorSample:
-    """S independent draws of a mixture of K components from q, in data units.
+    """S draws of a mixture of K components, from q or refits of a bootstrap, in data units.
 
     Attributes
     ----------
@@ -54,6 +58,11 @@ class PosteriorSample:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def __repr__(self) -> str:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        shapes = [f"{name} {value.shape}" for name, value in named.items() if value is not None]
+        return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
+
 
 def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
     """Draws from q in the fit's frame, the same for all that asks for as many with this seed.
@@ -77,20 +86,23 @@ def posterior_sample(result: FitResult, n_draws: int, seed: int) -> PosteriorSam
 
 def sample_of(result: FitResult, draws: Draws) -> PosteriorSample:
     """Draws in the fit's frame in data units."""
-    values = {name: value for name, (_, value) in parameters_of(result, draws).items()}
+    return as_sample(draws, parameters_of(result, draws))
+
+
+def as_sample(draws: Draws, named: Named) -> PosteriorSample:
+    """Weights of draws, and their parameters by name."""
+    values = {name: value for name, (_, value) in named.items()}
     # Rates and probabilities are means: those come first.
     values.setdefault("means", next(iter(values.values())))
     return PosteriorSample(np.exp(draws.weights.log_weights), **values)
 
 
-def parameters_of(result: FitResult, draws: Draws) -> dict[str, tuple[tuple[str, ...], Array]]:
+def parameters_of(result: FitResult, draws: Draws) -> Named:
     """The parameters of draws in data units by name, with what axes after the first stand for.
 
     The scale of the prior is among them where it is learned.
     """
-    named: dict[str, tuple[tuple[str, ...], Array]] = draws.components.parameters(
-        result.mixture.frame
-    )
+    named: Named = draws.components.parameters(result.mixture.frame)
     drawn = named.pop("covariance_prior", None)
     if drawn is not None and result.inference.prior.scale.learned:
         named["scale"] = drawn

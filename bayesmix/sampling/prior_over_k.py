@@ -34,7 +34,7 @@ def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
         weights = {k: float(given(k)) for k in numbers}
     else:
         raise InvalidInputError(
-            "prior_over_k must be None (uniform), a mapping from K to its weight or a function "
+            "prior_over_k must be None, a mapping from K to its weight or a function "
             f"of K, got {given!r}"
         )
     total = sum(weights.values())

@@ -11,10 +11,13 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.weights import FreeWeights
+from bayesmix.workflow.assess import assess
 from bayesmix.workflow.result import FitResult
 
 # A weight this far from a whole number, as a share of itself, was meant to be one.
 WHOLE = 1e-9
+# Nats a row: the rows of the fit come nearer than this, those in single precision included.
+SAME_ROWS = 1e-3
 
 
 def fitted_mixture(model: Any) -> Any:
@@ -74,6 +77,13 @@ def rows_of_fit(
         raise InvalidInputError(
             f"X must hold the rows of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+        )
+    here = assess(result.plug_in, source, result.log_volume).log_likelihood / source.total_weight
+    own = result.log_likelihood / result.total_weight
+    if not abs(here - own) <= SAME_ROWS:
+        raise InvalidInputError(
+            f"X must hold the rows of the fit, got others: their mean log density is {here:.4g} "
+            f"nats, that of its own was {own:.4g}; of a pipeline give transformed ones"
         )
     return source
 

@@ -37,7 +37,7 @@ class PointWeights:
 
     def expected_log(self) -> Array:
         """log π_k, minus infinity at zero."""
-        if self.probabilities.min() > 0.0:
+        if np.count_nonzero(self.probabilities) == len(self.probabilities):
             return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
         np.log(self.probabilities, out=logs, where=self.probabilities > 0)

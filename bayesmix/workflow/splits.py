@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.engine.expectation import linear
 from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
 from bayesmix.records import Expectation, Mixture, Rows
 from bayesmix.weights import PointWeights
 
@@ -114,9 +116,13 @@ def _advanced(problem: Problem, state: State, groups: list[_Group], passes: int)
             ]
         else:
             penalties = [0.0] * len(groups)
+        if state.form is linear and not problem.compiled:
+            groups = _side_by_side(places, together)
+        else:
+            groups = [_alone(problem, state, group, together, keep) for group, keep in places]
         groups = [
-            _passed(problem, state, group, together, keep, penalty)
-            for (group, keep), penalty in zip(places, penalties, strict=True)
+            replace(group, value=group.value + penalty)
+            for group, penalty in zip(groups, penalties, strict=True)
         ]
     return groups
 
@@ -159,13 +165,45 @@ def _places(groups: list[_Group]) -> Iterator[tuple[_Group, Any]]:
         place += size
 
 
-def _passed(
-    problem: Problem, state: State, group: _Group, together: Mixture, keep: Any, penalty: float
-) -> _Group:
-    """One E-step over the rows of a group, with what is added to the objective there."""
-    counts = group.statistics.counts
+def _alone(problem: Problem, state: State, group: _Group, together: Mixture, keep: Any) -> _Group:
+    """A group after one E-step over its rows."""
     form = together.components.linear.subset(keep)
-    part = Mixture(PointWeights(counts / counts.sum()), form, together.frame)
+    part = Mixture(PointWeights(_shares(group)), form, together.frame)
     expectation = expectation_step(problem, part, state.form)(group.rows)
-    value = expectation.log_normaliser + penalty
-    return replace(group, statistics=expectation.statistics, value=value)
+    return replace(group, statistics=expectation.statistics, value=expectation.log_normaliser)
+
+
+def _side_by_side(places: list[tuple[_Group, Any]], together: Mixture) -> list[_Group]:
+    """All groups after one E-step, each over its own rows: what ``_alone`` makes of them.
+
+    In the linear form and with one log-sum-exp for all of them: of few rows it is the number of
+    steps that costs. All groups have equally many components.
+    """
+    if not places:
+        return []
+    form = together.components.linear
+    features = [group.rows.features(form, together.frame) for group, _ in places]
+    joint = np.hstack(
+        [form.coefficients[keep] @ own for own, (_, keep) in zip(features, places, strict=True)]
+    )
+    lengths = [own.shape[1] for own in features]
+    shares = np.concatenate([_shares(group) for group, _ in places])
+    log_weights = PointWeights(shares).expected_log().reshape(len(places), -1)
+    joint += np.repeat(log_weights, lengths, axis=0).T
+    log_normaliser = normalise(joint.T)
+    weights = np.concatenate([group.rows.weights for group, _ in places])
+    joint *= weights
+    log_normaliser *= weights
+    ends = np.cumsum(lengths)
+    passed = []
+    for (group, _), own, start, end in zip(places, features, ends - lengths, ends, strict=True):
+        statistics = form.from_sums(joint[:, start:end] @ own.T)
+        value = float(log_normaliser[start:end].sum())
+        passed.append(replace(group, statistics=statistics, value=value))
+    return passed
+
+
+def _shares(group: _Group) -> Array:
+    """How the components of a group share its rows."""
+    shares: Array = group.statistics.counts / group.statistics.counts.sum()
+    return shares

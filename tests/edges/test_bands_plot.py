@@ -131,6 +131,21 @@ def test_beside_the_density_is_its_relative_uncertainty(faithful):
         assert inside.index(True) in near
 
 
+def test_of_counts_it_is_said_what_to_ask_instead():
+    rows = np.random.default_rng(0).poisson(3.0, size=(40, 2)).astype(float)
+    model = bm.Mixture(2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0)
+    model.fit(rows)
+    for figure, instead in (
+        (lambda: bm.plot_uncertainty(model, rows), "ask density_interval"),
+        (lambda: bm.plot_assignment(model, rows), "ask assignment_entropy"),
+        (lambda: bm.plot_conditional_mean(model, 0, 1, rows), "ask conditional_mean"),
+        (lambda: model.density_region(random_state=0).plot(), "ask contains"),
+        (lambda: model.density_region(random_state=0).intervals(), "ask contains"),
+    ):
+        with pytest.raises(UnsupportedError, match=instead):
+            figure()
+
+
 def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiting):
     with pytest.raises(UnsupportedError, match="two continuous columns"):
         bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(waiting))

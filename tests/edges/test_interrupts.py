@@ -103,7 +103,7 @@ def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"bayesmix.workflow.search.{place}", pressed)
+    monkeypatch.setattr(f"bayesmix.workflow.improve.{place}", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)
@@ -127,14 +127,14 @@ def test_an_interrupt_while_only_a_sample_was_fitted_has_a_result_on_all_rows(pa
 def test_an_interrupt_inside_a_trial_split_is_heard(monkeypatch):
     from bayesmix.workflow import splits
 
-    plain, calls = splits.expectation_step, iter(range(3))
+    plain, calls = splits.normalise, iter(range(3))
 
     def pressed(*given):
         if next(calls, None) is None:
             raise KeyboardInterrupt
         return plain(*given)
 
-    monkeypatch.setattr(splits, "expectation_step", pressed)
+    monkeypatch.setattr(splits, "normalise", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)

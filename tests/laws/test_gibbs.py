@@ -18,6 +18,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraErro
 from bayesmix.families.gaussian import FixedScale
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling import gibbs as module
+from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.draws import draws_of, log_prior
 from bayesmix.sampling.gibbs import gibbs
@@ -153,6 +154,19 @@ def test_draws_of_one_component_have_the_exact_posterior_moments(case):
         assert_near(precisions.mean(axis=1), np.linalg.inv(case.dense(vb.covariances_, 1, 3)[0]))
     assert (found.n_occupied == 1).all()
     assert (found.weights == 1.0).all()
+
+
+@every_case
+def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
+    rng = generator(1)
+    rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
+    vb = fitted(case, rows, letters, 1)
+    found = gibbs(vb, rows, draws=100, chains=N_CHAINS, warmup=0)
+    new = rows[:4]
+    of_chains = [averaged_density(found.result, [mine], new, 1) for mine in chains_of(found)]
+    assert_near(np.exp(of_chains), np.exp(vb.score_samples(new)))
+    together = np.log(np.exp(of_chains).mean(axis=0))
+    assert np.allclose(found.score_samples(new), together, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
@@ -384,7 +398,7 @@ def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     vb, X = faithful(2)
     found = gibbs(vb, X, draws=5, chains=2)
     assert "R-hat" not in found.summary()
-    with pytest.raises(MissingExtraError, match="arviz is needed"):
+    with pytest.raises(MissingExtraError, match="ArviZ is needed"):
         _ = found.idata
 
 
@@ -434,6 +448,16 @@ def test_other_rows_and_weights_that_are_not_whole_are_refused():
     weights[5] = 1.5
     with pytest.raises(InvalidInputError, match=r"whole numbers here.* got 1\.5"):
         gibbs(vb, X, sample_weight=weights)
+
+
+def test_rows_of_the_right_shape_that_are_not_those_of_the_fit_are_refused():
+    vb, X = faithful(2)
+    in_seconds = X * [60.0, 60.0]
+    for other in (in_seconds, 1.01 * X, np.random.default_rng(0).permuted(X, axis=0)):
+        with pytest.raises(InvalidInputError, match="X must hold the rows of the fit, got others"):
+            gibbs(vb, other, draws=1)
+    for same in (X[::-1], X.astype(np.float32)):
+        assert gibbs(vb, same, draws=1, chains=1).n_draws == 1
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")

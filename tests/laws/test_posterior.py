@@ -82,6 +82,14 @@ def test_draws_have_the_moments_of_q_in_data_units(structure):
     assert_mean(drawn.scale, model.covariance_prior_)
 
 
+def test_what_is_printed_of_draws_is_their_shapes():
+    text = repr(fitted("tied").sample_posterior(7))
+    assert text == (
+        "<PosteriorSample: 7 draws, weights (7, 3), means (7, 3, 2), covariances (7, 2, 2), "
+        "scale (7, 2, 2)>"
+    )
+
+
 def test_a_scale_that_is_given_is_not_drawn():
     model = fitted("diag", covariance_prior=[1.0, 900.0])
     assert model.sample_posterior(5).scale is None
@@ -147,6 +155,19 @@ def test_the_simultaneous_band_holds_that_share_of_its_own_draws_and_no_more(lev
     # The curve that fixes the factor touches the band.
     inside = ((drawn >= lower * (1 - 1e-6)) & (drawn <= upper * (1 + 1e-6))).all(axis=1)
     assert inside.sum() == round(level * 300)
+
+
+def test_a_row_that_no_draw_can_have_has_a_density_of_zero():
+    rng = generator(3)
+    rows = np.column_stack([rng.random((60, 2)) < 0.5, np.zeros(60)]).astype(float)
+    model = bm.Mixture(2, family=bm.Bernoulli(), **PLAIN).fit(rows)
+    places = [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    for simultaneous in (False, True):
+        band = model.density_interval(
+            places, 0.5, simultaneous, n_draws=40, method="bootstrap", data=rows
+        )
+        assert np.allclose(band[0], 0.0, atol=1e-300)
+        assert 0.0 < band[1, 0] < np.exp(model.score_samples(places)[1]) < band[1, 1] < 1.0
 
 
 def test_fresh_draws_are_inside_as_often_as_the_level_says():

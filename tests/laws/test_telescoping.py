@@ -208,6 +208,18 @@ def test_under_a_learned_scale_k_is_distributed_as_quadrature_says(case):
     assert_exact(found, rows, expected)
 
 
+def test_rows_in_a_frame_are_known_by_the_names_of_their_columns():
+    rows = bm.datasets.load_faithful()
+    vb = bm.BayesianGaussianMixture(
+        2, search=None, weight_concentration_prior_type="dirichlet_distribution", random_state=0
+    ).fit(rows)
+    found = gibbs(vb, rows, draws=5, chains=1, n_components=None)
+    new = rows[:3]
+    assert np.array_equal(found.score_samples(new), found.score_samples(new.to_numpy()))
+    with pytest.raises(InvalidInputError, match="columns eruptions, waiting, in this order"):
+        found.score_samples(new[["waiting", "eruptions"]])
+
+
 @pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids=identity)
 def test_the_density_is_the_exact_predictive_averaged_over_k(case):
     rows, letters = two_groups(case, 20, 5)
@@ -465,7 +477,7 @@ def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     vb, X = faithful()
     found = sampled(vb, X, draws=5, chains=2)
     assert "R-hat" not in found.summary()
-    with pytest.raises(MissingExtraError, match="arviz is needed"):
+    with pytest.raises(MissingExtraError, match="ArviZ is needed"):
         _ = found.idata
 
 

@@ -206,7 +206,7 @@ def test_everything_works_where_numba_is_absent(monkeypatch):
 
 def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
     monkeypatch.setattr("bayesmix.numerics.warming.SECONDS_BEFORE_A_WORD", 0.01)
-    slow, known = SimpleNamespace(signatures=[]), SimpleNamespace(signatures=["once"])
+    slow, known = SimpleNamespace(overloads={}), SimpleNamespace(overloads={"once": "compiled"})
     with told_when_long(known):
         time.sleep(0.05)
     assert not caplog.records

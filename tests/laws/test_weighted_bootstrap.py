@@ -268,3 +268,15 @@ def test_what_cannot_be_refitted_is_refused_by_name():
         bm.weighted_bootstrap(model, X[1:])
     with pytest.raises(InvalidInputError, match="model must be a fitted mixture"):
         bm.weighted_bootstrap(bm.GaussianMixture(2), X)
+
+
+def test_the_summary_has_a_line_for_every_kind_of_parameter():
+    def kinds(model, rows):
+        summary = bm.weighted_bootstrap(model, rows, draws=4).summary()
+        return [line.split(":")[0].strip() for line in summary.splitlines()[2:]]
+
+    gaussian = bm.GaussianMixture(2, random_state=0).fit(faithful())
+    assert kinds(gaussian, faithful()) == ["weights", "means", "covariances"]
+    rows = counted("poisson")
+    counts = bm.Mixture(2, family=COUNTS["poisson"], random_state=0).fit(rows)
+    assert kinds(counts, rows) == ["weights", "rates"]

@@ -186,7 +186,7 @@ class Algebra(Protocol):
 def averages(totals: Array, counts: Array) -> Array:
     """totals (K, D) / counts (K,), contiguous; the mean of nothing is 0."""
     means = np.empty(totals.shape)
-    if counts.min() > 0.0:
+    if np.count_nonzero(counts) == len(counts):
         return np.divide(totals, counts[:, None], out=means)
     means[:] = 0.0
     return np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)

@@ -100,7 +100,7 @@ class NormalWishart:
         nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
         normaliser = log_normaliser(nu0, scale.expected_log_det, wishart.dimension)
         wisharts = wishart.kl_to(nu0, normaliser, scale)
-        return float(normals.sum() + wisharts.sum()) + self.scale.kl(posterior.scale)
+        return float(normals.sum()) + wisharts + self.scale.kl(scale)
 
     def mode(
         self,

@@ -147,14 +147,15 @@ class Dense:
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
         n_components, n_features = means.shape
-        precision = self.gram(root)
-        linear = (precision @ means[:, :, None])[:, :, 0]
+        # |Uᵀ(x - m)|² = |A [1, x]|² with A = [-Uᵀm, Uᵀ].
+        A = np.empty((n_components, n_features, 1 + n_features))
+        A[:, :, 0] = -(means[:, None, :] @ root)[:, 0]
+        A[:, :, 1:] = root.transpose(0, 2, 1)
+        square = (A.transpose(0, 2, 1) @ A).reshape(n_components, (1 + n_features) ** 2)
         pairs = _pairs(n_features)
-        out = np.empty((n_components, 1 + n_features + len(pairs.place)))
-        out[:, 0] = offset - 0.5 * np.vecdot(linear, means)
-        out[:, 1 : 1 + n_features] = linear
-        flat = precision.reshape(len(precision), n_features * n_features)
-        np.multiply(flat.take(pairs.place, axis=1), pairs.factor, out=out[:, 1 + n_features :])
+        out = square.take(pairs.place, axis=1)
+        out *= pairs.factor
+        out[:, 0] += offset
         return out
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
@@ -164,13 +165,13 @@ class Dense:
         return counts, means, second
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
-        # Features are products of two of [1, x]: Cauchy and Schwarz.
+        # Cauchy and Schwarz: features are products of two of [1, x].
         n_components, n_features = second.shape
         root = np.empty((n_components, 1 + n_features))
         root[:, 0] = counts
         root[:, 1:] = second
         np.sqrt(root, out=root)
-        left, right = _pairs(1 + n_features).sides
+        left, right = _pairs(n_features).sides
         bounds: Array = root.take(left, axis=1) * root.take(right, axis=1)
         return bounds
 
@@ -244,21 +245,22 @@ def _narrow_axes(block: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The pairs i <= j of D columns, in the order of the features x_i x_j."""
+    """The features as pairs i <= j of z = [1, x]: 1, x and x xᵀ, in this order."""
 
-    sides: tuple[Integers, Integers]  # i and j (P,)
-    place: Integers  # (P,) in a flattened matrix
-    factor: Array  # (P,) of a precision there, in the quadratic form -½ xᵀ Λ x
-    feature: Integers  # (D, D) which of the features [1, x, x xᵀ] every entry of a matrix is
+    sides: tuple[Integers, Integers]  # i and j (F,)
+    place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
+    factor: Array  # (F,) what M_ij z_i z_j has in -½ zᵀ M z
+    feature: Integers  # (D, D) which feature x_i x_j is
 
 
 @lru_cache(maxsize=64)
 def _pairs(n_features: int) -> _Pairs:
-    left, right = np.triu_indices(n_features)
-    feature = np.empty((n_features, n_features), dtype=np.intp)
-    feature[left, right] = feature[right, left] = 1 + n_features + np.arange(len(left))
+    size = 1 + n_features
+    left, right = np.triu_indices(size)
+    feature = np.empty((size, size), dtype=np.intp)
+    feature[left, right] = feature[right, left] = np.arange(len(left))
     factor = np.where(left == right, -0.5, -1.0)
-    return frozen(_Pairs((left, right), left * n_features + right, factor, feature))
+    return frozen(_Pairs((left, right), left * size + right, factor, feature[1:, 1:].copy()))
 
 
 DENSE = Dense()

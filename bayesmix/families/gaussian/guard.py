@@ -73,7 +73,7 @@ class GaussianGuard:
         try:
             tightest = algebra.tightest(components.precision_root, self.floor)
             tight = tightest >= 1.0
-            if not tight.any():
+            if np.count_nonzero(tight) == 0:
                 return None
             tight &= ~self._surely_many(mixture, len(tightest))
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())

@@ -173,8 +173,8 @@ def maximum_likelihood(
     scatter = with_resolution(statistics, resolution).scatter
     block_counts = structure.block_counts(counts, n_features)
     blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
-    if counts.min() <= NO_ROWS:
-        empty = counts <= NO_ROWS
+    empty = counts <= NO_ROWS
+    if np.count_nonzero(empty):
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty[:, None], before, means)

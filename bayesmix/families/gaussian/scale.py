@@ -35,7 +35,7 @@ class Wishart:
         """U with W = U Uᵀ."""
         return self.algebra.root(self.scale_inverse)
 
-    @property
+    @once
     def dimension(self) -> int:
         """p: the size of the matrices that are distributed."""
         return self.algebra.block_dimension(self.scale_inverse.shape[-1])
@@ -68,16 +68,13 @@ class Wishart:
         """log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
 
-    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> Array:
-        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of every block, given E[log B(S⁻¹, ν0)]."""
+    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> float:
+        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of all blocks, given E[log B(S⁻¹, ν0)]."""
         nu = self.degrees_of_freedom
-        trace = scale.trace_with(self.mean_root)
-        divergence: Array = (
-            self.log_normaliser
-            - prior_normaliser
-            + 0.5 * ((nu - nu0) * self.expected_log_det - self.dimension * nu + trace)
-        )
-        return divergence
+        leaning = np.vdot(nu - nu0, self.expected_log_det)
+        trace = scale.trace_with(self.mean_root).sum()
+        normalisers = (self.log_normaliser - prior_normaliser).sum()
+        return float(normalisers + 0.5 * (leaning - self.dimension * nu.sum() + trace))
 
     def trace_with(self, root: Array) -> Array:
         """tr(E[S] U Uᵀ) from the roots of both: an ill-conditioned product does not cancel."""
@@ -108,7 +105,8 @@ class Wishart:
 def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
     """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
     half = 0.5 * degrees_of_freedom
-    return half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
+    normaliser: Array = half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
+    return normaliser
 
 
 class Scale(Protocol):
@@ -194,8 +192,7 @@ class LearnedScale:
     def kl(self, factor: Wishart) -> float:
         """KL(q(S) || p(S))."""
         prior = self.prior
-        divergence = factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
-        return float(divergence.sum())
+        return factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
         """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``.
