@@ -2,30 +2,29 @@
 
 Coarse to fine: a few k-means++ starts get a dozen passes on a sample, and where all rows are many
 the best is improved there by moves; then it goes to all rows, where the moves that still help are
-made. With K fixed a move is a swap (a merge and a split at once); where the objective is an
-evidence bound, merges and splits of their own let K move. Starts and trials that cannot win are
-abandoned.
+made (``improve``). Starts that cannot win are abandoned.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import Problem, State, begin_at, run
+from bayesmix.engine.run import Problem, State, begin_at
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
+from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.display import ALIKE
+from bayesmix.workflow.improve import Improver
 from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
-from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
+from bayesmix.workflow.moves import Move
 from bayesmix.workflow.result import SearchRecord
-from bayesmix.workflow.splits import Halves, best_splits
+from bayesmix.workflow.splits import best_splits
 from bayesmix.workflow.starts import (
     OfMixture,
     Start,
@@ -55,16 +54,6 @@ SHORT_LLOYD = 5
 HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
-MOST_ROUNDS = 60
-# What counts as better is more than the gain (nats a row) that may remain while searching.
-BETTER = 2.0 * REMAINING_IN_SEARCH
-# A trial gets a few passes and must not be far behind (nats a row); then it goes on while what it
-# gains in so many passes, that many times over, would bring it past the state that it began at.
-TRIAL_PASSES = 8
-FAR_BEHIND = 1e-2
-MORE_PASSES = 25
-PATIENCE = 4.0
-MOST_MORE = 8
 
 
 @dataclass(frozen=True)
@@ -93,13 +82,11 @@ def search(
         return searcher.found()
     except KeyboardInterrupt:
         # Not all of the work is inside a run, which would have ended with its best so far.
-        best = searcher.best
-        if best is None and searcher.best_of_sample is not None:
-            best = begin_at(problem, searcher.best_of_sample.at())
+        best = searcher.attempts.fallback()
         if best is None:
             raise
         monitor.interrupt()
-        return Found(best, tuple(searcher.records))
+        return Found(best, tuple(searcher.attempts.records))
 
 
 @dataclass
@@ -109,17 +96,15 @@ class _Searcher:
     settings: Settings
     monitor: Monitor
     index: int
-    records: list[SearchRecord] = field(default_factory=list)
-    best: State | None = None  # of all that was run on all rows
-    best_of_sample: State | None = None
-    splits: list[Halves] = field(default_factory=list)  # of the latest round
     collapsed: int = 0  # how many starts did
 
     def __post_init__(self) -> None:
         self.loose = replace(self.problem, stopping=Aitken(REMAINING_IN_SEARCH))
         self.sample = self._sampled()
         # Where a pass over all rows costs little, moves are looked for and tried there.
-        self.view = self.sample if self._large else self.loose
+        view = self.sample if self._large else self.loose
+        self.attempts = Attempts(self.problem, self.monitor)
+        self.improver = Improver(self.attempts, self.model, view, self._large)
 
     @property
     def small(self) -> bool:
@@ -136,21 +121,18 @@ class _Searcher:
     def found(self) -> Found:
         """Settled starts, improved by moves, and the best of them run to its end."""
         settled = self.settled_starts()
-        improved = []
-        for state in settled:
-            improved.append(self.improved(self.loose, state))
-            if self.monitor.stopped is not None:
-                break
-        best = max(improved, key=self.rank)
         if not self.settings.moves:
             # Settled starts are where a short search ends: a candidate with too many components
             # would go on for thousands of passes.
-            return Found(best, tuple(self.records))
-        finished = self._run(self.problem, best, FINISH_PASSES)
-        return Found(finished or best, tuple(self.records))
-
-    def rank(self, state: State) -> tuple[bool, float]:
-        return (not is_valueless(self.problem, state), state.objective)
+            return Found(settled[0], tuple(self.attempts.records))
+        improved = []
+        for state in settled:
+            improved.append(self.improver.improved(self.loose, state))
+            if self.monitor.stopped is not None:
+                break
+        best = self.improver.divided_anew(self.loose, max(improved, key=self.attempts.rank))
+        finished = self.attempts.run(self.problem, best, FINISH_PASSES)
+        return Found(finished or best, tuple(self.attempts.records))
 
     def _sampled(self) -> Problem:
         """The problem on a sample whose weights stand for all rows."""
@@ -177,10 +159,10 @@ class _Searcher:
                 state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
                     settled.append(state)
-                    self._note("settle", f"start {entry.number}", state, 0.0, True)
+                    self.attempts.note("settle", f"start {entry.number}", state, 0.0, True)
                 sound = [state for state in settled if not is_valueless(self.problem, state)]
                 if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
-                    return sorted(sound or settled, key=self.rank, reverse=True)
+                    return sorted(sound or settled, key=self.attempts.rank, reverse=True)
             if not spiky and any(not is_valueless(self.problem, state) for state in settled):
                 break
         if not settled:
@@ -188,7 +170,7 @@ class _Searcher:
                 "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
                 "fewer components, or a simpler covariance_type"
             )
-        return sorted(settled, key=self.rank, reverse=True)[:wanted]
+        return sorted(settled, key=self.attempts.rank, reverse=True)[:wanted]
 
     @property
     def _batches(self) -> tuple[range, ...]:
@@ -207,10 +189,11 @@ class _Searcher:
         grown = self._grown() if batch.start == 0 else None
         if grown is not None:
             short.append(grown)
-        short.sort(key=lambda entry: (self.rank(entry.state), -entry.number), reverse=True)
-        if short and self._large and not self._agreed(short):
-            state = self._run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
-            short.insert(0, replace(short[0], state=self.improved(self.sample, state)))
+        short.sort(key=lambda entry: (self.attempts.rank(entry.state), -entry.number), reverse=True)
+        if short and self.settings.moves and self._large and not self._agreed(short):
+            state = self.attempts.run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
+            state = self.improver.improved(self.sample, state)
+            short.insert(0, replace(short[0], state=state))
         return short
 
     def _agreed(self, short: list[_Short]) -> bool:
@@ -244,16 +227,16 @@ class _Searcher:
         if near is None or near.n_components > K or self.monitor.stopped is not None:
             return None
         start = begun(self.sample, OfMixture(near), near.n_components)
-        state = self._run(self.sample, start, SHORT_PASSES)
+        state = self.attempts.run(self.sample, start, SHORT_PASSES)
         while state is not None and state.at().n_components < K:
             splits = best_splits(self.sample, state, [])
             if not splits:
                 return None
             move = Move(splits[0], None, splits[0].gain)
-            state = self._begun(self.sample, move, state)
+            state = self.improver.begun(self.sample, move, state)
         if state is None:
             return None
-        self._note("start", "start from fewer components", state, 0.0, False)
+        self.attempts.note("start", "start from fewer components", state, 0.0, False)
         return _Short(GROWN, OfMixture(state.at()), state)
 
     def _spiky(self, n_starts: int) -> bool:
@@ -262,19 +245,19 @@ class _Searcher:
 
     def _short(self, number: int, start: Start) -> _Short | None:
         """A dozen passes from one start, on the sample."""
-        if self.monitor.stopped is not None and self.records:
+        if self.monitor.stopped is not None and self.attempts.records:
             return None
         K = self.model.n_components
         passes = FIRST_PASSES
         if self.small:
             passes = SHORT_PASSES if self.settings.moves else PASSES_ALONE
-        state = self._run(self.sample, begun(self.sample, start, K), passes)
+        state = self.attempts.run(self.sample, begun(self.sample, start, K), passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
             state = self._by_way_of_a_prior(start) or state
         if state is None:
             return None
-        self._note("start", f"start {number}", state, 0.0, False)
+        self.attempts.note("start", f"start {number}", state, 0.0, False)
         return _Short(number, start, state)
 
     def _by_way_of_a_prior(self, start: Start) -> State | None:
@@ -282,119 +265,20 @@ class _Searcher:
         K, sample = self.model.n_components, self.sample
         objective = under_a_prior(sample, sample.source, K)
         guided = replace(sample, objective=objective, accelerate=False)
-        state = self._run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
+        state = self.attempts.run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
         if state is None:
             return None
-        return self._run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
+        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
 
     def _settled(self, entry: _Short) -> State | None:
         """A short start run on all rows until little is left to gain."""
         if self.small:
-            return self._run(self.loose, entry.state, SETTLE_PASSES)
+            return self.attempts.run(self.loose, entry.state, SETTLE_PASSES)
         # An E-step over all rows comes first, so that an interrupt from here on has a result.
-        settled = self._run(self.loose, begin_at(self.loose, entry.state.at()), SETTLE_PASSES)
+        settled = self.attempts.run(
+            self.loose, begin_at(self.loose, entry.state.at()), SETTLE_PASSES
+        )
         if settled is None:
             again = begun(self.loose, entry.start, self.model.n_components)
-            settled = self._run(self.loose, again, SETTLE_PASSES)
+            settled = self.attempts.run(self.loose, again, SETTLE_PASSES)
         return settled
-
-    def improved(self, problem: Problem, state: State) -> State:
-        """Moves until none helps, judged on the rows of ``problem``."""
-        movable = self.settings.moves and self.model.n_components > 1
-        for _ in range(MOST_ROUNDS if movable else 0):
-            if self.monitor.stopped is not None:
-                break
-            better = self._one_round(problem, state)
-            if better is None:
-                break
-            state = better
-        return state
-
-    def _one_round(self, problem: Problem, state: State) -> State | None:
-        """The first move of the round that is better, or None."""
-        self.splits = best_splits(self.view, state, self.splits)
-        for move in self._moves(state, self.splits):
-            tried = self._tried(problem, move, state)
-            if tried is not None or self.monitor.stopped is not None:
-                return tried
-        return None
-
-    def _moves(self, state: State, splits: list[Halves]) -> Iterator[Move | Deletion]:
-        """Moves worth a trial: fewer components first where K is free, then the most promising."""
-        K = state.at().n_components
-        free = self.problem.objective.variational and self.model.prune
-        merges = merge_losses(self.view, state, most=max(6, 2 * K)) if K > 1 else []
-        if free:
-            few = 2.0 * (self.problem.source.shape[1] + 1)
-            yield from deletions(state.expectation.counts, few)
-            yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
-        moves = []
-        if free and self.model.n_components > K:
-            moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
-        for halves in splits:
-            for loss, i, j in merges:
-                if halves.k not in (i, j):
-                    moves.append(Move(halves, (i, j), halves.gain - loss))
-        moves.sort(key=lambda move: -move.predicted)
-        hopeless = -0.02 * self.problem.source.total_weight - 10.0
-        used: Counter[tuple[int, ...]] = Counter()
-        most, of_each = (8, 2) if self._large else (4 * K, 3)
-        tried = 0
-        for move in moves:
-            if move.predicted < hopeless or tried >= most:
-                return
-            if any(used[part] >= of_each for part in move.touched):
-                continue
-            used.update(move.touched)
-            tried += 1
-            yield move
-
-    def _tried(self, problem: Problem, move: Move | Deletion, state: State) -> State | None:
-        """The state after the move if it is better; abandoned early where it falls behind."""
-        n_rows = problem.source.total_weight
-        goal = state.objective + BETTER * n_rows
-        trial = self._begun(problem, move, state)
-        for _ in range(MOST_MORE):
-            if trial is None or trial.status != "max_iter" or self.monitor.stopped is not None:
-                break
-            if trial.objective < state.objective - FAR_BEHIND * n_rows:
-                break
-            before = trial.objective
-            trial = self._run(problem, trial, MORE_PASSES)
-            if trial is None or (trial.objective + PATIENCE * (trial.objective - before) < goal):
-                break
-        if trial is None:
-            return None
-        gain = trial.objective - state.objective
-        accepted = self.rank(trial) > self.rank(state) and (
-            trial.objective > goal or is_valueless(problem, state)
-        )
-        self._note(move.kind, str(move), trial, gain, accepted)
-        return trial if accepted else None
-
-    def _begun(self, problem: Problem, move: Move | Deletion, state: State) -> State | None:
-        try:
-            begun_at = move.begun(problem, state)
-        except DegenerateFitError:
-            return None
-        return self._run(problem, begun_at, TRIAL_PASSES)
-
-    def _run(self, problem: Problem, state: State, passes: int) -> State | None:
-        """A run that may fail: None where a covariance could not be factorised."""
-        try:
-            state = run(problem, state, self.monitor, passes)
-        except DegenerateFitError:
-            return None
-        if problem.source is self.problem.source:
-            if self.best is None or self.rank(state) > self.rank(self.best):
-                self.best = state
-        elif self.best_of_sample is None or self.rank(state) > self.rank(self.best_of_sample):
-            self.best_of_sample = state
-        return state
-
-    def _note(
-        self, stage: str, description: str, state: State, gain: float, accepted: bool
-    ) -> None:
-        self.records.append(
-            SearchRecord(stage, description, state.objective, gain, accepted, state.passes)
-        )

@@ -40,7 +40,7 @@ class Halves:
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """The rows of component k, and the statistics of the components that are fitted to them."""
 
     k: int
@@ -65,10 +65,10 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
     values = mixture.frame.apply(source.values)
     shares, _ = mixture.responsibilities(values)
     found: list[Halves] = []
-    pairs: list[_Group] = []
-    wholes: list[_Group] = []
+    pairs: list[Group] = []
+    wholes: list[Group] = []
     for k, column in enumerate(shares.T):
-        before = [halves for halves in known if _same_rows(halves.shares, column)]
+        before = [halves for halves in known if same_rows(halves.shares, column)]
         if before:
             found.append(replace(before[0], k=k))
             continue
@@ -77,21 +77,22 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
             continue
         weights = column[mine] if source.weights is None else column[mine] * source.weights[mine]
         rows = Rows(source.values[mine], weights)
-        wholes.append(_Group(k, rows, family.statistics(values[mine], weights[:, None])))
+        wholes.append(Group(k, rows, family.statistics(values[mine], weights[:, None])))
         for side in _sides(values[mine], weights):
             halves = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95]) * weights[:, None]
-            pairs.append(_Group(k, rows, family.statistics(values[mine], halves)))
-    before_split = {whole.k: whole.value for whole in _advanced(problem, state, wholes, 1)}
-    first = sorted(_advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
+            pairs.append(Group(k, rows, family.statistics(values[mine], halves)))
+    before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
+    first = sorted(advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
-    for pair in _advanced(problem, state, better, MORE_PASSES):
+    for pair in advanced(problem, state, better, MORE_PASSES):
         if pair.k in before_split and pair.statistics.counts.min() >= 1.0:
             gain = pair.value - before_split[pair.k]
             found.append(Halves(pair.k, pair.statistics, gain, shares[:, pair.k].copy()))
     return sorted(found, key=lambda halves: -halves.gain)
 
 
-def _same_rows(before: Array, now: Array) -> bool:
+def same_rows(before: Array, now: Array) -> bool:
+    """Whether shares of rows are nearly what they were."""
     return bool(np.abs(before - now).sum() < UNCHANGED * now.sum())
 
 
@@ -104,7 +105,7 @@ def _sides(values: Array, weights: Array) -> list[Array]:
     return [standardised @ axis > 0 for axis in axes.T[-AXES:]]
 
 
-def _advanced(problem: Problem, state: State, groups: list[_Group], passes: int) -> list[_Group]:
+def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
     for number in range(passes):
         groups, together = _updated(problem, state, groups)
@@ -127,10 +128,10 @@ def _advanced(problem: Problem, state: State, groups: list[_Group], passes: int)
     return groups
 
 
-def _updated(problem: Problem, state: State, groups: list[_Group]) -> tuple[list[_Group], Any]:
+def _updated(problem: Problem, state: State, groups: list[Group]) -> tuple[list[Group], Any]:
     """The M-step of all groups as one mixture; a group that collapses is left out."""
 
-    def update(some: list[_Group]) -> Mixture:
+    def update(some: list[Group]) -> Mixture:
         statistics = type(some[0].statistics).joined([group.statistics for group in some])
         return problem.objective.update(
             of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
@@ -148,7 +149,7 @@ def _updated(problem: Problem, state: State, groups: list[_Group]) -> tuple[list
         return _updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
 
 
-def _is_sound(update: Any, group: _Group) -> bool:
+def _is_sound(update: Any, group: Group) -> bool:
     try:
         _ = update([group]).components.linear
     except DegenerateFitError:
@@ -156,7 +157,7 @@ def _is_sound(update: Any, group: _Group) -> bool:
     return True
 
 
-def _places(groups: list[_Group]) -> Iterator[tuple[_Group, Any]]:
+def _places(groups: list[Group]) -> Iterator[tuple[Group, Any]]:
     """Every group with the indices of its components among those of all."""
     place = 0
     for group in groups:
@@ -165,7 +166,7 @@ def _places(groups: list[_Group]) -> Iterator[tuple[_Group, Any]]:
         place += size
 
 
-def _alone(problem: Problem, state: State, group: _Group, together: Mixture, keep: Any) -> _Group:
+def _alone(problem: Problem, state: State, group: Group, together: Mixture, keep: Any) -> Group:
     """A group after one E-step over its rows."""
     form = together.components.linear.subset(keep)
     part = Mixture(PointWeights(_shares(group)), form, together.frame)
@@ -173,7 +174,7 @@ def _alone(problem: Problem, state: State, group: _Group, together: Mixture, kee
     return replace(group, statistics=expectation.statistics, value=expectation.log_normaliser)
 
 
-def _side_by_side(places: list[tuple[_Group, Any]], together: Mixture) -> list[_Group]:
+def _side_by_side(places: list[tuple[Group, Any]], together: Mixture) -> list[Group]:
     """All groups after one E-step, each over its own rows: what ``_alone`` makes of them.
 
     In the linear form and with one log-sum-exp for all of them: of few rows it is the number of
@@ -203,7 +204,7 @@ def _side_by_side(places: list[tuple[_Group, Any]], together: Mixture) -> list[_
     return passed
 
 
-def _shares(group: _Group) -> Array:
+def _shares(group: Group) -> Array:
     """How the components of a group share its rows."""
     shares: Array = group.statistics.counts / group.statistics.counts.sum()
     return shares

@@ -1,0 +1,184 @@
+"""Moves until none helps: ranked by what they promise on a sample, taken on the objective.
+
+With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
+bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
+anew. Trials that cannot win are abandoned.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from bayesmix.engine.run import Problem, State
+from bayesmix.engine.stopping import REMAINING_IN_SEARCH
+from bayesmix.errors import DegenerateFitError
+from bayesmix.workflow.attempts import Attempts
+from bayesmix.workflow.model import Model, is_valueless
+from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
+from bayesmix.workflow.pairs import Divided, Division, best_divisions
+from bayesmix.workflow.splits import Halves, best_splits
+
+MOST_ROUNDS = 60
+# Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
+HOPELESS_MOVE, HOPELESS = 0.02, 0.05
+MOST_DIVISIONS = 12
+# Pairs (in multiples of K) that may be divided anew, and what merging one may cost its rows: where
+# it is more, two clusters are too well told apart for another division to be better.
+PAIRS = 2
+TOLD_APART = 0.25
+# What counts as better is more than the gain (nats a row) that may remain while searching.
+BETTER = 2.0 * REMAINING_IN_SEARCH
+# A trial gets a few passes and must not be far behind (nats a row); then it goes on while what it
+# gains in so many passes, that many times over, would bring it past the state that it began at,
+# unless its components hold as many rows as there: then it is on its way back.
+TRIAL_PASSES = 8
+FAR_BEHIND = 1e-2
+MORE_PASSES = 25
+PATIENCE = 4.0
+MOST_MORE = 8
+ALIKE_COUNTS = 0.01
+
+AnyMove: TypeAlias = Move | Deletion | Division
+
+
+@dataclass
+class Improver:
+    """Moves of one search; ``view`` is the problem on the rows where they are looked for."""
+
+    attempts: Attempts
+    model: Model
+    view: Problem
+    large: bool  # whether a trial on all rows costs much more than one look at the sample
+    splits: list[Halves] = field(default_factory=list)  # of the latest round
+    divided: list[Divided] = field(default_factory=list)  # likewise
+
+    def improved(self, problem: Problem, state: State) -> State:
+        """Moves until none helps, judged on the rows of ``problem``."""
+        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+            if self.attempts.monitor.stopped is not None:
+                break
+            better = self._one_round(problem, state)
+            if better is None:
+                break
+            state = better
+        return state
+
+    def divided_anew(self, problem: Problem, state: State) -> State:
+        """Other divisions of pairs where no other move helps; then moves again, until none does."""
+        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+            if self.attempts.monitor.stopped is not None:
+                break
+            better = self._first_better(problem, self._divisions(state), state)
+            if better is None:
+                break
+            state = self.improved(problem, better)
+        return state
+
+    def _one_round(self, problem: Problem, state: State) -> State | None:
+        """The first move of the round that is better, or None."""
+        self.splits = best_splits(self.view, state, self.splits)
+        return self._first_better(problem, self._moves(state, self.splits), state)
+
+    def _first_better(
+        self, problem: Problem, moves: Iterable[AnyMove], state: State
+    ) -> State | None:
+        for move in moves:
+            tried = self._tried(problem, move, state)
+            if tried is not None or self.attempts.monitor.stopped is not None:
+                return tried
+        return None
+
+    def _moves(self, state: State, splits: list[Halves]) -> Iterator[Move | Deletion]:
+        """Moves worth a trial: fewer components first where K is free, then the most promising."""
+        K = state.at().n_components
+        free = self.view.objective.variational and self.model.prune
+        merges = merge_losses(self.view, state, most=max(6, 2 * K)) if K > 1 else []
+        if free:
+            few = 2.0 * (self.view.source.shape[1] + 1)
+            yield from deletions(state.expectation.counts, few)
+            yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
+        moves = []
+        if free and self.model.n_components > K:
+            moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
+        for halves in splits:
+            for loss, i, j in merges:
+                if halves.k not in (i, j):
+                    moves.append(Move(halves, (i, j), halves.gain - loss))
+        moves.sort(key=lambda move: -move.predicted)
+        hopeless = -HOPELESS_MOVE * self.view.source.total_weight - 10.0
+        used: Counter[tuple[int, ...]] = Counter()
+        most, of_each = (8, 2) if self.large else (2 * K + 2, 3)
+        tried = 0
+        for move in moves:
+            if move.predicted < hopeless or tried >= most:
+                return
+            if any(used[part] >= of_each for part in move.touched):
+                continue
+            used.update(move.touched)
+            tried += 1
+            yield move
+
+    def _divisions(self, state: State) -> list[Division]:
+        """Other ways in which pairs that are not well told apart may share their rows."""
+        counts = state.expectation.counts
+        if len(counts) == 1:
+            return []
+        merges = merge_losses(self.view, state, most=PAIRS * len(counts))
+        near = [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
+        self.divided = best_divisions(self.view, state, near, self.divided)
+        hopeless = -HOPELESS * self.view.source.total_weight - 10.0
+        found = [
+            division
+            for pair in self.divided
+            for division in pair.divisions
+            if division.predicted > hopeless
+        ]
+        found.sort(key=lambda division: -division.predicted)
+        return found[:MOST_DIVISIONS]
+
+    def _tried(self, problem: Problem, move: AnyMove, state: State) -> State | None:
+        """The state after the move if it is better; abandoned early where it falls behind."""
+        n_rows = problem.source.total_weight
+        goal = state.objective + BETTER * n_rows
+        trial = self.begun(problem, move, state)
+        monitor = self.attempts.monitor
+        for _ in range(MOST_MORE):
+            if trial is None or trial.status != "max_iter" or monitor.stopped is not None:
+                break
+            if _is_on_its_way_back(move, trial, state) and trial.objective < goal:
+                break
+            if trial.objective < state.objective - FAR_BEHIND * n_rows:
+                break
+            before = trial.objective
+            trial = self.attempts.run(problem, trial, MORE_PASSES)
+            if trial is None or (trial.objective + PATIENCE * (trial.objective - before) < goal):
+                break
+        if trial is None:
+            return None
+        gain = trial.objective - state.objective
+        accepted = self.attempts.rank(trial) > self.attempts.rank(state) and (
+            trial.objective > goal or is_valueless(problem, state)
+        )
+        self.attempts.note(move.kind, str(move), trial, gain, accepted)
+        return trial if accepted else None
+
+    def begun(self, problem: Problem, move: AnyMove, state: State) -> State | None:
+        """The first passes of a trial; None where a covariance could not be factorised."""
+        try:
+            begun_at = move.begun(problem, state)
+        except DegenerateFitError:
+            return None
+        return self.attempts.run(problem, begun_at, TRIAL_PASSES)
+
+
+def _is_on_its_way_back(move: AnyMove, trial: State, state: State) -> bool:
+    """Whether components hold as many rows as where a pair was divided anew."""
+    if move.kind != "divide":
+        return False
+    now, before = np.sort(trial.expectation.counts), np.sort(state.expectation.counts)
+    return bool(np.abs(now - before).max() < ALIKE_COUNTS * before.sum())
