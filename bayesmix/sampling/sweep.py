@@ -21,8 +21,8 @@ from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows
 from bayesmix.sampling.draws import Draws, draws_of
 from bayesmix.workflow.result import FitResult
 
-# Rounding of Σ w log p(x), in nats, that changes no assignment to speak of.
-MOST_LOSS = 1e-5
+# Rounding of log p(x), in nats a row, that changes one assignment in ten million at most.
+MOST_LOSS = 1e-7
 
 # shares (n, K), row weights (n,) or None, generator -> how often each component has each row (n, K)
 Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
@@ -135,7 +135,7 @@ class BlockedGibbs:
         """Z | π, θ; through features unless they lose digits at these assignments."""
         components = draw.components.components
         found = self._assigned(draw, self.form, key)
-        if self.form is linear and not components.linear.loss(found.statistics) <= MOST_LOSS:
+        if self.form is linear and not _keeps_digits(components, found.statistics, self.source):
             found = self._assigned(draw, centred, key)
         return found
 
@@ -185,5 +185,10 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     mixture = result.mixture
     expectation = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
     statistics = expectation.statistics
-    near = result.family.linear and mixture.components.linear.loss(statistics) <= MOST_LOSS
+    near = result.family.linear and _keeps_digits(mixture.components, statistics, source)
     return BlockedGibbs(result, source, assign, linear if near else centred, statistics)
+
+
+def _keeps_digits(components: Any, statistics: Any, source: Source) -> bool:
+    """Whether features serve: they lose digits where clusters lie far apart."""
+    return bool(components.linear.loss(statistics) <= MOST_LOSS * source.total_weight)
