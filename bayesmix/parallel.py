@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 from bayesmix.errors import InvalidInputError
 
+# Of serial work before worker processes are worth their own beginning.
+SECONDS_ALONE = 2.0
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

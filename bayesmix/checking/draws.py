@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
-from bayesmix.sampling.average import averaged_density
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.in_chains import parameters_in_chains, weights_in_chains
-from bayesmix.sampling.posterior import Named
-from bayesmix.workflow.result import FitResult
+from bayesmix.sampling.in_chains import DrawsInChains
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class NutsDraws:
+class NutsDraws(DrawsInChains):
     """Draws from p(π, θ | X) by the no-U-turn sampler, assignments summed out; see ``nuts``.
 
     Arrays begin with (C, S): chains and draws. Labels of components mean nothing across chains.
@@ -48,11 +43,6 @@ class NutsDraws:
     compile_seconds : float
     """
 
-    result: FitResult
-    source: Any
-    draws: Draws
-    log_likelihood: Array
-    log_joint: Array
     diverging: Any
     warmup: int
     sampler: str
@@ -60,39 +50,6 @@ class NutsDraws:
     seed: int
     seconds: float
     compile_seconds: float
-
-    @property
-    def n_chains(self) -> int:
-        return len(self.log_joint)
-
-    @property
-    def n_draws(self) -> int:
-        """Of every chain."""
-        return int(self.log_joint.shape[1])
-
-    @property
-    def n_components(self) -> int:
-        """K of the model, occupied or not."""
-        return int(self.draws.weights.log_weights.shape[1])
-
-    @cached_property
-    def weights(self) -> Array:
-        """π (C, S, K)."""
-        return weights_in_chains(self.draws, self.n_chains)
-
-    @cached_property
-    def parameters(self) -> dict[str, Array]:
-        """θ by name, (C, S, ...) in data units; names and shapes are those of ``Gibbs``."""
-        return {name: values for name, (_, values) in self.named_parameters.items()}
-
-    @cached_property
-    def named_parameters(self) -> Named:
-        """``parameters``, with what axes after chain and draw stand for."""
-        return parameters_in_chains(self.result, self.draws, self.n_chains)
-
-    def score_samples(self, X: Any) -> Array:
-        """Log of the posterior mean density (n,) in nats of rows: π and θ averaged over."""
-        return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
     @cached_property
     def idata(self) -> Any:

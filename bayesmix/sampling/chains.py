@@ -13,11 +13,8 @@ from scipy.special import entr
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.co_clustering import co_clustered
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.in_chains import parameters_in_chains, weights_in_chains
-from bayesmix.workflow.result import FitResult
+from bayesmix.sampling.in_chains import DrawsInChains
 
 MOST_ROWS_TOGETHER = 5_000
 # Products of a co-clustering matrix; of more rows and draws than that some draws speak for all.
@@ -25,7 +22,7 @@ MOST_PRODUCTS = 2e11
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Gibbs:
+class Gibbs(DrawsInChains):
     """Draws from p(π, θ | X) by blocked Gibbs sampling; see ``gibbs``.
 
     Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws: the
@@ -53,50 +50,11 @@ class Gibbs:
     seconds : float
     """
 
-    result: FitResult
-    source: Any
-    draws: Draws
-    log_likelihood: Array
-    log_joint: Array
     n_occupied: Integers
     warmup: int
     status: str
     seed: int
     seconds: float
-
-    @property
-    def n_chains(self) -> int:
-        return len(self.log_joint)
-
-    @property
-    def n_draws(self) -> int:
-        """Of every chain."""
-        return int(self.log_joint.shape[1])
-
-    @property
-    def n_components(self) -> int:
-        """K of the model, occupied or not."""
-        return int(self.draws.weights.log_weights.shape[1])
-
-    @cached_property
-    def weights(self) -> Array:
-        """π (C, S, K)."""
-        return weights_in_chains(self.draws, self.n_chains)
-
-    @cached_property
-    def parameters(self) -> dict[str, Array]:
-        """θ by name, (C, S, ...) in data units.
-
-        Gaussian: "means" (C, S, K, D), "covariances" in scikit-learn's shape for the structure, and
-        "scale" where the prior learns it. Bernoulli: "probabilities", Poisson: "rates", both
-        (C, S, K, D).
-        """
-        return {name: values for name, (_, values) in self.named_parameters.items()}
-
-    @cached_property
-    def named_parameters(self) -> dict[str, tuple[tuple[str, ...], Array]]:
-        """``parameters``, with what axes after chain and draw stand for."""
-        return parameters_in_chains(self.result, self.draws, self.n_chains)
 
     @cached_property
     def entropy(self) -> Array:
@@ -108,10 +66,6 @@ class Gibbs:
     def occupied(self) -> Any:
         """Posterior of the number of occupied components: share of the draws by number (Series)."""
         return shares_by_number(self.n_occupied)
-
-    def score_samples(self, X: Any) -> Array:
-        """Log of the posterior mean density (n,) in nats of rows: π and θ averaged over."""
-        return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
     def co_clustering(self, rows: Any = None) -> Array:
         """Probability (m, m) that two rows are in the same component.

@@ -23,6 +23,7 @@ from bayesmix.sampling.chains import (
 )
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.draws import Draws
+from bayesmix.sampling.in_chains import in_chains
 from bayesmix.sampling.posterior import parameters_of
 from bayesmix.workflow.result import FitResult
 
@@ -222,9 +223,7 @@ class GibbsOverK:
             own = whole[:, : values.shape[1]] if "component" in axes else whole
             own[group.places] = values
         assert whole is not None
-        arranged = whole.reshape(self.n_chains, self.n_draws, *whole.shape[1:])
-        arranged.flags.writeable = False
-        return arranged
+        return in_chains(whole, self.n_chains)
 
     def __repr__(self) -> str:
         largest = listed(self.k_probabilities)

@@ -35,7 +35,7 @@ from bayesmix.sampling.coordinates import AllCoordinates, GainStep, coordinates_
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.of_parameters import OfParameters, of_parameters
 from bayesmix.sampling.posterior import PosteriorSample, posterior_draws, sample_of
-from bayesmix.sampling.subject import rows_of_fit, variational_fit
+from bayesmix.sampling.subject import WITHOUT_A_PRIOR, rows_of_fit, variational_fit
 from bayesmix.weights import FreeWeights
 from bayesmix.weights.point import WeightDraws
 from bayesmix.workflow.result import FitResult
@@ -244,10 +244,7 @@ def _quotient(above: Array, below: Array) -> Array:
 
 def _check(result: FitResult) -> None:
     if isinstance(result.inference.weights, FreeWeights):
-        raise UnsupportedError(
-            "model must have weights with a prior, got type-II maximum likelihood: use "
-            "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
-        )
+        raise UnsupportedError(WITHOUT_A_PRIOR)
     if any(event.kind == "held" and event.components for event in result.events):
         raise UnsupportedError(
             "a component of this fit is held at the resolution of the rows, where the bound has no "

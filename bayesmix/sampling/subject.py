@@ -16,6 +16,10 @@ from bayesmix.workflow.result import FitResult
 
 # A weight this far from a whole number, as a share of itself, was meant to be one.
 WHOLE = 1e-9
+WITHOUT_A_PRIOR = (
+    "model must have weights with a prior, got type-II maximum likelihood: use "
+    "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
+)
 # Nats a row: the rows of the fit come nearer than this, those in single precision included.
 SAME_ROWS = 1e-3
 
@@ -49,10 +53,7 @@ def sampled_fit(model: Any) -> Any:
     """The same; refused unless its weights have a prior as well."""
     estimator = variational_fit(model)
     if isinstance(estimator.result_.inference.weights, FreeWeights):
-        raise InvalidInputError(
-            "model must have weights with a prior, got type-II maximum likelihood: use "
-            "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
-        )
+        raise InvalidInputError(WITHOUT_A_PRIOR)
     return estimator
 
 

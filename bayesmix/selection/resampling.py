@@ -9,11 +9,9 @@ from typing import Any, TypeVar
 
 from sklearn.base import clone
 
-from bayesmix.parallel import resolve_jobs
+from bayesmix.parallel import SECONDS_ALONE, resolve_jobs
 from bayesmix.selection.folds import fit_weighted, last_step
 
-# Workers join in after this; most of what is resampled is done by then.
-SECONDS_ALONE = 2.0
 EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
 
 Result = TypeVar("Result")

@@ -20,6 +20,7 @@ from sklearn.base import clone
 
 from bayesmix.errors import BayesmixWarning
 from bayesmix.numerics.arrays import Array
+from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 from bayesmix.selection.checkpoint import Checkpoint
@@ -38,7 +39,6 @@ from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
-SECONDS_ALONE = 2.0
 
 
 @dataclass(frozen=True)

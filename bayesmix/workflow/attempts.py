@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at, run
 from bayesmix.errors import DegenerateFitError
-from bayesmix.workflow.model import is_valueless
+from bayesmix.workflow.model import rank
 from bayesmix.workflow.result import SearchRecord
 
 
@@ -22,8 +22,8 @@ class Attempts:
     best_of_sample: State | None = None
 
     def rank(self, state: State) -> tuple[bool, float]:
-        """What states are compared by: a held likelihood is below any that is not held."""
-        return (not is_valueless(self.problem, state), state.objective)
+        """What states of this search are compared by."""
+        return rank(self.problem, state)
 
     def run(self, problem: Problem, state: State, passes: int) -> State | None:
         """A run that may fail: None where a covariance could not be factorised."""

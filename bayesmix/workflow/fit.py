@@ -14,13 +14,13 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, assessed, begin_at, run
 from bayesmix.engine.truncated import Truncated
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
-from bayesmix.parallel import single_threaded_blas
+from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.many import first_of_many
-from bayesmix.workflow.model import CheckStep, Model, Settings, is_valueless, resolve
+from bayesmix.workflow.model import CheckStep, Model, Settings, rank, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search import search
 from bayesmix.workflow.starts import begun, named_start
@@ -28,8 +28,6 @@ from bayesmix.workflow.starts import begun, named_start
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10
 PRUNE_BELOW = 1.0
-# Before worker processes are worth their own beginning.
-SECONDS_ALONE = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def fit(
         best: Outcome | None = None
         try:
             for outcome in _outcomes(problem, model, settings, monitor, continue_from):
-                if best is None or _better(problem, outcome.state, best.state):
+                if best is None or rank(problem, outcome.state) > rank(problem, best.state):
                     best = outcome
                 if monitor.stopped is not None:
                     break
@@ -120,13 +118,6 @@ def _alone(problem: Problem, model: Model, settings: Settings, index: int) -> tu
     monitor = Monitor()
     with single_threaded_blas():
         return _one_run(problem, model, settings, monitor, index, None), monitor.passes
-
-
-def _better(problem: Problem, challenger: State, holder: State) -> bool:
-    return (not is_valueless(problem, challenger), challenger.objective) > (
-        not is_valueless(problem, holder),
-        holder.objective,
-    )
 
 
 def _one_run(

@@ -176,3 +176,8 @@ def is_valueless(problem: Problem, state: State) -> bool:
     return problem.objective.name == "maximum_likelihood" and any(
         event.kind == "held" for event in state.events
     )
+
+
+def rank(problem: Problem, state: State) -> tuple[bool, float]:
+    """What states are compared by: a held likelihood is below any that is not held."""
+    return (not is_valueless(problem, state), state.objective)

@@ -21,8 +21,10 @@ from bayesmix.workflow.splits import (
     SHARE_TO_COUNT,
     Group,
     advanced,
+    nearly_divided,
     of_statistics,
     same_rows,
+    standardised,
 )
 
 # Of one pair, how many divisions are followed after a first look.
@@ -98,7 +100,7 @@ def best_divisions(
         halves = (both[mine].T * row_weights).T
         present.append(Group(number, rows, family.statistics(values[mine], halves)))
         for side in _sides(values[mine], weights):
-            halves = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95]) * weights[:, None]
+            halves = nearly_divided(side, weights)
             anew.append(Group(number, rows, family.statistics(values[mine], halves)))
     now = {group.k: group for group in advanced(problem, state, present, 1)}
     ranked = sorted(advanced(problem, state, anew, FIRST_LOOK), key=lambda group: -group.value)
@@ -124,12 +126,10 @@ def _differ(counts: Array, present: Array) -> bool:
 
 def _sides(values: Array, weights: Array) -> list[Array]:
     """Ways to divide rows (n, D) in two, as (n,) of bool: along axes, and the core from the rim."""
-    away = values - np.average(values, axis=0, weights=weights)
-    deviation = np.sqrt(np.average(away * away, axis=0, weights=weights))
-    standardised = away / np.where(deviation > 0, deviation, 1.0)
-    sizes, axes = np.linalg.eigh((weights * standardised.T) @ standardised / weights.sum())
+    scaled = standardised(values, weights)
+    sizes, axes = np.linalg.eigh((weights * scaled.T) @ scaled / weights.sum())
     wide = sizes > LEAST_EXTENT * sizes[-1]
-    white = standardised @ (axes[:, wide] / np.sqrt(sizes[wide]))
+    white = scaled @ (axes[:, wide] / np.sqrt(sizes[wide]))
     distance = np.einsum("nd,nd->n", white, white)
     longest = white[:, -1]
     sides = [longest > _quantile(longest, weights, share) for share in QUARTERS]

@@ -79,7 +79,7 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
         rows = Rows(source.values[mine], weights)
         wholes.append(Group(k, rows, family.statistics(values[mine], weights[:, None])))
         for side in _sides(values[mine], weights):
-            halves = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95]) * weights[:, None]
+            halves = nearly_divided(side, weights)
             pairs.append(Group(k, rows, family.statistics(values[mine], halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
     first = sorted(advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
@@ -91,6 +91,12 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
     return sorted(found, key=lambda halves: -halves.gain)
 
 
+def nearly_divided(side: Array, weights: Array) -> Array:
+    """Weights (n, 2) of rows in two components, each with most of its side."""
+    shares: Array = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95])
+    return shares * weights[:, None]
+
+
 def same_rows(before: Array, now: Array) -> bool:
     """Whether shares of rows are nearly what they were."""
     return bool(np.abs(before - now).sum() < UNCHANGED * now.sum())
@@ -98,11 +104,16 @@ def same_rows(before: Array, now: Array) -> bool:
 
 def _sides(values: Array, weights: Array) -> list[Array]:
     """On which side of the mean every row lies, along each of the longest axes."""
-    away = values - np.average(values, axis=0, weights=weights)
-    scale = np.sqrt(np.average(away * away, axis=0, weights=weights))
-    standardised = away / np.where(scale > 0, scale, 1.0)
-    _, axes = np.linalg.eigh((weights[:, None] * standardised).T @ standardised)
-    return [standardised @ axis > 0 for axis in axes.T[-AXES:]]
+    scaled = standardised(values, weights)
+    _, axes = np.linalg.eigh((weights[:, None] * scaled).T @ scaled)
+    return [scaled @ axis > 0 for axis in axes.T[-AXES:]]
+
+
+def standardised(values: Array, weights: Array) -> Array:
+    """Weighted rows (n, D) about their mean, in columns of unit variance where they vary."""
+    away: Array = values - np.average(values, axis=0, weights=weights)
+    deviation = np.sqrt(np.average(away * away, axis=0, weights=weights))
+    return away / np.where(deviation > 0, deviation, 1.0)
 
 
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
