@@ -255,10 +255,13 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
 
 def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     """The accelerated pass if the objective does not fall there, else the state without history."""
-    vector = state.anderson.proposal(state.expectation.counts)
-    jump = None if vector is None else extrapolated(state.expectation, vector)
-    if jump is None or vector is None or not problem.family.feasible(jump.statistics):
+    vector = state.anderson.proposal()
+    if vector is None:
         return replace(state, plain_left=1)
+    refused = replace(state, plain_left=2, anderson=state.anderson.forgotten())
+    jump = extrapolated(state.expectation, vector)
+    if jump is None or not problem.family.feasible(jump.statistics):
+        return refused
     passes = state.passes
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
@@ -283,7 +286,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                 )
     except DegenerateFitError:
         pass
-    return replace(state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes)
+    return replace(refused, passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
