@@ -115,7 +115,7 @@ def from_shares(base: Any) -> Any:
     class FromShares(base):  # type: ignore[misc]
         def _initialize_parameters(self, X: Any, random_state: Any, **more: Any) -> None:
             # Only the point estimator knows of array namespaces.
-            known = more if base is sklearn.mixture.GaussianMixture else {}
+            known = more if issubclass(base, sklearn.mixture.GaussianMixture) else {}
             self._initialize(X, self.shares, **known)
 
     return FromShares
