@@ -247,6 +247,7 @@ class Sweep:
     entropy: float  # -Σ w Σ r log r
     log_largest: float  # Σ w log max r
     best: Any  # (n,) the most responsible component of each row
+    log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has
 
 

@@ -54,7 +54,7 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return nb.njit(**options)(function)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _as_double(context: Any, bits: Any) -> Any:
     """The double with these 64 bits."""
 
@@ -462,6 +462,7 @@ def centred_pass(
     new_means: Any,
     scatter: Any,
     best: Any,
+    log_density: Any,
     hard: Any,
 ) -> tuple[float, float, float, float]:
     """Σ w l and Σ w (1 + |l|) over rows, and into ``counts`` to ``scatter`` their moments.
@@ -470,9 +471,10 @@ def centred_pass(
     or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
     ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
     Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
-    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,) and ``hard`` (K,) are not
-    empty they get the most responsible component of each row, and how many rows each has; two more
-    numbers then are the entropy -Σ w Σ r log r and Σ w log max r.
+    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,), ``log_density`` (n,) and
+    ``hard`` (K,) are not empty they get the most responsible component of each row, its log
+    normaliser, and how many rows each component has; two more numbers then are the entropy
+    -Σ w Σ r log r and Σ w log max r.
     """
     n_features = values.shape[1]
     n_components = candidates.shape[1]
@@ -513,6 +515,7 @@ def centred_pass(
                 for b in range(size):
                     row = order[start + b]
                     best[row] = known[int(logs[0, b])]
+                    log_density[row] = largest[b]
                     hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
             sums = _weigh(joint, largest, weights, order, start, size)
             log_normaliser += sums[0]
