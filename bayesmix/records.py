@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,7 @@ class Known:
     describe: bool = False
 
     @classmethod
+    @lru_cache(maxsize=4)  # chunks are of one size or two, and come again in every pass
     def everything(cls, n_rows: int, n_components: int, describe: bool = False) -> Known:
         """Every row knows every component."""
         return cls(
@@ -247,6 +249,7 @@ class Sweep:
     entropy: float  # -Σ w Σ r log r
     log_largest: float  # Σ w log max r
     best: Any  # (n,) the most responsible component of each row
+    log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+from numba.extending import intrinsic
 from scipy.special import gammaln
 
 from bayesmix.numerics.features import AXES, COUNTS, DENSE
@@ -25,11 +26,19 @@ LN2_HIGH = 0.693147180369123816490
 LN2_LOW = 1.90821492927058770002e-10
 SMALLEST_EXPONENT = -708.0
 SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
+# Rows of a block: an odd number of cache lines of doubles, so that the rows of a block's arrays do
+# not fall onto the same few places of the first-level cache; fewer where what is made of a row is
+# wide, so that a block stays in the second.
+LINE = 8
+MOST_LINES = 33
+FEWEST_LINES = 9
+BLOCK_VALUES = 2**16
 # Responsibilities below this are left out of the sums: they add less than rounding does.
 NEGLIGIBLE = 2.0**-60
 # Where no more than one in so many rows of a block has a share, those are gathered first,
 # padded to whole vectors.
 FEW = 4
+MANY_ROWS = 12  # from here on sums of products are faster tile by tile than by BLAS
 WIDE = 16  # fewer features cost less than a search for rows
 VECTORS = 32
 LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
@@ -37,11 +46,29 @@ LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
 
 def _compiled(function: Callable[..., Any]) -> Any:
     """The function compiled, cached on disk where there is a place that can be written."""
-    options = {"nogil": True, "fastmath": FAST}
+    # A division that may raise is not vectorised.
+    options = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
     try:
         return nb.njit(cache=True, **options)(function)
     except RuntimeError:
         return nb.njit(**options)(function)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _as_double(context: Any, bits: Any) -> Any:
+    """The double with these 64 bits."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return nb.float64(nb.int64), build
+
+
+@_compiled
+def _block_rows(width: int) -> int:
+    """Rows of a block of which ``width`` numbers each are made."""
+    lines = BLOCK_VALUES // (width * LINE) // 2 * 2 + 1
+    return LINE * min(MOST_LINES, max(FEWEST_LINES, lines))
 
 
 @_compiled
@@ -58,18 +85,14 @@ def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: 
 
 
 @_compiled
-def _add_log(values: Any, out: Any, whole: Any) -> None:
+def _add_log(values: Any, out: Any) -> None:
     """log of finite numbers of at least 1, by its series in (m - 1) / (m + 1), added to ``out``."""
     bits = values.view(np.int64)
     for b in range(len(values)):
         # values = m 2^n with m from √½ to √2
         n = (bits[b] - SQRT_HALF_BITS) >> 52
-        whole[b] = bits[b] - (n << 52)
-        out[b] += np.float64(n) * LN2_HIGH
-        out[b] += np.float64(n) * LN2_LOW
-    fraction = whole.view(np.float64)
-    for b in range(len(values)):
-        s = (fraction[b] - 1.0) / (fraction[b] + 1.0)
+        m = _as_double(bits[b] - (n << 52))
+        s = (m - 1.0) / (m + 1.0)
         t = s * s
         p = 2.0 / 21.0
         p = p * t + 2.0 / 19.0
@@ -82,11 +105,13 @@ def _add_log(values: Any, out: Any, whole: Any) -> None:
         p = p * t + 2.0 / 5.0
         p = p * t + 2.0 / 3.0
         p = p * t + 2.0
+        out[b] += np.float64(n) * LN2_HIGH
+        out[b] += np.float64(n) * LN2_LOW
         out[b] += p * s
 
 
 @_compiled
-def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction: Any) -> None:
+def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
     """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
     n_components, n_rows = joint.shape
     for b in range(n_rows):
@@ -98,6 +123,7 @@ def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction:
             largest[b] = value if value > largest[b] else largest[b]
     for k in range(n_components):
         for b in range(n_rows):
+            # What would underflow is left out below, being negligible.
             x = joint[k, b] - largest[b]
             x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
             n = np.floor(x * LOG2_E + 0.5)
@@ -115,14 +141,10 @@ def _softmax_columns(joint: Any, largest: Any, total: Any, whole: Any, fraction:
             p = p * r + 0.5
             p = p * r + 1.0
             p = p * r + 1.0
-            # The bits of 2^n; where the exponential would underflow, those of zero.
-            whole[b] = ((np.int64(n) + 1023) << 52) if x > SMALLEST_EXPONENT else 0
-            joint[k, b] = p
-        for b in range(n_rows):
-            value = joint[k, b] * fraction[b]
+            value = p * _as_double((np.int64(n) + 1023) << 52)
             joint[k, b] = value
             total[b] += value
-    _add_log(total, largest, whole)
+    _add_log(total, largest)
     for b in range(n_rows):
         total[b] = 1.0 / total[b]
     for k in range(n_components):
@@ -317,55 +339,84 @@ def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
 
 
 @_compiled
+def _add_tile(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
+    """Σ_b l_b r_bᵀ of n columns, of four rows of ``left`` from i and of ``right`` from j."""
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+    for b in range(n):
+        p, q, u, v = left[i, b], left[i + 1, b], left[i + 2, b], left[i + 3, b]
+        a, c, e, f = right[j, b], right[j + 1, b], right[j + 2, b], right[j + 3, b]
+        s00 += p * a
+        s01 += p * c
+        s02 += p * e
+        s03 += p * f
+        s10 += q * a
+        s11 += q * c
+        s12 += q * e
+        s13 += q * f
+        s20 += u * a
+        s21 += u * c
+        s22 += u * e
+        s23 += u * f
+        s30 += v * a
+        s31 += v * c
+        s32 += v * e
+        s33 += v * f
+    _add_four(out[i], j, s00, s01, s02, s03)
+    _add_four(out[i + 1], j, s10, s11, s12, s13)
+    _add_four(out[i + 2], j, s20, s21, s22, s23)
+    _add_four(out[i + 3], j, s30, s31, s32, s33)
+
+
+@_compiled
+def _add_row(left: Any, i: int, right: Any, j: int, last: int, n: int, out: Any) -> None:
+    """The same of row i of ``left`` and rows j to ``last`` of ``right``."""
+    while j + 4 <= last:
+        s0 = s1 = s2 = s3 = 0.0
+        for b in range(n):
+            p = left[i, b]
+            s0 += p * right[j, b]
+            s1 += p * right[j + 1, b]
+            s2 += p * right[j + 2, b]
+            s3 += p * right[j + 3, b]
+        _add_four(out[i], j, s0, s1, s2, s3)
+        j += 4
+    while j < last:
+        s0 = 0.0
+        for b in range(n):
+            s0 += left[i, b] * right[j, b]
+        out[i, j] += s0
+        j += 1
+
+
+@_compiled
 def _add_scatter(away: Any, n: int, scatter: Any) -> None:
     """Σ_b a_b a_bᵀ of the first n columns to the lower triangle, four by four at a time."""
     n_features = away.shape[0]
     for i in range(0, n_features - 3, 4):
         for j in range(0, i + 1, 4):
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
-            s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
-            for b in range(n):
-                p, q = away[i, b], away[i + 1, b]
-                u, v = away[i + 2, b], away[i + 3, b]
-                a, c, e, f = away[j, b], away[j + 1, b], away[j + 2, b], away[j + 3, b]
-                s00 += p * a
-                s01 += p * c
-                s02 += p * e
-                s03 += p * f
-                s10 += q * a
-                s11 += q * c
-                s12 += q * e
-                s13 += q * f
-                s20 += u * a
-                s21 += u * c
-                s22 += u * e
-                s23 += u * f
-                s30 += v * a
-                s31 += v * c
-                s32 += v * e
-                s33 += v * f
-            _add_four(scatter[i], j, s00, s01, s02, s03)
-            _add_four(scatter[i + 1], j, s10, s11, s12, s13)
-            _add_four(scatter[i + 2], j, s20, s21, s22, s23)
-            _add_four(scatter[i + 3], j, s30, s31, s32, s33)
+            _add_tile(away, i, away, j, n, scatter)
     for i in range(n_features // 4 * 4, n_features):
-        j = 0
-        while j + 4 <= i:
-            s00 = s01 = s02 = s03 = 0.0
-            for b in range(n):
-                p = away[i, b]
-                s00 += p * away[j, b]
-                s01 += p * away[j + 1, b]
-                s02 += p * away[j + 2, b]
-                s03 += p * away[j + 3, b]
-            _add_four(scatter[i], j, s00, s01, s02, s03)
-            j += 4
-        while j <= i:
-            s00 = 0.0
-            for b in range(n):
-                s00 += away[i, b] * away[j, b]
-            scatter[i, j] += s00
-            j += 1
+        _add_row(away, i, away, 0, i + 1, n, scatter)
+
+
+@_compiled
+def _add_sums(joint: Any, features: Any, part: Any, sums: Any) -> None:
+    """Σ_b r_b φ_bᵀ (K, F), four by four at a time, or where rows are few by BLAS into ``part``."""
+    n_components, n_block = joint.shape
+    width = len(features)
+    if n_components < MANY_ROWS:
+        np.dot(joint, features.T, part)
+        for k in range(n_components):
+            for f in range(width):
+                sums[k, f] += part[k, f]
+        return
+    whole = n_components // 4 * 4
+    for i in range(0, whole, 4):
+        for j in range(0, width - 3, 4):
+            _add_tile(joint, i, features, j, n_block, sums)
+    for i in range(n_components):
+        _add_row(joint, i, features, width // 4 * 4 if i < whole else 0, width, n_block, sums)
 
 
 @_compiled
@@ -411,6 +462,7 @@ def centred_pass(
     new_means: Any,
     scatter: Any,
     best: Any,
+    log_density: Any,
     hard: Any,
 ) -> tuple[float, float, float, float]:
     """Σ w l and Σ w (1 + |l|) over rows, and into ``counts`` to ``scatter`` their moments.
@@ -419,13 +471,14 @@ def centred_pass(
     or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
     ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
     Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
-    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,) and ``hard`` (K,) are not
-    empty they get the most responsible component of each row, and how many rows each has; two more
-    numbers then are the entropy -Σ w Σ r log r and Σ w log max r.
+    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,), ``log_density`` (n,) and
+    ``hard`` (K,) are not empty they get the most responsible component of each row, its log
+    normaliser, and how many rows each component has; two more numbers then are the entropy
+    -Σ w Σ r log r and Σ w log max r.
     """
     n_features = values.shape[1]
     n_components = candidates.shape[1]
-    n_block = 64 if len(candidates) > 1 else 512 if n_features <= 4 else 128
+    n_block = 64 if len(candidates) > 1 else LINE * MOST_LINES
     x = np.empty((n_features, n_block))
     away = np.empty((n_features, n_block))
     joint = np.empty((n_components, n_block))
@@ -454,7 +507,7 @@ def centred_pass(
                     joint[g, b] = offset[k] - 0.5 * total[b]
             if len(best) > 0:
                 logs[:] = joint
-            _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
+            _softmax_columns(joint, largest, total)
             if len(best) > 0:
                 parts = _describe(logs, joint, largest, weights, order, start, size)
                 entropy += parts[0]
@@ -462,6 +515,7 @@ def centred_pass(
                 for b in range(size):
                     row = order[start + b]
                     best[row] = known[int(logs[0, b])]
+                    log_density[row] = largest[b]
                     hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
             sums = _weigh(joint, largest, weights, order, start, size)
             log_normaliser += sums[0]
@@ -526,12 +580,11 @@ def linear_pass(
     """
     n_features = values.shape[1]
     n_components, width = coefficients.shape
-    n_block = min(512, max(64, 2**16 // (width + n_components) // 64 * 64))
+    n_block = _block_rows(width + n_components)
     features = np.empty((width, n_block))
     joint = np.empty((n_components, n_block))
     part = np.empty((n_components, width))
     largest, total = np.empty(n_block), np.empty(n_block)
-    whole = np.empty(n_block, np.int64)
     log_normaliser, magnitude = 0.0, 0.0
     for b in range(n_block):
         features[0, b] = 1.0
@@ -551,12 +604,9 @@ def linear_pass(
             for b in range(n_block):
                 features[place, b] = -_log_factorials(x[:, b])
         np.dot(coefficients, features, joint)
-        _softmax_columns(joint, largest, total, whole, whole.view(np.float64))
+        _softmax_columns(joint, largest, total)
         of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
         log_normaliser += of_block
         magnitude += size_of_part
-        np.dot(joint, features.T, part)
-        for k in range(n_components):
-            for f in range(width):
-                sums[k, f] += part[k, f]
+        _add_sums(joint, features, part, sums)
     return log_normaliser, magnitude

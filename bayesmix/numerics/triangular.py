@@ -18,11 +18,13 @@ def inverse_root(matrices: Array) -> Array:
     Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
     in the rounding of its diagonal, so that the inverse would be noise.
     """
-    factors = [dpotrf(matrix) for matrix in matrices]
-    if any(refused for _, refused in factors):
-        raise _singular(matrices)
-    # The other triangle is zero in the factor, and LAPACK leaves it alone.
-    root = np.array([dtrtri(upper)[0] for upper, _ in factors])
+    root = np.empty(matrices.shape)
+    for index, matrix in enumerate(matrices):
+        upper, refused = dpotrf(matrix)
+        if refused:
+            raise _singular(matrices)
+        # The other triangle is zero in the factor, and LAPACK leaves it alone.
+        root[index] = dtrtri(upper)[0]
     # A pivot is 1 / u²: one product says whether its digits are rounding.
     ends = diagonals(root)
     if np.count_nonzero(ends * ends * diagonals(matrices) > 1.0 / SMALLEST_PIVOT):

@@ -32,14 +32,14 @@ def _summed(function: Any, a: Array, dimension: int) -> Array:
         return np.asarray(function(a))
     a = np.asarray(a)
     if a.size == 1:  # that of a prior, the same in every pass
-        return np.full(a.shape, _summed_once(function, a.item(), dimension))
+        return _summed_once(function, a.item(), dimension, a.shape)
     total: Array = function(a[..., None] - _steps(dimension)).sum(axis=-1)
     return total
 
 
 @lru_cache(maxsize=256)
-def _summed_once(function: Any, a: float, dimension: int) -> float:
-    return float(function(a - _steps(dimension)).sum())
+def _summed_once(function: Any, a: float, dimension: int, shape: tuple[int, ...]) -> Array:
+    return frozen(np.full(shape, function(a - _steps(dimension)).sum()))
 
 
 @lru_cache(maxsize=64)

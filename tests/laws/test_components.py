@@ -592,6 +592,30 @@ def test_the_compiled_pass_is_the_one_of_numpy(case, form, seed, n_components, d
     assert np.all(compiled.counts[weights == 0.0] == 0.0)
 
 
+@every_case
+@pytest.mark.parametrize("form", [linear, centred], ids=["linear", "centred"])
+@pytest.mark.parametrize(("n_components", "dimension"), [(12, 4), (15, 3), (34, 9)])
+def test_the_compiled_pass_of_many_components_is_the_one_of_numpy(
+    case, form, n_components, dimension
+):
+    """Over several blocks of rows, the last of them not whole."""
+    rng = generator(3)
+    mixture = Mixture(
+        PointWeights(rng.dirichlet(np.ones(n_components))),
+        case.point(rng, n_components, dimension),
+        Frame.identity(dimension),
+    )
+    if not has_kernel(mixture, form):
+        pytest.skip("families of counts and totals have no compiled centred form")
+    chunk = Rows(case.rows(rng, 701, dimension), rng.uniform(0.5, 2.0, 701))
+    plain, compiled = ExpectationStep(mixture, form)(chunk), CompiledStep(mixture, form)(chunk)
+    assert abs(compiled.log_normaliser - plain.log_normaliser) <= 1e-12 * plain.magnitude
+    np.testing.assert_allclose(compiled.counts, plain.counts, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        compiled.statistics.pack(), plain.statistics.pack(), rtol=1e-9, atol=1e-8
+    )
+
+
 @every_gaussian
 @quick
 @given(

@@ -15,6 +15,8 @@ from bayesmix.records import Frame
 
 # Under this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
+# Features above which the compiled linear form no longer is the faster one.
+LINEAR_UP_TO = 50
 
 
 class Axes:
@@ -24,7 +26,7 @@ class Axes:
     twin = AXES_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
-        return False
+        return n_features <= LINEAR_UP_TO
 
     def block_dimension(self, n_features: int) -> int:
         return 1

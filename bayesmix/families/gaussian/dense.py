@@ -20,7 +20,7 @@ from bayesmix.records import Frame
 # Share of the largest variance that the smallest must have for a factorisation to see it.
 LOST_IN_ROUNDING = 1e-12
 # Features above which the compiled linear form no longer is the faster one.
-LINEAR_UP_TO = 24
+LINEAR_UP_TO = 20
 
 
 class Dense:

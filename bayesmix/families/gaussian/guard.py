@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holding, Holdings, Worst
+from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holding, Holdings
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
@@ -29,8 +29,6 @@ DEEP_UNDER_THE_FLOOR = 1e4
 MANY_ROWS = 5
 # Steps between distinct values below this share of the scale are those of continuous data.
 SMALLEST_GAP = 1e-6
-# Rows times components to look at for a place that a component may be moved to.
-MOST_LOOKED_AT = 10**8
 
 
 @dataclass(frozen=True)
@@ -120,10 +118,11 @@ class GaussianGuard:
             mixture,
             components=_at_resolution(mixture.components, self.structure, held),
         )
-        holdings = self.source.reduce(
-            Held(shown, directions, self.floor, self._needed), mixture.n_components
-        )
         shared = len(mixture.components.blocks) < mixture.n_components
+        n_worst = mixture.n_components if self.repair and not shared else 0
+        holdings = self.source.reduce(
+            Held(shown, directions, self.floor, self._needed, n_worst), mixture.n_components
+        )
         if shared:
             enough = np.any(
                 [
@@ -225,10 +224,6 @@ class GaussianGuard:
         self, shown: Mixture, collapsed: list[int], holdings: Holdings, resolution: Any
     ) -> Repair:
         """Collapsed components start again at the rows that the mixture explains worst."""
-        # Of very many rows one in a few will do.
-        every = max(1, self.source.shape[0] * shown.n_components // MOST_LOOKED_AT)
-        some = self.source if every == 1 else self.source.subset(slice(None, None, every))
-        worst = some.reduce(Worst(shown, len(collapsed)), shown.n_components)
         sound = [k for k in range(shown.n_components) if k not in collapsed]
         components = shown.components
         if sound:
@@ -242,7 +237,7 @@ class GaussianGuard:
             block = self.structure.block_of(np.diag(self.unit * self.unit))[0]
         probabilities = shown.weights.mean().copy()
         events = []
-        for k, place in zip(collapsed, worst.values, strict=False):
+        for k, place in zip(collapsed, holdings.worst.values, strict=False):
             components = components.moved(k, place, block)
             probabilities[k] = 1.0 / shown.n_components
             events.append(

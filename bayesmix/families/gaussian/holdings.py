@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
 from bayesmix.records import Known, Mixture, Rows
 
 ROWS_NAMED = 20
-# Rows times components of a chunk that are worth a compiler.
+# Rows times components times features of a chunk that are worth a compiler.
 MUCH_WORK = 2**18
+# Of a component's rows first so many times the distinct values that are needed are looked at.
+MOSTLY_ENOUGH = 4
 
 
 @dataclass(frozen=True)
@@ -29,60 +32,7 @@ class Holding:
         return [len(values) for values in self.distinct]
 
 
-@dataclass(frozen=True)
-class Holdings:
-    """What every component holds; additive over chunks."""
-
-    each: tuple[Holding, ...]
-    needed: int
-
-    def __add__(self, other: Holdings) -> Holdings:
-        return Holdings(
-            tuple(
-                Holding(
-                    a.n_rows + b.n_rows,
-                    (a.rows + b.rows)[:ROWS_NAMED],
-                    tuple(
-                        np.union1d(x, y)[: self.needed]
-                        for x, y in zip(a.distinct, b.distinct, strict=True)
-                    ),
-                )
-                for a, b in zip(self.each, other.each, strict=True)
-            ),
-            self.needed,
-        )
-
-
-@dataclass(frozen=True)
-class Held:
-    """The rows that each component holds (its largest responsibility), seen along directions."""
-
-    mixture: Mixture
-    directions: list[Array]
-    floor: Array
-    needed: int
-
-    def __call__(self, rows: Rows) -> Holdings:
-        values = self.mixture.frame.apply(rows.values)
-        labels = self._labels(rows, values)
-        present = np.ones(len(rows), dtype=bool) if rows.weights is None else rows.weights > 0
-        unit = np.sqrt(self.floor)
-        each = []
-        for k, axes in enumerate(self.directions):
-            mine = np.flatnonzero((labels == k) & present)
-            away = (values[mine] - self.mixture.components.means[k]) / unit
-            distinct = tuple(np.unique(np.round(away @ axis, 9))[: self.needed] for axis in axes.T)
-            first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
-            each.append(Holding(len(mine), first, distinct))
-        return Holdings(tuple(each), self.needed)
-
-    def _labels(self, rows: Rows, values: Array) -> Any:
-        """The component with most of each row; by the compiled kernel where that is much work."""
-        n_components = self.mixture.n_components
-        if len(values) * n_components < MUCH_WORK or find_spec("numba") is None:
-            return self.mixture.log_joint(values).argmax(axis=1)
-        known = Known.everything(len(rows), n_components, describe=True)
-        return self.mixture.sweep(rows, known)[0].best
+NOTHING = Holding(0, (), ())
 
 
 @dataclass(frozen=True)
@@ -104,16 +54,88 @@ class Lowest:
 
 
 @dataclass(frozen=True)
-class Worst:
-    """The ``n`` rows that a mixture explains worst."""
+class Holdings:
+    """What every component holds, and the rows that fit worst; additive over chunks."""
+
+    each: tuple[Holding, ...]
+    needed: int
+    worst: Lowest
+
+    def __add__(self, other: Holdings) -> Holdings:
+        return Holdings(
+            tuple(
+                Holding(
+                    a.n_rows + b.n_rows,
+                    (a.rows + b.rows)[:ROWS_NAMED],
+                    tuple(
+                        np.union1d(x, y)[: self.needed]
+                        for x, y in zip(a.distinct, b.distinct, strict=True)
+                    ),
+                )
+                for a, b in zip(self.each, other.each, strict=True)
+            ),
+            self.needed,
+            self.worst + other.worst,
+        )
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows that each component holds (its largest responsibility), seen along directions.
+
+    Components without directions are not looked at. With them come the ``n_worst`` rows that the
+    mixture explains worst.
+    """
 
     mixture: Mixture
-    n: int
+    directions: list[Array]
+    floor: Array
+    needed: int
+    n_worst: int
 
-    def __call__(self, rows: Rows) -> Lowest:
-        values = self.mixture.frame.apply(rows.values)
-        _, log_density = self.mixture.responsibilities(values)
+    def __call__(self, rows: Rows) -> Holdings:
+        labels, log_density = self._described(rows)
         if rows.weights is not None:
-            log_density[rows.weights == 0] = np.inf
-        order = np.argsort(log_density, kind="stable")[: self.n]
-        return Lowest(log_density[order], values[order].copy(), self.n)
+            absent = rows.weights == 0
+            labels, log_density = labels.copy(), log_density.copy()
+            labels[absent], log_density[absent] = -1, np.inf
+        worst = np.argsort(log_density, kind="stable")[: self.n_worst]
+        return Holdings(
+            tuple(
+                self._holding(k, axes, rows, np.flatnonzero(labels == k))
+                if axes.shape[1]
+                else NOTHING
+                for k, axes in enumerate(self.directions)
+            ),
+            self.needed,
+            Lowest(log_density[worst], self.mixture.frame.apply(rows.values[worst]), self.n_worst),
+        )
+
+    def _holding(self, k: int, axes: Array, rows: Rows, mine: Any) -> Holding:
+        """What component k holds, being these rows of the chunk."""
+        values = self.mixture.frame.apply(rows.values[mine])
+        away = (values - self.mixture.components.means[k]) / np.sqrt(self.floor)
+        distinct = tuple(self._distinct(away, axis) for axis in axes.T)
+        first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
+        return Holding(len(mine), first, distinct)
+
+    def _distinct(self, away: Array, axis: Array) -> Array:
+        """Distinct values along a direction, no more than are needed."""
+        first = away[: MOSTLY_ENOUGH * self.needed]
+        distinct = np.unique(np.round(first @ axis, 9))
+        if len(distinct) < self.needed and len(first) < len(away):
+            distinct = np.unique(np.round(away @ axis, 9))
+        return distinct[: self.needed]
+
+    def _described(self, rows: Rows) -> tuple[Any, Array]:
+        """The component with most of each row and the row's log density, framed.
+
+        By the compiled kernel where that is much work.
+        """
+        mixture, n_components = self.mixture, self.mixture.n_components
+        if rows.values.size * n_components < MUCH_WORK or find_spec("numba") is None:
+            joint = mixture.log_joint(mixture.frame.apply(rows.values))
+            return joint.argmax(axis=1), normalise(joint)
+        known = Known.everything(len(rows), n_components, describe=True)
+        sweep, _ = mixture.sweep(rows, known)
+        return sweep.best, sweep.log_density

@@ -81,6 +81,7 @@ class Quadratics:
         scatter = np.zeros((n_components, *root.shape[1:]))
         described = len(values) if known.describe else 0
         best = np.empty(described, dtype=np.int32)
+        log_density = np.empty(described)
         hard = np.zeros(n_components if known.describe else 0)
         with told_when_long(centred_pass):
             log_normaliser, magnitude, entropy, log_largest = centred_pass(
@@ -99,10 +100,11 @@ class Quadratics:
                 means,
                 scatter,
                 best,
+                log_density,
                 hard,
             )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
-        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, best, hard)
+        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, best, log_density, hard)
         return sweep, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
