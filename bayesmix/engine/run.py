@@ -83,12 +83,11 @@ class State:
         return len(self.trace)
 
     def afresh(self) -> State:
-        """The same place as the beginning of a new run."""
+        """The same place as the beginning of a new run, which knows what the last passes gained."""
         return replace(
             self,
             trace=(),
             segments=(0,),
-            recent=(),
             plain_left=PLAIN_FIRST,
             anderson=self.anderson.forgotten(),
             status="running",
