@@ -2,7 +2,8 @@
 
 Walker & Ni 2011, applied where a mixture's update is a fixed-point map in its summed statistics, so
 that it serves every family and every objective. The run accepts an extrapolated point only if the
-objective there is not below the last accepted one; otherwise it takes the plain step.
+objective there is not below the last accepted one; otherwise it takes plain steps and begins anew
+with one secant, which always leads ahead (as in SQUAREM: Varadhan & Roland 2008).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Anderson:
         """Without history: after a refused step, a repair or a move."""
         return Anderson(memory=self.memory)
 
-    def proposal(self, counts: Array) -> Array | None:
+    def proposal(self) -> Array | None:
         """The combination of outputs whose combined residual is smallest, or None."""
         if len(self.inputs) < 2:
             return None
@@ -58,6 +59,9 @@ class Anderson:
         _, _, mix, singular = dgesv(gram, differences @ residuals[-1])
         if singular:
             return None
+        if len(mix) == 1:
+            # Steps that grow lead away from a saddle, and their secant back to it: go ahead.
+            mix = -np.abs(mix)
         combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
         return combined
 

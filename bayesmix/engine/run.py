@@ -30,9 +30,8 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
 from bayesmix.records import Event, Expectation, Frame, Mixture
 
-# A step that gains less than this (nats a row) may be the last: plain passes have to confirm it.
-NEARLY_DONE = 1e-8
-PLAIN_TO_CONFIRM = 5
+# Plain passes after a jump that gained so little that it may have been the last.
+PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
@@ -83,15 +82,8 @@ class State:
         return len(self.trace)
 
     def afresh(self) -> State:
-        """The same place as the beginning of a new run, which knows what the last passes gained."""
-        return replace(
-            self,
-            trace=(),
-            segments=(0,),
-            plain_left=PLAIN_FIRST,
-            anderson=self.anderson.forgotten(),
-            status="running",
-        )
+        """The same place as the beginning of another run: the last plain passes are its first."""
+        return replace(self, trace=self.recent, segments=(0,), status="running")
 
     def at(self) -> Mixture:
         """The mixture; a run has one from its first step on."""
@@ -214,7 +206,7 @@ def _updated(
 
 def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = False) -> State:
     """One accepted pass: extrapolated where that helps, plain otherwise."""
-    if problem.accelerate and state.plain_left <= 0:
+    if problem.accelerate and state.plain_left <= 0 and not _may_have_ended(problem, state):
         jumped = _extrapolate(problem, state, monitor)
         if jumped.iterations > state.iterations or monitor.stopped is not None:
             return jumped
@@ -254,10 +246,13 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
 
 def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     """The accelerated pass if the objective does not fall there, else the state without history."""
-    vector = state.anderson.proposal(state.expectation.counts)
-    jump = None if vector is None else extrapolated(state.expectation, vector)
-    if jump is None or vector is None or not problem.family.feasible(jump.statistics):
+    vector = state.anderson.proposal()
+    if vector is None:
         return replace(state, plain_left=1)
+    refused = replace(state, plain_left=2, anderson=state.anderson.forgotten())
+    jump = extrapolated(state.expectation, vector)
+    if jump is None or not problem.family.feasible(jump.statistics):
+        return refused
     passes = state.passes
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
@@ -268,7 +263,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
             gain = value - state.objective
             monitor.tick(state.iterations + 1, value, gain)
             if gain >= 0.0 and form is state.form:
-                small = gain < NEARLY_DONE * problem.source.total_weight
+                small = problem.stopping.is_small(gain, problem.source.total_weight)
                 return replace(
                     state,
                     mixture=mixture,
@@ -276,13 +271,13 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     objective=value,
                     trace=(*state.trace, value),
                     recent=(value,),
-                    plain_left=PLAIN_TO_CONFIRM if small else 0,
+                    plain_left=PLAIN_TO_LOOK if small else 0,
                     anderson=state.anderson.remembered(vector, expectation.statistics.pack()),
                     passes=passes,
                 )
     except DegenerateFitError:
         pass
-    return replace(state, plain_left=2, anderson=state.anderson.forgotten(), passes=passes)
+    return replace(refused, passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
@@ -290,20 +285,33 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
     until = state.iterations + max_iter
     state = replace(state, status="running")
     try:
-        while state.iterations < until:
-            if monitor.stopped is not None and state.mixture is not None:
-                return replace(state, status=monitor.stopped)
-            state = step(problem, state, monitor)
-            if problem.stopping.converged(
-                state.recent, problem.source.total_weight, state.expectation.magnitude
-            ):
+        while True:
+            # A run that goes on from another may have nothing left to do.
+            ended = _has_ended(problem, state)
+            if ended:
                 repair = problem.guard.examine(state.at(), state.resolution, state.events, True)
                 if repair is None:
                     return replace(state, status="converged")
-                state = step(problem, state, monitor, thorough=True)
+            if state.iterations >= until:
+                return replace(state, status="max_iter")
+            if monitor.stopped is not None and state.mixture is not None:
+                return replace(state, status=monitor.stopped)
+            state = step(problem, state, monitor, thorough=ended)
     except KeyboardInterrupt:
         if state.mixture is None:
             raise
         monitor.interrupt()
         return replace(state, status="interrupted")
-    return replace(state, status="max_iter")
+
+
+def _has_ended(problem: Problem, state: State) -> bool:
+    if state.mixture is None:
+        return False
+    weight, magnitude = problem.source.total_weight, state.expectation.magnitude
+    return problem.stopping.converged(state.recent, weight, magnitude)
+
+
+def _may_have_ended(problem: Problem, state: State) -> bool:
+    """Whether plain passes are to confirm that little is left."""
+    weight, magnitude = problem.source.total_weight, state.expectation.magnitude
+    return problem.stopping.expected(state.recent, weight, magnitude)

@@ -24,6 +24,14 @@ class Stopping(Protocol):
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
 
+    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether the last passes look like the end, which plain passes are to confirm."""
+        ...
+
+    def is_small(self, gain: float, n_rows: float) -> bool:
+        """Whether after such a jump it is worth to look if that was the end."""
+        ...
+
 
 @dataclass(frozen=True)
 class Aitken:
@@ -35,8 +43,19 @@ class Aitken:
         """``recent``: objective values of consecutive plain passes, oldest first."""
         if len(recent) < CONFIRMATIONS + 2:
             return False
-        gains = [b - a for a, b in pairwise(recent)]
-        gains = gains[-(CONFIRMATIONS + 1) :]
+        return self._little_is_left(recent[-(CONFIRMATIONS + 2) :], n_rows, magnitude)
+
+    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """The same of the last two gains alone."""
+        return len(recent) > 2 and self._little_is_left(recent[-3:], n_rows, magnitude)
+
+    def is_small(self, gain: float, n_rows: float) -> bool:
+        """Ten times what may be left."""
+        return gain < 10.0 * self.remaining * n_rows
+
+    def _little_is_left(self, values: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether every gain but the first leaves little, if it is to shrink as it did."""
+        gains = [b - a for a, b in pairwise(values)]
         if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
             return True
         for before, gain in pairwise(gains):
@@ -62,3 +81,11 @@ class Change:
             return False
         scale = n_rows if self.per_row else 1.0
         return abs(recent[-1] - recent[-2]) / scale < self.tol
+
+    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """One small change is the end."""
+        return False
+
+    def is_small(self, gain: float, n_rows: float) -> bool:
+        """No more than what a plain pass would end at."""
+        return gain / (n_rows if self.per_row else 1.0) < self.tol

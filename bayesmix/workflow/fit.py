@@ -156,7 +156,7 @@ def _one_run(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
-    state = run(problem, state, monitor, settings.max_iter)
+    state = run(problem, state, monitor, max(0, settings.max_iter - state.iterations))
     try:
         if model.prune and problem.objective.variational:
             state = _pruned(problem, state, monitor, settings.max_iter)

@@ -103,27 +103,37 @@ class Moments:
     def pack(self) -> Array:
         """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
 
+        Columns have unit second moments over all rows, so that no path depends on their units.
         Only extrapolation uses it; its cancellation far from the origin costs steps, not digits.
         """
-        return self._packed
+        return self._packed[0]
 
     @once
-    def _packed(self) -> Array:
-        second = self.scatter + self.structure.pool(
-            self.structure.algebra.outer(self.counts, self.means)
-        )
-        totals = self.counts[:, None] * self.means
-        return np.concatenate([self.counts, totals.ravel(), second.ravel()])
+    def _packed(self) -> tuple[Array, Array]:
+        """The vector, and by what columns (D,) are multiplied there."""
+        n_features = self.means.shape[1]
+        structure, algebra = self.structure, self.structure.algebra
+        second = self.scatter + structure.pool(algebra.outer(self.counts, self.means))
+        total = second.sum(axis=0, keepdims=True)
+        total /= structure.block_counts(self.counts, n_features).sum()
+        square = algebra.spread(total, 1, n_features)[0]
+        unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
+        totals = self.counts[:, None] * self.means * unit
+        second = algebra.stretch(second, unit)
+        return np.concatenate([self.counts, totals.ravel(), second.ravel()]), unit
 
     def unpack(self, vector: Array) -> Moments:
-        """The moments that pack to ``vector``."""
+        """The moments that pack to ``vector``, of rows of which these are moments as well."""
         n_components, n_features = self.means.shape
+        unit = self._packed[1]
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
-        means = averages(vector[n_components:end].reshape(n_components, n_features), counts)
-        second = vector[end:].reshape(self.scatter.shape)
-        between = self.structure.pool(self.structure.algebra.outer(counts, means))
-        return Moments(self.structure, counts, means, second - between)
+        totals = vector[n_components:end].reshape(n_components, n_features) / unit
+        means = averages(totals, counts)
+        structure, algebra = self.structure, self.structure.algebra
+        second = algebra.stretch(vector[end:].reshape(self.scatter.shape), 1.0 / unit)
+        between = structure.pool(algebra.outer(counts, means))
+        return Moments(structure, counts, means, second - between)
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
