@@ -199,11 +199,12 @@ class _Searcher:
 
     def _agreed(self, short: list[_Short]) -> bool:
         """Whether enough starts ended in the best place so far."""
+        several = self.small or not self.settings.moves
+        enough = ENOUGH_ALIKE if several else ENOUGH_ALIKE_OF_LARGE
         near = ALIKE * self.problem.source.total_weight
         values = [
             entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
         ]
-        enough = ENOUGH_ALIKE if self.small or not self.settings.moves else ENOUGH_ALIKE_OF_LARGE
         return sum(value > max(values) - near for value in values) >= enough
 
     def _known(self, state: State, settled: list[State]) -> bool:
