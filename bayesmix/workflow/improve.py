@@ -103,9 +103,14 @@ class Improver:
 
     def _worth(self, merges: list[Merge]) -> float:
         """What a split has to gain for any move with it to be worth a trial."""
-        if self._free:
+        if self._free or self._small:
             return -np.inf
         return self._hopeless + min((loss for loss, _, _ in merges), default=np.inf)
+
+    @property
+    def _small(self) -> bool:
+        """Whether the sample is all rows: trials cost little there."""
+        return self.sample is self.view and not self.large
 
     @property
     def _free(self) -> bool:
@@ -140,7 +145,7 @@ class Improver:
                 return None
         behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
         for place, (move, trial) in enumerate(behind):
-            if place < MOST_FOLLOWED:
+            if self._small or place < MOST_FOLLOWED:
                 better = self._followed(problem, move, trial, state)
                 if better is not None or self.attempts.monitor.stopped is not None:
                     return better

@@ -90,11 +90,11 @@ def best_splits(
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
     begun = advanced(problem, state, pairs, 1)
     likely = worth - LIKELY_MORE * problem.source.total_weight
-    promising = {
-        pair.k
-        for pair in begun
-        if pair.k in before_split and LIKELY_TIMES * (pair.value - before_split[pair.k]) >= likely
-    }
+    promising = set()
+    for pair in begun:
+        gain = pair.value - before_split.get(pair.k, np.inf)
+        if max(gain, LIKELY_TIMES * gain) >= likely:
+            promising.add(pair.k)
     begun = [pair for pair in begun if pair.k in promising]
     first = sorted(advanced(problem, state, begun, FIRST_LOOK - 1), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
