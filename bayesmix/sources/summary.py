@@ -90,7 +90,11 @@ def _summary_of_many(values: Any, weights: Array | None) -> Summary:
 
 
 def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float, ...]:
-    lower, middle, upper = quantiles(column, weights, (0.25, 0.5, 0.75))
+    # One sort serves quantiles and ties; of long columns neither needs one.
+    short = len(column) <= LOOK_AT_ALL
+    ordered = np.sort(column) if short else column
+    levels = (0.25, 0.5, 0.75)
+    lower, middle, upper = quantiles(ordered if weights is None else column, weights, levels)
     away = column - middle
     mean = float(np.average(away, weights=weights))
     scale = (upper - lower) / IQR_OF_NORMAL
@@ -98,17 +102,20 @@ def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float
         scale = float(np.sqrt(np.average((away - mean) ** 2, weights=weights)))
     if scale == 0.0:
         scale = 1.0
-    gap = _gap(away, scale, repeated)
+    gap = _gap(ordered - middle if short else away, scale, repeated)
     return middle, scale, float(column.min()), float(column.max()), gap, middle + mean
 
 
 def _gap(values: Array, scale: float, repeated: bool) -> float:
-    """Smallest step between distinct values if some are equal (or count more than once), else 0."""
+    """Smallest step between distinct values if some are equal (or count more than once), else 0.
+
+    Few values come in rising order.
+    """
     if len(values) > LOOK_AT_ALL and not repeated:
         some = values[:: len(values) // LOOK_AT_ALL + 1]
         if len(np.unique(some)) == len(some):
             return 0.0
-    steps = np.diff(np.sort(values))
+    steps = np.diff(values if len(values) <= LOOK_AT_ALL else np.sort(values))
     distinct = steps > SAME_VALUE * scale
     if not distinct.any() or not (repeated or len(steps) > np.count_nonzero(distinct)):
         return 0.0

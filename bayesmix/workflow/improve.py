@@ -19,7 +19,7 @@ from bayesmix.engine.stopping import REMAINING_IN_SEARCH
 from bayesmix.errors import DegenerateFitError
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
-from bayesmix.workflow.moves import Deletion, Move, deletions, merge_losses
+from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.splits import Halves, best_splits
 
@@ -27,15 +27,17 @@ MOST_ROUNDS = 60
 # Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
 HOPELESS_MOVE, HOPELESS = 0.02, 0.05
 MOST_DIVISIONS = 12
-# Pairs (in multiples of K) that may be divided anew, and what merging one may cost its rows: where
-# it is more, two clusters are too well told apart for another division to be better.
-PAIRS = 2
+# Pairs (in multiples of K) whose merging is looked at, and what it may cost the rows of a pair that
+# is divided anew: where it is more, two clusters are too well told apart for that to be better.
+MOST_MERGES = 2
 TOLD_APART = 0.25
 # What counts as better is more than the gain (nats a row) that may remain while searching.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-# A trial gets a few passes and must not be far behind (nats a row); then it goes on while what it
-# gains in so many passes, that many times over, would bring it past the state that it began at,
-# unless its components hold as many rows as there: then it is on its way back.
+# A trial gets a few passes; where none is better by then, so many that came closest go on. One must
+# not be far behind (nats a row), and goes on while what it gains in so many passes, that many times
+# over, would bring it past the state that it began at, unless its components hold as many rows as
+# there: then it is on its way back.
+MOST_FOLLOWED = 5
 TRIAL_PASSES = 8
 FAR_BEHIND = 1e-2
 MORE_PASSES = 25
@@ -48,14 +50,19 @@ AnyMove: TypeAlias = Move | Deletion | Division
 
 @dataclass
 class Improver:
-    """Moves of one search; ``view`` is the problem on the rows where they are looked for."""
+    """Moves of one search; ``view`` is the problem on the rows where they are looked for.
+
+    A first look, whether there is anything to look for, is at the ``sample``.
+    """
 
     attempts: Attempts
     model: Model
     view: Problem
+    sample: Problem
     large: bool  # whether a trial on all rows costs much more than one look at the sample
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     divided: list[Divided] = field(default_factory=list)  # likewise
+    merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # of each view
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
@@ -81,41 +88,91 @@ class Improver:
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
-        self.splits = best_splits(self.view, state, self.splits)
-        return self._first_better(problem, self._moves(state, self.splits), state)
+        if not self._promising(state):
+            return None
+        merges = self._merges(self.view, state)
+        self.splits = best_splits(self.view, state, self.splits, self._worth(merges))
+        return self._first_better(problem, self._moves(state, merges), state)
+
+    def _promising(self, state: State) -> bool:
+        """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
+        if self._free or self.sample is self.view:
+            return True
+        worth = self._worth(self._merges(self.sample, state))
+        return bool(best_splits(self.sample, state, [], worth))
+
+    def _worth(self, merges: list[Merge]) -> float:
+        """What a split has to gain for any move with it to be worth a trial."""
+        if self._free or self._small:
+            return -np.inf
+        return self._hopeless + min((loss for loss, _, _ in merges), default=np.inf)
+
+    @property
+    def _small(self) -> bool:
+        """Whether the sample is all rows: trials cost little there."""
+        return self.sample is self.view and not self.large
+
+    @property
+    def _free(self) -> bool:
+        """Whether moves may change the number of components."""
+        return self.view.objective.variational and self.model.prune
+
+    @property
+    def _hopeless(self) -> float:
+        """What a move is expected to gain that is not worth a trial."""
+        return -HOPELESS_MOVE * self.view.source.total_weight - 10.0
+
+    def _merges(self, view: Problem, state: State) -> list[Merge]:
+        """What merging pairs would lose by those rows, found once for a state."""
+        known = self.merges.get(id(view))
+        if known is None or known[0] is not state:
+            most = MOST_MERGES * state.at().n_components
+            self.merges[id(view)] = known = state, merge_losses(view, state, most)
+        return known[1]
 
     def _first_better(
         self, problem: Problem, moves: Iterable[AnyMove], state: State
     ) -> State | None:
+        """A move that is better after a few passes at once, else one of those that came closest."""
+        behind: list[tuple[AnyMove, State]] = []
         for move in moves:
-            tried = self._tried(problem, move, state)
-            if tried is not None or self.attempts.monitor.stopped is not None:
-                return tried
+            trial = self.begun(problem, move, state)
+            if trial is not None:
+                if self._is_better(problem, trial, state):
+                    return self._followed(problem, move, trial, state)
+                behind.append((move, trial))
+            if self.attempts.monitor.stopped is not None:
+                return None
+        behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
+        for place, (move, trial) in enumerate(behind):
+            if self._small or place < MOST_FOLLOWED:
+                better = self._followed(problem, move, trial, state)
+                if better is not None or self.attempts.monitor.stopped is not None:
+                    return better
+            else:
+                self._note(move, trial, state, accepted=False)
         return None
 
-    def _moves(self, state: State, splits: list[Halves]) -> Iterator[Move | Deletion]:
+    def _moves(self, state: State, merges: list[Merge]) -> Iterator[Move | Deletion]:
         """Moves worth a trial: fewer components first where K is free, then the most promising."""
-        K = state.at().n_components
-        free = self.view.objective.variational and self.model.prune
-        merges = merge_losses(self.view, state, most=max(6, 2 * K)) if K > 1 else []
-        if free:
+        K, splits = state.at().n_components, self.splits
+        if self._free:
             few = 2.0 * (self.view.source.shape[1] + 1)
             yield from deletions(state.expectation.counts, few)
             yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
         moves = []
-        if free and self.model.n_components > K:
+        if self._free and self.model.n_components > K:
             moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:
                 if halves.k not in (i, j):
                     moves.append(Move(halves, (i, j), halves.gain - loss))
         moves.sort(key=lambda move: -move.predicted)
-        hopeless = -HOPELESS_MOVE * self.view.source.total_weight - 10.0
         used: Counter[tuple[int, ...]] = Counter()
         most, of_each = (8, 2) if self.large else (2 * K + 2, 3)
         tried = 0
         for move in moves:
-            if move.predicted < hopeless or tried >= most:
+            if move.predicted < self._hopeless or tried >= most:
                 return
             if any(used[part] >= of_each for part in move.touched):
                 continue
@@ -123,13 +180,15 @@ class Improver:
             tried += 1
             yield move
 
+    def _near(self, view: Problem, state: State) -> list[tuple[int, int]]:
+        """Pairs that are not well told apart."""
+        counts = state.expectation.counts
+        merges = self._merges(view, state)
+        return [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
+
     def _divisions(self, state: State) -> list[Division]:
         """Other ways in which pairs that are not well told apart may share their rows."""
-        counts = state.expectation.counts
-        if len(counts) == 1:
-            return []
-        merges = merge_losses(self.view, state, most=PAIRS * len(counts))
-        near = [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
+        near = self._near(self.sample, state) and self._near(self.view, state)
         self.divided = best_divisions(self.view, state, near, self.divided)
         hopeless = -HOPELESS * self.view.source.total_weight - 10.0
         found = [
@@ -141,31 +200,39 @@ class Improver:
         found.sort(key=lambda division: -division.predicted)
         return found[:MOST_DIVISIONS]
 
-    def _tried(self, problem: Problem, move: AnyMove, state: State) -> State | None:
-        """The state after the move if it is better; abandoned early where it falls behind."""
+    def _followed(
+        self, problem: Problem, move: AnyMove, trial: State, state: State
+    ) -> State | None:
+        """Where a trial leads if that is better; abandoned where it falls behind."""
         n_rows = problem.source.total_weight
         goal = state.objective + BETTER * n_rows
-        trial = self.begun(problem, move, state)
-        monitor = self.attempts.monitor
         for _ in range(MOST_MORE):
-            if trial is None or trial.status != "max_iter" or monitor.stopped is not None:
+            if trial.status != "max_iter" or self.attempts.monitor.stopped is not None:
                 break
             if _is_on_its_way_back(move, trial, state) and trial.objective < goal:
                 break
             if trial.objective < state.objective - FAR_BEHIND * n_rows:
                 break
             before = trial.objective
-            trial = self.attempts.run(problem, trial, MORE_PASSES)
-            if trial is None or (trial.objective + PATIENCE * (trial.objective - before) < goal):
+            more = self.attempts.run(problem, trial, MORE_PASSES)
+            if more is None:
+                return None
+            trial = more
+            if trial.objective + PATIENCE * (trial.objective - before) < goal:
                 break
-        if trial is None:
-            return None
-        gain = trial.objective - state.objective
-        accepted = self.attempts.rank(trial) > self.attempts.rank(state) and (
+        accepted = self._is_better(problem, trial, state)
+        self._note(move, trial, state, accepted)
+        return trial if accepted else None
+
+    def _is_better(self, problem: Problem, trial: State, state: State) -> bool:
+        goal = state.objective + BETTER * problem.source.total_weight
+        return self.attempts.rank(trial) > self.attempts.rank(state) and (
             trial.objective > goal or is_valueless(problem, state)
         )
+
+    def _note(self, move: AnyMove, trial: State, state: State, accepted: bool) -> None:
+        gain = trial.objective - state.objective
         self.attempts.note(move.kind, str(move), trial, gain, accepted)
-        return trial if accepted else None
 
     def begun(self, problem: Problem, move: AnyMove, state: State) -> State | None:
         """The first passes of a trial; None where a covariance could not be factorised."""

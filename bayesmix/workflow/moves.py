@@ -8,7 +8,7 @@ rows; whether it is taken is decided on the objective over all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,13 @@ from bayesmix.engine.run import Problem, State, begin, begin_at, summed
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.splits import Halves, of_statistics
+
+# What merging a pair would lose, and the pair.
+Merge: TypeAlias = tuple[float, int, int]
+# Nats a row of a pair that merging it loses where the two have hardly any rows in common, and how
+# many such pairs in order of overlap are enough to know that those after them lose as much.
+APART = 0.5
+ENOUGH_APART = 3
 
 
 @dataclass(frozen=True)
@@ -91,13 +98,15 @@ def deletions(counts: Array, few: float) -> list[Deletion]:
     return moves
 
 
-def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float, int, int]]:
+def merge_losses(problem: Problem, state: State, most: int) -> list[Merge]:
     """Objective lost by merging each of the most overlapping pairs, on the sample, least first.
 
     The rows of the pair go to a component fitted to both; the others stay as they are.
     """
     source: Any = problem.source
     mixture = state.at()
+    if mixture.n_components == 1:
+        return []
     values = mixture.frame.apply(source.values)
     joint = mixture.log_joint(values)
     largest = joint.max(axis=1)
@@ -112,7 +121,8 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float,
     order = np.argsort(-closeness[first, second], kind="stable")[:most]
     expectation = summed(problem, mixture, state.form)
     before = problem.objective.regulariser(mixture)
-    losses = []
+    losses: list[Merge] = []
+    apart = 0
     for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
         merged = expectation.statistics.merged(i, j)
         try:
@@ -127,4 +137,8 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[tuple[float,
         gained = np.log((rest + np.exp(of_both - largest)) / total) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
+        counts = expectation.counts
+        apart = apart + 1 if loss > APART * (counts[i] + counts[j]) else 0
+        if apart == ENOUGH_APART:
+            break
     return sorted(losses)

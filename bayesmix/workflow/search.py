@@ -43,6 +43,7 @@ BATCHES_OF_LARGE = (range(4), range(4, 12))
 BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
+ENOUGH_ALIKE_OF_LARGE = 2  # where moves follow
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
@@ -104,7 +105,7 @@ class _Searcher:
         # Where a pass over all rows costs little, moves are looked for and tried there.
         view = self.sample if self._large else self.loose
         self.attempts = Attempts(self.problem, self.monitor)
-        self.improver = Improver(self.attempts, self.model, view, self._large)
+        self.improver = Improver(self.attempts, self.model, view, self.sample, self._large)
 
     @property
     def small(self) -> bool:
@@ -198,11 +199,13 @@ class _Searcher:
 
     def _agreed(self, short: list[_Short]) -> bool:
         """Whether enough starts ended in the best place so far."""
+        several = self.small or not self.settings.moves
+        enough = ENOUGH_ALIKE if several else ENOUGH_ALIKE_OF_LARGE
         near = ALIKE * self.problem.source.total_weight
         values = [
             entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
         ]
-        return sum(value > max(values) - near for value in values) >= ENOUGH_ALIKE
+        return sum(value > max(values) - near for value in values) >= enough
 
     def _known(self, state: State, settled: list[State]) -> bool:
         """Whether an earlier start led to the same optimum."""

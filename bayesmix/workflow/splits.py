@@ -24,6 +24,9 @@ from bayesmix.weights import PointWeights
 FIRST_LOOK = 4
 MORE_PASSES = 6
 AXES = 2
+# What a split gains by its last pass is less than so many times what it did by the first, and so
+# much more (nats a row of the whole).
+LIKELY_TIMES, LIKELY_MORE = 6.0, 0.05
 SHARE_TO_COUNT = 0.02
 # Share of its rows that a component may have exchanged for its split to be known still.
 UNCHANGED = 0.01
@@ -54,11 +57,14 @@ def of_statistics(statistics: Any) -> Expectation:
     return Expectation(0.0, 0.0, statistics.counts, statistics)
 
 
-def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Halves]:
+def best_splits(
+    problem: Problem, state: State, known: list[Halves], worth: float = -np.inf
+) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
     ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
     What is ``known`` from an earlier mixture stands for components that have kept their rows.
+    Components are left out whose first pass shows that they will not gain what is ``worth`` it.
     """
     source: Any = problem.source
     mixture, family = state.at(), problem.family
@@ -82,7 +88,15 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
             halves = nearly_divided(side, weights)
             pairs.append(Group(k, rows, family.statistics(values[mine], halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
-    first = sorted(advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
+    begun = advanced(problem, state, pairs, 1)
+    likely = worth - LIKELY_MORE * problem.source.total_weight
+    promising = set()
+    for pair in begun:
+        gain = pair.value - before_split.get(pair.k, np.inf)
+        if max(gain, LIKELY_TIMES * gain) >= likely:
+            promising.add(pair.k)
+    begun = [pair for pair in begun if pair.k in promising]
+    first = sorted(advanced(problem, state, begun, FIRST_LOOK - 1), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
     for pair in advanced(problem, state, better, MORE_PASSES):
         if pair.k in before_split and pair.statistics.counts.min() >= 1.0:

@@ -48,11 +48,14 @@ def distinct_rows(
     sample: Any = source.sample(most, generator)
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     weights = np.ones(len(values)) if sample.weights is None else sample.weights
-    unique, inverse = np.unique(values, axis=0, return_inverse=True)
-    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
-    order = _order_of(unique)
-    order = order[totals[order] > 0]
-    return Distinct(unique[order], totals[order])
+    keys = _keys(values)
+    if _tie(keys):
+        values, inverse = np.unique(values, axis=0, return_inverse=True)
+        weights = np.bincount(inverse.ravel(), weights, len(values)).astype(np.float64)
+        keys = _keys(values)
+    order = np.lexsort(keys)
+    order = order[weights[order] > 0]
+    return Distinct(values[order], weights[order])
 
 
 def stretches(rows: Distinct, n_components: int) -> list[Array]:
@@ -62,19 +65,20 @@ def stretches(rows: Distinct, n_components: int) -> list[Array]:
     less than noise does. The standard deviation is less misled, and the shortest interval that
     holds half of a component's share of the rows is about as wide as a heap.
     """
-    mean = np.average(rows.values, axis=0, weights=rows.weights)
-    deviation = np.sqrt(np.average((rows.values - mean) ** 2, axis=0, weights=rows.weights))
+    parts = rows.weights / rows.weights.sum()
+    away = rows.values - parts @ rows.values
+    deviation = np.sqrt(parts @ (away * away))
     share = max(0.5 / n_components, LEAST_SHARE)
     widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
     normal = 2.0 * ndtri(0.5 + 0.5 * share)
     heaps = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
     spread = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 1.0)
-    return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(mean)), spread]
+    return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(spread)), spread]
 
 
 def _narrowest(column: Array, weights: Array, share: float) -> float:
     """Length of the shortest interval that holds this share of the weight."""
-    order = np.argsort(column, kind="stable")
+    order = np.argsort(column)
     values, mass = column[order], np.cumsum(weights[order])
     before = mass - weights[order]
     ends = np.searchsorted(mass, before + share * mass[-1] * (1.0 - 1e-12))
@@ -82,10 +86,17 @@ def _narrowest(column: Array, weights: Array, share: float) -> float:
     return float((values[ends[fits]] - values[fits]).min())
 
 
-def _order_of(values: Array) -> Any:
-    """An order of distinct rows that does not depend on that of their columns, nor on rounding."""
-    powers = [np.round((values**power).sum(axis=1), 9) for power in (4, 3, 2)]
-    return np.lexsort(powers)
+def _keys(values: Array) -> list[Array]:
+    """What rows are put in order by: free of the order of columns, and of rounding."""
+    squares = values * values
+    return [
+        np.round(powers.sum(axis=1), 9) for powers in (squares * squares, squares * values, squares)
+    ]
+
+
+def _tie(keys: list[Array]) -> bool:
+    """Whether rows may be equal: only then is it worth looking for those that are."""
+    return len(np.unique(keys[-1])) < len(keys[-1])
 
 
 def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:

@@ -11,7 +11,9 @@ from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.workflow.moves import merge_losses
 from bayesmix.workflow.pairs import best_divisions
+from bayesmix.workflow.splits import best_splits
 from bayesmix.workflow.starts import Given, begun
 
 
@@ -79,6 +81,41 @@ def test_weights_are_repetitions_where_a_pair_is_divided_anew():
     (plain,) = best_divisions(twice, repeated, [(0, 1)], [])
     for one, other in zip(weighted.divisions, plain.divisions, strict=True):
         assert one.predicted == pytest.approx(other.predicted, rel=1e-6)
+
+
+def three_of_which_two_are_one():
+    """Three clusters in a row, a mixture that has the first two in one and the third in two."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1, 2], 400)
+    values = rng.normal(size=(1200, 2)) + 12.0 * labels[:, None]
+    model = Model(3, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    shares = np.zeros((1200, 3))
+    shares[labels < 2, 0] = 1.0
+    shares[labels == 2, 1:] = rng.dirichlet([1.0, 1.0], 400)
+    return problem, settled(problem, shares, 20), labels
+
+
+def test_only_a_split_that_pays_for_the_cheapest_merge_is_followed():
+    problem, state, labels = three_of_which_two_are_one()
+    cheapest = merge_losses(problem, state, 3)[0][0]
+    (split,) = best_splits(problem, state, [], 300.0)
+    assert split.k == 0
+    assert split.gain > cheapest
+    right = settled(problem, np.eye(3)[labels])
+    dearest = min(loss for loss, _, _ in merge_losses(problem, right, 3))
+    assert best_splits(problem, right, [], dearest) == []
+
+
+def test_rows_well_apart_are_not_merged_in_every_way():
+    rng = np.random.default_rng(4)
+    labels = np.repeat(np.arange(6), 100)
+    values = rng.normal(size=(600, 2)) + 30.0 * labels[:, None]
+    model = Model(6, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    losses = merge_losses(problem, settled(problem, np.eye(6)[labels]), 15)
+    assert len(losses) == 3
+    assert losses[0][0] > 0.5 * 200.0
 
 
 @pytest.mark.parametrize("seed", range(4))
