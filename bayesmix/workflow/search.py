@@ -18,6 +18,7 @@ from bayesmix.engine.run import Problem, State, begin_at
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.display import ALIKE
 from bayesmix.workflow.improve import Improver
@@ -50,7 +51,7 @@ FIRST_PASSES = 6
 SHORT_PASSES = 15
 PASSES_ALONE = 10  # where no moves follow: with 6, better starts are left behind
 SHORT_LLOYD = 5
-# Numbers of starts that are not k-means++: of a hierarchy, and of a mixture of fewer components.
+# Numbers of starts that are not k-means++: of a hierarchy, and of fits of other candidates.
 HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
@@ -186,9 +187,8 @@ class _Searcher:
                 short.append(entry)
             if self._agreed(short):
                 break
-        grown = self._grown() if batch.start == 0 else None
-        if grown is not None:
-            short.append(grown)
+        near = self.settings.near if batch.start == 0 else ()
+        short += [grown for each in near if (grown := self._grown(each)) is not None]
         short.sort(key=lambda entry: (self.attempts.rank(entry.state), -entry.number), reverse=True)
         if short and self.settings.moves and self._large and not self._agreed(short):
             state = self.attempts.run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
@@ -221,10 +221,10 @@ class _Searcher:
             if given is not None:
                 yield HIERARCHICAL, given
 
-    def _grown(self) -> _Short | None:
-        """One more start: a mixture of fewer components with its best splits made."""
-        near, K = self.settings.near, self.model.n_components
-        if near is None or near.n_components > K or self.monitor.stopped is not None:
+    def _grown(self, near: Mixture) -> _Short | None:
+        """One more start: a fit of another candidate, with its best splits made up to K."""
+        K = self.model.n_components
+        if near.n_components > K or self.monitor.stopped is not None:
             return None
         start = begun(self.sample, OfMixture(near), near.n_components)
         state = self.attempts.run(self.sample, start, SHORT_PASSES)
@@ -236,7 +236,7 @@ class _Searcher:
             state = self.improver.begun(self.sample, move, state)
         if state is None:
             return None
-        self.attempts.note("start", "start from fewer components", state, 0.0, False)
+        self.attempts.note("start", "start from another candidate", state, 0.0, False)
         return _Short(GROWN, OfMixture(state.at()), state)
 
     def _spiky(self, n_starts: int) -> bool:
