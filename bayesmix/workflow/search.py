@@ -227,7 +227,7 @@ class _Searcher:
         if near.n_components > K or self.monitor.stopped is not None:
             return None
         start = begun(self.sample, OfMixture(near), near.n_components)
-        state = self.attempts.run(self.sample, start, SHORT_PASSES)
+        state = self.attempts.run(self.sample, start, self._passes)
         while state is not None and state.at().n_components < K:
             splits = best_splits(self.sample, state, [])
             if not splits:
@@ -248,10 +248,7 @@ class _Searcher:
         if self.monitor.stopped is not None and self.attempts.records:
             return None
         K = self.model.n_components
-        passes = FIRST_PASSES
-        if self.small:
-            passes = SHORT_PASSES if self.settings.moves else PASSES_ALONE
-        state = self.attempts.run(self.sample, begun(self.sample, start, K), passes)
+        state = self.attempts.run(self.sample, begun(self.sample, start, K), self._passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
             state = self._by_way_of_a_prior(start) or state
@@ -259,6 +256,13 @@ class _Searcher:
             return None
         self.attempts.note("start", f"start {number}", state, 0.0, False)
         return _Short(number, start, state)
+
+    @property
+    def _passes(self) -> int:
+        """How many passes a start gets before the best are chosen."""
+        if not self.small:
+            return FIRST_PASSES
+        return SHORT_PASSES if self.settings.moves else PASSES_ALONE
 
     def _by_way_of_a_prior(self, start: Start) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
