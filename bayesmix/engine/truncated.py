@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import swept
+from bayesmix.engine.compiled import of_sweep, sweep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Known, Mixture, Rows
 
 MANY = 100
-CANDIDATES = 16
-MOST_CANDIDATES = 64
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)  # numbers of candidates, of which the first that will do
 # Passes between two looks for candidates: soon where more than a share of the anchors still moves.
 SOON = 5
 LATER = 20
@@ -60,7 +59,7 @@ class TruncatedStep:
     form: Truncated
 
     def __call__(self, rows: Rows) -> Expectation:
-        return swept(self.mixture, rows, self.form.of(rows))
+        return of_sweep(*sweep(self.mixture, rows, self.form.of(rows)))
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class AnchorStep:
             known = Known.everything(len(rows), n_components, describe=True)
         else:
             known = self.form.of(rows, describe=True)
-        return self.mixture.sweep(rows, known)[0].best.astype(_index_type(n_components))
+        return sweep(self.mixture, rows, known)[0].best.astype(_index_type(n_components))
 
 
 def first_truncation(source: Source, mixture: Mixture) -> Truncated:
@@ -105,22 +104,19 @@ def _every_anchor(source: Source, mixture: Mixture) -> Any:
 
 def _wide_enough(joint: Array, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
     """As few neighbours as leave the bound high enough."""
-    width = CANDIDATES
-    found = Truncated(anchors, neighbours(mixture, width), moved)
-    while width < MOST_CANDIDATES and lost(joint, found) > MOST_LOST:
-        width *= 2
-        found = Truncated(anchors, neighbours(mixture, width), moved)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    for width in WIDTHS:
+        found = Truncated(anchors, np.sort(nearest[:, :width], axis=1), moved)
+        if lost(joint, found) <= MOST_LOST:
+            break
     return found
 
 
 def neighbours(mixture: Mixture, width: int) -> Any:
-    """Of each component those in or under which its mean, or theirs, is most probable (K, G)."""
-    joint = mixture.log_joint(np.asfortranarray(mixture.components.means))
-    near = joint - np.diagonal(joint)[:, None]
-    near = np.maximum(near, near.T)
+    """Of each component those that are nearest to it by its family's measure (K, G), in order."""
+    near = mixture.components.linear.near(mixture.finite_log_weights)
     np.fill_diagonal(near, np.inf)
-    width = min(width, len(near))
-    return np.sort(np.argpartition(-near, width - 1, axis=1)[:, :width], axis=1)
+    return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
 def joint_of_some(source: Any, mixture: Mixture) -> Array:

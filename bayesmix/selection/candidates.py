@@ -59,6 +59,12 @@ def candidate_parameters(
     return candidates
 
 
+def asked(parameters: Mapping[str, Any]) -> int:
+    """K as a candidate names it."""
+    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
+    return int(next(named, 0))
+
+
 def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
     """Of every candidate, as (chain, place), those of simpler structures and otherwise the same."""
     places = {

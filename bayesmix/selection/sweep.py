@@ -26,7 +26,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
-from bayesmix.selection.candidates import Contents, contents, simplest_first
+from bayesmix.selection.candidates import Contents, asked, contents, simplest_first
 from bayesmix.selection.checkpoint import Checkpoint
 from bayesmix.selection.criteria import OF_FOLDS, PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
@@ -141,7 +141,7 @@ class Task:
         model = clone(self.estimator).set_params(**parameters)
         if near:
             last_step(model)._begin_near(*near)
-        row = Row(parameters, _asked(parameters), {}, 0.0)
+        row = Row(parameters, asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -235,12 +235,6 @@ def _shorten(model: Any) -> None:
     inner = last_step(model)
     if getattr(inner, "search", None) == "auto":
         inner.set_params(search="short")
-
-
-def _asked(parameters: dict[str, Any]) -> int:
-    """K as the candidate names it."""
-    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
-    return int(next(named, 0))
 
 
 def _fitted(row: Row, model: Any) -> Row:

@@ -75,7 +75,7 @@ def posed(
         linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),
         notes=notes,
         compiled=compiled,
-        truncated=compiled and family.continuous and model.n_components > MANY,
+        truncated=compiled and model.n_components > MANY,
     )
 
 
