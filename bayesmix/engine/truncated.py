@@ -7,7 +7,7 @@ are zero elsewhere. From time to time anchors and neighbours are found anew, whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,11 @@ from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Known, Mixture, Rows
 
 MANY = 100
-WIDTHS = (8, 12, 16, 24, 32, 48, 64)  # numbers of candidates, of which the first that will do
+# Numbers of candidates, of which the first that will do; while rows still move, never very few:
+# components find their places by way of rows that they do not have yet.
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)
+WIDTHS_AT_FIRST = (32, 48, 64)
+FURTHER = 4  # times as many candidates are looked at for anchors: fewer rows go astray
 # Passes between two looks for candidates: soon where more than a share of the anchors still moves.
 SOON = 5
 LATER = 20
@@ -27,8 +31,6 @@ SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
 MOST_LOST = 5e-4
-# Share of those whose anchor may be another than the best.
-MOST_ASTRAY = 2e-3
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,16 @@ class Truncated:
     anchors: Any
     neighbours: Any
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
+    looks: int = 0  # how often they were looked for since the first time
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows hardly change their anchors any more."""
+        return self.moved <= SETTLED
 
     def is_due(self, passes: int) -> bool:
         """Whether candidates are to be looked for after so many passes."""
-        return passes >= (SOON if self.moved > SETTLED else LATER)
+        return passes >= (LATER if self.settled else SOON)
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
@@ -80,21 +88,26 @@ class AnchorStep:
 
 def first_truncation(source: Source, mixture: Mixture) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    joint = joint_of_some(source, mixture)
-    return _wide_enough(joint, mixture, _every_anchor(source, mixture), 1.0)
+    anchors = _every_anchor(source, mixture)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    return _wide_enough(joint_of_some(source, mixture, 0), Truncated(anchors, nearest))
 
 
 def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
-    """Anchors among the candidates, and neighbours, at the present mixture.
+    """Anchors among a few times as many candidates, and neighbours, at the present mixture.
 
-    Where some of the rows show that others have lost theirs, it is looked for everywhere.
+    Where some of the rows, others every time, show that anchors are lost, they are looked for
+    everywhere.
     """
-    anchors = source.map(AnchorStep(mixture, form), 1)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    further = replace(form, neighbours=nearest[:, : FURTHER * form.neighbours.shape[1]])
+    anchors = source.map(AnchorStep(mixture, further), 1)
     moved = float(np.mean(anchors != form.anchors))
-    joint = joint_of_some(source, mixture)
-    if np.mean(joint.argmax(axis=1) != anchors[: len(joint)]) > MOST_ASTRAY:
-        anchors = _every_anchor(source, mixture)
-    return _wide_enough(joint, mixture, anchors, moved)
+    widest = Truncated(anchors, nearest, moved, form.looks + 1)
+    joint = joint_of_some(source, mixture, widest.looks)
+    if lost(joint, widest) > MOST_LOST:
+        widest = replace(widest, anchors=_every_anchor(source, mixture))
+    return _wide_enough(joint, widest)
 
 
 def _every_anchor(source: Source, mixture: Mixture) -> Any:
@@ -102,11 +115,12 @@ def _every_anchor(source: Source, mixture: Mixture) -> Any:
     return source.map(AnchorStep(mixture, None), mixture.n_components)
 
 
-def _wide_enough(joint: Array, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
-    """As few neighbours as leave the bound high enough."""
-    nearest = neighbours(mixture, WIDTHS[-1])
-    for width in WIDTHS:
-        found = Truncated(anchors, np.sort(nearest[:, :width], axis=1), moved)
+def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
+    """As few of the neighbours as leave the bound high enough; never very few while rows move."""
+    nearest = widest.neighbours
+    found = widest
+    for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
+        found = replace(widest, neighbours=np.sort(nearest[:, :width], axis=1))
         if lost(joint, found) <= MOST_LOST:
             break
     return found
@@ -119,16 +133,23 @@ def neighbours(mixture: Mixture, width: int) -> Any:
     return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
-def joint_of_some(source: Any, mixture: Mixture) -> Array:
+def joint_of_some(source: Any, mixture: Mixture, look: int) -> Array:
     """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
-    return mixture.log_joint(mixture.frame.apply(source.subset(slice(0, LOOK_AT)).values))
+    rows = _some_rows(source.shape[0], look)
+    return mixture.log_joint(mixture.frame.apply(source.subset(rows).values))
 
 
 def lost(joint: Array, form: Truncated) -> float:
     """How far the truncated bound is below the exact one, in nats a row, on those rows."""
-    known = form.neighbours[form.anchors[: len(joint)]]
+    known = form.neighbours[form.anchors[_some_rows(len(form.anchors), form.looks)]]
     some = np.take_along_axis(joint, known, axis=1)
     return float(np.mean(normalise(joint.copy()) - normalise(some)))
+
+
+def _some_rows(n_rows: int, look: int) -> slice:
+    """Other rows at every look, until all have had their turn."""
+    first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
+    return slice(first, first + LOOK_AT)
 
 
 def _index_type(n_components: int) -> Any:

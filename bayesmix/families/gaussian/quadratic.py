@@ -70,9 +70,9 @@ class Quadratics:
         return moments(self.structure, values, responsibilities)
 
     def near(self, log_weights: Array) -> Array:
-        """How much less probable is the mean of j under k than under j, on average both ways (K, K).
+        """How probable the mean of j is under k, and that of k under j, less their own (K, K).
 
-        And half the log weight of k: which of two takes a row between them depends on it.
+        On average, with half the log weight of k: which of two has the rows between depends on it.
         """
         density = self.expected_log_density(np.asfortranarray(self.means))
         apart = density - np.diagonal(density)[:, None]
