@@ -216,7 +216,7 @@ class Task:
     def _fold(self, row: Row, model: Any, part: int) -> Row:
         """Fitted to the rows of a fold and judged on those held out.
 
-        Starts and the one grown from fewer components do without moves: a fold needs a good
+        Starts, those near other candidates too, do without moves: a fold needs a good
         optimum of each candidate, not the last thousandth of a nat.
         """
         _shorten(model)
