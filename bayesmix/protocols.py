@@ -108,6 +108,10 @@ class Linear(Protocol):
         """Statistics from Σ_n r_nk φ(x_n) (K, F)."""
         ...
 
+    def near(self, log_weights: Array) -> Array:
+        """How near component k is to j, about in nats (K, K): what it may take of j's rows."""
+        ...
+
     def loss(self, statistics: Any) -> float:
         """Bound on the rounding error of Σ w log p(x) computed through the features, in nats."""
         ...

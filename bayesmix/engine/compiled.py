@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import Assessment, Form, linear
+from bayesmix.engine.expectation import Assessment, Form, centred, linear
 from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.warming import told_when_long
-from bayesmix.records import Expectation, Known, Mixture, Rows
+from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
 
 COMPILE_ABOVE = 500_000
 
@@ -38,36 +39,53 @@ class CompiledStep:
 
     def __call__(self, rows: Rows) -> Expectation:
         known = Known.everything(len(rows), self.mixture.n_components)
-        return (
-            self._linear(rows, known) if self.form is linear else swept(self.mixture, rows, known)
+        if self.form is linear:
+            return of_sweep(*linear_sweep(self.mixture, rows, known))
+        return of_sweep(*self.mixture.sweep(rows, known))
+
+
+def sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+    """A pass over rows that know some of the components, in the form that keeps most digits."""
+    if has_kernel(mixture, centred):
+        return mixture.sweep(rows, known)
+    return linear_sweep(mixture, rows, known)
+
+
+def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+    """One pass of the compiled linear form."""
+    from bayesmix.numerics.compiled import linear_pass
+
+    form = mixture.components.linear
+    values, weights, frame = rows.stored(mixture.frame)
+    coefficients = form.coefficients.copy()
+    coefficients[:, 0] += mixture.finite_log_weights
+    sums = np.zeros(coefficients.shape)
+    described = len(values) if known.describe else 0
+    best = np.empty(described, dtype=np.int32)
+    log_density = np.empty(described)
+    hard = np.zeros(len(coefficients) if known.describe else 0)
+    with told_when_long(linear_pass):
+        log_normaliser, magnitude, entropy, log_largest = linear_pass(
+            values,
+            frame.centre,
+            1.0 / frame.scale,
+            weights,
+            known.order,
+            known.bounds,
+            known.candidates,
+            coefficients,
+            form.kind,
+            sums,
+            best,
+            log_density,
+            hard,
         )
-
-    def _linear(self, rows: Rows, known: Known) -> Expectation:
-        from bayesmix.numerics.compiled import linear_pass
-
-        form = self.mixture.components.linear
-        values, weights, frame = rows.stored(self.mixture.frame)
-        coefficients = form.coefficients.copy()
-        coefficients[:, 0] += self.mixture.finite_log_weights
-        sums = np.zeros(coefficients.shape)
-        with told_when_long(linear_pass):
-            log_normaliser, magnitude = linear_pass(
-                values,
-                frame.centre,
-                1.0 / frame.scale,
-                weights,
-                known.order,
-                coefficients,
-                form.kind,
-                sums,
-            )
-        statistics = form.from_sums(sums)
-        return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
+    summed = Sweep(log_normaliser, magnitude, entropy, log_largest, best, log_density, hard)
+    return summed, form.from_sums(sums)
 
 
-def swept(mixture: Mixture, rows: Rows, known: Known) -> Expectation:
-    """The sums of one pass of the compiled centred form."""
-    sweep, statistics = mixture.sweep(rows, known)
+def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:
+    """The sums that an update sees."""
     return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
 
 

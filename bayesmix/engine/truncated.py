@@ -7,29 +7,30 @@ are zero elsewhere. From time to time anchors and neighbours are found anew, whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import swept
+from bayesmix.engine.compiled import of_sweep, sweep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Known, Mixture, Rows
 
 MANY = 100
-CANDIDATES = 16
-MOST_CANDIDATES = 64
+# Numbers of candidates, of which the first that will do; while rows still move, never very few:
+# components find their places by way of rows that they do not have yet.
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)
+WIDTHS_AT_FIRST = (32, 48, 64)
+FURTHER = 4  # times as many candidates are looked at for anchors: fewer rows go astray
 # Passes between two looks for candidates: soon where more than a share of the anchors still moves.
 SOON = 5
 LATER = 20
 SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
-MOST_LOST = 5e-4
-# Share of those whose anchor may be another than the best.
-MOST_ASTRAY = 2e-3
+MOST_LOST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,16 @@ class Truncated:
     anchors: Any
     neighbours: Any
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
+    looks: int = 0  # how often they were looked for since the first time
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows hardly change their anchors any more."""
+        return self.moved <= SETTLED
 
     def is_due(self, passes: int) -> bool:
         """Whether candidates are to be looked for after so many passes."""
-        return passes >= (SOON if self.moved > SETTLED else LATER)
+        return passes >= (LATER if self.settled else SOON)
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
@@ -60,7 +67,7 @@ class TruncatedStep:
     form: Truncated
 
     def __call__(self, rows: Rows) -> Expectation:
-        return swept(self.mixture, rows, self.form.of(rows))
+        return of_sweep(*sweep(self.mixture, rows, self.form.of(rows)))
 
 
 @dataclass(frozen=True)
@@ -76,26 +83,31 @@ class AnchorStep:
             known = Known.everything(len(rows), n_components, describe=True)
         else:
             known = self.form.of(rows, describe=True)
-        return self.mixture.sweep(rows, known)[0].best.astype(_index_type(n_components))
+        return sweep(self.mixture, rows, known)[0].best.astype(_index_type(n_components))
 
 
 def first_truncation(source: Source, mixture: Mixture) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    joint = joint_of_some(source, mixture)
-    return _wide_enough(joint, mixture, _every_anchor(source, mixture), 1.0)
+    anchors = _every_anchor(source, mixture)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    return _wide_enough(joint_of_some(source, mixture, 0), Truncated(anchors, nearest))
 
 
 def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
-    """Anchors among the candidates, and neighbours, at the present mixture.
+    """Anchors among a few times as many candidates, and neighbours, at the present mixture.
 
-    Where some of the rows show that others have lost theirs, it is looked for everywhere.
+    Where some of the rows, others every time, show that anchors are lost, they are looked for
+    everywhere.
     """
-    anchors = source.map(AnchorStep(mixture, form), 1)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    further = replace(form, neighbours=nearest[:, : FURTHER * form.neighbours.shape[1]])
+    anchors = source.map(AnchorStep(mixture, further), 1)
     moved = float(np.mean(anchors != form.anchors))
-    joint = joint_of_some(source, mixture)
-    if np.mean(joint.argmax(axis=1) != anchors[: len(joint)]) > MOST_ASTRAY:
-        anchors = _every_anchor(source, mixture)
-    return _wide_enough(joint, mixture, anchors, moved)
+    widest = Truncated(anchors, nearest, moved, form.looks + 1)
+    joint = joint_of_some(source, mixture, widest.looks)
+    if lost(joint, widest) > MOST_LOST:
+        widest = replace(widest, anchors=_every_anchor(source, mixture))
+    return _wide_enough(joint, widest)
 
 
 def _every_anchor(source: Source, mixture: Mixture) -> Any:
@@ -103,36 +115,41 @@ def _every_anchor(source: Source, mixture: Mixture) -> Any:
     return source.map(AnchorStep(mixture, None), mixture.n_components)
 
 
-def _wide_enough(joint: Array, mixture: Mixture, anchors: Any, moved: float) -> Truncated:
-    """As few neighbours as leave the bound high enough."""
-    width = CANDIDATES
-    found = Truncated(anchors, neighbours(mixture, width), moved)
-    while width < MOST_CANDIDATES and lost(joint, found) > MOST_LOST:
-        width *= 2
-        found = Truncated(anchors, neighbours(mixture, width), moved)
+def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
+    """As few of the neighbours as leave the bound high enough; never very few while rows move."""
+    nearest = widest.neighbours
+    found = widest
+    for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
+        found = replace(widest, neighbours=np.sort(nearest[:, :width], axis=1))
+        if lost(joint, found) <= MOST_LOST:
+            break
     return found
 
 
 def neighbours(mixture: Mixture, width: int) -> Any:
-    """Of each component those in or under which its mean, or theirs, is most probable (K, G)."""
-    joint = mixture.log_joint(np.asfortranarray(mixture.components.means))
-    near = joint - np.diagonal(joint)[:, None]
-    near = np.maximum(near, near.T)
+    """Of each component those that are nearest to it by its family's measure (K, G), in order."""
+    near = mixture.components.linear.near(mixture.finite_log_weights)
     np.fill_diagonal(near, np.inf)
-    width = min(width, len(near))
-    return np.sort(np.argpartition(-near, width - 1, axis=1)[:, :width], axis=1)
+    return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
-def joint_of_some(source: Any, mixture: Mixture) -> Array:
+def joint_of_some(source: Any, mixture: Mixture, look: int) -> Array:
     """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
-    return mixture.log_joint(mixture.frame.apply(source.subset(slice(0, LOOK_AT)).values))
+    rows = _some_rows(source.shape[0], look)
+    return mixture.log_joint(mixture.frame.apply(source.subset(rows).values))
 
 
 def lost(joint: Array, form: Truncated) -> float:
     """How far the truncated bound is below the exact one, in nats a row, on those rows."""
-    known = form.neighbours[form.anchors[: len(joint)]]
+    known = form.neighbours[form.anchors[_some_rows(len(form.anchors), form.looks)]]
     some = np.take_along_axis(joint, known, axis=1)
     return float(np.mean(normalise(joint.copy()) - normalise(some)))
+
+
+def _some_rows(n_rows: int, look: int) -> slice:
+    """Other rows at every look, until all have had their turn."""
+    first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
+    return slice(first, first + LOOK_AT)
 
 
 def _index_type(n_components: int) -> Any:

@@ -137,7 +137,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
-            near=self.__dict__.get("_near"),
+            near=self.__dict__.get("_near", ()),
         )
 
     def _stopping(self, model: Model) -> Stopping:
@@ -147,9 +147,9 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             return Change(change, per_row=not model.inference.variational)
         return Aitken(REMAINING_IN_SEARCH if self.search == "short" else REMAINING_GAIN)
 
-    def _begin_near(self, mixture: Mixture) -> None:
-        """Let the search of the next fit begin at this mixture of fewer components as well."""
-        self._near = mixture
+    def _begin_near(self, *mixtures: Mixture) -> None:
+        """Let the search of the next fit begin at these mixtures of no more components as well."""
+        self._near = mixtures
 
     def _init(self, model: Model, source: ArraySource, rows: Any, seed: int) -> Any:
         value = self.init_params

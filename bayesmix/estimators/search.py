@@ -59,8 +59,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     refit : bool, default=True
         Keep the best candidate's fit as ``best_estimator_``, and the others for averages.
     n_jobs : int, optional
-        Worker processes once a search has taken two seconds, each with candidates that differ in
-        K alone; threads where there is one such chain. None: all cores. Changes no number.
+        Worker processes once a search has taken two seconds, for candidates whose predecessors
+        (fewer components, simpler structures) are fitted; threads where all differ in K alone.
+        None: all cores. Changes no number.
     random_state : None, int, RandomState or Generator
         Given to every candidate whose estimator has none of its own; also shuffles the folds.
     progress : None or bool, default=None

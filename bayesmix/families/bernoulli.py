@@ -19,6 +19,14 @@ from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, NoGuard, Summary
 
+# Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
+SURE = 700.0
+
+
+def _stabilised(means: Array) -> Array:
+    """Angles in which a column varies as much at any probability: see ``LinearInTotals.near``."""
+    return np.arcsin(np.sqrt(means))
+
 
 @dataclass(frozen=True)
 class Bernoullis:
@@ -33,16 +41,22 @@ class Bernoullis:
     @cached_property
     def linear(self) -> LinearInTotals:
         """log p(x | θ_k) = Σ log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44)."""
-        p = self.probabilities
-        always = p == 1.0
-        safe = np.where(always, 0.5, p)
-        log_odds = np.where(always, 0.0, np.maximum(logit(safe), NEVER))
-        constant = np.where(always, 0.0, np.log1p(-safe)).sum(axis=1, keepdims=True)
-        return LinearInTotals(np.hstack([constant, log_odds]), exact=not always.any())
+        exact = not (self.probabilities == 1.0).any()
+        return LinearInTotals(
+            self._coefficients(SURE), exact=exact, stabilised=_stabilised(self.means)
+        )
+
+    def _coefficients(self, sure: float) -> Array:
+        """As above; a zero where only ones can be is ``sure`` nats away."""
+        always = self.probabilities == 1.0
+        safe = np.where(always, 0.5, self.probabilities)
+        log_odds = np.where(always, sure, np.maximum(logit(safe), NEVER))
+        constants = np.where(always, -sure, np.log1p(-safe))
+        return np.hstack([constants.sum(axis=1, keepdims=True), log_odds])
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
-        out = self.linear.expected_log_density(values)
+        out = LinearInTotals(self._coefficients(0.0)).expected_log_density(values)
         always = self.probabilities == 1.0
         against = (1.0 - values) @ always.T.astype(float) if not self.linear.exact else 0.0
         out[(out < IMPOSSIBLE) | (against > 0)] = -np.inf
@@ -140,7 +154,8 @@ class BetaProbabilities:
         """E[log p(x | θ_k)], linear in the row."""
         log_odds = digamma(self.successes) - digamma(self.failures)
         log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
-        return LinearInTotals(np.hstack([log_failure.sum(axis=1, keepdims=True), log_odds]))
+        coefficients = np.hstack([log_failure.sum(axis=1, keepdims=True), log_odds])
+        return LinearInTotals(coefficients, stabilised=_stabilised(self.means))
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | θ_k)] (n, K)."""

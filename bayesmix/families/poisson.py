@@ -24,7 +24,8 @@ from bayesmix.records import Event, Frame, NoGuard, Summary
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
     parts = [-rates.sum(axis=1, keepdims=True), log_rates, np.ones((len(rates), 1))]
-    return LinearInTotals(np.hstack(parts), features.COUNTS)
+    # Square roots of counts vary as much at any rate: see ``LinearInTotals.near``.
+    return LinearInTotals(np.hstack(parts), features.COUNTS, stabilised=np.sqrt(rates))
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class LinearInTotals:
     coefficients: Array  # (K, F)
     kind: int = features.TOTALS
     exact: bool = True
+    stabilised: Array | None = None  # (K, D) means where columns vary as much, 1/4, at any mean
 
     def features(self, values: Array) -> Array:
         """[1, x] or [1, x, -Σ log x!] (F, n)."""
@@ -110,7 +111,20 @@ class LinearInTotals:
 
     def subset(self, keep: Integers) -> LinearInTotals:
         """Some of the forms, in the order given."""
-        return LinearInTotals(self.coefficients[keep], self.kind, self.exact)
+        places = None if self.stabilised is None else self.stabilised[keep]
+        return LinearInTotals(self.coefficients[keep], self.kind, self.exact, places)
+
+    def near(self, log_weights: Array) -> Array:
+        """log ∫ √(p_j p_k) and half the log weight of k (K, K): how much k may take of j's rows.
+
+        The Bhattacharyya coefficient of Poisson columns is exp(-½ (√λ_j - √λ_k)²); of Bernoulli
+        columns cos(φ_j - φ_k), which is no more than that of their angles φ = arcsin √p.
+        """
+        places = self.stabilised
+        assert places is not None
+        squares = np.einsum("kd,kd->k", places, places)
+        overlaps: Array = places @ places.T - 0.5 * (squares[:, None] + squares)
+        return overlaps + 0.5 * log_weights
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""

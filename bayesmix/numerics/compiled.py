@@ -201,6 +201,27 @@ def _describe(
 
 
 @_compiled
+def _note_best(
+    places: Any,
+    known: Any,
+    weights: Any,
+    order: Any,
+    start: int,
+    size: int,
+    largest: Any,
+    best: Any,
+    log_density: Any,
+    hard: Any,
+) -> None:
+    """Of each row the component at its place among those that it knows, and its log normaliser."""
+    for b in range(size):
+        row = order[start + b]
+        best[row] = known[int(places[b])]
+        log_density[row] = largest[b]
+        hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
+
+
+@_compiled
 def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> None:
     """|Uᵀ a|² of every column a (D,) of ``away``; U upper triangular, two of its columns at once.
 
@@ -512,11 +533,9 @@ def centred_pass(
                 parts = _describe(logs, joint, largest, weights, order, start, size)
                 entropy += parts[0]
                 log_largest += parts[1]
-                for b in range(size):
-                    row = order[start + b]
-                    best[row] = known[int(logs[0, b])]
-                    log_density[row] = largest[b]
-                    hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
+                _note_best(
+                    logs[0], known, weights, order, start, size, largest, best, log_density, hard
+                )
             sums = _weigh(joint, largest, weights, order, start, size)
             log_normaliser += sums[0]
             magnitude += sums[1]
@@ -569,44 +588,68 @@ def linear_pass(
     inverse: Any,
     weights: Any,
     order: Any,
+    bounds: Any,
+    candidates: Any,
     coefficients: Any,
     kind: int,
     sums: Any,
-) -> tuple[float, float]:
-    """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F); return Σ w l and Σ w (1 + |l|).
+    best: Any,
+    log_density: Any,
+    hard: Any,
+) -> tuple[float, float, float, float]:
+    """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F); return what ``centred_pass`` returns.
 
-    As ``centred_pass``, with ``coefficients`` (K, F), the log weights in their first column, of
-    features of a ``kind``.
+    As there, with ``coefficients`` (K, F), the log weights in their first column, of features of a
+    ``kind``.
     """
-    n_features = values.shape[1]
-    n_components, width = coefficients.shape
-    n_block = _block_rows(width + n_components)
+    n_features, width = values.shape[1], coefficients.shape[1]
+    n_components = candidates.shape[1]
+    n_block = 64 if len(candidates) > 1 else _block_rows(width + n_components)
     features = np.empty((width, n_block))
+    some = np.empty((n_components, width))
+    of_group = np.empty((n_components, width))
     joint = np.empty((n_components, n_block))
+    logs = np.empty((n_components if len(best) > 0 else 0, n_block))
     part = np.empty((n_components, width))
     largest, total = np.empty(n_block), np.empty(n_block)
-    log_normaliser, magnitude = 0.0, 0.0
+    log_normaliser, magnitude, entropy, log_largest = 0.0, 0.0, 0.0, 0.0
     for b in range(n_block):
         features[0, b] = 1.0
-    for start in range(0, len(order), n_block):
-        x = features[1 : 1 + n_features]
-        size = min(n_block, len(order) - start)
-        _load(values, order, start, size, centre, inverse, x)
-        place = 1 + n_features
-        if kind >= AXES:
-            for i in range(n_features):
-                last = n_features if kind == DENSE else i + 1
-                for j in range(i, last):
-                    for b in range(n_block):
-                        features[place, b] = x[i, b] * x[j, b]
-                    place += 1
-        elif kind == COUNTS:
-            for b in range(n_block):
-                features[place, b] = -_log_factorials(x[:, b])
-        np.dot(coefficients, features, joint)
-        _softmax_columns(joint, largest, total)
-        of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
-        log_normaliser += of_block
-        magnitude += size_of_part
-        _add_sums(joint, features, part, sums)
-    return log_normaliser, magnitude
+    for group in range(len(candidates)):
+        known = candidates[group]
+        for g in range(n_components):
+            some[g] = coefficients[known[g]]
+        of_group[:] = 0.0
+        for start in range(bounds[group], bounds[group + 1], n_block):
+            x = features[1 : 1 + n_features]
+            size = min(n_block, bounds[group + 1] - start)
+            _load(values, order, start, size, centre, inverse, x)
+            place = 1 + n_features
+            if kind >= AXES:
+                for i in range(n_features):
+                    last = n_features if kind == DENSE else i + 1
+                    for j in range(i, last):
+                        for b in range(n_block):
+                            features[place, b] = x[i, b] * x[j, b]
+                        place += 1
+            elif kind == COUNTS:
+                for b in range(n_block):
+                    features[place, b] = -_log_factorials(x[:, b])
+            np.dot(some, features, joint)
+            if len(best) > 0:
+                logs[:] = joint
+            _softmax_columns(joint, largest, total)
+            if len(best) > 0:
+                parts = _describe(logs, joint, largest, weights, order, start, size)
+                entropy += parts[0]
+                log_largest += parts[1]
+                _note_best(
+                    logs[0], known, weights, order, start, size, largest, best, log_density, hard
+                )
+            of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
+            log_normaliser += of_block
+            magnitude += size_of_part
+            _add_sums(joint, features, part, of_group)
+        for g in range(n_components):
+            sums[known[g]] += of_group[g]
+    return log_normaliser, magnitude, entropy, log_largest

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.errors import InvalidInputError
+
+# Densities that each structure contains: with as many components its likelihood is no lower.
+CONTAINS = {"full": ("tied", "diag", "spherical"), "diag": ("spherical",)}
+
+Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 
 
 def component_numbers(value: Any) -> list[int]:
@@ -52,3 +57,46 @@ def candidate_parameters(
                 parameters[f"{prefix}n_components"] = k
                 candidates.append(parameters)
     return candidates
+
+
+def asked(parameters: Mapping[str, Any]) -> int:
+    """K as a candidate names it."""
+    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
+    return int(next(named, 0))
+
+
+def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
+    """Of every candidate, as (chain, place), those of simpler structures and otherwise the same."""
+    places = {
+        _name(parameters): (number, place)
+        for number, chain in enumerate(chains)
+        for place, parameters in enumerate(chain)
+    }
+    return {
+        (number, place): [
+            places[simpler] for simpler in map(_name, _contained(parameters)) if simpler in places
+        ]
+        for number, chain in enumerate(chains)
+        for place, parameters in enumerate(chain)
+    }
+
+
+def simplest_first(inside: Contents, n_chains: int) -> list[int]:
+    """Chains in an order in which each follows those of the candidates that its own contain."""
+    sizes = [0] * n_chains
+    for (number, _), simpler in inside.items():
+        sizes[number] += len(simpler)
+    return sorted(range(n_chains), key=sizes.__getitem__)
+
+
+def _contained(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**parameters, name: simpler}
+        for name, structure in parameters.items()
+        if name.split("__")[-1] == "covariance_type"
+        for simpler in CONTAINS.get(structure, ())
+    ]
+
+
+def _name(parameters: Mapping[str, Any]) -> str:
+    return repr(sorted(parameters.items()))

@@ -1,9 +1,11 @@
 """One pass over the candidates: fit each, note what every criterion says of it, never fall over.
 
-Work comes in chains: candidates that differ in K alone, on all rows or on those of one fold. Each
-begins near the one before *in its own chain*, so that nothing crosses the border of a fold, and so
-that chains may be worked on anywhere without changing a number. A candidate that cannot be fitted,
-or whose likelihood was only kept finite by holding a collapsed component, is a row with its reason.
+Candidates come in chains that differ in K alone, on all rows or on those of one fold. Each begins
+near the one before it in its chain, and near the best of those that it contains (as many
+components, a simpler structure) on the same rows. So nothing crosses the border of a fold, and
+fits may be made anywhere, once those that they begin near are there, without changing a number. A
+candidate that cannot be fitted, or whose likelihood was only kept finite by holding a collapsed
+component, is a row with its reason.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
+from bayesmix.selection.candidates import Contents, asked, contents, simplest_first
 from bayesmix.selection.checkpoint import Checkpoint
 from bayesmix.selection.criteria import OF_FOLDS, PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
@@ -59,6 +63,7 @@ class Row:
     begin: Mixture | None = field(default=None, compare=False, repr=False)
     density: Array | None = field(default=None, compare=False, repr=False)
     interrupted: bool = False
+    reached: float = math.nan  # the objective
     held: HeldOut | None = field(default=None, compare=False, repr=False)
 
     def value(self, criterion: str) -> float:
@@ -116,39 +121,27 @@ class Task:
         late = values[-self.patience :]
         return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
-    def chain(
-        self, candidates: Sequence[dict[str, Any]], first: int, part: int, before: Sequence[Row]
-    ) -> list[Row]:
-        """Rows of candidates that differ in K alone, after those ``before``.
-
-        ``first`` is the number of the first.
-        """
-        rows = list(before)
-        for place, parameters in enumerate(candidates):
-            rows.append(self.kept(parameters, first + place, part, rows[-1] if rows else None))
-            if rows[-1].interrupted or self.given_up(rows):
-                break
-        return rows[len(before) :]
-
-    def kept(self, parameters: dict[str, Any], number: int, part: int, before: Row | None) -> Row:
+    def kept(
+        self, parameters: dict[str, Any], number: int, part: int, near: tuple[Mixture, ...]
+    ) -> Row:
         """The row from the checkpoint, or made now and put there."""
         name = f"candidate-{number}-{'all' if part == WHOLE else f'fold-{part}'}"
         row = None if self.checkpoint is None else self.checkpoint.get(name)
         if row is None:
-            row = self(parameters, part, before)
+            row = self(parameters, part, near)
             if self.checkpoint is not None and not row.interrupted:
                 self.checkpoint.put(name, row)
         return row
 
     def __call__(
-        self, parameters: dict[str, Any], part: int = WHOLE, before: Row | None = None
+        self, parameters: dict[str, Any], part: int = WHOLE, near: tuple[Mixture, ...] = ()
     ) -> Row:
-        """``before`` is the row of a candidate with another K, on the same rows."""
+        """``near`` are fits of other candidates to the same rows."""
         began = time.perf_counter()
         model = clone(self.estimator).set_params(**parameters)
-        if before is not None and before.begin is not None:
-            last_step(model)._begin_near(before.begin)
-        row = Row(parameters, _asked(parameters), {}, 0.0)
+        if near:
+            last_step(model)._begin_near(*near)
+        row = Row(parameters, asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -223,7 +216,7 @@ class Task:
     def _fold(self, row: Row, model: Any, part: int) -> Row:
         """Fitted to the rows of a fold and judged on those held out.
 
-        Starts and the one grown from fewer components do without moves: a fold needs a good
+        Starts, those near other candidates too, do without moves: a fold needs a good
         optimum of each candidate, not the last thousandth of a nat.
         """
         _shorten(model)
@@ -244,12 +237,6 @@ def _shorten(model: Any) -> None:
         inner.set_params(search="short")
 
 
-def _asked(parameters: dict[str, Any]) -> int:
-    """K as the candidate names it."""
-    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
-    return int(next(named, 0))
-
-
 def _fitted(row: Row, model: Any) -> Row:
     """What every fit says: how many components, where the next may begin, whether it was ended."""
     result: FitResult = last_step(model).result_
@@ -258,6 +245,7 @@ def _fitted(row: Row, model: Any) -> Row:
         n_components=result.n_components,
         begin=None if result.degenerate is not None else result.mixture,
         interrupted=was_interrupted(model),
+        reached=result.objective,
     )
 
 
@@ -294,14 +282,13 @@ class Sweep:
 
     def one_by_one(self) -> Iterator[Row]:
         """Candidate after candidate, each with all its folds; may be left at any time."""
-        for number, chain in enumerate(self.chains):
-            for place, parameters in enumerate(chain):
+        for number in simplest_first(self.inside, len(self.chains)):
+            for place in range(len(self.chains[number])):
                 for part in self.parts:
                     rows = self.done(number, part)
                     if len(rows) > place or self.task.given_up(rows):
                         continue
-                    before = rows[-1] if rows else None
-                    row = self.task.kept(parameters, self.number(number, place), part, before)
+                    row = self.task.kept(*self._job(number, part))
                     self._note(rows, row)
                     yield row
 
@@ -316,35 +303,52 @@ class Sweep:
                 return
 
     def in_workers(self, workers: int) -> Iterator[Row]:
-        """What is left, chain by chain in worker processes."""
+        """What is left, in worker processes: again and again the next of every chain that can."""
         from joblib import Parallel, delayed
 
+        with Parallel(n_jobs=workers, return_as="generator") as parallel:
+            while ready := self.ready:
+                finished = parallel(delayed(self.task.kept)(*self._job(*each)) for each in ready)
+                for key, row in zip(ready, finished, strict=True):
+                    self._note(self.done(*key), row)
+                    yield row
+
+    @cached_property
+    def inside(self) -> Contents:
+        """(chain, place) of every candidate -> those of the candidates that it contains."""
+        return contents(self.chains)
+
+    def _job(self, chain: int, part: int) -> tuple[dict[str, Any], int, int, tuple[Mixture, ...]]:
+        """What ``Task.kept`` is next asked for in a chain."""
+        rows = self.done(chain, part)
+        place = len(rows)
+        there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
+        simpler = [row for found in there for row in found if row.begin is not None]
+        best = sorted(simpler, key=lambda row: row.reached)[-1:]
+        near = tuple(row.begin for row in (*rows[-1:], *best) if row.begin is not None)
+        return self.chains[chain][place], self.number(chain, place), part, near
+
+    @property
+    def ready(self) -> list[tuple[int, int]]:
+        """Where the next candidate contains none that is left; the richest, slow ones first."""
         left = self.unfinished
-        jobs = []
-        for number, part in left:
-            rows = self.done(number, part)
-            jobs.append(
-                delayed(self.task.chain)(
-                    self.chains[number][len(rows) :],
-                    self.number(number, len(rows)),
-                    part,
-                    rows,
-                )
+        return [
+            (chain, part)
+            for chain, part in reversed(left)
+            if not any(
+                (other, part) in left and len(self.done(other, part)) <= at
+                for other, at in self.inside[chain, len(self.done(chain, part))]
             )
-        finished = Parallel(n_jobs=workers, return_as="generator")(jobs)
-        for key, found in zip(left, finished, strict=True):
-            for row in found:
-                self._note(self.done(*key), row)
-                yield row
+        ]
 
     @property
     def unfinished(self) -> list[tuple[int, int]]:
-        """The chains and parts in which something is left to do."""
+        """The chains and parts in which something is left to do, the simplest first."""
         return [
             (number, part)
-            for number, chain in enumerate(self.chains)
+            for number in simplest_first(self.inside, len(self.chains))
             for part in self.parts
-            if len(self.done(number, part)) < len(chain)
+            if len(self.done(number, part)) < len(self.chains[number])
             and not self.task.given_up(self.done(number, part))
         ]
 

@@ -14,7 +14,7 @@ from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import MANY
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
-from bayesmix.records import Event, Frame, Rows, Summary
+from bayesmix.records import Event, Frame, Mixture, Rows, Summary
 from bayesmix.weights import DirichletPrior, FreeWeights
 
 
@@ -41,7 +41,7 @@ class Settings:
     accelerate: bool = True
     seed: int = 0
     sort: bool = True
-    near: Any = None  # the mixture of a smaller candidate on the same rows, as one more start
+    near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
@@ -75,7 +75,7 @@ def posed(
         linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),
         notes=notes,
         compiled=compiled,
-        truncated=compiled and family.continuous and model.n_components > MANY,
+        truncated=compiled and model.n_components > MANY,
     )
 
 

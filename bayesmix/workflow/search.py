@@ -18,6 +18,7 @@ from bayesmix.engine.run import Problem, State, begin_at
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.display import ALIKE
 from bayesmix.workflow.improve import Improver
@@ -51,7 +52,7 @@ FIRST_PASSES = 6
 SHORT_PASSES = 15
 PASSES_ALONE = 10  # where no moves follow: with 6, better starts are left behind
 SHORT_LLOYD = 5
-# Numbers of starts that are not k-means++: of a hierarchy, and of a mixture of fewer components.
+# Numbers of starts that are not k-means++: of a hierarchy, and of fits of other candidates.
 HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
@@ -187,9 +188,8 @@ class _Searcher:
                 short.append(entry)
             if self._agreed(short):
                 break
-        grown = self._grown() if batch.start == 0 else None
-        if grown is not None:
-            short.append(grown)
+        near = self.settings.near if batch.start == 0 else ()
+        short += [grown for each in near if (grown := self._grown(each)) is not None]
         short.sort(key=lambda entry: (self.attempts.rank(entry.state), -entry.number), reverse=True)
         if short and self.settings.moves and self._large and not self._agreed(short):
             state = self.attempts.run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
@@ -224,13 +224,13 @@ class _Searcher:
             if given is not None:
                 yield HIERARCHICAL, given
 
-    def _grown(self) -> _Short | None:
-        """One more start: a mixture of fewer components with its best splits made."""
-        near, K = self.settings.near, self.model.n_components
-        if near is None or near.n_components > K or self.monitor.stopped is not None:
+    def _grown(self, near: Mixture) -> _Short | None:
+        """One more start: a fit of another candidate, with its best splits made up to K."""
+        K = self.model.n_components
+        if near.n_components > K or self.monitor.stopped is not None:
             return None
         start = begun(self.sample, OfMixture(near), near.n_components)
-        state = self.attempts.run(self.sample, start, SHORT_PASSES)
+        state = self.attempts.run(self.sample, start, self._passes)
         while state is not None and state.at().n_components < K:
             splits = best_splits(self.sample, state, [])
             if not splits:
@@ -239,7 +239,7 @@ class _Searcher:
             state = self.improver.begun(self.sample, move, state)
         if state is None:
             return None
-        self.attempts.note("start", "start from fewer components", state, 0.0, False)
+        self.attempts.note("start", "start from another candidate", state, 0.0, False)
         return _Short(GROWN, OfMixture(state.at()), state)
 
     def _spiky(self, n_starts: int) -> bool:
@@ -251,10 +251,7 @@ class _Searcher:
         if self.monitor.stopped is not None and self.attempts.records:
             return None
         K = self.model.n_components
-        passes = FIRST_PASSES
-        if self.small:
-            passes = SHORT_PASSES if self.settings.moves else PASSES_ALONE
-        state = self.attempts.run(self.sample, begun(self.sample, start, K), passes)
+        state = self.attempts.run(self.sample, begun(self.sample, start, K), self._passes)
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
             state = self._by_way_of_a_prior(start) or state
@@ -262,6 +259,13 @@ class _Searcher:
             return None
         self.attempts.note("start", f"start {number}", state, 0.0, False)
         return _Short(number, start, state)
+
+    @property
+    def _passes(self) -> int:
+        """How many passes a start gets before the best are chosen."""
+        if not self.small:
+            return FIRST_PASSES
+        return SHORT_PASSES if self.settings.moves else PASSES_ALONE
 
     def _by_way_of_a_prior(self, start: Start) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""

@@ -1,5 +1,8 @@
 """Truncated responsibilities: a lower bound, tight with enough candidates, exact in the end."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -19,7 +22,7 @@ from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 
-from .cases import GAUSSIAN_CASES, generator, identity
+from .cases import COUNT_CASES, GAUSSIAN_CASES, generator, identity
 
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 K, D, N = 30, 3, 4000
@@ -53,6 +56,108 @@ def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case):
     )
 
 
+# Families of counts and totals
+
+
+every_count = pytest.mark.parametrize("case", COUNT_CASES, ids=identity)
+
+
+def counted_crowd(case, seed=0, n=N, n_features=12):
+    """Rows of K components and a mixture at them; some columns are always or never there."""
+    rng = generator(seed)
+    point = case.point(rng, K, n_features)
+    (name,) = vars(point).keys() & {"probabilities", "rates"}
+    means = np.where(rng.random(point.means.shape) < 0.1, 0.0, point.means)
+    if name == "probabilities":
+        means = np.where(rng.random(means.shape) < 0.1, 1.0, means)
+    point = type(point)(means)
+    counts = rng.multinomial(n, np.full(K, 1.0 / K))
+    rows = rng.permutation(point.draw(counts, rng))
+    return rows, Mixture(PointWeights(counts / n), point, Frame.identity(n_features))
+
+
+def averaged(case, rows, mixture):
+    """q(θ) of the same components."""
+    shares, _ = mixture.responsibilities(rows)
+    letters = case.letters(generator(7), rows.shape[1])
+    posterior = case.prior(letters).posterior(case.family.statistics(rows, shares))
+    return replace(mixture, components=posterior)
+
+
+@every_count
+@pytest.mark.parametrize("variational", [False, True])
+def test_counts_with_every_component_as_a_candidate_are_the_dense_pass(case, variational):
+    rows, mixture = counted_crowd(case)
+    if variational:
+        mixture = averaged(case, rows, mixture)
+    chunk = Rows(rows, generator(1).uniform(0.5, 2.0, len(rows)))
+    anchors = generator(2).integers(0, K, len(rows)).astype(np.uint16)
+    everything = Truncated(anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
+    dense = ExpectationStep(mixture, centred)(chunk)
+    same = TruncatedStep(mixture, everything)(chunk)
+    assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
+    np.testing.assert_allclose(
+        same.statistics.pack(), dense.statistics.pack(), rtol=1e-9, atol=1e-9
+    )
+
+
+@every_count
+@pytest.mark.parametrize("variational", [False, True])
+def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, variational):
+    rows, mixture = counted_crowd(case)
+    if variational:
+        mixture = averaged(case, rows, mixture)
+    exact = ExpectationStep(mixture, centred)(Rows(rows)).log_normaliser
+    source = ArraySource(rows)
+    anchors = first_truncation(source, mixture).anchors
+    np.testing.assert_array_equal(anchors, mixture.log_joint(rows).argmax(axis=1))
+    nearest = neighbours(mixture, K)
+    bounds = [
+        TruncatedStep(mixture, Truncated(anchors, nearest[:, :width]))(Rows(rows)).log_normaliser
+        for width in (1, 2, 4, 8, 16, K)
+    ]
+    # Each of these contains the one before.
+    tolerance = 1e-9 * abs(exact)
+    assert all(a <= b + tolerance for a, b in pairwise(bounds))
+    assert all(bound <= exact + tolerance for bound in bounds)
+    assert bounds[-1] == pytest.approx(exact, rel=1e-12)
+    # The nearest by the family's measure leave less out than as many others would.
+    others = np.column_stack([np.arange(K), nearest[:, -7:]])
+    far = TruncatedStep(mixture, Truncated(anchors, others))(Rows(rows)).log_normaliser
+    assert bounds[3] > far
+
+
+@every_count
+@pytest.mark.parametrize("inference", [bm.MaximumLikelihood(), bm.VariationalBayes()])
+def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkeypatch):
+    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (4, 8, 16))
+    rows, mixture = counted_crowd(case, seed=3, n=6000, n_features=40)
+    labels = mixture.log_joint(rows).argmax(axis=1)
+    options = {"max_iter": 400, "tol": 1e-7, "acceleration": None, "init_params": labels}
+
+    def fitted(n_jobs):
+        model = bm.Mixture(
+            K, family=case.family, inference=inference, prune=False, n_jobs=n_jobs, **options
+        )
+        return model.fit(rows).result_
+
+    dense = fitted(1)
+    monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
+    results = [fitted(n_jobs) for n_jobs in (1, 2, 3)]
+    truncated = results[0]
+    assert dense.form != truncated.form == "truncated"
+    assert abs(truncated.objective - dense.objective) < 1e-3 * len(rows)
+    starts = {0, *truncated.segments}
+    for i, (before, after) in enumerate(pairwise(truncated.trace), 1):
+        assert i in starts or after >= before - 1e-12 * abs(before)
+    assert truncated.objective >= truncated.trace[-1] - 1e-9 * abs(truncated.objective)
+    assert truncated.objective - truncated.trace[-1] < 1e-3 * len(rows)
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.trace, truncated.trace)
+        assert other.objective == truncated.objective
+
+
 @every_gaussian
 def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
     rows, mixture = crowd(case, separation=2.0)
@@ -77,18 +182,24 @@ def test_first_anchors_are_the_most_responsible_components(case):
     form = first_truncation(ArraySource(rows), mixture)
     expected = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1)
     np.testing.assert_array_equal(form.anchors, expected)
-    assert lost(joint_of_some(ArraySource(rows), mixture), form) < 1e-4
+    assert lost(joint_of_some(ArraySource(rows), mixture, 0), form) < 1e-4
 
 
 def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     rows, mixture = crowd(GAUSSIAN_CASES[0], separation=20.0)
     source = ArraySource(rows)
     wrong = Truncated(np.zeros(N, dtype=np.uint16), neighbours(mixture, 4))
-    joint = joint_of_some(source, mixture)
+    joint = joint_of_some(source, mixture, 0)
     assert lost(joint, wrong) > 1.0
     found = refreshed(source, mixture, wrong)
-    assert lost(joint, found) < 1e-4
+    assert lost(joint_of_some(source, mixture, found.looks), found) < 1e-4
     assert found.moved > 0.5
+    # Other rows are looked at every time, until all have been.
+    assert found.looks == 1
+    assert joint_of_some(source, mixture, 1) == pytest.approx(
+        mixture.log_joint(mixture.frame.apply(rows[2000:]))
+    )
+    np.testing.assert_array_equal(joint_of_some(source, mixture, 2), joint)
 
 
 @every_gaussian

@@ -69,6 +69,16 @@ class Quadratics:
         """Centred moments of the rows."""
         return moments(self.structure, values, responsibilities)
 
+    def near(self, log_weights: Array) -> Array:
+        """How probable the mean of j is under k, and that of k under j, less their own (K, K).
+
+        On average, with half the log weight of k: which of two has the rows between depends on it.
+        """
+        density = self.expected_log_density(np.asfortranarray(self.means))
+        apart = density - np.diagonal(density)[:, None]
+        near: Array = 0.5 * (apart + apart.T + log_weights)
+        return near
+
     def centred_pass(
         self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
     ) -> tuple[Sweep, Moments]:
