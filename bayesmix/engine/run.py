@@ -30,8 +30,6 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.protocols import Family, Guard, Objective, Source
 from bayesmix.records import Event, Expectation, Frame, Mixture
 
-# A step that gains less than this (nats a row) may be the last: plain passes have to confirm it.
-NEARLY_DONE = 1e-8
 PLAIN_TO_CONFIRM = 5
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
@@ -269,7 +267,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
             gain = value - state.objective
             monitor.tick(state.iterations + 1, value, gain)
             if gain >= 0.0 and form is state.form:
-                small = gain < NEARLY_DONE * problem.source.total_weight
+                small = gain < problem.stopping.nearly_done * problem.source.total_weight
                 return replace(
                     state,
                     mixture=mixture,

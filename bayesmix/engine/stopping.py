@@ -17,26 +17,35 @@ REMAINING_GAIN = 1e-9
 REMAINING_IN_SEARCH = 1e-6
 ROUNDING = 1e-13
 CONFIRMATIONS = 3
+# An accelerated step that gains less (nats a row) may be the last: plain passes have to confirm it.
+NEARLY_DONE = 1e-8
 
 
 class Stopping(Protocol):
     """A rule that looks at the objective of consecutive passes."""
+
+    @property
+    def nearly_done(self) -> float:
+        """Gain of an accelerated step (nats a row) below which plain passes are to confirm it."""
+        ...
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Aitken:
-    """tol="auto": the estimated gain that is left is so small (nats a row), three times running."""
+    """tol="auto": the estimated gain that is left is so small (nats a row), some times running."""
 
     remaining: float = REMAINING_GAIN
+    confirmations: int = CONFIRMATIONS
+    nearly_done: float = NEARLY_DONE
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
         """``recent``: objective values of consecutive plain passes, oldest first."""
-        if len(recent) < CONFIRMATIONS + 2:
+        if len(recent) < self.confirmations + 2:
             return False
         gains = [b - a for a, b in pairwise(recent)]
-        gains = gains[-(CONFIRMATIONS + 1) :]
+        gains = gains[-(self.confirmations + 1) :]
         if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
             return True
         for before, gain in pairwise(gains):
@@ -55,6 +64,7 @@ class Change:
 
     tol: float
     per_row: bool
+    nearly_done = NEARLY_DONE
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
         """scikit-learn's rule."""
@@ -62,3 +72,7 @@ class Change:
             return False
         scale = n_rows if self.per_row else 1.0
         return abs(recent[-1] - recent[-2]) / scale < self.tol
+
+
+# Where fits are there to be compared with others that ended alike.
+AMONG_CANDIDATES = Aitken(REMAINING_IN_SEARCH, confirmations=2, nearly_done=1e-5)

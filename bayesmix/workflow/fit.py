@@ -141,6 +141,9 @@ def _one_run(
     elif settings.search and not few:
         found = search(problem, model, settings, monitor, index)
         records, state = found.records, found.state.afresh()
+        if not settings.moves:
+            # It has settled, and what its last passes gained still counts.
+            state = replace(state, recent=found.state.recent)
     else:
         start = named_start(
             settings.init,

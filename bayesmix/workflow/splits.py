@@ -54,11 +54,18 @@ def of_statistics(statistics: Any) -> Expectation:
     return Expectation(0.0, 0.0, statistics.counts, statistics)
 
 
-def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Halves]:
+def best_splits(
+    problem: Problem,
+    state: State,
+    known: list[Halves],
+    looks: int = FIRST_LOOK,
+    more: int = MORE_PASSES,
+) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
     ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
     What is ``known`` from an earlier mixture stands for components that have kept their rows.
+    ``looks`` are passes along both axes, ``more`` those that the better of them gets.
     """
     source: Any = problem.source
     mixture, family = state.at(), problem.family
@@ -82,9 +89,9 @@ def best_splits(problem: Problem, state: State, known: list[Halves]) -> list[Hal
             halves = nearly_divided(side, weights)
             pairs.append(Group(k, rows, family.statistics(values[mine], halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
-    first = sorted(advanced(problem, state, pairs, FIRST_LOOK), key=lambda pair: pair.value)
+    first = sorted(advanced(problem, state, pairs, looks), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
-    for pair in advanced(problem, state, better, MORE_PASSES):
+    for pair in advanced(problem, state, better, more):
         if pair.k in before_split and pair.statistics.counts.min() >= 1.0:
             gain = pair.value - before_split[pair.k]
             found.append(Halves(pair.k, pair.statistics, gain, shares[:, pair.k].copy()))
