@@ -51,10 +51,11 @@ SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
 # Where no moves follow, all starts get a few passes, and a few of them some more.
-PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 5, 2
+PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 3, 2
 # So many splits of a mixture of fewer components are starts; passes over its parts that find them.
 SPLITS, LOOKS = 2, 2
 SHORT_LLOYD = 5
+GUIDED = 2  # by way of a prior so many times as many
 # Numbers of starts that are not k-means++: of a hierarchy, and of a mixture of fewer components.
 HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
@@ -297,18 +298,18 @@ class _Searcher:
         )
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
-            state = self._by_way_of_a_prior(start) or state
+            state = self._by_way_of_a_prior(start, passes) or state
         return None if state is None else _Short(number, start, state)
 
-    def _by_way_of_a_prior(self, start: Start) -> State | None:
+    def _by_way_of_a_prior(self, start: Start, passes: int) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
         K, sample = self.model.n_components, self.sample
         objective = under_a_prior(sample, sample.source, K)
         guided = replace(sample, objective=objective, accelerate=False)
-        state = self.attempts.run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
+        state = self.attempts.run(guided, begun(guided, start, K), GUIDED * passes)
         if state is None:
             return None
-        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
+        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), passes)
 
     def _settled(self, entry: _Short) -> State | None:
         """A short start run on all rows until little is left to gain."""
