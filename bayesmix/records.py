@@ -51,6 +51,13 @@ class Frame:
         n_flat = len(self.centre) - self.n_directions
         return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
 
+    def equals(self, other: Frame) -> bool:
+        """Whether a mixture in the one frame is the same mixture in the other."""
+        return all(
+            np.array_equal(getattr(self, part), getattr(other, part))
+            for part in ("centre", "scale", "basis")
+        )
+
     def apply(self, values: Any) -> Array:
         """Rows (n, D) of any real type as float64 in this frame (n, D'), columns contiguous."""
         framed = np.empty(values.shape[::-1], dtype=np.float64)

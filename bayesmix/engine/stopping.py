@@ -35,15 +35,16 @@ class Stopping(Protocol):
 
 @dataclass(frozen=True)
 class Aitken:
-    """tol="auto": the estimated gain that is left is so small (nats a row), three times running."""
+    """tol="auto": the estimated gain that is left is so small (nats a row), some times running."""
 
     remaining: float = REMAINING_GAIN
+    confirmations: int = CONFIRMATIONS
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
         """``recent``: objective values of consecutive plain passes, oldest first."""
-        if len(recent) < CONFIRMATIONS + 2:
+        if len(recent) < self.confirmations + 2:
             return False
-        return self._little_is_left(recent[-(CONFIRMATIONS + 2) :], n_rows, magnitude)
+        return self._little_is_left(recent[-(self.confirmations + 2) :], n_rows, magnitude)
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
         """The same of the last two gains alone."""
@@ -89,3 +90,7 @@ class Change:
     def is_small(self, gain: float, n_rows: float) -> bool:
         """No more than what a plain pass would end at."""
         return gain / (n_rows if self.per_row else 1.0) < self.tol
+
+
+# Where fits are there to be compared with others that ended alike.
+AMONG_CANDIDATES = Aitken(REMAINING_IN_SEARCH, confirmations=2)

@@ -13,13 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import (
-    REMAINING_GAIN,
-    REMAINING_IN_SEARCH,
-    Aitken,
-    Change,
-    Stopping,
-)
+from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change, Stopping
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming
 from bayesmix.estimators.information import information
@@ -145,7 +139,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         change = validation.auto_or_number("tol", self.tol, 0.0)
         if change is not None:
             return Change(change, per_row=not model.inference.variational)
-        return Aitken(REMAINING_IN_SEARCH if self.search == "short" else REMAINING_GAIN)
+        return AMONG_CANDIDATES if self.search == "short" else Aitken()
 
     def _begin_near(self, *mixtures: Mixture) -> None:
         """Let the search of the next fit begin at these mixtures of no more components as well."""
@@ -202,10 +196,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             return None
         frame, _ = working_frame(model, source)
         inference = resolve_objective(model, source, frame)
-        same_frame = all(
-            np.array_equal(getattr(frame, part), getattr(warm.frame, part))
-            for part in ("centre", "scale", "basis")
-        )
+        same_frame = frame.equals(warm.frame)
         return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
 
     def _adopt(self, result: FitResult) -> None:

@@ -29,7 +29,8 @@ from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
 from bayesmix.selection.held_out import HeldOut
 from bayesmix.selection.probabilities import Probabilities, over_k, probabilities
-from bayesmix.selection.sweep import Row, Sweep, Task
+from bayesmix.selection.row import Row
+from bayesmix.selection.sweep import Sweep, Task
 from bayesmix.workflow.progress import FitProgress
 
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
@@ -184,15 +185,22 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         task = Task(
             estimator, X, sample_weight, splits, functions, source, kept_fits, patience, watched
         )
-        sweep = Sweep(task, chains)
+        sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
         rows = sweep.candidates(weights_of(X, sample_weight))
         polish = 0.0 if task.by_folds else self.polish
         whole = self.refit and not self.interrupted_
-        rows = completed(task, rows, criterion, polish if whole else None)
+        rows = completed(sweep, rows, criterion, polish if whole else None)
         self.folds_ = tables.folds(sweep.folds())
         self._adopt(rows, criterion, source.total_weight)
         return self
+
+    # Whether of candidates that folds compare the winner alone is wanted.
+    _alone = False
+
+    def _winner_alone(self) -> None:
+        """Let the next fit be for the winner: by folds, nothing else is fitted to all rows."""
+        self._alone = True
 
     def _criterion(self) -> tuple[str, dict[str, Any]]:
         if callable(self.criterion):

@@ -14,7 +14,8 @@ from bayesmix.selection.criteria import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, Scor
 from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
-from bayesmix.selection.sweep import Row, Task
+from bayesmix.selection.row import Row
+from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.words import NAMES, label
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
@@ -23,14 +24,15 @@ LEAST_SHARE = 1e-3
 MOST_POLISHED = 12
 
 
-def completed(task: Task, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
+def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
     """Rows with what compares them among one another, and those that may win searched to the end.
 
     Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
     the search, by folds the winner alone; None: none is.
     """
+    task = sweep.task
     asked = with_both_questions if criterion == "auto" else list[Row]
-    rows = asked(rows)
+    rows = asked(rows) if sweep.whole else with_winner(sweep, rows, criterion)
     order = chosen(rows, criterion)
     if polish is None:
         return rows
@@ -41,6 +43,21 @@ def completed(task: Task, rows: list[Row], criterion: str, polish: float | None)
         if i == order[0] or rows[i].value(scored) > best - within:
             rows[i] = task.polished(rows[i])
     return asked(rows)
+
+
+def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
+    """Rows of candidates that were fitted to folds alone, the winner's as all rows have it.
+
+    One whose likelihood collapses on all rows does not win, as where all were fitted to them.
+    """
+    for i in chosen(rows, criterion):
+        whole = sweep.fitted_to_all(i)
+        if whole.sound is not None:
+            scores = whole.scores | {"cv": rows[i].scores["cv"]}
+            rows[i] = replace(whole, scores=scores, held=rows[i].held)
+            break
+        rows[i] = whole
+    return rows
 
 
 def with_both_questions(rows: list[Row]) -> list[Row]:

@@ -180,6 +180,8 @@ class Outer:
         train = rows_of(self.X, split.train)
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
         model = clone(procedure)
+        if hasattr(model, "_winner_alone"):
+            model._winner_alone()
         options = {}
         if self.groups is not None and "groups" in inspect.signature(model.fit).parameters:
             options["groups"] = np.asarray(self.groups)[split.train]

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from bayesmix.numerics.arrays import Array
 from bayesmix.sampling.prior_over_k import prior_over
 from bayesmix.selection.evidence import why_no_probabilities
-from bayesmix.selection.sweep import Row
+from bayesmix.selection.row import Row
 
 # Candidates further below the best than this take no part, with or without an estimate.
 NATS_THAT_MATTER = 15.0

@@ -20,7 +20,8 @@ from bayesmix.selection.choice import chosen
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.probabilities import over_k, probabilities
-from bayesmix.selection.sweep import Row, Sweep, Task
+from bayesmix.selection.row import Row
+from bayesmix.selection.sweep import Sweep, Task
 from bayesmix.selection.words import label
 from bayesmix.workflow.progress import FitProgress
 

@@ -38,59 +38,12 @@ from bayesmix.selection.folds import (
     rows_of,
     was_interrupted,
 )
-from bayesmix.selection.held_out import HeldOut, combined
+from bayesmix.selection.held_out import combined
+from bayesmix.selection.row import Row
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
-
-
-@dataclass(frozen=True)
-class Row:
-    """A candidate fitted to all rows or to those of a fold, with what came of it.
-
-    Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
-    density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
-    """
-
-    parameters: dict[str, Any]
-    n_components: int
-    scores: dict[str, Score]
-    seconds: float
-    note: str = ""
-    warnings: tuple[str, ...] = ()
-    estimator: Any = field(default=None, compare=False, repr=False)
-    begin: Mixture | None = field(default=None, compare=False, repr=False)
-    density: Array | None = field(default=None, compare=False, repr=False)
-    interrupted: bool = False
-    reached: float = math.nan  # the objective
-    held: HeldOut | None = field(default=None, compare=False, repr=False)
-
-    def value(self, criterion: str) -> float:
-        """The score's value, NaN where there is none."""
-        score = self.scores.get(criterion)
-        return math.nan if score is None else score.value
-
-    @property
-    def kind(self) -> str:
-        """What the candidate is apart from its number of components."""
-        others = [
-            (key, value)
-            for key, value in self.parameters.items()
-            if key.split("__")[-1] != "n_components"
-        ]
-        return repr(sorted(others, key=lambda item: item[0]))
-
-    @property
-    def result(self) -> FitResult | None:
-        """The fit itself, where there is one."""
-        return None if self.estimator is None else last_step(self.estimator).result_
-
-    @property
-    def sound(self) -> FitResult | None:
-        """The fit, unless its likelihood is no value to compare with."""
-        result = self.result
-        return None if result is None or result.degenerate is not None else result
 
 
 @dataclass(frozen=True)
@@ -255,11 +208,12 @@ class Sweep:
 
     task: Task
     chains: list[list[dict[str, Any]]]
+    whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
     rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[int]:
-        return [WHOLE, *range(len(self.task.splits))]
+        return [*([WHOLE] if self.whole else []), *range(len(self.task.splits))]
 
     @property
     def total(self) -> int:
@@ -273,8 +227,8 @@ class Sweep:
 
     @property
     def n_found(self) -> int:
-        """How many of them were fitted to all rows so far."""
-        return sum(len(self.done(number, WHOLE)) for number in range(len(self.chains)))
+        """How many of them were fitted so far, to all rows where they are."""
+        return sum(len(self.done(number, self.parts[0])) for number in range(len(self.chains)))
 
     def done(self, chain: int, part: int) -> list[Row]:
         """The rows that this chain has so far."""
@@ -367,15 +321,28 @@ class Sweep:
             raise KeyboardInterrupt
 
     def candidates(self, weights: Array) -> list[Row]:
-        """A row per candidate that was fitted to all rows, with its held-out score."""
+        """A row per candidate that was fitted, with its held-out score."""
         found = []
         for number in range(len(self.chains)):
-            for place, row in enumerate(self.done(number, WHOLE)):
+            for place, row in enumerate(self.done(number, self.parts[0])):
+                if not self.whole:
+                    row = Row(row.parameters, row.n_components, {}, row.seconds)
                 found.append(self._with_folds(row, number, place, weights))
         return found
 
+    def fitted_to_all(self, candidate: int) -> Row:
+        """A candidate's row on all rows, after those of its chain before it."""
+        number = 0
+        while candidate >= len(self.chains[number]):
+            candidate -= len(self.chains[number])
+            number += 1
+        done = self.done(number, WHOLE)
+        while len(done) <= candidate:
+            self._note(done, self.task.kept(*self._job(number, WHOLE)))
+        return done[candidate]
+
     def _with_folds(self, row: Row, number: int, place: int, weights: Array) -> Row:
-        if not self.task.splits or row.sound is None:
+        if not self.task.splits or (self.whole and row.sound is None):
             return row
         parts = []
         for part, split in enumerate(self.task.splits):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.selection.criteria import nec
-from bayesmix.selection.sweep import Row
+from bayesmix.selection.row import Row
 
 # Scores that cost nothing have no error; of these it says how sure they are.
 WITH_ERRORS = ("cv", "evidence", "loo")

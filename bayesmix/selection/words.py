@@ -7,7 +7,7 @@ from typing import Any
 
 from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, column_of
 from bayesmix.selection.probabilities import Probabilities, totals_over_k
-from bayesmix.selection.sweep import Row
+from bayesmix.selection.row import Row
 
 NAMES = {
     "auto": "evidence and AICc",

@@ -21,6 +21,11 @@ class Attempts:
     best: State | None = None  # of all that was run on all rows
     best_of_sample: State | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to fall back on."""
+        return self.best is not None or self.best_of_sample is not None
+
     def rank(self, state: State) -> tuple[bool, float]:
         """What states of this search are compared by."""
         return rank(self.problem, state)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at
-from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
+from bayesmix.engine.stopping import AMONG_CANDIDATES, REMAINING_IN_SEARCH, Aitken
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
@@ -42,6 +42,7 @@ COARSE_ABOVE = 2**22
 BATCHES = (range(9), range(9, 18))
 BATCHES_OF_LARGE = (range(4), range(4, 12))
 BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
+BESIDE_GROWN = 2  # of these, where a mixture of fewer components is there to grow from
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
 ENOUGH_ALIKE_OF_LARGE = 2  # where moves follow
@@ -50,8 +51,12 @@ SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
-PASSES_ALONE = 10  # where no moves follow: with 6, better starts are left behind
+# Where no moves follow, all starts get a few passes, and a few of them some more.
+PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 3, 2
+# So many splits of a mixture of fewer components are starts; passes over its parts that find them.
+SPLITS, LOOKS = 2, 2
 SHORT_LLOYD = 5
+GUIDED = 2  # by way of a prior so many times as many
 # Numbers of starts that are not k-means++: of a hierarchy, and of fits of other candidates.
 HIERARCHICAL, GROWN = -1, -2
 SETTLE_PASSES = 400
@@ -73,6 +78,9 @@ class _Short:
     number: int
     start: Start
     state: State
+
+    def __str__(self) -> str:
+        return "start from another candidate" if self.number <= GROWN else f"start {self.number}"
 
 
 def search(
@@ -101,7 +109,8 @@ class _Searcher:
     collapsed: int = 0  # how many starts did
 
     def __post_init__(self) -> None:
-        self.loose = replace(self.problem, stopping=Aitken(REMAINING_IN_SEARCH))
+        stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
+        self.loose = replace(self.problem, stopping=stopping)
         self.sample = self._sampled()
         # Where a pass over all rows costs little, moves are looked for and tried there.
         view = self.sample if self._large else self.loose
@@ -161,7 +170,7 @@ class _Searcher:
                 state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
                     settled.append(state)
-                    self.attempts.note("settle", f"start {entry.number}", state, 0.0, True)
+                    self.attempts.note("settle", str(entry), state, 0.0, True)
                 sound = [state for state in settled if not is_valueless(self.problem, state)]
                 if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
                     return sorted(sound or settled, key=self.attempts.rank, reverse=True)
@@ -181,21 +190,44 @@ class _Searcher:
 
     def _short_runs(self, batch: range) -> list[_Short]:
         """A dozen passes from every start, the best first; the best of a sample is improved."""
+        if not self.settings.moves:
+            return self._raced(batch)
         short: list[_Short] = []
+        passes = SHORT_PASSES if self.small else FIRST_PASSES
         for number, start in self._starts(batch):
-            entry = self._short(number, start)
+            entry = self._short(number, start, passes)
             if entry is not None:
                 short.append(entry)
+                self.attempts.note("start", str(entry), entry.state, 0.0, False)
             if self._agreed(short):
                 break
-        near = self.settings.near if batch.start == 0 else ()
-        short += [grown for each in near if (grown := self._grown(each)) is not None]
-        short.sort(key=lambda entry: (self.attempts.rank(entry.state), -entry.number), reverse=True)
-        if short and self.settings.moves and self._large and not self._agreed(short):
+        for entry in self._near_others(passes) if batch.start == 0 else []:
+            short.append(entry)
+            self.attempts.note("start", str(entry), entry.state, 0.0, False)
+        short.sort(key=self._promise, reverse=True)
+        if short and self._large and not self._agreed(short):
             state = self.attempts.run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
             state = self.improver.improved(self.sample, state)
             short.insert(0, replace(short[0], state=state))
         return short
+
+    def _raced(self, batch: range) -> list[_Short]:
+        """A few passes from every start and some more of the best, the best first."""
+        short = self._near_others(PASSES_OF_ALL) if batch.start == 0 else []
+        for number, start in self._starts(batch[:BESIDE_GROWN] if short else batch):
+            entry = self._short(number, start, PASSES_OF_ALL)
+            if entry is not None:
+                short.append(entry)
+        short.sort(key=self._promise, reverse=True)
+        for place, entry in enumerate(short[:FEW]):
+            state = self.attempts.run(self.sample, entry.state, PASSES_OF_FEW)
+            short[place] = replace(entry, state=state or entry.state)
+        for entry in short:
+            self.attempts.note("start", str(entry), entry.state, 0.0, False)
+        return sorted(short, key=self._promise, reverse=True)
+
+    def _promise(self, entry: _Short) -> tuple[tuple[bool, float], int]:
+        return self.attempts.rank(entry.state), -entry.number
 
     def _agreed(self, short: list[_Short]) -> bool:
         """Whether enough starts ended in the best place so far."""
@@ -224,58 +256,70 @@ class _Searcher:
             if given is not None:
                 yield HIERARCHICAL, given
 
-    def _grown(self, near: Mixture) -> _Short | None:
-        """One more start: a fit of another candidate, with its best splits made up to K."""
+    def _near_others(self, passes: int) -> list[_Short]:
+        """More starts: fits of other candidates, of fewer components with a good split made."""
+        if self.monitor.stopped is not None:
+            return []
+        near = [one for one in self.settings.near if one.n_components <= self.model.n_components]
+        states = (state for one in near for state in self._from(one))
+        runs = (self.attempts.run(self.sample, state, passes) for state in states)
+        return [
+            _Short(GROWN - place, OfMixture(state.at()), state)
+            for place, state in enumerate(runs)
+            if state is not None
+        ]
+
+    def _from(self, near: Mixture) -> Iterator[State]:
+        """Runs about to begin at a fit of another candidate."""
         K = self.model.n_components
-        if near.n_components > K or self.monitor.stopped is not None:
-            return None
+        if near.n_components == K:  # of another structure
+            yield begun(self.sample, OfMixture(near), K)
+            return
+        state = self._resumed(near)
+        while state is not None and state.at().n_components < K - 1:
+            state = next(self._split(state), None)
+            state = state and self.attempts.run(self.sample, state, SHORT_PASSES)
+        if state is not None:
+            yield from self._split(state)
+
+    def _split(self, state: State) -> Iterator[State]:
+        """Runs about to begin with one of the best splits made."""
+        for halves in best_splits(self.sample, state, [], looks=LOOKS, more=0)[:SPLITS]:
+            yield Move(halves, None, halves.gain).begun(self.sample, state)
+
+    def _resumed(self, near: Mixture) -> State | None:
+        """The run that ended at a mixture: on the same rows one look at them is all it takes."""
+        frame = self.sample.frame
+        if near.frame.equals(frame):
+            return begin_at(self.sample, replace(near, frame=frame))
         start = begun(self.sample, OfMixture(near), near.n_components)
-        state = self.attempts.run(self.sample, start, self._passes)
-        while state is not None and state.at().n_components < K:
-            splits = best_splits(self.sample, state, [])
-            if not splits:
-                return None
-            move = Move(splits[0], None, splits[0].gain)
-            state = self.improver.begun(self.sample, move, state)
-        if state is None:
-            return None
-        self.attempts.note("start", "start from another candidate", state, 0.0, False)
-        return _Short(GROWN, OfMixture(state.at()), state)
+        return self.attempts.run(self.sample, start, SHORT_PASSES)
 
     def _spiky(self, n_starts: int) -> bool:
         """Whether most starts collapse on small data: good optima then lie among spikes."""
         return self.small and 2 * self.collapsed >= n_starts
 
-    def _short(self, number: int, start: Start) -> _Short | None:
-        """A dozen passes from one start, on the sample."""
-        if self.monitor.stopped is not None and self.attempts.records:
+    def _short(self, number: int, start: Start, passes: int) -> _Short | None:
+        """So many passes from one start, on the sample."""
+        if self.monitor.stopped is not None and self.attempts.begun:
             return None
-        K = self.model.n_components
-        state = self.attempts.run(self.sample, begun(self.sample, start, K), self._passes)
+        state = self.attempts.run(
+            self.sample, begun(self.sample, start, self.model.n_components), passes
+        )
         if state is None or is_valueless(self.sample, state):
             self.collapsed += 1
-            state = self._by_way_of_a_prior(start) or state
-        if state is None:
-            return None
-        self.attempts.note("start", f"start {number}", state, 0.0, False)
-        return _Short(number, start, state)
+            state = self._by_way_of_a_prior(start, passes) or state
+        return None if state is None else _Short(number, start, state)
 
-    @property
-    def _passes(self) -> int:
-        """How many passes a start gets before the best are chosen."""
-        if not self.small:
-            return FIRST_PASSES
-        return SHORT_PASSES if self.settings.moves else PASSES_ALONE
-
-    def _by_way_of_a_prior(self, start: Start) -> State | None:
+    def _by_way_of_a_prior(self, start: Start, passes: int) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
         K, sample = self.model.n_components, self.sample
         objective = under_a_prior(sample, sample.source, K)
         guided = replace(sample, objective=objective, accelerate=False)
-        state = self.attempts.run(guided, begun(guided, start, K), 2 * SHORT_PASSES)
+        state = self.attempts.run(guided, begun(guided, start, K), GUIDED * passes)
         if state is None:
             return None
-        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), SHORT_PASSES)
+        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), passes)
 
     def _settled(self, entry: _Short) -> State | None:
         """A short start run on all rows until little is left to gain."""

@@ -58,13 +58,19 @@ def of_statistics(statistics: Any) -> Expectation:
 
 
 def best_splits(
-    problem: Problem, state: State, known: list[Halves], worth: float = -np.inf
+    problem: Problem,
+    state: State,
+    known: list[Halves],
+    worth: float = -np.inf,
+    looks: int = FIRST_LOOK,
+    more: int = MORE_PASSES,
 ) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
     ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
     What is ``known`` from an earlier mixture stands for components that have kept their rows.
     Components are left out whose first pass shows that they will not gain what is ``worth`` it.
+    ``looks`` are passes along both axes, ``more`` those that the better of them gets.
     """
     source: Any = problem.source
     mixture, family = state.at(), problem.family
@@ -96,9 +102,9 @@ def best_splits(
         if max(gain, LIKELY_TIMES * gain) >= likely:
             promising.add(pair.k)
     begun = [pair for pair in begun if pair.k in promising]
-    first = sorted(advanced(problem, state, begun, FIRST_LOOK - 1), key=lambda pair: pair.value)
+    first = sorted(advanced(problem, state, begun, looks - 1), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
-    for pair in advanced(problem, state, better, MORE_PASSES):
+    for pair in advanced(problem, state, better, more):
         if pair.k in before_split and pair.statistics.counts.min() >= 1.0:
             gain = pair.value - before_split[pair.k]
             found.append(Halves(pair.k, pair.statistics, gain, shares[:, pair.k].copy()))
