@@ -37,7 +37,7 @@ BETTER = 2.0 * REMAINING_IN_SEARCH
 # not be far behind (nats a row), and goes on while what it gains in so many passes, that many times
 # over, would bring it past the state that it began at, unless its components hold as many rows as
 # there: then it is on its way back.
-MOST_FOLLOWED = 5
+MOST_FOLLOWED = 10
 TRIAL_PASSES = 8
 FAR_BEHIND = 1e-2
 MORE_PASSES = 25
