@@ -16,7 +16,7 @@ from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import assessed, begin_at
 from bayesmix.engine.run import run as run_passes
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
-from bayesmix.engine.truncated import TruncatedStep, first_truncation
+from bayesmix.engine.truncated import TruncatedStep, first_truncation, refreshed
 from bayesmix.families import Gaussian
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.records import Mixture
@@ -113,7 +113,8 @@ def _many(problem: Problem) -> dict[str, Any]:
     """Truncated responsibilities against all of them."""
     source, mixture = _truth(problem)
     with single_threaded_blas():
-        form = first_truncation(source, mixture)
+        # As in a run: candidates are fewer once rows have kept their anchors.
+        form = refreshed(source, mixture, first_truncation(source, mixture))
     few, all_ = TruncatedStep(mixture, form), CompiledStep(mixture, linear)
     dense, truncated = (
         _seconds(source, all_, problem.n_components, 2),

@@ -30,7 +30,7 @@ LATER = 20
 SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
-MOST_LOST = 1e-4
+MOST_LOST = 2.5e-4
 
 
 @dataclass(frozen=True)
