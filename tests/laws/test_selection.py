@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
+from bayesmix.estimators.select import comparable
 from bayesmix.selection.checkpoint import said
 from bayesmix.selection.criteria import Score
 from bayesmix.selection.folds import log_stretch, make_splits
@@ -555,3 +556,18 @@ def test_settings_that_differ_are_told_apart():
     assert said(one) == said(clone(one))
     assert said({"a": [1, (2, "x")]}) != said({"a": [1, (2, "y")]})
     assert said(two_groups) != said(variational)
+
+
+@pytest.mark.parametrize("estimator", [bm.GaussianMixture(), comparable()])
+def test_a_winner_that_alone_is_fitted_to_all_rows_is_the_same_to_the_bit(estimator):
+    X = bm.datasets.load_faithful().to_numpy()[::3]
+    whole, alone = (
+        bm.MixtureSearch(estimator, (1, 2, 3), ("full", "tied"), criterion="cv", random_state=0)
+        for _ in range(2)
+    )
+    alone._winner_alone()
+    whole.fit(X), alone.fit(X)
+    assert alone.best_params_ == whole.best_params_
+    assert alone.best_score_ == whole.best_score_
+    assert np.array_equal(alone.score_samples(X), whole.score_samples(X))
+    assert sum(fit is not None for fit in alone.estimators_) == 1
