@@ -12,12 +12,12 @@ from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
-from bayesmix.families import Bernoulli as Bernoulli
-from bayesmix.families import Gaussian as Gaussian
-from bayesmix.families import Poisson as Poisson
+from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
+from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
 from bayesmix.families.poisson import GammaPrior as GammaPrior
+from bayesmix.families.poisson import Poisson as Poisson
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.plots import plot_assignment as plot_assignment

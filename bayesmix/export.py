@@ -8,8 +8,7 @@ import numpy as np
 
 from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families import Gaussian
-from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame, Mixture

@@ -17,7 +17,7 @@ from bayesmix.engine.run import assessed, begin_at
 from bayesmix.engine.run import run as run_passes
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.engine.truncated import TruncatedStep, first_truncation, refreshed
-from bayesmix.families import Gaussian
+from bayesmix.families.gaussian import Gaussian
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.records import Mixture
 from bayesmix.sources import ArraySource

@@ -9,8 +9,7 @@ from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families import Gaussian
-from bayesmix.families.gaussian import GaussianPrior
+from bayesmix.families.gaussian import Gaussian, GaussianPrior
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model

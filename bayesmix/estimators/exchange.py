@@ -10,8 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.gaussian import GaussianMixture as Ours
-from bayesmix.families import Gaussian
-from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 
 

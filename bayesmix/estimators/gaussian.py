@@ -14,8 +14,7 @@ from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families import Gaussian
-from bayesmix.families.gaussian import GaussianPrior, Gaussians
+from bayesmix.families.gaussian import Gaussian, GaussianPrior, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource

@@ -9,7 +9,7 @@ from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families import Gaussian
+from bayesmix.families.gaussian import Gaussian
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
 

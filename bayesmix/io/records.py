@@ -17,10 +17,13 @@ import numpy as np
 
 from bayesmix.engine import objectives
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import Bernoulli, Gaussian, Poisson, bernoulli, gaussian, poisson
+from bayesmix.families import bernoulli, gaussian, poisson
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.axes import AXES
 from bayesmix.families.gaussian.dense import DENSE
 from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.weights import (

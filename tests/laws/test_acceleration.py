@@ -1,0 +1,80 @@
+"""Extrapolated passes: where they lead, in which units, and when a run has nothing left to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+from bayesmix.engine.acceleration import Anderson
+from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.run import run
+from bayesmix.engine.stopping import Aitken
+from bayesmix.sources import ArraySource
+from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.workflow.starts import begun, named_start
+
+from .cases import generator
+
+
+def overlapping(key, n=400):
+    rng = generator(key)
+    means = np.array([[0.0, 0.0], [1.5, 0.5], [0.0, 2.0]])
+    return means[rng.integers(0, 3, n)] + rng.normal(size=(n, 2))
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.5, 1.1, 2.0])
+def test_one_secant_leads_ahead_whether_steps_shrink_or_grow(factor):
+    """Of a linear map about 0: towards a fixed point that draws, away from one that repels."""
+    first = np.array([1.0, -2.0])
+    second = factor * first
+    history = Anderson().remembered(first, second).remembered(second, factor * second)
+    ahead = history.proposal() - factor * second
+    assert ahead @ (factor * second - second) > 0.0
+
+
+def test_of_a_linear_map_that_contracts_the_fixed_point_is_found():
+    rng = generator(1)
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    contracting = axes @ np.diag([0.9, 0.6, 0.2]) @ axes.T
+    fixed, at = rng.normal(size=3), rng.normal(size=3)
+    history = Anderson()
+    for _ in range(5):
+        after = fixed + contracting @ (at - fixed)
+        history, at = history.remembered(at, after), after
+    np.testing.assert_allclose(history.proposal(), fixed, atol=1e-6)
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag"])
+@pytest.mark.parametrize("units", [(3.0, 0.7), (1e5, 3e-4)])
+def test_a_path_does_not_depend_on_units(covariance, units):
+    rows = overlapping(2)
+    rng = generator(3)
+    shares = rng.dirichlet(np.ones(3), len(rows))
+    traces = []
+    for factors in (np.ones(2), np.array(units)):
+        model = bm.GaussianMixture(
+            3, covariance_type=covariance, search=None, init_params=shares, max_iter=3000
+        ).fit(rows * factors)
+        traces.append(model.objective_trace_ + len(rows) * np.log(factors).sum())
+    assert len(traces[0]) == len(traces[1])
+    np.testing.assert_allclose(traces[1], traces[0], atol=1e-6 * len(rows), rtol=0.0)
+
+
+def test_a_run_that_goes_on_from_a_converged_one_takes_no_pass():
+    source = ArraySource(overlapping(4))
+    model = Model(2, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, source, Settings(Aitken()))
+    start = named_start("kmeans", source, source.summary, 2, 0, 0)
+    ended = run(problem, begun(problem, start, 2), Monitor(), 2000)
+    assert ended.status == "converged"
+    again = run(problem, ended, Monitor(), 2000)
+    assert again.status == "converged"
+    assert again.passes == ended.passes
+    assert run(problem, ended.afresh(), Monitor(), 2000).passes == ended.passes
+
+
+def test_a_trace_after_a_search_is_never_longer_than_max_iter():
+    for max_iter in (10, 12, 100):
+        model = bm.GaussianMixture(3, max_iter=max_iter, random_state=0).fit(overlapping(5))
+        assert 1 <= model.n_iter_ == len(model.objective_trace_) <= max_iter
