@@ -58,7 +58,7 @@ class ArraySource:
 
     @cached_property
     def summary(self) -> Summary:
-        return summarise(self.values, self.weights)
+        return summarise(self.values, self.weights, self.n_jobs)
 
     @cached_property
     def _whole(self) -> Rows:

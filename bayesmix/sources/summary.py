@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.quantiles import quantiles
+from bayesmix.parallel import ordered_map, resolve_jobs
 from bayesmix.records import Summary
 
 # The interquartile range of a normal distribution in standard deviations.
@@ -22,25 +23,24 @@ MOST_SORTED = 1_000_000
 PART = 250_000
 
 
-def summarise(values: Any, weights: Array | None) -> Summary:
-    """Per column and one column at a time; of many rows, sums over parts and quantiles of some."""
+def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
+    """Per column, a column to a thread; of many rows, sums over parts and quantiles of some."""
     n_rows, n_features = values.shape
     if n_rows > MOST_SORTED:
-        return _summary_of_many(values, weights)
+        return _summary_of_many(values, weights, n_jobs)
     present = None if weights is None or np.all(weights > 0) else weights > 0
     used = weights if weights is None or present is None else weights[present]
     # Equal weights change no quantile; leave them out so that repeating all rows changes no bit.
     if used is not None and np.all(used == used[0]):
         used = None
     repeated = weights is not None and bool(np.any(weights > 1))
-    columns = [
-        _column(
-            np.asarray(values[:, d] if present is None else values[present, d], dtype=np.float64),
-            used,
-            repeated,
-        )
-        for d in range(n_features)
-    ]
+
+    def summed_up(d: int) -> tuple[float, ...]:
+        own = values[:, d] if present is None else values[present, d]
+        return _column(np.asarray(own, dtype=np.float64), used, repeated)
+
+    jobs = resolve_jobs(n_jobs) if n_rows > LOOK_AT_ALL else 1
+    columns = list(ordered_map(summed_up, range(n_features), jobs))
     centre, scale, minimum, maximum, gap, mean = (
         np.array(part) for part in zip(*columns, strict=True)
     )
@@ -57,10 +57,10 @@ def summarise(values: Any, weights: Array | None) -> Summary:
     )
 
 
-def _summary_of_many(values: Any, weights: Array | None) -> Summary:
+def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
     """Quantiles and ties of one row in a few; extremes and means of all."""
     every = -(-len(values) // MOST_SORTED)
-    some = summarise(values[::every], None if weights is None else weights[::every])
+    some = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
     minimum, maximum = some.minimum.copy(), some.maximum.copy()
     total, sums, squares = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for start in range(0, len(values), PART):
