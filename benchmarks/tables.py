@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -44,5 +45,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 def _shown(value: Any) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return "" if value is None else str(value)
+    if math.isnan(value):  # None beside numbers
+        return ""
     return f"{value:.3g}" if abs(value) < 100.0 else f"{value:,.0f}"
