@@ -1,8 +1,9 @@
-"""A word to whoever waits for the compiler, which is once on a machine."""
+"""A word to whoever waits for the compiler, which is once on a machine; it is not interrupted."""
 
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,27 @@ def told_when_long(kernel: Any) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        with _uninterrupted():
+            yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C takes effect at the end: the compiler would swallow it, or break on it."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    heard: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *what: heard.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if heard:
+        handler(*heard[0])
 
 
 def _say() -> None:

@@ -1,6 +1,7 @@
 """The number of threads changes no bit; the size of blocks and chunks changes rounding only."""
 
 import multiprocessing
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -213,3 +214,12 @@ def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
     with told_when_long(slow):
         time.sleep(0.1)
     assert "compiles its kernels" in caplog.text
+
+
+def test_ctrl_c_waits_for_the_compiler():
+    before, done = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt), told_when_long(SimpleNamespace(overloads={})):
+        signal.raise_signal(signal.SIGINT)
+        done.append("compiled")
+    assert done == ["compiled"]
+    assert signal.getsignal(signal.SIGINT) is before
