@@ -246,6 +246,12 @@ class Known:
             np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
         )
 
+    def blank(self, n_components: int) -> tuple[Array, Array, Array]:
+        """Room for what a pass says of rows, the last three of a ``Sweep``: none if not asked."""
+        n_rows = len(self.order) if self.describe else 0
+        hard_counts = np.zeros(n_components if self.describe else 0)
+        return np.empty(n_rows, dtype=np.int32), np.empty(n_rows), hard_counts
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -60,10 +60,7 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
     coefficients = form.coefficients.copy()
     coefficients[:, 0] += mixture.finite_log_weights
     sums = np.zeros(coefficients.shape)
-    described = len(values) if known.describe else 0
-    best = np.empty(described, dtype=np.int32)
-    log_density = np.empty(described)
-    hard = np.zeros(len(coefficients) if known.describe else 0)
+    described = known.blank(len(coefficients))
     with told_when_long(linear_pass):
         log_normaliser, magnitude, entropy, log_largest = linear_pass(
             values,
@@ -76,12 +73,10 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
             coefficients,
             form.kind,
             sums,
-            best,
-            log_density,
-            hard,
+            *described,
         )
-    summed = Sweep(log_normaliser, magnitude, entropy, log_largest, best, log_density, hard)
-    return summed, form.from_sums(sums)
+    found = Sweep(log_normaliser, magnitude, entropy, log_largest, *described)
+    return found, form.from_sums(sums)
 
 
 def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:

@@ -179,46 +179,38 @@ def _weigh(
 
 @_compiled
 def _describe(
-    logs: Any, joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int
-) -> tuple[float, float]:
-    """Σ w Σ r log r with its sign changed, and Σ w log max r, of log joints and responsibilities.
-
-    Of each row the place of the largest responsibility is left in the first row of ``logs``.
-    """
-    n_components = len(logs)
-    entropy, log_largest = 0.0, 0.0
-    for b in range(size):
-        weight = weights[order[start + b]] if len(weights) > 0 else 1.0
-        of_row, best = 0.0, 0
-        for k in range(n_components):
-            of_row += joint[k, b] * (log_normaliser[b] - logs[k, b])
-            if logs[k, b] > logs[best, b]:
-                best = k
-        entropy += weight * of_row
-        log_largest += weight * (logs[best, b] - log_normaliser[b])
-        logs[0, b] = best
-    return entropy, log_largest
-
-
-@_compiled
-def _note_best(
-    places: Any,
+    logs: Any,
+    joint: Any,
+    log_normaliser: Any,
     known: Any,
     weights: Any,
     order: Any,
     start: int,
     size: int,
-    largest: Any,
     best: Any,
     log_density: Any,
     hard: Any,
-) -> None:
-    """Of each row the component at its place among those that it knows, and its log normaliser."""
+) -> tuple[float, float]:
+    """Σ w Σ r log r with its sign changed, and Σ w log max r, of log joints and responsibilities.
+
+    Rows get the ``best`` of the components that they know and their ``log_density``.
+    """
+    n_components = len(logs)
+    entropy, log_largest = 0.0, 0.0
     for b in range(size):
         row = order[start + b]
-        best[row] = known[int(places[b])]
-        log_density[row] = largest[b]
-        hard[best[row]] += weights[row] if len(weights) > 0 else 1.0
+        weight = weights[row] if len(weights) > 0 else 1.0
+        of_row, place = 0.0, 0
+        for k in range(n_components):
+            of_row += joint[k, b] * (log_normaliser[b] - logs[k, b])
+            if logs[k, b] > logs[place, b]:
+                place = k
+        entropy += weight * of_row
+        log_largest += weight * (logs[place, b] - log_normaliser[b])
+        best[row] = known[place]
+        log_density[row] = log_normaliser[b]
+        hard[best[row]] += weight
+    return entropy, log_largest
 
 
 @_compiled
@@ -530,12 +522,21 @@ def centred_pass(
                 logs[:] = joint
             _softmax_columns(joint, largest, total)
             if len(best) > 0:
-                parts = _describe(logs, joint, largest, weights, order, start, size)
+                parts = _describe(
+                    logs,
+                    joint,
+                    largest,
+                    known,
+                    weights,
+                    order,
+                    start,
+                    size,
+                    best,
+                    log_density,
+                    hard,
+                )
                 entropy += parts[0]
                 log_largest += parts[1]
-                _note_best(
-                    logs[0], known, weights, order, start, size, largest, best, log_density, hard
-                )
             sums = _weigh(joint, largest, weights, order, start, size)
             log_normaliser += sums[0]
             magnitude += sums[1]
@@ -640,12 +641,21 @@ def linear_pass(
                 logs[:] = joint
             _softmax_columns(joint, largest, total)
             if len(best) > 0:
-                parts = _describe(logs, joint, largest, weights, order, start, size)
+                parts = _describe(
+                    logs,
+                    joint,
+                    largest,
+                    known,
+                    weights,
+                    order,
+                    start,
+                    size,
+                    best,
+                    log_density,
+                    hard,
+                )
                 entropy += parts[0]
                 log_largest += parts[1]
-                _note_best(
-                    logs[0], known, weights, order, start, size, largest, best, log_density, hard
-                )
             of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
             log_normaliser += of_block
             magnitude += size_of_part

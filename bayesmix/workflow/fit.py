@@ -156,7 +156,7 @@ def _one_run(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
-    state = run(problem, state, monitor, max(0, settings.max_iter - state.iterations))
+    state = _run_up_to(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:
             state = _pruned(problem, state, monitor, settings.max_iter)
@@ -168,6 +168,11 @@ def _one_run(
     return Outcome(state, records)
 
 
+def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Until there are ``max_iter`` iterations in all."""
+    return run(problem, state, monitor, max(0, max_iter - state.iterations))
+
+
 def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Without components that hold less than a row, while the bound does not fall."""
     while monitor.stopped is None:
@@ -177,7 +182,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
             return state
         smaller_state = _subset(state, keep)
         smaller = begin_at(problem, smaller_state.at(), smaller_state)
-        smaller = run(problem, smaller, monitor, max(0, max_iter - smaller.iterations))
+        smaller = _run_up_to(problem, smaller, monitor, max_iter)
         gain = smaller.objective - state.objective
         if gain < -1e-12 * state.expectation.magnitude:
             return state
@@ -202,7 +207,7 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.at(), reordered)
-    moved = run(problem, moved, monitor, max(0, max_iter - moved.iterations))
+    moved = _run_up_to(problem, moved, monitor, max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
 

@@ -89,10 +89,7 @@ class Quadratics:
         root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
-        described = len(values) if known.describe else 0
-        best = np.empty(described, dtype=np.int32)
-        log_density = np.empty(described)
-        hard = np.zeros(n_components if known.describe else 0)
+        described = known.blank(n_components)
         with told_when_long(centred_pass):
             log_normaliser, magnitude, entropy, log_largest = centred_pass(
                 values,
@@ -109,12 +106,10 @@ class Quadratics:
                 counts,
                 means,
                 scatter,
-                best,
-                log_density,
-                hard,
+                *described,
             )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
-        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, best, log_density, hard)
+        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, *described)
         return sweep, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
