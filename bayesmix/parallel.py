@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from bayesmix.errors import InvalidInputError
@@ -71,9 +71,9 @@ _blas = _BlasHold()
 
 def _after_fork() -> None:
     """A child starts with a hold and threads of its own: those of the parent are not there."""
-    global _blas, _pool
+    global _blas, _helpers
     _blas = _BlasHold()
-    _pool = _Pool()
+    _helpers = _Helpers()
 
 
 if hasattr(os, "register_at_fork"):
@@ -115,24 +115,78 @@ def resolve_jobs(n_jobs: int | None) -> int:
     return int(n_jobs)
 
 
-class _Pool:
-    """The threads of this process: made when first needed, dropped at a fork, never nested."""
+class _Helpers:
+    """The threads of this process: begun when first needed, dropped at a fork, never nested."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
         self._size = 0
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
-    def helpers(self, n: int) -> ThreadPoolExecutor:
-        """An executor of at least n threads."""
+    def ask(self, task: Callable[[], None], n: int) -> None:
+        """Have ``task`` called n times, by threads that have nothing else to do."""
         with self._lock:
-            if self._executor is None or self._size < n:
-                self._executor = ThreadPoolExecutor(n, thread_name_prefix="bayesmix")
-                self._size = n
-            return self._executor
+            for number in range(self._size, n):
+                name = f"bayesmix-{number}"
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+            self._size = max(self._size, n)
+        for _ in range(n):
+            self._tasks.put(task)
+
+    def _serve(self) -> None:
+        while True:
+            self._tasks.get()()
 
 
-_pool = _Pool()
+_helpers = _Helpers()
+
+
+class _Shared:
+    """Items that a caller and its helpers take in turn, until none is left or one has failed.
+
+    Futures would do, at several times the cost: a pass over few rows takes no longer than they.
+    """
+
+    def __init__(self, work: Callable[[int], None], n_items: int) -> None:
+        self.work = work
+        self.indices = iter(range(n_items))
+        self.lock = threading.Lock()
+        self.open = True
+        self.helping = 0
+        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def drain(self) -> None:
+        """Take items while there are any."""
+        while True:
+            with self.lock:
+                index = next(self.indices, None) if self.open else None
+            if index is None:
+                return
+            try:
+                self.work(index)
+            except BaseException:
+                self.open = False
+                raise
+
+    def help(self) -> None:
+        """``drain`` in another thread, unless the caller is through already."""
+        with self.lock:
+            if not self.open:
+                return
+            self.helping += 1
+        raised: BaseException | None = None
+        try:
+            self.drain()
+        except BaseException as error:
+            raised = error
+        self.ended.put(raised)
+
+    def close(self) -> list[BaseException]:
+        """What helpers raised, once all have stopped."""
+        with self.lock:
+            self.open = False
+        ended = [self.ended.get() for _ in range(self.helping)]
+        return [error for error in ended if error is not None]
 
 
 def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
@@ -140,36 +194,14 @@ def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
 
     What a thread raised is raised here once all have stopped; after that nothing more is begun.
     """
-    indices = iter(range(n_items))
-    taking = threading.Lock()
-    failed = threading.Event()
-
-    def drain() -> None:
-        while not failed.is_set():
-            with taking:
-                index = next(indices, None)
-            if index is None:
-                return
-            try:
-                work(index)
-            except BaseException:
-                failed.set()
-                raise
-
-    helpers = _pool.helpers(n_jobs - 1)
-    futures = [helpers.submit(drain) for _ in range(min(n_jobs, n_items) - 1)]
+    shared = _Shared(work, n_items)
+    _helpers.ask(shared.help, min(n_jobs, n_items) - 1)
     try:
-        drain()
-    except BaseException:
-        failed.set()
-        raise
+        shared.drain()
     finally:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    for future in futures:
-        if not future.cancelled():
-            future.result()
+        raised = shared.close()
+    if raised:
+        raise raised[0]
 
 
 def _threads(n_items: int, n_jobs: int) -> int:

@@ -21,6 +21,11 @@ class Statistics(Protocol):
 
     def __add__(self, other: Self) -> Self: ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether components have sums in common, so that some of them cannot be told apart."""
+        ...
+
     def scaled(self, factor: float) -> Self: ...
 
     def subset(self, keep: Integers) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.once import once
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -39,6 +40,11 @@ class Frame:
     def identity(cls, n_features: int) -> Frame:
         """The frame of the data's own coordinates."""
         return cls(np.zeros(n_features), np.ones(n_features))
+
+    @once
+    def inverse_scale(self) -> Array:
+        """1 / scale (D,), exact."""
+        return 1.0 / self.scale
 
     @property
     def n_directions(self) -> int:
@@ -193,11 +199,18 @@ class Mixture:
         log_normaliser = normalise(joint)
         return joint, log_normaliser
 
-    @property
+    @once
     def finite_log_weights(self) -> Array:
         """E[log π_k] (K,), as kernels need it."""
         logs: Array = np.maximum(self.weights.expected_log(), LOWEST_LOG)
         return logs
+
+    @once
+    def coefficients(self) -> Array:
+        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
+        coefficients: Array = self.components.linear.coefficients.copy()
+        coefficients[:, 0] += self.finite_log_weights
+        return coefficients
 
     def sweep(self, rows: Rows, known: Known) -> tuple[Sweep, Any]:
         """One pass of the compiled centred form over rows that know some of the components."""

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.expectation import Assessment, Form, centred, linear
-from bayesmix.numerics.features import DENSE, n_features_of
+from bayesmix.numerics.features import cost_of
 from bayesmix.numerics.warming import told_when_long
 from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
 
-COMPILE_ABOVE = 500_000
+# In rows times components times ``cost_of`` one row for one of them.
+COMPILE_ABOVE = 700_000
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
@@ -21,8 +22,8 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
     Small work never waits: below this a whole fit in NumPy takes less time than loading numba.
     """
-    width = n_features_of(DENSE, n_features)
-    return n_rows * n_components * width >= COMPILE_ABOVE and find_spec("numba") is not None
+    work = n_rows * n_components * cost_of(n_features)
+    return work >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
 def has_kernel(mixture: Mixture, form: Form) -> bool:
@@ -39,16 +40,17 @@ class CompiledStep:
 
     def __call__(self, rows: Rows) -> Expectation:
         known = Known.everything(len(rows), self.mixture.n_components)
-        if self.form is linear:
-            return of_sweep(*linear_sweep(self.mixture, rows, known))
-        return of_sweep(*self.mixture.sweep(rows, known))
+        return of_sweep(*swept(self.mixture, self.form, rows, known))
+
+
+def swept(mixture: Mixture, form: Form, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+    """One pass of a form over rows that know some of the components."""
+    return linear_sweep(mixture, rows, known) if form is linear else mixture.sweep(rows, known)
 
 
 def sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
     """A pass over rows that know some of the components, in the form that keeps most digits."""
-    if has_kernel(mixture, centred):
-        return mixture.sweep(rows, known)
-    return linear_sweep(mixture, rows, known)
+    return swept(mixture, centred if has_kernel(mixture, centred) else linear, rows, known)
 
 
 def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
@@ -57,20 +59,18 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
 
     form = mixture.components.linear
     values, weights, frame = rows.stored(mixture.frame)
-    coefficients = form.coefficients.copy()
-    coefficients[:, 0] += mixture.finite_log_weights
-    sums = np.zeros(coefficients.shape)
-    described = known.blank(len(coefficients))
+    sums = np.zeros(mixture.coefficients.shape)
+    described = known.blank(len(sums))
     with told_when_long(linear_pass):
         log_normaliser, magnitude, entropy, log_largest = linear_pass(
             values,
             frame.centre,
-            1.0 / frame.scale,
+            frame.inverse_scale,
             weights,
             known.order,
             known.bounds,
             known.candidates,
-            coefficients,
+            mixture.coefficients,
             form.kind,
             sums,
             *described,

@@ -22,6 +22,7 @@ class Sums:
 
     counts: Array
     totals: Array
+    shared = False
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.counts + other.counts, self.totals + other.totals)

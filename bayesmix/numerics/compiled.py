@@ -32,6 +32,7 @@ SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 LINE = 8
 MOST_LINES = 33
 FEWEST_LINES = 9
+OF_SMALL_GROUPS = 64
 BLOCK_VALUES = 2**16
 # Responsibilities below this are left out of the sums: they add less than rounding does.
 NEGLIGIBLE = 2.0**-60
@@ -69,6 +70,13 @@ def _block_rows(width: int) -> int:
     """Rows of a block of which ``width`` numbers each are made."""
     lines = BLOCK_VALUES // (width * LINE) // 2 * 2 + 1
     return LINE * min(MOST_LINES, max(FEWEST_LINES, lines))
+
+
+@_compiled
+def _rows_at_once(n_block: int, bounds: Any) -> int:
+    """So many, or fewer where groups are small: the rest of a group's last block is idle work."""
+    groups = len(bounds) - 1
+    return n_block if bounds[groups] > n_block * (groups - 1) else OF_SMALL_GROUPS
 
 
 @_compiled
@@ -491,7 +499,7 @@ def centred_pass(
     """
     n_features = values.shape[1]
     n_components = candidates.shape[1]
-    n_block = 64 if len(candidates) > 1 else LINE * MOST_LINES
+    n_block = _rows_at_once(LINE * MOST_LINES, bounds)
     x = np.empty((n_features, n_block))
     away = np.empty((n_features, n_block))
     joint = np.empty((n_components, n_block))
@@ -605,7 +613,7 @@ def linear_pass(
     """
     n_features, width = values.shape[1], coefficients.shape[1]
     n_components = candidates.shape[1]
-    n_block = 64 if len(candidates) > 1 else _block_rows(width + n_components)
+    n_block = _rows_at_once(_block_rows(width + n_components), bounds)
     features = np.empty((width, n_block))
     some = np.empty((n_components, width))
     of_group = np.empty((n_components, width))

@@ -6,9 +6,16 @@ TOTALS = 0  # [1, x]
 COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
+# An exponential, in products.
+EXPONENTIAL = 16
 
 
 def n_features_of(kind: int, n_columns: int) -> int:
     """F: how many features a row of so many columns has."""
     more = (0, 1, n_columns, n_columns * (n_columns + 1) // 2)
     return 1 + n_columns + more[kind]
+
+
+def cost_of(n_columns: int) -> int:
+    """What a row costs a component in a pass: products of two columns, and an exponential."""
+    return n_features_of(DENSE, n_columns) + EXPONENTIAL

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.features import cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Rows, Summary
 from bayesmix.sources.summary import summarise
@@ -17,8 +18,9 @@ from bayesmix.sources.summary import summarise
 MOST_CHUNKS = 256
 # Work of a chunk, in rows times components times features and what a row costs besides.
 CHUNK_WORK = 2**21
-WORTH_HALVING = 2**20
 BESIDES = 8
+# A pass of less (about 0.2 ms), by ``cost_of``, is over before another thread has joined in.
+WORTH_HALVING = 2**21
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
@@ -27,7 +29,7 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     More than one chunk are an even number of equal ones, so that two threads share them evenly.
     """
     work = n_rows * width * (n_features + BESIDES)
-    if work < WORTH_HALVING:
+    if n_rows * width * cost_of(n_features) < WORTH_HALVING:
         return n_rows
     pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
     return -(-n_rows // (2 * pairs))

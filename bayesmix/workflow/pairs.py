@@ -14,6 +14,7 @@ import numpy as np
 
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.quantiles import quantiles
 from bayesmix.records import Rows
 from bayesmix.workflow.splits import (
     FIRST_LOOK,
@@ -132,16 +133,10 @@ def _sides(values: Array, weights: Array) -> list[Array]:
     white = scaled @ (axes[:, wide] / np.sqrt(sizes[wide]))
     distance = np.einsum("nd,nd->n", white, white)
     longest = white[:, -1]
-    sides = [longest > _quantile(longest, weights, share) for share in QUARTERS]
-    sides.append(distance < _quantile(distance, weights, 0.5))
+    sides = [longest > quarter for quarter in quantiles(longest, weights, QUARTERS)]
+    sides += [distance < middle for middle in quantiles(distance, weights, QUARTERS[1:2])]
     if white.shape[1] > 1:
         # Across two heaps of rows kurtosis is least; where some lie far out it is most.
         _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
         sides += [white @ axes[:, place] > 0.0 for place in (0, -1)]
     return sides
-
-
-def _quantile(values: Array, weights: Array, share: float) -> float:
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(reached, share * reached[-1])]])

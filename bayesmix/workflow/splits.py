@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.engine.compiled import swept
 from bayesmix.engine.expectation import linear
 from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.records import Expectation, Mixture, Rows
+from bayesmix.records import Expectation, Known, Mixture, Rows
 from bayesmix.weights import PointWeights
 
 # Passes over the rows of one component: along both axes first, then from the better one.
@@ -113,8 +114,10 @@ def best_splits(
 
 def nearly_divided(side: Array, weights: Array) -> Array:
     """Weights (n, 2) of rows in two components, each with most of its side."""
-    shares: Array = np.where(side[:, None], [0.95, 0.05], [0.05, 0.95])
-    return shares * weights[:, None]
+    shares = np.empty((2, len(weights)))
+    np.multiply(weights, np.where(side, 0.95, 0.05), out=shares[0])
+    np.subtract(weights, shares[0], out=shares[1])
+    return shares.T
 
 
 def same_rows(before: Array, now: Array) -> bool:
@@ -138,9 +141,14 @@ def standardised(values: Array, weights: Array) -> Array:
 
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
+    apart = problem.compiled and not any(group.statistics.shared for group in groups)
+    joined: _Joined | None = None
     for number in range(passes):
+        before = len(groups)
         groups, together = _updated(problem, state, groups)
         places = list(_places(groups))
+        if apart and groups and (joined is None or len(groups) < before):
+            joined = _Joined.of(places)
         if number == passes - 1 and problem.objective.variational:
             counts = np.concatenate([np.zeros(0), *(group.statistics.counts for group in groups)])
             penalties = [
@@ -148,7 +156,9 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
             ]
         else:
             penalties = [0.0] * len(groups)
-        if state.form is linear and not problem.compiled:
+        if joined is not None and groups:
+            groups = joined.swept(places, together, state.form)
+        elif state.form is linear and not problem.compiled:
             groups = _side_by_side(places, together)
         else:
             groups = [_alone(problem, state, group, together, keep) for group, keep in places]
@@ -203,6 +213,35 @@ def _alone(problem: Problem, state: State, group: Group, together: Mixture, keep
     part = Mixture(PointWeights(_shares(group)), form, together.frame)
     expectation = expectation_step(problem, part, state.form)(group.rows)
     return replace(group, statistics=expectation.statistics, value=expectation.log_normaliser)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The rows of all groups one after another; those of a group know its components."""
+
+    rows: Rows
+    weights: Array
+    known: Known
+
+    @classmethod
+    def of(cls, places: list[tuple[Group, Any]]) -> _Joined:
+        values = np.concatenate([group.rows.values for group, _ in places])
+        weights = np.concatenate([group.rows.weights for group, _ in places])
+        bounds = np.cumsum([0, *(len(group.rows) for group, _ in places)])
+        candidates = np.stack([keep for _, keep in places])
+        known = Known(np.arange(len(values)), bounds, candidates, describe=True)
+        return cls(Rows(values, weights), weights, known)
+
+    def swept(self, places: list[tuple[Group, Any]], together: Mixture, form: Any) -> list[Group]:
+        """All groups after one E-step: what ``_alone`` makes of them, by one call of a kernel."""
+        shares = np.concatenate([_shares(group) for group, _ in places])
+        mixture = replace(together, weights=PointWeights(shares))
+        found, statistics = swept(mixture, form, self.rows, self.known)
+        values = np.add.reduceat(self.weights * found.log_density, self.known.bounds[:-1])
+        return [
+            replace(group, statistics=statistics.subset(keep), value=float(value))
+            for (group, keep), value in zip(places, values, strict=True)
+        ]
 
 
 def _side_by_side(places: list[tuple[Group, Any]], together: Mixture) -> list[Group]:

@@ -39,6 +39,11 @@ class Moments:
             self.scatter + other.scatter + self.structure.pool(between),
         )
 
+    @property
+    def shared(self) -> bool:
+        """Whether components have their scatter in common."""
+        return self.structure.means_per_block(2, 1) > 1
+
     def scaled(self, factor: float) -> Moments:
         """The moments of rows repeated ``factor`` times."""
         return replace(self, counts=factor * self.counts, scatter=factor * self.scatter)

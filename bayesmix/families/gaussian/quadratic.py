@@ -94,7 +94,7 @@ class Quadratics:
             log_normaliser, magnitude, entropy, log_largest = centred_pass(
                 values,
                 frame.centre,
-                1.0 / frame.scale,
+                frame.inverse_scale,
                 weights,
                 known.order,
                 known.bounds,
