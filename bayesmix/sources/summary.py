@@ -18,6 +18,8 @@ IQR_OF_NORMAL = 1.349
 SAME_VALUE = 1e-9
 # Of longer columns one value in many is looked at first: continuous data need no sort.
 LOOK_AT_ALL = 100_000
+# Rows of which one column is worth a thread.
+WORTH_A_THREAD = 4096
 # Of still longer ones quantiles and ties are those of one value in a few: memory stays flat.
 MOST_SORTED = 1_000_000
 PART = 250_000
@@ -39,7 +41,7 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         own = values[:, d] if present is None else values[present, d]
         return _column(np.asarray(own, dtype=np.float64), used, repeated)
 
-    jobs = resolve_jobs(n_jobs) if n_rows > LOOK_AT_ALL else 1
+    jobs = resolve_jobs(n_jobs) if n_rows > WORTH_A_THREAD else 1
     columns = list(ordered_map(summed_up, range(n_features), jobs))
     centre, scale, minimum, maximum, gap, mean = (
         np.array(part) for part in zip(*columns, strict=True)
