@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from bayesmix.engine.run import Problem, State
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH
 from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
@@ -44,6 +45,8 @@ MORE_PASSES = 25
 PATIENCE = 4.0
 MOST_MORE = 8
 ALIKE_COUNTS = 0.01
+# Share of its rows that a component may exchange without being looked at again for moves.
+NEARLY_THE_SAME = 0.05
 
 AnyMove: TypeAlias = Move | Deletion | Division
 
@@ -60,9 +63,11 @@ class Improver:
     view: Problem
     sample: Problem
     large: bool  # whether a trial on all rows costs much more than one look at the sample
+    surely: bool = False  # whether only moves that promise to gain are tried
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     divided: list[Divided] = field(default_factory=list)  # likewise
     merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # of each view
+    done_at: Array | None = None  # responsibilities for the sample where no move was worth a trial
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
@@ -92,14 +97,26 @@ class Improver:
             return None
         merges = self._merges(self.view, state)
         self.splits = best_splits(self.view, state, self.splits, self._worth(merges))
-        return self._first_better(problem, self._moves(state, merges), state)
+        moves = list(self._moves(state, merges))
+        if not moves:
+            self.done_at = self._of_sample(state)
+        if self.surely:
+            moves = [move for move in moves if move.predicted > 0.0]
+        return self._first_better(problem, moves, state)
 
     def _promising(self, state: State) -> bool:
         """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
+        if self.done_at is not None and _alike(self.done_at, self._of_sample(state)):
+            return False
         if self._free or self.sample is self.view:
             return True
         worth = self._worth(self._merges(self.sample, state))
         return bool(best_splits(self.sample, state, [], worth))
+
+    def _of_sample(self, state: State) -> Array:
+        """Responsibilities (n, K) for the sample."""
+        mixture, source = state.at(), cast(Any, self.sample.source)
+        return mixture.responsibilities(mixture.frame.apply(source.values))[0]
 
     def _worth(self, merges: list[Merge]) -> float:
         """What a split has to gain for any move with it to be worth a trial."""
@@ -241,6 +258,14 @@ class Improver:
         except DegenerateFitError:
             return None
         return self.attempts.run(problem, begun_at, TRIAL_PASSES)
+
+
+def _alike(before: Array, now: Array) -> bool:
+    """Whether every component has nearly the rows that it had."""
+    if before.shape != now.shape:
+        return False
+    moved = np.abs(before - now).sum(axis=0)
+    return bool((moved <= NEARLY_THE_SAME * now.sum(axis=0)).all())
 
 
 def _is_on_its_way_back(move: AnyMove, trial: State, state: State) -> bool:

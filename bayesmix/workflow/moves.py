@@ -23,6 +23,8 @@ Merge: TypeAlias = tuple[float, int, int]
 # many such pairs in order of overlap are enough to know that those after them lose as much.
 APART = 0.5
 ENOUGH_APART = 3
+# Rows of a component that has none, to all intents and purposes.
+NO_ROWS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[Merge]:
     overlap = (shares * weights[:, None]).T @ shares
     size = np.sqrt(np.maximum(np.diagonal(overlap), 1e-300))
     closeness = overlap / np.outer(size, size)
+    # What holds no rows is free to be merged with any other; two, so that all others may be split.
+    empty = np.flatnonzero(size * size < NO_ROWS)
+    for partner in np.argsort(-size, kind="stable")[:2]:
+        closeness[empty, partner] = closeness[partner, empty] = np.inf
     first, second = np.triu_indices(mixture.n_components, 1)
     order = np.argsort(-closeness[first, second], kind="stable")[:most]
     expectation = summed(problem, mixture, state.form)

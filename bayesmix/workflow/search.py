@@ -116,6 +116,9 @@ class _Searcher:
         view = self.sample if self._large else self.loose
         self.attempts = Attempts(self.problem, self.monitor)
         self.improver = Improver(self.attempts, self.model, view, self.sample, self._large)
+        self.coarse = self.improver
+        if not self._large:
+            self.coarse = replace(self.improver, view=self.sample, large=True, surely=True)
 
     @property
     def small(self) -> bool:
@@ -189,27 +192,41 @@ class _Searcher:
         return several if self.settings.moves else BATCHES_ALONE
 
     def _short_runs(self, batch: range) -> list[_Short]:
-        """A dozen passes from every start, the best first; the best of a sample is improved."""
+        """A dozen passes from every start, the best first; of a sample it is improved there.
+
+        Where no move is worth a trial once the first start is improved, no others are made.
+        """
         if not self.settings.moves:
             return self._raced(batch)
         short: list[_Short] = []
+        improved: list[_Short] = []
         passes = SHORT_PASSES if self.small else FIRST_PASSES
         for number, start in self._starts(batch):
             entry = self._short(number, start, passes)
             if entry is not None:
                 short.append(entry)
                 self.attempts.note("start", str(entry), entry.state, 0.0, False)
+                if number == 0 and not self.small:
+                    improved.append(self._improved(entry))
+                    if self.coarse.done_at is not None and not self.settings.near:
+                        return improved
             if self._agreed(short):
                 break
         for entry in self._near_others(passes) if batch.start == 0 else []:
             short.append(entry)
             self.attempts.note("start", str(entry), entry.state, 0.0, False)
         short.sort(key=self._promise, reverse=True)
-        if short and self._large and not self._agreed(short):
-            state = self.attempts.run(self.sample, short[0].state, SHORT_PASSES) or short[0].state
-            state = self.improver.improved(self.sample, state)
-            short.insert(0, replace(short[0], state=state))
-        return short
+        if not (self.small or self._agreed(short)):
+            done = {entry.number for entry in improved}
+            improved += [self._improved(best) for best in short[:1] if best.number not in done]
+        return sorted(improved, key=self._promise, reverse=True) + short
+
+    def _improved(self, entry: _Short) -> _Short:
+        """A short start improved by moves on the sample."""
+        state = self.attempts.run(self.sample, entry.state, SHORT_PASSES) or entry.state
+        state = self.coarse.improved(self.sample, state)
+        self.improver.done_at = self.coarse.done_at
+        return replace(entry, state=state)
 
     def _raced(self, batch: range) -> list[_Short]:
         """A few passes from every start and some more of the best, the best first."""

@@ -130,3 +130,52 @@ def test_the_best_known_bound_of_the_galaxies_is_found(seed):
         random_state=seed,
     ).fit(rows.reshape(-1, 1))
     assert model.elbo_ == pytest.approx(-795.0941, abs=1e-3)
+
+
+def test_a_component_without_rows_is_free_to_be_merged():
+    """Of four clusters two share a component, and one holds nothing: a swap mends that."""
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(4), 100)
+    values = rng.normal(size=(400, 2)) + 9.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[labels]
+    model = Model(4, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    shares = np.eye(4)[np.array([0, 1, 2, 2])[labels]]
+    state = settled(problem, shares)
+    losses = merge_losses(problem, state, 8)
+    assert losses[0][0] == pytest.approx(0.0, abs=1e-6)
+    assert 3 in losses[0][1:]
+    assert losses[2][0] > 100.0  # of two clusters that hold rows
+
+
+def blobs(n_components, n_features, n=8_000):
+    rng = np.random.default_rng(3)
+    centres = 8.0 * rng.normal(size=(n_components, n_features))
+    return centres[rng.integers(n_components, size=n)] + rng.normal(size=(n, n_features))
+
+
+def test_where_no_move_is_worth_a_trial_one_start_is_enough():
+    values = blobs(6, 5)
+    fits = [bm.GaussianMixture(6, random_state=seed).fit(values) for seed in range(6)]
+    starts = [sum(record.stage == "start" for record in fit.result_.search_trace) for fit in fits]
+    assert min(starts) == 1
+    assert np.ptp([fit.log_likelihood_ for fit in fits]) < 1e-4 * len(values)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
+@pytest.mark.parametrize("family", ["points", "posterior"])
+def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monkeypatch):
+    values = blobs(5, 3, 12_000)
+    objective = bm.MaximumLikelihood() if family == "points" else bm.VariationalBayes()
+    model = Model(5, bm.Gaussian(covariance), objective)
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    assert problem.compiled
+    shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
+    state = settled(problem, shares, 8)
+    together = best_splits(problem, state, [])
+    monkeypatch.setattr("bayesmix.families.gaussian.moments.Moments.shared", True)
+    alone = best_splits(problem, state, [])
+    assert [halves.k for halves in together] == [halves.k for halves in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
+        np.testing.assert_allclose(one.statistics.counts, other.statistics.counts, rtol=1e-8)
+        np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
