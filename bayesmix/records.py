@@ -221,6 +221,29 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class FeatureSums:
+    """Σ w r φ (K, F) of a linear form: added up as they are, statistics are made of the total."""
+
+    form: Any
+    sums: Array
+
+    @property
+    def counts(self) -> Array:
+        """Σ w r (K,): the first feature is 1."""
+        return self.sums[:, 0]
+
+    def __add__(self, other: FeatureSums) -> FeatureSums:
+        return FeatureSums(self.form, self.sums + other.sums)
+
+
+def finished(statistics: Any) -> Any:
+    """The statistics, made of sums of features where that is what they are so far."""
+    if isinstance(statistics, FeatureSums):
+        return statistics.form.from_sums(statistics.sums)
+    return statistics
+
+
+@dataclass(frozen=True)
 class Expectation:
     """The sums of one E-step: all that an update may see."""
 
@@ -236,6 +259,11 @@ class Expectation:
             self.counts + other.counts,
             self.statistics + other.statistics,
         )
+
+    def finished(self) -> Expectation:
+        """With the statistics that an update reads."""
+        statistics = finished(self.statistics)
+        return Expectation(self.log_normaliser, self.magnitude, statistics.counts, statistics)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.engine.expectation import Assessment, Form, centred, linear
 from bayesmix.numerics.features import cost_of
 from bayesmix.numerics.warming import told_when_long
-from bayesmix.records import Expectation, Known, Mixture, Rows, Sweep
+from bayesmix.records import Expectation, FeatureSums, Known, Mixture, Rows, Sweep
 
 # In rows times components times ``cost_of`` one row for one of them.
 COMPILE_ABOVE = 700_000
@@ -76,7 +76,7 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
             *described,
         )
     found = Sweep(log_normaliser, magnitude, entropy, log_largest, *described)
-    return found, form.from_sums(sums)
+    return found, FeatureSums(form, sums)
 
 
 def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:

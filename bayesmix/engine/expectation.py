@@ -18,7 +18,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
-from bayesmix.records import Expectation, Frame, Mixture, Rows
+from bayesmix.records import Expectation, FeatureSums, Frame, Mixture, Rows
 
 BLOCK_VALUES = 2**16
 # Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
@@ -49,7 +49,7 @@ def of_features(form: Any, features: Array) -> tuple[Array, Callable[[Array], An
     log_density: Array = (form.coefficients @ features).T
     return (
         log_density,
-        lambda responsibilities: form.from_sums(responsibilities.T @ features.T),
+        lambda responsibilities: FeatureSums(form, responsibilities.T @ features.T),
     )
 
 

@@ -163,7 +163,7 @@ def summed(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Expect
     # A row that knows few components is little work; rows are grouped within a chunk.
     width = 1 if isinstance(form, Truncated) else mixture.n_components
     total: Expectation = problem.source.reduce(step, width)
-    return total
+    return total.finished()
 
 
 def assessed(problem: Problem, mixture: Mixture) -> Assessment:

@@ -7,7 +7,7 @@ Bayes at hard assignments (Diebolt & Robert 1994; Frühwirth-Schnatter 2006, sec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows
+from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows, finished
 from bayesmix.sampling.draws import Draws, draws_of
 from bayesmix.workflow.result import FitResult
 
@@ -144,7 +144,7 @@ class BlockedGibbs:
         components = draw.components.components
         step = AssignmentStep(self.mixture.frame, components, log_weights, form, self.assign, key)
         found: Assigned = self.source.reduce(step, len(log_weights))
-        return found
+        return replace(found, statistics=finished(found.statistics))
 
     def conditional(
         self, statistics: Any, last: Any, generator: np.random.Generator, weights: Any = None

@@ -18,7 +18,7 @@ from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.records import Expectation, Known, Mixture, Rows
+from bayesmix.records import Expectation, Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 
 # Passes over the rows of one component: along both axes first, then from the better one.
@@ -211,7 +211,7 @@ def _alone(problem: Problem, state: State, group: Group, together: Mixture, keep
     """A group after one E-step over its rows."""
     form = together.components.linear.subset(keep)
     part = Mixture(PointWeights(_shares(group)), form, together.frame)
-    expectation = expectation_step(problem, part, state.form)(group.rows)
+    expectation = expectation_step(problem, part, state.form)(group.rows).finished()
     return replace(group, statistics=expectation.statistics, value=expectation.log_normaliser)
 
 
@@ -236,7 +236,8 @@ class _Joined:
         """All groups after one E-step: what ``_alone`` makes of them, by one call of a kernel."""
         shares = np.concatenate([_shares(group) for group, _ in places])
         mixture = replace(together, weights=PointWeights(shares))
-        found, statistics = swept(mixture, form, self.rows, self.known)
+        found, sums = swept(mixture, form, self.rows, self.known)
+        statistics = finished(sums)
         values = np.add.reduceat(self.weights * found.log_density, self.known.bounds[:-1])
         return [
             replace(group, statistics=statistics.subset(keep), value=float(value))

@@ -65,7 +65,7 @@ def test_a_second_pass_over_a_source_has_the_bits_of_a_pass_over_new_rows():
     source, frame = ArraySource(values, weights), Frame.identity(2)
     for case in (FULL, DIAGONAL, FULL):
         step = ExpectationStep(mixture(case, rng, frame), linear)
-        kept, anew = source.reduce(step, 3), step(Rows(values, weights))
+        kept, anew = source.reduce(step, 3).finished(), step(Rows(values, weights)).finished()
         assert kept.log_normaliser == anew.log_normaliser
         np.testing.assert_array_equal(kept.statistics.scatter, anew.statistics.scatter)
     fewer = source.subset(slice(40))

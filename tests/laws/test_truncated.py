@@ -94,7 +94,7 @@ def test_counts_with_every_component_as_a_candidate_are_the_dense_pass(case, var
     anchors = generator(2).integers(0, K, len(rows)).astype(np.uint16)
     everything = Truncated(anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
     dense = ExpectationStep(mixture, centred)(chunk)
-    same = TruncatedStep(mixture, everything)(chunk)
+    same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
         same.statistics.pack(), dense.statistics.pack(), rtol=1e-9, atol=1e-9
