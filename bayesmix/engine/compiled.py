@@ -28,7 +28,8 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
 def has_kernel(mixture: Mixture, form: Form) -> bool:
     """Whether this form of these components has a compiled twin."""
-    return form is linear or hasattr(mixture.components.linear, "centred_pass")
+    quadratic = getattr(mixture.components, "linear", None)
+    return form is linear or hasattr(quadratic, "centred_pass")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.compiled import CompiledAssessment, CompiledStep, has_kernel
+from bayesmix.engine.compiled import CompiledAssessment, CompiledStep, compiled_pays, has_kernel
 from bayesmix.engine.expectation import (
     Assessment,
     AssessmentStep,
@@ -166,11 +166,12 @@ def summed(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Expect
     return total.finished()
 
 
-def assessed(problem: Problem, mixture: Mixture) -> Assessment:
+def assessed(source: Source, mixture: Mixture) -> Assessment:
     """What a fit is described by, from one look at all rows."""
-    compiled = problem.compiled and has_kernel(mixture, centred)
+    K = mixture.n_components
+    compiled = compiled_pays(*source.shape, K) and has_kernel(mixture, centred)
     step: Any = (CompiledAssessment if compiled else AssessmentStep)(mixture)
-    total: Assessment = problem.source.reduce(step, mixture.n_components)
+    total: Assessment = source.reduce(step, K)
     return total
 
 

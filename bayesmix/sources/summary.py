@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.quantiles import quantiles
-from bayesmix.parallel import ordered_map, resolve_jobs
+from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Summary
 
 # The interquartile range of a normal distribution in standard deviations.
@@ -21,8 +21,8 @@ LOOK_AT_ALL = 100_000
 # Rows of which one column is worth a thread.
 WORTH_A_THREAD = 4096
 # Of still longer ones quantiles and ties are those of one value in a few: memory stays flat.
-MOST_SORTED = 1_000_000
-PART = 250_000
+MOST_SORTED = 250_000
+PART = 32_768
 
 
 def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
@@ -59,33 +59,61 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
     )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Sums and extremes of some rows, about the centre."""
+
+    total: float
+    sums: Array
+    squares: Array
+    minimum: Array
+    maximum: Array
+
+    @classmethod
+    def of(cls, values: Any, weights: Array | None, centre: Array) -> _Part:
+        rows = np.asarray(values, dtype=np.float64)
+        own = np.ones(len(rows)) if weights is None else weights
+        away = rows - centre
+        present = rows if weights is None else rows[own > 0]
+        return cls(
+            float(own.sum()),
+            own @ away,
+            own @ (away * away),
+            present.min(axis=0, initial=np.inf),
+            present.max(axis=0, initial=-np.inf),
+        )
+
+    def __add__(self, other: _Part) -> _Part:
+        return _Part(
+            self.total + other.total,
+            self.sums + other.sums,
+            self.squares + other.squares,
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+        )
+
+
 def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
     """Quantiles and ties of one row in a few; extremes and means of all."""
     every = -(-len(values) // MOST_SORTED)
     some = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
-    minimum, maximum = some.minimum.copy(), some.maximum.copy()
-    total, sums, squares = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
-    for start in range(0, len(values), PART):
-        part = np.asarray(values[start : start + PART], dtype=np.float64)
-        own = np.ones(len(part)) if weights is None else weights[start : start + PART]
-        away = part - some.centre
-        total += float(own.sum())
-        sums += own @ away
-        squares += own @ (away * away)
-        part = part if weights is None else part[own > 0]
-        minimum = np.minimum(minimum, part.min(axis=0, initial=np.inf))
-        maximum = np.maximum(maximum, part.max(axis=0, initial=-np.inf))
-    constant = minimum == maximum
-    mean = sums / total
-    deviation = np.sqrt(np.maximum(squares / total - mean * mean, 0.0))
+
+    def part(start: int) -> _Part:
+        rows = slice(start, start + PART)
+        return _Part.of(values[rows], None if weights is None else weights[rows], some.centre)
+
+    whole: _Part = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
+    constant = whole.minimum == whole.maximum
+    mean = whole.sums / whole.total
+    deviation = np.sqrt(np.maximum(whole.squares / whole.total - mean * mean, 0.0))
     return replace(
         some,
         n_rows=len(values),
-        total_weight=total,
+        total_weight=whole.total,
         # A column in which only these rows agree has some extent in the others.
         scale=np.where(some.constant & ~constant, deviation, some.scale),
-        minimum=minimum,
-        maximum=maximum,
+        minimum=whole.minimum,
+        maximum=whole.maximum,
         constant=constant,
         mean=some.centre + mean,
     )

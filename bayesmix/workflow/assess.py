@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bayesmix.engine.expectation import AssessmentStep
+from bayesmix.engine.run import assessed
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 
@@ -21,7 +21,7 @@ class Sums:
 
 def assess(mixture: Mixture, source: Source, log_volume: float) -> Sums:
     """The sums of a density over rows."""
-    assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
+    assessment = assessed(source, mixture)
     n = source.total_weight
     return Sums(
         assessment.log_likelihood - n * log_volume, assessment.entropy, assessment.log_largest, n

@@ -15,6 +15,8 @@ from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Rows
 
 DRAWN_IN_AT = 10.0
+# Rows that are looked at first: most data have an extent in every direction.
+SOME_ROWS = 1000
 
 
 def pooled_covariance(source: Source, frame: Frame, unit: Array) -> tuple[Array, Array]:
@@ -41,6 +43,8 @@ def without_flat_directions(
         # One variance for all columns: a constant one is a measurement like the others.
         return frame, ()
     unit = summary.scale / frame.scale
+    if _some_rows_suffice(structure, frame, source, unit):
+        return frame, ()
     covariance, anchor = pooled_covariance(source, frame, unit)
     basis, flat = structure.algebra.flat(covariance)
     if flat.shape[1] == 0:
@@ -58,6 +62,20 @@ def without_flat_directions(
     centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
     plane = replace(frame, centre=centre, basis=basis, flat=flat)
     return plane, (_named(summary.constant, flat.shape[1]),)
+
+
+def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
+    """Whether a few rows alone have an extent in every direction; the others can only add to it."""
+    every = source.shape[0] // SOME_ROWS
+    if every < 2:
+        return False
+    some = source.subset(slice(None, None, every))
+    share = some.total_weight / source.total_weight
+    if share == 0.0:
+        return False
+    covariance, _ = pooled_covariance(some, frame, unit)
+    _, flat = structure.algebra.flat(share * covariance)
+    return len(flat.T) == 0
 
 
 def _named(constant: Any, n_flat: int) -> Event:
