@@ -14,7 +14,7 @@ from bayesmix.random import root_seed
 from bayesmix.sampling import DRAWS
 from bayesmix.workflow.result import FitResult
 
-# A fit draws nothing: what does is loaded by the methods that ask for it.
+# A fit draws nothing: what does is loaded by the methods that need it.
 if TYPE_CHECKING:
     from bayesmix.sampling.density import MixtureDensity
     from bayesmix.sampling.posterior import PosteriorSample

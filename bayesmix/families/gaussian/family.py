@@ -18,7 +18,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
-# Maximum likelihood has no prior, and a fit draws nothing: what does is loaded when asked for.
+# Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.conjugate import NormalWishart
     from bayesmix.families.gaussian.draws import GaussianDraws
