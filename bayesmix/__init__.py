@@ -6,8 +6,10 @@ them, with types, is in ``__init__.pyi``.
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import Any
+
+from bayesmix import lazy
 
 _HOMES = {
     "GaussianMixture": "estimators.gaussian",
@@ -89,14 +91,11 @@ _MODULES = ("datasets", "errors")
 __all__ = [*(name for name in _HOMES if not name.startswith("_")), "datasets", "errors"]
 
 
+_named = lazy.names(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"bayesmix.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return importlib.import_module(f"bayesmix.{name}")
-    raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
+    return import_module(f"bayesmix.{name}") if name in _MODULES else _named(name)
 
 
 def __dir__() -> list[str]:

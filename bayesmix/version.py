@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -23,6 +24,10 @@ def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
 
 @cache
 def _installed(package: str) -> str | None:
+    """What the loaded module says; the metadata of a package take longer to read."""
+    loaded: str | None = getattr(sys.modules.get(package), "__version__", None)
+    if loaded is not None:
+        return loaded
     try:
         return version(package)
     except PackageNotFoundError:

@@ -18,6 +18,7 @@ LEVELS = {
     "parallel": 0,
     "random": 0,
     "errors": 0,
+    "lazy": 0,
     "validation": 0,
     "version": 0,
     "protocols": 1,

@@ -22,6 +22,11 @@ before = set(sys.modules)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
+FIRST_FIT = """
+import bayesmix
+bayesmix.GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [0.3], [4.0], [4.2], [4.5]])
+"""
+
 
 def loaded_by(statement):
     """The modules that `statement` loads in a fresh interpreter."""
@@ -46,6 +51,21 @@ def test_import_of_the_data_sets_loads_nothing_heavy():
     loaded = loaded_by("import bayesmix.datasets")
     assert "bayesmix.datasets" in loaded
     assert not loaded & HEAVY
+
+
+def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
+    loaded = loaded_by(FIRST_FIT)
+    assert "bayesmix.workflow.fit" in loaded
+    assert not loaded & {"numba", "sklearn.mixture", "sklearn.cluster", "matplotlib"}
+    ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
+    assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
+    assert not ours & {
+        "families.gaussian.conjugate",
+        "families.gaussian.draws",
+        "weights.dirichlet",
+        "weights.stick_breaking",
+        "workflow.display",
+    }
 
 
 @pytest.mark.parametrize("name", ["pandas", "sklearn"])

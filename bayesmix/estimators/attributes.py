@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.families.gaussian import GaussianPosterior
-from bayesmix.weights import StickBreaking
 from bayesmix.workflow.result import FitResult
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian import GaussianPosterior
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
@@ -20,7 +21,7 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
     estimator.covariances_ = structure.as_covariances(components.blocks)
     estimator.precisions_ = structure.as_covariances(structure.algebra.gram(root))
     estimator.precisions_cholesky_ = structure.as_covariances(root)
-    if isinstance(components, GaussianPosterior):
+    if result.variational:
         _describe_posterior(estimator, result, components)
 
 
@@ -46,6 +47,8 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
 
 def describe_weights(estimator: Any, result: FitResult) -> None:
     """weight_concentration_ and its prior, where the weights have a posterior."""
+    from bayesmix.weights import StickBreaking
+
     weights = result.mixture.weights
     concentration = getattr(result.inference.weights, "concentration", None)
     if concentration is None:

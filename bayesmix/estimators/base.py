@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
-from bayesmix.estimators.rows import LabelStep, LogDensityStep, ProbabilityStep, ResponsibilityStep
+from bayesmix.estimators.rows import labels, log_densities, probabilities, responsibilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import Purpose, root_seed, stream
@@ -246,13 +247,12 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         For a variational fit the posterior predictive density (Bishop 2006, eq. 10.81), which
         integrates to 1.
         """
-        return self._map(X, LogDensityStep(self._fitted()))
+        return self._map(X, log_densities)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats; weighted where there are weights."""
-        step = LogDensityStep(self._fitted())
-        source = incoming.new_rows(self, X, sample_weight)
-        log_density = self._each(source, step)
+        source = self._rows(X, sample_weight)
+        log_density = self._each(source, log_densities)
         if source.weights is None:
             return float(log_density.mean())
         counted = source.weights > 0
@@ -260,22 +260,22 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the components for every row (n, K): normalised terms of the density."""
-        return self._map(X, ProbabilityStep(self._fitted()))
+        return self._map(X, probabilities)
 
     def predict(self, X: Any) -> Integers:
         """The most probable component of every row (n,)."""
-        return self._map(X, LabelStep(self._fitted()))
+        return self._map(X, labels)
 
     def responsibilities(self, X: Any) -> Array:
         """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
-        return self._map(X, ResponsibilityStep(self._fitted()))
+        return self._map(X, responsibilities)
 
-    def _map(self, X: Any, step: Callable[[Rows], PerRow]) -> PerRow:
-        return self._each(incoming.new_rows(self, X), step)
+    def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
+        return self._each(self._rows(X), say)
 
-    def _each(self, source: ArraySource, step: Callable[[Rows], PerRow]) -> PerRow:
+    def _each(self, source: ArraySource, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
         with single_threaded_blas():
-            out: PerRow = source.map(step, self.result_.n_components)
+            out: PerRow = source.map(partial(say, self.result_), self.result_.n_components)
         return out
 
     def _rows(self, X: Any, sample_weight: Any = None) -> ArraySource:

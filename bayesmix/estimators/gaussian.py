@@ -14,7 +14,7 @@ from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families.gaussian import Gaussian, GaussianPrior, Gaussians
+from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource
@@ -159,6 +159,7 @@ class GaussianMixture(MixtureEstimator):
         ridge = validation.auto_or_number("reg_covar", self.reg_covar, 0.0)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
+            from bayesmix.families.gaussian import GaussianPrior
             from bayesmix.weights import DirichletPrior
 
             concentration = 1.0

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesmix import validation
 from bayesmix.estimators import incoming
-from bayesmix.estimators.rows import EntropyStep
+from bayesmix.estimators.rows import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import root_seed
-from bayesmix.sampling import arviz_tree, posterior
-from bayesmix.sampling.assignment import assignment_band
-from bayesmix.sampling.bands import checked_level, conditional_band, density_band
-from bayesmix.sampling.density import DRAWS, MixtureDensity, density_of
-from bayesmix.sampling.methods import drawn_mixtures
-from bayesmix.sampling.posterior import PosteriorSample
-from bayesmix.sampling.regions import DensityRegion
+from bayesmix.sampling import DRAWS
 from bayesmix.workflow.result import FitResult
+
+# A fit draws nothing: what does is loaded by the methods that need it.
+if TYPE_CHECKING:
+    from bayesmix.sampling.density import MixtureDensity
+    from bayesmix.sampling.posterior import PosteriorSample
+    from bayesmix.sampling.regions import DensityRegion
 
 
 class HowSure:
@@ -70,6 +70,9 @@ class HowSure:
         >>> vb.density_interval(X[:1], level=0.9, method="gibbs", data=X).round(3).tolist()
         [[0.007, 0.013]]
         """
+        from bayesmix.sampling.bands import checked_level, density_band
+        from bayesmix.sampling.methods import drawn_mixtures
+
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
         return density_band(drawn, incoming.new_rows(self, X), number, whole)
@@ -85,6 +88,9 @@ class HowSure:
         data: Any = None,
     ) -> Array:
         """Credible band (n, rest, 2) of the conditional mean, row by row."""
+        from bayesmix.sampling.bands import checked_level, conditional_band
+        from bayesmix.sampling.methods import drawn_mixtures
+
         number = checked_level(level)
         free, known, values = density(self).given_rows(X_given, columns)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
@@ -105,6 +111,10 @@ class HowSure:
         Components are those of the fit: Gibbs draws, whose labels change, are relabelled to it
         (Stephens 2000), and what a pruned fit dropped is left out.
         """
+        from bayesmix.sampling.assignment import assignment_band
+        from bayesmix.sampling.bands import checked_level
+        from bayesmix.sampling.methods import drawn_mixtures
+
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
         with single_threaded_blas():
@@ -115,7 +125,7 @@ class HowSure:
 
         At most log K, where all are equally probable.
         """
-        found: Array = self._map(X, EntropyStep(self._fitted()))
+        found: Array = self._map(X, entropies)
         return found
 
     def density_region(
@@ -150,8 +160,10 @@ class HowSure:
 
     def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
         """Independent draws of weights and parameters from the variational posterior."""
+        from bayesmix.sampling.posterior import posterior_sample
+
         draws = validation.integer("n_draws", n_draws, 1)
-        return posterior.posterior_sample(self._fitted(), draws, _seed(self, random_state))
+        return posterior_sample(self._fitted(), draws, _seed(self, random_state))
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
         """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
@@ -159,11 +171,13 @@ class HowSure:
         Draws are independent and in one chain, marked ``inference="variational"``: R-hat says
         nothing of them.
         """
+        from bayesmix.sampling.arviz_tree import variational_tree
+
         result = self._fitted()
         draws = validation.integer("n_draws", n_draws, 1)
         source = None if X is None else incoming.new_rows(self, X)
         seed = _seed(self, random_state)
-        return arviz_tree.variational_tree(result, source, draws, seed)
+        return variational_tree(result, source, draws, seed)
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """The density of some columns, by name or number: the others integrated out."""
@@ -183,6 +197,8 @@ class HowSure:
 
 def density(estimator: Any) -> MixtureDensity:
     """The fitted density over all columns, for parts of it."""
+    from bayesmix.sampling.density import density_of
+
     return density_of(estimator._fitted(), _names(estimator))
 
 

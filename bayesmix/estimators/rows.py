@@ -1,8 +1,6 @@
-"""What estimators say of every row: picklable steps for sources."""
+"""What estimators say of every row of a chunk, from the result of their fit."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from scipy.special import entr
 
@@ -11,53 +9,28 @@ from bayesmix.records import Rows
 from bayesmix.workflow.result import FitResult
 
 
-@dataclass(frozen=True)
-class LogDensityStep:
-    """Rows to log densities."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.log_density(rows.values)
+def log_densities(result: FitResult, rows: Rows) -> Array:
+    """Log densities (n,)."""
+    return result.log_density(rows.values)
 
 
-@dataclass(frozen=True)
-class ProbabilityStep:
-    """Rows to normalised terms of the density."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.probabilities(rows.values)
+def probabilities(result: FitResult, rows: Rows) -> Array:
+    """Normalised terms of the density (n, K)."""
+    return result.probabilities(rows.values)
 
 
-@dataclass(frozen=True)
-class LabelStep:
-    """Rows to most probable components."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Integers:
-        labels: Integers = self.result.probabilities(rows.values).argmax(axis=1)
-        return labels
+def labels(result: FitResult, rows: Rows) -> Integers:
+    """Most probable components (n,)."""
+    most: Integers = result.probabilities(rows.values).argmax(axis=1)
+    return most
 
 
-@dataclass(frozen=True)
-class EntropyStep:
-    """Rows to the entropy of those terms, in nats."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        entropies: Array = entr(self.result.probabilities(rows.values)).sum(axis=1)
-        return entropies
+def entropies(result: FitResult, rows: Rows) -> Array:
+    """The entropy of those terms (n,), in nats."""
+    found: Array = entr(result.probabilities(rows.values)).sum(axis=1)
+    return found
 
 
-@dataclass(frozen=True)
-class ResponsibilityStep:
-    """Rows to q(Z)."""
-
-    result: FitResult
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.result.responsibilities(rows.values)
+def responsibilities(result: FitResult, rows: Rows) -> Array:
+    """q(Z) (n, K)."""
+    return result.responsibilities(rows.values)

@@ -15,14 +15,13 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import Family
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
-from bayesmix.sampling import partition
+from bayesmix.sampling import DRAWS, partition
 from bayesmix.sampling.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sampling.values import checked_values
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
 
-# Rows that stand for the density where no others are given, and their stream.
-DRAWS = 10_000
+# Of rows that stand for the density, the stream.
 OF_SCORES = 1
 
 

@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from bayesmix.workflow.result import ALIKE
+
 MOST_COMPONENTS = 12
 MOST_COLUMNS = 6
-# Nats a row within which two starts ended in one place.
-ALIKE = 1e-6
 OBJECTIVES = {
     "maximum_likelihood": "log likelihood",
     "maximum_a_posteriori": "log posterior",

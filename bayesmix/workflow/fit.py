@@ -19,7 +19,6 @@ from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
-from bayesmix.workflow.many import first_of_many
 from bayesmix.workflow.model import CheckStep, Model, Settings, rank, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search import search
@@ -137,6 +136,8 @@ def _one_run(
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
     elif problem.truncated:
+        from bayesmix.workflow.many import first_of_many
+
         state = begin_at(problem, first_of_many(problem, model, settings, index))
     elif settings.search and not few:
         found = search(problem, model, settings, monitor, index)

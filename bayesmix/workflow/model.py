@@ -15,7 +15,7 @@ from bayesmix.engine.truncated import MANY
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event, Frame, Mixture, Rows, Summary
-from bayesmix.weights import DirichletPrior, FreeWeights
+from bayesmix.weights import FreeWeights
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Any:
     inference, family = model.inference, model.family
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=FreeWeights())
+    from bayesmix.weights import DirichletPrior
+
     if isinstance(inference, VariationalBayes):
         prior = family.reference_prior(source.summary, frame)
         weights = inference.weights or DirichletPrior(1.0 / model.n_components)
@@ -167,6 +169,8 @@ class CheckStep:
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
     """The default maximum a posteriori of these rows: where a likelihood may begin safely."""
+    from bayesmix.weights import DirichletPrior
+
     prior = problem.family.map_prior(source, problem.frame, n_components)
     return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
 

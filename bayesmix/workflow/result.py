@@ -14,8 +14,10 @@ from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Family
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow import display
 from bayesmix.workflow.assess import Sums
+
+# Nats a row within which two starts ended in one place.
+ALIKE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ class FitResult:
 
         Starts are compared where they ended after their few passes on a sample of the rows.
         """
-        return display.of_search(self.search_trace, self.total_weight)
+        from bayesmix.workflow.display import of_search
+
+        return of_search(self.search_trace, self.total_weight)
 
     @cached_property
     def unframed(self) -> Any:
@@ -167,10 +171,14 @@ class FitResult:
         return values, np.repeat(np.arange(self.n_components), counts)
 
     def __repr__(self) -> str:
-        return display.as_text(self)
+        from bayesmix.workflow.display import as_text
+
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        return display.as_html(self)
+        from bayesmix.workflow.display import as_html
+
+        return as_html(self)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture:

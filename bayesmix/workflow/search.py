@@ -20,11 +20,10 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.attempts import Attempts
-from bayesmix.workflow.display import ALIKE
 from bayesmix.workflow.improve import Improver
 from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
 from bayesmix.workflow.moves import Move
-from bayesmix.workflow.result import SearchRecord
+from bayesmix.workflow.result import ALIKE, SearchRecord
 from bayesmix.workflow.splits import best_splits
 from bayesmix.workflow.starts import (
     OfMixture,

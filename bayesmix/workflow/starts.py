@@ -21,7 +21,6 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
-from bayesmix.workflow.hierarchy import MOST_ROWS, hierarchical_labels
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]
@@ -176,6 +175,8 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
     On the principal axes of standardised columns, each divided by the root of its singular value,
     as in mclust (Scrucca & Raftery 2015).
     """
+    from bayesmix.workflow.hierarchy import MOST_ROWS, hierarchical_labels
+
     rows: Any = source
     values = np.asarray(rows.values, dtype=np.float64)
     weights = np.ones(len(values)) if rows.weights is None else rows.weights

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
-from bayesmix.families.gaussian.bartlett import AXES_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.bartlett import AxesTwin
 
 # Under this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
@@ -23,7 +27,12 @@ class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
 
     kind = features.AXES
-    twin = AXES_TWIN
+
+    @property
+    def twin(self) -> AxesTwin:
+        from bayesmix.families.gaussian.bartlett import AXES_TWIN
+
+        return AXES_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         return n_features <= LINEAR_UP_TO

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
-from bayesmix.families.gaussian.bartlett import DENSE_TWIN
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.bartlett import DenseTwin
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
 LOST_IN_ROUNDING = 1e-12
@@ -27,7 +30,12 @@ class Dense:
     """Full precision matrices in stacks (B, D, D)."""
 
     kind = features.DENSE
-    twin = DENSE_TWIN
+
+    @property
+    def twin(self) -> DenseTwin:
+        from bayesmix.families.gaussian.bartlett import DENSE_TWIN
+
+        return DENSE_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         return n_features <= LINEAR_UP_TO

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.conjugate import NormalWishart
-from bayesmix.families.gaussian.draws import GaussianDraws
-from bayesmix.families.gaussian.extent import pooled_covariance, without_flat_directions
+from bayesmix.families.gaussian.extent import without_flat_directions
 from bayesmix.families.gaussian.guard import GaussianGuard
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.gaussian.structures import STRUCTURES, Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
-# A first guess of how much smaller a component is than the whole, as a share of its variance.
-SHARE_OF_VARIANCE = 0.1
+# Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.conjugate import NormalWishart
+    from bayesmix.families.gaussian.draws import GaussianDraws
 
 
 @dataclass(frozen=True)
@@ -99,59 +98,21 @@ class Gaussian:
         return bool(spread.min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
-        """The learned prior of DESIGN section 4, in the frame.
+        """The learned prior of DESIGN section 4, in the frame."""
+        from bayesmix.families.gaussian.defaults import reference_prior
 
-        m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
-        every structure; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 is
-        learned, up to 1.
-        """
-        structure, n_features = self.structure, frame.n_directions
-        whole = structure.block_of(np.diag(summary.scale * summary.scale))
-        expected = SHARE_OF_VARIANCE ** (1.0 / n_features) * structure.algebra.project(whole, frame)
-        algebra = structure.algebra
-        dimension = algebra.block_dimension(n_features)
-        inverse = algebra.gram(algebra.root(expected))
-        freedom = float(n_features)
-        shape = (1,) if inverse.ndim == 3 else inverse.shape
-        scale = LearnedScale(Wishart(algebra, np.full(shape, freedom), freedom * inverse))
-        return NormalWishart(
-            structure,
-            mean=frame.apply(summary.centre[None])[0],
-            mean_precision=0.1,
-            degrees_of_freedom=float(dimension + 2),
-            scale=scale,
-            learns_mean_precision=True,
-        )
+        return reference_prior(self.structure, summary, frame)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
-        """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular.
+        """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular."""
+        from bayesmix.families.gaussian.defaults import map_prior
 
-        W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
-        correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
-        """
-        structure, summary = self.structure, source.summary
-        unit = summary.scale / frame.scale
-        plain = Frame(frame.centre, frame.scale)
-        covariance, _ = pooled_covariance(source, plain, unit)
-        deviation = np.sqrt(np.diagonal(covariance))
-        deviation = np.where(deviation > 0, deviation, 1.0)
-        correlation = covariance / np.outer(deviation, deviation)
-        np.fill_diagonal(correlation, 1.0)
-        n_features = frame.n_directions
-        shrink = n_features / (summary.total_weight + n_features)
-        dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
-        dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
-        block = structure.algebra.project(structure.block_of(dense), frame)
-        return NormalWishart(
-            structure,
-            mean=frame.apply(summary.centre[None])[0],
-            mean_precision=0.01,
-            degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
-            scale=FixedScale(structure.algebra, block),
-        )
+        return map_prior(self.structure, source, frame, n_components)
 
     def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
         """Mixtures at points as draws; of a scale they know nothing."""
+        from bayesmix.families.gaussian.draws import GaussianDraws
+
         means, roots = (
             np.array([getattr(one, name) for one in points]) for name in ("means", "precision_root")
         )

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.holdings import ROWS_NAMED, Held, Holding, Holdings
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
+
+# Most fits have no collapsed component to look at.
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.holdings import Holding, Holdings
 
 VARIANCE_FLOOR = 1e-6
 # How many times under the floor a variance must be to be looked at before its turn.
@@ -113,6 +116,8 @@ class GaussianGuard:
         sound: bool,
     ) -> Repair | None:
         """Which of the narrow components hold too few distinct values, and what follows."""
+        from bayesmix.families.gaussian.holdings import Held
+
         held = self._extended(resolution, mixture.n_components, directions)
         shown = replace(
             mixture,
@@ -193,7 +198,7 @@ class GaussianGuard:
                     "held",
                     who + self._reason(holding, degenerate[k].shape[1]),
                     components=tuple(range(mixture.n_components)) if shared else (k,),
-                    rows=holding.rows[:ROWS_NAMED],
+                    rows=holding.rows,
                     n_rows=holding.n_rows,
                 )
             )
@@ -245,7 +250,7 @@ class GaussianGuard:
                     "relocated",
                     "{which} collapsed onto {rows} and was moved to where the fit was worst",
                     components=(k,),
-                    rows=holdings.each[k].rows[:ROWS_NAMED],
+                    rows=holdings.each[k].rows,
                     n_rows=holdings.each[k].n_rows,
                 )
             )
