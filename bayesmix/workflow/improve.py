@@ -49,7 +49,8 @@ MOST_MORE = 8
 ALIKE_COUNTS = 0.01
 # Share of its rows that a component may exchange without being looked at again for moves.
 NEARLY_THE_SAME = 0.05
-# Random swaps for each move that was worth a trial (K at most), and how far behind one may be after its first passes, and later.
+# Random swaps for each move that was worth a trial (for K of them at most), and how far behind one
+# may be (nats a row) after its first passes, and later.
 RANDOM_SWAPS = 4
 FAR_BEHIND_AT_RANDOM = (4e-3, 1.2e-3)
 
@@ -102,24 +103,25 @@ class Improver:
     def swapped_at_random(
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
-        """Where random swaps lead: some for every swap of the last round that failed."""
+        """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
         left = RANDOM_SWAPS * min(self.worthy, state.at().n_components)
         while left > 0 and not self._alone and not self._small:
             for move in random_swaps(problem, state, generator, left):
+                if self.attempts.monitor.stopped is not None:
+                    return state
                 left -= 1
                 trial = self.begun(problem, move, state)
                 better = trial and self._followed(problem, move, trial, state, FAR_BEHIND_AT_RANDOM)
                 if better is not None:
                     state = better
                     break
-                if self.attempts.monitor.stopped is not None:
-                    return state
             else:
                 break
         return state
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
+        self.worthy = 0
         if not self._promising(state):
             return None
         merges = self._merges(self.view, state)
