@@ -2,7 +2,7 @@
 
 With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
 bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
-anew. Trials that cannot win are abandoned.
+anew, and of a crowded mixture some swaps are drawn at random. Trials that cannot win are abandoned.
 """
 
 from __future__ import annotations
