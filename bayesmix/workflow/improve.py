@@ -2,7 +2,7 @@
 
 With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
 bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
-anew. Trials that cannot win are abandoned.
+anew, and of a crowded mixture some swaps are drawn at random. Trials that cannot win are abandoned.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
+from bayesmix.workflow.scattered import RandomSwap, random_swaps
 from bayesmix.workflow.splits import Halves, best_splits
 
 MOST_ROUNDS = 60
@@ -34,21 +35,26 @@ MOST_MERGES = 2
 TOLD_APART = 0.25
 # What counts as better is more than the gain (nats a row) that may remain while searching.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-# A trial gets a few passes; where none is better by then, so many that came closest go on. One must
-# not be far behind (nats a row), and goes on while what it gains in so many passes, that many times
+# A trial gets a few passes; where none is better by then, so many that came closest go on, and few
+# where random swaps follow: those find more in as many passes. A trial must not be far behind (nats
+# a row; at first, and later), and goes on while what it gains in so many passes, that many times
 # over, would bring it past the state that it began at, unless its components hold as many rows as
 # there: then it is on its way back.
-MOST_FOLLOWED = 10
+MOST_FOLLOWED, FEW_FOLLOWED = 10, 3
 TRIAL_PASSES = 8
-FAR_BEHIND = 1e-2
+FAR_BEHIND = (1e-2, 1e-2)
 MORE_PASSES = 25
 PATIENCE = 4.0
 MOST_MORE = 8
 ALIKE_COUNTS = 0.01
 # Share of its rows that a component may exchange without being looked at again for moves.
 NEARLY_THE_SAME = 0.05
+# Random swaps for each move that was worth a trial (for K of them at most), and how far behind one
+# may be (nats a row) after its first passes, and later.
+RANDOM_SWAPS = 4
+FAR_BEHIND_AT_RANDOM = (4e-3, 1.2e-3)
 
-AnyMove: TypeAlias = Move | Deletion | Division
+AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
 
 
 @dataclass
@@ -67,6 +73,7 @@ class Improver:
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     divided: list[Divided] = field(default_factory=list)  # likewise
     merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # of each view
+    worthy: int = 0  # how many moves of the latest round were worth a trial
     done_at: Array | None = None  # responsibilities for the sample where no move was worth a trial
 
     def improved(self, problem: Problem, state: State) -> State:
@@ -88,16 +95,39 @@ class Improver:
             better = self._first_better(problem, self._divisions(state), state)
             if better is None:
                 break
-            state = self.improved(problem, better)
+            # Further along a ridge swaps are what they were.
+            same = _holds_as_many(better, state)
+            state = better if same else self.improved(problem, better)
+        return state
+
+    def swapped_at_random(
+        self, problem: Problem, state: State, generator: np.random.Generator
+    ) -> State:
+        """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
+        left = RANDOM_SWAPS * min(self.worthy, state.at().n_components)
+        while left > 0 and not self._alone and not self._small:
+            for move in random_swaps(problem, state, generator, left):
+                if self.attempts.monitor.stopped is not None:
+                    return state
+                left -= 1
+                trial = self.begun(problem, move, state)
+                better = trial and self._followed(problem, move, trial, state, FAR_BEHIND_AT_RANDOM)
+                if better is not None:
+                    state = better
+                    break
+            else:
+                break
         return state
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
+        self.worthy = 0
         if not self._promising(state):
             return None
         merges = self._merges(self.view, state)
         self.splits = best_splits(self.view, state, self.splits, self._worth(merges))
         moves = list(self._moves(state, merges))
+        self.worthy = len(moves)
         if not moves:
             self.done_at = self._of_sample(state)
         if self.surely:
@@ -128,6 +158,11 @@ class Improver:
     def _small(self) -> bool:
         """Whether the sample is all rows: trials cost little there."""
         return self.sample is self.view and not self.large
+
+    @property
+    def _alone(self) -> bool:
+        """Whether moves are all there is: with K fixed, random swaps come after them."""
+        return self.large or self._free
 
     @property
     def _free(self) -> bool:
@@ -162,7 +197,7 @@ class Improver:
                 return None
         behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
         for place, (move, trial) in enumerate(behind):
-            if self._small or place < MOST_FOLLOWED:
+            if self._small or place < (MOST_FOLLOWED if self._alone else FEW_FOLLOWED):
                 better = self._followed(problem, move, trial, state)
                 if better is not None or self.attempts.monitor.stopped is not None:
                     return better
@@ -218,17 +253,22 @@ class Improver:
         return found[:MOST_DIVISIONS]
 
     def _followed(
-        self, problem: Problem, move: AnyMove, trial: State, state: State
+        self,
+        problem: Problem,
+        move: AnyMove,
+        trial: State,
+        state: State,
+        far_behind: tuple[float, float] = FAR_BEHIND,
     ) -> State | None:
         """Where a trial leads if that is better; abandoned where it falls behind."""
         n_rows = problem.source.total_weight
         goal = state.objective + BETTER * n_rows
-        for _ in range(MOST_MORE):
+        for number in range(MOST_MORE):
             if trial.status != "max_iter" or self.attempts.monitor.stopped is not None:
                 break
             if _is_on_its_way_back(move, trial, state) and trial.objective < goal:
                 break
-            if trial.objective < state.objective - FAR_BEHIND * n_rows:
+            if trial.objective < state.objective - far_behind[min(number, 1)] * n_rows:
                 break
             before = trial.objective
             more = self.attempts.run(problem, trial, MORE_PASSES)
@@ -272,5 +312,12 @@ def _is_on_its_way_back(move: AnyMove, trial: State, state: State) -> bool:
     """Whether components hold as many rows as where a pair was divided anew."""
     if move.kind != "divide":
         return False
-    now, before = np.sort(trial.expectation.counts), np.sort(state.expectation.counts)
-    return bool(np.abs(now - before).max() < ALIKE_COUNTS * before.sum())
+    return _holds_as_many(trial, state)
+
+
+def _holds_as_many(one: State, other: State) -> bool:
+    """Whether the components of two mixtures hold nearly as many rows."""
+    now, before = np.sort(one.expectation.counts), np.sort(other.expectation.counts)
+    return len(now) == len(before) and bool(
+        np.abs(now - before).max() < ALIKE_COUNTS * before.sum()
+    )

@@ -25,7 +25,7 @@ from bayesmix.workflow.splits import (
     nearly_divided,
     of_statistics,
     same_rows,
-    standardised,
+    whitened,
 )
 
 # Of one pair, how many divisions are followed after a first look.
@@ -33,7 +33,6 @@ FOLLOWED = 2
 # Share of the pair's rows by which counts differ where a division is another than the present one.
 SAME = 0.01
 QUARTERS = (0.25, 0.5, 0.75)
-LEAST_EXTENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,7 @@ def _differ(counts: Array, present: Array) -> bool:
 
 def _sides(values: Array, weights: Array) -> list[Array]:
     """Ways to divide rows (n, D) in two, as (n,) of bool: along axes, and the core from the rim."""
-    scaled = standardised(values, weights)
-    sizes, axes = np.linalg.eigh((weights * scaled.T) @ scaled / weights.sum())
-    wide = sizes > LEAST_EXTENT * sizes[-1]
-    white = scaled @ (axes[:, wide] / np.sqrt(sizes[wide]))
+    white: Any = whitened(values, weights)
     distance = np.einsum("nd,nd->n", white, white)
     longest = white[:, -1]
     sides = [longest > quarter for quarter in quantiles(longest, weights, QUARTERS)]

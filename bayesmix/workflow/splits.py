@@ -31,6 +31,7 @@ LIKELY_TIMES, LIKELY_MORE = 6.0, 0.05
 SHARE_TO_COUNT = 0.02
 # Share of its rows that a component may have exchanged for its split to be known still.
 UNCHANGED = 0.01
+LEAST_EXTENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,18 @@ def standardised(values: Array, weights: Array) -> Array:
     away: Array = values - np.average(values, axis=0, weights=weights)
     deviation = np.sqrt(np.average(away * away, axis=0, weights=weights))
     return away / np.where(deviation > 0, deviation, 1.0)
+
+
+def whitened(values: Array, weights: Array) -> Array:
+    """Weighted rows (n, D) about their mean, along their axes and of unit variance there.
+
+    Axes without extent are left out; the longest is the last.
+    """
+    scaled = standardised(values, weights)
+    sizes, axes = np.linalg.eigh((weights * scaled.T) @ scaled / weights.sum())
+    wide = sizes > LEAST_EXTENT * sizes[-1]
+    white: Array = scaled @ (axes[:, wide] / np.sqrt(sizes[wide]))
+    return white
 
 
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:

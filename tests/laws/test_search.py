@@ -13,6 +13,7 @@ from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.moves import merge_losses
 from bayesmix.workflow.pairs import best_divisions
+from bayesmix.workflow.scattered import random_swaps
 from bayesmix.workflow.splits import best_splits
 from bayesmix.workflow.starts import Given, begun
 
@@ -179,3 +180,53 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
         assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
         np.testing.assert_allclose(one.statistics.counts, other.statistics.counts, rtol=1e-8)
         np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
+
+
+def small_in_broad():
+    """A small cluster inside a broad one and two others, fitted with one of these in two."""
+    rng = np.random.default_rng(6)
+    parts = [
+        rng.normal(0.0, 3.0, (1000, 2)),
+        rng.normal([1.0, -1.0], 0.05, (60, 2)),
+        rng.normal([14.0, 0.0], 1.0, (500, 2)),
+        rng.normal([14.0, 9.0], 1.0, (500, 2)),
+    ]
+    labels = np.repeat(range(4), [len(part) for part in parts])
+    model = Model(4, bm.Gaussian(), bm.MaximumLikelihood())
+    source = ArraySource(np.concatenate(parts))
+    problem = resolve(model, source, Settings(Aitken()))
+    without = np.eye(4)[np.where(labels == 1, 0, labels)]
+    without[labels == 2] = np.where(parts[2][:, :1] > 14.0, np.eye(4)[1], np.eye(4)[2])
+    return problem, settled(problem, without), settled(problem, np.eye(4)[labels])
+
+
+def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
+    problem, state, best = small_in_broad()
+    swaps = random_swaps(problem, state, np.random.default_rng(0), 60)
+    reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
+    assert state.objective < best.objective - 50.0
+    assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
+
+
+def test_random_swaps_are_drawn_in_the_same_way_again():
+    problem, state, _ = small_in_broad()
+    one, other = (
+        [str(swap) for swap in random_swaps(problem, state, np.random.default_rng(3), 20)]
+        for _ in range(2)
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_a_random_swap_leaves_as_many_components(covariance):
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=(600, 2)) + np.repeat(np.eye(3)[:, :2] * 3.0, 200, axis=0)
+    model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
+    swaps = list(random_swaps(problem, state, rng, 30))
+    assert swaps
+    for swap in swaps:
+        after = run(problem, swap.begun(problem, state), Monitor(), 2)
+        assert after.at().n_components == 3
+        assert after.expectation.counts.sum() == pytest.approx(600.0)
