@@ -137,6 +137,8 @@ class Improver:
     def _promising(self, state: State) -> bool:
         """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
         if self.done_at is not None and _alike(self.done_at, self._of_sample(state)):
+            # Merging would cost what it did.
+            self.merges[id(self.sample)] = state, self.merges[id(self.sample)][1]
             return False
         if self._free or self.sample is self.view:
             return True
