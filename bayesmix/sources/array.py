@@ -19,8 +19,8 @@ MOST_CHUNKS = 256
 # Work of a chunk, in rows times components times features and what a row costs besides.
 CHUNK_WORK = 2**21
 BESIDES = 8
-# A pass of less (about 0.2 ms), by ``cost_of``, is over before another thread has joined in.
-WORTH_HALVING = 2**21
+# A pass of less (about 0.3 ms), by ``cost_of``, is over before another thread has joined in.
+WORTH_HALVING = 3_000_000
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:

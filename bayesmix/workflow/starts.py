@@ -77,9 +77,13 @@ def stretches(rows: Distinct, n_components: int) -> list[Array]:
 
 def _narrowest(column: Array, weights: Array, share: float) -> float:
     """Length of the shortest interval that holds this share of the weight."""
-    order = np.argsort(column)
-    values, mass = column[order], np.cumsum(weights[order])
-    before = mass - weights[order]
+    if np.ptp(weights) == 0.0:
+        values, weighed = np.sort(column), weights
+    else:
+        order = np.argsort(column)
+        values, weighed = column[order], weights[order]
+    mass = np.cumsum(weighed)
+    before = mass - weighed
     ends = np.searchsorted(mass, before + share * mass[-1] * (1.0 - 1e-12))
     fits = ends < len(values)
     return float((values[ends[fits]] - values[fits]).min())
