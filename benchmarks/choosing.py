@@ -28,6 +28,7 @@ from bayesmix.datasets import load_faithful
 from bayesmix.estimators.select import comparable
 from benchmarks.memory import Peak
 from benchmarks.problems import Problem
+from benchmarks.sequential import NormalGamma, log_evidence
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 NUMBERS = range(1, 9)
@@ -131,6 +132,7 @@ PRIOR = {
 }
 DRAWN_ROWS = 40
 POSSIBLE = (1, 2, 3)
+INDEPENDENT = "sequential Monte Carlo"
 
 
 def drawn(seed: int) -> tuple[int, np.ndarray]:
@@ -158,13 +160,29 @@ def probabilities_of(rows: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
+def independent_probabilities(seed: int, n_particles: int = 4000) -> np.ndarray:
+    """P(K | rows) of a data set by sequential Monte Carlo: nothing of the package is in it."""
+    _, rows = drawn(seed)
+    prior = NormalGamma(mean_precision=0.05, freedom=6.0, scatter=6.0)
+    logs = np.array([log_evidence(rows[:, 0], k, prior, n_particles, 4, seed)[0] for k in POSSIBLE])
+    shares: np.ndarray = np.exp(logs - logs.max())
+    return shares / shares.sum()
+
+
 def calibrated(n_sets: int) -> list[dict[str, Any]]:
-    """A row per column: z of each K, log score, in how many data sets there is a value."""
+    """A row per column: z of each K, log score, in how many data sets there is a value.
+
+    Beside them what independent probabilities have, and how far from these each is at most.
+    """
     warnings.simplefilter("ignore")
     sets = [drawn(seed) for seed in range(n_sets)]
     found = Parallel(n_jobs=-1)(delayed(probabilities_of)(rows) for _, rows in sets)
+    truth_itself = Parallel(n_jobs=-1)(
+        delayed(independent_probabilities)(seed) for seed in range(n_sets)
+    )
+    found = [one | {INDEPENDENT: other} for one, other in zip(found, truth_itself, strict=True)]
     table = []
-    for name in ("evidence", "elbo_log_k", "elbo"):
+    for name in (INDEPENDENT, "evidence", "elbo_log_k", "elbo"):
         shares = np.array([each[name] for each in found])
         known = np.isfinite(shares).all(axis=1)
         truth = np.array([[k == possible for possible in POSSIBLE] for k, _ in sets])[known]
@@ -182,6 +200,9 @@ def calibrated(n_sets: int) -> list[dict[str, Any]]:
                 "mean_log_score": float(np.log(np.maximum(shares[truth], 1e-300)).mean()),
                 "probability_of_the_truth": float(shares[truth].mean()),
                 "expected_of_it": float((shares**2).sum(axis=1).mean()),
+                "furthest_from_independent": float(
+                    np.abs(shares - np.array(truth_itself)[known]).max()
+                ),
             }
         )
     return table

@@ -57,6 +57,17 @@ FAR_BEHIND_AT_RANDOM = (4e-3, 1.2e-3)
 AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
 
 
+@dataclass(frozen=True)
+class Done:
+    """A mixture that no move would help: responsibilities (n, K) for the sample, and merges there.
+
+    What they would lose holds for mixtures that are alike.
+    """
+
+    shares: Array
+    merges: list[Merge]
+
+
 @dataclass
 class Improver:
     """Moves of one search; ``view`` is the problem on the rows where they are looked for.
@@ -74,7 +85,7 @@ class Improver:
     divided: list[Divided] = field(default_factory=list)  # likewise
     merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # of each view
     worthy: int = 0  # how many moves of the latest round were worth a trial
-    done_at: Array | None = None  # responsibilities for the sample where no move was worth a trial
+    done: Done | None = None  # where no move was worth a trial
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
@@ -129,16 +140,15 @@ class Improver:
         moves = list(self._moves(state, merges))
         self.worthy = len(moves)
         if not moves:
-            self.done_at = self._of_sample(state)
+            self.done = Done(self._of_sample(state), self._merges(self.sample, state))
         if self.surely:
             moves = [move for move in moves if move.predicted > 0.0]
         return self._first_better(problem, moves, state)
 
     def _promising(self, state: State) -> bool:
         """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
-        if self.done_at is not None and _alike(self.done_at, self._of_sample(state)):
-            # Merging would cost what it did.
-            self.merges[id(self.sample)] = state, self.merges[id(self.sample)][1]
+        if self.done is not None and _alike(self.done.shares, self._of_sample(state)):
+            self.merges[id(self.sample)] = state, self.done.merges
             return False
         if self._free or self.sample is self.view:
             return True

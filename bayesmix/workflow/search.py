@@ -209,7 +209,7 @@ class _Searcher:
                 self.attempts.note("start", str(entry), entry.state, 0.0, False)
                 if number == 0 and not self.small:
                     improved.append(self._improved(entry))
-                    if self.coarse.done_at is not None and not self.settings.near:
+                    if self.coarse.done is not None and not self.settings.near:
                         return improved
             if self._agreed(short):
                 break
@@ -226,7 +226,7 @@ class _Searcher:
         """A short start improved by moves on the sample."""
         state = self.attempts.run(self.sample, entry.state, SHORT_PASSES) or entry.state
         state = self.coarse.improved(self.sample, state)
-        self.improver.done_at = self.coarse.done_at
+        self.improver.done = self.coarse.done
         return replace(entry, state=state)
 
     def _raced(self, batch: range) -> list[_Short]:

@@ -6,7 +6,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.choosing import DRAWN_ROWS, POSSIBLE, PRIOR, drawn, probabilities_of
+from benchmarks.choosing import (
+    DRAWN_ROWS,
+    POSSIBLE,
+    PRIOR,
+    drawn,
+    independent_probabilities,
+    probabilities_of,
+)
 
 
 def test_the_generator_draws_from_the_prior_of_the_fits():
@@ -37,3 +44,11 @@ def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
     error = np.sqrt((shares * (1.0 - shares)).sum(axis=0))
     # 4 standard errors for each of three numbers: a false alarm in five thousand.
     assert (np.abs((truth - shares).sum(axis=0)) < 4.0 * error).all()
+
+
+@pytest.mark.parametrize("seed", [403, 407, 409, 410, 416])
+def test_probabilities_are_those_of_sequential_monte_carlo(seed):
+    """Data sets of which K is in doubt; two estimates by ways that have nothing in common."""
+    _, rows = drawn(seed)
+    shares = probabilities_of(rows)["evidence"]
+    np.testing.assert_allclose(shares, independent_probabilities(seed, 8000), atol=0.02)

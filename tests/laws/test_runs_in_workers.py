@@ -48,7 +48,7 @@ def test_runs_that_are_counted_or_watched_stay_here(in_workers, options, capsys)
 
 
 def test_where_chunks_take_all_threads_runs_stay_here(in_workers):
-    rows = np.random.default_rng(0).normal(size=(60_000, 2))
+    rows = np.random.default_rng(0).normal(size=(100_000, 2))
     bm.GaussianMixture(2, search=None, n_init=3, max_iter=2, random_state=0, n_jobs=2, tol=1.0).fit(
         rows
     )
