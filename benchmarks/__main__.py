@@ -79,6 +79,7 @@ def main() -> None:
         title, run = PARTS[part]
         print(title, flush=True)
         results[part] = run(chosen.repeats, chosen.quick)
+        results.setdefault("measured", {})[part] = today
         path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(f"saved {path}")
     if chosen.docs:

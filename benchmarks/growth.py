@@ -152,7 +152,7 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
             began = time.perf_counter()
             state = run_passes(each, begin_at(each, start), Monitor(), most)
             seconds.append(time.perf_counter() - began)
-            value = assessed(each, state.at()).log_likelihood
+            value = assessed(each.source, state.at()).log_likelihood
             values.append(value + each.objective.regulariser(state.at()))
             ends.append(state)
         last = ends[1]

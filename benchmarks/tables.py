@@ -23,7 +23,9 @@ def page(results: dict[str, Any], titles: dict[str, str]) -> str:
     parts = [HEAD.format(**{"date": results["date"], **machine, "versions": versions})]
     for part, title in titles.items():
         if results.get(part):
-            parts.append(f"## {title}\n\n{markdown(results[part])}\n")
+            measured = results.get("measured", {}).get(part, results["date"])
+            earlier = "" if measured == results["date"] else f"Measured on {measured}.\n\n"
+            parts.append(f"## {title}\n\n{earlier}{markdown(results[part])}\n")
     return "\n".join(parts)
 
 

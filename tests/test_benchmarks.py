@@ -34,10 +34,13 @@ def test_a_page_has_a_table_for_every_part_and_kind_of_row():
         "machine": machine.description(),
         "passes": [{"problem": "one", "times_faster": 12.345}],
         "growth": [{"case": "a", "ms": 123_456.0}, {"case": "b", "share": 0.5}],
+        "measured": {"passes": "2026-01-01", "growth": "2025-12-31"},
     }
     titles = {"passes": "Passes", "growth": "Growth", "memory": "Memory"}
     page = tables.page(results, titles)
     assert "## Passes\n\n| problem | times faster |\n|---|---|\n| one | 12.3 |" in page
+    assert page.count("Measured on") == 2
+    assert "## Growth\n\nMeasured on 2025-12-31.\n\n| case |" in page
     assert "| a | 123,456 |" in page
     assert "| b | 0.5 |" in page
     assert "Memory" not in page
