@@ -222,6 +222,37 @@ def _describe(
 
 
 @_compiled
+def _shared_out(
+    joint: Any,
+    logs: Any,
+    largest: Any,
+    total: Any,
+    known: Any,
+    weights: Any,
+    order: Any,
+    start: int,
+    size: int,
+    best: Any,
+    log_density: Any,
+    hard: Any,
+) -> tuple[float, float, float, float]:
+    """Log joints (K, B) become weighted responsibilities; what a block adds to a pass's four sums.
+
+    ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described.
+    """
+    entropy, log_largest = 0.0, 0.0
+    if len(best) > 0:
+        logs[:] = joint
+    _softmax_columns(joint, largest, total)
+    if len(best) > 0:
+        entropy, log_largest = _describe(
+            logs, joint, largest, known, weights, order, start, size, best, log_density, hard
+        )
+    log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size)
+    return log_normaliser, magnitude, entropy, log_largest
+
+
+@_compiled
 def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> None:
     """|Uᵀ a|² of every column a (D,) of ``away``; U upper triangular, two of its columns at once.
 
@@ -526,28 +557,24 @@ def centred_pass(
                     _squared_axes(x, means[k], root[k, 0], total)
                 for b in range(n_block):
                     joint[g, b] = offset[k] - 0.5 * total[b]
-            if len(best) > 0:
-                logs[:] = joint
-            _softmax_columns(joint, largest, total)
-            if len(best) > 0:
-                parts = _describe(
-                    logs,
-                    joint,
-                    largest,
-                    known,
-                    weights,
-                    order,
-                    start,
-                    size,
-                    best,
-                    log_density,
-                    hard,
-                )
-                entropy += parts[0]
-                log_largest += parts[1]
-            sums = _weigh(joint, largest, weights, order, start, size)
-            log_normaliser += sums[0]
-            magnitude += sums[1]
+            of_block = _shared_out(
+                joint,
+                logs,
+                largest,
+                total,
+                known,
+                weights,
+                order,
+                start,
+                size,
+                best,
+                log_density,
+                hard,
+            )
+            log_normaliser += of_block[0]
+            magnitude += of_block[1]
+            entropy += of_block[2]
+            log_largest += of_block[3]
             np.dot(joint, x.T, totals)
             for g in range(n_components):
                 k = known[g]
@@ -645,28 +672,24 @@ def linear_pass(
                 for b in range(n_block):
                     features[place, b] = -_log_factorials(x[:, b])
             np.dot(some, features, joint)
-            if len(best) > 0:
-                logs[:] = joint
-            _softmax_columns(joint, largest, total)
-            if len(best) > 0:
-                parts = _describe(
-                    logs,
-                    joint,
-                    largest,
-                    known,
-                    weights,
-                    order,
-                    start,
-                    size,
-                    best,
-                    log_density,
-                    hard,
-                )
-                entropy += parts[0]
-                log_largest += parts[1]
-            of_block, size_of_part = _weigh(joint, largest, weights, order, start, size)
-            log_normaliser += of_block
-            magnitude += size_of_part
+            of_block = _shared_out(
+                joint,
+                logs,
+                largest,
+                total,
+                known,
+                weights,
+                order,
+                start,
+                size,
+                best,
+                log_density,
+                hard,
+            )
+            log_normaliser += of_block[0]
+            magnitude += of_block[1]
+            entropy += of_block[2]
+            log_largest += of_block[3]
             _add_sums(joint, features, part, of_group)
         for g in range(n_components):
             sums[known[g]] += of_group[g]

@@ -23,7 +23,7 @@ from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.scattered import RandomSwap, random_swaps
-from bayesmix.workflow.splits import Halves, best_splits
+from bayesmix.workflow.splits import Halves, best_splits, same_rows
 
 MOST_ROUNDS = 60
 # Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
@@ -314,10 +314,9 @@ class Improver:
 
 def _alike(before: Array, now: Array) -> bool:
     """Whether every component has nearly the rows that it had."""
-    if before.shape != now.shape:
-        return False
-    moved = np.abs(before - now).sum(axis=0)
-    return bool((moved <= NEARLY_THE_SAME * now.sum(axis=0)).all())
+    return before.shape == now.shape and all(
+        same_rows(*columns, NEARLY_THE_SAME) for columns in zip(before.T, now.T, strict=True)
+    )
 
 
 def _is_on_its_way_back(move: AnyMove, trial: State, state: State) -> bool:

@@ -57,8 +57,9 @@ def random_swaps(
     least_missed = np.argsort(missed, kind="stable")
     least_missed = least_missed[: max(2, int(SHARE_TO_LEAVE * len(missed)))]
     fewest = values.shape[1] + FEWEST_MORE
+    drawn = row_weights / row_weights.sum()
     for _ in range(most):
-        row = int(generator.choice(len(values), p=row_weights / row_weights.sum()))
+        row = int(generator.choice(len(values), p=drawn))
         left_out, part = int(generator.choice(least_missed)), generator.random()
         k = int(shares[row].argmax())
         weights = shares[:, k] * row_weights
