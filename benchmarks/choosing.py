@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import sklearn.mixture
 from joblib import Parallel, delayed
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
@@ -124,7 +125,7 @@ def _one_outer_fold(
 
 
 # A fixed proper prior in one dimension, and rows of a data set.
-PRIOR = {
+PRIOR: dict[str, Any] = {
     "mean_prior": [0.0],
     "mean_precision_prior": 0.05,
     "degrees_of_freedom_prior": 6.0,
@@ -154,19 +155,19 @@ def probabilities_of(rows: np.ndarray) -> dict[str, np.ndarray]:
     ).fit(rows)
     found = {}
     for name in ("evidence", "elbo_log_k", "elbo"):
-        logs = search.results_[name].to_numpy()
-        shares = np.exp(logs - logs.max())
-        found[name] = shares / shares.sum()
+        found[name] = softmax(search.results_[name].to_numpy())
     return found
 
 
 def independent_probabilities(seed: int, n_particles: int = 4000) -> np.ndarray:
     """P(K | rows) of a data set by sequential Monte Carlo: nothing of the package is in it."""
     _, rows = drawn(seed)
-    prior = NormalGamma(mean_precision=0.05, freedom=6.0, scatter=6.0)
-    logs = np.array([log_evidence(rows[:, 0], k, prior, n_particles, 4, seed)[0] for k in POSSIBLE])
-    shares: np.ndarray = np.exp(logs - logs.max())
-    return shares / shares.sum()
+    prior = NormalGamma(
+        mean_precision=PRIOR["mean_precision_prior"],
+        freedom=PRIOR["degrees_of_freedom_prior"],
+        scatter=PRIOR["covariance_prior"][0][0],
+    )
+    return softmax([log_evidence(rows[:, 0], k, prior, n_particles, 4, seed) for k in POSSIBLE])
 
 
 def calibrated(n_sets: int) -> list[dict[str, Any]]:
