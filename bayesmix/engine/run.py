@@ -35,6 +35,7 @@ PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
+CENTRED = "centred form"  # the event of a run that goes on in it
 
 
 @dataclass(frozen=True)
@@ -91,25 +92,33 @@ class State:
         return self.mixture
 
 
-def begin(problem: Problem, expectation: Expectation, origin: Mixture | None = None) -> State:
+def begin(
+    problem: Problem,
+    expectation: Expectation,
+    origin: Mixture | None = None,
+    nearby: State | None = None,
+) -> State:
     """A run that starts with an M-step on given sums.
 
     ``origin`` is the mixture that the sums were made from, if any: what was learned of the prior
-    there, with however many components, is where learning goes on.
+    there, with however many components, is where learning goes on. Where the linear form lost
+    digits in a run ``nearby`` this one begins in the centred form.
     """
-    return State(
-        origin,
-        expectation,
-        -np.inf,
-        problem.form,
-        problem.guard.resolution,
-        events=problem.notes,
-    )
+    form, told = problem.form, problem.notes
+    if nearby is not None and nearby.form is centred:
+        form = centred
+        told += tuple(event for event in nearby.events if event.kind == CENTRED)
+    return State(origin, expectation, -np.inf, form, problem.guard.resolution, events=told)
 
 
-def begin_at(problem: Problem, mixture: Mixture, state: State | None = None) -> State:
-    """A run that starts with an E-step at a given mixture; ``state`` is what went before."""
-    before = state or begin(problem, None)  # type: ignore[arg-type]  # filled in below
+def begin_at(
+    problem: Problem, mixture: Mixture, state: State | None = None, nearby: State | None = None
+) -> State:
+    """A run that starts with an E-step at a given mixture; ``state`` is what went before.
+
+    ``nearby`` as in ``begin``.
+    """
+    before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
     form = _form(problem, mixture, before)
     expectation, form, more = _expect(problem, mixture, form, before.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
@@ -148,7 +157,7 @@ def _expect(
     expectation = summed(problem, mixture, form)
     if form is linear and not within_loss(mixture, expectation, problem.compiled):
         event = Event(
-            "centred form",
+            CENTRED,
             "clusters lie too far apart for the linear form to keep its digits; the run goes on "
             "in the centred form",
             at_pass=passes,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.linalg.lapack import dpbtrf, dpotrf, dtbtrs, dtrtri
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, frozen
 
 # Share of its diagonal that a pivot must keep.
 SMALLEST_PIVOT = 1e-14
+# Matrices up to this size are factorised together: it is the number of calls that costs there.
+TOGETHER_UP_TO = 6
 
 
 def inverse_root(matrices: Array) -> Array:
@@ -18,18 +23,46 @@ def inverse_root(matrices: Array) -> Array:
     Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
     in the rounding of its diagonal, so that the inverse would be noise.
     """
+    root = (_together if matrices.shape[1] <= TOGETHER_UP_TO else _one_by_one)(matrices)
+    if root is None:
+        raise _singular(matrices)
+    # A pivot is 1 / u²: one product says whether its digits are rounding, or no number at all.
+    ends = diagonals(root)
+    sound = ends * ends * diagonals(matrices) <= 1.0 / SMALLEST_PIVOT
+    if np.count_nonzero(sound) < sound.size:
+        raise _singular(matrices)
+    return root
+
+
+def _one_by_one(matrices: Array) -> Array | None:
+    """The roots; None where a matrix is not positive definite."""
     root = np.empty(matrices.shape)
     for index, matrix in enumerate(matrices):
         upper, refused = dpotrf(matrix)
         if refused:
-            raise _singular(matrices)
+            return None
         # The other triangle is zero in the factor, and LAPACK leaves it alone.
         root[index] = dtrtri(upper)[0]
-    # A pivot is 1 / u²: one product says whether its digits are rounding.
-    ends = diagonals(root)
-    if np.count_nonzero(ends * ends * diagonals(matrices) > 1.0 / SMALLEST_PIVOT):
-        raise _singular(matrices)
     return root
+
+
+def _together(matrices: Array) -> Array | None:
+    """The same: along the diagonal of one band matrix they do not touch one another."""
+    n_matrices, size, _ = matrices.shape
+    band = np.zeros((size, n_matrices, size))
+    for above in range(size):
+        band[size - 1 - above, :, above:] = matrices.diagonal(above, 1, 2)
+    upper, refused = dpbtrf(band.reshape(size, n_matrices * size))
+    if refused:
+        return None
+    root: Array = dtbtrs(upper, _identities(n_matrices, size))[0]
+    return root.reshape(matrices.shape)
+
+
+@lru_cache(maxsize=64)
+def _identities(n_matrices: int, size: int) -> Any:
+    """Identity matrices one below the other (B D, D), not to be written."""
+    return frozen(np.tile(np.eye(size), (n_matrices, 1)))
 
 
 def diagonals(matrices: Array) -> Array:

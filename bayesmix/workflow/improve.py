@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.scattered import RandomSwap, random_swaps
-from bayesmix.workflow.splits import Halves, best_splits, same_rows
+from bayesmix.workflow.splits import Halves, Look, best_splits, same_rows
 
 MOST_ROUNDS = 60
 # Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
@@ -83,7 +83,8 @@ class Improver:
     surely: bool = False  # whether only moves that promise to gain are tried
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     divided: list[Divided] = field(default_factory=list)  # likewise
-    merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # of each view
+    looks: dict[int, tuple[State, Look]] = field(default_factory=dict)  # of each view
+    merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # likewise
     worthy: int = 0  # how many moves of the latest round were worth a trial
     done: Done | None = None  # where no move was worth a trial
 
@@ -136,29 +137,35 @@ class Improver:
         if not self._promising(state):
             return None
         merges = self._merges(self.view, state)
-        self.splits = best_splits(self.view, state, self.splits, self._worth(merges))
+        look, worth = self._look(self.view, state), self._worth(merges)
+        self.splits = best_splits(self.view, state, look, self.splits, worth)
         moves = list(self._moves(state, merges))
         self.worthy = len(moves)
         if not moves:
-            self.done = Done(self._of_sample(state), self._merges(self.sample, state))
+            shares = self._look(self.sample, state).shares
+            self.done = Done(shares, self._merges(self.sample, state))
         if self.surely:
             moves = [move for move in moves if move.predicted > 0.0]
         return self._first_better(problem, moves, state)
 
     def _promising(self, state: State) -> bool:
         """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
-        if self.done is not None and _alike(self.done.shares, self._of_sample(state)):
+        if self.done is not None and _alike(
+            self.done.shares, self._look(self.sample, state).shares
+        ):
             self.merges[id(self.sample)] = state, self.done.merges
             return False
         if self._free or self.sample is self.view:
             return True
-        worth = self._worth(self._merges(self.sample, state))
-        return bool(best_splits(self.sample, state, [], worth))
+        look, worth = self._look(self.sample, state), self._worth(self._merges(self.sample, state))
+        return bool(best_splits(self.sample, state, look, [], worth))
 
-    def _of_sample(self, state: State) -> Array:
-        """Responsibilities (n, K) for the sample."""
-        mixture, source = state.at(), cast(Any, self.sample.source)
-        return mixture.responsibilities(mixture.frame.apply(source.values))[0]
+    def _look(self, view: Problem, state: State) -> Look:
+        """A look at those rows, taken once for a state."""
+        known = self.looks.get(id(view))
+        if known is None or known[0] is not state:
+            self.looks[id(view)] = known = state, Look.at(view, state)
+        return known[1]
 
     def _worth(self, merges: list[Merge]) -> float:
         """What a split has to gain for any move with it to be worth a trial."""
@@ -191,7 +198,8 @@ class Improver:
         known = self.merges.get(id(view))
         if known is None or known[0] is not state:
             most = MOST_MERGES * state.at().n_components
-            self.merges[id(view)] = known = state, merge_losses(view, state, most)
+            look = self._look(view, state)
+            self.merges[id(view)] = known = state, merge_losses(view, state, look, most)
         return known[1]
 
     def _first_better(
@@ -253,7 +261,8 @@ class Improver:
     def _divisions(self, state: State) -> list[Division]:
         """Other ways in which pairs that are not well told apart may share their rows."""
         near = self._near(self.sample, state) and self._near(self.view, state)
-        self.divided = best_divisions(self.view, state, near, self.divided)
+        look = self._look(self.view, state)
+        self.divided = best_divisions(self.view, state, look, near, self.divided)
         hopeless = -HOPELESS * self.view.source.total_weight - 10.0
         found = [
             division

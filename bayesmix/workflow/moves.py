@@ -15,7 +15,7 @@ import numpy as np
 from bayesmix.engine.run import Problem, State, begin, begin_at, summed
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
-from bayesmix.workflow.splits import Halves, of_statistics
+from bayesmix.workflow.splits import Halves, Look, of_statistics
 
 # What merging a pair would lose, and the pair.
 Merge: TypeAlias = tuple[float, int, int]
@@ -57,7 +57,7 @@ class Move:
             statistics = statistics.split(k, halves.scaled(share))
         if self.merged is not None:
             statistics = statistics.merged(*self.merged)
-        return begin(problem, of_statistics(statistics), state.at())
+        return begin(problem, of_statistics(statistics), state.at(), state)
 
     def __str__(self) -> str:
         parts = []
@@ -80,7 +80,8 @@ class Deletion:
 
     def begun(self, problem: Problem, state: State) -> State:
         """A run at the mixture of the components that stay."""
-        return begin_at(problem, state.at().subset(self.keep, state.expectation.counts))
+        rest = state.at().subset(self.keep, state.expectation.counts)
+        return begin_at(problem, rest, nearby=state)
 
     def __str__(self) -> str:
         return f"delete {', '.join(map(str, self.gone))}"
@@ -100,21 +101,17 @@ def deletions(counts: Array, few: float) -> list[Deletion]:
     return moves
 
 
-def merge_losses(problem: Problem, state: State, most: int) -> list[Merge]:
-    """Objective lost by merging each of the most overlapping pairs, on the sample, least first.
+def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[Merge]:
+    """Objective lost by merging each of the most overlapping pairs, least first.
 
-    The rows of the pair go to a component fitted to both; the others stay as they are.
+    ``look`` is at the rows of ``problem``. Those of the pair go to a component fitted to both; the
+    others stay as they are.
     """
     source: Any = problem.source
     mixture = state.at()
     if mixture.n_components == 1:
         return []
-    values = mixture.frame.apply(source.values)
-    joint = mixture.log_joint(values)
-    largest = joint.max(axis=1)
-    densities = np.exp(joint - largest[:, None])
-    total = densities.sum(axis=1)
-    shares = densities / total[:, None]
+    shares = look.shares
     weights = np.ones(len(shares)) if source.weights is None else source.weights
     overlap = (shares * weights[:, None]).T @ shares
     size = np.sqrt(np.maximum(np.diagonal(overlap), 1e-300))
@@ -138,9 +135,9 @@ def merge_losses(problem: Problem, state: State, most: int) -> list[Merge]:
             one = updated.components.linear.subset(np.array([i]))
         except DegenerateFitError:
             continue
-        of_both = one.expected_log_density(values)[:, 0] + updated.weights.expected_log()[i]
-        rest = np.maximum(total - densities[:, i] - densities[:, j], 0.0)
-        gained = np.log((rest + np.exp(of_both - largest)) / total) @ weights
+        of_both = one.expected_log_density(look.values)[:, 0] + updated.weights.expected_log()[i]
+        rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
+        gained = np.log(rest + np.exp(of_both - look.log_normaliser)) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
         counts = expectation.counts

@@ -21,6 +21,7 @@ from bayesmix.workflow.splits import (
     MORE_PASSES,
     SHARE_TO_COUNT,
     Group,
+    Look,
     advanced,
     nearly_divided,
     of_statistics,
@@ -52,7 +53,7 @@ class Division:
         merged = state.expectation.statistics.merged(first, second)
         place = first - (second < first)
         statistics = merged.split(place, self.statistics.scaled(share))
-        return begin(problem, of_statistics(statistics), state.at())
+        return begin(problem, of_statistics(statistics), state.at(), state)
 
     def __str__(self) -> str:
         return f"divide {self.pair[0]} and {self.pair[1]} anew"
@@ -67,17 +68,19 @@ class Divided:
 
 
 def best_divisions(
-    problem: Problem, state: State, pairs: list[tuple[int, int]], known: list[Divided]
+    problem: Problem,
+    state: State,
+    look: Look,
+    pairs: list[tuple[int, int]],
+    known: list[Divided],
 ) -> list[Divided]:
     """For every pair the best two-component fits to its rows that are not the present one.
 
-    ``problem.source`` is the sample. What a division gains is that of the objective on those rows,
-    in nats. What is ``known`` from an earlier mixture stands for pairs that have kept their rows.
+    ``look`` is at the rows of ``problem``. What a division gains is that of the objective there, in
+    nats. What is ``known`` from an earlier mixture stands for pairs that have kept their rows.
     """
     source: Any = problem.source
-    mixture, family = state.at(), problem.family
-    values = mixture.frame.apply(source.values)
-    shares, _ = mixture.responsibilities(values)
+    family, values, shares = problem.family, look.values, look.shares
     found: list[Divided] = []
     held: dict[int, Array] = {}
     present: list[Group] = []

@@ -38,7 +38,7 @@ class RandomSwap:
         """A run about to take its first M-step from the statistics after the move."""
         statistics = state.expectation.statistics.split(self.k, self.statistics)
         keep = np.delete(np.arange(len(statistics.counts)), self.left_out)
-        return begin(problem, of_statistics(statistics.subset(keep)), state.at())
+        return begin(problem, of_statistics(statistics.subset(keep)), state.at(), state)
 
     def __str__(self) -> str:
         return f"leave out {self.left_out}, begin anew in {self.k}"

@@ -24,7 +24,7 @@ from bayesmix.workflow.improve import Improver
 from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
 from bayesmix.workflow.moves import Move
 from bayesmix.workflow.result import ALIKE, SearchRecord
-from bayesmix.workflow.splits import best_splits
+from bayesmix.workflow.splits import Look, best_splits
 from bayesmix.workflow.starts import (
     OfMixture,
     Start,
@@ -302,7 +302,8 @@ class _Searcher:
 
     def _split(self, state: State) -> Iterator[State]:
         """Runs about to begin with one of the best splits made."""
-        for halves in best_splits(self.sample, state, [], looks=LOOKS, more=0)[:SPLITS]:
+        look = Look.at(self.sample, state)
+        for halves in best_splits(self.sample, state, look, [], looks=LOOKS, more=0)[:SPLITS]:
             yield Move(halves, None, halves.gain).begun(self.sample, state)
 
     def _resumed(self, near: Mixture) -> State | None:
@@ -344,9 +345,8 @@ class _Searcher:
         if self.small:
             return self.attempts.run(self.loose, entry.state, SETTLE_PASSES)
         # An E-step over all rows comes first, so that an interrupt from here on has a result.
-        settled = self.attempts.run(
-            self.loose, begin_at(self.loose, entry.state.at()), SETTLE_PASSES
-        )
+        state = begin_at(self.loose, entry.state.at(), nearby=entry.state)
+        settled = self.attempts.run(self.loose, state, SETTLE_PASSES)
         if settled is None:
             again = begun(self.loose, entry.start, self.model.n_components)
             settled = self.attempts.run(self.loose, again, SETTLE_PASSES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,6 +32,22 @@ SHARE_TO_COUNT = 0.02
 # Share of its rows that a component may have exchanged for its split to be known still.
 UNCHANGED = 0.01
 LEAST_EXTENT = 1e-9
+
+
+@dataclass(frozen=True)
+class Look:
+    """A mixture on the rows of a view: responsibilities (n, K) and log normalisers (n,) there."""
+
+    values: Array  # (n, D), framed
+    shares: Array
+    log_normaliser: Array
+
+    @classmethod
+    def at(cls, problem: Problem, state: State) -> Look:
+        """``problem`` on the rows of the view."""
+        mixture, source = state.at(), cast(Any, problem.source)
+        values = mixture.frame.apply(source.values)
+        return cls(values, *mixture.responsibilities(values))
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ def of_statistics(statistics: Any) -> Expectation:
 def best_splits(
     problem: Problem,
     state: State,
+    look: Look,
     known: list[Halves],
     worth: float = -np.inf,
     looks: int = FIRST_LOOK,
@@ -69,15 +86,13 @@ def best_splits(
 ) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
-    ``problem.source`` is the sample. The gain is that of the objective on those rows, in nats.
+    ``look`` is at the rows of ``problem``. The gain is that of the objective there, in nats.
     What is ``known`` from an earlier mixture stands for components that have kept their rows.
     Components are left out whose first pass shows that they will not gain what is ``worth`` it.
     ``looks`` are passes along both axes, ``more`` those that the better of them gets.
     """
     source: Any = problem.source
-    mixture, family = state.at(), problem.family
-    values = mixture.frame.apply(source.values)
-    shares, _ = mixture.responsibilities(values)
+    family, values, shares = problem.family, look.values, look.shares
     found: list[Halves] = []
     pairs: list[Group] = []
     wholes: list[Group] = []
@@ -135,9 +150,11 @@ def _sides(values: Array, weights: Array) -> list[Array]:
 
 def standardised(values: Array, weights: Array) -> Array:
     """Weighted rows (n, D) about their mean, in columns of unit variance where they vary."""
-    away: Array = values - np.average(values, axis=0, weights=weights)
-    deviation = np.sqrt(np.average(away * away, axis=0, weights=weights))
-    return away / np.where(deviation > 0, deviation, 1.0)
+    total = weights.sum()
+    away: Array = values - weights @ values / total
+    deviation = np.sqrt(weights @ (away * away) / total)
+    away /= np.where(deviation > 0, deviation, 1.0)
+    return away
 
 
 def whitened(values: Array, weights: Array) -> Array:
@@ -162,24 +179,29 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
         places = list(_places(groups))
         if apart and groups and (joined is None or len(groups) < before):
             joined = _Joined.of(places)
-        if number == passes - 1 and problem.objective.variational:
-            counts = np.concatenate([np.zeros(0), *(group.statistics.counts for group in groups)])
-            penalties = [
-                problem.objective.regulariser(together.subset(keep, counts)) for _, keep in places
-            ]
-        else:
-            penalties = [0.0] * len(groups)
         if joined is not None and groups:
             groups = joined.swept(places, together, state.form)
         elif state.form is linear and not problem.compiled:
             groups = _side_by_side(places, together)
         else:
             groups = [_alone(problem, state, group, together, keep) for group, keep in places]
-        groups = [
-            replace(group, value=group.value + penalty)
-            for group, penalty in zip(groups, penalties, strict=True)
-        ]
+        if number == passes - 1 and problem.objective.variational:
+            groups = _with_penalties(problem, places, together, groups)
     return groups
+
+
+def _with_penalties(
+    problem: Problem, places: list[tuple[Group, Any]], together: Mixture, groups: list[Group]
+) -> list[Group]:
+    """The groups with what their components add to the bound; ``places`` is before the E-step."""
+    counts = np.concatenate([np.zeros(0), *(group.statistics.counts for group, _ in places)])
+    return [
+        replace(
+            group,
+            value=group.value + problem.objective.regulariser(together.subset(keep, counts)),
+        )
+        for group, (_, keep) in zip(groups, places, strict=True)
+    ]
 
 
 def _updated(problem: Problem, state: State, groups: list[Group]) -> tuple[list[Group], Any]:
@@ -253,7 +275,7 @@ class _Joined:
         statistics = finished(sums)
         values = np.add.reduceat(self.weights * found.log_density, self.known.bounds[:-1])
         return [
-            replace(group, statistics=statistics.subset(keep), value=float(value))
+            Group(group.k, group.rows, statistics.subset(keep), float(value))
             for (group, keep), value in zip(places, values, strict=True)
         ]
 

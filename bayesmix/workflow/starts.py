@@ -108,16 +108,18 @@ def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) ->
     centres = np.empty((n_centres, rows.values.shape[1]))
     first = _draw(rows.weights, 1, generator)[0]
     centres[0] = rows.values[first]
-    nearest = _squared_distances(rows.values, centres[:1])[:, 0]
+    squares = np.einsum("nd,nd->n", rows.values, rows.values)
+    nearest = np.maximum(_beyond(rows.values, centres[:1])[0] + squares, 0.0)
     for k in range(1, n_centres):
         mass = rows.weights * nearest
         candidates = _draw(mass if mass.sum() > 0 else rows.weights, trials, generator)
-        distances = np.minimum(
-            _squared_distances(rows.values, rows.values[candidates]), nearest[:, None]
-        )
-        best = int((rows.weights @ distances).argmin())
+        distances = _beyond(rows.values, rows.values[candidates])
+        distances += squares
+        np.maximum(distances, 0.0, out=distances)
+        np.minimum(distances, nearest, out=distances)
+        best = int((distances @ rows.weights).argmin())
         centres[k] = rows.values[candidates[best]]
-        nearest = distances[:, best]
+        nearest = distances[best]
     return centres
 
 
@@ -126,7 +128,7 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     centres = centres.copy()
     labels = np.full(len(rows.values), -1)
     for _ in range(rounds):
-        updated = _squared_distances(rows.values, centres).argmin(axis=1)
+        updated = _beyond(rows.values, centres).argmin(axis=0)
         if np.array_equal(updated, labels):
             break
         labels = updated
@@ -139,12 +141,11 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     return centres
 
 
-def _squared_distances(values: Array, centres: Array) -> Array:
-    """(n, K), by a matrix product: the digits that cancel are of no account in a start."""
-    out: Array = values @ (-2.0 * centres.T)
-    out += np.einsum("kd,kd->k", centres, centres)
-    out += np.einsum("nd,nd->n", values, values)[:, None]
-    return np.maximum(out, 0.0, out=out)
+def _beyond(values: Array, centres: Array) -> Array:
+    """|x - c|² - |x|² (K, n), by a matrix product: digits that cancel do not matter in a start."""
+    out: Array = (-2.0 * centres) @ values.T
+    out += np.einsum("kd,kd->k", centres, centres)[:, None]
+    return out
 
 
 def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
@@ -214,7 +215,7 @@ class NearestCentre:
         values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
             self.summary.scale / self.factors
         )
-        labels = _squared_distances(values, self.centres).argmin(axis=1)
+        labels = _beyond(values, self.centres).argmin(axis=0)
         return one_hot(labels, len(self.centres))
 
 
