@@ -157,7 +157,8 @@ class _Searcher:
         generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
         sample = source.sample(SAMPLE_ROWS, generator)
         factors = np.full(len(sample.values), source.total_weight / sample.total_weight)
-        return replace(self.loose, source=sample.reweighted(factors))
+        weighted = sample.reweighted(factors)
+        return replace(self.loose, source=weighted, stopping=AMONG_CANDIDATES)
 
     def settled_starts(self) -> list[State]:
         """The best of the short starts, run on all rows; more of them where all collapse.

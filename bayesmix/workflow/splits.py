@@ -105,11 +105,11 @@ def best_splits(
         if len(mine) < 2 * (values.shape[1] + 2):
             continue
         weights = column[mine] if source.weights is None else column[mine] * source.weights[mine]
-        rows = Rows(source.values[mine], weights)
-        wholes.append(Group(k, rows, family.statistics(values[mine], weights[:, None])))
-        for side in _sides(values[mine], weights):
+        rows, own = Rows(source.values[mine], weights), values[mine]
+        wholes.append(Group(k, rows, family.statistics(own, weights[:, None])))
+        for side in _sides(own, weights):
             halves = nearly_divided(side, weights)
-            pairs.append(Group(k, rows, family.statistics(values[mine], halves)))
+            pairs.append(Group(k, rows, family.statistics(own, halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
     begun = advanced(problem, state, pairs, 1)
     likely = worth - LIKELY_MORE * problem.source.total_weight
@@ -143,18 +143,22 @@ def same_rows(before: Array, now: Array, most: float = UNCHANGED) -> bool:
 
 def _sides(values: Array, weights: Array) -> list[Array]:
     """On which side of the mean every row lies, along each of the longest axes."""
-    scaled = standardised(values, weights)
-    _, axes = np.linalg.eigh((weights[:, None] * scaled).T @ scaled)
-    return [scaled @ axis > 0 for axis in axes.T[-AXES:]]
+    away, _, axes = _principal(values, weights)
+    return list((away @ axes[:, -AXES:] > 0.0).T)
 
 
-def standardised(values: Array, weights: Array) -> Array:
-    """Weighted rows (n, D) about their mean, in columns of unit variance where they vary."""
+def _principal(values: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Weighted rows (n, D) about their mean, and variances along their axes (D, D), longest last.
+
+    Axes are those of columns of unit variance, where they vary.
+    """
     total = weights.sum()
     away: Array = values - weights @ values / total
-    deviation = np.sqrt(weights @ (away * away) / total)
-    away /= np.where(deviation > 0, deviation, 1.0)
-    return away
+    covariance = (weights * away.T) @ away / total
+    deviation = np.sqrt(np.diagonal(covariance))
+    unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
+    variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
+    return away, variances, unit[:, None] * axes
 
 
 def whitened(values: Array, weights: Array) -> Array:
@@ -162,10 +166,9 @@ def whitened(values: Array, weights: Array) -> Array:
 
     Axes without extent are left out; the longest is the last.
     """
-    scaled = standardised(values, weights)
-    sizes, axes = np.linalg.eigh((weights * scaled.T) @ scaled / weights.sum())
-    wide = sizes > LEAST_EXTENT * sizes[-1]
-    white: Array = scaled @ (axes[:, wide] / np.sqrt(sizes[wide]))
+    away, variances, axes = _principal(values, weights)
+    wide = variances > LEAST_EXTENT * variances[-1]
+    white: Array = away @ (axes[:, wide] / np.sqrt(variances[wide]))
     return white
 
 
