@@ -133,7 +133,8 @@ def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float
     if scale == 0.0:
         scale = 1.0
     gap = _gap(ordered - middle if short else away, scale, repeated)
-    return middle, scale, float(column.min()), float(column.max()), gap, middle + mean
+    smallest, largest = (ordered[0], ordered[-1]) if short else (column.min(), column.max())
+    return middle, scale, float(smallest), float(largest), gap, middle + mean
 
 
 def _gap(values: Array, scale: float, repeated: bool) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.engine.run import Problem, State, begin, begin_at, summed
+from bayesmix.engine.run import Problem, State, begin, begin_at
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.splits import Halves, Look, of_statistics
@@ -104,8 +104,8 @@ def deletions(counts: Array, few: float) -> list[Deletion]:
 def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[Merge]:
     """Objective lost by merging each of the most overlapping pairs, least first.
 
-    ``look`` is at the rows of ``problem``. Those of the pair go to a component fitted to both; the
-    others stay as they are.
+    ``look`` is at the rows of ``problem``, which stand for those of the state. Those of the pair go
+    to a component fitted to both; the others stay as they are.
     """
     source: Any = problem.source
     mixture = state.at()
@@ -122,7 +122,7 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
         closeness[empty, partner] = closeness[partner, empty] = np.inf
     first, second = np.triu_indices(mixture.n_components, 1)
     order = np.argsort(-closeness[first, second], kind="stable")[:most]
-    expectation = summed(problem, mixture, state.form)
+    expectation = state.expectation
     before = problem.objective.regulariser(mixture)
     losses: list[Merge] = []
     apart = 0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
 LOST_IN_ROUNDING = 1e-12
+# Where no more than one row in so many has a share in a component, those are looked at alone.
+FEW = 2
 # Features above which the compiled linear form no longer is the faster one.
 LINEAR_UP_TO = 20
 
@@ -52,8 +54,12 @@ class Dense:
         n_components, n_features = means.shape
         total = np.empty((n_components, n_features, n_features))
         for k in range(n_components):
-            away = columns - means[k][:, None]
-            np.dot(away * responsibilities[:, k], away.T, out=total[k])
+            own, mine = columns, responsibilities[:, k]
+            held = np.flatnonzero(mine)
+            if FEW * len(held) < len(mine):
+                own, mine = columns[:, held], mine[held]
+            away = own - means[k][:, None]
+            np.dot(away * mine, away.T, out=total[k])
         return total
 
     def of_dense(self, matrices: Array) -> Array:
