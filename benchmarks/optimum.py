@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
+import numpy as np
 import sklearn.mixture
 
 import bayesmix
 from benchmarks.problems import ordinary_problems
 
 WITHIN = 1e-4
+# A component is a spike where it holds, of so many fresh rows of the problem, less than this share
+# of what it claims by its weight: it describes an accident of the rows that it was fitted to.
+FRESH_ROWS, LEAST_RECURRING = 100_000, 0.5
 
 
 def run(seeds: int, quick: bool) -> list[dict[str, Any]]:
-    """A row per problem: share found and seconds of every side, and our mean loss (nats a row)."""
+    """A row per problem: share found and seconds of every side, and our mean loss (nats a row).
+
+    Found is what ends within 1e-4 nats a row of the best known optimum without spikes, or above it;
+    ``found_of_all`` is the same of all optima, those with spikes as well.
+    """
     problems = list(ordinary_problems())
     table = []
     for problem in problems[::4] if quick else problems:
-        rows, K = problem.rows(), problem.n_components
-        scores: dict[str, list[float]] = {"bayesmix": [], "sklearn": [], "sklearn_10": []}
-        seconds: dict[str, list[float]] = {name: [] for name in scores}
+        rows, labels = problem.labelled_rows()
+        fresh, K = problem.fresh_rows(FRESH_ROWS), problem.n_components
+        fits: dict[str, list[_Fit]] = {"bayesmix": [], "sklearn": [], "sklearn_10": []}
         for seed in range(seeds):
             sides = {
                 "bayesmix": bayesmix.GaussianMixture(K, random_state=seed),
@@ -30,29 +39,34 @@ def run(seeds: int, quick: bool) -> list[dict[str, Any]]:
                 "sklearn_10": sklearn.mixture.GaussianMixture(K, random_state=seed, n_init=10),
             }
             for name, model in sides.items():
-                began = time.perf_counter()
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    model.fit(rows)
-                seconds[name].append(time.perf_counter() - began)
-                scores[name].append(float(model.score(rows)))
-        best = max(max(values) for values in scores.values())
-        best = max(best, _searched_longer(rows, K))
+                fits[name].append(_fitted(model, rows, fresh))
+        longer = bayesmix.GaussianMixture(K, n_init=10, random_state=1234)
+        truth = bayesmix.GaussianMixture(K, init_params=np.eye(K)[labels], search=None)
+        known = [_fitted(model, rows, fresh) for model in (longer, truth)]
+        known += [fit for some in fits.values() for fit in some]
+        best = max(fit.score for fit in known)
+        sound = max((fit.score for fit in known if not fit.spiked), default=best)
         entry: dict[str, Any] = {"problem": f"{problem.name}, separation {problem.separation:g}"}
-        for name, values in scores.items():
-            entry[f"found_{name}"] = mean(value > best - WITHIN for value in values)
-            entry[f"seconds_{name}"] = median(seconds[name])
-        entry["loss_bayesmix"] = best - mean(scores["bayesmix"])
-        ratios = [a / b for a, b in zip(seconds["bayesmix"], seconds["sklearn"], strict=True)]
-        entry["time_over_sklearn"] = median(ratios)
+        for name, some in fits.items():
+            entry[f"found_{name}"] = mean(fit.score > sound - WITHIN for fit in some)
+            entry[f"found_of_all_{name}"] = mean(fit.score > best - WITHIN for fit in some)
+            entry[f"seconds_{name}"] = median(fit.seconds for fit in some)
+        ours = fits["bayesmix"]
+        entry["spiked_bayesmix"] = mean(fit.spiked for fit in ours)
+        entry["loss_bayesmix"] = best - mean(fit.score for fit in ours)
+        entry["time_over_sklearn"] = median(
+            a.seconds / b.seconds for a, b in zip(ours, fits["sklearn"], strict=True)
+        )
         entry["less_than_sklearn_10"] = mean(
-            a < b for a, b in zip(seconds["bayesmix"], seconds["sklearn_10"], strict=True)
+            a.seconds < b.seconds for a, b in zip(ours, fits["sklearn_10"], strict=True)
         )
         table.append(entry)
         print(
             "  {problem:<36} found {found_bayesmix:.2f} | {found_sklearn:.2f} | "
-            "{found_sklearn_10:.2f}   seconds {seconds_bayesmix:.2f} | {seconds_sklearn:.2f} | "
-            "{seconds_sklearn_10:.2f}".format(**entry),
+            "{found_sklearn_10:.2f}, of all {found_of_all_bayesmix:.2f}   seconds "
+            "{seconds_bayesmix:.2f} | {seconds_sklearn:.2f} | {seconds_sklearn_10:.2f}".format(
+                **entry
+            ),
             flush=True,
         )
     summary = {"problem": "all"} | {
@@ -62,6 +76,24 @@ def run(seeds: int, quick: bool) -> list[dict[str, Any]]:
     }
     print("  ", {k: round(v, 4) if isinstance(v, float) else v for k, v in summary.items()})
     return [*table, summary]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    score: float
+    seconds: float
+    spiked: bool  # whether a component is one
+
+
+def _fitted(model: Any, rows: np.ndarray, fresh: np.ndarray) -> _Fit:
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(rows)
+    seconds = time.perf_counter() - began
+    held = model.predict_proba(fresh).mean(axis=0)
+    spiked = bool((held < LEAST_RECURRING * model.weights_).any())
+    return _Fit(float(model.score(rows)), seconds, spiked)
 
 
 def run_variational(seeds: int, quick: bool) -> list[dict[str, Any]]:
@@ -98,11 +130,3 @@ def run_variational(seeds: int, quick: bool) -> list[dict[str, Any]]:
 
 def _variational(seed: int, n_init: int = 1) -> Any:
     return bayesmix.BayesianGaussianMixture(20, random_state=seed, n_init=n_init)
-
-
-def _searched_longer(rows: Any, K: int) -> float:
-    """The best of ten searches more."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = bayesmix.GaussianMixture(K, n_init=10, random_state=1234).fit(rows)
-    return float(model.score(rows))

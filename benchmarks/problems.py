@@ -28,18 +28,38 @@ class Problem:
 
     def labelled_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Means ~ N(0, separation²), weights ~ Dirichlet(5), covariances A Aᵀ, A = N/√D + I/2."""
+        means, roots, _, labels, normal = self._drawn()
+        return _placed(means, roots, labels, normal), labels
+
+    def fresh_rows(self, n: int) -> np.ndarray:
+        """Other rows (n, D) of the same components."""
+        means, roots, weights, *_ = self._drawn()
+        generator = np.random.default_rng([self.seed, n])
+        labels = generator.choice(self.n_components, n, p=weights)
+        return _placed(means, roots, labels, generator.standard_normal((n, self.n_features)))
+
+    def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Means, roots A and weights of the components; labels and standard normal rows."""
         generator = np.random.default_rng(
             [self.seed, self.n_features, self.n_components, int(10 * self.separation)]
         )
         K, D = self.n_components, self.n_features
         means = generator.normal(size=(K, D)) * self.separation
-        labels = generator.choice(K, self.n_rows, p=generator.dirichlet(np.full(K, 5.0)))
-        rows = generator.standard_normal((self.n_rows, D))
-        for k in range(K):
-            root = generator.normal(size=(D, D)) / np.sqrt(D) + 0.5 * np.eye(D)
-            mine = labels == k
-            rows[mine] = means[k] + rows[mine] @ root.T
-        return rows, labels
+        weights = generator.dirichlet(np.full(K, 5.0))
+        labels = generator.choice(K, self.n_rows, p=weights)
+        normal = generator.standard_normal((self.n_rows, D))
+        roots = generator.normal(size=(K, D, D)) / np.sqrt(D) + 0.5 * np.eye(D)
+        return means, roots, weights, labels, normal
+
+
+def _placed(
+    means: np.ndarray, roots: np.ndarray, labels: np.ndarray, normal: np.ndarray
+) -> np.ndarray:
+    rows = np.empty_like(normal)
+    for k, (mean, root) in enumerate(zip(means, roots, strict=True)):
+        mine = labels == k
+        rows[mine] = mean + normal[mine] @ root.T
+    return rows
 
 
 def ordinary_problems() -> Iterator[Problem]:
