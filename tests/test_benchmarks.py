@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import machine, tables
+import bayesmix
+from benchmarks import machine, optimum, tables
 from benchmarks.problems import Problem, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,3 +62,21 @@ def test_an_unknown_part_is_refused():
 @pytest.mark.parametrize("name", ["cores", "processor", "system", "versions"])
 def test_the_machine_is_named(name):
     assert machine.description()[name]
+
+
+def test_a_spike_is_a_component_that_fresh_rows_do_not_bear_out():
+    problem = Problem(800, 2, 3, 6.0)
+    rows, labels = problem.labelled_rows()
+    fresh = problem.fresh_rows(20_000)
+    assert not np.isin(fresh[:, 0], rows[:, 0]).any()
+    # Eight rows more in a line through a cluster: nothing like it is in fresh ones.
+    accident = rows[labels == 0].mean(axis=0) + np.linspace(-1.0, 1.0, 8)[:, None] * [1.0, 1e-3]
+    accident[::2, 1] += 1e-3
+    spiked = []
+    for last in (0, 3):
+        shares = np.eye(max(3, last + 1))[np.concatenate([labels, np.full(8, last)])]
+        model = bayesmix.GaussianMixture(
+            shares.shape[1], init_params=shares, search=None, max_iter=1
+        )
+        spiked.append(optimum._fitted(model, np.vstack([rows, accident]), fresh).spiked)
+    assert spiked == [False, True]
