@@ -119,7 +119,7 @@ class Improver:
         """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
         left = RANDOM_SWAPS * min(self.worthy, state.at().n_components)
         while left > 0 and not self._alone and not self._small:
-            for move in random_swaps(problem, state, generator, left):
+            for move in random_swaps(problem, self._look(problem, state), generator, left):
                 if self.attempts.monitor.stopped is not None:
                     return state
                 left -= 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array
-from bayesmix.workflow.splits import SHARE_TO_COUNT, of_statistics, whitened
+from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, of_statistics, whitened
 
 # How many rows more than columns the new component has at least, and its share of those of the
 # component that it begins in at most.
@@ -45,13 +45,14 @@ class RandomSwap:
 
 
 def random_swaps(
-    problem: Problem, state: State, generator: np.random.Generator, most: int
+    problem: Problem, look: Look, generator: np.random.Generator, most: int
 ) -> Iterator[RandomSwap]:
-    """At most so many swaps: small numbers of rows are as likely in them as large ones."""
+    """At most so many swaps: small numbers of rows are as likely in them as large ones.
+
+    ``look`` is at the rows of ``problem``.
+    """
     source: Any = problem.source
-    mixture = state.at()
-    values = mixture.frame.apply(source.values)
-    shares, _ = mixture.responsibilities(values)
+    values, shares = look.values, look.shares
     row_weights = np.ones(len(values)) if source.weights is None else source.weights
     missed = -row_weights @ np.log(np.maximum(1.0 - shares, LEAST_REST))
     least_missed = np.argsort(missed, kind="stable")

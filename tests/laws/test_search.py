@@ -205,7 +205,7 @@ def small_in_broad():
 
 def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
     problem, state, best = small_in_broad()
-    swaps = random_swaps(problem, state, np.random.default_rng(0), 60)
+    swaps = random_swaps(problem, Look.at(problem, state), np.random.default_rng(0), 60)
     reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
     assert state.objective < best.objective - 50.0
     assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
@@ -214,7 +214,10 @@ def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
 def test_random_swaps_are_drawn_in_the_same_way_again():
     problem, state, _ = small_in_broad()
     one, other = (
-        [str(swap) for swap in random_swaps(problem, state, np.random.default_rng(3), 20)]
+        [
+            str(swap)
+            for swap in random_swaps(problem, Look.at(problem, state), np.random.default_rng(3), 20)
+        ]
         for _ in range(2)
     )
     assert one == other
@@ -227,7 +230,7 @@ def test_a_random_swap_leaves_as_many_components(covariance):
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps = list(random_swaps(problem, state, rng, 30))
+    swaps = list(random_swaps(problem, Look.at(problem, state), rng, 30))
     assert swaps
     for swap in swaps:
         after = run(problem, swap.begun(problem, state), Monitor(), 2)
