@@ -235,12 +235,12 @@ def _shared_out(
     best: Any,
     log_density: Any,
     hard: Any,
-) -> tuple[float, float, float, float]:
-    """Log joints (K, B) become weighted responsibilities; what a block adds to a pass's four sums.
+    of_pass: Any,
+) -> None:
+    """Log joints (K, B) become weighted responsibilities; adds to the four sums ``of_pass``.
 
     ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described.
     """
-    entropy, log_largest = 0.0, 0.0
     if len(best) > 0:
         logs[:] = joint
     _softmax_columns(joint, largest, total)
@@ -248,8 +248,11 @@ def _shared_out(
         entropy, log_largest = _describe(
             logs, joint, largest, known, weights, order, start, size, best, log_density, hard
         )
+        of_pass[2] += entropy
+        of_pass[3] += log_largest
     log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size)
-    return log_normaliser, magnitude, entropy, log_largest
+    of_pass[0] += log_normaliser
+    of_pass[1] += magnitude
 
 
 @_compiled
@@ -540,7 +543,7 @@ def centred_pass(
     largest, total = np.empty(n_block), np.empty(n_block)
     first, second = np.empty(n_block), np.empty(n_block)
     whole = np.empty(n_block, np.int64)
-    log_normaliser, magnitude, entropy, log_largest = 0.0, 0.0, 0.0, 0.0
+    of_pass = np.zeros(4)
     for group in range(len(candidates)):
         known = candidates[group]
         for start in range(bounds[group], bounds[group + 1], n_block):
@@ -557,7 +560,7 @@ def centred_pass(
                     _squared_axes(x, means[k], root[k, 0], total)
                 for b in range(n_block):
                     joint[g, b] = offset[k] - 0.5 * total[b]
-            of_block = _shared_out(
+            _shared_out(
                 joint,
                 logs,
                 largest,
@@ -570,11 +573,8 @@ def centred_pass(
                 best,
                 log_density,
                 hard,
+                of_pass,
             )
-            log_normaliser += of_block[0]
-            magnitude += of_block[1]
-            entropy += of_block[2]
-            log_largest += of_block[3]
             np.dot(joint, x.T, totals)
             for g in range(n_components):
                 k = known[g]
@@ -605,7 +605,7 @@ def centred_pass(
             for i in range(n_features):
                 for j in range(i):
                     scatter[k, j, i] = scatter[k, i, j]
-    return log_normaliser, magnitude, entropy, log_largest
+    return of_pass[0], of_pass[1], of_pass[2], of_pass[3]
 
 
 @_compiled
@@ -648,7 +648,7 @@ def linear_pass(
     logs = np.empty((n_components if len(best) > 0 else 0, n_block))
     part = np.empty((n_components, width))
     largest, total = np.empty(n_block), np.empty(n_block)
-    log_normaliser, magnitude, entropy, log_largest = 0.0, 0.0, 0.0, 0.0
+    of_pass = np.zeros(4)
     for b in range(n_block):
         features[0, b] = 1.0
     for group in range(len(candidates)):
@@ -672,7 +672,7 @@ def linear_pass(
                 for b in range(n_block):
                     features[place, b] = -_log_factorials(x[:, b])
             np.dot(some, features, joint)
-            of_block = _shared_out(
+            _shared_out(
                 joint,
                 logs,
                 largest,
@@ -685,12 +685,9 @@ def linear_pass(
                 best,
                 log_density,
                 hard,
+                of_pass,
             )
-            log_normaliser += of_block[0]
-            magnitude += of_block[1]
-            entropy += of_block[2]
-            log_largest += of_block[3]
             _add_sums(joint, features, part, of_group)
         for g in range(n_components):
             sums[known[g]] += of_group[g]
-    return log_normaliser, magnitude, entropy, log_largest
+    return of_pass[0], of_pass[1], of_pass[2], of_pass[3]
