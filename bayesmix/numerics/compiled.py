@@ -22,14 +22,16 @@ from bayesmix.numerics.features import AXES, COUNTS, DENSE
 # Re-association lets the loops be vectorised; nothing here relies on NaN or infinities being kept.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 LOG2_E = 1.4426950408889634
-LN2_HIGH = 0.693147180369123816490
-LN2_LOW = 1.90821492927058770002e-10
+LN2 = math.log(2.0)
 SMALLEST_EXPONENT = -708.0
+# Added to n, it puts n + 1023 into the last bits, where a shift makes 2^n of them.
+TO_LAST_BITS = 1.5 * 2.0**52 + 1023.0
 SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 # Rows of a block: an odd number of cache lines of doubles, so that the rows of a block's arrays do
 # not fall onto the same few places of the first-level cache; fewer where what is made of a row is
 # wide, so that a block stays in the second.
 LINE = 8
+BYTES_OF_LINE = 64
 MOST_LINES = 33
 FEWEST_LINES = 9
 OF_SMALL_GROUPS = 64
@@ -39,7 +41,9 @@ NEGLIGIBLE = 2.0**-60
 # Where no more than one in so many rows of a block has a share, those are gathered first,
 # padded to whole vectors.
 FEW = 4
-MANY_ROWS = 12  # from here on sums of products are faster tile by tile than by BLAS
+# Sums of products are faster tile by tile than by BLAS from so many rows or multiplications on.
+MANY_ROWS = 12
+MANY_PRODUCTS = 300_000
 WIDE = 16  # fewer features cost less than a search for rows
 VECTORS = 32
 LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
@@ -63,6 +67,46 @@ def _as_double(context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
     return nb.float64(nb.int64), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _as_bits(context: Any, number: Any) -> Any:
+    """The 64 bits of a double."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return nb.int64(nb.float64), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _less(context: Any, left: Any, right: Any) -> Any:
+    """left - right rounded as it stands: (x + c) - c is not taken for x."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fsub(*arguments, flags=["nsz"])
+
+    return nb.float64(nb.float64, nb.float64), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _widest_vectors(context: Any) -> Any:
+    """The function that calls this uses vectors of 512 bits where the machine has them."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # The set's own ``add`` knows attributes without a value only.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return nb.void(), build
+
+
+@_compiled
+def _aligned(n_lines: int, n_columns: int) -> Any:
+    """An array (n_lines, n_columns) that begins where a line of the cache does."""
+    buffer = np.empty(n_lines * n_columns + LINE)
+    begin = (-buffer.ctypes.data % BYTES_OF_LINE) // 8
+    return buffer[begin : begin + n_lines * n_columns].reshape((n_lines, n_columns))
 
 
 @_compiled
@@ -95,6 +139,7 @@ def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: 
 @_compiled
 def _add_log(values: Any, out: Any) -> None:
     """log of finite numbers of at least 1, by its series in (m - 1) / (m + 1), added to ``out``."""
+    _widest_vectors()
     bits = values.view(np.int64)
     for b in range(len(values)):
         # values = m 2^n with m from √½ to √2
@@ -113,14 +158,13 @@ def _add_log(values: Any, out: Any) -> None:
         p = p * t + 2.0 / 5.0
         p = p * t + 2.0 / 3.0
         p = p * t + 2.0
-        out[b] += np.float64(n) * LN2_HIGH
-        out[b] += np.float64(n) * LN2_LOW
-        out[b] += p * s
+        out[b] += np.float64(n) * LN2 + p * s
 
 
 @_compiled
 def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
     """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
+    _widest_vectors()
     n_components, n_rows = joint.shape
     for b in range(n_rows):
         largest[b] = joint[0, b]
@@ -134,22 +178,24 @@ def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
             # What would underflow is left out below, being negligible.
             x = joint[k, b] - largest[b]
             x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
-            n = np.floor(x * LOG2_E + 0.5)
-            r = (x - n * LN2_HIGH) - n * LN2_LOW
-            p = 1.0 / 479001600.0
-            p = p * r + 1.0 / 39916800.0
-            p = p * r + 1.0 / 3628800.0
-            p = p * r + 1.0 / 362880.0
-            p = p * r + 1.0 / 40320.0
-            p = p * r + 1.0 / 5040.0
-            p = p * r + 1.0 / 720.0
-            p = p * r + 1.0 / 120.0
-            p = p * r + 1.0 / 24.0
-            p = p * r + 1.0 / 6.0
-            p = p * r + 0.5
+            shifted = x * LOG2_E + TO_LAST_BITS
+            n = _less(shifted, TO_LAST_BITS)
+            # Off by n rounding errors, of numbers that are as small as 2^n.
+            r = x - n * LN2
+            # exp at Chebyshev's points of ±½ log 2: off by less than 2^-55.
+            p = 2.511003761756205e-08
+            p = p * r + 2.763263965412376e-07
+            p = p * r + 2.7557240918547625e-06
+            p = p * r + 2.480148548228773e-05
+            p = p * r + 1.9841269890047143e-04
+            p = p * r + 1.3888888952314812e-03
+            p = p * r + 8.333333333319601e-03
+            p = p * r + 4.166666666648809e-02
+            p = p * r + 1.666666666666668e-01
+            p = p * r + 5.000000000000019e-01
             p = p * r + 1.0
             p = p * r + 1.0
-            value = p * _as_double((np.int64(n) + 1023) << 52)
+            value = p * _as_double(_as_bits(shifted) << 52)
             joint[k, b] = value
             total[b] += value
     _add_log(total, largest)
@@ -261,6 +307,7 @@ def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> N
 
     ``first`` and ``second`` collect the products with its rows, eight and four at a time.
     """
+    _widest_vectors()
     n_features, n_block = away.shape
     for b in range(n_block):
         out[b] = 0.0
@@ -336,6 +383,7 @@ def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> N
 @_compiled
 def _squared_axes(x: Any, mean: Any, root: Any, out: Any) -> None:
     """Σ_d u_d² (x_d - m_d)² of every column of x, four features at a time."""
+    _widest_vectors()
     n_features, n_block = x.shape
     for b in range(n_block):
         out[b] = 0.0
@@ -361,6 +409,7 @@ def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -
 
     Where many have one, all are taken as they lie; few are padded with zeros to whole vectors.
     """
+    _widest_vectors()
     n_features, n_block = x.shape
     n = 0
     for b in range(n_block):
@@ -396,6 +445,7 @@ def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
 @_compiled
 def _add_tile(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
     """Σ_b l_b r_bᵀ of n columns, of four rows of ``left`` from i and of ``right`` from j."""
+    _widest_vectors()
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
     s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
     for b in range(n):
@@ -426,6 +476,7 @@ def _add_tile(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
 @_compiled
 def _add_row(left: Any, i: int, right: Any, j: int, last: int, n: int, out: Any) -> None:
     """The same of row i of ``left`` and rows j to ``last`` of ``right``."""
+    _widest_vectors()
     while j + 4 <= last:
         s0 = s1 = s2 = s3 = 0.0
         for b in range(n):
@@ -457,10 +508,10 @@ def _add_scatter(away: Any, n: int, scatter: Any) -> None:
 
 @_compiled
 def _add_sums(joint: Any, features: Any, part: Any, sums: Any) -> None:
-    """Σ_b r_b φ_bᵀ (K, F), four by four at a time, or where rows are few by BLAS into ``part``."""
+    """Σ_b r_b φ_bᵀ (K, F), four by four at a time, or where it is little by BLAS into ``part``."""
     n_components, n_block = joint.shape
     width = len(features)
-    if n_components < MANY_ROWS:
+    if n_components < MANY_ROWS and n_components * width * n_block < MANY_PRODUCTS:
         np.dot(joint, features.T, part)
         for k in range(n_components):
             for f in range(width):
@@ -477,6 +528,7 @@ def _add_sums(joint: Any, features: Any, part: Any, sums: Any) -> None:
 @_compiled
 def _add_squares(x: Any, mean: Any, shares: Any, scatter: Any) -> None:
     """Σ_b w_b (x_db - m_d)² of every feature, four features at a time."""
+    _widest_vectors()
     n_features, n_block = x.shape
     d = 0
     while d + 4 <= n_features:
@@ -531,17 +583,18 @@ def centred_pass(
     normaliser, and how many rows each component has; two more numbers then are the entropy
     -Σ w Σ r log r and Σ w log max r.
     """
+    _widest_vectors()
     n_features = values.shape[1]
     n_components = candidates.shape[1]
     n_block = _rows_at_once(LINE * MOST_LINES, bounds)
-    x = np.empty((n_features, n_block))
-    away = np.empty((n_features, n_block))
-    joint = np.empty((n_components, n_block))
-    logs = np.empty((n_components if len(best) > 0 else 0, n_block))
+    x = _aligned(n_features, n_block)
+    away = _aligned(n_features, n_block)
+    joint = _aligned(n_components, n_block)
+    logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     totals = np.empty((n_components, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
-    largest, total = np.empty(n_block), np.empty(n_block)
-    first, second = np.empty(n_block), np.empty(n_block)
+    largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
+    first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     whole = np.empty(n_block, np.int64)
     of_pass = np.zeros(4)
     for group in range(len(candidates)):
@@ -638,16 +691,17 @@ def linear_pass(
     As there, with ``coefficients`` (K, F), the log weights in their first column, of features of a
     ``kind``.
     """
+    _widest_vectors()
     n_features, width = values.shape[1], coefficients.shape[1]
     n_components = candidates.shape[1]
     n_block = _rows_at_once(_block_rows(width + n_components), bounds)
-    features = np.empty((width, n_block))
+    features = _aligned(width, n_block)
     some = np.empty((n_components, width))
     of_group = np.empty((n_components, width))
-    joint = np.empty((n_components, n_block))
-    logs = np.empty((n_components if len(best) > 0 else 0, n_block))
+    joint = _aligned(n_components, n_block)
+    logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     part = np.empty((n_components, width))
-    largest, total = np.empty(n_block), np.empty(n_block)
+    largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     of_pass = np.zeros(4)
     for b in range(n_block):
         features[0, b] = 1.0
