@@ -175,6 +175,26 @@ def test_a_row_of_weight_many_is_duplicated_rows(method, covariance):
         assert "held" in kinds(model)
 
 
+# Few rows in a line
+
+
+@pytest.mark.parametrize(("n", "at", "n_in_line"), [(600, 0.0, 9), (6000, 3.0, 14)])
+def test_a_spike_is_judged_and_named_by_its_own_rows(n, at, n_in_line):
+    """At the floor's width it would hold none of them here, and rows of its neighbours there."""
+    rng = generator(0)
+    clusters = rng.normal(size=(n, 2)) + np.repeat([[0.0, 0.0], [300.0, 0.0]], n // 2, axis=0)
+    across, along = at + 1e-4 * rng.normal(size=n_in_line), np.linspace(-0.5, 0.5, n_in_line)
+    rows = np.vstack([clusters, np.column_stack([across, along])])
+    labels = np.repeat([0, 1, 2], [n // 2, n // 2, n_in_line])
+    model, caught = fitted(likelihood(3, search=None, init_params=labels), rows, converging=False)
+    moved = [event for event in model.result_.events if event.kind == "relocated"]
+    assert [event.components for event in moved] == [(2,)]
+    assert moved[0].rows == tuple(range(n, n + n_in_line))
+    assert moved[0].n_rows == n_in_line
+    assert_honest(model, caught)
+    assert_no_nan(model, rows)
+
+
 # One far row
 
 

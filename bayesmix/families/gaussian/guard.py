@@ -125,8 +125,10 @@ class GaussianGuard:
         )
         shared = len(mixture.components.blocks) < mixture.n_components
         n_worst = mixture.n_components if self.repair and not shared else 0
+        # A wider component would hold rows of its neighbours as well.
+        looked_at = mixture if sound else shown
         holdings = self.source.reduce(
-            Held(shown, directions, self.floor, self._needed, n_worst), mixture.n_components
+            Held(looked_at, directions, self.floor, self._needed, n_worst), mixture.n_components
         )
         if shared:
             enough = np.any(
