@@ -259,11 +259,10 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     vector = state.anderson.proposal()
     if vector is None:
         return replace(state, plain_left=1)
-    refused = replace(state, plain_left=2, anderson=state.anderson.forgotten())
     jump = extrapolated(state.expectation, vector)
-    if jump is None or not problem.family.feasible(jump.statistics):
-        return refused
     passes = state.passes
+    if jump is None or not problem.family.feasible(jump.statistics):
+        return _refused(state, passes)
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
         if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
@@ -287,7 +286,13 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                 )
     except DegenerateFitError:
         pass
-    return replace(refused, passes=passes)
+    return _refused(state, passes)
+
+
+def _refused(state: State, passes: int) -> State:
+    """The state after an extrapolation that did not help: plain passes and a new history."""
+    anderson = state.anderson.forgotten()
+    return replace(state, plain_left=2, anderson=anderson, passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:

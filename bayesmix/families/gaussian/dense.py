@@ -145,7 +145,7 @@ class Dense:
         return solved.astype(np.float64, copy=False)
 
     def stretch(self, blocks: Array, scale: Array) -> Array:
-        return blocks * np.outer(scale, scale)
+        return blocks * (scale[:, None] * scale)
 
     def features(self, values: Array) -> Array:
         columns = values.T
