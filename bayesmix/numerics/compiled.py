@@ -59,24 +59,20 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return nb.njit(**options)(function)
 
 
+def _same_bits(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _as_double(context: Any, bits: Any) -> Any:
     """The double with these 64 bits."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
-
-    return nb.float64(nb.int64), build
+    return nb.float64(nb.int64), _same_bits
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _as_bits(context: Any, number: Any) -> Any:
     """The 64 bits of a double."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
-
-    return nb.int64(nb.float64), build
+    return nb.int64(nb.float64), _same_bits
 
 
 @intrinsic  # type: ignore[untyped-decorator]
