@@ -38,9 +38,9 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
             ours, theirs = _sides(method, problem, covariance, rows, shares)
             few, many = _iterations(problem)
             for side in (ours, theirs):
-                _per_pass(side, 1, 2)  # what is loaded or compiled once is not a pass
+                per_pass(side, 1, 2)  # what is loaded or compiled once is not a pass
             pairs = [
-                (_per_pass(ours, few, many), _per_pass(theirs, few, many)) for _ in range(repeats)
+                (per_pass(ours, few, many), per_pass(theirs, few, many)) for _ in range(repeats)
             ]
             ratios = sorted(b / a for a, b in pairs)
             table.append(
@@ -121,7 +121,7 @@ def from_shares(base: Any) -> Any:
     return FromShares
 
 
-def _per_pass(fit: Callable[[int], Any], few: int, many: int) -> float:
+def per_pass(fit: Callable[[int], Any], few: int, many: int) -> float:
     """Seconds per iteration from the difference of two fits, so that set-up does not count."""
     gc.collect()
     with warnings.catch_warnings():

@@ -31,7 +31,7 @@ SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 # not fall onto the same few places of the first-level cache; fewer where what is made of a row is
 # wide, so that a block stays in the second.
 LINE = 8
-BYTES_OF_LINE = 64
+BYTES_OF_LINE = 8 * LINE
 MOST_LINES = 33
 FEWEST_LINES = 9
 OF_SMALL_GROUPS = 64
@@ -99,7 +99,10 @@ def _widest_vectors(context: Any) -> Any:
 
 @_compiled
 def _aligned(n_lines: int, n_columns: int) -> Any:
-    """An array (n_lines, n_columns) that begins where a line of the cache does."""
+    """An array (n_lines, n_columns) that begins where a line of the cache does.
+
+    A single line is taken by its index: unpacked, Numba would no longer know it to be contiguous.
+    """
     buffer = np.empty(n_lines * n_columns + LINE)
     begin = (-buffer.ctypes.data % BYTES_OF_LINE) // 8
     return buffer[begin : begin + n_lines * n_columns].reshape((n_lines, n_columns))

@@ -265,7 +265,7 @@ class GaussianGuard:
 
 
 def _at_resolution(components: Any, structure: Structure, resolution: Array) -> Any:
-    """Point components with the resolution added to their covariances, for a look at the rows."""
+    """Point components with the resolution added to their covariances: none is singular."""
     plain = components.plug_in()
     pooled = structure.pool(resolution)
     if len(plain.blocks) == 1:
