@@ -287,21 +287,19 @@ class Known:
             np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
         )
 
-    def blank(self, n_components: int) -> tuple[Array, Array, Array]:
-        """Room for what a pass says of rows, the last three of a ``Sweep``: none if not asked."""
+    def blank(self, n_components: int) -> Sweep:
+        """Room for what a pass says of groups, and of rows: none if that is not asked."""
         n_rows = len(self.order) if self.describe else 0
         hard_counts = np.zeros(n_components if self.describe else 0)
-        return np.empty(n_rows, dtype=np.int32), np.empty(n_rows), hard_counts
+        of_groups = np.zeros((len(self.candidates), 4))
+        return Sweep(of_groups, np.empty(n_rows, dtype=np.int32), np.empty(n_rows), hard_counts)
 
 
 @dataclass(frozen=True)
 class Sweep:
     """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
 
-    log_normaliser: float
-    magnitude: float
-    entropy: float  # -Σ w Σ r log r
-    log_largest: float  # Σ w log max r
+    of_groups: Array  # (A, 4) Σ w l and Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r
     best: Any  # (n,) the most responsible component of each row
     log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has

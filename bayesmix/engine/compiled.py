@@ -61,9 +61,9 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
     form = mixture.components.linear
     values, weights, frame = rows.stored(mixture.frame)
     sums = np.zeros(mixture.coefficients.shape)
-    described = known.blank(len(sums))
+    found = known.blank(len(sums))
     with told_when_long(linear_pass):
-        log_normaliser, magnitude, entropy, log_largest = linear_pass(
+        linear_pass(
             values,
             frame.centre,
             frame.inverse_scale,
@@ -74,15 +74,18 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
             mixture.coefficients,
             form.kind,
             sums,
-            *described,
+            found.of_groups,
+            found.best,
+            found.log_density,
+            found.hard_counts,
         )
-    found = Sweep(log_normaliser, magnitude, entropy, log_largest, *described)
     return found, FeatureSums(form, sums)
 
 
 def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:
     """The sums that an update sees."""
-    return Expectation(sweep.log_normaliser, sweep.magnitude, statistics.counts, statistics)
+    log_normaliser, magnitude, _, _ = sweep.of_groups.sum(axis=0).tolist()
+    return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,7 @@ class CompiledAssessment:
     def __call__(self, rows: Rows) -> Assessment:
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)
         sweep, statistics = self.mixture.sweep(rows, known)
+        log_likelihood, _, entropy, log_largest = sweep.of_groups.sum(axis=0).tolist()
         return Assessment(
-            sweep.log_normaliser,
-            sweep.entropy,
-            sweep.log_largest,
-            statistics.counts,
-            sweep.hard_counts,
+            log_likelihood, entropy, log_largest, statistics.counts, sweep.hard_counts
         )

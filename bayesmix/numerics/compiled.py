@@ -280,9 +280,9 @@ def _shared_out(
     best: Any,
     log_density: Any,
     hard: Any,
-    of_pass: Any,
+    of_group: Any,
 ) -> None:
-    """Log joints (K, B) become weighted responsibilities; adds to the four sums ``of_pass``.
+    """Log joints (K, B) become weighted responsibilities; adds to the four sums ``of_group``.
 
     ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described.
     """
@@ -293,11 +293,11 @@ def _shared_out(
         entropy, log_largest = _describe(
             logs, joint, largest, known, weights, order, start, size, best, log_density, hard
         )
-        of_pass[2] += entropy
-        of_pass[3] += log_largest
+        of_group[2] += entropy
+        of_group[3] += log_largest
     log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size)
-    of_pass[0] += log_normaliser
-    of_pass[1] += magnitude
+    of_group[0] += log_normaliser
+    of_group[1] += magnitude
 
 
 @_compiled
@@ -567,20 +567,21 @@ def centred_pass(
     counts: Any,
     new_means: Any,
     scatter: Any,
+    of_groups: Any,
     best: Any,
     log_density: Any,
     hard: Any,
-) -> tuple[float, float, float, float]:
-    """Σ w l and Σ w (1 + |l|) over rows, and into ``counts`` to ``scatter`` their moments.
+) -> None:
+    """Moments of the rows into ``counts`` to ``scatter``, Σ w l and Σ w (1 + |l|) of every group.
 
     ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
     or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
     ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
     Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
-    blocks are merged pairwise (Chan et al. 1983). Where ``best`` (n,), ``log_density`` (n,) and
-    ``hard`` (K,) are not empty they get the most responsible component of each row, its log
-    normaliser, and how many rows each component has; two more numbers then are the entropy
-    -Σ w Σ r log r and Σ w log max r.
+    blocks are merged pairwise (Chan et al. 1983). ``of_groups`` (A, 4) starts at zero too. Where
+    ``best`` (n,), ``log_density`` (n,) and ``hard`` (K,) are not empty they get the most
+    responsible component of each row, its log normaliser, and how many rows each component has;
+    two more sums of every group then are the entropy -Σ w Σ r log r and Σ w log max r.
     """
     _widest_vectors()
     n_features = values.shape[1]
@@ -595,7 +596,6 @@ def centred_pass(
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     whole = np.empty(n_block, np.int64)
-    of_pass = np.zeros(4)
     for group in range(len(candidates)):
         known = candidates[group]
         for start in range(bounds[group], bounds[group + 1], n_block):
@@ -625,7 +625,7 @@ def centred_pass(
                 best,
                 log_density,
                 hard,
-                of_pass,
+                of_groups[group],
             )
             np.dot(joint, x.T, totals)
             for g in range(n_components):
@@ -657,7 +657,6 @@ def centred_pass(
             for i in range(n_features):
                 for j in range(i):
                     scatter[k, j, i] = scatter[k, i, j]
-    return of_pass[0], of_pass[1], of_pass[2], of_pass[3]
 
 
 @_compiled
@@ -681,11 +680,12 @@ def linear_pass(
     coefficients: Any,
     kind: int,
     sums: Any,
+    of_groups: Any,
     best: Any,
     log_density: Any,
     hard: Any,
-) -> tuple[float, float, float, float]:
-    """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F); return what ``centred_pass`` returns.
+) -> None:
+    """Add Σ_n w r_nk φ(x_n) to ``sums`` (K, F), and the rest as ``centred_pass`` does.
 
     As there, with ``coefficients`` (K, F), the log weights in their first column, of features of a
     ``kind``.
@@ -696,19 +696,18 @@ def linear_pass(
     n_block = _rows_at_once(_block_rows(width + n_components), bounds)
     features = _aligned(width, n_block)
     some = np.empty((n_components, width))
-    of_group = np.empty((n_components, width))
+    added = np.empty((n_components, width))
     joint = _aligned(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     part = np.empty((n_components, width))
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    of_pass = np.zeros(4)
     for b in range(n_block):
         features[0, b] = 1.0
     for group in range(len(candidates)):
         known = candidates[group]
         for g in range(n_components):
             some[g] = coefficients[known[g]]
-        of_group[:] = 0.0
+        added[:] = 0.0
         for start in range(bounds[group], bounds[group + 1], n_block):
             x = features[1 : 1 + n_features]
             size = min(n_block, bounds[group + 1] - start)
@@ -738,9 +737,8 @@ def linear_pass(
                 best,
                 log_density,
                 hard,
-                of_pass,
+                of_groups[group],
             )
-            _add_sums(joint, features, part, of_group)
+            _add_sums(joint, features, part, added)
         for g in range(n_components):
-            sums[known[g]] += of_group[g]
-    return of_pass[0], of_pass[1], of_pass[2], of_pass[3]
+            sums[known[g]] += added[g]

@@ -22,10 +22,11 @@ from bayesmix.workflow.splits import (
     SHARE_TO_COUNT,
     Group,
     Look,
+    OfRows,
     advanced,
     nearly_divided,
     of_statistics,
-    same_rows,
+    of_the_same_rows,
     whitened,
 )
 
@@ -60,7 +61,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Divided:
+class Divided(OfRows):
     """The divisions of a pair that held these shares (n, 2) of the sample."""
 
     shares: Array
@@ -87,9 +88,9 @@ def best_divisions(
     anew: list[Group] = []
     for number, pair in enumerate(pairs):
         both = shares[:, pair]
-        before = [divided for divided in known if same_rows(divided.shares, both)]
-        if before:
-            again = tuple(replace(division, pair=pair) for division in before[0].divisions)
+        before = of_the_same_rows(known, both)
+        if before is not None:
+            again = tuple(replace(division, pair=pair) for division in before.divisions)
             found.append(Divided(both, again))
             continue
         total = both.sum(axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.once import once
 from bayesmix.records import Expectation, Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 
@@ -50,8 +51,22 @@ class Look:
         return cls(values, *mixture.responsibilities(values))
 
 
+class OfRows:
+    """Something found of rows that were held in these shares."""
+
+    shares: Array
+
+    @once
+    def held(self) -> float:
+        """How many rows those were."""
+        return float(self.shares.sum())
+
+
+Found = TypeVar("Found", bound=OfRows)
+
+
 @dataclass(frozen=True)
-class Halves:
+class Halves(OfRows):
     """Two components that a split puts in the place of component ``k``."""
 
     k: int
@@ -97,9 +112,9 @@ def best_splits(
     pairs: list[Group] = []
     wholes: list[Group] = []
     for k, column in enumerate(shares.T):
-        before = [halves for halves in known if same_rows(halves.shares, column)]
-        if before:
-            found.append(replace(before[0], k=k))
+        before = of_the_same_rows(known, column)
+        if before is not None:
+            found.append(replace(before, k=k))
             continue
         mine = np.flatnonzero(column > SHARE_TO_COUNT)
         if len(mine) < 2 * (values.shape[1] + 2):
@@ -141,6 +156,16 @@ def same_rows(before: Array, now: Array, most: float = UNCHANGED) -> bool:
     return bool(np.abs(before - now).sum() <= most * now.sum())
 
 
+def of_the_same_rows(known: list[Found], now: Array) -> Found | None:
+    """The first that was found of nearly these shares of rows, or None."""
+    held = float(now.sum())
+    for one in known:
+        # Sums differ by no more than shares do.
+        if abs(one.held - held) <= 2.0 * UNCHANGED * held and same_rows(one.shares, now):
+            return one
+    return None
+
+
 def _sides(values: Array, weights: Array) -> list[Array]:
     """On which side of the mean every row lies, along each of the longest axes."""
     away, _, axes = _principal(values, weights)
@@ -174,22 +199,38 @@ def whitened(values: Array, weights: Array) -> Array:
 
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
-    apart = problem.compiled and not any(group.statistics.shared for group in groups)
-    joined: _Joined | None = None
+    apart = not any(group.statistics.shared for group in groups)
+    if problem.compiled and apart and groups and passes:
+        return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
-        before = len(groups)
         groups, together = _updated(problem, state, groups)
         places = list(_places(groups))
-        if apart and groups and (joined is None or len(groups) < before):
-            joined = _Joined.of(places)
-        if joined is not None and groups:
-            groups = joined.swept(places, together, state.form)
-        elif state.form is linear and not problem.compiled:
+        if state.form is linear and not problem.compiled:
             groups = _side_by_side(places, together)
         else:
             groups = [_alone(problem, state, group, together, keep) for group, keep in places]
         if number == passes - 1 and problem.objective.variational:
             groups = _with_penalties(problem, places, together, groups)
+    return groups
+
+
+def _advanced_together(
+    problem: Problem, state: State, groups: list[Group], passes: int
+) -> list[Group]:
+    """The same by one call of a kernel a pass; groups are taken apart at the end."""
+    joined = before = _Joined.of(groups)
+    for _ in range(passes):
+        try:
+            together = _update(problem, state, joined.statistics)
+        except DegenerateFitError:
+            sound, together = _updated(problem, state, joined.apart())
+            if not sound:
+                return []
+            joined = _Joined.of(sound)
+        before, joined = joined, joined.swept(together, state.form)
+    groups = joined.apart()
+    if problem.objective.variational:
+        groups = _with_penalties(problem, list(_places(before.apart())), together, groups)
     return groups
 
 
@@ -209,31 +250,36 @@ def _with_penalties(
 
 def _updated(problem: Problem, state: State, groups: list[Group]) -> tuple[list[Group], Any]:
     """The M-step of all groups as one mixture; a group that collapses is left out."""
-
-    def update(some: list[Group]) -> Mixture:
-        statistics = type(some[0].statistics).joined([group.statistics for group in some])
-        return problem.objective.update(
-            of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
-        )
-
     if not groups:
         return [], None
     try:
-        mixture = update(groups)
-        _ = mixture.components.linear
-        return groups, mixture
+        return groups, _update(problem, state, _statistics_of(groups))
     except DegenerateFitError:
-        sound = [group for group in groups if _is_sound(update, group)]
+        sound = [group for group in groups if _is_sound(problem, state, group)]
         # Shared covariances can collapse together only.
         return _updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
 
 
-def _is_sound(update: Any, group: Group) -> bool:
+def _update(problem: Problem, state: State, statistics: Any) -> Mixture:
+    """The M-step of components of groups; raises ``DegenerateFitError`` where one collapses."""
+    mixture = problem.objective.update(
+        of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
+    )
+    _ = mixture.components.linear
+    return mixture
+
+
+def _is_sound(problem: Problem, state: State, group: Group) -> bool:
     try:
-        _ = update([group]).components.linear
+        _update(problem, state, group.statistics)
     except DegenerateFitError:
         return False
     return True
+
+
+def _statistics_of(groups: list[Group]) -> Any:
+    """Those of the components of all groups."""
+    return type(groups[0].statistics).joined([group.statistics for group in groups])
 
 
 def _places(groups: list[Group]) -> Iterator[tuple[Group, Any]]:
@@ -255,31 +301,39 @@ def _alone(problem: Problem, state: State, group: Group, together: Mixture, keep
 
 @dataclass(frozen=True)
 class _Joined:
-    """The rows of all groups one after another; those of a group know its components."""
+    """Groups whose rows lie one after another; those of a group know its components."""
 
+    groups: list[Group]  # as they began
     rows: Rows
-    weights: Array
     known: Known
+    statistics: Any  # of the components of all
+    values: Array  # (A,)
 
     @classmethod
-    def of(cls, places: list[tuple[Group, Any]]) -> _Joined:
-        values = np.concatenate([group.rows.values for group, _ in places])
-        weights = np.concatenate([group.rows.weights for group, _ in places])
-        bounds = np.cumsum([0, *(len(group.rows) for group, _ in places)])
-        candidates = np.stack([keep for _, keep in places])
-        known = Known(np.arange(len(values)), bounds, candidates, describe=True)
-        return cls(Rows(values, weights), weights, known)
+    def of(cls, groups: list[Group]) -> _Joined:
+        values = np.concatenate([group.rows.values for group in groups])
+        weights = np.concatenate([group.rows.weights for group in groups])
+        bounds = np.cumsum([0, *(len(group.rows) for group in groups)])
+        candidates = np.stack([keep for _, keep in _places(groups)])
+        known = Known(np.arange(len(values)), bounds, candidates)
+        before = np.array([group.value for group in groups])
+        return cls(groups, Rows(values, weights), known, _statistics_of(groups), before)
 
-    def swept(self, places: list[tuple[Group, Any]], together: Mixture, form: Any) -> list[Group]:
+    def swept(self, together: Mixture, form: Any) -> _Joined:
         """All groups after one E-step: what ``_alone`` makes of them, by one call of a kernel."""
-        shares = np.concatenate([_shares(group) for group, _ in places])
-        mixture = replace(together, weights=PointWeights(shares))
+        counts = self.statistics.counts[self.known.candidates]
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mixture = replace(together, weights=PointWeights(shares.ravel()))
         found, sums = swept(mixture, form, self.rows, self.known)
-        statistics = finished(sums)
-        values = np.add.reduceat(self.weights * found.log_density, self.known.bounds[:-1])
+        return replace(self, statistics=finished(sums), values=found.of_groups[:, 0])
+
+    def apart(self) -> list[Group]:
+        """The groups with what they have become."""
         return [
-            Group(group.k, group.rows, statistics.subset(keep), float(value))
-            for (group, keep), value in zip(places, values, strict=True)
+            replace(group, statistics=self.statistics.subset(keep), value=float(value))
+            for group, keep, value in zip(
+                self.groups, self.known.candidates, self.values, strict=True
+            )
         ]
 
 

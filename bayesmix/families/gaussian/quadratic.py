@@ -89,9 +89,9 @@ class Quadratics:
         root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
-        described = known.blank(n_components)
+        sweep = known.blank(n_components)
         with told_when_long(centred_pass):
-            log_normaliser, magnitude, entropy, log_largest = centred_pass(
+            centred_pass(
                 values,
                 frame.centre,
                 frame.inverse_scale,
@@ -106,10 +106,12 @@ class Quadratics:
                 counts,
                 means,
                 scatter,
-                *described,
+                sweep.of_groups,
+                sweep.best,
+                sweep.log_density,
+                sweep.hard_counts,
             )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
-        sweep = Sweep(log_normaliser, magnitude, entropy, log_largest, *described)
         return sweep, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
