@@ -248,19 +248,23 @@ def _describe(
 
     Rows get the ``best`` of the components that they know and their ``log_density``.
     """
-    n_components = len(logs)
+    _widest_vectors()
+    n_components, n_block = logs.shape
+    of_row, place = np.zeros(n_block), np.zeros(n_block, np.int64)
+    largest = logs[0].copy()
+    for k in range(n_components):
+        for b in range(n_block):
+            of_row[b] += joint[k, b] * (log_normaliser[b] - logs[k, b])
+            larger = logs[k, b] > largest[b]
+            place[b] = k if larger else place[b]
+            largest[b] = logs[k, b] if larger else largest[b]
     entropy, log_largest = 0.0, 0.0
     for b in range(size):
         row = order[start + b]
         weight = weights[row] if len(weights) > 0 else 1.0
-        of_row, place = 0.0, 0
-        for k in range(n_components):
-            of_row += joint[k, b] * (log_normaliser[b] - logs[k, b])
-            if logs[k, b] > logs[place, b]:
-                place = k
-        entropy += weight * of_row
-        log_largest += weight * (logs[place, b] - log_normaliser[b])
-        best[row] = known[place]
+        entropy += weight * of_row[b]
+        log_largest += weight * (largest[b] - log_normaliser[b])
+        best[row] = known[place[b]]
         log_density[row] = log_normaliser[b]
         hard[best[row]] += weight
     return entropy, log_largest

@@ -330,7 +330,7 @@ class _Joined:
     def apart(self) -> list[Group]:
         """The groups with what they have become."""
         return [
-            replace(group, statistics=self.statistics.subset(keep), value=float(value))
+            Group(group.k, group.rows, self.statistics.subset(keep), float(value))
             for group, keep, value in zip(
                 self.groups, self.known.candidates, self.values, strict=True
             )

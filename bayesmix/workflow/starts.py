@@ -30,6 +30,8 @@ LLOYD_ROUNDS = 100
 LEAST_SHARE = 0.1
 # ... and by this factor at most.
 MOST_EMPHASIS = 100.0
+# A share that is reached but for rounding is reached.
+LESS_THAN_ROUNDING = 1.0 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,16 @@ def stretches(rows: Distinct, n_components: int) -> list[Array]:
 def _narrowest(column: Array, weights: Array, share: float) -> float:
     """Length of the shortest interval that holds this share of the weight."""
     if np.ptp(weights) == 0.0:
-        values, weighed = np.sort(column), weights
-    else:
-        order = np.argsort(column)
-        values, weighed = column[order], weights[order]
+        ordered = np.sort(column)
+        rows = int(np.ceil(share * len(ordered) * LESS_THAN_ROUNDING))
+        return float((ordered[rows - 1 :] - ordered[: len(ordered) + 1 - rows]).min())
+    order = np.argsort(column)
+    ordered, weighed = column[order], weights[order]
     mass = np.cumsum(weighed)
     before = mass - weighed
-    ends = np.searchsorted(mass, before + share * mass[-1] * (1.0 - 1e-12))
-    fits = ends < len(values)
-    return float((values[ends[fits]] - values[fits]).min())
+    ends = np.searchsorted(mass, before + share * mass[-1] * LESS_THAN_ROUNDING)
+    fits = ends < len(ordered)
+    return float((ordered[ends[fits]] - ordered[fits]).min())
 
 
 def _keys(values: Array) -> list[Array]:
