@@ -49,6 +49,10 @@ class Statistics(Protocol):
         """The statistics as one vector in which extrapolation makes sense."""
         ...
 
+    def units(self) -> Array | float:
+        """What entries of ``pack`` are multiplied by, so that no path depends on their units."""
+        ...
+
     def unpack(self, vector: Array) -> Self:
         """The statistics that ``pack`` to ``vector``."""
         ...

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg.lapack import dgesv
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Statistics
 from bayesmix.records import Expectation
 
 MEMORY = 8
@@ -23,17 +24,19 @@ WARM_UP = 4
 
 @dataclass(frozen=True)
 class Anderson:
-    """The last few (input, output) pairs of the map, as packed statistics."""
+    """The last few (input, output) pairs of the map, as packed statistics, and their units."""
 
     inputs: tuple[Array, ...] = ()
     outputs: tuple[Array, ...] = ()
+    units: Array | float = 1.0
     memory: int = MEMORY
 
-    def remembered(self, source: Array, result: Array) -> Anderson:
+    def remembered(self, source: Array, result: Statistics) -> Anderson:
         """With one more pair."""
         return Anderson(
             (*self.inputs, source)[-self.memory :],
-            (*self.outputs, result)[-self.memory :],
+            (*self.outputs, result.pack())[-self.memory :],
+            self.units if self.inputs else result.units(),
             self.memory,
         )
 
@@ -49,14 +52,15 @@ class Anderson:
         residuals = outputs - np.array(self.inputs)
         if not np.isfinite(residuals).all():
             return None
-        differences = residuals[1:] - residuals[:-1]
+        latest = residuals[-1] * self.units
+        differences = (residuals[1:] - residuals[:-1]) * self.units
         gram = differences @ differences.T
         diagonal = np.einsum("ii->i", gram)
         scale = float(diagonal.sum())
         if not scale > 0.0:
             return None
         diagonal += 1e-14 * scale
-        _, _, mix, singular = dgesv(gram, differences @ residuals[-1])
+        _, _, mix, singular = dgesv(gram, differences @ latest)
         if singular:
             return None
         if len(mix) == 1:

@@ -232,9 +232,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     new_segment = changed or form is not state.form
     anderson = state.anderson.forgotten() if new_segment else state.anderson
     if problem.accelerate and not changed:
-        anderson = anderson.remembered(
-            state.expectation.statistics.pack(), expectation.statistics.pack()
-        )
+        anderson = anderson.remembered(state.expectation.statistics.pack(), expectation.statistics)
     return State(
         mixture,
         expectation,
@@ -281,7 +279,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     trace=(*state.trace, value),
                     recent=(value,),
                     plain_left=PLAIN_TO_LOOK if small else 0,
-                    anderson=state.anderson.remembered(vector, expectation.statistics.pack()),
+                    anderson=state.anderson.remembered(vector, expectation.statistics),
                     passes=passes,
                 )
     except DegenerateFitError:

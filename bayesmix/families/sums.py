@@ -61,6 +61,10 @@ class Sums:
         """One vector of all sums."""
         return np.concatenate([self.counts, self.totals.ravel()])
 
+    def units(self) -> float:
+        """1: all entries are numbers of events."""
+        return 1.0
+
     def unpack(self, vector: Array) -> Sums:
         """The sums that pack to ``vector``."""
         n_components = len(self.counts)

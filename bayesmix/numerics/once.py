@@ -31,3 +31,7 @@ class once(Generic[Value]):
             return self
         value = record.__dict__[self.name] = self.compute(record)
         return value
+
+    def given(self, record: object, value: Value) -> None:
+        """Take as computed what was known already."""
+        record.__dict__[self.name] = value

@@ -10,6 +10,7 @@ from bayesmix.engine.acceleration import Anderson
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
+from bayesmix.families.sums import Sums
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.starts import begun, named_start
@@ -23,12 +24,18 @@ def overlapping(key, n=400):
     return means[rng.integers(0, 3, n)] + rng.normal(size=(n, 2))
 
 
+def packing_to(vector):
+    """Statistics that a history takes this vector for."""
+    return Sums(np.zeros(0), vector)
+
+
 @pytest.mark.parametrize("factor", [0.9, 0.5, 1.1, 2.0])
 def test_one_secant_leads_ahead_whether_steps_shrink_or_grow(factor):
     """Of a linear map about 0: towards a fixed point that draws, away from one that repels."""
     first = np.array([1.0, -2.0])
     second = factor * first
-    history = Anderson().remembered(first, second).remembered(second, factor * second)
+    history = Anderson().remembered(first, packing_to(second))
+    history = history.remembered(second, packing_to(factor * second))
     ahead = history.proposal() - factor * second
     assert ahead @ (factor * second - second) > 0.0
 
@@ -41,7 +48,7 @@ def test_of_a_linear_map_that_contracts_the_fixed_point_is_found():
     history = Anderson()
     for _ in range(5):
         after = fixed + contracting @ (at - fixed)
-        history, at = history.remembered(at, after), after
+        history, at = history.remembered(at, packing_to(after)), after
     np.testing.assert_allclose(history.proposal(), fixed, atol=1e-6)
 
 

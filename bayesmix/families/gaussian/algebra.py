@@ -131,7 +131,7 @@ class Algebra(Protocol):
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array: ...
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        """Counts, means and unpooled scatters from sums of features."""
+        """Counts, means and Σ r x xᵀ, unpooled, from sums of features."""
         ...
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:

@@ -151,7 +151,7 @@ class Axes:
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
-        return counts, means, sums[:, 1 + n_features :] - self.outer(counts, means)
+        return counts, means, sums[:, 1 + n_features :]
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
         total = counts[:, None]

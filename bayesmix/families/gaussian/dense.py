@@ -174,9 +174,7 @@ class Dense:
 
     def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
         counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
-        second = sums.take(_pairs(n_features).feature, axis=1)
-        second -= self.outer(counts, means)
-        return counts, means, second
+        return counts, means, sums.take(_pairs(n_features).feature, axis=1)
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
         # Cauchy and Schwarz: features are products of two of [1, x].

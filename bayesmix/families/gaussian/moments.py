@@ -108,37 +108,50 @@ class Moments:
     def pack(self) -> Array:
         """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
 
-        Columns have unit second moments over all rows, so that no path depends on their units.
         Only extrapolation uses it; its cancellation far from the origin costs steps, not digits.
         """
-        return self._packed[0]
+        return self._packed
 
     @once
-    def _packed(self) -> tuple[Array, Array]:
-        """The vector, and by what columns (D,) are multiplied there."""
-        n_features = self.means.shape[1]
-        structure, algebra = self.structure, self.structure.algebra
-        second = self.scatter + structure.pool(algebra.outer(self.counts, self.means))
-        total = second.sum(axis=0, keepdims=True)
-        total /= structure.block_counts(self.counts, n_features).sum()
+    def _packed(self) -> Array:
+        totals = self.counts[:, None] * self.means
+        return np.concatenate([self.counts, totals.ravel(), self.second.ravel()])
+
+    def units(self) -> Array:
+        """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
+        (n_components, n_features), algebra = self.means.shape, self.structure.algebra
+        total = self.second.sum(axis=0, keepdims=True)
+        total /= self.structure.block_counts(self.counts, n_features).sum()
         square = algebra.spread(total, 1, n_features)[0]
         unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
-        totals = self.counts[:, None] * self.means * unit
-        second = algebra.stretch(second, unit)
-        return np.concatenate([self.counts, totals.ravel(), second.ravel()]), unit
+        of_second = algebra.stretch(np.ones(self.scatter.shape), unit).ravel()
+        return np.concatenate([np.ones(n_components), np.tile(unit, n_components), of_second])
 
     def unpack(self, vector: Array) -> Moments:
-        """The moments that pack to ``vector``, of rows of which these are moments as well."""
+        """The moments that pack to ``vector``."""
         n_components, n_features = self.means.shape
-        unit = self._packed[1]
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
-        totals = vector[n_components:end].reshape(n_components, n_features) / unit
-        means = averages(totals, counts)
-        structure, algebra = self.structure, self.structure.algebra
-        second = algebra.stretch(vector[end:].reshape(self.scatter.shape), 1.0 / unit)
-        between = structure.pool(algebra.outer(counts, means))
-        return Moments(structure, counts, means, second - between)
+        means = averages(vector[n_components:end].reshape(n_components, n_features), counts)
+        second = vector[end:].reshape(self.scatter.shape)
+        return Moments.about_origin(self.structure, counts, means, second)
+
+    @classmethod
+    def about_origin(
+        cls, structure: Structure, counts: Array, means: Array, second: Array
+    ) -> Moments:
+        """From Σ r x xᵀ in blocks instead of the scatter about the means."""
+        between = structure.pool(structure.algebra.outer(counts, means))
+        made = cls(structure, counts, means, second - between)
+        Moments.second.given(made, second)
+        return made
+
+    @once
+    def second(self) -> Array:
+        """Σ r x xᵀ in blocks."""
+        between = self.structure.algebra.outer(self.counts, self.means)
+        second: Array = self.scatter + self.structure.pool(between)
+        return second
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:

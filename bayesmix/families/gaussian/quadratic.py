@@ -116,8 +116,8 @@ class Quadratics:
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""
-        counts, means, scatter = self.structure.algebra.moments(sums, self.means.shape[1])
-        return Moments(self.structure, counts, means, self.structure.pool(scatter))
+        counts, means, second = self.structure.algebra.moments(sums, self.means.shape[1])
+        return Moments.about_origin(self.structure, counts, means, self.structure.pool(second))
 
     def loss(self, statistics: Moments) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
