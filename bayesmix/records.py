@@ -17,8 +17,11 @@ FLAT_FLOOR = 1e-6
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
 NO_WEIGHTS = np.zeros(0)
+# What a pass says of rows that are not described.
+OF_NO_ROWS = (np.empty(0, dtype=np.int32), np.empty(0), np.zeros(0))
 # Features of so many values, or fewer, stay with their rows from one pass to the next.
 MOST_KEPT = 2**17
+STORED = -1  # what rows keep beside their features of every kind
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Rows:
     values: Any
     weights: Array | None = None
     first: int = 0
-    _kept: dict[int, tuple[Frame, Array]] = field(
+    _kept: dict[int, tuple[Frame, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -111,10 +114,12 @@ class Rows:
 
     def features(self, form: Any, frame: Frame) -> Array:
         """What a linear form reads of the rows in a frame; made once where the rows are few."""
+        features: Array
         known = self._kept.get(form.kind)
         if known is not None and known[0] is frame:
-            return known[1]
-        features: Array = form.features(frame.apply(self.values))
+            features = known[1]
+            return features
+        features = form.features(frame.apply(self.values))
         if features.size <= MOST_KEPT:
             features.flags.writeable = False
             self._kept[form.kind] = frame, features
@@ -125,14 +130,22 @@ class Rows:
 
         Contiguous, native, float32 or float64, and not to be written.
         """
-        values = self.values
+        answer: tuple[Any, Array, Frame]
+        known = self._kept.get(STORED)
+        if known is not None and known[0] is frame:
+            answer = known[1]
+            return answer
+        values, left = self.values, frame
         if frame.basis is not None:
             # Kernels shift and scale columns; a plane of its own the rows are brought to here.
-            values, frame = frame.apply(values), Frame.identity(frame.n_directions)
+            values, left = frame.apply(values), Frame.identity(frame.n_directions)
         kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
         stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
         stored.flags.writeable = False
-        return stored, NO_WEIGHTS if self.weights is None else self.weights, frame
+        answer = stored, NO_WEIGHTS if self.weights is None else self.weights, left
+        if stored.size <= MOST_KEPT:
+            self._kept[STORED] = frame, answer
+        return answer
 
     def blocks(self, size: int) -> list[Rows]:
         """The chunk in cache-sized pieces."""
@@ -289,10 +302,12 @@ class Known:
 
     def blank(self, n_components: int) -> Sweep:
         """Room for what a pass says of groups, and of rows: none if that is not asked."""
-        n_rows = len(self.order) if self.describe else 0
-        hard_counts = np.zeros(n_components if self.describe else 0)
         of_groups = np.zeros((len(self.candidates), 4))
-        return Sweep(of_groups, np.empty(n_rows, dtype=np.int32), np.empty(n_rows), hard_counts)
+        if not self.describe:
+            return Sweep(of_groups, *OF_NO_ROWS)
+        n_rows = len(self.order)
+        best, log_density = np.empty(n_rows, dtype=np.int32), np.empty(n_rows)
+        return Sweep(of_groups, best, log_density, np.zeros(n_components))
 
 
 @dataclass(frozen=True)
@@ -303,6 +318,13 @@ class Sweep:
     best: Any  # (n,) the most responsible component of each row
     log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has
+
+    @property
+    def totals(self) -> list[float]:
+        """The sums of all groups together."""
+        own = self.of_groups
+        totals: list[float] = (own[0] if len(own) == 1 else own.sum(axis=0)).tolist()
+        return totals
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.engine.expectation import Assessment, Form, centred, linear
 from bayesmix.numerics.features import cost_of
-from bayesmix.numerics.warming import told_when_long
+from bayesmix.numerics.warming import called
 from bayesmix.records import Expectation, FeatureSums, Known, Mixture, Rows, Sweep
 
 # In rows times components times ``cost_of`` one row for one of them.
@@ -28,8 +28,7 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
 
 def has_kernel(mixture: Mixture, form: Form) -> bool:
     """Whether this form of these components has a compiled twin."""
-    quadratic = getattr(mixture.components, "linear", None)
-    return form is linear or hasattr(quadratic, "centred_pass")
+    return form is linear or hasattr(getattr(mixture.components, "linear", None), "centred_pass")
 
 
 @dataclass(frozen=True)
@@ -56,35 +55,33 @@ def sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
 
 def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
     """One pass of the compiled linear form."""
-    from bayesmix.numerics.compiled import linear_pass
-
     form = mixture.components.linear
     values, weights, frame = rows.stored(mixture.frame)
     sums = np.zeros(mixture.coefficients.shape)
     found = known.blank(len(sums))
-    with told_when_long(linear_pass):
-        linear_pass(
-            values,
-            frame.centre,
-            frame.inverse_scale,
-            weights,
-            known.order,
-            known.bounds,
-            known.candidates,
-            mixture.coefficients,
-            form.kind,
-            sums,
-            found.of_groups,
-            found.best,
-            found.log_density,
-            found.hard_counts,
-        )
+    called(
+        "linear_pass",
+        values,
+        frame.centre,
+        frame.inverse_scale,
+        weights,
+        known.order,
+        known.bounds,
+        known.candidates,
+        mixture.coefficients,
+        form.kind,
+        sums,
+        found.of_groups,
+        found.best,
+        found.log_density,
+        found.hard_counts,
+    )
     return found, FeatureSums(form, sums)
 
 
 def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:
     """The sums that an update sees."""
-    log_normaliser, magnitude, _, _ = sweep.of_groups.sum(axis=0).tolist()
+    log_normaliser, magnitude, _, _ = sweep.totals
     return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
 
 
@@ -97,7 +94,7 @@ class CompiledAssessment:
     def __call__(self, rows: Rows) -> Assessment:
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)
         sweep, statistics = self.mixture.sweep(rows, known)
-        log_likelihood, _, entropy, log_largest = sweep.of_groups.sum(axis=0).tolist()
+        log_likelihood, _, entropy, log_largest = sweep.totals
         return Assessment(
             log_likelihood, entropy, log_largest, statistics.counts, sweep.hard_counts
         )

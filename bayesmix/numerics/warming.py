@@ -7,17 +7,31 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 SECONDS_BEFORE_A_WORD = 2.0
 
 
-@contextmanager
-def told_when_long(kernel: Any) -> Iterator[None]:
-    """Says so where the first call of a kernel in this process has to compile it for long."""
+def called(name: str, *arguments: Any) -> None:
+    """Calls a kernel of ``numerics.compiled``; the first one loads the compiler."""
+    kernel = _kernel(name)
     if getattr(kernel, "overloads", True):
-        yield
+        kernel(*arguments)
         return
+    with told_when_long():
+        kernel(*arguments)
+
+
+@cache
+def _kernel(name: str) -> Any:
+    return getattr(import_module("bayesmix.numerics.compiled"), name)
+
+
+@contextmanager
+def told_when_long() -> Iterator[None]:
+    """Says so where the first call of a kernel in this process has to compile it for long."""
     timer = threading.Timer(SECONDS_BEFORE_A_WORD, _say)
     timer.daemon = True
     timer.start()

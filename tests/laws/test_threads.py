@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
-from bayesmix.numerics.warming import told_when_long
+from bayesmix.numerics.warming import called
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
 from bayesmix.sources.array import MOST_CHUNKS, chunk_rows
@@ -205,26 +204,38 @@ def test_everything_works_where_numba_is_absent(monkeypatch):
     np.testing.assert_allclose(without.objective_trace_, with_it.objective_trace_, rtol=1e-11)
 
 
+def kernel(overloads, work):
+    """A function that is compiled when it has an overload."""
+
+    def run():
+        work()
+
+    run.overloads = overloads
+    return run
+
+
 def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
     monkeypatch.setattr("bayesmix.numerics.warming.SECONDS_BEFORE_A_WORD", 0.01)
-    slow, known = SimpleNamespace(overloads={}), SimpleNamespace(overloads={"once": "compiled"})
-    with told_when_long(known):
-        time.sleep(0.05)
+    kernels = {
+        "known": kernel({"once": "compiled"}, lambda: time.sleep(0.05)),
+        "slow": kernel({}, lambda: time.sleep(0.1)),
+    }
+    monkeypatch.setattr("bayesmix.numerics.warming._kernel", kernels.__getitem__)
+    called("known")
     assert not caplog.records
-    with told_when_long(slow):
-        time.sleep(0.1)
+    called("slow")
     assert "compiles its kernels" in caplog.text
 
 
-def test_ctrl_c_waits_for_the_compiler():
+def test_ctrl_c_waits_for_the_compiler(monkeypatch):
     before, done = signal.getsignal(signal.SIGINT), []
 
-    def compiled():
-        with told_when_long(SimpleNamespace(overloads={})):
-            signal.raise_signal(signal.SIGINT)
-            done.append("compiled")
+    def compiling():
+        signal.raise_signal(signal.SIGINT)
+        done.append("compiled")
 
+    monkeypatch.setattr("bayesmix.numerics.warming._kernel", lambda name: kernel({}, compiling))
     with pytest.raises(KeyboardInterrupt):
-        compiled()
+        called("slow")
     assert done == ["compiled"]
     assert signal.getsignal(signal.SIGINT) is before

@@ -17,7 +17,7 @@ from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.once import once
-from bayesmix.numerics.warming import told_when_long
+from bayesmix.numerics.warming import called
 from bayesmix.records import Frame, Known, Sweep
 
 
@@ -83,34 +83,32 @@ class Quadratics:
         self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
     ) -> tuple[Sweep, Moments]:
         """A pass of the compiled centred form over rows as stored."""
-        from bayesmix.numerics.compiled import centred_pass
-
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
         sweep = known.blank(n_components)
-        with told_when_long(centred_pass):
-            centred_pass(
-                values,
-                frame.centre,
-                frame.inverse_scale,
-                weights,
-                known.order,
-                known.bounds,
-                known.candidates,
-                self.offset + log_weights,
-                np.ascontiguousarray(self.means),
-                root,
-                algebra.kind == features.DENSE,
-                counts,
-                means,
-                scatter,
-                sweep.of_groups,
-                sweep.best,
-                sweep.log_density,
-                sweep.hard_counts,
-            )
+        called(
+            "centred_pass",
+            values,
+            frame.centre,
+            frame.inverse_scale,
+            weights,
+            known.order,
+            known.bounds,
+            known.candidates,
+            self.offset + log_weights,
+            np.ascontiguousarray(self.means),
+            root,
+            algebra.kind == features.DENSE,
+            counts,
+            means,
+            scatter,
+            sweep.of_groups,
+            sweep.best,
+            sweep.log_density,
+            sweep.hard_counts,
+        )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
         return sweep, Moments(self.structure, counts, means, pooled)
 
