@@ -38,6 +38,16 @@ OF_SMALL_GROUPS = 64
 BLOCK_VALUES = 2**16
 # Responsibilities below this are left out of the sums: they add less than rounding does.
 NEGLIGIBLE = 2.0**-60
+# Distances along so many features or more, to so many components, are first those along one feature
+# in ``HEAD``: components so far below the leading one have no share that counts. Blocks have more
+# rows then, of which a component leads few. Where most joints of a block have to be completed all
+# the same, the rest of the chunk is done in one step.
+WIDE_IN_TWO_STEPS = 32
+MANY_IN_TWO_STEPS = 4
+HEAD = 3
+LINES_IN_TWO_STEPS = 67
+LOG_NEGLIGIBLE = -45.0
+MOST_COMPLETED = 0.5
 # Where no more than one in so many rows of a block has a share, those are gathered first,
 # padded to whole vectors.
 FEW = 4
@@ -231,6 +241,21 @@ def _weigh(
 
 
 @_compiled
+def _leading(joint: Any, lead: Any, largest: Any) -> None:
+    """The component with most of every column of log joints (K, B), and its log joint."""
+    _widest_vectors()
+    n_components, n_block = joint.shape
+    for b in range(n_block):
+        lead[b] = 0
+        largest[b] = joint[0, b]
+    for k in range(1, n_components):
+        for b in range(n_block):
+            larger = joint[k, b] > largest[b]
+            lead[b] = k if larger else lead[b]
+            largest[b] = joint[k, b] if larger else largest[b]
+
+
+@_compiled
 def _describe(
     logs: Any,
     joint: Any,
@@ -250,21 +275,18 @@ def _describe(
     """
     _widest_vectors()
     n_components, n_block = logs.shape
-    of_row, place = np.zeros(n_block), np.zeros(n_block, np.int64)
-    largest = logs[0].copy()
+    of_row, lead, largest = np.zeros(n_block), np.empty(n_block, np.int64), np.empty(n_block)
+    _leading(logs, lead, largest)
     for k in range(n_components):
         for b in range(n_block):
             of_row[b] += joint[k, b] * (log_normaliser[b] - logs[k, b])
-            larger = logs[k, b] > largest[b]
-            place[b] = k if larger else place[b]
-            largest[b] = logs[k, b] if larger else largest[b]
     entropy, log_largest = 0.0, 0.0
     for b in range(size):
         row = order[start + b]
         weight = weights[row] if len(weights) > 0 else 1.0
         entropy += weight * of_row[b]
         log_largest += weight * (largest[b] - log_normaliser[b])
-        best[row] = known[place[b]]
+        best[row] = known[lead[b]]
         log_density[row] = log_normaliser[b]
         hard[best[row]] += weight
     return entropy, log_largest
@@ -305,13 +327,15 @@ def _shared_out(
 
 
 @_compiled
-def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> None:
-    """|Uᵀ a|² of every column a (D,) of ``away``; U upper triangular, two of its columns at once.
+def _squared_dense(
+    away: Any, n_features: int, n_block: int, root: Any, first: Any, second: Any, out: Any
+) -> None:
+    """|Uᵀ a|² of so many first columns a of ``away`` and as many of their first features.
 
-    ``first`` and ``second`` collect the products with its rows, eight and four at a time.
+    U is upper triangular, two of its columns at once; ``first`` and ``second`` collect the products
+    with its rows, eight and four at a time.
     """
     _widest_vectors()
-    n_features, n_block = away.shape
     for b in range(n_block):
         out[b] = 0.0
     for i in range(0, n_features - 1, 2):
@@ -381,6 +405,97 @@ def _squared_dense(away: Any, root: Any, first: Any, second: Any, out: Any) -> N
                 first[b] += u0 * away[j, b]
         for b in range(n_block):
             out[b] += first[b] * first[b]
+
+
+@_compiled
+def _joint_dense(
+    x: Any, mean: Any, n_features: int, root: Any, offset: float, work: Any, joint: Any
+) -> None:
+    """offset - ½ |Uᵀ (x - m)|² of so many first features of every column of x (D, B)."""
+    _widest_vectors()
+    away, first, second, total = work
+    n_block = x.shape[1]
+    for d in range(n_features):
+        for b in range(n_block):
+            away[d, b] = x[d, b] - mean[d]
+    _squared_dense(away, n_features, n_block, root, first, second, total)
+    for b in range(n_block):
+        joint[b] = offset - 0.5 * total[b]
+
+
+@_compiled
+def _joint_of_some(
+    x: Any, mean: Any, root: Any, offset: float, chosen: Any, n: int, work: Any, joint: Any
+) -> int:
+    """The same of all features for the n chosen columns, padded to whole vectors; how many it did.
+
+    All columns as they lie where many are chosen.
+    """
+    _widest_vectors()
+    n_features: int = x.shape[0]
+    n_block: int = x.shape[1]
+    if FEW * n > n_block:
+        _joint_dense(x, mean, n_features, root, offset, work, joint)
+        return n_block
+    away, first, second, total = work
+    padded = -(-n // VECTORS) * VECTORS
+    for d in range(n_features):
+        for c in range(n):
+            away[d, c] = x[d, chosen[c]] - mean[d]
+        for c in range(n, padded):
+            away[d, c] = 0.0
+    _squared_dense(away, n_features, padded, root, first, second, total)
+    for c in range(n):
+        joint[chosen[c]] = offset - 0.5 * total[c]
+    return padded
+
+
+@_compiled
+def _joints_dense(
+    x: Any,
+    head: int,
+    known: Any,
+    offset: Any,
+    means: Any,
+    root: Any,
+    work: Any,
+    lead: Any,
+    least: Any,
+    chosen: Any,
+    joint: Any,
+) -> int:
+    """Log joints (G, B) of a block; how many of them had to be completed.
+
+    A distance along the first ``head`` features is no more than the whole. Where that leaves a
+    component a negligible share of a row, its log joint stays at what it is by them: too large, and
+    negligible even so.
+    """
+    n_features, n_block = x.shape
+    n_components = len(known)
+    for g in range(n_components):
+        k = known[g]
+        own = root[min(k, len(root) - 1)]
+        _joint_dense(x, means[k], head, own, offset[k], work, joint[g])
+    if head == n_features:
+        return 0
+    _leading(joint, lead, least)
+    completed = 0
+    for step in range(2):
+        for g in range(n_components):
+            # Leading components first; then those that may still have a share beside them.
+            n = 0
+            for b in range(n_block):
+                chosen[n] = b
+                leads = lead[b] == g
+                n += leads if step == 0 else (not leads) & (joint[g, b] > least[b])
+            if n > 0:
+                k = known[g]
+                own = root[min(k, len(root) - 1)]
+                completed += _joint_of_some(x, means[k], own, offset[k], chosen, n, work, joint[g])
+        if step == 0:
+            for b in range(n_block):
+                least[b] = joint[lead[b], b] + LOG_NEGLIGIBLE
+    return completed
 
 
 @_compiled
@@ -590,7 +705,10 @@ def centred_pass(
     _widest_vectors()
     n_features = values.shape[1]
     n_components = candidates.shape[1]
-    n_block = _rows_at_once(LINE * MOST_LINES, bounds)
+    head, lines = n_features, MOST_LINES
+    if dense and n_features >= WIDE_IN_TWO_STEPS and n_components >= MANY_IN_TWO_STEPS:
+        head, lines = n_features // HEAD, LINES_IN_TWO_STEPS
+    n_block = _rows_at_once(LINE * lines, bounds)
     x = _aligned(n_features, n_block)
     away = _aligned(n_features, n_block)
     joint = _aligned(n_components, n_block)
@@ -599,23 +717,25 @@ def centred_pass(
     mean, shift = np.empty(n_features), np.empty(n_features)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    whole = np.empty(n_block, np.int64)
+    whole, lead = np.empty(n_block, np.int64), np.empty(n_block, np.int64)
+    work = away, first, second, total
     for group in range(len(candidates)):
         known = candidates[group]
         for start in range(bounds[group], bounds[group + 1], n_block):
             size = min(n_block, bounds[group + 1] - start)
             _load(values, order, start, size, centre, inverse, x)
-            for g in range(n_components):
-                k = known[g]
-                if dense:
-                    for d in range(n_features):
-                        for b in range(n_block):
-                            away[d, b] = x[d, b] - means[k, d]
-                    _squared_dense(away, root[min(k, len(root) - 1)], first, second, total)
-                else:
+            if dense:
+                completed = _joints_dense(
+                    x, head, known, offset, means, root, work, lead, largest, whole, joint
+                )
+                if completed > MOST_COMPLETED * n_components * n_block:
+                    head = n_features
+            else:
+                for g in range(n_components):
+                    k = known[g]
                     _squared_axes(x, means[k], root[k, 0], total)
-                for b in range(n_block):
-                    joint[g, b] = offset[k] - 0.5 * total[b]
+                    for b in range(n_block):
+                        joint[g, b] = offset[k] - 0.5 * total[b]
             _shared_out(
                 joint,
                 logs,

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 pytest.importorskip("numba")
 
+import bayesmix as bm
+from bayesmix.engine.compiled import swept
+from bayesmix.engine.expectation import ExpectationStep, centred
 from bayesmix.numerics import compiled
+from bayesmix.records import Known, Rows
 
 ROUNDING = 2.0**-53
 
@@ -44,3 +49,46 @@ def test_blocks_begin_where_a_line_of_the_cache_does() -> None:
         assert block.shape == shape
         assert block.flags.c_contiguous
         assert block.ctypes.data % compiled.BYTES_OF_LINE == 0
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied"])
+@pytest.mark.parametrize("where", ["apart", "apart in the last features", "overlapping"])
+def test_distances_in_two_steps_leave_out_nothing_that_counts(covariance, where):
+    """Wide rows by the kernel, which looks at some features first, and by NumPy, which does not."""
+    rng = np.random.default_rng(5)
+    n, n_features, n_components = 1500, 40, 6
+    assert n_features >= compiled.WIDE_IN_TWO_STEPS
+    assert n_components >= compiled.MANY_IN_TWO_STEPS
+    means = 3.0 * rng.normal(size=(n_components, n_features))
+    if where == "apart in the last features":
+        means[:, : n_features // compiled.HEAD] = 0.0
+    if where == "overlapping":
+        means *= 0.03
+    labels = rng.integers(0, n_components, n)
+    spread = np.exp(rng.normal(size=(n_components, n_features)))
+    values = means[labels] + spread[labels] * rng.normal(size=(n, n_features))
+    weights = rng.integers(0, 3, n).astype(float)
+    model = bm.GaussianMixture(
+        n_components,
+        covariance_type=covariance,
+        init_params=0.1 / n_components + 0.9 * np.eye(n_components)[labels],
+        search=None,
+        max_iter=1,
+    )
+    with pytest.warns(ConvergenceWarning):
+        mixture = model.fit(values).result_.mixture
+    rows = Rows(values, weights)
+    sweep, statistics = swept(
+        mixture, centred, rows, Known.everything(n, n_components, describe=True)
+    )
+    plain = ExpectationStep(mixture, centred)(rows)
+    framed = mixture.frame.apply(values)
+    shares, log_density = mixture.responsibilities(framed)
+    assert np.array_equal(sweep.best, shares.argmax(axis=1))
+    np.testing.assert_allclose(sweep.log_density, log_density, rtol=1e-13)
+    assert sweep.totals[0] == pytest.approx(plain.log_normaliser, rel=1e-13)
+    np.testing.assert_allclose(statistics.counts, plain.counts, rtol=1e-12)
+    np.testing.assert_allclose(statistics.means, plain.statistics.means, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        statistics.scatter, plain.statistics.scatter, rtol=1e-10, atol=1e-12 * n
+    )
