@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
+from bayesmix.numerics.warming import called
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -300,14 +301,17 @@ class Known:
             np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
         )
 
-    def blank(self, n_components: int) -> Sweep:
-        """Room for what a pass says of groups, and of rows: none if that is not asked."""
-        of_groups = np.zeros((len(self.candidates), 4))
-        if not self.describe:
-            return Sweep(of_groups, *OF_NO_ROWS)
-        n_rows = len(self.order)
-        best, log_density = np.empty(n_rows, dtype=np.int32), np.empty(n_rows)
-        return Sweep(of_groups, best, log_density, np.zeros(n_components))
+    def swept(self, kernel: str, stored: Any, n_components: int, *own: Any) -> Sweep:
+        """A pass of a kernel over rows as ``stored``, with the arguments that are its own."""
+        values, weights, frame = stored
+        of_groups, of_rows = np.zeros((len(self.candidates), 4)), OF_NO_ROWS
+        if self.describe:
+            n_rows = len(self.order)
+            of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
+        rows = values, frame.centre, frame.inverse_scale, weights
+        groups = self.order, self.bounds, self.candidates
+        called(kernel, *rows, *groups, *own, of_groups, *of_rows)
+        return Sweep(of_groups, *of_rows)
 
 
 @dataclass(frozen=True)

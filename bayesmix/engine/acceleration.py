@@ -19,7 +19,6 @@ from bayesmix.protocols import Statistics
 from bayesmix.records import Expectation
 
 MEMORY = 8
-WARM_UP = 4
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix.engine.expectation import Assessment, Form, centred, linear
 from bayesmix.numerics.features import cost_of
-from bayesmix.numerics.warming import called
 from bayesmix.records import Expectation, FeatureSums, Known, Mixture, Rows, Sweep
 
 # In rows times components times ``cost_of`` one row for one of them.
@@ -55,26 +54,10 @@ def sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
 
 def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
     """One pass of the compiled linear form."""
-    form = mixture.components.linear
-    values, weights, frame = rows.stored(mixture.frame)
-    sums = np.zeros(mixture.coefficients.shape)
-    found = known.blank(len(sums))
-    called(
-        "linear_pass",
-        values,
-        frame.centre,
-        frame.inverse_scale,
-        weights,
-        known.order,
-        known.bounds,
-        known.candidates,
-        mixture.coefficients,
-        form.kind,
-        sums,
-        found.of_groups,
-        found.best,
-        found.log_density,
-        found.hard_counts,
+    form, coefficients = mixture.components.linear, mixture.coefficients
+    sums = np.zeros(coefficients.shape)
+    found = known.swept(
+        "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums
     )
     return found, FeatureSums(form, sums)
 

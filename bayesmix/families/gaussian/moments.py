@@ -149,9 +149,8 @@ class Moments:
     @once
     def second(self) -> Array:
         """Σ r x xᵀ in blocks."""
-        between = self.structure.algebra.outer(self.counts, self.means)
-        second: Array = self.scatter + self.structure.pool(between)
-        return second
+        n_components, n_features = self.means.shape
+        return self.about(np.zeros(n_features), np.ones(n_components))
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:

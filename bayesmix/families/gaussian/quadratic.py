@@ -17,7 +17,6 @@ from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.once import once
-from bayesmix.numerics.warming import called
 from bayesmix.records import Frame, Known, Sweep
 
 
@@ -87,16 +86,10 @@ class Quadratics:
         root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
-        sweep = known.blank(n_components)
-        called(
+        sweep = known.swept(
             "centred_pass",
-            values,
-            frame.centre,
-            frame.inverse_scale,
-            weights,
-            known.order,
-            known.bounds,
-            known.candidates,
+            (values, weights, frame),
+            n_components,
             self.offset + log_weights,
             np.ascontiguousarray(self.means),
             root,
@@ -104,10 +97,6 @@ class Quadratics:
             counts,
             means,
             scatter,
-            sweep.of_groups,
-            sweep.best,
-            sweep.log_density,
-            sweep.hard_counts,
         )
         pooled = self.structure.pool(algebra.from_stacked(scatter))
         return sweep, Moments(self.structure, counts, means, pooled)
