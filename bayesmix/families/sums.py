@@ -49,6 +49,10 @@ class Sums:
         counts[k], totals[k] = halves.counts[0], halves.totals[0]
         return Sums(counts, totals)
 
+    def exchanged(self, keep: Integers, others: Sums) -> Sums:
+        """Some components, and others in the place of the rest."""
+        return self.joined([self.subset(keep), others])
+
     @staticmethod
     def joined(parts: Sequence[Sums]) -> Sums:
         """Those of all components of several."""

@@ -49,9 +49,10 @@ MOST_MORE = 8
 ALIKE_COUNTS = 0.01
 # Share of its rows that a component may exchange without being looked at again for moves.
 NEARLY_THE_SAME = 0.05
-# Random swaps for each move that was worth a trial (for K of them at most), and how far behind one
-# may be (nats a row) after its first passes, and later. Most are seen to fail in two or four.
-RANDOM_SWAPS = 5
+# New components drawn for each move that was worth a trial (for K of them at most), so many at
+# once, of which so many swaps are tried; and how far behind one may be (nats a row) after its first
+# passes, and later. Most of those that fail are seen to in two or four.
+DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 20, 100, 20
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 STAGES_AT_RANDOM = ((2, 12e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
 
@@ -117,19 +118,21 @@ class Improver:
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
         """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
-        left = RANDOM_SWAPS * min(self.worthy, state.at().n_components)
+        left = DRAWN * min(self.worthy, state.at().n_components)
         while left > 0 and not self._alone and not self._small:
-            for move in random_swaps(problem, self._look(problem, state), generator, left):
+            look, most = self._look(problem, state), min(left, DRAWN_AT_ONCE)
+            left -= most
+            swaps = random_swaps(problem, state, look, generator, most)[:MOST_RANDOM_SWAPS]
+            if not swaps:
+                break
+            for move in swaps:
                 if self.attempts.monitor.stopped is not None:
                     return state
-                left -= 1
                 trial = self.begun(problem, move, state, STAGES_AT_RANDOM)
                 better = trial and self._followed(problem, move, trial, state, FAR_BEHIND_AT_RANDOM)
                 if better is not None:
                     state = better
                     break
-            else:
-                break
         return state
 
     def _one_round(self, problem: Problem, state: State) -> State | None:

@@ -112,10 +112,8 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
     if mixture.n_components == 1:
         return []
     shares = look.shares
-    weights = np.ones(len(shares)) if source.weights is None else source.weights
-    overlap = (shares * weights[:, None]).T @ shares
-    size = np.sqrt(np.maximum(np.diagonal(overlap), 1e-300))
-    closeness = overlap / np.outer(size, size)
+    weights = look.weights_of(source)
+    closeness, size = look.closeness(weights)
     # What holds no rows is free to be merged with any other; two, so that all others may be split.
     empty = np.flatnonzero(size * size < NO_ROWS)
     for partner in np.argsort(-size, kind="stable")[:2]:

@@ -50,6 +50,20 @@ class Look:
         values = mixture.frame.apply(source.values)
         return cls(values, *mixture.responsibilities(values))
 
+    def weights_of(self, source: Any) -> Array:
+        """Weights (n,) of the rows."""
+        weights: Array = np.ones(len(self.values)) if source.weights is None else source.weights
+        return weights
+
+    def closeness(self, weights: Array) -> tuple[Array, Array]:
+        """How much (K, K) of their rows two components share, 1 with themselves, and lengths (K,).
+
+        A length is √(Σ w r²).
+        """
+        overlap = (self.shares * weights[:, None]).T @ self.shares
+        size = np.sqrt(np.maximum(np.diagonal(overlap), 1e-300))
+        return overlap / np.outer(size, size), size
+
 
 class OfRows:
     """Something found of rows that were held in these shares."""

@@ -10,6 +10,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
+from bayesmix.workflow import nearby, scattered
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.moves import merge_losses
 from bayesmix.workflow.pairs import best_divisions
@@ -205,7 +206,8 @@ def small_in_broad():
 
 def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
     problem, state, best = small_in_broad()
-    swaps = random_swaps(problem, Look.at(problem, state), np.random.default_rng(0), 60)
+    look = Look.at(problem, state)
+    swaps = random_swaps(problem, state, look, np.random.default_rng(0), 60)
     reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
     assert state.objective < best.objective - 50.0
     assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
@@ -213,26 +215,50 @@ def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
 
 def test_random_swaps_are_drawn_in_the_same_way_again():
     problem, state, _ = small_in_broad()
+    look = Look.at(problem, state)
     one, other = (
         [
-            str(swap)
-            for swap in random_swaps(problem, Look.at(problem, state), np.random.default_rng(3), 20)
+            (str(swap), swap.predicted)
+            for swap in random_swaps(problem, state, look, np.random.default_rng(3), 20)
         ]
         for _ in range(2)
     )
+    assert one
     assert one == other
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-def test_a_random_swap_leaves_as_many_components(covariance):
+def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
+    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    monkeypatch.setattr(scattered, "FEWEST_TO_KEEP", 0.0)
     rng = np.random.default_rng(8)
     values = rng.normal(size=(600, 2)) + np.repeat(np.eye(3)[:, :2] * 3.0, 200, axis=0)
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps = list(random_swaps(problem, Look.at(problem, state), rng, 30))
+    swaps = random_swaps(problem, state, Look.at(problem, state), rng, 30)
     assert swaps
     for swap in swaps:
         after = run(problem, swap.begun(problem, state), Monitor(), 2)
         assert after.at().n_components == 3
         assert after.expectation.counts.sum() == pytest.approx(600.0)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
+def test_what_a_swap_gains_nearby_is_the_least_that_it_gains(covariance, monkeypatch):
+    # With every row counted, however small its share, this is Jensen's inequality.
+    monkeypatch.setattr(nearby, "SHARE_TO_COUNT", 0.0)
+    monkeypatch.setattr(nearby, "SIZE", 2)
+    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    rng = np.random.default_rng(5)
+    centres = 2.5 * np.array([[0, 0], [1, 0], [0, 1], [4, 4], [5, 4], [4, 5]])
+    values = rng.normal(size=(900, 2)) + np.repeat(centres, 150, axis=0)
+    model = Model(6, bm.Gaussian(covariance), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    state = settled(problem, np.repeat(np.eye(6), 150, axis=0))
+    swaps = random_swaps(problem, state, Look.at(problem, state), rng, 60)
+    disjoint = [swap for swap in swaps if swap.disjoint]
+    assert disjoint
+    for swap in disjoint:
+        after = run(problem, swap.begun(problem, state), Monitor(), 1)
+        assert after.objective >= state.objective + swap.predicted - 1e-6

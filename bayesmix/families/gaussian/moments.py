@@ -89,6 +89,11 @@ class Moments:
             scatter[k] = halves.scatter[0]
         return Moments(self.structure, counts, means, scatter)
 
+    def exchanged(self, keep: Integers, others: Moments) -> Moments:
+        """Some components, and others in the place of the rest; a shared scatter stays whole."""
+        joined = self.joined([self.subset(keep), others])
+        return replace(joined, scatter=self.scatter) if self.shared else joined
+
     @staticmethod
     def joined(parts: Sequence[Moments]) -> Moments:
         """Those of all components of several; what their components share is summed."""
