@@ -75,23 +75,25 @@ def refitted(
     problem: Problem,
     state: State,
     tried: Sequence[tuple[Nearby, Any]],
-    stages: tuple[tuple[int, int], ...],
+    stages: tuple[tuple[int, int, float], ...],
 ) -> dict[int, Refitted]:
     """What comes of other components in neighbourhoods, by their number among those ``tried``.
 
-    All have equally many components. ``stages`` are passes, and how many may go on after them. The
-    present components get as many passes, so that what is gained is not what they would gain too.
+    All have equally many components. ``stages`` are passes, how many may go on after them, and what
+    those must have gained. The present components get as many passes, so that what is gained is not
+    what they would gain too.
     """
     places = [id(nearby) for nearby, _ in tried]
     present = {id(nearby): nearby for nearby, _ in tried}
     before = [Group(place, nearby.rows, nearby.statistics) for place, nearby in present.items()]
     groups = [Group(number, each.rows, other) for number, (each, other) in enumerate(tried)]
     gains: dict[int, float] = {}
-    for passes, most in stages:
+    for passes, most, least in stages:
         before = advanced(problem, state, before, passes)
         now = {group.k: group.value for group in before}
         groups = advanced(problem, state, groups, passes)
         gains = {group.k: group.value - now.get(places[group.k], np.inf) for group in groups}
+        groups = [group for group in groups if gains[group.k] >= least]
         groups = sorted(groups, key=lambda group: -gains[group.k])[:most]
     return {
         group.k: Refitted(tried[group.k][0].members, group.statistics, gains[group.k])
@@ -107,4 +109,4 @@ def without_one(
         (nearby, nearby.statistics.subset(np.flatnonzero(nearby.members != k)))
         for k, nearby in enumerate(near)
     ]
-    return refitted(problem, state, tried, ((passes, len(tried)),))
+    return refitted(problem, state, tried, ((passes, len(tried), -np.inf),))

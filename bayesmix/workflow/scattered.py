@@ -24,8 +24,9 @@ from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, of_statistics, whiten
 FEWEST_MORE = 3
 LARGEST_SHARE = 0.5
 FEWEST_TO_KEEP = 5.0
-# Passes nearby, and the share of those drawn that go on after them; passes without a component.
-STAGES = ((4, 0.4), (8, 0.15), (16, 0.15))
+# Passes nearby, the share of those drawn that go on after them, and how much more than in the end
+# such a swap may lose then (nats a row); passes without a component.
+STAGES = ((4, 0.4, 2e-3), (8, 0.15, 1e-3), (16, 0.15, 0.0))
 PASSES_WITHOUT = 6
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
@@ -80,21 +81,27 @@ def random_swaps(
     ``look`` is at the rows of ``problem``.
     """
     near = neighbourhoods(problem, look)
+    without = without_one(problem, state, near, PASSES_WITHOUT)
+    if not without:
+        return []
+    missed_least = max(without, key=lambda k: without[k].gain)
+    n_rows = problem.source.total_weight
+    enough = -without[missed_least].gain - MAY_WIN_BACK * n_rows
+    stages = tuple(
+        (passes, max(1, round(share * most)), enough - more * n_rows)
+        for passes, share, more in STAGES
+    )
     drawn = list(_drawn(problem, look, near, generator, most))
-    stages = tuple((passes, max(1, round(share * len(drawn)))) for passes, share in STAGES)
     fewest = FEWEST_TO_KEEP * (look.values.shape[1] + 1)
     begun = [
         one
         for one in refitted(problem, state, drawn, stages).values()
         if one.statistics.counts[-1] >= fewest
     ]
-    without = without_one(problem, state, near, PASSES_WITHOUT)
-    if not without:
-        return []
-    least = max(without, key=lambda k: without[k].gain)
-    n_rows = problem.source.total_weight
-    swaps = [RandomSwap(one, least, without[least]) for one in _different(begun, APART * n_rows)]
-    return [swap for swap in swaps if swap.predicted > -MAY_WIN_BACK * n_rows]
+    return [
+        RandomSwap(one, missed_least, without[missed_least])
+        for one in _different(begun, APART * n_rows)
+    ]
 
 
 def _different(begun: list[Refitted], apart: float) -> list[Refitted]:
