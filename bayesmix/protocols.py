@@ -45,6 +45,10 @@ class Statistics(Protocol):
         """Those of K + 1 components: two in the place of component k, the second at the end."""
         ...
 
+    def exchanged(self, keep: Integers, others: Any) -> Self:
+        """Those of the components ``keep``, then others in the place of the rest."""
+        ...
+
     def pack(self) -> Array:
         """The statistics as one vector in which extrapolation makes sense."""
         ...

@@ -22,7 +22,7 @@ from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
-from bayesmix.workflow.scattered import RandomSwap, random_swaps
+from bayesmix.workflow.scattered import RandomSwap, Surroundings
 from bayesmix.workflow.splits import Halves, Look, best_splits, same_rows
 
 MOST_ROUNDS = 60
@@ -119,10 +119,13 @@ class Improver:
     ) -> State:
         """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
         left = DRAWN * min(self.worthy, state.at().n_components)
+        around: Surroundings | None = None
         while left > 0 and not self._alone and not self._small:
-            look, most = self._look(problem, state), min(left, DRAWN_AT_ONCE)
+            if around is None or around.state is not state:
+                around = Surroundings.of(problem, state, self._look(problem, state))
+            most = min(left, DRAWN_AT_ONCE)
             left -= most
-            swaps = random_swaps(problem, state, look, generator, most)[:MOST_RANDOM_SWAPS]
+            swaps = around.swaps(generator, most)[:MOST_RANDOM_SWAPS]
             if not swaps:
                 break
             for move in swaps:

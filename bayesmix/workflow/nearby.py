@@ -1,8 +1,8 @@
 """Moves fitted to the rows nearby: a component more, or one less, among those that overlap there.
 
 What a move changes it changes near by, and a few components fitted to the rows that they hold cost
-a tenth of a pass over all. What that gains is a lower bound to what the objective does, since
-the others may follow (Jensen: Σ log Σ_k p_k is at least what fixed shares make of it).
+a fifth of a pass over all or less. What that gains is a lower bound to what the objective does,
+since the others may follow (Jensen: Σ log Σ_k p_k is at least what fixed shares make of it).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.once import once
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
 from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, of_statistics, whitened
 
@@ -73,35 +74,69 @@ class RandomSwap:
         return f"leave out {self.left_out}, begin anew among {among}"
 
 
-def random_swaps(
-    problem: Problem, state: State, look: Look, generator: np.random.Generator, most: int
-) -> list[RandomSwap]:
-    """The most promising swaps with one of so many new components, the best first.
+@dataclass(frozen=True)
+class Surroundings:
+    """A state and what lies near its components: random swaps are drawn from it in batches."""
 
-    ``look`` is at the rows of ``problem``.
-    """
-    near = neighbourhoods(problem, look)
-    without = without_one(problem, state, near, PASSES_WITHOUT)
-    if not without:
-        return []
-    missed_least = max(without, key=lambda k: without[k].gain)
-    n_rows = problem.source.total_weight
-    enough = -without[missed_least].gain - MAY_WIN_BACK * n_rows
-    stages = tuple(
-        (passes, max(1, round(share * most)), enough - more * n_rows)
-        for passes, share, more in STAGES
-    )
-    drawn = list(_drawn(problem, look, near, generator, most))
-    fewest = FEWEST_TO_KEEP * (look.values.shape[1] + 1)
-    begun = [
-        one
-        for one in refitted(problem, state, drawn, stages).values()
-        if one.statistics.counts[-1] >= fewest
-    ]
-    return [
-        RandomSwap(one, missed_least, without[missed_least])
-        for one in _different(begun, APART * n_rows)
-    ]
+    problem: Problem
+    state: State
+    look: Look  # at the rows of the problem
+    near: list[Nearby]  # of every component
+    held: dict[int, _Held]  # of the components in which one was drawn so far
+
+    @classmethod
+    def of(cls, problem: Problem, state: State, look: Look) -> Surroundings:
+        """Nothing drawn yet."""
+        return cls(problem, state, look, neighbourhoods(problem, look), {})
+
+    @once
+    def without(self) -> dict[int, Refitted]:
+        """What is lost without each component."""
+        return without_one(self.problem, self.state, self.near, PASSES_WITHOUT)
+
+    def swaps(self, generator: np.random.Generator, most: int) -> list[RandomSwap]:
+        """The most promising swaps with one of so many new components, the best first."""
+        if not self.without:
+            return []
+        missed_least = max(self.without, key=lambda k: self.without[k].gain)
+        without = self.without[missed_least]
+        n_rows = self.problem.source.total_weight
+        enough = -without.gain - MAY_WIN_BACK * n_rows
+        stages = tuple(
+            (passes, max(1, round(share * most)), enough - more * n_rows)
+            for passes, share, more in STAGES
+        )
+        drawn = list(self._drawn(generator, most))
+        fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
+        begun = [
+            one
+            for one in refitted(self.problem, self.state, drawn, stages).values()
+            if one.statistics.counts[-1] >= fewest
+        ]
+        return [RandomSwap(one, missed_least, without) for one in _different(begun, APART * n_rows)]
+
+    def _drawn(self, generator: np.random.Generator, most: int) -> Iterator[tuple[Nearby, Any]]:
+        """At most so many new components, and the statistics of those nearby with each of them.
+
+        Small numbers of rows are as likely in them as large ones.
+        """
+        values, shares = self.look.values, self.look.shares
+        row_weights = self.look.weights_of(self.problem.source)
+        fewest = values.shape[1] + FEWEST_MORE
+        drawn = row_weights / row_weights.sum()
+        for row in generator.choice(len(values), most, p=drawn).tolist():
+            part = generator.random()
+            k = int(shares[row].argmax())
+            if k not in self.held:
+                self.held[k] = _Held.by(values, shares[:, k], row_weights)
+            own, near = self.held[k], self.near[k]
+            largest = LARGEST_SHARE * own.weights.sum()
+            if largest <= fewest:
+                continue
+            size = fewest * (largest / fewest) ** part
+            statistics = self.problem.family.statistics(values[own.mine], own.halves(row, size))
+            place = int(np.searchsorted(near.members, k))
+            yield near, near.statistics.split(place, statistics)
 
 
 def _different(begun: list[Refitted], apart: float) -> list[Refitted]:
@@ -111,34 +146,6 @@ def _different(begun: list[Refitted], apart: float) -> list[Refitted]:
         if not found or found[-1].gain - one.gain > apart:
             found.append(one)
     return found
-
-
-def _drawn(
-    problem: Problem, look: Look, near: list[Nearby], generator: np.random.Generator, most: int
-) -> Iterator[tuple[Nearby, Any]]:
-    """At most so many new components, and the statistics of those nearby with each of them.
-
-    Small numbers of rows are as likely in them as large ones.
-    """
-    values, shares = look.values, look.shares
-    row_weights = look.weights_of(problem.source)
-    fewest = values.shape[1] + FEWEST_MORE
-    drawn = row_weights / row_weights.sum()
-    held: dict[int, _Held] = {}
-    for row in generator.choice(len(values), most, p=drawn).tolist():
-        part = generator.random()
-        k = int(shares[row].argmax())
-        if k not in held:
-            held[k] = _Held.by(values, shares[:, k], row_weights)
-        own = held[k]
-        largest = LARGEST_SHARE * own.weights.sum()
-        if largest <= fewest:
-            continue
-        size = fewest * (largest / fewest) ** part
-        halves = own.halves(row, size)
-        statistics = problem.family.statistics(values[own.mine], halves)
-        place = int(np.searchsorted(near[k].members, k))
-        yield near[k], near[k].statistics.split(place, statistics)
 
 
 @dataclass(frozen=True)
