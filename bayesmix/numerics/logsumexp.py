@@ -8,6 +8,9 @@ from bayesmix.numerics.arrays import Array
 
 # Finite logarithms below this stand for minus infinity: what cannot be.
 IMPOSSIBLE = -1e100
+# Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that
+# underflows is below 1e-230.
+NEAR_ZERO = 200.0
 
 
 def normalise(log_joint: Array) -> Array:
@@ -17,17 +20,25 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
+    if largest.min(initial=0.0) > -NEAR_ZERO and largest.max(initial=0.0) < NEAR_ZERO:
+        return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0
     if some_impossible:
         largest[impossible] = 0.0
         log_joint[impossible] = 0.0
     log_joint -= largest[:, None]
-    np.exp(log_joint, out=log_joint)
-    total = log_joint.sum(axis=1)
-    log_joint /= total[:, None]
-    log_normaliser: Array = np.log(total)
+    log_normaliser = _exponentiated(log_joint)
     log_normaliser += largest
     if some_impossible:
         log_normaliser[impossible] = -np.inf
     return log_normaliser
+
+
+def _exponentiated(log_joint: Array) -> Array:
+    """Turn logarithms (n, K) into shares of their rows in place; return the log sums (n,)."""
+    np.exp(log_joint, out=log_joint)
+    total = log_joint.sum(axis=1)
+    log_joint /= total[:, None]
+    log_sums: Array = np.log(total)
+    return log_sums

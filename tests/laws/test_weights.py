@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 from scipy.special import betaln
 
 import bayesmix as bm
@@ -252,6 +252,19 @@ def test_a_row_that_no_component_can_produce_has_no_nan():
     log_normaliser = normalise(joint)
     np.testing.assert_array_equal(log_normaliser, [-np.inf, -1.0])
     np.testing.assert_array_equal(joint, [[0.5, 0.5], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize("height", [0.0, -150.0, 150.0, -800.0, 800.0, -1e7, 1e7])
+def test_log_sum_exp_is_as_exact_far_from_zero(height):
+    apart = generator(3).uniform(-40.0, 0.0, (50, 4))
+    apart[::7, 1] = -np.inf
+    joint = height + apart
+    expected, shares = special.logsumexp(joint, axis=1), special.softmax(joint, axis=1)
+    log_normaliser = normalise(joint)
+    np.testing.assert_allclose(log_normaliser, expected, rtol=4e-16, atol=4e-16 * 40.0)
+    # Rounding of a logarithm is a relative error of its exponential.
+    np.testing.assert_allclose(joint, shares, rtol=4e-16 * (abs(height) + 40.0), atol=0.0)
+    assert not normalise(np.empty((0, 4))).size
 
 
 @pytest.mark.parametrize("case", CASES, ids=identity)

@@ -157,6 +157,16 @@ class Moments:
         n_components, n_features = self.means.shape
         return self.about(np.zeros(n_features), np.ones(n_components))
 
+    @property
+    def squares(self) -> Array:
+        """Σ r x² (K, D) of every component, not negative."""
+        spread = self.structure.algebra.spread
+        if self.scatter.shape[:2] == self.means.shape:  # nothing is pooled
+            return spread(self.second, *self.means.shape)
+        # The scatter of a component on one row may be rounding, of either sign.
+        own = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
+        return own + self.counts[:, None] * self.means * self.means
+
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
     """Moments of framed rows under responsibilities (n, K): the mean first, then the scatter."""

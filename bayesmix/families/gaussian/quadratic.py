@@ -113,11 +113,6 @@ class Quadratics:
         Σ_n r |x_i x_j| bounded by Cauchy and Schwarz. Scatter and means lose no more than that,
         relative to the precisions that the coefficients hold.
         """
-        algebra = self.structure.algebra
-        counts, means = statistics.counts, statistics.means
-        spread = algebra.spread(statistics.scatter, len(counts), means.shape[1])
-        # The scatter of a component on one row may be rounding, of either sign.
-        second = np.maximum(spread, 0.0) + counts[:, None] * means * means
-        sizes = algebra.feature_bounds(counts, second)
+        sizes = self.structure.algebra.feature_bounds(statistics.counts, statistics.squares)
         weight = float(np.vdot(np.abs(self.coefficients), sizes))
         return UNIT_ROUNDOFF * float(sizes.shape[1]) * weight
