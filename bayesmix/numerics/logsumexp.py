@@ -9,7 +9,7 @@ from bayesmix.numerics.arrays import Array
 # Finite logarithms below this stand for minus infinity: what cannot be.
 IMPOSSIBLE = -1e100
 # Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that
-# underflows is below 1e-230.
+# underflows is below 1e-220.
 NEAR_ZERO = 200.0
 
 

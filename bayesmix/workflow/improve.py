@@ -122,7 +122,7 @@ class Improver:
         around: Surroundings | None = None
         while left > 0 and not self._alone and not self._small:
             if around is None or around.state is not state:
-                around = Surroundings.of(problem, state, self._look(problem, state))
+                around = Surroundings(problem, state, self._look(problem, state))
             most = min(left, DRAWN_AT_ONCE)
             left -= most
             swaps = around.swaps(generator, most)[:MOST_RANDOM_SWAPS]

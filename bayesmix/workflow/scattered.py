@@ -8,7 +8,7 @@ against what leaving out any component would lose there; only the best go to all
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -81,13 +81,13 @@ class Surroundings:
     problem: Problem
     state: State
     look: Look  # at the rows of the problem
-    near: list[Nearby]  # of every component
-    held: dict[int, _Held]  # of the components in which one was drawn so far
+    # Rows of the components in which one was drawn so far.
+    _held: dict[int, _Held] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @classmethod
-    def of(cls, problem: Problem, state: State, look: Look) -> Surroundings:
-        """Nothing drawn yet."""
-        return cls(problem, state, look, neighbourhoods(problem, look), {})
+    @once
+    def near(self) -> list[Nearby]:
+        """The neighbourhood of every component."""
+        return neighbourhoods(self.problem, self.look)
 
     @once
     def without(self) -> dict[int, Refitted]:
@@ -127,9 +127,9 @@ class Surroundings:
         for row in generator.choice(len(values), most, p=drawn).tolist():
             part = generator.random()
             k = int(shares[row].argmax())
-            if k not in self.held:
-                self.held[k] = _Held.by(values, shares[:, k], row_weights)
-            own, near = self.held[k], self.near[k]
+            if k not in self._held:
+                self._held[k] = _Held.by(values, shares[:, k], row_weights)
+            own, near = self._held[k], self.near[k]
             largest = LARGEST_SHARE * own.weights.sum()
             if largest <= fewest:
                 continue

@@ -206,7 +206,7 @@ def small_in_broad():
 
 def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
     problem, state, best = small_in_broad()
-    around = Surroundings.of(problem, state, Look.at(problem, state))
+    around = Surroundings(problem, state, Look.at(problem, state))
     swaps = around.swaps(np.random.default_rng(0), 60)
     reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
     assert state.objective < best.objective - 50.0
@@ -219,7 +219,7 @@ def test_random_swaps_are_drawn_in_the_same_way_again():
     one, other = (
         [
             (str(swap), swap.predicted)
-            for swap in Surroundings.of(problem, state, look).swaps(np.random.default_rng(3), 20)
+            for swap in Surroundings(problem, state, look).swaps(np.random.default_rng(3), 20)
         ]
         for _ in range(2)
     )
@@ -236,7 +236,7 @@ def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps = Surroundings.of(problem, state, Look.at(problem, state)).swaps(rng, 30)
+    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 30)
     assert swaps
     for swap in swaps:
         after = run(problem, swap.begun(problem, state), Monitor(), 2)
@@ -256,7 +256,7 @@ def test_what_a_swap_gains_nearby_is_the_least_that_it_gains(covariance, monkeyp
     model = Model(6, bm.Gaussian(covariance), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, np.repeat(np.eye(6), 150, axis=0))
-    swaps = Surroundings.of(problem, state, Look.at(problem, state)).swaps(rng, 60)
+    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 60)
     disjoint = [swap for swap in swaps if swap.disjoint]
     assert disjoint
     for swap in disjoint:
