@@ -53,6 +53,14 @@ def of_features(form: Any, features: Array) -> tuple[Array, Callable[[Array], An
     )
 
 
+def densities(mixture: Mixture, form: Form, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
+    """A form of the components of a mixture at rows as stored."""
+    if form is linear:
+        own = mixture.components.linear
+        return of_features(own, rows.features(own, mixture.frame))
+    return form(mixture.components, mixture.frame.apply(rows.values))
+
+
 def block_rows(n_features: int, n_components: int) -> int:
     """Rows of one block, so that what is made for it stays in cache."""
     width = max(n_components, n_features_of(DENSE, n_features))
@@ -78,7 +86,7 @@ class ExpectationStep:
         return total
 
     def _block(self, rows: Rows, log_weights: Array) -> Expectation:
-        joint, statistics = self._densities(rows)
+        joint, statistics = densities(self.mixture, self.form, rows)
         joint += log_weights
         log_normaliser = normalise(joint)
         weight = float(len(rows))
@@ -93,13 +101,6 @@ class ExpectationStep:
             sums.counts,
             sums,
         )
-
-    def _densities(self, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
-        mixture = self.mixture
-        if self.form is linear:
-            form = mixture.components.linear
-            return of_features(form, rows.features(form, mixture.frame))
-        return self.form(mixture.components, mixture.frame.apply(rows.values))
 
 
 def within_loss(mixture: Mixture, expectation: Expectation, large: bool) -> bool:

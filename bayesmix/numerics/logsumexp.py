@@ -11,6 +11,8 @@ IMPOSSIBLE = -1e100
 # Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that
 # underflows is below 1e-220.
 NEAR_ZERO = 200.0
+# Odds of e^700 and e^-700 are numbers, and so are the shares by them.
+LARGEST_ODDS = 700.0
 
 
 def normalise(log_joint: Array) -> Array:
@@ -33,6 +35,19 @@ def normalise(log_joint: Array) -> Array:
     if some_impossible:
         log_normaliser[impossible] = -np.inf
     return log_normaliser
+
+
+def beside(log_odds: Array) -> Array:
+    """Shares (n, K) that components take of rows, each by itself beside something else there.
+
+    ``log_odds`` are log joints less those of what else there is. They are brought to where neither
+    share is 0 but for rounding, so that log(1 + odds) is ``log_odds`` less log shares.
+    """
+    np.clip(log_odds, -LARGEST_ODDS, LARGEST_ODDS, out=log_odds)
+    shares = np.negative(log_odds)
+    np.exp(shares, out=shares)
+    shares += 1.0
+    return np.divide(1.0, shares, out=shares)
 
 
 def _exponentiated(log_joint: Array) -> Array:

@@ -52,7 +52,7 @@ NEARLY_THE_SAME = 0.05
 # New components drawn for each move that was worth a trial (for K of them at most), so many at
 # once, of which so many swaps are tried; and how far behind one may be (nats a row) after its first
 # passes, and later. Most of those that fail are seen to in two or four.
-DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 20, 100, 20
+DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 100, 500, 20
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 STAGES_AT_RANDOM = ((2, 12e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
 

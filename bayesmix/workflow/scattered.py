@@ -14,20 +14,18 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.run import Problem, State, begin
-from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.once import once
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
-from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, of_statistics, whitened
+from bayesmix.workflow.newcomers import Begun, Held, different, fitted_alone
+from bayesmix.workflow.splits import Look, of_statistics
 
-# How many rows more than columns the new component begins with at least, and its share of those of
-# the component that it begins in at most; how many it must hold in the end, times columns and one:
-# fewer are an accident of the rows (decision 28).
-FEWEST_MORE = 3
-LARGEST_SHARE = 0.5
+# How many rows a new component must hold, times columns and one: fewer are an accident of the rows
+# (decision 28). Of those that cannot be fitted alone a share of the number is drawn.
 FEWEST_TO_KEEP = 5.0
-# Passes nearby, the share of those drawn that go on after them, and how much more than in the end
+UNFITTED = 0.1
+# Passes nearby, the share of those tried that go on after them, and how much more than in the end
 # such a swap may lose then (nats a row); passes without a component.
-STAGES = ((4, 0.4, 2e-3), (8, 0.15, 1e-3), (16, 0.15, 0.0))
+STAGES = ((4, 1.0, 2e-3), (8, 0.4, 1e-3), (16, 0.4, 0.0))
 PASSES_WITHOUT = 6
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
@@ -82,7 +80,7 @@ class Surroundings:
     state: State
     look: Look  # at the rows of the problem
     # Rows of the components in which one was drawn so far.
-    _held: dict[int, _Held] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _held: dict[int, Held] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @once
     def near(self) -> list[Nearby]:
@@ -102,72 +100,47 @@ class Surroundings:
         without = self.without[missed_least]
         n_rows = self.problem.source.total_weight
         enough = -without.gain - MAY_WIN_BACK * n_rows
+        fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
+        tried = list(self._tried(generator, most, fewest))
         stages = tuple(
-            (passes, max(1, round(share * most)), enough - more * n_rows)
+            (passes, max(1, round(share * len(tried))), enough - more * n_rows)
             for passes, share, more in STAGES
         )
-        drawn = list(self._drawn(generator, most))
-        fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
         begun = [
             one
-            for one in refitted(self.problem, self.state, drawn, stages).values()
+            for one in refitted(self.problem, self.state, tried, stages).values()
             if one.statistics.counts[-1] >= fewest
         ]
-        return [RandomSwap(one, missed_least, without) for one in _different(begun, APART * n_rows)]
+        return [RandomSwap(one, missed_least, without) for one in different(begun, APART * n_rows)]
 
-    def _drawn(self, generator: np.random.Generator, most: int) -> Iterator[tuple[Nearby, Any]]:
-        """At most so many new components, and the statistics of those nearby with each of them.
+    def _tried(
+        self, generator: np.random.Generator, most: int, fewest: float
+    ) -> Iterator[tuple[Nearby, Any]]:
+        """New components that are worth a fit nearby, and the statistics of those there with it."""
+        problem, state = self.problem, self.state
+        if state.expectation.statistics.shared:
+            # What all components have in common cannot be fitted to one by itself.
+            some = self._drawn(generator, round(UNFITTED * most))
+            newcomers = [one for each in some for one in each.each()]
+        else:
+            drawn = self._drawn(generator, most)
+            apart = APART * problem.source.total_weight
+            newcomers = fitted_alone(problem, state, drawn, fewest, apart)
+        for one in newcomers:
+            near = self.near[one.k]
+            place = int(np.searchsorted(near.members, one.k))
+            yield near, near.statistics.split(place, one.halves(problem.family))
 
-        Small numbers of rows are as likely in them as large ones.
-        """
-        values, shares = self.look.values, self.look.shares
-        row_weights = self.look.weights_of(self.problem.source)
-        fewest = values.shape[1] + FEWEST_MORE
-        drawn = row_weights / row_weights.sum()
-        for row in generator.choice(len(values), most, p=drawn).tolist():
-            part = generator.random()
-            k = int(shares[row].argmax())
+    def _drawn(self, generator: np.random.Generator, most: int) -> list[Begun]:
+        """At most so many new components, begun at rows that are drawn."""
+        weights = self.look.weights_of(self.problem.source)
+        rows = generator.choice(len(weights), most, p=weights / weights.sum())
+        of_rows = self.look.shares[rows].argmax(axis=1)
+        drawn = []
+        for k in np.unique(of_rows).tolist():
             if k not in self._held:
-                self._held[k] = _Held.by(values, shares[:, k], row_weights)
-            own, near = self._held[k], self.near[k]
-            largest = LARGEST_SHARE * own.weights.sum()
-            if largest <= fewest:
-                continue
-            size = fewest * (largest / fewest) ** part
-            statistics = self.problem.family.statistics(values[own.mine], own.halves(row, size))
-            place = int(np.searchsorted(near.members, k))
-            yield near, near.statistics.split(place, statistics)
-
-
-def _different(begun: list[Refitted], apart: float) -> list[Refitted]:
-    """Those that gain most first, without those that ended in the same place as another."""
-    found: list[Refitted] = []
-    for one in sorted(begun, key=lambda one: -one.gain):
-        if not found or found[-1].gain - one.gain > apart:
-            found.append(one)
-    return found
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The rows of a component."""
-
-    mine: Integers  # places of the rows
-    weights: Array  # (n,)
-    white: Array  # (n, d) the rows where their scatter is 1
-
-    @classmethod
-    def by(cls, values: Array, shares: Array, row_weights: Array) -> _Held:
-        """A component with shares (n,) of all rows (n, D)."""
-        mine = np.flatnonzero(shares > SHARE_TO_COUNT)
-        weights = shares[mine] * row_weights[mine]
-        return cls(mine, weights, whitened(values[mine], weights))
-
-    def halves(self, row: int, size: float) -> Array:
-        """Weights (n, 2) of what is left, and of rows of such a weight that are nearest to one."""
-        away = self.white - self.white[int(np.searchsorted(self.mine, row))]
-        order = np.argsort(np.einsum("nd,nd->n", away, away), kind="stable")
-        near = order[: 1 + int(np.searchsorted(np.cumsum(self.weights[order]), size))]
-        halves = np.stack([self.weights, np.zeros_like(self.weights)], axis=1)
-        halves[near] = halves[near, ::-1]
-        return halves
+                self._held[k] = Held.by(self.problem, self.look, k)
+            begun = self._held[k].begun(self.problem.family, rows[of_rows == k], generator)
+            if begun is not None:
+                drawn.append(begun)
+        return drawn

@@ -235,7 +235,7 @@ def _advanced_together(
     joined = before = _Joined.of(groups)
     for _ in range(passes):
         try:
-            together = _update(problem, state, joined.statistics)
+            together = update_of(problem, state, joined.statistics)
         except DegenerateFitError:
             sound, together = _updated(problem, state, joined.apart())
             if not sound:
@@ -267,14 +267,14 @@ def _updated(problem: Problem, state: State, groups: list[Group]) -> tuple[list[
     if not groups:
         return [], None
     try:
-        return groups, _update(problem, state, _statistics_of(groups))
+        return groups, update_of(problem, state, _statistics_of(groups))
     except DegenerateFitError:
-        sound = [group for group in groups if _is_sound(problem, state, group)]
+        sound = [group for group in groups if is_sound(problem, state, group)]
         # Shared covariances can collapse together only.
         return _updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
 
 
-def _update(problem: Problem, state: State, statistics: Any) -> Mixture:
+def update_of(problem: Problem, state: State, statistics: Any) -> Mixture:
     """The M-step of components of groups; raises ``DegenerateFitError`` where one collapses."""
     mixture = problem.objective.update(
         of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
@@ -283,9 +283,10 @@ def _update(problem: Problem, state: State, statistics: Any) -> Mixture:
     return mixture
 
 
-def _is_sound(problem: Problem, state: State, group: Group) -> bool:
+def is_sound(problem: Problem, state: State, group: Any) -> bool:
+    """Whether no component of a group, or of others with statistics, collapses."""
     try:
-        _update(problem, state, group.statistics)
+        update_of(problem, state, group.statistics)
     except DegenerateFitError:
         return False
     return True

@@ -251,12 +251,12 @@ def test_what_a_swap_gains_nearby_is_the_least_that_it_gains(covariance, monkeyp
     monkeypatch.setattr(nearby, "SIZE", 2)
     monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
     rng = np.random.default_rng(5)
-    centres = 2.5 * np.array([[0, 0], [1, 0], [0, 1], [4, 4], [5, 4], [4, 5]])
-    values = rng.normal(size=(900, 2)) + np.repeat(centres, 150, axis=0)
+    centres = 2.5 * np.array([[0, 0], [0.5, 0], [0, 0.5], [4, 4], [6, 4], [4, 6], [5.5, 7]])
+    values = rng.normal(size=(1050, 2)) + np.repeat(centres, 150, axis=0)
     model = Model(6, bm.Gaussian(covariance), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    state = settled(problem, np.repeat(np.eye(6), 150, axis=0))
-    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 60)
+    state = settled(problem, np.eye(6)[np.repeat([0, 1, 2, 3, 4, 5, 5], 150)], 3)
+    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 200)
     disjoint = [swap for swap in swaps if swap.disjoint]
     assert disjoint
     for swap in disjoint:
