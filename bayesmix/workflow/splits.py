@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.engine.compiled import swept
+from bayesmix.engine.compiled import has_kernel, swept
 from bayesmix.engine.expectation import linear
 from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
@@ -214,7 +214,8 @@ def whitened(values: Array, weights: Array) -> Array:
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
     apart = not any(group.statistics.shared for group in groups)
-    if problem.compiled and apart and groups and passes:
+    compiled = problem.compiled and has_kernel(state.at(), state.form)
+    if compiled and apart and groups and passes:
         return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
         groups, together = _updated(problem, state, groups)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
+from bayesmix.engine.expectation import centred
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
@@ -202,6 +203,20 @@ def small_in_broad():
     without = np.eye(4)[np.where(labels == 1, 0, labels)]
     without[labels == 2] = np.where(parts[2][:, :1] > 14.0, np.eye(4)[1], np.eye(4)[2])
     return problem, settled(problem, without), settled(problem, np.eye(4)[labels])
+
+
+def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
+    rng = np.random.default_rng(0)
+    chances = rng.uniform(0.1, 0.9, (4, 6))
+    values = (rng.random((800, 6)) < np.repeat(chances, 200, axis=0)).astype(float)
+    model = Model(2, bm.Bernoulli(), bm.MaximumLikelihood())
+    problem = replace(resolve(model, ArraySource(values), Settings(Aitken())), compiled=True)
+    state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
+    look = Look.at(problem, state)
+    expected = best_splits(problem, state, look, [])
+    found = best_splits(problem, replace(state, form=centred), look, [])
+    assert len(expected) == 2
+    assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])
 
 
 def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
