@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from bayesmix.engine.compiled import has_kernel, swept
-from bayesmix.engine.expectation import linear
+from bayesmix.engine.expectation import centred, linear
 from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
@@ -214,7 +214,8 @@ def whitened(values: Array, weights: Array) -> Array:
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
     apart = not any(group.statistics.shared for group in groups)
-    compiled = problem.compiled and has_kernel(state.at(), state.form)
+    form = linear if state.form is linear else centred
+    compiled = problem.compiled and has_kernel(state.at(), form)
     if compiled and apart and groups and passes:
         return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
