@@ -27,7 +27,7 @@ from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, update_of, 
 FEWEST_MORE = 3
 LARGEST_SHARE = 0.5
 # How many begin among rows that are near a line through two of them, how much longer than wide at
-# most, and among how many times as many rows the other one is.
+# most, and among how many times as many rows the other one is. Equal rows are no line.
 SHARE_STRETCHED = 0.7
 MOST_STRETCHED = 60.0
 AROUND = 3
@@ -46,8 +46,8 @@ class Held:
 
     k: int
     mine: Integers  # (n,) their places
-    rows: Rows  # with their own weights
-    row_weights: Array  # (n,) the same
+    rows: Rows  # as stored
+    row_weights: Array  # (n,)
     values: Array  # (n, D), framed
     shares: Array  # (n,) of the component
     log_density: Array  # (n,) of the mixture
@@ -57,8 +57,7 @@ class Held:
         """``look`` is at the rows of ``problem``."""
         source: Any = problem.source
         mine = np.flatnonzero(look.shares[:, k] > SHARE_TO_COUNT)
-        weights = look.weights_of(source)[mine]
-        rows = Rows(source.values[mine], weights)
+        rows, weights = Rows(source.values[mine]), look.weights_of(source)[mine]
         log_density = np.maximum(look.log_normaliser[mine], IMPOSSIBLE)
         return cls(k, mine, rows, weights, look.values[mine], look.shares[mine, k], log_density)
 
