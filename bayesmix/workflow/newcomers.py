@@ -14,13 +14,12 @@ import numpy as np
 
 from bayesmix.engine.expectation import densities
 from bayesmix.engine.run import Problem, State
-from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, beside
 from bayesmix.numerics.once import once
 from bayesmix.records import Mixture, Rows, finished
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, update_of, whitened
+from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, updated, whitened
 
 # How many rows more than columns one begins with at least, and its share of those of the component
 # that it begins in at most.
@@ -130,10 +129,11 @@ class Begun:
         enough = np.flatnonzero(self.statistics.counts >= fewest)
         return [Newcomer(self, j, float(self.gains[j])) for j in enough.tolist()]
 
-    def sound(self, problem: Problem, state: State) -> Begun:
+    def sound(self, problem: Problem, state: State) -> list[Begun]:
         """Those that do not collapse."""
-        each = [self.subset([j]) for j in range(self.size)]
-        return self.subset([j for j in range(self.size) if is_sound(problem, state, each[j])])
+        each = [self.statistics.subset(np.array([j])) for j in range(self.size)]
+        sound = [j for j in range(self.size) if is_sound(problem, state, each[j])]
+        return [self.subset(sound)] if sound else []
 
     def passed(self, problem: Problem, form: Any, components: Any) -> _Passed:
         """After the E-step of each by itself; ``components`` are what they were updated to."""
@@ -222,22 +222,9 @@ def fitted_alone(
 def _after(problem: Problem, state: State, begun: list[Begun], passes: int) -> list[Begun]:
     """After so many passes; without those that collapsed."""
     for _ in range(passes):
-        sound, together = _updated(problem, state, [each for each in begun if each.size])
+        sound, together = updated(problem, state, [each for each in begun if each.size])
         begun, last = [], 0
         for each in sound:
             keep = np.arange(last, last := last + each.size)
             begun.append(each.passed(problem, state.form, together.components.subset(keep)))
     return begun
-
-
-def _updated(problem: Problem, state: State, begun: list[Begun]) -> tuple[list[Begun], Any]:
-    """The M-step of all as one mixture; those that collapse are left out."""
-    if not begun:
-        return [], None
-    statistics = [each.statistics for each in begun]
-    try:
-        return begun, update_of(problem, state, type(statistics[0]).joined(statistics))
-    except DegenerateFitError:
-        sound = [each.sound(problem, state) for each in begun]
-        fewer = sum(each.size for each in sound) < sum(each.size for each in begun)
-        return _updated(problem, state, sound) if fewer else ([], None)

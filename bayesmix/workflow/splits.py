@@ -98,6 +98,10 @@ class Group:
     statistics: Any
     value: float = -np.inf
 
+    def sound(self, problem: Problem, state: State) -> list[Group]:
+        """Itself where no component of it collapses."""
+        return [self] if is_sound(problem, state, self.statistics) else []
+
 
 def of_statistics(statistics: Any) -> Expectation:
     """An expectation of which only the sums are known: all that an M-step needs."""
@@ -219,7 +223,7 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
     if compiled and apart and groups and passes:
         return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
-        groups, together = _updated(problem, state, groups)
+        groups, together = updated(problem, state, groups)
         places = list(_places(groups))
         if state.form is linear and not problem.compiled:
             groups = _side_by_side(places, together)
@@ -239,7 +243,7 @@ def _advanced_together(
         try:
             together = update_of(problem, state, joined.statistics)
         except DegenerateFitError:
-            sound, together = _updated(problem, state, joined.apart())
+            sound, together = updated(problem, state, joined.apart())
             if not sound:
                 return []
             joined = _Joined.of(sound)
@@ -264,16 +268,21 @@ def _with_penalties(
     ]
 
 
-def _updated(problem: Problem, state: State, groups: list[Group]) -> tuple[list[Group], Any]:
-    """The M-step of all groups as one mixture; a group that collapses is left out."""
+def updated(problem: Problem, state: State, groups: list[Any]) -> tuple[list[Any], Any]:
+    """The M-step of all groups as one mixture; what is not ``sound`` of a group is left out."""
     if not groups:
         return [], None
     try:
         return groups, update_of(problem, state, _statistics_of(groups))
     except DegenerateFitError:
-        sound = [group for group in groups if is_sound(problem, state, group)]
+        sound = [part for group in groups for part in group.sound(problem, state)]
+        fewer = _n_components(sound) < _n_components(groups)
         # Shared covariances can collapse together only.
-        return _updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
+        return updated(problem, state, sound) if fewer else ([], None)
+
+
+def _n_components(groups: list[Any]) -> int:
+    return sum(len(group.statistics.counts) for group in groups)
 
 
 def update_of(problem: Problem, state: State, statistics: Any) -> Mixture:
@@ -285,10 +294,10 @@ def update_of(problem: Problem, state: State, statistics: Any) -> Mixture:
     return mixture
 
 
-def is_sound(problem: Problem, state: State, group: Any) -> bool:
-    """Whether no component of a group, or of others with statistics, collapses."""
+def is_sound(problem: Problem, state: State, statistics: Any) -> bool:
+    """Whether no component with these statistics collapses."""
     try:
-        update_of(problem, state, group.statistics)
+        update_of(problem, state, statistics)
     except DegenerateFitError:
         return False
     return True
