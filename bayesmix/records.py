@@ -17,7 +17,9 @@ from bayesmix.numerics.warming import called
 FLAT_FLOOR = 1e-6
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
-NO_WEIGHTS = np.zeros(0)
+# Weights or log densities of rows, where a kernel is given none.
+# Weights or log densities of rows, where a kernel is given none.
+NOT_GIVEN = np.zeros(0)
 # What a pass says of rows that are not described.
 OF_NO_ROWS = (np.empty(0, dtype=np.int32), np.empty(0), np.zeros(0))
 # Features of so many values, or fewer, stay with their rows from one pass to the next.
@@ -143,7 +145,7 @@ class Rows:
         kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
         stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
         stored.flags.writeable = False
-        answer = stored, NO_WEIGHTS if self.weights is None else self.weights, left
+        answer = stored, NOT_GIVEN if self.weights is None else self.weights, left
         if stored.size <= MOST_KEPT:
             self._kept[STORED] = frame, answer
         return answer
@@ -286,12 +288,14 @@ class Known:
 
     ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
     ``candidates`` (A, G) components. ``describe``: whether rows are to be described as well.
+    ``beside`` (n,): the log density, framed, of what every component is beside, each by itself.
     """
 
     order: Any
     bounds: Any
     candidates: Any
     describe: bool = False
+    beside: Array | None = None
 
     @classmethod
     @lru_cache(maxsize=4)  # chunks are of one size or two, and come again in every pass
@@ -304,12 +308,14 @@ class Known:
     def swept(self, kernel: str, stored: Any, n_components: int, *own: Any) -> Sweep:
         """A pass of a kernel over rows as ``stored``, with the arguments that are its own."""
         values, weights, frame = stored
-        of_groups, of_rows = np.zeros((len(self.candidates), 4)), OF_NO_ROWS
+        beside = NOT_GIVEN if self.beside is None else self.beside
+        n_groups = len(self.candidates) if self.beside is None else n_components
+        of_groups, of_rows = np.zeros((n_groups, 4)), OF_NO_ROWS
         if self.describe:
             n_rows = len(self.order)
             of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
         rows = values, frame.centre, frame.inverse_scale, weights
-        groups = self.order, self.bounds, self.candidates
+        groups = self.order, self.bounds, self.candidates, beside
         called(kernel, *rows, *groups, *own, of_groups, *of_rows)
         return Sweep(of_groups, *of_rows)
 
@@ -318,7 +324,8 @@ class Known:
 class Sweep:
     """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
 
-    of_groups: Array  # (A, 4) Σ w l and Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r
+    # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r. (K, 4) of components
+    of_groups: Array  # by themselves Σ w log (1 + odds)
     best: Any  # (n,) the most responsible component of each row
     log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has

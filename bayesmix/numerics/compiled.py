@@ -24,6 +24,9 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 LOG2_E = 1.4426950408889634
 LN2 = math.log(2.0)
 SMALLEST_EXPONENT = -708.0
+# Odds beside something else: one with less for every row of a block has none of them.
+LARGEST_LOG_ODDS = 700.0
+LEAST_LOG_ODDS = -16.0
 # Added to n, it puts n + 1023 into the last bits, where a shift makes 2^n of them.
 TO_LAST_BITS = 1.5 * 2.0**52 + 1023.0
 SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
@@ -67,6 +70,11 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return nb.njit(cache=True, **options)(function)
     except RuntimeError:
         return nb.njit(**options)(function)
+
+
+def _inlined(function: Callable[..., Any]) -> Any:
+    """The function as a part of those that call it."""
+    return nb.njit(inline="always")(function)
 
 
 def _same_bits(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -170,6 +178,30 @@ def _add_log(values: Any, out: Any) -> None:
         out[b] += np.float64(n) * LN2 + p * s
 
 
+@_inlined
+def _exp(x: float) -> Any:
+    """exp of numbers that do not overflow; those that would underflow are negligible."""
+    x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
+    shifted = x * LOG2_E + TO_LAST_BITS
+    n = _less(shifted, TO_LAST_BITS)
+    # Off by n rounding errors, of numbers that are as small as 2^n.
+    r = x - n * LN2
+    # At Chebyshev's points of ±½ log 2: off by less than 2^-55.
+    p = 2.511003761756205e-08
+    p = p * r + 2.763263965412376e-07
+    p = p * r + 2.7557240918547625e-06
+    p = p * r + 2.480148548228773e-05
+    p = p * r + 1.9841269890047143e-04
+    p = p * r + 1.3888888952314812e-03
+    p = p * r + 8.333333333319601e-03
+    p = p * r + 4.166666666648809e-02
+    p = p * r + 1.666666666666668e-01
+    p = p * r + 5.000000000000019e-01
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p * _as_double(_as_bits(shifted) << 52)
+
+
 @_compiled
 def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
     """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
@@ -184,27 +216,7 @@ def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
             largest[b] = value if value > largest[b] else largest[b]
     for k in range(n_components):
         for b in range(n_rows):
-            # What would underflow is left out below, being negligible.
-            x = joint[k, b] - largest[b]
-            x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
-            shifted = x * LOG2_E + TO_LAST_BITS
-            n = _less(shifted, TO_LAST_BITS)
-            # Off by n rounding errors, of numbers that are as small as 2^n.
-            r = x - n * LN2
-            # exp at Chebyshev's points of ±½ log 2: off by less than 2^-55.
-            p = 2.511003761756205e-08
-            p = p * r + 2.763263965412376e-07
-            p = p * r + 2.7557240918547625e-06
-            p = p * r + 2.480148548228773e-05
-            p = p * r + 1.9841269890047143e-04
-            p = p * r + 1.3888888952314812e-03
-            p = p * r + 8.333333333319601e-03
-            p = p * r + 4.166666666648809e-02
-            p = p * r + 1.666666666666668e-01
-            p = p * r + 5.000000000000019e-01
-            p = p * r + 1.0
-            p = p * r + 1.0
-            value = p * _as_double(_as_bits(shifted) << 52)
+            value = _exp(joint[k, b] - largest[b])
             joint[k, b] = value
             total[b] += value
     _add_log(total, largest)
@@ -293,6 +305,68 @@ def _describe(
 
 
 @_compiled
+def _each_beside(
+    joint: Any,
+    logs: Any,
+    total: Any,
+    known: Any,
+    weights: Any,
+    order: Any,
+    start: int,
+    size: int,
+    beside: Any,
+    base: Any,
+    having: Any,
+    gains: Any,
+) -> int:
+    """Log joints (K, B) become weighted responsibilities, of each by itself beside what else is.
+
+    Σ w log (1 + odds) is added to ``gains`` (K, 4). ``having`` get the places of those that may
+    have a share here; how many there are. The others get none, which a glance tells.
+    """
+    _widest_vectors()
+    n_components, n_block = joint.shape
+    n_having = 0
+    for b in range(size):
+        base[b] = beside[order[start + b]]
+    for g in range(n_components):
+        likely = 0
+        for b in range(n_block):
+            log_odds = joint[g, b] - base[b]
+            likely += log_odds > LEAST_LOG_ODDS
+            joint[g, b] = log_odds
+        if likely == 0:
+            for b in range(n_block):
+                joint[g, b] = 0.0
+            continue
+        having[n_having] = g
+        n_having += 1
+        for b in range(n_block):
+            log_odds = joint[g, b]
+            odds = _exp(log_odds if log_odds < LARGEST_LOG_ODDS else LARGEST_LOG_ODDS)
+            joint[g, b] = odds
+            total[b] = 1.0 + odds
+            logs[b] = 0.0
+        _add_log(total, logs)
+        for b in range(n_block):
+            value = joint[g, b] / total[b]
+            joint[g, b] = value if value > NEGLIGIBLE else 0.0
+        gain = 0.0
+        if len(weights) > 0:
+            for b in range(size):
+                weight = weights[order[start + b]]
+                gain += weight * logs[b]
+                joint[g, b] *= weight
+        else:
+            for b in range(size):
+                gain += logs[b]
+        for b in range(size, n_block):
+            joint[g, b] = 0.0
+        gains[known[g], 0] += gain
+    return n_having
+
+
+@_compiled
 def _shared_out(
     joint: Any,
     logs: Any,
@@ -306,12 +380,34 @@ def _shared_out(
     best: Any,
     log_density: Any,
     hard: Any,
-    of_group: Any,
-) -> None:
-    """Log joints (K, B) become weighted responsibilities; adds to the four sums ``of_group``.
+    beside: Any,
+    base: Any,
+    having: Any,
+    of_groups: Any,
+    group: int,
+) -> int:
+    """Log joints (K, B) become weighted responsibilities; adds to the four sums of the group.
 
-    ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described.
+    ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described. How
+    many components have a share; ``having`` are their places where each is by itself.
     """
+    if len(beside) > 0:
+        n_having: int = _each_beside(
+            joint,
+            largest,
+            total,
+            known,
+            weights,
+            order,
+            start,
+            size,
+            beside,
+            base,
+            having,
+            of_groups,
+        )
+        return n_having
+    of_group = of_groups[group]
     if len(best) > 0:
         logs[:] = joint
     _softmax_columns(joint, largest, total)
@@ -324,6 +420,8 @@ def _shared_out(
     log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size)
     of_group[0] += log_normaliser
     of_group[1] += magnitude
+    n_components: int = len(joint)
+    return n_components
 
 
 @_compiled
@@ -679,6 +777,7 @@ def centred_pass(
     order: Any,
     bounds: Any,
     candidates: Any,
+    beside: Any,
     offset: Any,
     means: Any,
     root: Any,
@@ -700,13 +799,16 @@ def centred_pass(
     blocks are merged pairwise (Chan et al. 1983). ``of_groups`` (A, 4) starts at zero too. Where
     ``best`` (n,), ``log_density`` (n,) and ``hard`` (K,) are not empty they get the most
     responsible component of each row, its log normaliser, and how many rows each component has;
-    two more sums of every group then are the entropy -Σ w Σ r log r and Σ w log max r.
+    two more sums of every group then are the entropy -Σ w Σ r log r and Σ w log max r. Where
+    ``beside`` (n,) is not empty each component is by itself, beside what else rows may come from
+    with this log density; ``of_groups`` (K, 4) gets Σ w log (1 + odds) of every component instead.
     """
     _widest_vectors()
     n_features = values.shape[1]
     n_components = candidates.shape[1]
     head, lines = n_features, MOST_LINES
-    if dense and n_features >= WIDE_IN_TWO_STEPS and n_components >= MANY_IN_TWO_STEPS:
+    in_two_steps = n_features >= WIDE_IN_TWO_STEPS and n_components >= MANY_IN_TWO_STEPS
+    if dense and in_two_steps and len(beside) == 0:
         head, lines = n_features // HEAD, LINES_IN_TWO_STEPS
     n_block = _rows_at_once(LINE * lines, bounds)
     x = _aligned(n_features, n_block)
@@ -716,6 +818,7 @@ def centred_pass(
     totals = np.empty((n_components, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
+    base, having = np.zeros(n_block), np.empty(n_components, np.int64)
     first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     whole, lead = np.empty(n_block, np.int64), np.empty(n_block, np.int64)
     work = away, first, second, total
@@ -749,7 +852,11 @@ def centred_pass(
                 best,
                 log_density,
                 hard,
-                of_groups[group],
+                beside,
+                base,
+                having,
+                of_groups,
+                group,
             )
             np.dot(joint, x.T, totals)
             for g in range(n_components):
@@ -801,6 +908,7 @@ def linear_pass(
     order: Any,
     bounds: Any,
     candidates: Any,
+    beside: Any,
     coefficients: Any,
     kind: int,
     sums: Any,
@@ -825,6 +933,7 @@ def linear_pass(
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     part = np.empty((n_components, width))
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
+    base, having = np.zeros(n_block), np.empty(n_components, np.int64)
     for b in range(n_block):
         features[0, b] = 1.0
     for group in range(len(candidates)):
@@ -848,7 +957,7 @@ def linear_pass(
                 for b in range(n_block):
                     features[place, b] = -_log_factorials(x[:, b])
             np.dot(some, features, joint)
-            _shared_out(
+            n_having = _shared_out(
                 joint,
                 logs,
                 largest,
@@ -861,8 +970,16 @@ def linear_pass(
                 best,
                 log_density,
                 hard,
-                of_groups[group],
+                beside,
+                base,
+                having,
+                of_groups,
+                group,
             )
-            _add_sums(joint, features, part, added)
+            if n_having == n_components:
+                _add_sums(joint, features, part, added)
+            else:
+                for g in having[:n_having]:
+                    _add_row(joint, g, features, 0, width, n_block, added)
         for g in range(n_components):
             sums[known[g]] += added[g]

@@ -51,10 +51,13 @@ ALIKE_COUNTS = 0.01
 NEARLY_THE_SAME = 0.05
 # New components drawn for each move that was worth a trial (for K of them at most), so many at
 # once, of which so many swaps are tried; and how far behind one may be (nats a row) after its first
-# passes, and later. Most of those that fail are seen to in two or four.
-DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 100, 500, 20
+# passes, and later.
+DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 1300, 8000, 20
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
-STAGES_AT_RANDOM = ((2, 12e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
+# The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
+# row) after the first: a third or more of those that fail are seen to by then.
+AT_ONCE = ((TRIAL_PASSES, np.inf),)
+BY_STAGES = ((2, 9e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
 
 AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
 
@@ -102,7 +105,12 @@ class Improver:
         return state
 
     def divided_anew(self, problem: Problem, state: State) -> State:
-        """Other divisions of pairs where no other move helps; then moves again, until none does."""
+        """Other divisions of pairs where no other move helps; then moves again, until none does.
+
+        Of crowded mixtures hardly any helps, and random swaps find more in as much time.
+        """
+        if self._crowded:
+            return state
         for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
             if self.attempts.monitor.stopped is not None:
                 break
@@ -117,10 +125,10 @@ class Improver:
     def swapped_at_random(
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
-        """Where random swaps lead, in a crowded mixture: the last round had moves worth a trial."""
-        left = DRAWN * min(self.worthy, state.at().n_components)
+        """Where random swaps lead, in a crowded mixture."""
+        left = DRAWN * min(self.worthy, state.at().n_components) if self._crowded else 0
         around: Surroundings | None = None
-        while left > 0 and not self._alone and not self._small:
+        while left > 0:
             if around is None or around.state is not state:
                 around = Surroundings(problem, state, self._look(problem, state))
             most = min(left, DRAWN_AT_ONCE)
@@ -131,7 +139,7 @@ class Improver:
             for move in swaps:
                 if self.attempts.monitor.stopped is not None:
                     return state
-                trial = self.begun(problem, move, state, STAGES_AT_RANDOM)
+                trial = self.begun(problem, move, state, BY_STAGES)
                 better = trial and self._followed(problem, move, trial, state, FAR_BEHIND_AT_RANDOM)
                 if better is not None:
                     state = better
@@ -191,6 +199,11 @@ class Improver:
         return self.large or self._free
 
     @property
+    def _crowded(self) -> bool:
+        """Whether random swaps are to come: the last round had moves worth a trial."""
+        return self.worthy > 0 and not (self._alone or self._small)
+
+    @property
     def _free(self) -> bool:
         """Whether moves may change the number of components."""
         return self.view.objective.variational and self.model.prune
@@ -214,8 +227,9 @@ class Improver:
     ) -> State | None:
         """A move that is better after a few passes at once, else one of those that came closest."""
         behind: list[tuple[AnyMove, State]] = []
+        stages = AT_ONCE if self._alone or self._small else BY_STAGES
         for move in moves:
-            trial = self.begun(problem, move, state)
+            trial = self.begun(problem, move, state, stages)
             if trial is not None:
                 if self._is_better(problem, trial, state):
                     return self._followed(problem, move, trial, state)
@@ -324,7 +338,7 @@ class Improver:
         problem: Problem,
         move: AnyMove,
         state: State,
-        stages: tuple[tuple[int, float], ...] = ((TRIAL_PASSES, np.inf),),
+        stages: tuple[tuple[int, float], ...],
     ) -> State | None:
         """The first passes of a trial; None where a covariance could not be factorised.
 

@@ -15,11 +15,14 @@ import numpy as np
 
 from bayesmix.engine.run import Problem, State
 from bayesmix.numerics.arrays import Integers
+from bayesmix.parallel import ordered_map
 from bayesmix.records import Rows
 from bayesmix.workflow.splits import SHARE_TO_COUNT, Group, Look, advanced
 
 # How many components a neighbourhood has, where there are as many.
 SIZE = 4
+# In how many parts neighbourhoods are fitted, side by side where there are threads.
+PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ def refitted(
     groups = [Group(number, each.rows, other) for number, (each, other) in enumerate(tried)]
     gains: dict[int, float] = {}
     for passes, most, least in stages:
-        before = advanced(problem, state, before, passes)
+        before = _advanced(problem, state, before, passes)
         now = {group.k: group.value for group in before}
-        groups = advanced(problem, state, groups, passes)
+        groups = _advanced(problem, state, groups, passes)
         gains = {group.k: group.value - now.get(places[group.k], np.inf) for group in groups}
         groups = [group for group in groups if gains[group.k] >= least]
         groups = sorted(groups, key=lambda group: -gains[group.k])[:most]
@@ -99,6 +102,15 @@ def refitted(
         group.k: Refitted(tried[group.k][0].members, group.statistics, gains[group.k])
         for group in groups
     }
+
+
+def _advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
+    """All of them, in threads that a pass of the mixture does not need."""
+    size = max(1, -(-len(groups) // PARTS))
+    parts = [groups[start : start + size] for start in range(0, len(groups), size)]
+    n_threads = 1 + problem.source.idle(state.at().n_components)
+    done = ordered_map(lambda part: advanced(problem, state, part, passes), parts, n_threads)
+    return [group for part in done for group in part]
 
 
 def without_one(

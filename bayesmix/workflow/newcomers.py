@@ -1,230 +1,343 @@
 """New components, each fitted by itself beside a mixture that stays as it is.
 
 EM of one component against a density that does not change, over the rows of the component that it
-begins in (Verbeek, Vlassis & Kröse 2003): hundreds side by side cost about as much as a few passes.
+begins in (Verbeek, Vlassis & Kröse 2003): thousands side by side cost about as much as some dozen
+passes of the mixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import densities
+from bayesmix.engine.compiled import has_kernel, swept
+from bayesmix.engine.expectation import Form, centred, densities, linear
 from bayesmix.engine.run import Problem, State
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import IMPOSSIBLE, beside
+from bayesmix.numerics.logsumexp import beside
 from bayesmix.numerics.once import once
-from bayesmix.records import Mixture, Rows, finished
+from bayesmix.parallel import ordered_map
+from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, updated, whitened
+from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, placed, updated, whitened
 
 # How many rows more than columns one begins with at least, and its share of those of the component
-# that it begins in at most.
+# that it begins in at most; between them so many sizes.
 FEWEST_MORE = 3
 LARGEST_SHARE = 0.5
+SIZES = 10
 # How many begin among rows that are near a line through two of them, how much longer than wide at
 # most, and among how many times as many rows the other one is. Equal rows are no line.
 SHARE_STRETCHED = 0.7
 MOST_STRETCHED = 60.0
 AROUND = 3
 NO_LENGTH = 1e-12
-# Passes, and the share of those begun that goes on after them.
-STAGES = ((4, 0.3), (15, 0.08))
-# The largest share of all rows that one may have, and how many rows those that begin in the same
-# component look at together.
+# Passes, and how many of those begun go on after them.
+STAGES = ((4, 300), (15, 40))
+# The fewest rows, the largest share of all, and the least log density that rows have.
+LEAST_COUNT = 1.0
 LARGEST = 0.5
-MOST_AT_ONCE = 2**21
+LEAST_LOG_DENSITY = -700.0
+# How many rows those that begin in the same component look at, and how many at once.
+MOST_LOOKED_AT = 2**21
+LOOKED_AT_ONCE = 2**17
+ROWS_OF_A_BLOCK = 150
 
 
 @dataclass(frozen=True)
 class Held:
-    """The rows that component ``k`` holds, and what the mixture makes of them."""
+    """The rows that a component holds."""
 
-    k: int
     mine: Integers  # (n,) their places
     rows: Rows  # as stored
-    row_weights: Array  # (n,)
     values: Array  # (n, D), framed
-    shares: Array  # (n,) of the component
+    weights: Array  # (n,), as far as the component holds them
     log_density: Array  # (n,) of the mixture
 
-    @classmethod
-    def by(cls, problem: Problem, look: Look, k: int) -> Held:
-        """``look`` is at the rows of ``problem``."""
-        source: Any = problem.source
-        mine = np.flatnonzero(look.shares[:, k] > SHARE_TO_COUNT)
-        rows, weights = Rows(source.values[mine]), look.weights_of(source)[mine]
-        log_density = np.maximum(look.log_normaliser[mine], IMPOSSIBLE)
-        return cls(k, mine, rows, weights, look.values[mine], look.shares[mine, k], log_density)
-
-    @once
-    def weights(self) -> Array:
-        """Those of the rows, as far as the component holds them (n,)."""
-        return self.shares * self.row_weights
+    def each(self, n_newcomers: int) -> Known:
+        """Every row knows all of so many new components, each by itself beside the mixture."""
+        everything = self.by_place, np.array([0, len(self.mine)]), np.arange(n_newcomers)[None]
+        return Known(*everything, beside=self.log_density)
 
     @once
     def white(self) -> Array:
         """The rows (n, d) where the scatter of the component is 1."""
         return whitened(self.values, self.weights)
 
-    def begun(self, family: Any, places: Integers, generator: np.random.Generator) -> Begun | None:
-        """New components that begin at these (m,) of the rows, each with those near it, if any.
+    @once
+    def by_place(self) -> Integers:
+        """The rows (n,) in an order in which those of a block lie close together."""
+        white, n = self.white, len(self.mine)
+        strips = max(1, round(np.sqrt(n / ROWS_OF_A_BLOCK)))
+        strip = white[:, -1].argsort().argsort() * strips // n
+        return np.lexsort((white[:, 0], strip))
 
-        Small numbers of rows are as likely as large ones. Most are near along a line of their own.
+    @once
+    def sizes(self) -> Integers:
+        """With how many rows new ones begin: small numbers are as likely as large ones."""
+        fewest = self.values.shape[1] + FEWEST_MORE
+        largest = int(LARGEST_SHARE * len(self.mine))
+        if largest <= fewest:
+            return np.zeros(0, dtype=np.intp)
+        return np.unique(np.geomspace(fewest, largest, SIZES).astype(np.intp))
+
+    def at_once(self, some: Integers) -> Iterator[Integers]:
+        """Some, so many at a time that all rows here for each are not too much."""
+        size = max(1, LOOKED_AT_ONCE // len(self.mine))
+        for start in range(0, len(some), size):
+            yield some[start : start + size]
+
+    def nearest(self, places: Integers, size: int, generator: np.random.Generator) -> Any:
+        """Whether rows (m, n) are among so many and one that are nearest to the one at a place.
+
+        Most are nearest along a line of their own, through it and a row that is not far.
         """
-        n, fewest = len(self.mine), self.values.shape[1] + FEWEST_MORE
-        if LARGEST_SHARE * n <= fewest:
-            return None
-        places = places[np.isin(places, self.mine)][: MOST_AT_ONCE // n]
         m, white = len(places), self.white
-        at = white[np.searchsorted(self.mine, places)]
-        away = np.square(white).sum(axis=1) - 2.0 * at @ white.T
-        away += np.square(at).sum(axis=1, keepdims=True)
-        last = (fewest * (LARGEST_SHARE * n / fewest) ** generator.random(m)).astype(np.int64)
-        around = _smallest(away, np.minimum(AROUND * last, n - 1))
-        partners = np.where(around, generator.random(away.shape), -1.0).argmax(axis=1)
-        lines = white[partners] - at
+        at = white[places]
+        lines = self._not_far(at, size, generator) - at
         lines /= np.maximum(np.sqrt(np.square(lines).sum(axis=1, keepdims=True)), NO_LENGTH)
-        along = lines @ white.T - (lines * at).sum(axis=1, keepdims=True)
         stretched = generator.random(m) < SHARE_STRETCHED
         longer = np.where(stretched, MOST_STRETCHED ** generator.random(m), 1.0)
-        away -= (1.0 - longer**-2.0)[:, None] * np.square(along)
-        near = _smallest(away, last).T
-        return Begun(self, family.statistics(self.values, near * self.weights[:, None]), near)
+        along = lines @ white.T
+        along -= (lines * at).sum(axis=1, keepdims=True)
+        np.square(along, out=along)
+        along *= (longer**-2.0 - 1.0)[:, None]
+        along += _away(at, white)
+        return along <= np.partition(along, size, axis=1)[:, size, None]
+
+    def _not_far(self, at: Array, size: int, generator: np.random.Generator) -> Array:
+        """A row for each: the nearest of some that are drawn, of which one is among as many."""
+        n = len(self.mine)
+        some = self.white[generator.choice(n, max(2, round(n / (AROUND * size))), replace=False)]
+        away = _away(at, some)
+        away += np.square(at).sum(axis=1, keepdims=True)
+        away[away <= NO_LENGTH] = np.inf
+        chosen: Array = some[away.argmin(axis=1)]
+        return chosen
 
 
-def _smallest(values: Array, last: Integers) -> Any:
-    """Which of the values (m, n) are among so many and one that are smallest of their row."""
-    return values <= np.take_along_axis(np.sort(values, axis=1), last[:, None], axis=1)
+def _away(at: Array, values: Array) -> Array:
+    """Squared distances (m, n) but for what is the same for all ``values``."""
+    away: Array = -2.0 * at @ values.T
+    away += np.square(values).sum(axis=1)
+    return away
 
 
 @dataclass(frozen=True)
 class Begun:
+    """New components that begin at rows of one, so many of each size."""
+
+    k: int  # the component that they begin in
+    held: Held
+    places: Integers  # (m,) of the rows among those held
+    generator: np.random.Generator  # for these alone
+
+    def near(self) -> Iterator[Any]:
+        """Whether rows are near (m, n), for some of them at a time."""
+        sizes = self.generator.choice(self.held.sizes, len(self.places))
+        for size in self.held.sizes.tolist():
+            for at in self.held.at_once(self.places[sizes == size]):
+                yield self.held.nearest(at, size, self.generator)
+
+
+@dataclass(frozen=True)
+class Newcomers:
     """New components side by side over the rows of one."""
 
-    held: Held
+    k: int  # the component that they begin in
     statistics: Any
-    shares: Any  # (n, m), of the rows that each takes
+    gains: Array  # (m,) nats, which a pass tells
 
     @property
     def size(self) -> int:
         """How many there are."""
-        return len(self.statistics.counts)
+        return len(self.gains)
 
-    @property
-    def gains(self) -> Array:
-        """What each gains (m,) in nats, which a pass tells."""
-        return np.zeros(self.size)
+    def subset(self, keep: Any) -> Newcomers:
+        """Some of them, where ``keep`` (m,) is true."""
+        some = np.flatnonzero(keep)
+        return Newcomers(self.k, self.statistics.subset(some), self.gains[some])
 
-    def subset(self, keep: list[int]) -> Begun:
-        """Some of them."""
-        some = np.array(keep, dtype=np.intp)
-        return Begun(self.held, self.statistics.subset(some), self.shares[:, some])
-
-    def each(self, fewest: float = 0.0) -> list[Newcomer]:
-        """Those that have so many rows."""
-        enough = np.flatnonzero(self.statistics.counts >= fewest)
-        return [Newcomer(self, j, float(self.gains[j])) for j in enough.tolist()]
-
-    def sound(self, problem: Problem, state: State) -> list[Begun]:
-        """Those that do not collapse."""
-        each = [self.statistics.subset(np.array([j])) for j in range(self.size)]
-        sound = [j for j in range(self.size) if is_sound(problem, state, each[j])]
-        return [self.subset(sound)] if sound else []
-
-    def passed(self, problem: Problem, form: Any, components: Any) -> _Passed:
-        """After the E-step of each by itself; ``components`` are what they were updated to."""
-        n_rows, held = problem.source.total_weight, self.held
-        share = np.minimum(self.statistics.counts / n_rows, LARGEST)
-        mixture = Mixture(PointWeights(share), components, problem.frame)
-        odds, sums = densities(mixture, form, held.rows)
-        room = np.log1p(-share)
-        odds += mixture.weights.expected_log() - room
-        odds -= held.log_density[:, None]
-        shares = beside(odds)
-        statistics = finished(sums(shares * held.row_weights[:, None]))
-        return _Passed(held, statistics, shares, odds, n_rows * room)
-
-
-@dataclass(frozen=True)
-class _Passed(Begun):
-    """The same after an E-step."""
-
-    odds: Array  # (n, m), of each against the mixture, as logarithms
-    room: Array  # (m,) nats that the share of each costs all rows
-
-    @once
-    def gains(self) -> Array:
-        """What each gains (m,) in nats: log(1 + odds) of the rows here, and its room."""
-        gains: Array = self.held.row_weights @ (self.odds - np.log(self.shares)) + self.room
-        return gains
+    def sound(self, problem: Problem, state: State) -> list[Newcomers]:
+        """Those that do not collapse, found by halves."""
+        if is_sound(problem, state, self.statistics):
+            return [self]
+        if self.size == 1:
+            return []
+        first = np.arange(self.size) < self.size // 2
+        halves = self.subset(first), self.subset(~first)
+        return [part for half in halves for part in half.sound(problem, state)]
 
 
 @dataclass(frozen=True)
 class Newcomer:
     """One of them."""
 
-    among: Begun
-    j: int
-    gain: float  # nats
+    k: int
+    halves: Any  # statistics of what it leaves of component ``k``, and of what it takes
+
+
+@dataclass(frozen=True)
+class Present:
+    """A mixture that stays as it is, and the rows of its problem."""
+
+    problem: Problem
+    state: State
+    look: Look  # at the rows of the problem
+
+    @once
+    def weights(self) -> Array:
+        """Those of the rows (n,)."""
+        return self.look.weights_of(self.problem.source)
+
+    @once
+    def held(self) -> list[Held]:
+        """The rows of every component."""
+        source: Any = self.problem.source
+        log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
+        held = []
+        for share in self.look.shares.T:
+            mine = np.flatnonzero(share > SHARE_TO_COUNT)
+            weights = None if source.weights is None else source.weights[mine]
+            rows, own = Rows(source.values[mine], weights), share[mine] * self.weights[mine]
+            held.append(Held(mine, rows, self.look.values[mine], own, log_density[mine]))
+        return held
 
     @property
-    def k(self) -> int:
-        """The component that it began in."""
-        return self.among.held.k
-
-    def halves(self, family: Any) -> Any:
-        """Statistics of what it leaves of the component that it began in, and of what it takes."""
-        held = self.among.held
-        taken = held.weights * self.among.shares[:, self.j]
-        return family.statistics(held.values, np.stack([held.weights - taken, taken], axis=1))
-
-
-class Gaining(Protocol):
-    """What gains some nats."""
+    def form(self) -> Form:
+        """That of the passes."""
+        return linear if self.state.form is linear else centred
 
     @property
-    def gain(self) -> float: ...
+    def by_kernel(self) -> bool:
+        """Whether a compiled kernel runs the passes."""
+        return self.problem.compiled and has_kernel(self.state.at(), self.form)
+
+    @property
+    def n_threads(self) -> int:
+        """How many there are where a pass of the mixture needs one."""
+        return 1 + self.problem.source.idle(self.state.at().n_components)
+
+    def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
+        """At most so many new components, each begun at a row that is drawn."""
+        rows = generator.choice(len(self.weights), most, p=self.weights / self.weights.sum())
+        of_rows = self.look.shares[rows].argmax(axis=1)
+        begun = []
+        for k, (held, own) in enumerate(
+            zip(self.held, generator.spawn(len(self.held)), strict=True)
+        ):
+            at = rows[(of_rows == k) & np.isin(rows, held.mine)]
+            if len(at) and len(held.sizes):
+                places = np.searchsorted(held.mine, at)[: MOST_LOOKED_AT // len(held.mine)]
+                begun.append(Begun(k, held, places, own))
+        return begun
+
+    def as_they_begin(self, begun: list[Begun]) -> Iterator[Newcomer]:
+        """All of them, with the rows that they begin with."""
+        for each in begun:
+            for some in each.near():
+                for near in some:
+                    yield Newcomer(each.k, self._halves(each.held, near))
+
+    def fitted(self, begun: list[Begun], fewest: float, apart: float) -> Iterator[Newcomer]:
+        """Those that gain most, of all that have as many rows as ``fewest``.
+
+        Two that gain as much to ``apart`` nats are one.
+        """
+        groups = self.grouped(begun)
+        for passes, most in STAGES:
+            groups = best_of(self.after(groups, passes), most, fewest, apart)
+        for group, components in self._updated(groups):
+            held = self.held[group.k]
+            shares, _, _ = self._shares(components, held)
+            for share in shares.T:
+                yield Newcomer(group.k, self._halves(held, share))
+
+    def after(self, groups: list[Newcomers], passes: int) -> list[Newcomers]:
+        """All after so many passes; without those that collapsed."""
+        for _ in range(passes):
+            groups = list(ordered_map(self._passed, self._updated(groups), self.n_threads))
+        return groups
+
+    def grouped(self, begun: list[Begun]) -> list[Newcomers]:
+        """With the statistics of the rows that they begin with."""
+        return list(ordered_map(self._summed, begun, self.n_threads))
+
+    def _summed(self, begun: Begun) -> Newcomers:
+        held, parts = begun.held, []
+        _, statistics = densities(self.state.at(), self.form, held.rows)
+        for near in begun.near():
+            parts.append(finished(statistics(near.T * held.weights[:, None])))
+        sums = type(parts[0]).joined(parts)
+        return Newcomers(begun.k, sums, np.zeros(len(sums.counts)))
+
+    def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture]]:
+        """Those that have rows and do not collapse, and the components that they become.
+
+        Their weights are the odds of their share of all rows.
+        """
+        left = [group.subset(group.statistics.counts >= LEAST_COUNT) for group in groups]
+        left = [group for group in left if group.size]
+        sound, together = updated(self.problem, self.state, left)
+        for group, keep in placed(sound):
+            shares = group.statistics.counts / self.problem.source.total_weight
+            shares = np.minimum(shares, LARGEST)
+            components = together.components.linear.subset(keep)
+            yield group, Mixture(PointWeights(shares / (1.0 - shares)), components, together.frame)
+
+    def _passed(self, updated: tuple[Newcomers, Mixture]) -> Newcomers:
+        """After the E-step of each by itself."""
+        group, components = updated
+        held = self.held[group.k]
+        if self.by_kernel:
+            found, sums = swept(components, self.form, held.rows, held.each(group.size))
+            gains = found.of_groups[:, 0]
+        else:
+            shares, gains, statistics = self._shares(components, held)
+            weights = held.rows.weights
+            sums = statistics(shares if weights is None else shares * weights[:, None])
+        # What the share of each costs all rows.
+        room = self.problem.source.total_weight * np.log1p(components.weights.probabilities)
+        return Newcomers(group.k, finished(sums), gains - room)
+
+    def _shares(
+        self, components: Mixture, held: Held
+    ) -> tuple[Array, Array, Callable[[Array], Any]]:
+        """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
+        odds, statistics = densities(components, self.form, held.rows)
+        odds += components.weights.expected_log()
+        odds -= held.log_density[:, None]
+        shares = beside(odds)
+        gains = odds - np.log(shares)
+        weights = held.rows.weights
+        return shares, gains.sum(axis=0) if weights is None else weights @ gains, statistics
+
+    def _halves(self, held: Held, shares: Any) -> Any:
+        """Statistics of what is left of the rows held, and of the shares of them that are taken."""
+        taken = held.weights * shares
+        parts = np.stack([held.weights - taken, taken], axis=1)
+        return self.problem.family.statistics(held.values, parts)
 
 
-Found = TypeVar("Found", bound=Gaining)
+def best_of(groups: list[Newcomers], most: int, fewest: float, apart: float) -> list[Newcomers]:
+    """So many that gain most, of those that have as many rows as ``fewest``."""
+    if not groups:
+        return []
+    counts = np.concatenate([group.statistics.counts for group in groups])
+    gains = np.concatenate([group.gains for group in groups])
+    enough = np.flatnonzero(counts >= fewest)
+    kept = np.zeros(len(gains), dtype=np.bool_)
+    kept[enough[different(gains[enough], apart)[:most]]] = True
+    return [group.subset(kept[own]) for group, own in placed(groups)]
 
 
-def different(found: Iterable[Found], apart: float) -> list[Found]:
-    """Those that gain most first, without those that ended in the same place as another."""
-    kept: list[Found] = []
-    for one in sorted(found, key=lambda one: -one.gain):
-        if not kept or kept[-1].gain - one.gain > apart:
-            kept.append(one)
-    return kept
-
-
-def fitted_alone(
-    problem: Problem, state: State, begun: list[Begun], fewest: float, apart: float
-) -> list[Newcomer]:
-    """Those that gain most, the best first, of all that have as many rows as ``fewest``.
-
-    Two that gain as much to ``apart`` nats are one.
-    """
-    n_begun = sum(each.size for each in begun)
-    best: list[Newcomer] = []
-    for passes, share in STAGES:
-        passed = _after(problem, state, begun, passes)
-        found = (one for each in passed for one in each.each(fewest))
-        best = different(found, apart)[: round(share * n_begun)]
-        begun = [each.subset([one.j for one in best if one.among is each]) for each in passed]
-    return best
-
-
-def _after(problem: Problem, state: State, begun: list[Begun], passes: int) -> list[Begun]:
-    """After so many passes; without those that collapsed."""
-    for _ in range(passes):
-        sound, together = updated(problem, state, [each for each in begun if each.size])
-        begun, last = [], 0
-        for each in sound:
-            keep = np.arange(last, last := last + each.size)
-            begun.append(each.passed(problem, state.form, together.components.subset(keep)))
-    return begun
+def different(gains: Array, apart: float) -> Integers:
+    """The places of those that gain most, without those that ended where another did."""
+    kept: list[int] = []
+    for j in np.argsort(-gains, kind="stable").tolist():
+        if not kept or gains[kept[-1]] - gains[j] > apart:
+            kept.append(j)
+    return np.array(kept, dtype=np.intp)

@@ -8,7 +8,7 @@ against what leaving out any component would lose there; only the best go to all
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,15 @@ import numpy as np
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.numerics.once import once
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
-from bayesmix.workflow.newcomers import Begun, Held, different, fitted_alone
+from bayesmix.workflow.newcomers import Present, different
 from bayesmix.workflow.splits import Look, of_statistics
 
 # How many rows a new component must hold, times columns and one: fewer are an accident of the rows
-# (decision 28). Of those that cannot be fitted alone a share of the number is drawn.
+# (decision 28). Of those that no kernel can fit a share of the number is drawn, and a smaller one
+# of those that cannot be fitted alone.
 FEWEST_TO_KEEP = 5.0
-UNFITTED = 0.1
+WITHOUT_A_KERNEL = 0.1
+UNFITTED = 0.01
 # Passes nearby, the share of those tried that go on after them, and how much more than in the end
 # such a swap may lose then (nats a row); passes without a component.
 STAGES = ((4, 1.0, 2e-3), (8, 0.4, 1e-3), (16, 0.4, 0.0))
@@ -79,8 +81,11 @@ class Surroundings:
     problem: Problem
     state: State
     look: Look  # at the rows of the problem
-    # Rows of the components in which one was drawn so far.
-    _held: dict[int, Held] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @once
+    def present(self) -> Present:
+        """The mixture as new components find it."""
+        return Present(self.problem, self.state, self.look)
 
     @once
     def near(self) -> list[Nearby]:
@@ -111,36 +116,27 @@ class Surroundings:
             for one in refitted(self.problem, self.state, tried, stages).values()
             if one.statistics.counts[-1] >= fewest
         ]
-        return [RandomSwap(one, missed_least, without) for one in different(begun, APART * n_rows)]
+        best = different(np.array([one.gain for one in begun]), APART * n_rows)
+        return [RandomSwap(begun[j], missed_least, without) for j in best]
 
     def _tried(
         self, generator: np.random.Generator, most: int, fewest: float
     ) -> Iterator[tuple[Nearby, Any]]:
         """New components that are worth a fit nearby, and the statistics of those there with it."""
-        problem, state = self.problem, self.state
-        if state.expectation.statistics.shared:
-            # What all components have in common cannot be fitted to one by itself.
-            some = self._drawn(generator, round(UNFITTED * most))
-            newcomers = [one for each in some for one in each.each()]
-        else:
-            drawn = self._drawn(generator, most)
-            apart = APART * problem.source.total_weight
-            newcomers = fitted_alone(problem, state, drawn, fewest, apart)
+        shared = self.state.expectation.statistics.shared
+        if shared:
+            most = round(UNFITTED * most)
+        elif not self.present.by_kernel:
+            most = round(WITHOUT_A_KERNEL * most)
+        begun = self.present.begun(generator, most)
+        # What all components have in common cannot be fitted to one by itself.
+        apart = APART * self.problem.source.total_weight
+        newcomers = (
+            self.present.as_they_begin(begun)
+            if shared
+            else self.present.fitted(begun, fewest, apart)
+        )
         for one in newcomers:
             near = self.near[one.k]
             place = int(np.searchsorted(near.members, one.k))
-            yield near, near.statistics.split(place, one.halves(problem.family))
-
-    def _drawn(self, generator: np.random.Generator, most: int) -> list[Begun]:
-        """At most so many new components, begun at rows that are drawn."""
-        weights = self.look.weights_of(self.problem.source)
-        rows = generator.choice(len(weights), most, p=weights / weights.sum())
-        of_rows = self.look.shares[rows].argmax(axis=1)
-        drawn = []
-        for k in np.unique(of_rows).tolist():
-            if k not in self._held:
-                self._held[k] = Held.by(self.problem, self.look, k)
-            begun = self._held[k].begun(self.problem.family, rows[of_rows == k], generator)
-            if begun is not None:
-                drawn.append(begun)
-        return drawn
+            yield near, near.statistics.split(place, one.halves)

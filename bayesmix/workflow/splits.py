@@ -6,7 +6,7 @@ updated as the components of one mixture, and each pair has an E-step over its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -77,6 +77,7 @@ class OfRows:
 
 
 Found = TypeVar("Found", bound=OfRows)
+AnyGroup = TypeVar("AnyGroup", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
         return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
         groups, together = updated(problem, state, groups)
-        places = list(_places(groups))
+        places = list(placed(groups))
         if state.form is linear and not problem.compiled:
             groups = _side_by_side(places, together)
         else:
@@ -250,7 +251,7 @@ def _advanced_together(
         before, joined = joined, joined.swept(together, state.form)
     groups = joined.apart()
     if problem.objective.variational:
-        groups = _with_penalties(problem, list(_places(before.apart())), together, groups)
+        groups = _with_penalties(problem, list(placed(before.apart())), together, groups)
     return groups
 
 
@@ -308,7 +309,7 @@ def _statistics_of(groups: list[Group]) -> Any:
     return type(groups[0].statistics).joined([group.statistics for group in groups])
 
 
-def _places(groups: list[Group]) -> Iterator[tuple[Group, Any]]:
+def placed(groups: Sequence[AnyGroup]) -> Iterator[tuple[AnyGroup, Any]]:
     """Every group with the indices of its components among those of all."""
     place = 0
     for group in groups:
@@ -340,7 +341,7 @@ class _Joined:
         values = np.concatenate([group.rows.values for group in groups])
         weights = np.concatenate([group.rows.weights for group in groups])
         bounds = np.cumsum([0, *(len(group.rows) for group in groups)])
-        candidates = np.stack([keep for _, keep in _places(groups)])
+        candidates = np.stack([keep for _, keep in placed(groups)])
         known = Known(np.arange(len(values)), bounds, candidates)
         before = np.array([group.value for group in groups])
         return cls(groups, Rows(values, weights), known, _statistics_of(groups), before)

@@ -1,17 +1,20 @@
 """Laws of new components that are fitted by themselves beside a mixture that stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.engine.expectation import centred, linear
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow import newcomers
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.newcomers import Held, fitted_alone
+from bayesmix.workflow.newcomers import Begun, Present, best_of, different
 from bayesmix.workflow.splits import Look
 from bayesmix.workflow.starts import Given, begun
 
@@ -21,41 +24,80 @@ def one_component(values, weights=None, family=None):
     model = Model(1, family or bm.Gaussian(), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values, weights), Settings(Aitken()))
     state = run(problem, begun(problem, Given(np.ones((len(values), 1))), 1), Monitor(), 5)
-    return problem, state, Held.by(problem, Look.at(problem, state), 0)
+    return Present(problem, state, Look.at(problem, state))
+
+
+def compiled(present, form=linear):
+    """The same by a kernel of that form."""
+    return Present(
+        replace(present.problem, compiled=True), replace(present.state, form=form), present.look
+    )
 
 
 def two_clusters(rng):
     return np.concatenate([rng.normal(0.0, 3.0, (300, 2)), rng.normal([2.0, 1.0], 0.4, (60, 2))])
 
 
-def after(passes, problem, state, seeds, monkeypatch):
-    """All newcomers after so many passes, in the order in which they began."""
-    monkeypatch.setattr(newcomers, "STAGES", ((passes, 1.0),))
-    found = fitted_alone(problem, state, [seeds], 0.0, -1.0)
-    return sorted(found, key=lambda one: one.j)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
-def test_what_a_newcomer_gains_is_what_the_mixture_with_it_does(weighted, monkeypatch):
+def test_what_a_newcomer_gains_is_what_the_mixture_with_it_does(weighted):
     rng = np.random.default_rng(0)
     values = two_clusters(rng)
     weights = rng.integers(1, 4, len(values)).astype(float) if weighted else np.ones(len(values))
-    problem, state, held = one_component(values, weights if weighted else None)
-    seeds = held.begun(problem.family, rng.choice(len(values), 12), rng)
-    before, now = (after(n, problem, state, seeds, monkeypatch) for n in (3, 4))
-    framed = problem.frame.apply(values)
+    present = one_component(values, weights if weighted else None)
+    (before,) = present.after(present.grouped(present.begun(rng, 12)), 3)
+    (now,) = present.after([before], 1)
+    framed = present.problem.frame.apply(values)
     cov = np.cov(framed.T, bias=True, aweights=weights)
-    density = stats.multivariate_normal(np.average(framed, axis=0, weights=weights), cov).pdf(
-        framed
-    )
-    assert len(now) == 12
-    for one, other in zip(before, now, strict=True):
-        sums = one.among.statistics
-        count = sums.counts[one.j]
-        new = stats.multivariate_normal(sums.means[one.j], sums.scatter[one.j] / count)
+    centre = np.average(framed, axis=0, weights=weights)
+    density = stats.multivariate_normal(centre, cov).pdf(framed)
+    assert now.size == 12
+    sums = before.statistics
+    for j, count in enumerate(sums.counts):
+        new = stats.multivariate_normal(sums.means[j], sums.scatter[j] / count)
         share = count / weights.sum()
         gain = weights @ np.log1p(share * (new.pdf(framed) / density - 1.0))
-        assert other.gain == pytest.approx(gain, rel=1e-9, abs=1e-9)
+        assert now.gains[j] == pytest.approx(gain, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("form", [linear, centred])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("family", [bm.Gaussian(), bm.Gaussian("diag"), bm.Gaussian("spherical")])
+def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(7)
+    values = two_clusters(rng)
+    weights = rng.integers(0, 4, len(values)).astype(float) if weighted else None
+    present = one_component(values, weights, family)
+    present = replace(present, state=replace(present.state, form=form))
+    by_kernel = compiled(present, form)
+    assert by_kernel.by_kernel
+    assert not present.by_kernel
+    groups = present.grouped(present.begun(rng, 30))
+    (slow,), (fast,) = present.after(groups, 3), by_kernel.after(groups, 3)
+    assert slow.size == fast.size == 30
+    np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, rtol=1e-9)
+    np.testing.assert_allclose(
+        fast.statistics.scatter, slow.statistics.scatter, rtol=1e-7, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("form", [linear, centred])
+def test_where_it_is_far_from_a_newcomer_takes_nothing(form):
+    """Of blocks of rows without one that has a share worth a word."""
+    pytest.importorskip("numba")
+    from bayesmix.numerics.compiled import LEAST_LOG_ODDS
+
+    rng = np.random.default_rng(11)
+    present = one_component(rng.normal(size=(4000, 2)))
+    present = replace(present, state=replace(present.state, form=form))
+    groups = present.grouped(present.begun(rng, 100))
+    (slow,), (fast,) = present.after(groups, 1), compiled(present, form).after(groups, 1)
+    most = 4000.0 * np.exp(LEAST_LOG_ODDS)
+    np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=most)
+    np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, atol=most)
+    assert (fast.statistics.counts != slow.statistics.counts).any()
+    assert (np.abs(fast.gains - slow.gains) > 1e-9).any()
 
 
 @pytest.mark.parametrize("family", [bm.Gaussian("diag"), bm.Gaussian("spherical"), bm.Poisson()])
@@ -64,11 +106,12 @@ def test_a_newcomer_never_loses_by_a_pass(family, monkeypatch):
     values = two_clusters(rng)
     if isinstance(family, bm.Poisson):
         values = np.floor(4.0 * np.abs(values))
-    problem, state, held = one_component(values, family=family)
-    seeds = held.begun(problem.family, rng.choice(len(values), 20), rng)
-    gains = [
-        [one.gain for one in after(n, problem, state, seeds, monkeypatch)] for n in range(1, 8)
-    ]
+    monkeypatch.setattr(newcomers, "LEAST_COUNT", 0.0)
+    present = one_component(values, family=family)
+    groups, gains = present.grouped(present.begun(rng, 20)), []
+    for _ in range(7):
+        groups = present.after(groups, 1)
+        gains.append(groups[0].gains)
     assert np.diff(gains, axis=0).min() > -1e-9
     assert np.ptp(gains, axis=0).min() > 0.0
 
@@ -76,54 +119,126 @@ def test_a_newcomer_never_loses_by_a_pass(family, monkeypatch):
 def test_the_best_newcomer_is_the_cluster_that_is_missing():
     rng = np.random.default_rng(2)
     values = two_clusters(rng)
-    problem, state, held = one_component(values)
-    seeds = held.begun(problem.family, rng.choice(len(values), 100), rng)
-    best = fitted_alone(problem, state, [seeds], 15.0, 1e-3)
-    gains = [one.gain for one in best]
-    assert gains == sorted(gains, reverse=True)
-    assert len(best) <= 8
-    taken = best[0].among.shares[:, best[0].j]
-    assert taken[300:].mean() > 0.7
-    assert taken[:300].mean() < 0.1
-    counts = best[0].halves(problem.family).counts
-    assert counts.sum() == pytest.approx(360.0)
-    assert counts[1] == pytest.approx(taken.sum())
+    present = one_component(values)
+    found = list(present.fitted(present.begun(rng, 100), 15.0, 1e-3))
+    assert 1 <= len(found) <= 40
+    framed = present.problem.frame.apply(values)
+    missing = [
+        one
+        for one in found
+        if np.linalg.norm(one.halves.means[1] - framed[300:].mean(axis=0)) < 0.1
+        and 40.0 < one.halves.counts[1] < 80.0
+    ]
+    assert missing
+    for one in found:
+        assert one.k == 0
+        assert one.halves.counts.sum() == pytest.approx(360.0)
+
+
+def test_those_that_go_on_gain_most():
+    rng = np.random.default_rng(8)
+    present = one_component(two_clusters(rng))
+    (group,) = present.after(present.grouped(present.begun(rng, 60)), 3)
+    first, second = (
+        group.subset(np.arange(group.size) < 20),
+        group.subset(np.arange(group.size) >= 20),
+    )
+    kept = best_of([first, second], 5, 20.0, 0.0)
+    enough = group.gains[group.statistics.counts >= 20.0]
+    assert enough.max() < group.gains.max() or len(enough) > 5
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([each.gains for each in kept])), np.sort(enough)[-5:]
+    )
+    assert min(each.statistics.counts.min(initial=np.inf) for each in kept) >= 20.0
+    assert best_of([], 5, 20.0, 0.0) == []
 
 
 def test_newcomers_that_collapse_leave_the_others():
     rng = np.random.default_rng(3)
     values = two_clusters(rng)
     values[:40] = values[0]
-    problem, state, held = one_component(values)
+    present = one_component(values)
     places = np.concatenate([np.arange(20), np.arange(300, 320)])
-    seeds = held.begun(problem.family, places, rng)
-    (sound,) = seeds.sound(problem, state)
-    assert 20 <= sound.size < 40
-    found = fitted_alone(problem, state, [seeds], 5.0, 1e-3)
+    (group,) = present.grouped([Begun(0, present.held[0], places, rng)])
+    sound = group.sound(present.problem, present.state)
+    assert 20 <= sum(part.size for part in sound) < 40
+    found = present.after([group], 4)
     assert found
-    assert all(np.isfinite(one.gain) for one in found)
+    assert all(np.isfinite(each.gains).all() for each in found)
 
 
-def test_no_newcomer_begins_at_a_row_that_the_component_does_not_hold():
+def test_no_newcomer_begins_at_a_row_that_no_component_holds():
     rng = np.random.default_rng(4)
     values = np.concatenate([rng.normal(0.0, 1.0, (100, 2)), rng.normal(30.0, 1.0, (100, 2))])
     model = Model(2, bm.Gaussian(), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     shares = np.repeat(np.eye(2), 100, axis=0)
     state = run(problem, begun(problem, Given(shares), 2), Monitor(), 5)
-    held = Held.by(problem, Look.at(problem, state), 0)
-    assert held.begun(problem.family, np.array([150, 199]), rng).size == 0
-    assert held.begun(problem.family, np.array([3, 150, 199]), rng).size == 1
+    look = Look.at(problem, state)
+    look.shares[:100, 0] = 0.01
+    present = Present(problem, state, look)
+    (some,) = present.begun(rng, 50)
+    assert some.k == 1
+    assert 0 < len(some.places) < 50
+    (group,) = present.grouped([some])
+    assert group.size == len(some.places)
+    assert one_component(rng.normal(size=(9, 2))).begun(rng, 9) == []
 
 
-def test_a_component_of_few_rows_has_no_newcomers():
+@pytest.mark.parametrize("stretched", [0.0, 1.0])
+def test_they_begin_with_the_rows_nearest_to_their_own(stretched, monkeypatch):
+    monkeypatch.setattr(newcomers, "SHARE_STRETCHED", stretched)
     rng = np.random.default_rng(5)
-    problem, _, held = one_component(rng.normal(size=(9, 2)))
-    assert held.begun(problem.family, np.arange(9), rng) is None
+    held = one_component(rng.normal(size=(200, 2))).held[0]
+    places = rng.choice(200, 40, replace=False)
+    near = held.nearest(places, 20, rng)
+    np.testing.assert_array_equal(near.sum(axis=1), 21)
+    assert near[np.arange(40), places].all()
+    away = np.linalg.norm(held.white[places][:, None] - held.white, axis=2)
+    nearest = np.argsort(away, axis=1)[:, :21]
+    same = np.take_along_axis(near, nearest, axis=1).mean()
+    assert same == 1.0 if stretched == 0.0 else same < 0.7
 
 
 def test_newcomers_are_fewer_where_rows_are_many(monkeypatch):
-    monkeypatch.setattr(newcomers, "MOST_AT_ONCE", 1000)
+    monkeypatch.setattr(newcomers, "MOST_LOOKED_AT", 1000)
     rng = np.random.default_rng(6)
-    problem, _, held = one_component(rng.normal(size=(200, 2)))
-    assert held.begun(problem.family, rng.choice(200, 50), rng).size == 5
+    present = one_component(rng.normal(size=(200, 2)))
+    (some,) = present.begun(rng, 50)
+    assert len(some.places) == sum(len(near) for near in some.near()) == 5
+
+
+def test_as_they_begin_they_take_all_of_the_rows_nearby():
+    rng = np.random.default_rng(9)
+    present = one_component(two_clusters(rng), family=bm.Gaussian("tied"))
+    some = list(present.as_they_begin(present.begun(rng, 30)))
+    assert len(some) == 30
+    sizes = present.held[0].sizes + 1.0
+    for one in some:
+        assert np.abs(sizes - one.halves.counts[1]).min() < 1e-9
+        assert one.halves.counts.sum() == pytest.approx(360.0)
+
+
+def test_threads_change_no_bit_of_them():
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(10)
+    values = np.concatenate([two_clusters(rng), two_clusters(rng) + np.array([9.0, 0.0])])
+    model = Model(2, bm.Gaussian(), bm.MaximumLikelihood())
+    found = []
+    for n_jobs in (1, 2, 3):
+        source = ArraySource(values, None, n_jobs)
+        problem = replace(resolve(model, source, Settings(Aitken())), compiled=True)
+        shares = np.repeat(np.eye(2), 360, axis=0)
+        state = run(problem, begun(problem, Given(shares), 2), Monitor(), 3)
+        present = Present(problem, state, Look.at(problem, state))
+        assert present.n_threads == n_jobs
+        some = present.begun(np.random.default_rng(0), 60)
+        found.append([each.gains for each in present.after(present.grouped(some), 3)])
+    for other in found[1:]:
+        np.testing.assert_array_equal(np.concatenate(found[0]), np.concatenate(other))
+
+
+def test_what_ended_where_another_did_is_left_out():
+    gains = np.array([1.0, 5.0, 4.9995, 3.0, 5.0])
+    np.testing.assert_array_equal(different(gains, 1e-3), [1, 3, 0])
+    np.testing.assert_array_equal(different(gains, -1.0), [1, 4, 2, 3, 0])

@@ -251,7 +251,7 @@ def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 30)
+    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 2000)
     assert swaps
     for swap in swaps:
         after = run(problem, swap.begun(problem, state), Monitor(), 2)
