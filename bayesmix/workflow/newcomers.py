@@ -71,6 +71,8 @@ class Held:
     def by_place(self) -> Integers:
         """The rows (n,) in an order in which those of a block lie close together."""
         white, n = self.white, len(self.mine)
+        if white.shape[1] == 0:
+            return np.arange(n)
         strips = max(1, round(np.sqrt(n / ROWS_OF_A_BLOCK)))
         strip = white[:, -1].argsort().argsort() * strips // n
         return np.lexsort((white[:, 0], strip))
@@ -231,8 +233,8 @@ class Present:
         ):
             at = rows[(of_rows == k) & np.isin(rows, held.mine)]
             if len(at) and len(held.sizes):
-                places = np.searchsorted(held.mine, at)[: MOST_LOOKED_AT // len(held.mine)]
-                begun.append(Begun(k, held, places, own))
+                at = at[: max(1, MOST_LOOKED_AT // len(held.mine))]
+                begun.append(Begun(k, held, np.searchsorted(held.mine, at), own))
         return begun
 
     def as_they_begin(self, begun: list[Begun]) -> Iterator[Newcomer]:
@@ -288,9 +290,9 @@ class Present:
             components = together.components.linear.subset(keep)
             yield group, Mixture(PointWeights(shares / (1.0 - shares)), components, together.frame)
 
-    def _passed(self, updated: tuple[Newcomers, Mixture]) -> Newcomers:
+    def _passed(self, begun: tuple[Newcomers, Mixture]) -> Newcomers:
         """After the E-step of each by itself."""
-        group, components = updated
+        group, components = begun
         held = self.held[group.k]
         if self.by_kernel:
             found, sums = swept(components, self.form, held.rows, held.each(group.size))

@@ -185,6 +185,14 @@ def test_no_newcomer_begins_at_a_row_that_no_component_holds():
     assert one_component(rng.normal(size=(9, 2))).begun(rng, 9) == []
 
 
+def test_equal_rows_are_all_as_near():
+    present = one_component(np.random.default_rng(12).normal(size=(80, 2)))
+    held = replace(present.held[0], values=np.ones((80, 2)))
+    np.testing.assert_array_equal(np.sort(held.by_place), np.arange(80))
+    near = held.nearest(np.array([3, 7]), 10, np.random.default_rng(0))
+    assert near.all()
+
+
 @pytest.mark.parametrize("stretched", [0.0, 1.0])
 def test_they_begin_with_the_rows_nearest_to_their_own(stretched, monkeypatch):
     monkeypatch.setattr(newcomers, "SHARE_STRETCHED", stretched)
