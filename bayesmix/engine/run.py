@@ -59,6 +59,14 @@ class Problem:
         """The form a run begins with."""
         return linear if self.linear_form else centred
 
+    def by_kernel(self, mixture: Mixture, form: Form) -> bool:
+        """Whether a compiled kernel runs passes of a form."""
+        return self.compiled and has_kernel(mixture, form)
+
+    def threads_beside(self, n_components: int) -> int:
+        """How many threads fits side by side may take: those that a pass of so many leaves idle."""
+        return 1 + self.source.idle(n_components)
+
 
 @dataclass(frozen=True)
 class State:
@@ -81,6 +89,11 @@ class State:
     @property
     def iterations(self) -> int:
         return len(self.trace)
+
+    @property
+    def form_of_parts(self) -> Form:
+        """That of fits of some components, where every row knows them all."""
+        return linear if self.form is linear else centred
 
     def afresh(self) -> State:
         """The same place as the beginning of another run: the last plain passes are its first."""
@@ -188,8 +201,8 @@ def expectation_step(problem: Problem, mixture: Mixture, form: Form | Truncated)
     """What a pass does to a chunk, by the executor of the problem."""
     if isinstance(form, Truncated):
         return TruncatedStep(mixture, form)
-    compiled = problem.compiled and has_kernel(mixture, form)
-    return (CompiledStep if compiled else ExpectationStep)(mixture, form)
+    step = CompiledStep if problem.by_kernel(mixture, form) else ExpectationStep
+    return step(mixture, form)
 
 
 def _updated(

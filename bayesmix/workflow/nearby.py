@@ -108,7 +108,7 @@ def _advanced(problem: Problem, state: State, groups: list[Group], passes: int) 
     """All of them, in threads that a pass of the mixture does not need."""
     size = max(1, -(-len(groups) // PARTS))
     parts = [groups[start : start + size] for start in range(0, len(groups), size)]
-    n_threads = 1 + problem.source.idle(state.at().n_components)
+    n_threads = problem.threads_beside(state.at().n_components)
     done = ordered_map(lambda part: advanced(problem, state, part, passes), parts, n_threads)
     return [group for part in done for group in part]
 

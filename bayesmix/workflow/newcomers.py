@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import has_kernel, swept
-from bayesmix.engine.expectation import Form, centred, densities, linear
+from bayesmix.engine.compiled import swept
+from bayesmix.engine.expectation import densities
 from bayesmix.engine.run import Problem, State
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import beside
@@ -209,19 +209,14 @@ class Present:
         return held
 
     @property
-    def form(self) -> Form:
-        """That of the passes."""
-        return linear if self.state.form is linear else centred
-
-    @property
     def by_kernel(self) -> bool:
         """Whether a compiled kernel runs the passes."""
-        return self.problem.compiled and has_kernel(self.state.at(), self.form)
+        return self.problem.by_kernel(self.state.at(), self.state.form_of_parts)
 
     @property
     def n_threads(self) -> int:
-        """How many there are where a pass of the mixture needs one."""
-        return 1 + self.problem.source.idle(self.state.at().n_components)
+        """How many may work at once."""
+        return self.problem.threads_beside(self.state.at().n_components)
 
     def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
         """At most so many new components, each begun at a row that is drawn."""
@@ -270,7 +265,7 @@ class Present:
 
     def _summed(self, begun: Begun) -> Newcomers:
         held, parts = begun.held, []
-        _, statistics = densities(self.state.at(), self.form, held.rows)
+        _, statistics = densities(self.state.at(), self.state.form_of_parts, held.rows)
         for near in begun.near():
             parts.append(finished(statistics(near.T * held.weights[:, None])))
         sums = type(parts[0]).joined(parts)
@@ -295,7 +290,9 @@ class Present:
         group, components = begun
         held = self.held[group.k]
         if self.by_kernel:
-            found, sums = swept(components, self.form, held.rows, held.each(group.size))
+            found, sums = swept(
+                components, self.state.form_of_parts, held.rows, held.each(group.size)
+            )
             gains = found.of_groups[:, 0]
         else:
             shares, gains, statistics = self._shares(components, held)
@@ -309,7 +306,7 @@ class Present:
         self, components: Mixture, held: Held
     ) -> tuple[Array, Array, Callable[[Array], Any]]:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
-        odds, statistics = densities(components, self.form, held.rows)
+        odds, statistics = densities(components, self.state.form_of_parts, held.rows)
         odds += components.weights.expected_log()
         odds -= held.log_density[:, None]
         shares = beside(odds)

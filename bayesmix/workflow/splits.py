@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.engine.compiled import has_kernel, swept
-from bayesmix.engine.expectation import centred, linear
+from bayesmix.engine.compiled import swept
+from bayesmix.engine.expectation import linear
 from bayesmix.engine.run import Problem, State, expectation_step
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
@@ -219,8 +219,7 @@ def whitened(values: Array, weights: Array) -> Array:
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
     apart = not any(group.statistics.shared for group in groups)
-    form = linear if state.form is linear else centred
-    compiled = problem.compiled and has_kernel(state.at(), form)
+    compiled = problem.by_kernel(state.at(), state.form_of_parts)
     if compiled and apart and groups and passes:
         return _advanced_together(problem, state, groups, passes)
     for number in range(passes):
