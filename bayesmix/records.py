@@ -18,7 +18,6 @@ FLAT_FLOOR = 1e-6
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
 # Weights or log densities of rows, where a kernel is given none.
-# Weights or log densities of rows, where a kernel is given none.
 NOT_GIVEN = np.zeros(0)
 # What a pass says of rows that are not described.
 OF_NO_ROWS = (np.empty(0, dtype=np.int32), np.empty(0), np.zeros(0))

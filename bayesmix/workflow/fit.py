@@ -104,19 +104,18 @@ def _in_workers(
         delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
     )
     found = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    for index, (outcome, passes) in enumerate(found, first):
-        monitor.passes += passes
+    for index, (outcome, apart) in enumerate(found, first):
         monitor.stage = f"run {index + 1} of {settings.n_init}"
-        if monitor.on_pass is not None:
-            state = outcome.state
-            monitor.on_pass(monitor.stage, state.iterations, state.objective, 0.0)
+        monitor.counted(apart)
         yield outcome
 
 
-def _alone(problem: Problem, model: Model, settings: Settings, index: int) -> tuple[Outcome, int]:
+def _alone(
+    problem: Problem, model: Model, settings: Settings, index: int
+) -> tuple[Outcome, Monitor]:
     monitor = Monitor()
     with single_threaded_blas():
-        return _one_run(problem, model, settings, monitor, index, None), monitor.passes
+        return _one_run(problem, model, settings, monitor, index, None), monitor
 
 
 def _one_run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -130,21 +131,31 @@ class Improver:
         around: Surroundings | None = None
         while left > 0:
             if around is None or around.state is not state:
-                around = Surroundings(problem, state, self._look(problem, state))
+                look = self._look(problem, state)
+                around = Surroundings(problem, state, look, self.attempts)
             most = min(left, DRAWN_AT_ONCE)
             left -= most
             swaps = around.swaps(generator, most)[:MOST_RANDOM_SWAPS]
             if not swaps:
                 break
-            for move in swaps:
-                if self.attempts.monitor.stopped is not None:
-                    return state
-                trial = self.begun(problem, move, state, BY_STAGES)
-                better = trial and self._followed(problem, move, trial, state, FAR_BEHIND_AT_RANDOM)
+            trial = partial(self._tried_at_random, problem, state)
+            threads = problem.threads_beside(state.at().n_components)
+            for _, better in self.attempts.in_order(trial, swaps, threads):
                 if better is not None:
                     state = better
                     break
+                if self.attempts.monitor.stopped is not None:
+                    return state
         return state
+
+    def _tried_at_random(
+        self, problem: Problem, state: State, attempts: Attempts, swap: RandomSwap
+    ) -> State | None:
+        """A random swap followed where that may lead to a better mixture."""
+        trial = self._begun(problem, state, BY_STAGES, attempts, swap)
+        if trial is None:
+            return None
+        return self._followed(problem, state, FAR_BEHIND_AT_RANDOM, attempts, (swap, trial))
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
@@ -228,22 +239,24 @@ class Improver:
         """A move that is better after a few passes at once, else one of those that came closest."""
         behind: list[tuple[AnyMove, State]] = []
         stages = AT_ONCE if self._alone or self._small else BY_STAGES
-        for move in moves:
-            trial = self.begun(problem, move, state, stages)
+        begun = partial(self._begun, problem, state, stages)
+        followed = partial(self._followed, problem, state, FAR_BEHIND)
+        threads = problem.threads_beside(state.at().n_components)
+        for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
                 if self._is_better(problem, trial, state):
-                    return self._followed(problem, move, trial, state)
+                    return followed(self.attempts, (move, trial))
                 behind.append((move, trial))
             if self.attempts.monitor.stopped is not None:
                 return None
         behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
-        for place, (move, trial) in enumerate(behind):
-            if self._small or place < (MOST_FOLLOWED if self._alone else FEW_FOLLOWED):
-                better = self._followed(problem, move, trial, state)
-                if better is not None or self.attempts.monitor.stopped is not None:
-                    return better
-            else:
-                self._note(move, trial, state, accepted=False)
+        few = MOST_FOLLOWED if self._alone else FEW_FOLLOWED
+        most = len(behind) if self._small else few
+        for _, better in self.attempts.in_order(followed, behind[:most], threads):
+            if better is not None or self.attempts.monitor.stopped is not None:
+                return better
+        for move, trial in behind[most:]:
+            self._note(self.attempts, move, trial, state, accepted=False)
         return None
 
     def _moves(self, state: State, merges: list[Merge]) -> Iterator[Move | Deletion]:
@@ -297,30 +310,31 @@ class Improver:
     def _followed(
         self,
         problem: Problem,
-        move: AnyMove,
-        trial: State,
         state: State,
-        far_behind: tuple[float, float] = FAR_BEHIND,
+        far_behind: tuple[float, float],
+        attempts: Attempts,
+        entry: tuple[AnyMove, State],
     ) -> State | None:
         """Where a trial leads if that is better; abandoned where it falls behind."""
+        move, trial = entry
         n_rows = problem.source.total_weight
         goal = state.objective + BETTER * n_rows
         for number in range(MOST_MORE):
-            if trial.status != "max_iter" or self.attempts.monitor.stopped is not None:
+            if trial.status != "max_iter" or attempts.monitor.stopped is not None:
                 break
             if _is_on_its_way_back(move, trial, state) and trial.objective < goal:
                 break
             if trial.objective < state.objective - far_behind[min(number, 1)] * n_rows:
                 break
             before = trial.objective
-            more = self.attempts.run(problem, trial, MORE_PASSES)
+            more = attempts.run(problem, trial, MORE_PASSES)
             if more is None:
                 return None
             trial = more
             if trial.objective + PATIENCE * (trial.objective - before) < goal:
                 break
         accepted = self._is_better(problem, trial, state)
-        self._note(move, trial, state, accepted)
+        self._note(attempts, move, trial, state, accepted)
         return trial if accepted else None
 
     def _is_better(self, problem: Problem, trial: State, state: State) -> bool:
@@ -329,16 +343,19 @@ class Improver:
             trial.objective > goal or is_valueless(problem, state)
         )
 
-    def _note(self, move: AnyMove, trial: State, state: State, accepted: bool) -> None:
+    def _note(
+        self, attempts: Attempts, move: AnyMove, trial: State, state: State, accepted: bool
+    ) -> None:
         gain = trial.objective - state.objective
-        self.attempts.note(move.kind, str(move), trial, gain, accepted)
+        attempts.note(move.kind, str(move), trial, gain, accepted)
 
-    def begun(
+    def _begun(
         self,
         problem: Problem,
-        move: AnyMove,
         state: State,
         stages: tuple[tuple[int, float], ...],
+        attempts: Attempts,
+        move: AnyMove,
     ) -> State | None:
         """The first passes of a trial; None where a covariance could not be factorised.
 
@@ -349,7 +366,7 @@ class Improver:
         except DegenerateFitError:
             return None
         for passes, behind in stages:
-            trial = trial and self.attempts.run(problem, trial, passes)
+            trial = trial and attempts.run(problem, trial, passes)
             least = state.objective - behind * problem.source.total_weight
             if trial is None or trial.objective < least:
                 break

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.run import Problem, State, begin
+from bayesmix.engine.run import Problem, State, begin, run
+from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.once import once
+from bayesmix.workflow.attempts import Attempts
+from bayesmix.workflow.moves import Deletion
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
 from bayesmix.workflow.newcomers import Present, different
 from bayesmix.workflow.splits import Look, of_statistics
@@ -28,7 +31,7 @@ UNFITTED = 0.01
 # Passes nearby, the share of those tried that go on after them, and how much more than in the end
 # such a swap may lose then (nats a row); passes without a component.
 STAGES = ((4, 1.0, 2e-3), (8, 0.4, 1e-3), (16, 0.4, 0.0))
-PASSES_WITHOUT = 6
+PASSES_NEARBY, MOST_LEFT_OUT, PASSES_WITHOUT = 6, 6, 12
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
 MAY_WIN_BACK = 2e-3
@@ -41,32 +44,25 @@ class RandomSwap:
 
     begun_among: Refitted  # the new one is the last
     left_out: int
-    without: Refitted  # those near the other one
+    rest: State  # where the others go without that one
+    loss: float  # what that costs, in nats
 
     kind = "random swap"
 
     @property
     def predicted(self) -> float:
-        """What it gains in nats where only those nearby move."""
-        return self.begun_among.gain + self.without.gain
-
-    @property
-    def disjoint(self) -> bool:
-        """Whether no component is near both."""
-        return not np.isin(self.without.members, self.begun_among.members).any()
+        """What it gains in nats where what it begins among does not change."""
+        return self.begun_among.gain - self.loss
 
     def begun(self, problem: Problem, state: State) -> State:
         """A run about to take its first M-step from the statistics after the move."""
-        statistics, gone = self.begun_among.statistics, self.begun_among.members
-        if self.disjoint:
-            statistics = statistics.joined([statistics, self.without.statistics])
-            gone = np.append(gone, self.without.members)
-        else:
-            places = np.append(gone, -1)
-            statistics = statistics.subset(np.flatnonzero(places != self.left_out))
-            gone = np.union1d(gone, [self.left_out])
+        members = self.begun_among.members
+        stay = np.flatnonzero(np.append(members, -1) != self.left_out)
+        statistics = self.begun_among.statistics.subset(stay)
+        gone = np.append(members, self.left_out)
         others = np.setdiff1d(np.arange(state.at().n_components), gone)
-        after = state.expectation.statistics.exchanged(others, statistics)
+        others -= others > self.left_out
+        after = self.rest.expectation.statistics.exchanged(others, statistics)
         return begin(problem, of_statistics(after), state.at(), state)
 
     def __str__(self) -> str:
@@ -81,6 +77,7 @@ class Surroundings:
     problem: Problem
     state: State
     look: Look  # at the rows of the problem
+    attempts: Attempts
 
     @once
     def present(self) -> Present:
@@ -93,22 +90,36 @@ class Surroundings:
         return neighbourhoods(self.problem, self.look)
 
     @once
-    def without(self) -> dict[int, Refitted]:
-        """What is lost without each component."""
-        return without_one(self.problem, self.state, self.near, PASSES_WITHOUT)
+    def without(self) -> dict[int, State]:
+        """Where the others go without each of those that are missed least by the rows nearby."""
+        nearby = without_one(self.problem, self.state, self.near, PASSES_NEARBY)
+        least = sorted(nearby, key=lambda k: -nearby[k].gain)[:MOST_LEFT_OUT]
+        threads = self.problem.threads_beside(self.state.at().n_components)
+        tried = self.attempts.in_order(self._without, least, threads)
+        return {k: rest for k, rest in tried if rest is not None}
+
+    def _without(self, attempts: Attempts, k: int) -> State | None:
+        """Where the others go without one; None where they collapse."""
+        K = self.state.at().n_components
+        move = Deletion(np.delete(np.arange(K), k), (k,))
+        try:
+            begun = move.begun(self.problem, self.state)
+            rest = run(self.problem, begun, attempts.monitor, PASSES_WITHOUT)
+        except DegenerateFitError:
+            return None
+        return rest if rest.at().n_components == K - 1 else None
 
     def swaps(self, generator: np.random.Generator, most: int) -> list[RandomSwap]:
         """The most promising swaps with one of so many new components, the best first."""
-        if not self.without:
+        losses = {k: self.state.objective - rest.objective for k, rest in self.without.items()}
+        if not losses:
             return []
-        missed_least = max(self.without, key=lambda k: self.without[k].gain)
-        without = self.without[missed_least]
         n_rows = self.problem.source.total_weight
-        enough = -without.gain - MAY_WIN_BACK * n_rows
+        least = min(losses.values()) - MAY_WIN_BACK * n_rows
         fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
         tried = list(self._tried(generator, most, fewest))
         stages = tuple(
-            (passes, max(1, round(share * len(tried))), enough - more * n_rows)
+            (passes, max(1, round(share * len(tried))), least - more * n_rows)
             for passes, share, more in STAGES
         )
         begun = [
@@ -117,7 +128,13 @@ class Surroundings:
             if one.statistics.counts[-1] >= fewest
         ]
         best = different(np.array([one.gain for one in begun]), APART * n_rows)
-        return [RandomSwap(begun[j], missed_least, without) for j in best]
+        swaps = [
+            RandomSwap(begun[j], k, self.without[k], loss)
+            for j in best
+            for k, loss in losses.items()
+            if begun[j].gain >= loss - MAY_WIN_BACK * n_rows
+        ]
+        return sorted(swaps, key=lambda swap: -swap.predicted)
 
     def _tried(
         self, generator: np.random.Generator, most: int, fewest: float

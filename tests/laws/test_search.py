@@ -8,15 +8,16 @@ import pytest
 import bayesmix as bm
 from bayesmix.engine.expectation import centred
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import begin_at, run
+from bayesmix.engine.run import begin, begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow import nearby, scattered
+from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.moves import merge_losses
 from bayesmix.workflow.pairs import best_divisions
 from bayesmix.workflow.scattered import Surroundings
-from bayesmix.workflow.splits import Look, best_splits
+from bayesmix.workflow.splits import Look, best_splits, of_statistics
 from bayesmix.workflow.starts import Given, begun
 
 
@@ -219,10 +220,14 @@ def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])
 
 
+def around(problem, state):
+    """Where random swaps are drawn from."""
+    return Surroundings(problem, state, Look.at(problem, state), Attempts(problem, Monitor()))
+
+
 def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
     problem, state, best = small_in_broad()
-    around = Surroundings(problem, state, Look.at(problem, state))
-    swaps = around.swaps(np.random.default_rng(0), 60)
+    swaps = around(problem, state).swaps(np.random.default_rng(0), 60)
     reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
     assert state.objective < best.objective - 50.0
     assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
@@ -230,11 +235,10 @@ def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
 
 def test_random_swaps_are_drawn_in_the_same_way_again():
     problem, state, _ = small_in_broad()
-    look = Look.at(problem, state)
     one, other = (
         [
             (str(swap), swap.predicted)
-            for swap in Surroundings(problem, state, look).swaps(np.random.default_rng(3), 20)
+            for swap in around(problem, state).swaps(np.random.default_rng(3), 20)
         ]
         for _ in range(2)
     )
@@ -251,7 +255,7 @@ def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 2000)
+    swaps = around(problem, state).swaps(rng, 2000)
     assert swaps
     for swap in swaps:
         after = run(problem, swap.begun(problem, state), Monitor(), 2)
@@ -260,7 +264,7 @@ def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
-def test_what_a_swap_gains_nearby_is_the_least_that_it_gains(covariance, monkeypatch):
+def test_what_a_new_component_gains_nearby_is_the_least_that_it_gains(covariance, monkeypatch):
     # With every row counted, however small its share, this is Jensen's inequality.
     monkeypatch.setattr(nearby, "SHARE_TO_COUNT", 0.0)
     monkeypatch.setattr(nearby, "SIZE", 2)
@@ -271,9 +275,32 @@ def test_what_a_swap_gains_nearby_is_the_least_that_it_gains(covariance, monkeyp
     model = Model(6, bm.Gaussian(covariance), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, np.eye(6)[np.repeat([0, 1, 2, 3, 4, 5, 5], 150)], 3)
-    swaps = Surroundings(problem, state, Look.at(problem, state)).swaps(rng, 200)
-    disjoint = [swap for swap in swaps if swap.disjoint]
-    assert disjoint
-    for swap in disjoint:
-        after = run(problem, swap.begun(problem, state), Monitor(), 1)
-        assert after.objective >= state.objective + swap.predicted - 1e-6
+    swaps = around(problem, state).swaps(rng, 200)
+    assert swaps
+    for swap in swaps:
+        new = swap.begun_among
+        others = np.setdiff1d(np.arange(6), new.members)
+        sums = state.expectation.statistics.exchanged(others, new.statistics)
+        after = run(problem, begin(problem, of_statistics(sums), state.at(), state), Monitor(), 1)
+        assert after.at().n_components == 7
+        assert after.objective >= state.objective + new.gain - 1e-6
+
+
+def test_a_swap_begins_where_the_others_went_without_the_one_left_out(monkeypatch):
+    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    problem, state, _ = small_in_broad()
+    place = around(problem, state)
+    swaps = place.swaps(np.random.default_rng(1), 60)
+    assert {swap.left_out for swap in swaps} == set(place.without)
+    assert [swap.predicted for swap in swaps] == sorted(
+        (swap.predicted for swap in swaps), reverse=True
+    )
+    for swap in swaps:
+        assert swap.rest.at().n_components == 3
+        assert swap.loss == state.objective - swap.rest.objective
+        begun = swap.begun(problem, state).expectation
+        assert len(begun.counts) == 4
+        # The new one is the last; components far from it are as they are without the other.
+        assert begun.counts[-1] == swap.begun_among.statistics.counts[-1]
+        far = 4 - len(set(swap.begun_among.members.tolist()) | {swap.left_out})
+        assert np.isin(begun.counts[:far], swap.rest.expectation.counts).all()

@@ -93,6 +93,20 @@ def test_threads_change_no_bit_of_a_whole_search(inference):
     assert one.result_.search_trace == two.result_.search_trace
 
 
+def test_trials_side_by_side_change_no_bit_of_a_search_in_a_crowded_mixture():
+    rng = np.random.default_rng(8)
+    rows = np.concatenate([rng.normal(at, 1.0, (700, 2)) for at in rng.uniform(0.0, 6.0, (6, 2))])
+    one, two, three = (
+        bm.GaussianMixture(6, random_state=0, n_jobs=n_jobs).fit(rows) for n_jobs in (1, 2, 3)
+    )
+    kinds = {record.stage for record in one.result_.search_trace}
+    assert {"swap", "random swap"} <= kinds
+    for other in (two, three):
+        assert_same_bits(one, other, rows)
+        assert one.result_.passes == other.result_.passes
+        assert one.result_.search_trace == other.result_.search_trace
+
+
 @every_case
 @pytest.mark.parametrize(("block", "chunk"), [(2**12, 2**20), (2**20, 2**15), (2**14, 2**30)])
 def test_the_size_of_blocks_and_chunks_changes_rounding_only(case, block, chunk, monkeypatch):
