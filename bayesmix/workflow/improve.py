@@ -22,6 +22,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
+from bayesmix.workflow.newcomers import Newcomer
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.scattered import RandomSwap, Surroundings
 from bayesmix.workflow.splits import Halves, Look, best_splits, same_rows
@@ -50,10 +51,11 @@ MOST_MORE = 8
 ALIKE_COUNTS = 0.01
 # Share of its rows that a component may exchange without being looked at again for moves.
 NEARLY_THE_SAME = 0.05
-# New components drawn for each move that was worth a trial (for K of them at most), so many at
-# once, of which so many swaps are tried; and how far behind one may be (nats a row) after its first
-# passes, and later.
-DRAWN, DRAWN_AT_ONCE, MOST_RANDOM_SWAPS = 1300, 8000, 20
+# New components drawn for each move that was worth a trial, and at most; drawn again where a swap
+# was better, and how many times in all; how many swaps of a draw are tried, and how far behind one
+# may be (nats a row) after its first passes, and later.
+DRAWN, MOST_DRAWN, DRAWN_AGAIN, MOST_DRAWS = 1300, 8000, 4000, 4
+MOST_RANDOM_SWAPS = 20
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 # The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
 # row) after the first: a third or more of those that fail are seen to by then.
@@ -126,27 +128,27 @@ class Improver:
     def swapped_at_random(
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
-        """Where random swaps lead, in a crowded mixture."""
-        left = DRAWN * min(self.worthy, state.at().n_components) if self._crowded else 0
-        around: Surroundings | None = None
-        while left > 0:
-            if around is None or around.state is not state:
-                look = self._look(problem, state)
-                around = Surroundings(problem, state, look, self.attempts)
-            most = min(left, DRAWN_AT_ONCE)
-            left -= most
-            swaps = around.swaps(generator, most)[:MOST_RANDOM_SWAPS]
-            if not swaps:
+        """Where random swaps lead, in a crowded mixture; until none of a draw is better."""
+        most = min(DRAWN * self.worthy, MOST_DRAWN) if self._crowded else 0
+        earlier: tuple[Newcomer, ...] = ()
+        for _ in range(MOST_DRAWS if most else 0):
+            look = self._look(problem, state)
+            around = Surroundings(problem, state, look, self.attempts, earlier)
+            swaps, earlier = around.swaps(generator, most)
+            better = self._better_swap(problem, state, swaps[:MOST_RANDOM_SWAPS])
+            if better is None:
                 break
-            trial = partial(self._tried_at_random, problem, state)
-            threads = problem.threads_beside(state.at().n_components)
-            for _, better in self.attempts.in_order(trial, swaps, threads):
-                if better is not None:
-                    state = better
-                    break
-                if self.attempts.monitor.stopped is not None:
-                    return state
+            state, most = better, DRAWN_AGAIN
         return state
+
+    def _better_swap(self, problem: Problem, state: State, swaps: list[RandomSwap]) -> State | None:
+        """Where the first of them leads that is better."""
+        trial = partial(self._tried_at_random, problem, state)
+        threads = problem.threads_beside(state.at().n_components)
+        for _, better in self.attempts.in_order(trial, swaps, threads):
+            if better is not None or self.attempts.monitor.stopped is not None:
+                return better
+        return None
 
     def _tried_at_random(
         self, problem: Problem, state: State, attempts: Attempts, swap: RandomSwap

@@ -7,7 +7,7 @@ passes of the mixture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ MOST_STRETCHED = 60.0
 AROUND = 3
 NO_LENGTH = 1e-12
 # Passes, and how many of those begun go on after them.
-STAGES = ((4, 300), (15, 40))
+STAGES = ((4, 150), (15, 25))
 # The fewest rows, the largest share of all, and the least log density that rows have.
 LEAST_COUNT = 1.0
 LARGEST = 0.5
@@ -180,6 +180,7 @@ class Newcomer:
 
     k: int
     halves: Any  # statistics of what it leaves of component ``k``, and of what it takes
+    row: int  # of which it takes most
 
 
 @dataclass(frozen=True)
@@ -237,21 +238,35 @@ class Present:
         for each in begun:
             for some in each.near():
                 for near in some:
-                    yield Newcomer(each.k, self._halves(each.held, near))
+                    yield self._newcomer(each.k, near)
 
-    def fitted(self, begun: list[Begun], fewest: float, apart: float) -> Iterator[Newcomer]:
+    def fitted(
+        self, begun: list[Begun], earlier: Sequence[Newcomer], fewest: float, apart: float
+    ) -> Iterator[Newcomer]:
         """Those that gain most, of all that have as many rows as ``fewest``.
 
-        Two that gain as much to ``apart`` nats are one.
+        Two that gain as much to ``apart`` nats are one. Those that were found ``earlier``, beside
+        another mixture, go on beside this one.
         """
         groups = self.grouped(begun)
-        for passes, most in STAGES:
-            groups = best_of(self.after(groups, passes), most, fewest, apart)
+        for (passes, most), more in zip(STAGES, (earlier, ()), strict=True):
+            groups = best_of(self.after(groups, passes), most, fewest, apart) + self._again(more)
         for group, components in self._updated(groups):
-            held = self.held[group.k]
-            shares, _, _ = self._shares(components, held)
+            shares, _, _ = self._shares(components, self.held[group.k])
             for share in shares.T:
-                yield Newcomer(group.k, self._halves(held, share))
+                yield self._newcomer(group.k, share)
+
+    def _again(self, earlier: Sequence[Newcomer]) -> list[Newcomers]:
+        """Newcomers with the rows that they took, beginning in the components that hold these."""
+        of_each: dict[int, list[Any]] = {}
+        for one in earlier:
+            k = int(self.look.shares[one.row].argmax())
+            of_each.setdefault(k, []).append(one.halves.subset(np.array([1])))
+        return [
+            Newcomers(k, type(some[0]).joined(some), np.zeros(len(some)))
+            for k, some in sorted(of_each.items())
+            if len(self.held[k].sizes)
+        ]
 
     def after(self, groups: list[Newcomers], passes: int) -> list[Newcomers]:
         """All after so many passes; without those that collapsed."""
@@ -314,11 +329,13 @@ class Present:
         weights = held.rows.weights
         return shares, gains.sum(axis=0) if weights is None else weights @ gains, statistics
 
-    def _halves(self, held: Held, shares: Any) -> Any:
-        """Statistics of what is left of the rows held, and of the shares of them that are taken."""
+    def _newcomer(self, k: int, shares: Any) -> Newcomer:
+        """One that takes these shares (n,) of the rows that a component holds."""
+        held = self.held[k]
         taken = held.weights * shares
         parts = np.stack([held.weights - taken, taken], axis=1)
-        return self.problem.family.statistics(held.values, parts)
+        halves = self.problem.family.statistics(held.values, parts)
+        return Newcomer(k, halves, int(held.mine[taken.argmax()]))
 
 
 def best_of(groups: list[Newcomers], most: int, fewest: float, apart: float) -> list[Newcomers]:

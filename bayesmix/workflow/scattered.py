@@ -19,7 +19,7 @@ from bayesmix.numerics.once import once
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.moves import Deletion
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
-from bayesmix.workflow.newcomers import Present, different
+from bayesmix.workflow.newcomers import Newcomer, Present, different
 from bayesmix.workflow.splits import Look, of_statistics
 
 # How many rows a new component must hold, times columns and one: fewer are an accident of the rows
@@ -78,6 +78,7 @@ class Surroundings:
     state: State
     look: Look  # at the rows of the problem
     attempts: Attempts
+    earlier: tuple[Newcomer, ...] = ()  # new components that were found beside another state
 
     @once
     def present(self) -> Present:
@@ -109,19 +110,25 @@ class Surroundings:
             return None
         return rest if rest.at().n_components == K - 1 else None
 
-    def swaps(self, generator: np.random.Generator, most: int) -> list[RandomSwap]:
-        """The most promising swaps with one of so many new components, the best first."""
+    def swaps(
+        self, generator: np.random.Generator, most: int
+    ) -> tuple[list[RandomSwap], tuple[Newcomer, ...]]:
+        """The most promising swaps with one of so many new components, the best first.
+
+        And the new components that were worth a fit nearby.
+        """
         losses = {k: self.state.objective - rest.objective for k, rest in self.without.items()}
         if not losses:
-            return []
+            return [], ()
         n_rows = self.problem.source.total_weight
         least = min(losses.values()) - MAY_WIN_BACK * n_rows
         fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
-        tried = list(self._tried(generator, most, fewest))
+        newcomers = tuple(self._newcomers(generator, most, fewest))
         stages = tuple(
-            (passes, max(1, round(share * len(tried))), least - more * n_rows)
+            (passes, max(1, round(share * len(newcomers))), least - more * n_rows)
             for passes, share, more in STAGES
         )
+        tried = [self._among(one) for one in newcomers]
         begun = [
             one
             for one in refitted(self.problem, self.state, tried, stages).values()
@@ -134,26 +141,26 @@ class Surroundings:
             for k, loss in losses.items()
             if begun[j].gain >= loss - MAY_WIN_BACK * n_rows
         ]
-        return sorted(swaps, key=lambda swap: -swap.predicted)
+        return sorted(swaps, key=lambda swap: -swap.predicted), newcomers
 
-    def _tried(
+    def _newcomers(
         self, generator: np.random.Generator, most: int, fewest: float
-    ) -> Iterator[tuple[Nearby, Any]]:
-        """New components that are worth a fit nearby, and the statistics of those there with it."""
+    ) -> Iterator[Newcomer]:
+        """New components that are worth a fit nearby."""
         shared = self.state.expectation.statistics.shared
         if shared:
             most = round(UNFITTED * most)
         elif not self.present.by_kernel:
             most = round(WITHOUT_A_KERNEL * most)
         begun = self.present.begun(generator, most)
-        # What all components have in common cannot be fitted to one by itself.
+        if shared:
+            # What all components have in common cannot be fitted to one by itself.
+            return self.present.as_they_begin(begun)
         apart = APART * self.problem.source.total_weight
-        newcomers = (
-            self.present.as_they_begin(begun)
-            if shared
-            else self.present.fitted(begun, fewest, apart)
-        )
-        for one in newcomers:
-            near = self.near[one.k]
-            place = int(np.searchsorted(near.members, one.k))
-            yield near, near.statistics.split(place, one.halves)
+        return self.present.fitted(begun, self.earlier, fewest, apart)
+
+    def _among(self, one: Newcomer) -> tuple[Nearby, Any]:
+        """The neighbourhood that a new component begins in, and the statistics there with it."""
+        near = self.near[one.k]
+        place = int(np.searchsorted(near.members, one.k))
+        return near, near.statistics.split(place, one.halves)

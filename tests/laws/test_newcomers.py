@@ -120,7 +120,7 @@ def test_the_best_newcomer_is_the_cluster_that_is_missing():
     rng = np.random.default_rng(2)
     values = two_clusters(rng)
     present = one_component(values)
-    found = list(present.fitted(present.begun(rng, 100), 15.0, 1e-3))
+    found = list(present.fitted(present.begun(rng, 100), (), 15.0, 1e-3))
     assert 1 <= len(found) <= 40
     framed = present.problem.frame.apply(values)
     missing = [
