@@ -21,7 +21,14 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
-from bayesmix.workflow.moves import Deletion, Merge, Move, deletions, merge_losses
+from bayesmix.workflow.moves import (
+    Deletion,
+    Merge,
+    Move,
+    deletions,
+    holds_as_many,
+    merge_losses,
+)
 from bayesmix.workflow.newcomers import Newcomer
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.scattered import RandomSwap, Surroundings
@@ -48,14 +55,13 @@ FAR_BEHIND = (1e-2, 1e-2)
 MORE_PASSES = 25
 PATIENCE = 4.0
 MOST_MORE = 8
-ALIKE_COUNTS = 0.01
 # Share of its rows that a component may exchange without being looked at again for moves.
 NEARLY_THE_SAME = 0.05
-# New components drawn for each move that was worth a trial, and at most; drawn again where a swap
-# was better, and how many times in all; how many swaps of a draw are tried, and how far behind one
-# may be (nats a row) after its first passes, and later.
-DRAWN, MOST_DRAWN, DRAWN_AGAIN, MOST_DRAWS = 1300, 8000, 4000, 4
-MOST_RANDOM_SWAPS = 20
+# New components drawn for each move that was worth a trial, at most so many, and so many again;
+# draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
+# behind one may be (nats a row) after its first passes, and later.
+DRAWN, MOST_DRAWN, DRAWN_AGAIN = 1300, 4000, 2500
+MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 12, 5
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 # The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
 # row) after the first: a third or more of those that fail are seen to by then.
@@ -121,34 +127,45 @@ class Improver:
             if better is None:
                 break
             # Further along a ridge swaps are what they were.
-            same = _holds_as_many(better, state)
+            same = holds_as_many(better, state)
             state = better if same else self.improved(problem, better)
         return state
 
     def swapped_at_random(
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
-        """Where random swaps lead, in a crowded mixture; until none of a draw is better."""
+        """Where random swaps lead, in a crowded mixture; until none of a few draws is better."""
         most = min(DRAWN * self.worthy, MOST_DRAWN) if self._crowded else 0
-        earlier: tuple[Newcomer, ...] = ()
-        for _ in range(MOST_DRAWS if most else 0):
-            look = self._look(problem, state)
-            around = Surroundings(problem, state, look, self.attempts, earlier)
-            swaps, earlier = around.swaps(generator, most)
-            better = self._better_swap(problem, state, swaps[:MOST_RANDOM_SWAPS])
-            if better is None:
+        earlier: list[Newcomer] = []
+        for _ in range(MOST_ACCEPTED if most else 0):
+            around = Surroundings(problem, state, self._look(problem, state), self.attempts)
+            better, earlier = self._swapped(around, generator, most, earlier)
+            state, most = better or state, DRAWN_AGAIN
+            if better is None or self.attempts.monitor.stopped is not None:
                 break
-            state, most = better, DRAWN_AGAIN
         return state
 
-    def _better_swap(self, problem: Problem, state: State, swaps: list[RandomSwap]) -> State | None:
-        """Where the first of them leads that is better."""
+    def _swapped(
+        self,
+        around: Surroundings,
+        generator: np.random.Generator,
+        most: int,
+        earlier: list[Newcomer],
+    ) -> tuple[State | None, list[Newcomer]]:
+        """Where the first random swap leads that is better, and the new components found."""
+        problem, state, found = around.problem, around.state, []
         trial = partial(self._tried_at_random, problem, state)
         threads = problem.threads_beside(state.at().n_components)
-        for _, better in self.attempts.in_order(trial, swaps, threads):
-            if better is not None or self.attempts.monitor.stopped is not None:
-                return better
-        return None
+        for _ in range(MOST_DRAWS):
+            swaps, newcomers = around.swaps(generator, most, earlier)
+            found += newcomers
+            most, earlier = DRAWN_AGAIN, []
+            for _, better in self.attempts.in_order(trial, swaps[:MOST_RANDOM_SWAPS], threads):
+                if better is not None or self.attempts.monitor.stopped is not None:
+                    return better, found
+            if not swaps:
+                break
+        return None, found
 
     def _tried_at_random(
         self, problem: Problem, state: State, attempts: Attempts, swap: RandomSwap
@@ -324,7 +341,7 @@ class Improver:
         for number in range(MOST_MORE):
             if trial.status != "max_iter" or attempts.monitor.stopped is not None:
                 break
-            if _is_on_its_way_back(move, trial, state) and trial.objective < goal:
+            if move.kind == "divide" and trial.objective < goal and holds_as_many(trial, state):
                 break
             if trial.objective < state.objective - far_behind[min(number, 1)] * n_rows:
                 break
@@ -379,19 +396,4 @@ def _alike(before: Array, now: Array) -> bool:
     """Whether every component has nearly the rows that it had."""
     return before.shape == now.shape and all(
         same_rows(*columns, NEARLY_THE_SAME) for columns in zip(before.T, now.T, strict=True)
-    )
-
-
-def _is_on_its_way_back(move: AnyMove, trial: State, state: State) -> bool:
-    """Whether components hold as many rows as where a pair was divided anew."""
-    if move.kind != "divide":
-        return False
-    return _holds_as_many(trial, state)
-
-
-def _holds_as_many(one: State, other: State) -> bool:
-    """Whether the components of two mixtures hold nearly as many rows."""
-    now, before = np.sort(one.expectation.counts), np.sort(other.expectation.counts)
-    return len(now) == len(before) and bool(
-        np.abs(now - before).max() < ALIKE_COUNTS * before.sum()
     )

@@ -25,6 +25,8 @@ APART = 0.5
 ENOUGH_APART = 3
 # Rows of a component that has none, to all intents and purposes.
 NO_ROWS = 1e-3
+# The share of all rows that a component may gain or lose and hold as many.
+ALIKE_COUNTS = 0.01
 
 
 @dataclass(frozen=True)
@@ -143,3 +145,11 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
         if apart == ENOUGH_APART:
             break
     return sorted(losses)
+
+
+def holds_as_many(one: State, other: State) -> bool:
+    """Whether the components of two mixtures hold nearly as many rows: then a move led back."""
+    now, before = np.sort(one.expectation.counts), np.sort(other.expectation.counts)
+    return len(now) == len(before) and bool(
+        np.abs(now - before).max() < ALIKE_COUNTS * before.sum()
+    )

@@ -36,7 +36,7 @@ MOST_STRETCHED = 60.0
 AROUND = 3
 NO_LENGTH = 1e-12
 # Passes, and how many of those begun go on after them.
-STAGES = ((4, 150), (15, 25))
+STAGES = ((4, 100), (10, 25))
 # The fewest rows, the largest share of all, and the least log density that rows have.
 LEAST_COUNT = 1.0
 LARGEST = 0.5

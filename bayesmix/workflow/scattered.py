@@ -7,7 +7,7 @@ against what leaving out any component would lose there; only the best go to all
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,6 @@ class Surroundings:
     state: State
     look: Look  # at the rows of the problem
     attempts: Attempts
-    earlier: tuple[Newcomer, ...] = ()  # new components that were found beside another state
 
     @once
     def present(self) -> Present:
@@ -111,19 +110,20 @@ class Surroundings:
         return rest if rest.at().n_components == K - 1 else None
 
     def swaps(
-        self, generator: np.random.Generator, most: int
-    ) -> tuple[list[RandomSwap], tuple[Newcomer, ...]]:
+        self, generator: np.random.Generator, most: int, earlier: Sequence[Newcomer] = ()
+    ) -> tuple[list[RandomSwap], list[Newcomer]]:
         """The most promising swaps with one of so many new components, the best first.
 
-        And the new components that were worth a fit nearby.
+        And the new components that were worth a fit nearby; those that were found ``earlier``,
+        beside another state, are looked at again.
         """
         losses = {k: self.state.objective - rest.objective for k, rest in self.without.items()}
         if not losses:
-            return [], ()
+            return [], []
         n_rows = self.problem.source.total_weight
         least = min(losses.values()) - MAY_WIN_BACK * n_rows
         fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
-        newcomers = tuple(self._newcomers(generator, most, fewest))
+        newcomers = list(self._newcomers(generator, most, earlier, fewest))
         stages = tuple(
             (passes, max(1, round(share * len(newcomers))), least - more * n_rows)
             for passes, share, more in STAGES
@@ -144,7 +144,11 @@ class Surroundings:
         return sorted(swaps, key=lambda swap: -swap.predicted), newcomers
 
     def _newcomers(
-        self, generator: np.random.Generator, most: int, fewest: float
+        self,
+        generator: np.random.Generator,
+        most: int,
+        earlier: Sequence[Newcomer],
+        fewest: float,
     ) -> Iterator[Newcomer]:
         """New components that are worth a fit nearby."""
         shared = self.state.expectation.statistics.shared
@@ -157,7 +161,7 @@ class Surroundings:
             # What all components have in common cannot be fitted to one by itself.
             return self.present.as_they_begin(begun)
         apart = APART * self.problem.source.total_weight
-        return self.present.fitted(begun, self.earlier, fewest, apart)
+        return self.present.fitted(begun, earlier, fewest, apart)
 
     def _among(self, one: Newcomer) -> tuple[Nearby, Any]:
         """The neighbourhood that a new component begins in, and the statistics there with it."""

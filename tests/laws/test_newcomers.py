@@ -135,6 +135,30 @@ def test_the_best_newcomer_is_the_cluster_that_is_missing():
         assert one.halves.counts.sum() == pytest.approx(360.0)
 
 
+def two_of_two_clusters(rng, flipped=False):
+    """Two components, each of which holds a broad cluster with a small one inside."""
+    values = np.concatenate([two_clusters(rng), two_clusters(rng) + np.array([40.0, 0.0])])
+    model = Model(2, bm.Gaussian(), bm.MaximumLikelihood())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    shares = np.repeat(np.eye(2)[::-1] if flipped else np.eye(2), 360, axis=0)
+    state = run(problem, begun(problem, Given(shares), 2), Monitor(), 3)
+    return Present(problem, state, Look.at(problem, state))
+
+
+def test_newcomers_go_on_in_the_component_that_holds_their_rows_now():
+    first = two_of_two_clusters(np.random.default_rng(12))
+    other = two_of_two_clusters(np.random.default_rng(12), flipped=True)
+    found = list(first.fitted(first.begun(np.random.default_rng(0), 200), (), 15.0, 1e-3))
+    again = list(other.fitted([], found, 15.0, 1e-3))
+    assert {one.k for one in found} == {0, 1}
+    assert all((one.row < 360) == (one.k == 0) for one in found)
+    assert all((one.row < 360) == (one.k == 1) for one in again)
+    # Where they were fitted until little was left to gain they stay.
+    ended = {tuple(np.round(one.halves.means[1], 2)) for one in found}
+    assert ended & {tuple(np.round(one.halves.means[1], 2)) for one in again}
+    assert list(first.fitted([], (), 15.0, 1e-3)) == []
+
+
 def test_those_that_go_on_gain_most():
     rng = np.random.default_rng(8)
     present = one_component(two_clusters(rng))
