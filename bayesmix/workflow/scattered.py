@@ -1,8 +1,8 @@
 """Random swaps: a component begins at a few neighbouring rows, and another is left out.
 
 Splits along the axes of a component do not see a small cluster inside it. Rows drawn at random do,
-sooner or later (Zhao, Hautamäki & Fränti 2012). Many are drawn, fitted to the rows nearby, and set
-against what leaving out any component would lose there; only the best go to all rows.
+sooner or later (Zhao, Hautamäki & Fränti 2012). Many are drawn, fitted to the rows nearby, and
+paired with components whose loss was tried on all rows; only the best pairs go to all rows as well.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ FEWEST_TO_KEEP = 5.0
 WITHOUT_A_KERNEL = 0.1
 UNFITTED = 0.01
 # Passes nearby, the share of those tried that go on after them, and how much more than in the end
-# such a swap may lose then (nats a row); passes without a component.
+# such a swap may lose then (nats a row).
 STAGES = ((4, 1.0, 2e-3), (8, 0.4, 1e-3), (16, 0.4, 0.0))
+# Passes nearby without each component, how many that are missed least are left out on all rows, and
+# for how many passes.
 PASSES_NEARBY, MOST_LEFT_OUT, PASSES_WITHOUT = 6, 6, 12
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
