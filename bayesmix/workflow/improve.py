@@ -60,8 +60,8 @@ NEARLY_THE_SAME = 0.05
 # New components drawn for each move that was worth a trial, at most so many, and so many again;
 # draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
 # behind one may be (nats a row) after its first passes, and later.
-DRAWN, MOST_DRAWN, DRAWN_AGAIN = 1300, 4000, 2500
-MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 12, 5
+DRAWN, MOST_DRAWN, DRAWN_AGAIN = 700, 2000, 1250
+MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 8, 5
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 # The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
 # row) after the first: a third or more of those that fail are seen to by then.

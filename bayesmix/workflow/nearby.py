@@ -83,17 +83,17 @@ def refitted(
     """What comes of other components in neighbourhoods, by their number among those ``tried``.
 
     All have equally many components. ``stages`` are passes, how many may go on after them, and what
-    those must have gained. The present components get as many passes, so that what is gained is not
-    what they would gain too.
+    those must have gained. The present components get those of the first, so that what is gained is
+    not what they would gain too.
     """
     places = [id(nearby) for nearby, _ in tried]
     present = {id(nearby): nearby for nearby, _ in tried}
     before = [Group(place, nearby.rows, nearby.statistics) for place, nearby in present.items()]
+    before = _advanced(problem, state, before, stages[0][0])
+    now = {group.k: group.value for group in before}
     groups = [Group(number, each.rows, other) for number, (each, other) in enumerate(tried)]
     gains: dict[int, float] = {}
     for passes, most, least in stages:
-        before = _advanced(problem, state, before, passes)
-        now = {group.k: group.value for group in before}
         groups = _advanced(problem, state, groups, passes)
         gains = {group.k: group.value - now.get(places[group.k], np.inf) for group in groups}
         groups = [group for group in groups if gains[group.k] >= least]

@@ -8,7 +8,7 @@ passes of the mixture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,23 @@ from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, placed, updated, whitened
 
-# How many rows more than columns one begins with at least, and its share of those of the component
-# that it begins in at most; between them so many sizes.
-FEWEST_MORE = 3
-LARGEST_SHARE = 0.5
-SIZES = 10
-# How many begin among rows that are near a line through two of them, how much longer than wide at
-# most, and among how many times as many rows the other one is. Equal rows are no line.
-SHARE_STRETCHED = 0.7
+# How many rows a new component must hold, times columns and one: fewer are an accident of the rows
+# (decision 28). It begins with as many at least, and with a share of those of the component that it
+# begins in at most; between them so many sizes.
+FEWEST_TO_KEEP = 5.0
+LARGEST_SHARE = 0.25
+SIZES = 7
+# It begins among rows that are near a line through two of them, how much longer than wide at most,
+# and among how many times as many rows the other one is. Equal rows are no line.
 MOST_STRETCHED = 60.0
 AROUND = 3
 NO_LENGTH = 1e-12
-# Passes, and how many of those begun go on after them.
-STAGES = ((4, 100), (10, 25))
+# Where it begins with so many rows it looks at one in so many of all at first, for so many passes.
+MANY_ROWS = 72
+ONE_OF = 3
+PASSES_OF_SOME = 6
+# Passes over all rows, and how many of those begun go on after them.
+STAGES = ((1, 60), (10, 20))
 # The fewest rows, the largest share of all, and the least log density that rows have.
 LEAST_COUNT = 1.0
 LARGEST = 0.5
@@ -47,40 +51,47 @@ LOOKED_AT_ONCE = 2**17
 ROWS_OF_A_BLOCK = 150
 
 
+def fewest_to_keep(values: Array) -> int:
+    """How many of these rows (n, D) a new component must hold."""
+    return round(FEWEST_TO_KEEP * (values.shape[1] + 1))
+
+
 @dataclass(frozen=True)
 class Held:
-    """The rows that a component holds."""
+    """The rows that a component holds, in an order in which those of a block lie close together."""
 
     mine: Integers  # (n,) their places
     rows: Rows  # as stored
     values: Array  # (n, D), framed
+    white: Array  # (n, d), where the scatter of the component is 1
     weights: Array  # (n,), as far as the component holds them
     log_density: Array  # (n,) of the mixture
 
     def each(self, n_newcomers: int) -> Known:
         """Every row knows all of so many new components, each by itself beside the mixture."""
-        everything = self.by_place, np.array([0, len(self.mine)]), np.arange(n_newcomers)[None]
+        n = len(self.mine)
+        everything = np.arange(n), np.array([0, n]), np.arange(n_newcomers)[None]
         return Known(*everything, beside=self.log_density)
 
-    @once
-    def white(self) -> Array:
-        """The rows (n, d) where the scatter of the component is 1."""
-        return whitened(self.values, self.weights)
-
-    @once
-    def by_place(self) -> Integers:
-        """The rows (n,) in an order in which those of a block lie close together."""
-        white, n = self.white, len(self.mine)
-        if white.shape[1] == 0:
-            return np.arange(n)
-        strips = max(1, round(np.sqrt(n / ROWS_OF_A_BLOCK)))
-        strip = white[:, -1].argsort().argsort() * strips // n
-        return np.lexsort((white[:, 0], strip))
+    def one_of(self, many: int) -> Held:
+        """One row of so many that lie close together, each in the place of all of them."""
+        if many == 1:
+            return self
+        own = self.rows.weights
+        weights = np.ones(len(self.mine)) if own is None else own
+        return Held(
+            self.mine[::many],
+            Rows(self.rows.values[::many], many * weights[::many]),
+            self.values[::many],
+            self.white[::many],
+            many * self.weights[::many],
+            self.log_density[::many],
+        )
 
     @once
     def sizes(self) -> Integers:
         """With how many rows new ones begin: small numbers are as likely as large ones."""
-        fewest = self.values.shape[1] + FEWEST_MORE
+        fewest = fewest_to_keep(self.values)
         largest = int(LARGEST_SHARE * len(self.mine))
         if largest <= fewest:
             return np.zeros(0, dtype=np.intp)
@@ -95,14 +106,13 @@ class Held:
     def nearest(self, places: Integers, size: int, generator: np.random.Generator) -> Any:
         """Whether rows (m, n) are among so many and one that are nearest to the one at a place.
 
-        Most are nearest along a line of their own, through it and a row that is not far.
+        They are nearest along a line through it and a row that is not far.
         """
-        m, white = len(places), self.white
+        white = self.white
         at = white[places]
         lines = self._not_far(at, size, generator) - at
         lines /= np.maximum(np.sqrt(np.square(lines).sum(axis=1, keepdims=True)), NO_LENGTH)
-        stretched = generator.random(m) < SHARE_STRETCHED
-        longer = np.where(stretched, MOST_STRETCHED ** generator.random(m), 1.0)
+        longer = MOST_STRETCHED ** generator.random(len(places))
         along = lines @ white.T
         along -= (lines * at).sum(axis=1, keepdims=True)
         np.square(along, out=along)
@@ -128,20 +138,30 @@ def _away(at: Array, values: Array) -> Array:
     return away
 
 
+def by_place(white: Array) -> Integers:
+    """An order of rows (n, d) in which those of a block lie close together."""
+    n, d = white.shape
+    if d == 0:
+        return np.arange(n)
+    strips = max(1, round(np.sqrt(n / ROWS_OF_A_BLOCK)))
+    strip = white[:, -1].argsort().argsort() * strips // n
+    return np.lexsort((white[:, 0], strip))
+
+
 @dataclass(frozen=True)
 class Begun:
-    """New components that begin at rows of one, so many of each size."""
+    """New components that begin at rows of one."""
 
     k: int  # the component that they begin in
-    held: Held
+    held: Held  # some of its rows
     places: Integers  # (m,) of the rows among those held
+    sizes: Integers  # (m,) with how many of these they begin
     generator: np.random.Generator  # for these alone
 
     def near(self) -> Iterator[Any]:
         """Whether rows are near (m, n), for some of them at a time."""
-        sizes = self.generator.choice(self.held.sizes, len(self.places))
-        for size in self.held.sizes.tolist():
-            for at in self.held.at_once(self.places[sizes == size]):
+        for size in np.unique(self.sizes).tolist():
+            for at in self.held.at_once(self.places[self.sizes == size]):
                 yield self.held.nearest(at, size, self.generator)
 
 
@@ -150,6 +170,7 @@ class Newcomers:
     """New components side by side over the rows of one."""
 
     k: int  # the component that they begin in
+    held: Held  # some of its rows, or all
     statistics: Any
     gains: Array  # (m,) nats, which a pass tells
 
@@ -161,7 +182,7 @@ class Newcomers:
     def subset(self, keep: Any) -> Newcomers:
         """Some of them, where ``keep`` (m,) is true."""
         some = np.flatnonzero(keep)
-        return Newcomers(self.k, self.statistics.subset(some), self.gains[some])
+        return replace(self, statistics=self.statistics.subset(some), gains=self.gains[some])
 
     def sound(self, problem: Problem, state: State) -> list[Newcomers]:
         """Those that do not collapse, found by halves."""
@@ -204,9 +225,12 @@ class Present:
         held = []
         for share in self.look.shares.T:
             mine = np.flatnonzero(share > SHARE_TO_COUNT)
+            white = whitened(self.look.values[mine], share[mine] * self.weights[mine])
+            order = by_place(white)
+            mine, white = mine[order], white[order]
             weights = None if source.weights is None else source.weights[mine]
             rows, own = Rows(source.values[mine], weights), share[mine] * self.weights[mine]
-            held.append(Held(mine, rows, self.look.values[mine], own, log_density[mine]))
+            held.append(Held(mine, rows, self.look.values[mine], white, own, log_density[mine]))
         return held
 
     @property
@@ -220,41 +244,54 @@ class Present:
         return self.problem.threads_beside(self.state.at().n_components)
 
     def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
-        """At most so many new components, each begun at a row that is drawn."""
+        """At most so many new components, each begun at a row that is drawn.
+
+        Those that begin with many rows look at some of them.
+        """
         rows = generator.choice(len(self.weights), most, p=self.weights / self.weights.sum())
         of_rows = self.look.shares[rows].argmax(axis=1)
         begun = []
         for k, (held, own) in enumerate(
             zip(self.held, generator.spawn(len(self.held)), strict=True)
         ):
-            at = rows[(of_rows == k) & np.isin(rows, held.mine)]
+            place = np.full(len(self.weights), -1)
+            place[held.mine] = np.arange(len(held.mine))
+            at = place[rows[of_rows == k]]
+            at = at[at >= 0]
             if len(at) and len(held.sizes):
-                at = at[: max(1, MOST_LOOKED_AT // len(held.mine))]
-                begun.append(Begun(k, held, np.searchsorted(held.mine, at), own))
-        return begun
+                sizes = own.choice(held.sizes, len(at))
+                large = sizes >= MANY_ROWS
+                for these, many in ((~large, 1), (large, ONE_OF)):
+                    some = held.one_of(many)
+                    most = max(1, MOST_LOOKED_AT // len(some.mine))
+                    here, of = at[these][:most] // many, sizes[these][:most] // many
+                    if len(here):
+                        begun.append(Begun(k, some, here, of, *own.spawn(1)))
+        return sorted(begun, key=lambda some: -len(some.places) * len(some.held.mine))
 
     def as_they_begin(self, begun: list[Begun]) -> Iterator[Newcomer]:
         """All of them, with the rows that they begin with."""
         for each in begun:
             for some in each.near():
                 for near in some:
-                    yield self._newcomer(each.k, near)
+                    yield newcomer(self.problem.family, each.k, each.held, near)
 
     def fitted(
-        self, begun: list[Begun], earlier: Sequence[Newcomer], fewest: float, apart: float
+        self, begun: list[Begun], earlier: Sequence[Newcomer], apart: float
     ) -> Iterator[Newcomer]:
-        """Those that gain most, of all that have as many rows as ``fewest``.
+        """Those that gain most, of all that have rows enough.
 
         Two that gain as much to ``apart`` nats are one. Those that were found ``earlier``, beside
         another mixture, go on beside this one.
         """
-        groups = self.grouped(begun)
+        fewest = fewest_to_keep(self.look.values)
+        groups = self.among_all(self.after(self.grouped(begun), PASSES_OF_SOME))
         for (passes, most), more in zip(STAGES, (earlier, ()), strict=True):
             groups = best_of(self.after(groups, passes), most, fewest, apart) + self._again(more)
         for group, components in self._updated(groups):
-            shares, _, _ = self._shares(components, self.held[group.k])
+            shares, _, _ = self._shares(components, group.held)
             for share in shares.T:
-                yield self._newcomer(group.k, share)
+                yield newcomer(self.problem.family, group.k, group.held, share)
 
     def _again(self, earlier: Sequence[Newcomer]) -> list[Newcomers]:
         """Newcomers with the rows that they took, beginning in the components that hold these."""
@@ -262,11 +299,23 @@ class Present:
         for one in earlier:
             k = int(self.look.shares[one.row].argmax())
             of_each.setdefault(k, []).append(one.halves.subset(np.array([1])))
-        return [
-            Newcomers(k, type(some[0]).joined(some), np.zeros(len(some)))
-            for k, some in sorted(of_each.items())
-            if len(self.held[k].sizes)
-        ]
+        return self._joined({k: some for k, some in of_each.items() if len(self.held[k].sizes)})
+
+    def among_all(self, groups: list[Newcomers]) -> list[Newcomers]:
+        """All of them, among all rows of the component that they began in."""
+        of_each: dict[int, list[Any]] = {}
+        for group in groups:
+            of_each.setdefault(group.k, []).append(group.statistics)
+        return self._joined(of_each)
+
+    def _joined(self, of_each: dict[int, list[Any]]) -> list[Newcomers]:
+        """Newcomers with these statistics in components."""
+        joined = []
+        for k, some in sorted(of_each.items()):
+            statistics = type(some[0]).joined(some)
+            gains = np.zeros(len(statistics.counts))
+            joined.append(Newcomers(k, self.held[k], statistics, gains))
+        return joined
 
     def after(self, groups: list[Newcomers], passes: int) -> list[Newcomers]:
         """All after so many passes; without those that collapsed."""
@@ -284,7 +333,7 @@ class Present:
         for near in begun.near():
             parts.append(finished(statistics(near.T * held.weights[:, None])))
         sums = type(parts[0]).joined(parts)
-        return Newcomers(begun.k, sums, np.zeros(len(sums.counts)))
+        return Newcomers(begun.k, held, sums, np.zeros(len(sums.counts)))
 
     def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture]]:
         """Those that have rows and do not collapse, and the components that they become.
@@ -303,7 +352,7 @@ class Present:
     def _passed(self, begun: tuple[Newcomers, Mixture]) -> Newcomers:
         """After the E-step of each by itself."""
         group, components = begun
-        held = self.held[group.k]
+        held = group.held
         if self.by_kernel:
             found, sums = swept(
                 components, self.state.form_of_parts, held.rows, held.each(group.size)
@@ -315,7 +364,7 @@ class Present:
             sums = statistics(shares if weights is None else shares * weights[:, None])
         # What the share of each costs all rows.
         room = self.problem.source.total_weight * np.log1p(components.weights.probabilities)
-        return Newcomers(group.k, finished(sums), gains - room)
+        return replace(group, statistics=finished(sums), gains=gains - room)
 
     def _shares(
         self, components: Mixture, held: Held
@@ -329,13 +378,12 @@ class Present:
         weights = held.rows.weights
         return shares, gains.sum(axis=0) if weights is None else weights @ gains, statistics
 
-    def _newcomer(self, k: int, shares: Any) -> Newcomer:
-        """One that takes these shares (n,) of the rows that a component holds."""
-        held = self.held[k]
-        taken = held.weights * shares
-        parts = np.stack([held.weights - taken, taken], axis=1)
-        halves = self.problem.family.statistics(held.values, parts)
-        return Newcomer(k, halves, int(held.mine[taken.argmax()]))
+
+def newcomer(family: Any, k: int, held: Held, shares: Any) -> Newcomer:
+    """One that takes these shares (n,) of rows that a component holds."""
+    taken = held.weights * shares
+    parts = np.stack([held.weights - taken, taken], axis=1)
+    return Newcomer(k, family.statistics(held.values, parts), int(held.mine[taken.argmax()]))
 
 
 def best_of(groups: list[Newcomers], most: int, fewest: float, apart: float) -> list[Newcomers]:

@@ -19,24 +19,22 @@ from bayesmix.numerics.once import once
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.moves import Deletion
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
-from bayesmix.workflow.newcomers import Newcomer, Present, different
+from bayesmix.workflow.newcomers import Newcomer, Present, different, fewest_to_keep
 from bayesmix.workflow.splits import Look, of_statistics
 
-# How many rows a new component must hold, times columns and one: fewer are an accident of the rows
-# (decision 28). Of those that no kernel can fit a share of the number is drawn, and a smaller one
+# Of new components that no kernel can fit a share of the number is drawn, and a smaller one
 # of those that cannot be fitted alone.
-FEWEST_TO_KEEP = 5.0
 WITHOUT_A_KERNEL = 0.1
 UNFITTED = 0.01
 # Passes nearby, the share of those tried that go on after them, and how much more than in the end
 # such a swap may lose then (nats a row).
-STAGES = ((4, 1.0, 2e-3), (8, 0.4, 1e-3), (16, 0.4, 0.0))
+STAGES = ((4, 0.6, 1e-3), (6, 0.35, 5e-4), (8, 0.35, 0.0))
 # Passes nearby without each component, how many that are missed least are left out on all rows, and
 # for how many passes.
-PASSES_NEARBY, MOST_LEFT_OUT, PASSES_WITHOUT = 6, 6, 12
+PASSES_NEARBY, MOST_LEFT_OUT, PASSES_WITHOUT = 3, 4, 12
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
-MAY_WIN_BACK = 2e-3
+MAY_WIN_BACK = 1e-3
 APART = 5e-6
 
 
@@ -124,8 +122,8 @@ class Surroundings:
             return [], []
         n_rows = self.problem.source.total_weight
         least = min(losses.values()) - MAY_WIN_BACK * n_rows
-        fewest = FEWEST_TO_KEEP * (self.look.values.shape[1] + 1)
-        newcomers = list(self._newcomers(generator, most, earlier, fewest))
+        fewest = fewest_to_keep(self.look.values)
+        newcomers = list(self._newcomers(generator, most, earlier))
         stages = tuple(
             (passes, max(1, round(share * len(newcomers))), least - more * n_rows)
             for passes, share, more in STAGES
@@ -150,7 +148,6 @@ class Surroundings:
         generator: np.random.Generator,
         most: int,
         earlier: Sequence[Newcomer],
-        fewest: float,
     ) -> Iterator[Newcomer]:
         """New components that are worth a fit nearby."""
         shared = self.state.expectation.statistics.shared
@@ -163,7 +160,7 @@ class Surroundings:
             # What all components have in common cannot be fitted to one by itself.
             return self.present.as_they_begin(begun)
         apart = APART * self.problem.source.total_weight
-        return self.present.fitted(begun, earlier, fewest, apart)
+        return self.present.fitted(begun, earlier, apart)
 
     def _among(self, one: Newcomer) -> tuple[Nearby, Any]:
         """The neighbourhood that a new component begins in, and the statistics there with it."""
