@@ -114,6 +114,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def weights_or_ones(self) -> Array:
+        """Weights (n,) of the rows, 1 where none are given."""
+        return np.ones(len(self)) if self.weights is None else self.weights
+
     def features(self, form: Any, frame: Frame) -> Array:
         """What a linear form reads of the rows in a frame; made once where the rows are few."""
         features: Array
@@ -132,11 +137,10 @@ class Rows:
 
         Contiguous, native, float32 or float64, and not to be written.
         """
-        answer: tuple[Any, Array, Frame]
         known = self._kept.get(STORED)
         if known is not None and known[0] is frame:
-            answer = known[1]
-            return answer
+            kept_before: tuple[Any, Array, Frame] = known[1]
+            return kept_before
         values, left = self.values, frame
         if frame.basis is not None:
             # Kernels shift and scale columns; a plane of its own the rows are brought to here.
@@ -286,7 +290,7 @@ class Known:
     """Which components the rows of a chunk know: those of a group share ``candidates[group]``.
 
     ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
-    ``candidates`` (A, G) components. ``describe``: whether rows are to be described as well.
+    ``candidates`` (A, G) components, filled up with -1. ``describe``: whether rows are described.
     ``beside`` (n,): the log density, framed, of what every component is beside, each by itself.
     """
 

@@ -179,7 +179,7 @@ class AssessmentStep:
         responsibilities, log_normaliser = self.mixture.responsibilities(
             self.mixture.frame.apply(rows.values)
         )
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)
         np.log(responsibilities, out=logs, where=responsibilities > 0)
         labels = responsibilities.argmax(axis=1)

@@ -141,6 +141,15 @@ def _rows_at_once(n_block: int, bounds: Any) -> int:
 
 
 @_compiled
+def _present(candidates: Any) -> Any:
+    """The candidates of a group, without what its row is filled up with."""
+    n = len(candidates)
+    while n > 0 and candidates[n - 1] < 0:
+        n -= 1
+    return candidates[:n]
+
+
+@_compiled
 def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: Any, x: Any) -> Any:
     """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them."""
     n_features, n_block = x.shape
@@ -229,26 +238,34 @@ def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
 
 
 @_compiled
+def _weights_of(weights: Any, order: Any, start: int, size: int, own: Any) -> None:
+    """The weights of the rows of a block (B,), 0 beyond them."""
+    for b in range(size):
+        own[b] = weights[order[start + b]] if len(weights) > 0 else 1.0
+    for b in range(size, len(own)):
+        own[b] = 0.0
+
+
+@_compiled
 def _weigh(
-    joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int
+    joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int, own: Any
 ) -> tuple[float, float]:
-    """Responsibilities times row weights, in place; Σ w l and Σ w (1 + |l|) of the block."""
+    """Responsibilities times row weights, in place; Σ w l and Σ w (1 + |l|) of the block.
+
+    ``own`` (B,) is overwritten.
+    """
     n_components, n_block = joint.shape
-    total, magnitude = 0.0, 0.0
-    if len(weights) > 0:
-        for b in range(size):
-            weight = weights[order[start + b]]
-            total += weight * log_normaliser[b]
-            magnitude += weight * (1.0 + abs(log_normaliser[b]))
-            for k in range(n_components):
-                joint[k, b] *= weight
-    else:
-        for b in range(size):
-            total += log_normaliser[b]
-            magnitude += 1.0 + abs(log_normaliser[b])
+    _weights_of(weights, order, start, size, own)
     for k in range(n_components):
+        if len(weights) > 0:
+            for b in range(size):
+                joint[k, b] *= own[b]
         for b in range(size, n_block):
             joint[k, b] = 0.0
+    total, magnitude = 0.0, 0.0
+    for b in range(size):
+        total += own[b] * log_normaliser[b]
+        magnitude += own[b] * (1.0 + abs(log_normaliser[b]))
     return total, magnitude
 
 
@@ -316,6 +333,7 @@ def _each_beside(
     size: int,
     beside: Any,
     base: Any,
+    own: Any,
     having: Any,
     gains: Any,
 ) -> int:
@@ -329,6 +347,7 @@ def _each_beside(
     n_having = 0
     for b in range(size):
         base[b] = beside[order[start + b]]
+    _weights_of(weights, order, start, size, own)
     for g in range(n_components):
         likely = 0
         for b in range(n_block):
@@ -350,18 +369,10 @@ def _each_beside(
         _add_log(total, logs)
         for b in range(n_block):
             value = joint[g, b] / total[b]
-            joint[g, b] = value if value > NEGLIGIBLE else 0.0
+            joint[g, b] = own[b] * value if value > NEGLIGIBLE else 0.0
         gain = 0.0
-        if len(weights) > 0:
-            for b in range(size):
-                weight = weights[order[start + b]]
-                gain += weight * logs[b]
-                joint[g, b] *= weight
-        else:
-            for b in range(size):
-                gain += logs[b]
-        for b in range(size, n_block):
-            joint[g, b] = 0.0
+        for b in range(size):
+            gain += own[b] * logs[b]
         gains[known[g], 0] += gain
     return n_having
 
@@ -382,6 +393,7 @@ def _shared_out(
     hard: Any,
     beside: Any,
     base: Any,
+    own: Any,
     having: Any,
     of_groups: Any,
     group: int,
@@ -403,6 +415,7 @@ def _shared_out(
             size,
             beside,
             base,
+            own,
             having,
             of_groups,
         )
@@ -417,7 +430,7 @@ def _shared_out(
         )
         of_group[2] += entropy
         of_group[3] += log_largest
-    log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size)
+    log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size, total)
     of_group[0] += log_normaliser
     of_group[1] += magnitude
     n_components: int = len(joint)
@@ -793,7 +806,8 @@ def centred_pass(
     """Moments of the rows into ``counts`` to ``scatter``, Σ w l and Σ w (1 + |l|) of every group.
 
     ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
-    or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
+    or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only,
+    which are followed by -1 where they are fewer than of other groups.
     ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
     Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
     blocks are merged pairwise (Chan et al. 1983). ``of_groups`` (A, 4) starts at zero too. Where
@@ -813,17 +827,19 @@ def centred_pass(
     n_block = _rows_at_once(LINE * lines, bounds)
     x = _aligned(n_features, n_block)
     away = _aligned(n_features, n_block)
-    joint = _aligned(n_components, n_block)
+    of_all = _aligned(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
-    totals = np.empty((n_components, n_features))
+    sums_of_all = np.empty((n_components, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    base, having = np.zeros(n_block), np.empty(n_components, np.int64)
+    base, own = np.zeros(n_block), np.empty(n_block)
+    having = np.empty(n_components, np.int64)
     first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     whole, lead = np.empty(n_block, np.int64), np.empty(n_block, np.int64)
     work = away, first, second, total
     for group in range(len(candidates)):
-        known = candidates[group]
+        known = _present(candidates[group])
+        joint, totals = of_all[: len(known)], sums_of_all[: len(known)]
         for start in range(bounds[group], bounds[group + 1], n_block):
             size = min(n_block, bounds[group + 1] - start)
             _load(values, order, start, size, centre, inverse, x)
@@ -831,10 +847,10 @@ def centred_pass(
                 completed = _joints_dense(
                     x, head, known, offset, means, root, work, lead, largest, whole, joint
                 )
-                if completed > MOST_COMPLETED * n_components * n_block:
+                if completed > MOST_COMPLETED * len(known) * n_block:
                     head = n_features
             else:
-                for g in range(n_components):
+                for g in range(len(known)):
                     k = known[g]
                     _squared_axes(x, means[k], root[k, 0], total)
                     for b in range(n_block):
@@ -854,12 +870,13 @@ def centred_pass(
                 hard,
                 beside,
                 base,
+                own,
                 having,
                 of_groups,
                 group,
             )
             np.dot(joint, x.T, totals)
-            for g in range(n_components):
+            for g in range(len(known)):
                 k = known[g]
                 count = 0.0
                 for b in range(n_block):
@@ -927,18 +944,21 @@ def linear_pass(
     n_components = candidates.shape[1]
     n_block = _rows_at_once(_block_rows(width + n_components), bounds)
     features = _aligned(width, n_block)
-    some = np.empty((n_components, width))
+    some_of_all = np.empty((n_components, width))
     added = np.empty((n_components, width))
-    joint = _aligned(n_components, n_block)
+    of_all = _aligned(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
-    part = np.empty((n_components, width))
+    part_of_all = np.empty((n_components, width))
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    base, having = np.zeros(n_block), np.empty(n_components, np.int64)
+    base, own = np.zeros(n_block), np.empty(n_block)
+    having = np.empty(n_components, np.int64)
     for b in range(n_block):
         features[0, b] = 1.0
     for group in range(len(candidates)):
-        known = candidates[group]
-        for g in range(n_components):
+        known = _present(candidates[group])
+        n_known = len(known)
+        some, joint, part = some_of_all[:n_known], of_all[:n_known], part_of_all[:n_known]
+        for g in range(n_known):
             some[g] = coefficients[known[g]]
         added[:] = 0.0
         for start in range(bounds[group], bounds[group + 1], n_block):
@@ -972,14 +992,15 @@ def linear_pass(
                 hard,
                 beside,
                 base,
+                own,
                 having,
                 of_groups,
                 group,
             )
-            if n_having == n_components:
+            if n_having == n_known:
                 _add_sums(joint, features, part, added)
             else:
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)
-        for g in range(n_components):
+        for g in range(n_known):
             sums[known[g]] += added[g]

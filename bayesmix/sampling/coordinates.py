@@ -85,7 +85,7 @@ class GainStep:
     def _add(self, rows: Rows, total: Array) -> None:
         values = self.mixture.frame.apply(rows.values)
         shares, _ = self.mixture.responsibilities(values)
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        weights = rows.weights_or_ones
         average = np.zeros((len(rows), len(total)))
         for k in range(shares.shape[1]):
             places, slopes = self.coordinates.slopes(values, k)

@@ -60,7 +60,7 @@ class OverlapStep:
         joint = self.density.log_joint(self.density.frame.apply(rows.values))
         normalise(joint)
         shares = joint @ self.members
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        weights = rows.weights_or_ones
         apart = weights @ entr(shares)
         gains = np.empty((len(self.newest), shares.shape[1]))
         for place, cluster in enumerate(self.newest):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,153 +17,26 @@ import numpy as np
 from bayesmix.engine.compiled import swept
 from bayesmix.engine.expectation import densities
 from bayesmix.engine.run import Problem, State
+from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import beside
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.splits import SHARE_TO_COUNT, Look, is_sound, placed, updated, whitened
+from bayesmix.workflow.beginnings import Begun, Held, fewest_to_keep
+from bayesmix.workflow.splits import Look, is_sound, placed, statistics_of, update_of, updated
 
-# How many rows a new component must hold, times columns and one: fewer are an accident of the rows
-# (decision 28). It begins with as many at least, and with a share of those of the component that it
-# begins in at most; between them so many sizes.
-FEWEST_TO_KEEP = 5.0
-LARGEST_SHARE = 0.25
-SIZES = 7
-# It begins among rows that are near a line through two of them, how much longer than wide at most,
-# and among how many times as many rows the other one is. Equal rows are no line.
-MOST_STRETCHED = 60.0
-AROUND = 3
-NO_LENGTH = 1e-12
-# Where it begins with so many rows it looks at one in so many of all at first, for so many passes.
-MANY_ROWS = 72
-ONE_OF = 3
+# Passes over the rows that each looks at, those over all rows of the component, and how many of
+# those begun go on after them.
 PASSES_OF_SOME = 6
-# Passes over all rows, and how many of those begun go on after them.
 STAGES = ((1, 60), (10, 20))
-# The fewest rows, the largest share of all, and the least log density that rows have.
+# The fewest rows, the largest share of all rows, and the least log density that rows have.
 LEAST_COUNT = 1.0
 LARGEST = 0.5
 LEAST_LOG_DENSITY = -700.0
-# How many rows those that begin in the same component look at, and how many at once.
-MOST_LOOKED_AT = 2**21
-LOOKED_AT_ONCE = 2**17
-ROWS_OF_A_BLOCK = 150
-
-
-def fewest_to_keep(values: Array) -> int:
-    """How many of these rows (n, D) a new component must hold."""
-    return round(FEWEST_TO_KEEP * (values.shape[1] + 1))
-
-
-@dataclass(frozen=True)
-class Held:
-    """The rows that a component holds, in an order in which those of a block lie close together."""
-
-    mine: Integers  # (n,) their places
-    rows: Rows  # as stored
-    values: Array  # (n, D), framed
-    white: Array  # (n, d), where the scatter of the component is 1
-    weights: Array  # (n,), as far as the component holds them
-    log_density: Array  # (n,) of the mixture
-
-    def each(self, n_newcomers: int) -> Known:
-        """Every row knows all of so many new components, each by itself beside the mixture."""
-        n = len(self.mine)
-        everything = np.arange(n), np.array([0, n]), np.arange(n_newcomers)[None]
-        return Known(*everything, beside=self.log_density)
-
-    def one_of(self, many: int) -> Held:
-        """One row of so many that lie close together, each in the place of all of them."""
-        if many == 1:
-            return self
-        own = self.rows.weights
-        weights = np.ones(len(self.mine)) if own is None else own
-        return Held(
-            self.mine[::many],
-            Rows(self.rows.values[::many], many * weights[::many]),
-            self.values[::many],
-            self.white[::many],
-            many * self.weights[::many],
-            self.log_density[::many],
-        )
-
-    @once
-    def sizes(self) -> Integers:
-        """With how many rows new ones begin: small numbers are as likely as large ones."""
-        fewest = fewest_to_keep(self.values)
-        largest = int(LARGEST_SHARE * len(self.mine))
-        if largest <= fewest:
-            return np.zeros(0, dtype=np.intp)
-        return np.unique(np.geomspace(fewest, largest, SIZES).astype(np.intp))
-
-    def at_once(self, some: Integers) -> Iterator[Integers]:
-        """Some, so many at a time that all rows here for each are not too much."""
-        size = max(1, LOOKED_AT_ONCE // len(self.mine))
-        for start in range(0, len(some), size):
-            yield some[start : start + size]
-
-    def nearest(self, places: Integers, size: int, generator: np.random.Generator) -> Any:
-        """Whether rows (m, n) are among so many and one that are nearest to the one at a place.
-
-        They are nearest along a line through it and a row that is not far.
-        """
-        white = self.white
-        at = white[places]
-        lines = self._not_far(at, size, generator) - at
-        lines /= np.maximum(np.sqrt(np.square(lines).sum(axis=1, keepdims=True)), NO_LENGTH)
-        longer = MOST_STRETCHED ** generator.random(len(places))
-        along = lines @ white.T
-        along -= (lines * at).sum(axis=1, keepdims=True)
-        np.square(along, out=along)
-        along *= (longer**-2.0 - 1.0)[:, None]
-        along += _away(at, white)
-        return along <= np.partition(along, size, axis=1)[:, size, None]
-
-    def _not_far(self, at: Array, size: int, generator: np.random.Generator) -> Array:
-        """A row for each: the nearest of some that are drawn, of which one is among as many."""
-        n = len(self.mine)
-        some = self.white[generator.choice(n, max(2, round(n / (AROUND * size))), replace=False)]
-        away = _away(at, some)
-        away += np.square(at).sum(axis=1, keepdims=True)
-        away[away <= NO_LENGTH] = np.inf
-        chosen: Array = some[away.argmin(axis=1)]
-        return chosen
-
-
-def _away(at: Array, values: Array) -> Array:
-    """Squared distances (m, n) but for what is the same for all ``values``."""
-    away: Array = -2.0 * at @ values.T
-    away += np.square(values).sum(axis=1)
-    return away
-
-
-def by_place(white: Array) -> Integers:
-    """An order of rows (n, d) in which those of a block lie close together."""
-    n, d = white.shape
-    if d == 0:
-        return np.arange(n)
-    strips = max(1, round(np.sqrt(n / ROWS_OF_A_BLOCK)))
-    strip = white[:, -1].argsort().argsort() * strips // n
-    return np.lexsort((white[:, 0], strip))
-
-
-@dataclass(frozen=True)
-class Begun:
-    """New components that begin at rows of one."""
-
-    k: int  # the component that they begin in
-    held: Held  # some of its rows
-    places: Integers  # (m,) of the rows among those held
-    sizes: Integers  # (m,) with how many of these they begin
-    generator: np.random.Generator  # for these alone
-
-    def near(self) -> Iterator[Any]:
-        """Whether rows are near (m, n), for some of them at a time."""
-        for size in np.unique(self.sizes).tolist():
-            for at in self.held.at_once(self.places[self.sizes == size]):
-                yield self.held.nearest(at, size, self.generator)
+# In how many parts they are fitted, side by side where there are threads.
+PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -196,6 +70,46 @@ class Newcomers:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Groups of new components whose rows lie one after another; those of a group know its own."""
+
+    groups: list[Newcomers]  # as they began
+    rows: Rows
+    known: Known
+    statistics: Any  # of all
+    gains: Array
+
+    @classmethod
+    def of(cls, groups: list[Newcomers]) -> SideBySide:
+        """Groups, none of which is empty."""
+        held = [group.held for group in groups]
+        bounds = np.cumsum([0, *(len(each.mine) for each in held)])
+        candidates = np.full((len(groups), max(group.size for group in groups)), -1)
+        for own, (_, keep) in zip(candidates, placed(groups), strict=True):
+            own[: len(keep)] = keep
+        log_density = np.concatenate([each.log_density for each in held])
+        known = Known(np.arange(bounds[-1]), bounds, candidates, beside=log_density)
+        rows = Rows(
+            np.concatenate([each.rows.values for each in held]),
+            np.concatenate([each.rows.weights_or_ones for each in held]),
+        )
+        statistics = statistics_of(groups)
+        return cls(groups, rows, known, statistics, np.concatenate([g.gains for g in groups]))
+
+    def swept(self, components: Mixture, form: Any, room: Array) -> SideBySide:
+        """All after the E-step of each by itself; ``room`` is what their shares cost all rows."""
+        found, sums = swept(components, form, self.rows, self.known)
+        return replace(self, statistics=finished(sums), gains=found.of_groups[:, 0] - room)
+
+    def apart(self) -> list[Newcomers]:
+        """The groups with what they have become."""
+        return [
+            replace(group, statistics=self.statistics.subset(keep), gains=self.gains[keep])
+            for group, keep in placed(self.groups)
+        ]
+
+
+@dataclass(frozen=True)
 class Newcomer:
     """One of them."""
 
@@ -220,18 +134,12 @@ class Present:
     @once
     def held(self) -> list[Held]:
         """The rows of every component."""
-        source: Any = self.problem.source
         log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
-        held = []
-        for share in self.look.shares.T:
-            mine = np.flatnonzero(share > SHARE_TO_COUNT)
-            white = whitened(self.look.values[mine], share[mine] * self.weights[mine])
-            order = by_place(white)
-            mine, white = mine[order], white[order]
-            weights = None if source.weights is None else source.weights[mine]
-            rows, own = Rows(source.values[mine], weights), share[mine] * self.weights[mine]
-            held.append(Held(mine, rows, self.look.values[mine], white, own, log_density[mine]))
-        return held
+        source = self.problem.source
+        return [
+            Held.of(source, self.look.values, share, self.weights, log_density)
+            for share in self.look.shares.T
+        ]
 
     @property
     def by_kernel(self) -> bool:
@@ -244,29 +152,13 @@ class Present:
         return self.problem.threads_beside(self.state.at().n_components)
 
     def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
-        """At most so many new components, each begun at a row that is drawn.
-
-        Those that begin with many rows look at some of them.
-        """
+        """At most so many new components, each begun at a row that is drawn."""
         rows = generator.choice(len(self.weights), most, p=self.weights / self.weights.sum())
         of_rows = self.look.shares[rows].argmax(axis=1)
-        begun = []
-        for k, (held, own) in enumerate(
-            zip(self.held, generator.spawn(len(self.held)), strict=True)
-        ):
-            place = np.full(len(self.weights), -1)
-            place[held.mine] = np.arange(len(held.mine))
-            at = place[rows[of_rows == k]]
-            at = at[at >= 0]
-            if len(at) and len(held.sizes):
-                sizes = own.choice(held.sizes, len(at))
-                large = sizes >= MANY_ROWS
-                for these, many in ((~large, 1), (large, ONE_OF)):
-                    some = held.one_of(many)
-                    most = max(1, MOST_LOOKED_AT // len(some.mine))
-                    here, of = at[these][:most] // many, sizes[these][:most] // many
-                    if len(here):
-                        begun.append(Begun(k, some, here, of, *own.spawn(1)))
+        begun: list[Begun] = []
+        each = zip(self.held, generator.spawn(len(self.held)), strict=True)
+        for k, (held, own) in enumerate(each):
+            begun += held.begun(k, rows[of_rows == k], own)
         return sorted(begun, key=lambda some: -len(some.places) * len(some.held.mine))
 
     def as_they_begin(self, begun: list[Begun]) -> Iterator[Newcomer]:
@@ -319,8 +211,13 @@ class Present:
 
     def after(self, groups: list[Newcomers], passes: int) -> list[Newcomers]:
         """All after so many passes; without those that collapsed."""
+        if self.by_kernel:
+            some = [group for group in groups if group.size]
+            parts = [some[start::PARTS] for start in range(min(PARTS, len(some)))]
+            done = ordered_map(partial(self._swept, passes), parts, self.n_threads)
+            return [group for part in done for group in part]
         for _ in range(passes):
-            groups = list(ordered_map(self._passed, self._updated(groups), self.n_threads))
+            groups = [self._passed(*each) for each in self._updated(groups)]
         return groups
 
     def grouped(self, begun: list[Begun]) -> list[Newcomers]:
@@ -335,36 +232,55 @@ class Present:
         sums = type(parts[0]).joined(parts)
         return Newcomers(begun.k, held, sums, np.zeros(len(sums.counts)))
 
-    def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture]]:
-        """Those that have rows and do not collapse, and the components that they become.
-
-        Their weights are the odds of their share of all rows.
-        """
+    def _left(self, groups: list[Newcomers]) -> tuple[list[Newcomers], Any]:
+        """Those that have rows and do not collapse, and the components that they all become."""
         left = [group.subset(group.statistics.counts >= LEAST_COUNT) for group in groups]
-        left = [group for group in left if group.size]
-        sound, together = updated(self.problem, self.state, left)
-        for group, keep in placed(sound):
-            shares = group.statistics.counts / self.problem.source.total_weight
-            shares = np.minimum(shares, LARGEST)
-            components = together.components.linear.subset(keep)
-            yield group, Mixture(PointWeights(shares / (1.0 - shares)), components, together.frame)
+        return updated(self.problem, self.state, [group for group in left if group.size])
 
-    def _passed(self, begun: tuple[Newcomers, Mixture]) -> Newcomers:
+    def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture]]:
+        """The same, with the components that those of a group become."""
+        left, together = self._left(groups)
+        for group, keep in placed(left):
+            form = together.components.linear.subset(keep)
+            yield group, self._beside(group.statistics.counts, replace(together, components=form))
+
+    def _beside(self, counts: Array, components: Mixture) -> Mixture:
+        """Components weighted by the odds of their share of all rows."""
+        shares = np.minimum(counts / self.problem.source.total_weight, LARGEST)
+        return replace(components, weights=PointWeights(shares / (1.0 - shares)))
+
+    def _room(self, components: Mixture) -> Array:
+        """What the share of each costs all rows, in nats."""
+        room: Array = np.log1p(components.weights.probabilities)
+        return self.problem.source.total_weight * room
+
+    def _passed(self, group: Newcomers, components: Mixture) -> Newcomers:
         """After the E-step of each by itself."""
-        group, components = begun
-        held = group.held
-        if self.by_kernel:
-            found, sums = swept(
-                components, self.state.form_of_parts, held.rows, held.each(group.size)
-            )
-            gains = found.of_groups[:, 0]
-        else:
-            shares, gains, statistics = self._shares(components, held)
-            weights = held.rows.weights
-            sums = statistics(shares if weights is None else shares * weights[:, None])
-        # What the share of each costs all rows.
-        room = self.problem.source.total_weight * np.log1p(components.weights.probabilities)
-        return replace(group, statistics=finished(sums), gains=gains - room)
+        shares, gains, statistics = self._shares(components, group.held)
+        weights = group.held.rows.weights
+        sums = finished(statistics(shares if weights is None else shares * weights[:, None]))
+        return replace(group, statistics=sums, gains=gains - self._room(components))
+
+    def _swept(self, passes: int, groups: list[Newcomers]) -> list[Newcomers]:
+        """After so many passes, each by one call of a kernel for all of them."""
+        joined = SideBySide.of(groups)
+        for _ in range(passes):
+            try:
+                together = self._become(joined.statistics)
+            except DegenerateFitError:
+                left, together = self._left(joined.apart())
+                if not left:
+                    return []
+                joined = SideBySide.of(left)
+            components = self._beside(joined.statistics.counts, together)
+            joined = joined.swept(components, self.state.form_of_parts, self._room(components))
+        return joined.apart()
+
+    def _become(self, statistics: Any) -> Mixture:
+        """The components that all become; raises where one collapses or has no rows."""
+        if statistics.counts.min() < LEAST_COUNT:
+            raise DegenerateFitError("a new component has no rows")
+        return update_of(self.problem, self.state, statistics)
 
     def _shares(
         self, components: Mixture, held: Held

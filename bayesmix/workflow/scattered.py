@@ -17,9 +17,10 @@ from bayesmix.engine.run import Problem, State, begin, run
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.once import once
 from bayesmix.workflow.attempts import Attempts
+from bayesmix.workflow.beginnings import fewest_to_keep
 from bayesmix.workflow.moves import Deletion
 from bayesmix.workflow.nearby import Nearby, Refitted, neighbourhoods, refitted, without_one
-from bayesmix.workflow.newcomers import Newcomer, Present, different, fewest_to_keep
+from bayesmix.workflow.newcomers import Newcomer, Present, different
 from bayesmix.workflow.splits import Look, of_statistics
 
 # Of new components that no kernel can fit a share of the number is drawn, and a smaller one

@@ -273,7 +273,7 @@ def updated(problem: Problem, state: State, groups: list[Any]) -> tuple[list[Any
     if not groups:
         return [], None
     try:
-        return groups, update_of(problem, state, _statistics_of(groups))
+        return groups, update_of(problem, state, statistics_of(groups))
     except DegenerateFitError:
         sound = [part for group in groups for part in group.sound(problem, state)]
         fewer = _n_components(sound) < _n_components(groups)
@@ -303,7 +303,7 @@ def is_sound(problem: Problem, state: State, statistics: Any) -> bool:
     return True
 
 
-def _statistics_of(groups: list[Group]) -> Any:
+def statistics_of(groups: list[Any]) -> Any:
     """Those of the components of all groups."""
     return type(groups[0].statistics).joined([group.statistics for group in groups])
 
@@ -343,7 +343,7 @@ class _Joined:
         candidates = np.stack([keep for _, keep in placed(groups)])
         known = Known(np.arange(len(values)), bounds, candidates)
         before = np.array([group.value for group in groups])
-        return cls(groups, Rows(values, weights), known, _statistics_of(groups), before)
+        return cls(groups, Rows(values, weights), known, statistics_of(groups), before)
 
     def swept(self, together: Mixture, form: Any) -> _Joined:
         """All groups after one E-step: what ``_alone`` makes of them, by one call of a kernel."""

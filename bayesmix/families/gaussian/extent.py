@@ -132,5 +132,5 @@ class _DrawnIn:
         radius = DRAWN_IN_AT * np.sqrt(len(self.unit))
         lengths = np.sqrt((away * away).sum(axis=1))
         away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
-        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        weights = rows.weights_or_ones
         return moments(Full(), away, weights[:, None])
