@@ -60,7 +60,7 @@ NEARLY_THE_SAME = 0.05
 # New components drawn for each move that was worth a trial, at most so many, and so many again;
 # draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
 # behind one may be (nats a row) after its first passes, and later.
-DRAWN, MOST_DRAWN, DRAWN_AGAIN = 700, 2000, 1250
+DRAWN, MOST_DRAWN, DRAWN_AGAIN = 900, 2600, 1700
 MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 8, 5
 FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
 # The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
