@@ -121,15 +121,12 @@ class Rows:
 
     def features(self, form: Any, frame: Frame) -> Array:
         """What a linear form reads of the rows in a frame; made once where the rows are few."""
-        features: Array
-        known = self._kept.get(form.kind)
-        if known is not None and known[0] is frame:
-            features = known[1]
-            return features
-        features = form.features(frame.apply(self.values))
-        if features.size <= MOST_KEPT:
-            features.flags.writeable = False
-            self._kept[form.kind] = frame, features
+        features: Array | None = self._known(form.kind, frame)
+        if features is None:
+            features = form.features(frame.apply(self.values))
+            if features.size <= MOST_KEPT:
+                features.flags.writeable = False
+                self._kept[form.kind] = frame, features
         return features
 
     def stored(self, frame: Frame) -> tuple[Any, Array, Frame]:
@@ -137,10 +134,9 @@ class Rows:
 
         Contiguous, native, float32 or float64, and not to be written.
         """
-        known = self._kept.get(STORED)
-        if known is not None and known[0] is frame:
-            kept_before: tuple[Any, Array, Frame] = known[1]
-            return kept_before
+        answer: tuple[Any, Array, Frame] | None = self._known(STORED, frame)
+        if answer is not None:
+            return answer
         values, left = self.values, frame
         if frame.basis is not None:
             # Kernels shift and scale columns; a plane of its own the rows are brought to here.
@@ -152,6 +148,11 @@ class Rows:
         if stored.size <= MOST_KEPT:
             self._kept[STORED] = frame, answer
         return answer
+
+    def _known(self, kind: int, frame: Frame) -> Any:
+        """What was kept of that kind in a frame, or None."""
+        known = self._kept.get(kind)
+        return known[1] if known is not None and known[0] is frame else None
 
     def blocks(self, size: int) -> list[Rows]:
         """The chunk in cache-sized pieces."""
@@ -388,16 +389,3 @@ class Spread:
     shape: tuple[int, ...]
     across: Array  # (m, P) covariances with P standardised coordinates of q
     own: Array  # (m, m), infinite where q has no variance
-
-
-@dataclass(frozen=True)
-class NoGuard:
-    """For families whose likelihood is bounded."""
-
-    resolution: None = None
-
-    def examine(
-        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
-    ) -> Repair | None:
-        """Nothing to see."""
-        return None

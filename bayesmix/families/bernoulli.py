@@ -12,12 +12,12 @@ from scipy.special import betaln, digamma, log_expit, logit, xlog1py, xlogy
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.columns import ColumnCoordinates, of_betas
-from bayesmix.families.sums import NEVER, LinearInTotals, Sums, TotalsTwin, sums
+from bayesmix.families.sums import NEVER, LinearInTotals, NoGuard, Sums, TotalsTwin, sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
-from bayesmix.records import Event, Frame, NoGuard, Summary
+from bayesmix.records import Event, Frame, Summary
 
 # Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
 SURE = 700.0

@@ -13,13 +13,13 @@ from scipy.special import digamma, gammaln, xlogy
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.columns import ColumnCoordinates, of_gammas
 from bayesmix.families.negative_binomial import NegativeBinomials
-from bayesmix.families.sums import NEVER, LinearInTotals, Sums, TotalsTwin, sums
+from bayesmix.families.sums import NEVER, LinearInTotals, NoGuard, Sums, TotalsTwin, sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
-from bayesmix.records import Event, Frame, NoGuard, Summary
+from bayesmix.records import Event, Frame, Summary
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:

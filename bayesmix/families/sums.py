@@ -11,6 +11,7 @@ from scipy.special import gammaln
 
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+from bayesmix.records import Event, Mixture, Repair
 
 # In place of the logarithm of zero where it multiplies counts that may be zero.
 NEVER = -1e200
@@ -191,3 +192,16 @@ class TotalsTwin:
     def point(self, draws: Any) -> dict[str, Array]:
         """Values (S, K, D) of the model's variable at draws."""
         return {name: values for name, (_, values) in draws.parameters(None).items()}
+
+
+@dataclass(frozen=True)
+class NoGuard:
+    """For families whose likelihood is bounded."""
+
+    resolution: None = None
+
+    def examine(
+        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+    ) -> Repair | None:
+        """Nothing to see."""
+        return None

@@ -54,8 +54,10 @@ class Held:
         cls, source: Any, values: Array, share: Array, weights: Array, log_density: Array
     ) -> Held:
         """The rows of a source that have a share in a component; the rest is of all rows."""
-        mine = np.flatnonzero(share > SHARE_TO_COUNT)
-        white = whitened(values[mine], share[mine] * weights[mine])
+        mine = np.flatnonzero((share > SHARE_TO_COUNT) & (weights > 0.0))
+        white = np.zeros((0, 0))
+        if len(mine):
+            white = whitened(values[mine], share[mine] * weights[mine])
         order = by_place(white)
         mine, own = mine[order], source.weights
         rows = Rows(source.values[mine], None if own is None else own[mine])

@@ -8,9 +8,9 @@ pytest.importorskip("numba")
 
 import bayesmix as bm
 from bayesmix.engine.compiled import swept
-from bayesmix.engine.expectation import ExpectationStep, centred
+from bayesmix.engine.expectation import ExpectationStep, centred, linear
 from bayesmix.numerics import compiled
-from bayesmix.records import Known, Rows
+from bayesmix.records import Known, Rows, finished
 
 ROUNDING = 2.0**-53
 
@@ -92,3 +92,40 @@ def test_distances_in_two_steps_leave_out_nothing_that_counts(covariance, where)
     np.testing.assert_allclose(
         statistics.scatter, plain.statistics.scatter, rtol=1e-10, atol=1e-12 * n
     )
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("form", [linear, centred])
+def test_groups_may_know_some_more_components_than_others(form, beside):
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(700, 2)) + rng.choice([-4.0, 4.0], (700, 1))
+    weights = rng.integers(0, 3, 700).astype(float)
+    mixture = bm.GaussianMixture(5, random_state=0).fit(values, sample_weight=weights)
+    mixture = mixture.result_.mixture
+    rows, order = Rows(values, weights), rng.permutation(700)
+    else_ = rng.normal(-3.0, 1.0, 700) if beside else None
+    groups = [(slice(0, 250), [4, 0, 2]), (slice(250, 700), [3])]
+    found, together = swept(
+        mixture,
+        form,
+        rows,
+        Known(order, np.array([0, 250, 700]), np.array([[4, 0, 2], [3, -1, -1]]), beside=else_),
+    )
+    together = finished(together)
+    for place, (own, components) in enumerate(groups):
+        n = own.stop - own.start
+        known = Known(order[own], np.array([0, n]), np.array([components]), beside=else_)
+        alone, statistics = swept(mixture, form, rows, known)
+        statistics = finished(statistics)
+        some = components if beside else [place]
+        np.testing.assert_allclose(
+            found.of_groups[some], alone.of_groups[components if beside else [0]], rtol=1e-12
+        )
+        for name in ("counts", "means", "scatter"):
+            np.testing.assert_allclose(
+                getattr(together, name)[components],
+                getattr(statistics, name)[components],
+                rtol=1e-9,
+                atol=1e-11,
+            )
+    assert together.counts[1] == 0.0

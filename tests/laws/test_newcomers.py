@@ -12,9 +12,10 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
-from bayesmix.workflow import newcomers
+from bayesmix.workflow import beginnings, newcomers
+from bayesmix.workflow.beginnings import Begun, by_place
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.newcomers import Begun, Present, best_of, different
+from bayesmix.workflow.newcomers import Present, best_of, different
 from bayesmix.workflow.splits import Look
 from bayesmix.workflow.starts import Given, begun
 
@@ -34,6 +35,11 @@ def compiled(present, form=linear):
     )
 
 
+def as_begun(present, rng, most):
+    """So many newcomers, which look at all rows of the component that they began in."""
+    return present.among_all(present.grouped(present.begun(rng, most)))
+
+
 def two_clusters(rng):
     return np.concatenate([rng.normal(0.0, 3.0, (300, 2)), rng.normal([2.0, 1.0], 0.4, (60, 2))])
 
@@ -44,7 +50,7 @@ def test_what_a_newcomer_gains_is_what_the_mixture_with_it_does(weighted):
     values = two_clusters(rng)
     weights = rng.integers(1, 4, len(values)).astype(float) if weighted else np.ones(len(values))
     present = one_component(values, weights if weighted else None)
-    (before,) = present.after(present.grouped(present.begun(rng, 12)), 3)
+    (before,) = present.after(as_begun(present, rng, 12), 3)
     (now,) = present.after([before], 1)
     framed = present.problem.frame.apply(values)
     cov = np.cov(framed.T, bias=True, aweights=weights)
@@ -66,20 +72,25 @@ def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
     pytest.importorskip("numba")
     rng = np.random.default_rng(7)
     values = two_clusters(rng)
-    weights = rng.integers(0, 4, len(values)).astype(float) if weighted else None
+    weights = (
+        rng.choice(np.arange(4.0), len(values), p=[0.05, 0.35, 0.3, 0.3]) if weighted else None
+    )
     present = one_component(values, weights, family)
     present = replace(present, state=replace(present.state, form=form))
     by_kernel = compiled(present, form)
     assert by_kernel.by_kernel
     assert not present.by_kernel
     groups = present.grouped(present.begun(rng, 30))
-    (slow,), (fast,) = present.after(groups, 3), by_kernel.after(groups, 3)
-    assert slow.size == fast.size == 30
-    np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, rtol=1e-9)
-    np.testing.assert_allclose(
-        fast.statistics.scatter, slow.statistics.scatter, rtol=1e-7, atol=1e-9
-    )
+    n = len(present.held[0].mine)
+    assert {len(group.held.mine) for group in groups} == {n, -(-n // 3)}
+    assert sum(group.size for group in groups) == 30
+    for slow, fast in zip(present.after(groups, 3), by_kernel.after(groups, 3), strict=True):
+        assert slow.held is fast.held
+        np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, rtol=1e-9)
+        np.testing.assert_allclose(
+            fast.statistics.scatter, slow.statistics.scatter, rtol=1e-7, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize("form", [linear, centred])
@@ -91,7 +102,7 @@ def test_where_it_is_far_from_a_newcomer_takes_nothing(form):
     rng = np.random.default_rng(11)
     present = one_component(rng.normal(size=(4000, 2)))
     present = replace(present, state=replace(present.state, form=form))
-    groups = present.grouped(present.begun(rng, 100))
+    groups = as_begun(present, rng, 100)
     (slow,), (fast,) = present.after(groups, 1), compiled(present, form).after(groups, 1)
     most = 4000.0 * np.exp(LEAST_LOG_ODDS)
     np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=most)
@@ -108,7 +119,7 @@ def test_a_newcomer_never_loses_by_a_pass(family, monkeypatch):
         values = np.floor(4.0 * np.abs(values))
     monkeypatch.setattr(newcomers, "LEAST_COUNT", 0.0)
     present = one_component(values, family=family)
-    groups, gains = present.grouped(present.begun(rng, 20)), []
+    groups, gains = as_begun(present, rng, 20), []
     for _ in range(7):
         groups = present.after(groups, 1)
         gains.append(groups[0].gains)
@@ -120,7 +131,7 @@ def test_the_best_newcomer_is_the_cluster_that_is_missing():
     rng = np.random.default_rng(2)
     values = two_clusters(rng)
     present = one_component(values)
-    found = list(present.fitted(present.begun(rng, 100), (), 15.0, 1e-3))
+    found = list(present.fitted(present.begun(rng, 100), (), 1e-3))
     assert 1 <= len(found) <= 40
     framed = present.problem.frame.apply(values)
     missing = [
@@ -148,21 +159,21 @@ def two_of_two_clusters(rng, flipped=False):
 def test_newcomers_go_on_in_the_component_that_holds_their_rows_now():
     first = two_of_two_clusters(np.random.default_rng(12))
     other = two_of_two_clusters(np.random.default_rng(12), flipped=True)
-    found = list(first.fitted(first.begun(np.random.default_rng(0), 200), (), 15.0, 1e-3))
-    again = list(other.fitted([], found, 15.0, 1e-3))
+    found = list(first.fitted(first.begun(np.random.default_rng(0), 200), (), 1e-3))
+    again = list(other.fitted([], found, 1e-3))
     assert {one.k for one in found} == {0, 1}
     assert all((one.row < 360) == (one.k == 0) for one in found)
     assert all((one.row < 360) == (one.k == 1) for one in again)
     # Where they were fitted until little was left to gain they stay.
     ended = {tuple(np.round(one.halves.means[1], 2)) for one in found}
     assert ended & {tuple(np.round(one.halves.means[1], 2)) for one in again}
-    assert list(first.fitted([], (), 15.0, 1e-3)) == []
+    assert list(first.fitted([], (), 1e-3)) == []
 
 
 def test_those_that_go_on_gain_most():
     rng = np.random.default_rng(8)
     present = one_component(two_clusters(rng))
-    (group,) = present.after(present.grouped(present.begun(rng, 60)), 3)
+    (group,) = present.after(as_begun(present, rng, 60), 3)
     first, second = (
         group.subset(np.arange(group.size) < 20),
         group.subset(np.arange(group.size) >= 20),
@@ -177,17 +188,25 @@ def test_those_that_go_on_gain_most():
     assert best_of([], 5, 20.0, 0.0) == []
 
 
-def test_newcomers_that_collapse_leave_the_others():
+@pytest.mark.parametrize("by_kernel", [False, True])
+def test_newcomers_that_collapse_leave_the_others(by_kernel):
     rng = np.random.default_rng(3)
     values = two_clusters(rng)
     values[:40] = values[0]
     present = one_component(values)
-    places = np.concatenate([np.arange(20), np.arange(300, 320)])
-    (group,) = present.grouped([Begun(0, present.held[0], places, rng)])
+    if by_kernel:
+        pytest.importorskip("numba")
+        present = compiled(present)
+    held = present.held[0]
+    places = held.mine.argsort()[np.concatenate([np.arange(20), np.arange(300, 320)])]
+    (group,) = present.grouped([Begun(0, held, places, np.full(40, 12), rng)])
     sound = group.sound(present.problem, present.state)
     assert 20 <= sum(part.size for part in sound) < 40
-    found = present.after([group], 4)
-    assert found
+    empty = group.subset(np.zeros(40, dtype=bool))
+    found = present.after([empty, group], 4)
+    assert 15 <= sum(each.size for each in found) < 40
+    nobody = group.subset(np.arange(40) < 20)
+    assert present.after([nobody], 4) == []
     assert all(np.isfinite(each.gains).all() for each in found)
 
 
@@ -211,15 +230,15 @@ def test_no_newcomer_begins_at_a_row_that_no_component_holds():
 
 def test_equal_rows_are_all_as_near():
     present = one_component(np.random.default_rng(12).normal(size=(80, 2)))
-    held = replace(present.held[0], values=np.ones((80, 2)))
-    np.testing.assert_array_equal(np.sort(held.by_place), np.arange(80))
+    held = replace(present.held[0], white=np.zeros((80, 0)))
+    np.testing.assert_array_equal(by_place(held.white), np.arange(80))
     near = held.nearest(np.array([3, 7]), 10, np.random.default_rng(0))
     assert near.all()
 
 
-@pytest.mark.parametrize("stretched", [0.0, 1.0])
+@pytest.mark.parametrize("stretched", [1.0, 60.0])
 def test_they_begin_with_the_rows_nearest_to_their_own(stretched, monkeypatch):
-    monkeypatch.setattr(newcomers, "SHARE_STRETCHED", stretched)
+    monkeypatch.setattr(beginnings, "MOST_STRETCHED", stretched)
     rng = np.random.default_rng(5)
     held = one_component(rng.normal(size=(200, 2))).held[0]
     places = rng.choice(200, 40, replace=False)
@@ -229,11 +248,11 @@ def test_they_begin_with_the_rows_nearest_to_their_own(stretched, monkeypatch):
     away = np.linalg.norm(held.white[places][:, None] - held.white, axis=2)
     nearest = np.argsort(away, axis=1)[:, :21]
     same = np.take_along_axis(near, nearest, axis=1).mean()
-    assert same == 1.0 if stretched == 0.0 else same < 0.7
+    assert same == 1.0 if stretched == 1.0 else same < 0.8
 
 
 def test_newcomers_are_fewer_where_rows_are_many(monkeypatch):
-    monkeypatch.setattr(newcomers, "MOST_LOOKED_AT", 1000)
+    monkeypatch.setattr(beginnings, "MOST_LOOKED_AT", 1000)
     rng = np.random.default_rng(6)
     present = one_component(rng.normal(size=(200, 2)))
     (some,) = present.begun(rng, 50)
@@ -245,7 +264,10 @@ def test_as_they_begin_they_take_all_of_the_rows_nearby():
     present = one_component(two_clusters(rng), family=bm.Gaussian("tied"))
     some = list(present.as_they_begin(present.begun(rng, 30)))
     assert len(some) == 30
-    sizes = present.held[0].sizes + 1.0
+    sizes = present.held[0].sizes
+    some_of_all = sizes >= beginnings.MANY_ROWS
+    assert some_of_all.any()
+    sizes = np.where(some_of_all, 3 * (sizes // 3 + 1), sizes + 1)
     for one in some:
         assert np.abs(sizes - one.halves.counts[1]).min() < 1e-9
         assert one.halves.counts.sum() == pytest.approx(360.0)
@@ -268,6 +290,23 @@ def test_threads_change_no_bit_of_them():
         found.append([each.gains for each in present.after(present.grouped(some), 3)])
     for other in found[1:]:
         np.testing.assert_array_equal(np.concatenate(found[0]), np.concatenate(other))
+
+
+def test_one_row_of_three_stands_for_those_beside_it():
+    rng = np.random.default_rng(13)
+    values = rng.normal(size=(3000, 2))
+    weights = rng.integers(1, 4, 3000).astype(float)
+    (held,) = one_component(values, weights).held
+    some = held.one_of(3)
+    assert held.one_of(1) is held
+    np.testing.assert_array_equal(np.sort(held.mine), np.arange(3000))
+    np.testing.assert_array_equal(some.mine, held.mine[::3])
+    np.testing.assert_array_equal(some.rows.weights, 3.0 * weights[some.mine])
+    # They are spread more evenly than as many that are drawn.
+    sides = held.white @ rng.normal(size=(2, 200)) > rng.normal(size=200)
+    apart = np.abs(sides[::3].mean(axis=0) - sides.mean(axis=0)).mean()
+    drawn = rng.choice(3000, 1000, replace=False)
+    assert apart < 0.6 * np.abs(sides[drawn].mean(axis=0) - sides.mean(axis=0)).mean()
 
 
 def test_what_ended_where_another_did_is_left_out():
