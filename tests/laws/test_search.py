@@ -11,7 +11,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin, begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
-from bayesmix.workflow import nearby, scattered
+from bayesmix.workflow import beginnings, nearby, scattered
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.moves import merge_losses
@@ -249,7 +249,7 @@ def test_random_swaps_are_drawn_in_the_same_way_again():
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
     monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
-    monkeypatch.setattr(scattered, "FEWEST_TO_KEEP", 0.0)
+    monkeypatch.setattr(beginnings, "FEWEST_TO_KEEP", 1.5)
     rng = np.random.default_rng(8)
     values = rng.normal(size=(600, 2)) + np.repeat(np.eye(3)[:, :2] * 3.0, 200, axis=0)
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
