@@ -54,9 +54,6 @@ MOST_COMPLETED = 0.5
 # Where no more than one in so many rows of a block has a share, those are gathered first,
 # padded to whole vectors.
 FEW = 4
-# Sums of products are faster tile by tile than by BLAS from so many rows or multiplications on.
-MANY_ROWS = 12
-MANY_PRODUCTS = 300_000
 WIDE = 16  # fewer features cost less than a search for rows
 VECTORS = 32
 LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
@@ -151,12 +148,23 @@ def _present(candidates: Any) -> Any:
 
 @_compiled
 def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: Any, x: Any) -> Any:
-    """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them."""
+    """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them.
+
+    Two columns at once: a row is looked up once for both, and both are written as they lie.
+    """
+    _widest_vectors()
     n_features, n_block = x.shape
-    for b in range(size):
-        row = order[start + b]
-        for d in range(n_features):
-            x[d, b] = (values[row, d] - centre[d]) * inverse[d]
+    for d in range(0, n_features - 1, 2):
+        first, second = centre[d], centre[d + 1]
+        by_first, by_second = inverse[d], inverse[d + 1]
+        for b in range(size):
+            row = order[start + b]
+            x[d, b] = (values[row, d] - first) * by_first
+            x[d + 1, b] = (values[row, d + 1] - second) * by_second
+    if n_features % 2 == 1:
+        d = n_features - 1
+        for b in range(size):
+            x[d, b] = (values[order[start + b], d] - centre[d]) * inverse[d]
     for d in range(n_features):
         for b in range(size, n_block):
             x[d, b] = 0.0
@@ -663,6 +671,12 @@ def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -
     return padded
 
 
+@_inlined
+def _four(row: Any, j: int) -> Any:
+    """Four neighbours."""
+    return row[j], row[j + 1], row[j + 2], row[j + 3]
+
+
 @_compiled
 def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
     row[j] += a
@@ -725,6 +739,23 @@ def _add_row(left: Any, i: int, right: Any, j: int, last: int, n: int, out: Any)
 
 
 @_compiled
+def _add_column(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
+    """The same of four rows of ``left`` from i and row j of ``right``."""
+    _widest_vectors()
+    s0 = s1 = s2 = s3 = 0.0
+    for b in range(n):
+        a = right[j, b]
+        s0 += left[i, b] * a
+        s1 += left[i + 1, b] * a
+        s2 += left[i + 2, b] * a
+        s3 += left[i + 3, b] * a
+    out[i, j] += s0
+    out[i + 1, j] += s1
+    out[i + 2, j] += s2
+    out[i + 3, j] += s3
+
+
+@_compiled
 def _add_scatter(away: Any, n: int, scatter: Any) -> None:
     """Σ_b a_b a_bᵀ of the first n columns to the lower triangle, four by four at a time."""
     n_features = away.shape[0]
@@ -736,22 +767,80 @@ def _add_scatter(away: Any, n: int, scatter: Any) -> None:
 
 
 @_compiled
-def _add_sums(joint: Any, features: Any, part: Any, sums: Any) -> None:
-    """Σ_b r_b φ_bᵀ (K, F), four by four at a time, or where it is little by BLAS into ``part``."""
+def _add_sums(joint: Any, features: Any, sums: Any) -> None:
+    """Σ_b r_b φ_bᵀ (K, F), four by four at a time."""
     n_components, n_block = joint.shape
     width = len(features)
-    if n_components < MANY_ROWS and n_components * width * n_block < MANY_PRODUCTS:
-        np.dot(joint, features.T, part)
-        for k in range(n_components):
-            for f in range(width):
-                sums[k, f] += part[k, f]
-        return
     whole = n_components // 4 * 4
     for i in range(0, whole, 4):
         for j in range(0, width - 3, 4):
             _add_tile(joint, i, features, j, n_block, sums)
-    for i in range(n_components):
-        _add_row(joint, i, features, width // 4 * 4 if i < whole else 0, width, n_block, sums)
+        for j in range(width // 4 * 4, width):
+            _add_column(joint, i, features, j, n_block, sums)
+    for i in range(whole, n_components):
+        _add_row(joint, i, features, 0, width, n_block, sums)
+
+
+@_compiled
+def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
+    """Log joints Θ φ (K, B) of features (F, B), of which the first is 1.
+
+    Four components and four features at a time: many machines have a BLAS that takes twice as long.
+    """
+    _widest_vectors()
+    n_components, width = coefficients.shape
+    n_block = features.shape[1]
+    whole = n_components // 4 * 4
+    for k in range(n_components):
+        for b in range(n_block):
+            joint[k, b] = coefficients[k, 0]
+    for k in range(0, whole, 4):
+        f = 1
+        while f + 4 <= width:
+            p0, p1, p2, p3 = _four(coefficients[k], f)
+            q0, q1, q2, q3 = _four(coefficients[k + 1], f)
+            u0, u1, u2, u3 = _four(coefficients[k + 2], f)
+            v0, v1, v2, v3 = _four(coefficients[k + 3], f)
+            for b in range(n_block):
+                x0, x1, x2, x3 = (
+                    features[f, b],
+                    features[f + 1, b],
+                    features[f + 2, b],
+                    features[f + 3, b],
+                )
+                joint[k, b] += (p0 * x0 + p1 * x1) + (p2 * x2 + p3 * x3)
+                joint[k + 1, b] += (q0 * x0 + q1 * x1) + (q2 * x2 + q3 * x3)
+                joint[k + 2, b] += (u0 * x0 + u1 * x1) + (u2 * x2 + u3 * x3)
+                joint[k + 3, b] += (v0 * x0 + v1 * x1) + (v2 * x2 + v3 * x3)
+            f += 4
+        while f < width:
+            p0, q0 = coefficients[k, f], coefficients[k + 1, f]
+            u0, v0 = coefficients[k + 2, f], coefficients[k + 3, f]
+            for b in range(n_block):
+                x0 = features[f, b]
+                joint[k, b] += p0 * x0
+                joint[k + 1, b] += q0 * x0
+                joint[k + 2, b] += u0 * x0
+                joint[k + 3, b] += v0 * x0
+            f += 1
+    for k in range(whole, n_components):
+        f = 1
+        while f + 4 <= width:
+            p0, p1, p2, p3 = _four(coefficients[k], f)
+            for b in range(n_block):
+                x0, x1, x2, x3 = (
+                    features[f, b],
+                    features[f + 1, b],
+                    features[f + 2, b],
+                    features[f + 3, b],
+                )
+                joint[k, b] += (p0 * x0 + p1 * x1) + (p2 * x2 + p3 * x3)
+            f += 4
+        while f < width:
+            p0 = coefficients[k, f]
+            for b in range(n_block):
+                joint[k, b] += p0 * features[f, b]
+            f += 1
 
 
 @_compiled
@@ -875,7 +964,8 @@ def centred_pass(
                 of_groups,
                 group,
             )
-            np.dot(joint, x.T, totals)
+            totals[:] = 0.0
+            _add_sums(joint, x, totals)
             for g in range(len(known)):
                 k = known[g]
                 count = 0.0
@@ -948,7 +1038,6 @@ def linear_pass(
     added = np.empty((n_components, width))
     of_all = _aligned(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
-    part_of_all = np.empty((n_components, width))
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     base, own = np.zeros(n_block), np.empty(n_block)
     having = np.empty(n_components, np.int64)
@@ -957,7 +1046,7 @@ def linear_pass(
     for group in range(len(candidates)):
         known = _present(candidates[group])
         n_known = len(known)
-        some, joint, part = some_of_all[:n_known], of_all[:n_known], part_of_all[:n_known]
+        some, joint = some_of_all[:n_known], of_all[:n_known]
         for g in range(n_known):
             some[g] = coefficients[known[g]]
         added[:] = 0.0
@@ -976,7 +1065,7 @@ def linear_pass(
             elif kind == COUNTS:
                 for b in range(n_block):
                     features[place, b] = -_log_factorials(x[:, b])
-            np.dot(some, features, joint)
+            _joints_linear(some, features, joint)
             n_having = _shared_out(
                 joint,
                 logs,
@@ -998,7 +1087,7 @@ def linear_pass(
                 group,
             )
             if n_having == n_known:
-                _add_sums(joint, features, part, added)
+                _add_sums(joint, features, added)
             else:
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)
