@@ -250,6 +250,7 @@ def test_random_swaps_are_drawn_in_the_same_way_again():
 def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
     monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
     monkeypatch.setattr(beginnings, "FEWEST_TO_KEEP", 1.5)
+    monkeypatch.setattr(scattered, "STAGES", ((4, 1.0, 0.0),))
     rng = np.random.default_rng(8)
     values = rng.normal(size=(600, 2)) + np.repeat(np.eye(3)[:, :2] * 3.0, 200, axis=0)
     model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
