@@ -802,12 +802,8 @@ def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
             u0, u1, u2, u3 = _four(coefficients[k + 2], f)
             v0, v1, v2, v3 = _four(coefficients[k + 3], f)
             for b in range(n_block):
-                x0, x1, x2, x3 = (
-                    features[f, b],
-                    features[f + 1, b],
-                    features[f + 2, b],
-                    features[f + 3, b],
-                )
+                x0, x1 = features[f, b], features[f + 1, b]
+                x2, x3 = features[f + 2, b], features[f + 3, b]
                 joint[k, b] += (p0 * x0 + p1 * x1) + (p2 * x2 + p3 * x3)
                 joint[k + 1, b] += (q0 * x0 + q1 * x1) + (q2 * x2 + q3 * x3)
                 joint[k + 2, b] += (u0 * x0 + u1 * x1) + (u2 * x2 + u3 * x3)
@@ -828,13 +824,9 @@ def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
         while f + 4 <= width:
             p0, p1, p2, p3 = _four(coefficients[k], f)
             for b in range(n_block):
-                x0, x1, x2, x3 = (
-                    features[f, b],
-                    features[f + 1, b],
-                    features[f + 2, b],
-                    features[f + 3, b],
+                joint[k, b] += (p0 * features[f, b] + p1 * features[f + 1, b]) + (
+                    p2 * features[f + 2, b] + p3 * features[f + 3, b]
                 )
-                joint[k, b] += (p0 * x0 + p1 * x1) + (p2 * x2 + p3 * x3)
             f += 4
         while f < width:
             p0 = coefficients[k, f]

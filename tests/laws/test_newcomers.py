@@ -248,7 +248,7 @@ def test_they_begin_with_the_rows_nearest_to_their_own(stretched, monkeypatch):
     away = np.linalg.norm(held.white[places][:, None] - held.white, axis=2)
     nearest = np.argsort(away, axis=1)[:, :21]
     same = np.take_along_axis(near, nearest, axis=1).mean()
-    assert same == 1.0 if stretched == 1.0 else same < 0.8
+    assert same == 1.0 if stretched == 1.0 else same < 0.7
 
 
 def test_newcomers_are_fewer_where_rows_are_many(monkeypatch):
