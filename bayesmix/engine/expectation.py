@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.linalg.blas import dasum
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import DENSE, n_features_of
@@ -41,24 +42,28 @@ def centred(components: Any, values: Array) -> tuple[Array, Callable[[Array], An
 def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
     """Features once, then a matrix product for the densities and one for the sums."""
     form = components.linear
-    return of_features(form, form.features(values))
+    return of_features(form, form.coefficients, form.features(values))
 
 
-def of_features(form: Any, features: Array) -> tuple[Array, Callable[[Array], Any]]:
+def of_features(
+    form: Any, coefficients: Array, features: Array
+) -> tuple[Array, Callable[[Array], Any]]:
     """The linear form of features (F, n) that are there already."""
-    log_density: Array = (form.coefficients @ features).T
+    log_density: Array = np.dot(coefficients, features).T
     return (
         log_density,
-        lambda responsibilities: FeatureSums(form, responsibilities.T @ features.T),
+        lambda responsibilities: FeatureSums(form, np.dot(responsibilities.T, features.T)),
     )
 
 
-def densities(mixture: Mixture, form: Form, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
-    """A form of the components of a mixture at rows as stored."""
+def joints(mixture: Mixture, form: Form, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
+    """Log joints (n, K) of rows as stored by a form, and what makes sums of responsibilities."""
     if form is linear:
         own = mixture.components.linear
-        return of_features(own, rows.features(own, mixture.frame))
-    return form(mixture.components, mixture.frame.apply(rows.values))
+        return of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
+    joint, statistics = form(mixture.components, mixture.frame.apply(rows.values))
+    joint += mixture.weights.expected_log()
+    return joint, statistics
 
 
 def block_rows(n_features: int, n_components: int) -> int:
@@ -75,19 +80,16 @@ class ExpectationStep:
     form: Form
 
     def __call__(self, rows: Rows) -> Expectation:
-        mixture = self.mixture
-        log_weights = mixture.weights.expected_log()
-        size = block_rows(rows.values.shape[1], mixture.n_components)
+        size = block_rows(rows.values.shape[1], self.mixture.n_components)
         total: Expectation | None = None
         for block in rows.blocks(size):
-            part = self._block(block, log_weights)
+            part = self._block(block)
             total = part if total is None else total + part
         assert total is not None
         return total
 
-    def _block(self, rows: Rows, log_weights: Array) -> Expectation:
-        joint, statistics = densities(self.mixture, self.form, rows)
-        joint += log_weights
+    def _block(self, rows: Rows) -> Expectation:
+        joint, statistics = joints(self.mixture, self.form, rows)
         log_normaliser = normalise(joint)
         weight = float(len(rows))
         if rows.weights is not None:
@@ -97,7 +99,7 @@ class ExpectationStep:
         sums = statistics(joint)
         return Expectation(
             float(log_normaliser.sum()),
-            weight + float(np.abs(log_normaliser).sum()),
+            weight + dasum(log_normaliser),
             sums.counts,
             sums,
         )

@@ -22,7 +22,7 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
-    if largest.min(initial=0.0) > -NEAR_ZERO and largest.max(initial=0.0) < NEAR_ZERO:
+    if np.abs(largest).max(initial=0.0) < NEAR_ZERO:
         return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0

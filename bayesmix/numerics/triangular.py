@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dpbtrf, dpotrf, dtbtrs, dtrtri
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array, Integers, frozen
 
 # Share of its diagonal that a pivot must keep.
 SMALLEST_PIVOT = 1e-14
@@ -26,20 +26,15 @@ def inverse_root(matrices: Array) -> Array:
     root = (_together if matrices.shape[1] <= TOGETHER_UP_TO else _one_by_one)(matrices)
     if root is None:
         raise _singular(matrices)
-    # A pivot is 1 / u²: one product says whether its digits are rounding, or no number at all.
-    ends = diagonals(root)
-    sound = ends * ends * diagonals(matrices) <= 1.0 / SMALLEST_PIVOT
-    if np.count_nonzero(sound) < sound.size:
-        raise _singular(matrices)
     return root
 
 
 def _one_by_one(matrices: Array) -> Array | None:
-    """The roots; None where a matrix is not positive definite."""
+    """The roots; None where a matrix has none."""
     root = np.empty(matrices.shape)
     for index, matrix in enumerate(matrices):
         upper, refused = dpotrf(matrix)
-        if refused:
+        if refused or not _sound(upper.diagonal(), matrix.diagonal()):
             return None
         # The other triangle is zero in the factor, and LAPACK leaves it alone.
         root[index] = dtrtri(upper)[0]
@@ -49,20 +44,39 @@ def _one_by_one(matrices: Array) -> Array | None:
 def _together(matrices: Array) -> Array | None:
     """The same: along the diagonal of one band matrix they do not touch one another."""
     n_matrices, size, _ = matrices.shape
-    band = np.zeros((size, n_matrices, size))
-    for above in range(size):
-        band[size - 1 - above, :, above:] = matrices.diagonal(above, 1, 2)
-    upper, refused = dpbtrf(band.reshape(size, n_matrices * size))
-    if refused:
+    places = _places(n_matrices, size)
+    band = matrices.take(places.entries)
+    band *= places.within
+    upper, refused = dpbtrf(band.T)
+    if refused or not _sound(upper[-1], band[:, -1]):
         return None
-    root: Array = dtbtrs(upper, _identities(n_matrices, size))[0]
-    return root.reshape(matrices.shape)
+    root: Array = dtbtrs(upper, places.identities)[0]
+    return np.ascontiguousarray(root.reshape(matrices.shape))
+
+
+def _sound(pivots: Array, diagonal: Array) -> bool:
+    """Whether no pivot of a Cholesky factor is lost in rounding, and all are numbers."""
+    kept = pivots * pivots >= SMALLEST_PIVOT * diagonal
+    return bool(kept.all())
+
+
+@dataclass(frozen=True)
+class _Places:
+    """How B matrices of one size D lie in a band."""
+
+    entries: Integers  # (B D, D) of a flattened stack: column by column, the diagonal last
+    within: Array  # (B D, D) 1 in a matrix, 0 between two
+    identities: Array  # (B D, D) one below the other
 
 
 @lru_cache(maxsize=64)
-def _identities(n_matrices: int, size: int) -> Any:
-    """Identity matrices one below the other (B D, D), not to be written."""
-    return frozen(np.tile(np.eye(size), (n_matrices, 1)))
+def _places(n_matrices: int, size: int) -> _Places:
+    column, above = np.divmod(np.arange(size * size).reshape(size, size), size)
+    row = column + above - (size - 1)
+    first = np.arange(n_matrices)[:, None, None] * size * size
+    entries = (first + np.maximum(row, 0) * size + column).reshape(-1, size)
+    within = np.tile(np.where(row >= 0, 1.0, 0.0), (n_matrices, 1))
+    return frozen(_Places(entries, within, np.tile(np.eye(size), (n_matrices, 1))))
 
 
 def diagonals(matrices: Array) -> Array:

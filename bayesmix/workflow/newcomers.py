@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.compiled import swept
-from bayesmix.engine.expectation import densities
+from bayesmix.engine.expectation import joints
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
@@ -226,7 +226,7 @@ class Present:
 
     def _summed(self, begun: Begun) -> Newcomers:
         held, parts = begun.held, []
-        _, statistics = densities(self.state.at(), self.state.form_of_parts, held.rows)
+        _, statistics = joints(self.state.at(), self.state.form_of_parts, held.rows)
         for near in begun.near():
             parts.append(finished(statistics(near.T * held.weights[:, None])))
         sums = type(parts[0]).joined(parts)
@@ -286,8 +286,7 @@ class Present:
         self, components: Mixture, held: Held
     ) -> tuple[Array, Array, Callable[[Array], Any]]:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
-        odds, statistics = densities(components, self.state.form_of_parts, held.rows)
-        odds += components.weights.expected_log()
+        odds, statistics = joints(components, self.state.form_of_parts, held.rows)
         odds -= held.log_density[:, None]
         shares = beside(odds)
         gains = odds - np.log(shares)

@@ -161,11 +161,11 @@ class Dense:
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
         n_components, n_features = means.shape
-        # |Uᵀ(x - m)|² = |A [1, x]|² with A = [-Uᵀm, Uᵀ].
-        A = np.empty((n_components, n_features, 1 + n_features))
-        A[:, :, 0] = -(means[:, None, :] @ root)[:, 0]
-        A[:, :, 1:] = root.transpose(0, 2, 1)
-        square = (A.transpose(0, 2, 1) @ A).reshape(n_components, (1 + n_features) ** 2)
+        # |Uᵀ(x - m)|² = |Aᵀ [-1, x]|² with A = [mᵀ U; U].
+        A = np.empty((n_components, 1 + n_features, n_features))
+        np.matmul(means[:, None, :], root, out=A[:, :1])
+        A[:, 1:] = root
+        square = (A @ A.transpose(0, 2, 1)).reshape(n_components, (1 + n_features) ** 2)
         pairs = _pairs(n_features)
         out = square.take(pairs.place, axis=1)
         out *= pairs.factor
@@ -261,7 +261,7 @@ class _Pairs:
 
     sides: tuple[Integers, Integers]  # i and j (F,)
     place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
-    factor: Array  # (F,) what M_ij z_i z_j has in -½ zᵀ M z
+    factor: Array  # (F,) what M_ij z_i z_j has in -½ [-1, x]ᵀ M [-1, x]
     feature: Integers  # (D, D) which feature x_i x_j is
 
 
@@ -271,7 +271,7 @@ def _pairs(n_features: int) -> _Pairs:
     left, right = np.triu_indices(size)
     feature = np.empty((size, size), dtype=np.intp)
     feature[left, right] = feature[right, left] = np.arange(len(left))
-    factor = np.where(left == right, -0.5, -1.0)
+    factor = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
     return frozen(_Pairs((left, right), left * size + right, factor, feature[1:, 1:].copy()))
 
 
