@@ -2,7 +2,8 @@
 
 With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
 bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
-anew, and of a crowded mixture some swaps are drawn at random. Trials that cannot win are abandoned.
+anew, and of a crowded mixture some swaps are drawn at random; splits too, where K may move. Trials
+that cannot win are abandoned.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import numpy as np
 from bayesmix.engine.run import Problem, State
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array
 from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.moves import (
     Deletion,
+    Done,
     Merge,
     Move,
     deletions,
@@ -32,7 +33,7 @@ from bayesmix.workflow.moves import (
 from bayesmix.workflow.newcomers import Newcomer
 from bayesmix.workflow.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.scattered import RandomSwap, Surroundings
-from bayesmix.workflow.splits import Halves, Look, best_splits, same_rows
+from bayesmix.workflow.splits import Halves, Look, best_splits
 
 MOST_ROUNDS = 60
 # Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
@@ -55,8 +56,6 @@ FAR_BEHIND = (1e-2, 1e-2)
 MORE_PASSES = 25
 PATIENCE = 4.0
 MOST_MORE = 8
-# Share of its rows that a component may exchange without being looked at again for moves.
-NEARLY_THE_SAME = 0.05
 # New components drawn for each move that was worth a trial, at most so many, and so many again;
 # draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
 # behind one may be (nats a row) after its first passes, and later.
@@ -69,17 +68,6 @@ AT_ONCE = ((TRIAL_PASSES, np.inf),)
 BY_STAGES = ((2, 9e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
 
 AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
-
-
-@dataclass(frozen=True)
-class Done:
-    """A mixture that no move would help: responsibilities (n, K) for the sample, and merges there.
-
-    What they would lose holds for mixtures that are alike.
-    """
-
-    shares: Array
-    merges: list[Merge]
 
 
 @dataclass
@@ -116,9 +104,9 @@ class Improver:
     def divided_anew(self, problem: Problem, state: State) -> State:
         """Other divisions of pairs where no other move helps; then moves again, until none does.
 
-        Of crowded mixtures hardly any helps, and random swaps find more in as much time.
+        With K fixed hardly any helps in a crowded mixture: random swaps find more in as much time.
         """
-        if self._crowded:
+        if self._crowded and not self._free:
             return state
         for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
             if self.attempts.monitor.stopped is not None:
@@ -134,13 +122,19 @@ class Improver:
     def swapped_at_random(
         self, problem: Problem, state: State, generator: np.random.Generator
     ) -> State:
-        """Where random swaps lead, in a crowded mixture; until none of a few draws is better."""
+        """Where random swaps lead, in a crowded mixture; until none of a few draws is better.
+
+        Where K may move there are more moves from there.
+        """
         most = min(DRAWN * self.worthy, MOST_DRAWN) if self._crowded else 0
         earlier: list[Newcomer] = []
         for _ in range(MOST_ACCEPTED if most else 0):
-            around = Surroundings(problem, state, self._look(problem, state), self.attempts)
+            look, may_add = self._look(problem, state), self._may_add(state)
+            around = Surroundings(problem, state, look, self.attempts, may_add)
             better, earlier = self._swapped(around, generator, most, earlier)
             state, most = better or state, DRAWN_AGAIN
+            if better is not None and self._free:
+                state = self.divided_anew(problem, self.improved(problem, state))
             if better is None or self.attempts.monitor.stopped is not None:
                 break
         return state
@@ -195,9 +189,7 @@ class Improver:
 
     def _promising(self, state: State) -> bool:
         """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
-        if self.done is not None and _alike(
-            self.done.shares, self._look(self.sample, state).shares
-        ):
+        if self.done is not None and self.done.is_at(self._look(self.sample, state).shares):
             self.merges[id(self.sample)] = state, self.done.merges
             return False
         if self._free or self.sample is self.view:
@@ -225,18 +217,22 @@ class Improver:
 
     @property
     def _alone(self) -> bool:
-        """Whether moves are all there is: with K fixed, random swaps come after them."""
+        """Whether moves are to find most: with K fixed, random swaps after them do."""
         return self.large or self._free
 
     @property
     def _crowded(self) -> bool:
         """Whether random swaps are to come: the last round had moves worth a trial."""
-        return self.worthy > 0 and not (self._alone or self._small)
+        return self.worthy > 0 and not (self.large or self._small)
 
     @property
     def _free(self) -> bool:
         """Whether moves may change the number of components."""
         return self.view.objective.variational and self.model.prune
+
+    def _may_add(self, state: State) -> bool:
+        """Whether there may be a component more."""
+        return self._free and self.model.n_components > state.at().n_components
 
     @property
     def _hopeless(self) -> float:
@@ -286,7 +282,7 @@ class Improver:
             yield from deletions(state.expectation.counts, few)
             yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
         moves = []
-        if self._free and self.model.n_components > K:
+        if self._may_add(state):
             moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:
@@ -390,10 +386,3 @@ class Improver:
             if trial is None or trial.objective < least:
                 break
         return trial
-
-
-def _alike(before: Array, now: Array) -> bool:
-    """Whether every component has nearly the rows that it had."""
-    return before.shape == now.shape and all(
-        same_rows(*columns, NEARLY_THE_SAME) for columns in zip(before.T, now.T, strict=True)
-    )

@@ -15,7 +15,7 @@ import numpy as np
 from bayesmix.engine.run import Problem, State, begin, begin_at
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
-from bayesmix.workflow.splits import Halves, Look, of_statistics
+from bayesmix.workflow.splits import Halves, Look, of_statistics, same_rows
 
 # What merging a pair would lose, and the pair.
 Merge: TypeAlias = tuple[float, int, int]
@@ -27,6 +27,8 @@ ENOUGH_APART = 3
 NO_ROWS = 1e-3
 # The share of all rows that a component may gain or lose and hold as many.
 ALIKE_COUNTS = 0.01
+# Share of its rows that a component may exchange without being looked at again for moves.
+NEARLY_THE_SAME = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,24 @@ def deletions(counts: Array, few: float) -> list[Deletion]:
     for k in np.argsort(counts, kind="stable")[:3]:
         moves.append(Deletion(np.delete(np.arange(K), k), (int(k),)))
     return moves
+
+
+@dataclass(frozen=True)
+class Done:
+    """A mixture that no move would help: responsibilities (n, K) for a sample, and merges there.
+
+    What they would lose holds for mixtures that are alike.
+    """
+
+    shares: Array
+    merges: list[Merge]
+
+    def is_at(self, shares: Array) -> bool:
+        """Whether every component has nearly the rows that it had."""
+        return self.shares.shape == shares.shape and all(
+            same_rows(*columns, NEARLY_THE_SAME)
+            for columns in zip(self.shares.T, shares.T, strict=True)
+        )
 
 
 def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[Merge]:

@@ -31,6 +31,9 @@ from bayesmix.workflow.splits import Look, is_sound, placed, statistics_of, upda
 # those begun go on after them.
 PASSES_OF_SOME = 6
 STAGES = ((1, 60), (10, 20))
+# Of so many times as many, in the order of their gains, those are left out that lie as near to a
+# better one as this (nats that each mean loses under the other, about).
+LOOKED_AT, ONE_PLACE = 5, 0.5
 # The fewest rows, the largest share of all rows, and the least log density that rows have.
 LEAST_COUNT = 1.0
 LARGEST = 0.5
@@ -173,13 +176,14 @@ class Present:
     ) -> Iterator[Newcomer]:
         """Those that gain most, of all that have rows enough.
 
-        Two that gain as much to ``apart`` nats are one. Those that were found ``earlier``, beside
-        another mixture, go on beside this one.
+        Two that gain as much to ``apart`` nats are one, and so are those in one place. Those that
+        were found ``earlier``, beside another mixture, go on beside this one.
         """
         fewest = fewest_to_keep(self.look.values)
         groups = self.among_all(self.after(self.grouped(begun), PASSES_OF_SOME))
         for (passes, most), more in zip(STAGES, (earlier, ()), strict=True):
-            groups = best_of(self.after(groups, passes), most, fewest, apart) + self._again(more)
+            left, together = self._left(self.after(groups, passes))
+            groups = best_of(left, together, most, fewest, apart) + self._again(more)
         for group, components in self._updated(groups):
             shares, _, _ = self._shares(components, group.held)
             for share in shares.T:
@@ -301,16 +305,32 @@ def newcomer(family: Any, k: int, held: Held, shares: Any) -> Newcomer:
     return Newcomer(k, family.statistics(held.values, parts), int(held.mine[taken.argmax()]))
 
 
-def best_of(groups: list[Newcomers], most: int, fewest: float, apart: float) -> list[Newcomers]:
-    """So many that gain most, of those that have as many rows as ``fewest``."""
-    if not groups:
+def best_of(
+    groups: list[Newcomers], together: Mixture | None, most: int, fewest: float, apart: float
+) -> list[Newcomers]:
+    """So many that gain most, of those that have as many rows as ``fewest``; one of each place.
+
+    ``together`` are the components that they become.
+    """
+    if not groups or together is None:
         return []
     counts = np.concatenate([group.statistics.counts for group in groups])
     gains = np.concatenate([group.gains for group in groups])
     enough = np.flatnonzero(counts >= fewest)
+    best = enough[different(gains[enough], apart)][: LOOKED_AT * most]
     kept = np.zeros(len(gains), dtype=np.bool_)
-    kept[enough[different(gains[enough], apart)[:most]]] = True
+    kept[in_places(together, best)[:most]] = True
     return [group.subset(kept[own]) for group, own in placed(groups)]
+
+
+def in_places(together: Mixture, best: Integers) -> Integers:
+    """Components without those that lie where one before them does."""
+    near = together.components.linear.subset(best).near(np.zeros(len(best))) > -ONE_PLACE
+    kept: list[int] = []
+    for j in range(len(best)):
+        if not near[j, kept].any():
+            kept.append(j)
+    return best[kept]
 
 
 def different(gains: Array, apart: float) -> Integers:

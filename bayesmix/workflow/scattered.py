@@ -41,14 +41,16 @@ APART = 5e-6
 
 @dataclass(frozen=True)
 class RandomSwap:
-    """A component begins among some that are near it, and another is left out."""
+    """A component begins among some that are near it, and another is left out, or none is."""
 
     begun_among: Refitted  # the new one is the last
-    left_out: int
+    left_out: int | None
     rest: State  # where the others go without that one
     loss: float  # what that costs, in nats
 
-    kind = "random swap"
+    @property
+    def kind(self) -> str:
+        return "random split" if self.left_out is None else "random swap"
 
     @property
     def predicted(self) -> float:
@@ -57,18 +59,19 @@ class RandomSwap:
 
     def begun(self, problem: Problem, state: State) -> State:
         """A run about to take its first M-step from the statistics after the move."""
-        members = self.begun_among.members
-        stay = np.flatnonzero(np.append(members, -1) != self.left_out)
-        statistics = self.begun_among.statistics.subset(stay)
-        gone = np.append(members, self.left_out)
-        others = np.setdiff1d(np.arange(state.at().n_components), gone)
-        others -= others > self.left_out
+        members, statistics = self.begun_among.members, self.begun_among.statistics
+        others = np.setdiff1d(np.arange(state.at().n_components), members)
+        if self.left_out is not None:
+            statistics = statistics.subset(np.flatnonzero(np.append(members, -1) != self.left_out))
+            others = others[others != self.left_out]
+            others -= others > self.left_out
         after = self.rest.expectation.statistics.exchanged(others, statistics)
         return begin(problem, of_statistics(after), state.at(), state)
 
     def __str__(self) -> str:
         among = ", ".join(map(str, self.begun_among.members))
-        return f"leave out {self.left_out}, begin anew among {among}"
+        begin = f"begin anew among {among}"
+        return begin if self.left_out is None else f"leave out {self.left_out}, {begin}"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Surroundings:
     state: State
     look: Look  # at the rows of the problem
     attempts: Attempts
+    may_add: bool = False  # whether there may be a component more
 
     @once
     def present(self) -> Present:
@@ -91,13 +95,19 @@ class Surroundings:
         return neighbourhoods(self.problem, self.look)
 
     @once
-    def without(self) -> dict[int, State]:
-        """Where the others go without each of those that are missed least by the rows nearby."""
-        nearby = without_one(self.problem, self.state, self.near, PASSES_NEARBY)
-        least = sorted(nearby, key=lambda k: -nearby[k].gain)[:MOST_LEFT_OUT]
-        threads = self.problem.threads_beside(self.state.at().n_components)
-        tried = self.attempts.in_order(self._without, least, threads)
-        return {k: rest for k, rest in tried if rest is not None}
+    def without(self) -> dict[int | None, State]:
+        """Where the others go without each of those that are missed least by the rows nearby.
+
+        And the mixture as it is, without none, where there may be a component more.
+        """
+        rests: dict[int | None, State] = {None: self.state} if self.may_add else {}
+        K = self.state.at().n_components
+        if K > 1:
+            nearby = without_one(self.problem, self.state, self.near, PASSES_NEARBY)
+            least = sorted(nearby, key=lambda k: -nearby[k].gain)[:MOST_LEFT_OUT]
+            tried = self.attempts.in_order(self._without, least, self.problem.threads_beside(K))
+            rests.update((k, rest) for k, rest in tried if rest is not None)
+        return rests
 
     def _without(self, attempts: Attempts, k: int) -> State | None:
         """Where the others go without one; None where they collapse."""

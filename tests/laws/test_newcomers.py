@@ -16,7 +16,7 @@ from bayesmix.workflow import beginnings, newcomers
 from bayesmix.workflow.beginnings import Begun, by_place
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.newcomers import Present, best_of, different
-from bayesmix.workflow.splits import Look
+from bayesmix.workflow.splits import Look, statistics_of, update_of
 from bayesmix.workflow.starts import Given, begun
 
 
@@ -170,22 +170,56 @@ def test_newcomers_go_on_in_the_component_that_holds_their_rows_now():
     assert list(first.fitted([], (), 1e-3)) == []
 
 
-def test_those_that_go_on_gain_most():
+def in_two(present, group):
+    """Newcomers as two groups, and the components that they become."""
+    first = np.arange(group.size) < group.size // 3
+    groups = [group.subset(first), group.subset(~first)]
+    return groups, update_of(present.problem, present.state, statistics_of(groups))
+
+
+def test_those_that_go_on_gain_most(monkeypatch):
+    monkeypatch.setattr(newcomers, "ONE_PLACE", -1.0)
     rng = np.random.default_rng(8)
     present = one_component(two_clusters(rng))
     (group,) = present.after(as_begun(present, rng, 60), 3)
-    first, second = (
-        group.subset(np.arange(group.size) < 20),
-        group.subset(np.arange(group.size) >= 20),
-    )
-    kept = best_of([first, second], 5, 20.0, 0.0)
+    kept = best_of(*in_two(present, group), 5, 20.0, 0.0)
     enough = group.gains[group.statistics.counts >= 20.0]
     assert enough.max() < group.gains.max() or len(enough) > 5
     np.testing.assert_array_equal(
         np.sort(np.concatenate([each.gains for each in kept])), np.sort(enough)[-5:]
     )
     assert min(each.statistics.counts.min(initial=np.inf) for each in kept) >= 20.0
-    assert best_of([], 5, 20.0, 0.0) == []
+    assert best_of([], None, 5, 20.0, 0.0) == []
+
+
+def test_of_those_in_one_place_the_one_that_gains_most_goes_on():
+    rng = np.random.default_rng(8)
+    present = one_component(two_clusters(rng))
+    (group,) = present.after(as_begun(present, rng, 60), 3)
+    kept = best_of(*in_two(present, group), 60, 5.0, 0.0)
+    best = np.concatenate([each.gains for each in kept])
+    means = np.concatenate([each.statistics.means for each in kept])
+    scatter = np.concatenate([each.statistics.scatter for each in kept])
+    counts = np.concatenate([each.statistics.counts for each in kept])
+    densities = [
+        stats.multivariate_normal(m, S / n) for m, S, n in zip(means, scatter, counts, strict=True)
+    ]
+
+    def lost(i, mean):
+        return densities[i].logpdf(means[i]) - densities[i].logpdf(mean)
+
+    apart = [
+        0.5 * (lost(i, means[j]) + lost(j, means[i])) for i in range(len(best)) for j in range(i)
+    ]
+    assert min(apart) >= newcomers.ONE_PLACE
+    enough = group.statistics.counts >= 5.0
+    assert 2 <= len(best) < enough.sum() / 2
+    assert best.max() == group.gains[enough].max()
+    # What was left out lies near one that gains more.
+    for mean, gain in zip(group.statistics.means[enough], group.gains[enough], strict=True):
+        if gain not in best:
+            better = np.flatnonzero(best > gain)
+            assert min(lost(i, mean) for i in better) < 2.0 * newcomers.ONE_PLACE
 
 
 @pytest.mark.parametrize("by_kernel", [False, True])

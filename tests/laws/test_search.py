@@ -287,6 +287,42 @@ def test_what_a_new_component_gains_nearby_is_the_least_that_it_gains(covariance
         assert after.objective >= state.objective + new.gain - 1e-6
 
 
+def test_where_k_may_move_a_component_may_begin_and_none_be_left_out(monkeypatch):
+    problem, state, best = small_in_broad()
+    fewer = state.at().subset(np.array([0, 1, 3]), state.expectation.counts)
+    model = Model(8, bm.Gaussian(), bm.VariationalBayes())
+    problem = resolve(model, problem.source, Settings(Aitken()))
+    state = settled(problem, fewer.responsibilities(fewer.frame.apply(problem.source.values))[0])
+    labels = np.repeat(range(4), [1000, 60, 500, 500])
+    best = settled(problem, np.eye(4)[labels])
+    place = replace(around(problem, state), may_add=True)
+    swaps, _ = place.swaps(np.random.default_rng(0), 60)
+    splits = [swap for swap in swaps if swap.left_out is None]
+    assert {swap.kind for swap in splits} == {"random split"}
+    assert all("leave out" not in str(swap) for swap in splits)
+    for swap in splits:
+        assert swap.predicted == swap.begun_among.gain
+        assert swap.begun(problem, state).expectation.counts.sum() == pytest.approx(2060.0)
+    reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in splits]
+    assert {len(each.expectation.counts) for each in reached} == {4}
+    assert state.objective < best.objective - 50.0
+    assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
+    assert None not in around(problem, state).without
+
+
+def test_beside_a_single_component_one_may_begin():
+    rng = np.random.default_rng(4)
+    values = np.concatenate([rng.normal(0.0, 3.0, (2000, 2)), rng.normal(1.0, 0.1, (200, 2))])
+    model = Model(3, bm.Gaussian(), bm.VariationalBayes())
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    state = settled(problem, np.ones((2200, 1)))
+    assert around(problem, state).swaps(rng, 200) == ([], [])
+    swaps, _ = replace(around(problem, state), may_add=True).swaps(rng, 200)
+    trial = run(problem, swaps[0].begun(problem, state), Monitor(), 100)
+    assert trial.objective > state.objective + 100.0
+    assert trial.at().n_components == 2
+
+
 def test_a_swap_begins_where_the_others_went_without_the_one_left_out(monkeypatch):
     monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
     problem, state, _ = small_in_broad()
