@@ -125,8 +125,11 @@ class Linear(Protocol):
         """How near component k is to j, about in nats (K, K): what it may take of j's rows."""
         ...
 
-    def loss(self, statistics: Any) -> float:
-        """Bound on the rounding error of Σ w log p(x) computed through the features, in nats."""
+    def loss(self, statistics: Any, most: float = 0.0) -> float:
+        """Bound on the rounding error of Σ w log p(x) computed through the features, in nats.
+
+        A rough bound is enough where it is no more than ``most``.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.numerics.warming import called
@@ -187,6 +188,7 @@ class Summary:
         return len(self.centre)
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class Mixture:
     """Weights and components, in a frame: all that the E-step needs."""
@@ -240,6 +242,7 @@ class Mixture:
         return result
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class FeatureSums:
     """Σ w r φ (K, F) of a linear form: added up as they are, statistics are made of the total."""
@@ -263,6 +266,7 @@ def finished(statistics: Any) -> Any:
     return statistics
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class Expectation:
     """The sums of one E-step: all that an update may see."""

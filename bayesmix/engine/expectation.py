@@ -107,11 +107,9 @@ class ExpectationStep:
 
 def within_loss(mixture: Mixture, expectation: Expectation, large: bool) -> bool:
     """Whether the linear form kept its digits in this pass: a proof, not an estimate."""
-    loss = float(mixture.components.linear.loss(expectation.statistics))
-    return (
-        expectation.log_normaliser > IMPOSSIBLE
-        and loss <= (MOST_LOSS_OF_LARGE if large else MOST_LOSS) * expectation.magnitude
-    )
+    most = (MOST_LOSS_OF_LARGE if large else MOST_LOSS) * expectation.magnitude
+    loss: float = mixture.components.linear.loss(expectation.statistics, most)
+    return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import Truncated, TruncatedStep, first_truncation, refreshed
 from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.protocols import Family, Guard, Objective, Source
 from bayesmix.records import Event, Expectation, Frame, Mixture
 
@@ -68,6 +69,7 @@ class Problem:
         return 1 + self.source.idle(n_components)
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class State:
     """Where a run is: ``expectation`` holds the sums at ``mixture`` (None before the first M)."""

@@ -150,7 +150,7 @@ class LinearInTotals:
         n_features = summed.shape[1] - 1 - (self.kind == features.COUNTS)
         return Sums(summed[:, 0].copy(), summed[:, 1 : 1 + n_features].copy())
 
-    def loss(self, statistics: Sums) -> float:
+    def loss(self, statistics: Sums, most: float = 0.0) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n), in nats; log x! is below the rest."""
         if not self.exact:
             return np.inf

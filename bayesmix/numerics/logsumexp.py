@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.blas import idamax
 
 from bayesmix.numerics.arrays import Array
 
@@ -22,7 +23,7 @@ def normalise(log_joint: Array) -> Array:
     minus infinity and equal responsibilities.
     """
     largest = log_joint.max(axis=1)
-    if np.abs(largest).max(initial=0.0) < NEAR_ZERO:
+    if len(largest) and abs(largest[idamax(largest)]) < NEAR_ZERO:
         return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg.blas import dasum, dnrm2
 from scipy.linalg.lapack import dpbtrf, dpotrf, dtbtrs, dtrtri
 
 from bayesmix.errors import DegenerateFitError
@@ -24,17 +25,17 @@ def inverse_root(matrices: Array) -> Array:
     in the rounding of its diagonal, so that the inverse would be noise.
     """
     root = (_together if matrices.shape[1] <= TOGETHER_UP_TO else _one_by_one)(matrices)
-    if root is None:
+    if root is None or not _sound(root, matrices):
         raise _singular(matrices)
     return root
 
 
 def _one_by_one(matrices: Array) -> Array | None:
-    """The roots; None where a matrix has none."""
+    """The roots; None where a matrix is not positive definite."""
     root = np.empty(matrices.shape)
     for index, matrix in enumerate(matrices):
         upper, refused = dpotrf(matrix)
-        if refused or not _sound(upper.diagonal(), matrix.diagonal()):
+        if refused:
             return None
         # The other triangle is zero in the factor, and LAPACK leaves it alone.
         root[index] = dtrtri(upper)[0]
@@ -48,16 +49,19 @@ def _together(matrices: Array) -> Array | None:
     band = matrices.take(places.entries)
     band *= places.within
     upper, refused = dpbtrf(band.T)
-    if refused or not _sound(upper[-1], band[:, -1]):
+    if refused:
         return None
     root: Array = dtbtrs(upper, places.identities)[0]
     return np.ascontiguousarray(root.reshape(matrices.shape))
 
 
-def _sound(pivots: Array, diagonal: Array) -> bool:
-    """Whether no pivot of a Cholesky factor is lost in rounding, and all are numbers."""
-    kept = pivots * pivots >= SMALLEST_PIVOT * diagonal
-    return bool(kept.all())
+def _sound(root: Array, matrices: Array) -> bool:
+    """Whether no pivot, which is 1 / u², is lost in rounding, and all are numbers."""
+    most = 1.0 / SMALLEST_PIVOT
+    if dnrm2(root.ravel()) ** 2 * dasum(matrices.ravel()) <= most:  # all of them together
+        return True
+    ends = diagonals(root)
+    return bool((ends * ends * diagonals(matrices) <= most).all())
 
 
 @dataclass(frozen=True)

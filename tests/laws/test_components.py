@@ -528,6 +528,28 @@ def test_the_linear_form_is_the_centred_form_within_its_bound(case, seed, separa
 
 
 @every_gaussian
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seeds, st.sampled_from([0.0, 1.0, 10.0, 1e3, 1e6]), dimensions)
+def test_a_rough_bound_is_no_less_than_the_sharp_one(case, seed, separation, dimension):
+    mixture, _, exact = two_forms(case, generator(seed), separation, dimension)
+    form = mixture.components.linear
+    sharp, rough = form.loss(exact.statistics), form.loss(exact.statistics, np.inf)
+    assert 0.0 < sharp <= rough * (1.0 + 1e-12)
+    # Which of the two is told depends on the rough one alone.
+    assert form.loss(exact.statistics, 0.99 * rough) == sharp
+    assert form.loss(exact.statistics, 1.01 * rough) == rough
+
+
+@every_gaussian
+@given(seeds, dimensions)
+def test_no_component_is_nearer_to_the_floor_than_all_of_them_together(case, seed, dimension):
+    rng = generator(seed)
+    root, floor = case.point(rng, 3, dimension).precision_root, rng.uniform(0.1, 5.0, dimension)
+    tightest = case.structure.algebra.tightest(root, floor)
+    assert tightest.max() <= np.sum(root * root) * floor.max() * (1.0 + 1e-12)
+
+
+@every_gaussian
 def test_the_linear_form_is_used_where_clusters_are_near_and_not_where_they_are_far(case):
     mixture, fast, _ = two_forms(case, generator(1), 3.0, 3)
     assert within_loss(mixture, fast, large=True)

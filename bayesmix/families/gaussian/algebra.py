@@ -42,8 +42,8 @@ class Algebra(Protocol):
         """p of the Wishart of one block: D for dense, 1 for axes."""
         ...
 
-    def outer(self, weight: Array, delta: Array) -> Array:
-        """weight_k δ_k δ_kᵀ for every component, unpooled."""
+    def outer(self, left: Array, right: Array) -> Array:
+        """l_k r_kᵀ for every component, unpooled."""
         ...
 
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
@@ -130,8 +130,8 @@ class Algebra(Protocol):
 
     def coefficients(self, offset: Array, means: Array, root: Array) -> Array: ...
 
-    def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        """Counts, means and Σ r x xᵀ, unpooled, from sums of features."""
+    def second(self, sums: Array, n_features: int) -> Array:
+        """Σ r x xᵀ, unpooled, from sums of features."""
         ...
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
@@ -40,9 +40,8 @@ class Axes:
     def block_dimension(self, n_features: int) -> int:
         return 1
 
-    def outer(self, weight: Array, delta: Array) -> Array:
-        product: Array = weight[:, None] * delta * delta
-        return product
+    def outer(self, left: Array, right: Array) -> Array:
+        return left * right
 
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
         columns = values.T
@@ -149,9 +148,8 @@ class Axes:
         constant = offset - 0.5 * np.vecdot(linear, means)
         return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
 
-    def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
-        return counts, means, sums[:, 1 + n_features :]
+    def second(self, sums: Array, n_features: int) -> Array:
+        return sums[:, 1 + n_features :]
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
         total = counts[:, None]

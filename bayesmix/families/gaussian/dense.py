@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError
-from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE, averages
+from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
@@ -45,8 +45,8 @@ class Dense:
     def block_dimension(self, n_features: int) -> int:
         return n_features
 
-    def outer(self, weight: Array, delta: Array) -> Array:
-        product: Array = (weight[:, None] * delta)[:, :, None] * delta[:, None, :]
+    def outer(self, left: Array, right: Array) -> Array:
+        product: Array = left[:, :, None] * right[:, None, :]
         return product
 
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
@@ -82,7 +82,7 @@ class Dense:
         return product
 
     def log_det(self, root: Array) -> Array:
-        logs: Array = 2.0 * np.log(diagonals(root)).sum(axis=1)
+        logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
         return logs
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
@@ -172,9 +172,8 @@ class Dense:
         out[:, 0] += offset
         return out
 
-    def moments(self, sums: Array, n_features: int) -> tuple[Array, Array, Array]:
-        counts, means = sums[:, 0].copy(), averages(sums[:, 1 : 1 + n_features], sums[:, 0])
-        return counts, means, sums.take(_pairs(n_features).feature, axis=1)
+    def second(self, sums: Array, n_features: int) -> Array:
+        return sums.take(_pairs(n_features).feature, axis=1)
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
         # Cauchy and Schwarz: features are products of two of [1, x].
@@ -273,6 +272,12 @@ def _pairs(n_features: int) -> _Pairs:
     feature[left, right] = feature[right, left] = np.arange(len(left))
     factor = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
     return frozen(_Pairs((left, right), left * size + right, factor, feature[1:, 1:].copy()))
+
+
+@lru_cache(maxsize=64)
+def _twos(size: int) -> Array:
+    """What a sum is doubled by, in one product."""
+    return frozen(np.full(size, 2.0))
 
 
 DENSE = Dense()

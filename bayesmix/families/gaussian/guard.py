@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg.blas import dnrm2
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.structures import Structure
@@ -57,6 +58,10 @@ class GaussianGuard:
         return np.maximum(VARIANCE_FLOOR * self.unit * self.unit, tied * tied / 12.0)
 
     @cached_property
+    def _highest_floor(self) -> float:
+        return float(self.floor.max())
+
+    @cached_property
     def resolution(self) -> Array | None:
         """The ridge, one for all components, or None."""
         if not self.ridge:
@@ -72,7 +77,10 @@ class GaussianGuard:
         algebra = self.structure.algebra
         sound = True
         try:
-            tightest = algebra.tightest(components.precision_root, self.floor)
+            root = components.precision_root
+            if dnrm2(root.ravel()) ** 2 * self._highest_floor < 1.0:  # all of them together
+                return None
+            tightest = algebra.tightest(root, self.floor)
             tight = tightest >= 1.0
             if np.count_nonzero(tight) == 0:
                 return None

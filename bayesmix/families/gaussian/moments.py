@@ -14,9 +14,11 @@ import numpy as np
 from bayesmix.families.gaussian.algebra import averages
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class Moments:
     """counts (K,), means (K, D) and scatter in the structure's blocks."""
@@ -31,7 +33,7 @@ class Moments:
         share = np.zeros_like(counts)
         np.divide(other.counts, counts, out=share, where=counts > 0)
         delta = other.means - self.means
-        between = self.structure.algebra.outer(self.counts * share, delta)
+        between = self.structure.algebra.outer((self.counts * share)[:, None] * delta, delta)
         return Moments(
             self.structure,
             counts,
@@ -61,7 +63,7 @@ class Moments:
         total = counts.sum()
         share = counts[1] / total if total > 0 else 0.0
         delta = means[1:] - means[:1]
-        between = self.structure.algebra.outer(np.array([counts[0] * share]), delta)
+        between = self.structure.algebra.outer(counts[0] * share * delta, delta)
         rest = np.delete(np.arange(len(self.counts)), second)
         place = first - (second < first)
         new_counts, new_means = self.counts[rest], self.means[rest]
@@ -83,7 +85,9 @@ class Moments:
             # What they share loses the scatter between the two.
             delta = halves.means[1:] - halves.means[:1]
             share = halves.counts[:1] * halves.counts[1:] / max(halves.counts.sum(), 1e-300)
-            scatter = self.scatter - self.structure.pool(self.structure.algebra.outer(share, delta))
+            scatter = self.scatter - self.structure.pool(
+                self.structure.algebra.outer(share * delta, delta)
+            )
         else:
             scatter = np.concatenate([self.scatter, halves.scatter[1:]])
             scatter[k] = halves.scatter[0]
@@ -107,7 +111,8 @@ class Moments:
 
     def about(self, point: Array, shrink: Array) -> Array:
         """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
-        between = self.structure.algebra.outer(shrink * self.counts, self.means - point)
+        delta = self.means - point
+        between = self.structure.algebra.outer((shrink * self.counts)[:, None] * delta, delta)
         return self.scatter + self.structure.pool(between)
 
     def pack(self) -> Array:
@@ -137,16 +142,17 @@ class Moments:
         n_components, n_features = self.means.shape
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
-        means = averages(vector[n_components:end].reshape(n_components, n_features), counts)
+        totals = vector[n_components:end].reshape(n_components, n_features)
         second = vector[end:].reshape(self.scatter.shape)
-        return Moments.about_origin(self.structure, counts, means, second)
+        return Moments.about_origin(self.structure, counts, totals, second)
 
     @classmethod
     def about_origin(
-        cls, structure: Structure, counts: Array, means: Array, second: Array
+        cls, structure: Structure, counts: Array, totals: Array, second: Array
     ) -> Moments:
-        """From Σ r x xᵀ in blocks instead of the scatter about the means."""
-        between = structure.pool(structure.algebra.outer(counts, means))
+        """From Σ r x, and Σ r x xᵀ in blocks, instead of means and the scatter about them."""
+        means = averages(totals, counts)
+        between = structure.pool(structure.algebra.outer(totals, means))
         made = cls(structure, counts, means, second - between)
         Moments.second.given(made, second)
         return made

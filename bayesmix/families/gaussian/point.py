@@ -11,6 +11,7 @@ from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
@@ -19,6 +20,7 @@ from bayesmix.records import FLAT_FLOOR, Frame
 NO_ROWS = 1e-200
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class Gaussians:
     """means (K, D) and covariance blocks; ``resolution`` is what the run's guard holds them at."""
@@ -172,9 +174,11 @@ def maximum_likelihood(
     n_components, n_features = means.shape
     scatter = with_resolution(statistics, resolution).scatter
     block_counts = structure.block_counts(counts, n_features)
-    blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
     empty = counts <= NO_ROWS
-    if np.count_nonzero(empty):
+    if np.count_nonzero(empty) == 0:
+        blocks = scatter / align(block_counts, scatter)
+    else:
+        blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty[:, None], before, means)

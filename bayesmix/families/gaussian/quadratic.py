@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.records import Frame, Known, Sweep
 
 
+@filled_at_once
 @dataclass(frozen=True)
 class Quadratics:
     """offset (K,), means (K, D) and precision roots in blocks."""
@@ -103,16 +106,23 @@ class Quadratics:
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""
-        counts, means, second = self.structure.algebra.moments(sums, self.means.shape[1])
-        return Moments.about_origin(self.structure, counts, means, self.structure.pool(second))
+        structure, n_features = self.structure, self.means.shape[1]
+        second = structure.pool(structure.algebra.second(sums, n_features))
+        counts, totals = sums[:, 0].copy(), sums[:, 1 : 1 + n_features]
+        return Moments.about_origin(structure, counts, totals, second)
 
-    def loss(self, statistics: Moments) -> float:
+    def loss(self, statistics: Moments, most: float = 0.0) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
 
         First order: Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with
         Σ_n r |x_i x_j| bounded by Cauchy and Schwarz. Scatter and means lose no more than that,
-        relative to the precisions that the coefficients hold.
+        relative to the precisions that the coefficients hold. A rough bound is enough where it is
+        no more than ``most``: |θ| |φ| with |φ| no more than 1 + |x|².
         """
+        rounding = UNIT_ROUNDOFF * self.coefficients.shape[1]
+        size = dasum(statistics.counts) + dasum(statistics.second.ravel())
+        rough = float(rounding * size * dnrm2(self.coefficients.ravel()))
+        if rough <= most:
+            return rough
         sizes = self.structure.algebra.feature_bounds(statistics.counts, statistics.squares)
-        weight = float(np.vdot(np.abs(self.coefficients), sizes))
-        return UNIT_ROUNDOFF * float(sizes.shape[1]) * weight
+        return float(rounding * np.vdot(np.abs(self.coefficients), sizes))
