@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import dasum
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -99,7 +100,7 @@ class FreeWeights:
 
     def posterior(self, counts: Array) -> PointWeights:
         """Shares of the counts: both the likelihood's and the bound's maximiser."""
-        return PointWeights(counts / counts.sum())
+        return PointWeights(counts / dasum(counts))
 
     mode = posterior
 

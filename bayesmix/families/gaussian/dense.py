@@ -168,7 +168,7 @@ class Dense:
         square = (A @ A.transpose(0, 2, 1)).reshape(n_components, (1 + n_features) ** 2)
         pairs = _pairs(n_features)
         out = square.take(pairs.place, axis=1)
-        out *= pairs.factor
+        out *= _factors(n_components, n_features)
         out[:, 0] += offset
         return out
 
@@ -260,7 +260,6 @@ class _Pairs:
 
     sides: tuple[Integers, Integers]  # i and j (F,)
     place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
-    factor: Array  # (F,) what M_ij z_i z_j has in -½ [-1, x]ᵀ M [-1, x]
     feature: Integers  # (D, D) which feature x_i x_j is
 
 
@@ -270,8 +269,15 @@ def _pairs(n_features: int) -> _Pairs:
     left, right = np.triu_indices(size)
     feature = np.empty((size, size), dtype=np.intp)
     feature[left, right] = feature[right, left] = np.arange(len(left))
-    factor = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
-    return frozen(_Pairs((left, right), left * size + right, factor, feature[1:, 1:].copy()))
+    return frozen(_Pairs((left, right), left * size + right, feature[1:, 1:].copy()))
+
+
+@lru_cache(maxsize=64)
+def _factors(n_components: int, n_features: int) -> Array:
+    """What M_ij z_i z_j has in -½ [-1, x]ᵀ M [-1, x] of every component (K, F)."""
+    left, right = _pairs(n_features).sides
+    own = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
+    return frozen(np.tile(own, (n_components, 1)))
 
 
 @lru_cache(maxsize=64)
