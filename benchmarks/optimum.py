@@ -70,13 +70,7 @@ def run(seeds: int, quick: bool) -> list[dict[str, Any]]:
             ),
             flush=True,
         )
-    summary = {"problem": "all"} | {
-        key: (median if key == "time_over_sklearn" else mean)(row[key] for row in table)
-        for key in table[0]
-        if key != "problem"
-    }
-    print("  ", {k: round(v, 4) if isinstance(v, float) else v for k, v in summary.items()})
-    return [*table, summary]
+    return [*table, _summary(table, "time_over_sklearn")]
 
 
 @dataclass(frozen=True)
@@ -87,11 +81,7 @@ class _Fit:
 
 
 def _fitted(model: Any, rows: np.ndarray, fresh: np.ndarray) -> _Fit:
-    began = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(rows)
-    seconds = time.perf_counter() - began
+    seconds = _seconds_to_fit(model, rows)
     held = model.predict_proba(fresh).mean(axis=0)
     spiked = bool((held < LEAST_RECURRING * model.weights_).any())
     return _Fit(float(model.score(rows)), seconds, spiked)
@@ -118,14 +108,23 @@ def run_variational(seeds: int, quick: bool) -> list[dict[str, Any]]:
             "seconds": median(fit.seconds for fit in fits),
         }
         table.append(entry)
-        print("  ", {k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()})
+        _show(entry)
+    return [*table, _summary(table, "components_kept")]
+
+
+def _summary(table: list[dict[str, Any]], by_median: str) -> dict[str, Any]:
+    """A row of the means over all problems, of one column the median."""
     summary = {"problem": "all"} | {
-        key: (median if key == "components_kept" else mean)(row[key] for row in table)
+        key: (median if key == by_median else mean)(row[key] for row in table)
         for key in table[0]
         if key != "problem"
     }
-    print("  ", {k: round(v, 6) if isinstance(v, float) else v for k, v in summary.items()})
-    return [*table, summary]
+    _show(summary)
+    return summary
+
+
+def _show(row: dict[str, Any]) -> None:
+    print("  ", {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,14 @@ class _Bound:
 
 
 def _bound(rows: np.ndarray, **options: Any) -> _Bound:
+    model = bayesmix.BayesianGaussianMixture(MOST_COMPONENTS, **options)
+    seconds = _seconds_to_fit(model, rows)
+    return _Bound(float(model.elbo_) / len(rows), model.n_components_, seconds)
+
+
+def _seconds_to_fit(model: Any, rows: np.ndarray) -> float:
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = bayesmix.BayesianGaussianMixture(MOST_COMPONENTS, **options).fit(rows)
-    seconds = time.perf_counter() - began
-    return _Bound(float(model.elbo_) / len(rows), model.n_components_, seconds)
+        model.fit(rows)
+    return time.perf_counter() - began

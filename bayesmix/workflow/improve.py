@@ -132,10 +132,12 @@ class Improver:
             look, may_add = self._look(problem, state), self._may_add(state)
             around = Surroundings(problem, state, look, self.attempts, may_add)
             better, earlier = self._swapped(around, generator, most, earlier)
-            state, most = better or state, DRAWN_AGAIN
-            if better is not None and self._free:
+            if better is None:
+                break
+            state, most = better, DRAWN_AGAIN
+            if self._free:
                 state = self.divided_anew(problem, self.improved(problem, state))
-            if better is None or self.attempts.monitor.stopped is not None:
+            if self.attempts.monitor.stopped is not None:
                 break
         return state
 

@@ -310,9 +310,9 @@ def best_of(
 ) -> list[Newcomers]:
     """So many that gain most, of those that have as many rows as ``fewest``; one of each place.
 
-    ``together`` are the components that they become.
+    ``together`` are the components that they become, None where there are none.
     """
-    if not groups or together is None:
+    if together is None:
         return []
     counts = np.concatenate([group.statistics.counts for group in groups])
     gains = np.concatenate([group.gains for group in groups])

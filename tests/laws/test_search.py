@@ -287,8 +287,8 @@ def test_what_a_new_component_gains_nearby_is_the_least_that_it_gains(covariance
         assert after.objective >= state.objective + new.gain - 1e-6
 
 
-def test_where_k_may_move_a_component_may_begin_and_none_be_left_out(monkeypatch):
-    problem, state, best = small_in_broad()
+def test_where_k_may_move_a_component_may_begin_and_none_be_left_out():
+    problem, state, _ = small_in_broad()
     fewer = state.at().subset(np.array([0, 1, 3]), state.expectation.counts)
     model = Model(8, bm.Gaussian(), bm.VariationalBayes())
     problem = resolve(model, problem.source, Settings(Aitken()))

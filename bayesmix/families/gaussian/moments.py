@@ -33,12 +33,11 @@ class Moments:
         share = np.zeros_like(counts)
         np.divide(other.counts, counts, out=share, where=counts > 0)
         delta = other.means - self.means
-        between = self.structure.algebra.outer((self.counts * share)[:, None] * delta, delta)
         return Moments(
             self.structure,
             counts,
             self.means + share[:, None] * delta,
-            self.scatter + other.scatter + self.structure.pool(between),
+            self.scatter + other.scatter + _between(self.structure, self.counts * share, delta),
         )
 
     @property
@@ -63,12 +62,11 @@ class Moments:
         total = counts.sum()
         share = counts[1] / total if total > 0 else 0.0
         delta = means[1:] - means[:1]
-        between = self.structure.algebra.outer(counts[0] * share * delta, delta)
         rest = np.delete(np.arange(len(self.counts)), second)
         place = first - (second < first)
         new_counts, new_means = self.counts[rest], self.means[rest]
         new_counts[place], new_means[place] = total, means[0] + share * delta[0]
-        pooled = self.structure.pool(between)
+        pooled = _between(self.structure, np.array([counts[0] * share]), delta)
         if len(self.scatter) < len(self.counts):
             scatter = self.scatter + pooled
         else:
@@ -85,9 +83,7 @@ class Moments:
             # What they share loses the scatter between the two.
             delta = halves.means[1:] - halves.means[:1]
             share = halves.counts[:1] * halves.counts[1:] / max(halves.counts.sum(), 1e-300)
-            scatter = self.scatter - self.structure.pool(
-                self.structure.algebra.outer(share * delta, delta)
-            )
+            scatter = self.scatter - _between(self.structure, share, delta)
         else:
             scatter = np.concatenate([self.scatter, halves.scatter[1:]])
             scatter[k] = halves.scatter[0]
@@ -111,9 +107,7 @@ class Moments:
 
     def about(self, point: Array, shrink: Array) -> Array:
         """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
-        delta = self.means - point
-        between = self.structure.algebra.outer((shrink * self.counts)[:, None] * delta, delta)
-        return self.scatter + self.structure.pool(between)
+        return self.scatter + _between(self.structure, shrink * self.counts, self.means - point)
 
     def pack(self) -> Array:
         """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
@@ -172,6 +166,11 @@ class Moments:
         # The scatter of a component on one row may be rounding, of either sign.
         own = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
         return own + self.counts[:, None] * self.means * self.means
+
+
+def _between(structure: Structure, weight: Array, delta: Array) -> Array:
+    """Σ w_k δ_k δ_kᵀ in blocks."""
+    return structure.pool(structure.algebra.outer(weight[:, None] * delta, delta))
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
