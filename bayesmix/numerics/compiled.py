@@ -14,6 +14,8 @@ from typing import Any
 
 import numba as nb
 import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 from scipy.special import gammaln
 
@@ -34,7 +36,9 @@ SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 # not fall onto the same few places of the first-level cache; fewer where what is made of a row is
 # wide, so that a block stays in the second.
 LINE = 8
+VECTOR = ir.VectorType(ir.DoubleType(), LINE)
 BYTES_OF_LINE = 8 * LINE
+INTEGER = ir.IntType(64)
 MOST_LINES = 33
 FEWEST_LINES = 9
 OF_SMALL_GROUPS = 64
@@ -56,6 +60,10 @@ MOST_COMPLETED = 0.5
 FEW = 4
 WIDE = 16  # fewer features cost less than a search for rows
 VECTORS = 32
+# Of so many components or more, where at most one in two of the lines of eight rows have a share of
+# a row, exponentials and sums are those of these lines alone.
+MANY = 16
+FEW_LINES = 2
 LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
 
 
@@ -110,6 +118,193 @@ def _widest_vectors(context: Any) -> Any:
         return context.get_dummy_value()
 
     return nb.void(), build
+
+
+def _wide_registers() -> bool:
+    """Whether the machine has 32 registers that hold a line each."""
+    try:
+        return bool(binding.get_host_cpu_features().get("avx512f", False))
+    except RuntimeError:  # not known of this machine
+        return False
+
+
+# Log joints are made in tiles whose sums registers hold: of so many components and lines of rows.
+TILE_COMPONENTS, TILE_LINES = (8, 3) if _wide_registers() else (6, 1)
+
+
+def _line(context: Any, builder: Any, array_type: Any, array: Any, *place: Any) -> Any:
+    """Where eight neighbours in an array begin."""
+    view = context.make_array(array_type)(context, builder, array)
+    first = cgutils.get_item_pointer(context, builder, array_type, view, place)
+    return builder.bitcast(first, VECTOR.as_pointer())
+
+
+def _mask(places: list[int]) -> Any:
+    """Which of the sixteen numbers of two vectors to take."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), LINE), places)
+
+
+def _read(context: Any, builder: Any, array_type: Any, array: Any, *place: Any) -> Any:
+    """Eight neighbours in an array."""
+    return builder.load(_line(context, builder, array_type, array, *place), align=8)
+
+
+def _all_of(builder: Any, number: Any) -> Any:
+    """A vector of eight times a number."""
+    nothing = ir.Constant(VECTOR, ir.Undefined)
+    vector = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(vector, nothing, _mask([0] * LINE))
+
+
+def _multiply_add(builder: Any, total: Any, left: Any, right: Any) -> Any:
+    """total + left right, rounded once where the machine can."""
+    product = builder.fmul(left, right, flags=["contract"])
+    return builder.fadd(total, product, flags=["contract"])
+
+
+def _tile(n_lines: int) -> Any:
+    """A function that makes log joints of so many lines of rows and a few components.
+
+    It has a loop for every number of components, whose sums stay in registers.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        coefficients, k, n, features, start, joint = arguments
+        of_coefficients, _, _, of_features, _, of_joint = signature.args
+        given = context.make_array(of_coefficients)(context, builder, coefficients)
+        width = builder.extract_value(given.shape, 1)
+        starts = [builder.add(start, INTEGER(LINE * i)) for i in range(n_lines)]
+
+        def coefficient(component: Any, feature: Any) -> Any:
+            place = component, feature
+            number = cgutils.get_item_pointer(context, builder, of_coefficients, given, place)
+            return _all_of(builder, builder.load(number))
+
+        for size in range(1, TILE_COMPONENTS + 1):
+            with builder.if_then(builder.icmp_unsigned("==", n, INTEGER(size))):
+                components = [builder.add(k, INTEGER(i)) for i in range(size)]
+                sums = [[cgutils.alloca_once(builder, VECTOR) for _ in starts] for _ in components]
+                for component, totals in zip(components, sums, strict=True):
+                    offset = coefficient(component, INTEGER(0))
+                    for total in totals:
+                        builder.store(offset, total)
+                with cgutils.for_range(builder, width, start=INTEGER(1)) as loop:
+                    rows = [
+                        _read(context, builder, of_features, features, loop.index, i)
+                        for i in starts
+                    ]
+                    for component, totals in zip(components, sums, strict=True):
+                        factor = coefficient(component, loop.index)
+                        for row, total in zip(rows, totals, strict=True):
+                            value = _multiply_add(builder, builder.load(total), factor, row)
+                            builder.store(value, total)
+                for component, totals in zip(components, sums, strict=True):
+                    for begin, total in zip(starts, totals, strict=True):
+                        out = _line(context, builder, of_joint, joint, component, begin)
+                        builder.store(builder.load(total), out, align=8)
+        return context.get_dummy_value()
+
+    def tile(
+        context: Any, coefficients: Any, k: Any, n: Any, features: Any, start: Any, joint: Any
+    ) -> Any:
+        return nb.void(coefficients, k, n, features, start, joint), generate
+
+    return intrinsic(tile)
+
+
+_tile_of_lines, _tile_of_a_line = _tile(TILE_LINES), _tile(1)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _keep_line(
+    context: Any, joint: Any, k: Any, start: Any, largest: Any, kept: Any, i: Any
+) -> Any:
+    """Eight log joints less the largest of their columns to ``kept``; 1 if one has a share."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        joint, k, start, largest, kept, i = arguments
+        of_joint, _, _, of_largest, of_kept, _ = signature.args
+        left = _read(context, builder, of_joint, joint, k, start)
+        right = _read(context, builder, of_largest, largest, start)
+        less = builder.fsub(left, right)
+        builder.store(less, _line(context, builder, of_kept, kept, i, INTEGER(0)), align=8)
+        shared = builder.fcmp_ordered(">", less, ir.Constant(VECTOR, [LOG_NEGLIGIBLE] * LINE))
+        none = ir.Constant(ir.IntType(LINE), 0)
+        one = builder.icmp_unsigned("!=", builder.bitcast(shared, ir.IntType(LINE)), none)
+        return builder.zext(one, INTEGER)
+
+    return nb.int64(joint, k, start, largest, kept, i), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_line(context: Any, out: Any, start: Any, lines: Any, i: Any) -> Any:
+    """Line i to eight neighbours of ``out``."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        out, start, lines, i = arguments
+        of_out, _, of_lines, _ = signature.args
+        to = _line(context, builder, of_out, out, start)
+        line = _read(context, builder, of_lines, lines, i, INTEGER(0))
+        total = builder.fadd(builder.load(to, align=8), line)
+        builder.store(total, to, align=8)
+        return context.get_dummy_value()
+
+    return nb.void(out, start, lines, i), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_rows(
+    context: Any, sums: Any, k: Any, lines: Any, i: Any, scale: Any, start: Any, turned: Any
+) -> Any:
+    """Σ_b s_b l_b t_b of the eight numbers of line i and of ``scale``, and rows of ``turned``."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, k, lines, i, scale, start, turned = arguments
+        of_sums, _, of_lines, _, of_scale, _, of_turned = signature.args
+        numbers = [INTEGER(b) for b in range(LINE)]
+        line = _read(context, builder, of_lines, lines, i, INTEGER(0))
+        shares = builder.fmul(line, _read(context, builder, of_scale, scale, start))
+        each = [_all_of(builder, builder.extract_element(shares, b)) for b in numbers]
+        view = context.make_array(of_turned)(context, builder, turned)
+        width = builder.extract_value(view.shape, 1)
+        n_lines = builder.udiv(width, INTEGER(LINE))
+        with cgutils.for_range(builder, n_lines) as loop:
+            place = builder.mul(loop.index, INTEGER(LINE))
+            to = _line(context, builder, of_sums, sums, k, place)
+            total = builder.load(to, align=8)
+            for b, share in zip(numbers, each, strict=True):
+                row = _read(context, builder, of_turned, turned, b, place)
+                total = _multiply_add(builder, total, share, row)
+            builder.store(total, to, align=8)
+        return context.get_dummy_value()
+
+    return nb.void(sums, k, lines, i, scale, start, turned), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _turn(context: Any, values: Any, row: Any, column: Any, turned: Any, place: Any) -> Any:
+    """Eight by eight numbers of ``values`` become columns of ``turned`` (8, n)."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, row, column, turned, place = arguments
+        of_values, _, _, of_turned, _ = signature.args
+        numbers = [INTEGER(i) for i in range(LINE)]
+        rows = [builder.add(row, i) for i in numbers]
+        lines = [_read(context, builder, of_values, values, i, column) for i in rows]
+        # Of two lines, every other number changes places; then every other two, then four.
+        for step in (1, 2, 4):
+            even = [i + LINE - step if i & step else i for i in range(LINE)]
+            odd = [i + LINE if i & step else i + step for i in range(LINE)]
+            for i in range(LINE):
+                if not i & step:
+                    pair = lines[i], lines[i + step]
+                    lines[i] = builder.shuffle_vector(*pair, _mask(even))
+                    lines[i + step] = builder.shuffle_vector(*pair, _mask(odd))
+        for line, i in zip(lines, numbers, strict=True):
+            builder.store(line, _line(context, builder, of_turned, turned, i, place), align=8)
+        return context.get_dummy_value()
+
+    return nb.void(values, row, column, turned, place), build
 
 
 @_compiled
@@ -220,17 +415,26 @@ def _exp(x: float) -> Any:
 
 
 @_compiled
-def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
-    """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
+def _largest_of(joint: Any, largest: Any) -> None:
+    """The largest of every column of log joints (K, B)."""
     _widest_vectors()
     n_components, n_rows = joint.shape
     for b in range(n_rows):
         largest[b] = joint[0, b]
-        total[b] = 0.0
     for k in range(1, n_components):
         for b in range(n_rows):
             value = joint[k, b]
             largest[b] = value if value > largest[b] else largest[b]
+
+
+@_compiled
+def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
+    """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
+    _widest_vectors()
+    n_components, n_rows = joint.shape
+    _largest_of(joint, largest)
+    for b in range(n_rows):
+        total[b] = 0.0
     for k in range(n_components):
         for b in range(n_rows):
             value = _exp(joint[k, b] - largest[b])
@@ -255,6 +459,17 @@ def _weights_of(weights: Any, order: Any, start: int, size: int, own: Any) -> No
 
 
 @_compiled
+def _of_block(log_normaliser: Any, own: Any, size: int) -> tuple[float, float]:
+    """Σ w l and Σ w (1 + |l|) of a block."""
+    _widest_vectors()
+    total, magnitude = 0.0, 0.0
+    for b in range(size):
+        total += own[b] * log_normaliser[b]
+        magnitude += own[b] * (1.0 + abs(log_normaliser[b]))
+    return total, magnitude
+
+
+@_compiled
 def _weigh(
     joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int, own: Any
 ) -> tuple[float, float]:
@@ -270,11 +485,8 @@ def _weigh(
                 joint[k, b] *= own[b]
         for b in range(size, n_block):
             joint[k, b] = 0.0
-    total, magnitude = 0.0, 0.0
-    for b in range(size):
-        total += own[b] * log_normaliser[b]
-        magnitude += own[b] * (1.0 + abs(log_normaliser[b]))
-    return total, magnitude
+    of_block: tuple[float, float] = _of_block(log_normaliser, own, size)
+    return of_block
 
 
 @_compiled
@@ -785,54 +997,96 @@ def _add_sums(joint: Any, features: Any, sums: Any) -> None:
 def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
     """Log joints Θ φ (K, B) of features (F, B), of which the first is 1.
 
-    Four components and four features at a time: many machines have a BLAS that takes twice as long.
+    Many machines have a BLAS that takes twice as long.
     """
     _widest_vectors()
-    n_components, width = coefficients.shape
-    n_block = features.shape[1]
-    whole = n_components // 4 * 4
+    n_components, n_block = joint.shape
+    n_tiles = -(-n_components // TILE_COMPONENTS)
+    start = 0
+    while start < n_block:
+        several = start + LINE * TILE_LINES <= n_block
+        k = 0
+        for left in range(n_tiles, 0, -1):
+            n = -(-(n_components - k) // left)
+            if several:
+                _tile_of_lines(coefficients, k, n, features, start, joint)
+            else:
+                _tile_of_a_line(coefficients, k, n, features, start, joint)
+            k += n
+        start += LINE * TILE_LINES if several else LINE
+
+
+@_compiled
+def _keep_lines(joint: Any, largest: Any, lines: Any, owners: Any, ends: Any) -> int:
+    """The lines of log joints (K, B), less ``largest``, with a share of a row; how many.
+
+    ``lines`` (n, 8) has those of the same eight rows together, ``owners`` (n,) their components;
+    ``ends`` (1 + B / 8,) tells where those of the next eight rows begin.
+    """
+    n_components, n_block = joint.shape
+    n_lines = 0
+    ends[0] = 0
+    for start in range(0, n_block, LINE):
+        for k in range(n_components):
+            owners[n_lines] = k
+            n_lines += _keep_line(joint, k, start, largest, lines, n_lines)
+        ends[start // LINE + 1] = n_lines
+    return n_lines
+
+
+@_compiled
+def _add_few(
+    joint: Any,
+    largest: Any,
+    total: Any,
+    weights: Any,
+    order: Any,
+    start: int,
+    size: int,
+    own: Any,
+    features: Any,
+    work: Any,
+    added: Any,
+    of_group: Any,
+) -> bool:
+    """What ``_shared_out`` and ``_add_sums`` do, of the pairs with a share; False if not few.
+
+    ``features`` (F, B) and ``added`` (K, F) are padded to whole lines; the rest is as there, but
+    for log joints, which stay.
+    """
+    _widest_vectors()
+    lines, owners, ends, turned, sums = work
+    n_components, n_block = joint.shape
+    _largest_of(joint, largest)
+    n_lines = _keep_lines(joint, largest, lines, owners, ends)
+    if n_lines * LINE * FEW_LINES > joint.size:
+        return False
+    shares = lines.reshape(lines.size)
+    for i in range(n_lines * LINE):
+        log_share = shares[i]
+        share = _exp(log_share)
+        shares[i] = share if log_share > LOG_NEGLIGIBLE else 0.0
+    total[:] = 0.0
+    for line in range(len(ends) - 1):
+        for i in range(ends[line], ends[line + 1]):
+            _add_line(total, line * LINE, lines, i)
+    _add_log(total, largest)
+    _weights_of(weights, order, start, size, own)
+    log_normaliser, magnitude = _of_block(largest, own, size)
+    of_group[0] += log_normaliser
+    of_group[1] += magnitude
+    for b in range(n_block):
+        own[b] /= total[b]
+    sums[:n_components] = 0.0
+    for line in range(len(ends) - 1):
+        for f in range(0, len(features), LINE):
+            _turn(features, f, line * LINE, turned, f)
+        for i in range(ends[line], ends[line + 1]):
+            _add_rows(sums, owners[i], lines, i, own, line * LINE, turned)
     for k in range(n_components):
-        for b in range(n_block):
-            joint[k, b] = coefficients[k, 0]
-    for k in range(0, whole, 4):
-        f = 1
-        while f + 4 <= width:
-            p0, p1, p2, p3 = _four(coefficients[k], f)
-            q0, q1, q2, q3 = _four(coefficients[k + 1], f)
-            u0, u1, u2, u3 = _four(coefficients[k + 2], f)
-            v0, v1, v2, v3 = _four(coefficients[k + 3], f)
-            for b in range(n_block):
-                x0, x1 = features[f, b], features[f + 1, b]
-                x2, x3 = features[f + 2, b], features[f + 3, b]
-                joint[k, b] += (p0 * x0 + p1 * x1) + (p2 * x2 + p3 * x3)
-                joint[k + 1, b] += (q0 * x0 + q1 * x1) + (q2 * x2 + q3 * x3)
-                joint[k + 2, b] += (u0 * x0 + u1 * x1) + (u2 * x2 + u3 * x3)
-                joint[k + 3, b] += (v0 * x0 + v1 * x1) + (v2 * x2 + v3 * x3)
-            f += 4
-        while f < width:
-            p0, q0 = coefficients[k, f], coefficients[k + 1, f]
-            u0, v0 = coefficients[k + 2, f], coefficients[k + 3, f]
-            for b in range(n_block):
-                x0 = features[f, b]
-                joint[k, b] += p0 * x0
-                joint[k + 1, b] += q0 * x0
-                joint[k + 2, b] += u0 * x0
-                joint[k + 3, b] += v0 * x0
-            f += 1
-    for k in range(whole, n_components):
-        f = 1
-        while f + 4 <= width:
-            p0, p1, p2, p3 = _four(coefficients[k], f)
-            for b in range(n_block):
-                joint[k, b] += (p0 * features[f, b] + p1 * features[f + 1, b]) + (
-                    p2 * features[f + 2, b] + p3 * features[f + 3, b]
-                )
-            f += 4
-        while f < width:
-            p0 = coefficients[k, f]
-            for b in range(n_block):
-                joint[k, b] += p0 * features[f, b]
-            f += 1
+        for f in range(len(features)):
+            added[k, f] += sums[k, f]
+    return True
 
 
 @_compiled
@@ -1025,19 +1279,33 @@ def linear_pass(
     n_features, width = values.shape[1], coefficients.shape[1]
     n_components = candidates.shape[1]
     n_block = _rows_at_once(_block_rows(width + n_components), bounds)
-    features = _aligned(width, n_block)
+    padded = -(-width // LINE) * LINE
+    of_all_features = _aligned(padded, n_block)
+    of_all_features[width:] = 0.0
+    features = of_all_features[:width]
     some_of_all = np.empty((n_components, width))
-    added = np.empty((n_components, width))
+    added = _aligned(n_components, padded)
     of_all = _aligned(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     base, own = np.zeros(n_block), np.empty(n_block)
     having = np.empty(n_components, np.int64)
+    # Pairs with a share are few or not: where they are not in one block, they are in none after it.
+    alike = len(best) == 0 and len(beside) == 0
+    n_lines = n_components * n_block // LINE if alike and n_components >= MANY else 0
+    work = (
+        _aligned(n_lines, LINE),
+        np.empty(n_lines, np.int64),
+        np.empty(1 + n_block // LINE, np.int64),
+        _aligned(LINE, padded),
+        _aligned(n_components if n_lines > 0 else 0, padded),
+    )
     for b in range(n_block):
         features[0, b] = 1.0
     for group in range(len(candidates)):
         known = _present(candidates[group])
         n_known = len(known)
+        few = n_lines > 0 and n_known >= MANY
         some, joint = some_of_all[:n_known], of_all[:n_known]
         for g in range(n_known):
             some[g] = coefficients[known[g]]
@@ -1058,6 +1326,22 @@ def linear_pass(
                 for b in range(n_block):
                     features[place, b] = -_log_factorials(x[:, b])
             _joints_linear(some, features, joint)
+            few = few and _add_few(
+                joint,
+                largest,
+                total,
+                weights,
+                order,
+                start,
+                size,
+                own,
+                of_all_features,
+                work,
+                added[:n_known],
+                of_groups[group],
+            )
+            if few:
+                continue
             n_having = _shared_out(
                 joint,
                 logs,
@@ -1084,4 +1368,4 @@ def linear_pass(
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)
         for g in range(n_known):
-            sums[known[g]] += added[g]
+            sums[known[g]] += added[g, :width]

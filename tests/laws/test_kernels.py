@@ -51,6 +51,93 @@ def test_blocks_begin_where_a_line_of_the_cache_does() -> None:
         assert block.ctypes.data % compiled.BYTES_OF_LINE == 0
 
 
+@pytest.mark.parametrize("n_components", [*range(1, 20), 50])
+def test_tiles_of_log_joints_cover_every_component_and_row(n_components: int) -> None:
+    rng = np.random.default_rng(n_components)
+    for n_features, lines in ((1, 1), (2, 3), (6, 33), (41, 32), (66, 31), (231, 9)):
+        coefficients = rng.normal(size=(n_components, n_features))
+        features, joint = (compiled._aligned(n, 8 * lines) for n in (n_features, n_components))
+        features[:] = rng.normal(size=features.shape)
+        features[0] = 1.0
+        joint[:] = np.nan
+        compiled._joints_linear(coefficients, features, joint)
+        exact = coefficients.astype(np.longdouble) @ features
+        scale = np.abs(coefficients) @ np.abs(features)
+        assert np.all(np.abs(joint - exact) <= n_features * ROUNDING * scale)
+
+
+def _of_many_clusters(where: str, covariance: str) -> tuple[bm.GaussianMixture, np.ndarray]:
+    """A mixture of more components than ``compiled.MANY``, after one pass, and its rows."""
+    rng = np.random.default_rng(12)
+    n, n_components = 1500, 2 * compiled.MANY + 3
+    means = (6.0 if where == "apart" else 0.05) * rng.normal(size=(n_components, 6))
+    labels = rng.integers(0, n_components, n)
+    values = means[labels] + rng.normal(size=(n, 6))
+    model = bm.GaussianMixture(
+        n_components,
+        covariance_type=covariance,
+        init_params=np.eye(n_components)[labels],
+        search=None,
+        max_iter=1,
+    )
+    with pytest.warns(ConvergenceWarning):
+        model.fit(values)
+    if where == "apart at first":
+        # So far away that what components differ in decides.
+        values[:700] *= 1e3
+    return model, values
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("where", ["apart", "apart at first", "overlapping"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_where_few_have_a_share_the_sums_are_all_the_same(where, covariance, weighted) -> None:
+    """By the lines that have a share and by all of them, against NumPy."""
+    model, values = _of_many_clusters(where, covariance)
+    mixture, n = model.result_.mixture, len(values)
+    weights = np.random.default_rng(13).integers(0, 3, n).astype(float) if weighted else None
+    shares, _ = mixture.responsibilities(mixture.frame.apply(values))
+    lines = (shares[:1392] > compiled.NEGLIGIBLE).reshape(2, -1, 8, shares.shape[1]).any(axis=2)
+    few = lines.mean(axis=(1, 2)) < 0.8 / compiled.FEW_LINES
+    assert few.tolist() == [where != "overlapping", where == "apart"]
+    rows = Rows(values, weights)
+    everything = Known.everything(n, shares.shape[1])
+    sweep, statistics = swept(mixture, linear, rows, everything)
+    plain = ExpectationStep(mixture, linear)(rows)
+    np.testing.assert_allclose(
+        sweep.totals[:2], [plain.log_normaliser, plain.magnitude], rtol=1e-13
+    )
+    ours, theirs = finished(statistics), finished(plain.statistics)
+    np.testing.assert_allclose(ours.counts, theirs.counts, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(ours.means, theirs.means, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(ours.scatter, theirs.scatter, rtol=1e-8, atol=1e-9)
+    # Described rows go another way, by all lines.
+    described, _ = swept(mixture, linear, rows, Known.everything(n, shares.shape[1], True))
+    np.testing.assert_allclose(sweep.totals[:2], described.totals[:2], rtol=1e-14)
+
+
+def test_groups_of_few_and_of_many_components_are_each_shared_out_by_themselves() -> None:
+    model, values = _of_many_clusters("apart", "diag")
+    mixture, n = model.result_.mixture, len(values)
+    n_components = mixture.n_components
+    order, bounds = np.random.default_rng(14).permutation(n), np.array([0, 90, 1100, n])
+    candidates = np.full((3, n_components), -1)
+    candidates[0, :4] = [3, 1, 7, 5]
+    candidates[1] = np.arange(n_components)[::-1]
+    candidates[2, : compiled.MANY] = np.arange(compiled.MANY)
+    rows = Rows(values, None)
+    found, together = swept(mixture, linear, rows, Known(order, bounds, candidates))
+    sums = 0.0
+    for group in range(3):
+        own = slice(bounds[group], bounds[group + 1])
+        some = candidates[group][candidates[group] >= 0]
+        known = Known(order[own], np.array([0, own.stop - own.start]), some[None])
+        alone, statistics = swept(mixture, linear, rows, known)
+        np.testing.assert_allclose(found.of_groups[group], alone.of_groups[0], rtol=1e-13)
+        sums = sums + statistics.sums
+    np.testing.assert_allclose(together.sums, sums, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("covariance", ["full", "tied"])
 @pytest.mark.parametrize("where", ["apart", "apart in the last features", "overlapping"])
 def test_distances_in_two_steps_leave_out_nothing_that_counts(covariance, where):
