@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from scipy.special import gammaln
 
-from bayesmix.numerics.features import AXES, COUNTS, DENSE
+from bayesmix.numerics.features import AXES, BLOCK_ROWS, COUNTS, DENSE, LINE
 
 # Re-association lets the loops be vectorised; nothing here relies on NaN or infinities being kept.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -32,14 +32,11 @@ LEAST_LOG_ODDS = -16.0
 # Added to n, it puts n + 1023 into the last bits, where a shift makes 2^n of them.
 TO_LAST_BITS = 1.5 * 2.0**52 + 1023.0
 SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
-# Rows of a block: an odd number of cache lines of doubles, so that the rows of a block's arrays do
-# not fall onto the same few places of the first-level cache; fewer where what is made of a row is
-# wide, so that a block stays in the second.
-LINE = 8
 VECTOR = ir.VectorType(ir.DoubleType(), LINE)
-BYTES_OF_LINE = 8 * LINE
 INTEGER = ir.IntType(64)
-MOST_LINES = 33
+BYTES_OF_LINE = 8 * LINE
+# A block has fewer rows where what is made of a row is wide, so that it stays in the second cache.
+MOST_LINES = BLOCK_ROWS // LINE
 FEWEST_LINES = 9
 OF_SMALL_GROUPS = 64
 BLOCK_VALUES = 2**16

@@ -1,4 +1,4 @@
-"""Kinds of features of a row that log densities can be linear in."""
+"""Kinds of features of a row that log densities can be linear in, and what a pass costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ TOTALS = 0  # [1, x]
 COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
+# Rows that a compiled pass takes at once at most: an odd number of cache lines of doubles, so that
+# the rows of a block's arrays do not fall onto the same few places of the first-level cache.
+LINE = 8
+BLOCK_ROWS = 33 * LINE
 # An exponential, in products.
 EXPONENTIAL = 16
 
