@@ -14,8 +14,9 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from scipy.special import gammaln
 
@@ -118,11 +119,9 @@ def _widest_vectors(context: Any) -> Any:
 
 
 def _wide_registers() -> bool:
-    """Whether the machine has 32 registers that hold a line each."""
-    try:
-        return bool(binding.get_host_cpu_features().get("avx512f", False))
-    except RuntimeError:  # not known of this machine
-        return False
+    """Whether what Numba compiles for has 32 registers that hold a line each."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512f" in features
 
 
 # Log joints are made in tiles whose sums registers hold: of so many components and lines of rows.
