@@ -17,6 +17,7 @@ from benchmarks import (
     bands,
     choosing,
     crosscheck,
+    first,
     growth,
     machine,
     memory,
@@ -32,6 +33,7 @@ from benchmarks import (
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
     "limit": ("A pass, and what this machine could do at best", machine.run),
+    "first": ("A first fit in a new process", first.run),
     "solution": ("Time to a solution, and passes saved", solution.run),
     "optimum": (
         "Share of best known optima, without spikes (decision 28) and of all, that one fit reaches",

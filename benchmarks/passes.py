@@ -70,7 +70,7 @@ def _iterations(problem: Problem, covariance: str) -> tuple[int, int]:
         return 20, 220
     if size < 1e7:
         return 5, 65
-    return (3, 23) if size <= 2e8 else (2, 14)
+    return (3, 43) if size <= 2e8 else (2, 14)
 
 
 def _sides(

@@ -315,6 +315,14 @@ def _aligned(n_lines: int, n_columns: int) -> Any:
 
 
 @_compiled
+def _with_a_row_more(n_components: int, n_block: int) -> Any:
+    """An array for so many components and a row of numbers that are finite, for ``_add_sums``."""
+    array = _aligned(n_components + 1, n_block)
+    array[n_components] = 0.0
+    return array
+
+
+@_compiled
 def _block_rows(width: int) -> int:
     """Rows of a block of which ``width`` numbers each are made."""
     lines = BLOCK_VALUES // (width * LINE) // 2 * 2 + 1
@@ -975,11 +983,14 @@ def _add_scatter(away: Any, n: int, scatter: Any) -> None:
 
 
 @_compiled
-def _add_sums(joint: Any, features: Any, sums: Any) -> None:
-    """Σ_b r_b φ_bᵀ (K, F), four by four at a time."""
-    n_components, n_block = joint.shape
+def _add_sums(n_components: int, joint: Any, features: Any, sums: Any) -> None:
+    """Σ_b r_b φ_bᵀ (K, F), four by four at a time.
+
+    A row more of ``joint`` and of ``sums`` is there to be taken as the fourth of three.
+    """
+    n_block = joint.shape[1]
     width = len(features)
-    whole = n_components // 4 * 4
+    whole = (n_components + 1) // 4 * 4
     for i in range(0, whole, 4):
         for j in range(0, width - 3, 4):
             _add_tile(joint, i, features, j, n_block, sums)
@@ -1158,9 +1169,9 @@ def centred_pass(
     n_block = _rows_at_once(LINE * lines, bounds)
     x = _aligned(n_features, n_block)
     away = _aligned(n_features, n_block)
-    of_all = _aligned(n_components, n_block)
+    of_all = _with_a_row_more(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
-    sums_of_all = np.empty((n_components, n_features))
+    totals = np.empty((n_components + 1, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     base, own = np.zeros(n_block), np.empty(n_block)
@@ -1170,7 +1181,7 @@ def centred_pass(
     work = away, first, second, total
     for group in range(len(candidates)):
         known = _present(candidates[group])
-        joint, totals = of_all[: len(known)], sums_of_all[: len(known)]
+        joint = of_all[: len(known)]
         for start in range(bounds[group], bounds[group + 1], n_block):
             size = min(n_block, bounds[group + 1] - start)
             _load(values, order, start, size, centre, inverse, x)
@@ -1207,7 +1218,7 @@ def centred_pass(
                 group,
             )
             totals[:] = 0.0
-            _add_sums(joint, x, totals)
+            _add_sums(len(known), of_all, x, totals)
             for g in range(len(known)):
                 k = known[g]
                 count = 0.0
@@ -1280,8 +1291,8 @@ def linear_pass(
     of_all_features[width:] = 0.0
     features = of_all_features[:width]
     some_of_all = np.empty((n_components, width))
-    added = _aligned(n_components, padded)
-    of_all = _aligned(n_components, n_block)
+    added = _aligned(n_components + 1, padded)
+    of_all = _with_a_row_more(n_components, n_block)
     logs = _aligned(n_components if len(best) > 0 else 0, n_block)
     largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
     base, own = np.zeros(n_block), np.empty(n_block)
@@ -1359,7 +1370,7 @@ def linear_pass(
                 group,
             )
             if n_having == n_known:
-                _add_sums(joint, features, added)
+                _add_sums(n_known, of_all, features, added)
             else:
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)
