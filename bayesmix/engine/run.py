@@ -159,7 +159,7 @@ def _form(problem: Problem, mixture: Mixture, state: State) -> Form | Truncated:
     if not problem.truncated:
         return form
     if not isinstance(form, Truncated) or len(form.neighbours) != mixture.n_components:
-        return first_truncation(problem.source, mixture)
+        return replace(first_truncation(problem.source, mixture), linear=_is_linear(form))
     if form.is_due(state.iterations - state.segments[-1]):
         return refreshed(problem.source, mixture, form)
     return form
@@ -170,15 +170,20 @@ def _expect(
 ) -> tuple[Expectation, Form | Truncated, tuple[Event, ...]]:
     """One E-step over all rows, in the centred form where the linear one would lose digits."""
     expectation = summed(problem, mixture, form)
-    if form is linear and not within_loss(mixture, expectation, problem.compiled):
+    if _is_linear(form) and not within_loss(mixture, expectation, problem.compiled):
         event = Event(
             CENTRED,
             "clusters lie too far apart for the linear form to keep its digits; the run goes on "
             "in the centred form",
             at_pass=passes,
         )
-        return summed(problem, mixture, centred), centred, (event,)
+        form = replace(form, linear=False) if isinstance(form, Truncated) else centred
+        return summed(problem, mixture, form), form, (event,)
     return expectation, form, ()
+
+
+def _is_linear(form: Form | Truncated) -> bool:
+    return form.linear if isinstance(form, Truncated) else form is linear
 
 
 def summed(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Expectation:

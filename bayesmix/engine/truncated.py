@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import of_sweep, sweep
+from bayesmix.engine.compiled import linear_sweep, of_sweep, sweep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
@@ -41,6 +41,7 @@ class Truncated:
     neighbours: Any
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
     looks: int = 0  # how often they were looked for since the first time
+    linear: bool = False  # whether log joints are in the linear form
 
     @property
     def settled(self) -> bool:
@@ -67,7 +68,8 @@ class TruncatedStep:
     form: Truncated
 
     def __call__(self, rows: Rows) -> Expectation:
-        return of_sweep(*sweep(self.mixture, rows, self.form.of(rows)))
+        swept = linear_sweep if self.form.linear else sweep
+        return of_sweep(*swept(self.mixture, rows, self.form.of(rows)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     further = replace(form, neighbours=nearest[:, : FURTHER * form.neighbours.shape[1]])
     anchors = source.map(AnchorStep(mixture, further), 1)
     moved = float(np.mean(anchors != form.anchors))
-    widest = Truncated(anchors, nearest, moved, form.looks + 1)
+    widest = Truncated(anchors, nearest, moved, form.looks + 1, form.linear)
     joint = joint_of_some(source, mixture, widest.looks)
     if lost(joint, widest) > MOST_LOST:
         widest = replace(widest, anchors=_every_anchor(source, mixture))

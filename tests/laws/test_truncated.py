@@ -9,6 +9,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.engine.compiled import CompiledAssessment, CompiledStep
 from bayesmix.engine.expectation import AssessmentStep, ExpectationStep, centred
+from bayesmix.engine.run import CENTRED
 from bayesmix.engine.truncated import (
     Truncated,
     TruncatedStep,
@@ -43,13 +44,16 @@ def crowd(case, seed=0, separation=4.0):
 
 
 @every_gaussian
-def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case):
+@pytest.mark.parametrize("by_linear_form", [False, True])
+def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, by_linear_form):
     rows, mixture = crowd(case)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, N))
     anchors = generator(2).integers(0, K, N).astype(np.uint16)
-    everything = Truncated(anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
+    everything = Truncated(
+        anchors, np.broadcast_to(np.arange(K), (K, K)).copy(), linear=by_linear_form
+    )
     dense = CompiledStep(mixture, centred)(chunk)
-    same = TruncatedStep(mixture, everything)(chunk)
+    same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
         same.statistics.pack(), dense.statistics.pack(), rtol=1e-9, atol=1e-9
@@ -234,3 +238,21 @@ def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, 
         assert result.log_likelihood == pytest.approx(N * model.score(rows), rel=1e-9)
     two = estimator(K, random_state=0, max_iter=400, n_jobs=2).fit(rows)
     np.testing.assert_array_equal(two.objective_trace_, model.objective_trace_)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("apart", [8.0, 1e6])
+def test_a_truncated_run_leaves_the_linear_form_where_clusters_are_too_far_apart(
+    apart, monkeypatch
+):
+    rows, _ = crowd(GAUSSIAN_CASES[0], separation=apart)
+    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    options = {"init_params": "kmeans", "search": None, "random_state": 0, "max_iter": 50}
+    dense = bm.GaussianMixture(K, **options).fit(rows).result_
+    monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
+    truncated = bm.GaussianMixture(K, **options).fit(rows).result_
+    assert truncated.form == "truncated"
+    far = apart > 1e3
+    for result in (dense, truncated):
+        assert any(event.kind == CENTRED for event in result.events) == far
+    assert truncated.objective == pytest.approx(dense.objective, abs=1e-3 * N)
