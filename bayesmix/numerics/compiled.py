@@ -39,7 +39,6 @@ BYTES_OF_LINE = 8 * LINE
 # A block has fewer rows where what is made of a row is wide, so that it stays in the second cache.
 MOST_LINES = BLOCK_ROWS // LINE
 FEWEST_LINES = 9
-OF_SMALL_GROUPS = 64
 BLOCK_VALUES = 2**16
 # Responsibilities below this are left out of the sums: they add less than rounding does.
 NEGLIGIBLE = 2.0**-60
@@ -303,6 +302,35 @@ def _turn(context: Any, values: Any, row: Any, column: Any, turned: Any, place: 
     return nb.void(values, row, column, turned, place), build
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(context: Any, values: Any, row: Any, column: Any) -> Any:
+    """Have a number and its neighbours in the cache soon."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        number = cgutils.get_item_pointer(context, builder, signature.args[0], view, arguments[1:])
+        flag = ir.IntType(32)
+        place = builder.bitcast(number, cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, flag, flag, flag])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], kind)
+        # To be read, to be kept, of data.
+        builder.call(prefetch, [place, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return nb.void(values, row, column), build
+
+
+@_compiled
+def _ask_for(values: Any, order: Any, start: int, stop: int) -> None:
+    """Have the rows of the next block in the cache soon."""
+    n_features = values.shape[1]
+    for b in range(start, stop):
+        row = order[b]
+        for d in range(0, n_features, LINE):
+            _prefetch(values, row, d)
+        _prefetch(values, row, n_features - 1)
+
+
 @_compiled
 def _aligned(n_lines: int, n_columns: int) -> Any:
     """An array (n_lines, n_columns) that begins where a line of the cache does.
@@ -315,14 +343,6 @@ def _aligned(n_lines: int, n_columns: int) -> Any:
 
 
 @_compiled
-def _with_a_row_more(n_components: int, n_block: int) -> Any:
-    """An array for so many components and a row of numbers that are finite, for ``_add_sums``."""
-    array = _aligned(n_components + 1, n_block)
-    array[n_components] = 0.0
-    return array
-
-
-@_compiled
 def _block_rows(width: int) -> int:
     """Rows of a block of which ``width`` numbers each are made."""
     lines = BLOCK_VALUES // (width * LINE) // 2 * 2 + 1
@@ -330,10 +350,17 @@ def _block_rows(width: int) -> int:
 
 
 @_compiled
-def _rows_at_once(n_block: int, bounds: Any) -> int:
-    """So many, or fewer where groups are small: the rest of a group's last block is idle work."""
-    groups = len(bounds) - 1
-    return n_block if bounds[groups] > n_block * (groups - 1) else OF_SMALL_GROUPS
+def _rows_at_once(n_rows: int, most: int) -> int:
+    """Rows of the blocks of a group: equal ones of an odd number of lines, at most so many."""
+    n_blocks = -(-n_rows // most)
+    lines = -(-n_rows // max(1, n_blocks * LINE))
+    return LINE * (lines // 2 * 2 + 1)
+
+
+@_compiled
+def _block(room: Any, n_rows: int, n_block: int) -> Any:
+    """An array (n_rows, n_block) at the beginning of the room for the largest."""
+    return room.reshape(room.size)[: n_rows * n_block].reshape((n_rows, n_block))
 
 
 @_compiled
@@ -1166,33 +1193,41 @@ def centred_pass(
     in_two_steps = n_features >= WIDE_IN_TWO_STEPS and n_components >= MANY_IN_TWO_STEPS
     if dense and in_two_steps and len(beside) == 0:
         head, lines = n_features // HEAD, LINES_IN_TWO_STEPS
-    n_block = _rows_at_once(LINE * lines, bounds)
-    x = _aligned(n_features, n_block)
-    away = _aligned(n_features, n_block)
-    of_all = _with_a_row_more(n_components, n_block)
-    logs = _aligned(n_components if len(best) > 0 else 0, n_block)
+    most = LINE * lines
+    of_rows, of_distances = _aligned(n_features, most), _aligned(n_features, most)
+    of_joints = _aligned(n_components + 1, most)
+    of_logs = _aligned(n_components if len(best) > 0 else 0, most)
+    of_row = _aligned(6, most)
+    of_row[:] = 0.0
+    places = np.empty((2, most), np.int64)
+    having = np.empty(n_components, np.int64)
     totals = np.empty((n_components + 1, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
-    largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    base, own = np.zeros(n_block), np.empty(n_block)
-    having = np.empty(n_components, np.int64)
-    first, second = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    whole, lead = np.empty(n_block, np.int64), np.empty(n_block, np.int64)
-    work = away, first, second, total
     for group in range(len(candidates)):
         known = _present(candidates[group])
-        joint = of_all[: len(known)]
+        n_known = len(known)
+        n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
+        x, away = _block(of_rows, n_features, n_block), _block(of_distances, n_features, n_block)
+        joint_and_more = _block(of_joints, n_known + 1, n_block)
+        joint_and_more[n_known] = 0.0
+        joint = joint_and_more[:n_known]
+        logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
+        largest, total, base = of_row[0, :n_block], of_row[1, :n_block], of_row[2, :n_block]
+        own, first, second = of_row[3, :n_block], of_row[4, :n_block], of_row[5, :n_block]
+        whole, lead = places[0, :n_block], places[1, :n_block]
+        work = away, first, second, total
         for start in range(bounds[group], bounds[group + 1], n_block):
             size = min(n_block, bounds[group + 1] - start)
             _load(values, order, start, size, centre, inverse, x)
+            _ask_for(values, order, start + size, min(start + size + n_block, bounds[-1]))
             if dense:
                 completed = _joints_dense(
                     x, head, known, offset, means, root, work, lead, largest, whole, joint
                 )
-                if completed > MOST_COMPLETED * len(known) * n_block:
+                if completed > MOST_COMPLETED * n_known * n_block:
                     head = n_features
             else:
-                for g in range(len(known)):
+                for g in range(n_known):
                     k = known[g]
                     _squared_axes(x, means[k], root[k, 0], total)
                     for b in range(n_block):
@@ -1218,8 +1253,8 @@ def centred_pass(
                 group,
             )
             totals[:] = 0.0
-            _add_sums(len(known), of_all, x, totals)
-            for g in range(len(known)):
+            _add_sums(n_known, joint_and_more, x, totals)
+            for g in range(n_known):
                 k = known[g]
                 count = 0.0
                 for b in range(n_block):
@@ -1285,35 +1320,38 @@ def linear_pass(
     _widest_vectors()
     n_features, width = values.shape[1], coefficients.shape[1]
     n_components = candidates.shape[1]
-    n_block = _rows_at_once(_block_rows(width + n_components), bounds)
+    most = _block_rows(width + n_components)
     padded = -(-width // LINE) * LINE
-    of_all_features = _aligned(padded, n_block)
-    of_all_features[width:] = 0.0
-    features = of_all_features[:width]
+    of_features = _aligned(padded, most)
+    of_joints = _aligned(n_components + 1, most)
+    of_logs = _aligned(n_components if len(best) > 0 else 0, most)
+    of_row = _aligned(4, most)
+    of_row[:] = 0.0
+    having = np.empty(n_components, np.int64)
     some_of_all = np.empty((n_components, width))
     added = _aligned(n_components + 1, padded)
-    of_all = _with_a_row_more(n_components, n_block)
-    logs = _aligned(n_components if len(best) > 0 else 0, n_block)
-    largest, total = _aligned(1, n_block)[0], _aligned(1, n_block)[0]
-    base, own = np.zeros(n_block), np.empty(n_block)
-    having = np.empty(n_components, np.int64)
-    # Pairs with a share are few or not: where they are not in one block, they are in none after it.
+    # Where shares are not few in one block of a group, they are in none after it.
     alike = len(best) == 0 and len(beside) == 0
-    n_lines = n_components * n_block // LINE if alike and n_components >= MANY else 0
-    work = (
-        _aligned(n_lines, LINE),
-        np.empty(n_lines, np.int64),
-        np.empty(1 + n_block // LINE, np.int64),
-        _aligned(LINE, padded),
-        _aligned(n_components if n_lines > 0 else 0, padded),
-    )
-    for b in range(n_block):
-        features[0, b] = 1.0
+    n_lines = n_components * most // LINE if alike and n_components >= MANY else 0
+    lines, owners = _aligned(n_lines, LINE), np.empty(n_lines, np.int64)
+    ends, turned = np.empty(1 + most // LINE, np.int64), _aligned(LINE, padded)
+    sums_of_few = _aligned(n_components if n_lines > 0 else 0, padded)
     for group in range(len(candidates)):
         known = _present(candidates[group])
         n_known = len(known)
         few = n_lines > 0 and n_known >= MANY
-        some, joint = some_of_all[:n_known], of_all[:n_known]
+        n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
+        features_and_more = _block(of_features, padded, n_block)
+        features_and_more[width:] = 0.0
+        features_and_more[0] = 1.0
+        features = features_and_more[:width]
+        joint_and_more = _block(of_joints, n_known + 1, n_block)
+        joint_and_more[n_known] = 0.0
+        some, joint = some_of_all[:n_known], joint_and_more[:n_known]
+        logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
+        largest, total = of_row[0, :n_block], of_row[1, :n_block]
+        base, own = of_row[2, :n_block], of_row[3, :n_block]
+        work = lines, owners, ends[: 1 + n_block // LINE], turned, sums_of_few
         for g in range(n_known):
             some[g] = coefficients[known[g]]
         added[:] = 0.0
@@ -1321,6 +1359,7 @@ def linear_pass(
             x = features[1 : 1 + n_features]
             size = min(n_block, bounds[group + 1] - start)
             _load(values, order, start, size, centre, inverse, x)
+            _ask_for(values, order, start + size, min(start + size + n_block, bounds[-1]))
             place = 1 + n_features
             if kind >= AXES:
                 for i in range(n_features):
@@ -1342,7 +1381,7 @@ def linear_pass(
                 start,
                 size,
                 own,
-                of_all_features,
+                features_and_more,
                 work,
                 added[:n_known],
                 of_groups[group],
@@ -1370,7 +1409,7 @@ def linear_pass(
                 group,
             )
             if n_having == n_known:
-                _add_sums(n_known, of_all, features, added)
+                _add_sums(n_known, joint_and_more, features, added)
             else:
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)

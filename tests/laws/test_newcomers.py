@@ -70,6 +70,8 @@ def test_what_a_newcomer_gains_is_what_the_mixture_with_it_does(weighted):
 @pytest.mark.parametrize("family", [bm.Gaussian(), bm.Gaussian("diag"), bm.Gaussian("spherical")])
 def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
     pytest.importorskip("numba")
+    from bayesmix.numerics.compiled import LEAST_LOG_ODDS
+
     rng = np.random.default_rng(7)
     values = two_clusters(rng)
     weights = (
@@ -84,12 +86,16 @@ def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
     n = len(present.held[0].mine)
     assert {len(group.held.mine) for group in groups} == {n, -(-n // 3)}
     assert sum(group.size for group in groups) == 30
+    # What the kernel leaves out of blocks where no row has larger odds, in every pass.
+    left_out = 3 * len(values) * np.exp(LEAST_LOG_ODDS)
     for slow, fast in zip(present.after(groups, 3), by_kernel.after(groups, 3), strict=True):
         assert slow.held is fast.held
-        np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, rtol=1e-9)
+        np.testing.assert_allclose(fast.gains, slow.gains, atol=left_out)
         np.testing.assert_allclose(
-            fast.statistics.scatter, slow.statistics.scatter, rtol=1e-7, atol=1e-9
+            fast.statistics.counts, slow.statistics.counts, rtol=1e-9, atol=left_out
+        )
+        np.testing.assert_allclose(
+            fast.statistics.scatter, slow.statistics.scatter, rtol=1e-6, atol=left_out
         )
 
 

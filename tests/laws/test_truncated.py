@@ -248,11 +248,12 @@ def test_a_truncated_run_leaves_the_linear_form_where_clusters_are_too_far_apart
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=apart)
     monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
     options = {"init_params": "kmeans", "search": None, "random_state": 0, "max_iter": 50}
-    dense = bm.GaussianMixture(K, **options).fit(rows).result_
+    dense = bm.GaussianMixture(K, **options).fit(rows)
     monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
-    truncated = bm.GaussianMixture(K, **options).fit(rows).result_
-    assert truncated.form == "truncated"
-    far = apart > 1e3
-    for result in (dense, truncated):
-        assert any(event.kind == CENTRED for event in result.events) == far
-    assert truncated.objective == pytest.approx(dense.objective, abs=1e-3 * N)
+    truncated = bm.GaussianMixture(K, **options).fit(rows)
+    assert truncated.result_.form == "truncated"
+    for model in (dense, truncated):
+        assert any(event.kind == CENTRED for event in model.result_.events) == (apart > 1e3)
+    exact = truncated.result_.objective
+    assert exact == pytest.approx(N * truncated.score(rows), rel=1e-11)
+    assert truncated.result_.trace[-1] == pytest.approx(exact, abs=1e-3 * N)
