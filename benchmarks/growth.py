@@ -114,7 +114,8 @@ def _many(problem: Problem) -> dict[str, Any]:
     source, mixture = _truth(problem)
     with single_threaded_blas():
         # As in a run: candidates are fewer once rows have kept their anchors.
-        form = refreshed(source, mixture, first_truncation(source, mixture))
+        first = replace(first_truncation(source, mixture), linear=True)
+        form = refreshed(source, mixture, first)
     few, all_ = TruncatedStep(mixture, form), CompiledStep(mixture, linear)
     dense, truncated = (
         _seconds(source, all_, problem.n_components, 2),
