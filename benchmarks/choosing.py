@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from bayesmix.estimators.select import comparable
 from benchmarks.memory import Peak
 from benchmarks.problems import Problem
 from benchmarks.sequential import NormalGamma, log_evidence
+from benchmarks.tables import side_by_side
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 NUMBERS = range(1, 9)
@@ -63,16 +64,11 @@ def nested(repeats: int, quick: bool) -> list[dict[str, Any]]:
         seconds.append((between - began, time.perf_counter() - between))
         for method, mine in held.items():
             mine.append((found.score(method).value, theirs[method]))
-    ratios = sorted(theirs / ours for ours, theirs in seconds)
     table: list[dict[str, Any]] = [
         {
             "case": "Old Faithful, 5 x 5 folds, both methods",
             "divisions": repeats,
-            "bayesmix_s": median(ours for ours, _ in seconds),
-            "scikit_learn_s": median(theirs for _, theirs in seconds),
-            "times_faster": median(ratios),
-            "lowest": ratios[0],
-            "highest": ratios[-1],
+            **side_by_side(seconds),
         }
     ]
     for method, pairs in held.items():

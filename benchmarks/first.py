@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from bayesmix.datasets import load_faithful
+from benchmarks.tables import side_by_side
 
 FIT = """
 import numpy as np
@@ -33,15 +33,8 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
             (_seconds("bayesmix", path), _seconds("sklearn.mixture", path))
             for _ in range(1 + (1 if quick else PAIRS) * repeats)
         ][1:]
-    ratios = sorted(theirs / ours for ours, theirs in pairs)
-    row = {
-        "case": f"{len(rows)} x {rows.shape[1]}, K=2, import included",
-        "bayesmix_s": median(ours for ours, _ in pairs),
-        "scikit_learn_s": median(theirs for _, theirs in pairs),
-        "times_faster": median(ratios),
-        "lowest": ratios[0],
-        "highest": ratios[-1],
-    }
+    case = f"{len(rows)} x {rows.shape[1]}, K=2, import included"
+    row = {"case": case, **side_by_side(pairs)}
     print("  {case}: {times_faster:.2f} x".format(**row), flush=True)
     return [row]
 

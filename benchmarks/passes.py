@@ -6,7 +6,6 @@ import gc
 import time
 import warnings
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import sklearn.mixture
 
 import bayesmix
 from benchmarks.problems import Problem
+from benchmarks.tables import side_by_side
 
 CASES = (
     (Problem(500, 2, 3), "full"),
@@ -44,16 +44,11 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
             pairs = [
                 (per_pass(ours, few, many), per_pass(theirs, few, many)) for _ in range(n_pairs)
             ]
-            ratios = sorted(b / a for a, b in pairs)
             table.append(
                 {
                     "problem": f"{problem.name}, {covariance}",
                     "method": method,
-                    "bayesmix_ms": 1e3 * median(a for a, _ in pairs),
-                    "scikit_learn_ms": 1e3 * median(b for _, b in pairs),
-                    "times_faster": median(ratios),
-                    "lowest": ratios[0],
-                    "highest": ratios[-1],
+                    **side_by_side(pairs, "ms"),
                 }
             )
             print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,19 @@ def page(results: dict[str, Any], titles: dict[str, str]) -> str:
             earlier = "" if measured == results["date"] else f"Measured on {measured}.\n\n"
             parts.append(f"## {title}\n\n{earlier}{markdown(results[part])}\n")
     return "\n".join(parts)
+
+
+def side_by_side(pairs: list[tuple[float, float]], unit: str = "s") -> dict[str, float]:
+    """Columns of pairs of seconds (ours, theirs): both medians, and the ratio with its spread."""
+    ratios = sorted(theirs / ours for ours, theirs in pairs)
+    factor = {"s": 1.0, "ms": 1e3}[unit]
+    return {
+        f"bayesmix_{unit}": factor * median(ours for ours, _ in pairs),
+        f"scikit_learn_{unit}": factor * median(theirs for _, theirs in pairs),
+        "times_faster": median(ratios),
+        "lowest": ratios[0],
+        "highest": ratios[-1],
+    }
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

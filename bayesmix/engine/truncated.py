@@ -105,7 +105,7 @@ def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     further = replace(form, neighbours=nearest[:, : FURTHER * form.neighbours.shape[1]])
     anchors = source.map(AnchorStep(mixture, further), 1)
     moved = float(np.mean(anchors != form.anchors))
-    widest = Truncated(anchors, nearest, moved, form.looks + 1, form.linear)
+    widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
     joint = joint_of_some(source, mixture, widest.looks)
     if lost(joint, widest) > MOST_LOST:
         widest = replace(widest, anchors=_every_anchor(source, mixture))

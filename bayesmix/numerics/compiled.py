@@ -914,12 +914,6 @@ def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -
     return padded
 
 
-@_inlined
-def _four(row: Any, j: int) -> Any:
-    """Four neighbours."""
-    return row[j], row[j + 1], row[j + 2], row[j + 3]
-
-
 @_compiled
 def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
     row[j] += a
@@ -1117,9 +1111,7 @@ def _add_few(
             _turn(features, f, line * LINE, turned, f)
         for i in range(ends[line], ends[line + 1]):
             _add_rows(sums, owners[i], lines, i, own, line * LINE, turned)
-    for k in range(n_components):
-        for f in range(len(features)):
-            added[k, f] += sums[k, f]
+    added += sums[:n_components]
     return True
 
 
