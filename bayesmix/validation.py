@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -49,6 +50,18 @@ def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -
     listed = ", ".join(map(repr, choices))
     more = f", {otherwise}" if otherwise else ""
     raise InvalidInputError(f"{name} must be one of {listed}{more}, got {value!r}")
+
+
+def in_memory(what: str, n_bytes: float, remedy: str) -> None:
+    """Refuses what this machine could not hold, before anything is made."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if n_bytes > there:
+        raise InvalidInputError(
+            f"{what} would take {n_bytes / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f}: "
+            f"{remedy}"
+        )
 
 
 def flag(name: str, value: Any) -> bool:

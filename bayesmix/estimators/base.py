@@ -36,6 +36,8 @@ PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
+# How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
+ARRAYS_OF_A_SAMPLE = 3.0
 
 
 class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -293,9 +295,11 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         ``random_state`` None uses the estimator's own.
         """
         result = self._fitted()
-        validation.integer("n_samples", n_samples, 1)
+        n_rows = validation.integer("n_samples", n_samples, 1)
+        n_bytes = 8.0 * n_rows * (ARRAYS_OF_A_SAMPLE * result.n_features + 1)
+        validation.in_memory(f"n_samples={n_rows:,}", n_bytes, "sample in parts")
         seed = root_seed(self.random_state if random_state is None else random_state)
-        return result.draw(n_samples, stream(seed, Purpose.SAMPLE))
+        return result.draw(n_rows, stream(seed, Purpose.SAMPLE))
 
     # Criteria, with scikit-learn's sign: lower is better
 

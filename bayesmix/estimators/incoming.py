@@ -24,6 +24,12 @@ REMEDIES = {
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
 MOST_ROWS_READ = 2**18
+# Squares of larger values, and sums of them, are no doubles.
+LARGEST_VALUE = 1e150
+# Weights count rows: sums out of this range are no number of rows, and leave doubles when squared.
+SUM_OF_WEIGHTS = (1e-12, 1e18)
+# A row with less than this share of all weight changes no digit: it is left out as if it had none.
+LEAST_WEIGHT = 1e-18
 
 
 def training_rows(
@@ -44,6 +50,7 @@ def training_rows(
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
+    _refuse_large(values, columns)
     if weights is None or np.all(weights == 1.0):
         return ArraySource(values, None, n_jobs, columns), None
     if weights.all():
@@ -104,7 +111,14 @@ def row_weights(value: Any, n_rows: int) -> Array:
         raise InvalidInputError(
             "sample_weight must not be zero for every row: give some row a positive weight"
         )
-    return weights
+    total = float(np.minimum(weights, SUM_OF_WEIGHTS[1]).sum())
+    if not SUM_OF_WEIGHTS[0] <= total < SUM_OF_WEIGHTS[1]:
+        raise InvalidInputError(
+            "sample_weight says how often each row counts and must sum to between "
+            f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got weights from "
+            f"{weights.min():g} to {weights.max():g}: divide them by their mean"
+        )
+    return np.where(weights < LEAST_WEIGHT * total, 0.0, weights)
 
 
 def validated(estimator: Any, X: Any, **options: Any) -> Any:
@@ -116,6 +130,8 @@ def validated(estimator: Any, X: Any, **options: Any) -> Any:
         return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
     except InvalidInputError:
         raise
+    except OverflowError as problem:
+        raise InvalidInputError(f"X must be numbers that a double holds: {problem}") from None
     except TypeError as problem:
         raise InvalidTypeError(explained(X, problem)) from None
     except ValueError as problem:
@@ -148,6 +164,21 @@ def finite(values: Any) -> Any:
         if not np.isfinite(piece).all():
             raise InvalidInputError(_not_finite(piece, start, None))
     return values
+
+
+def _refuse_large(values: Any, columns: Any) -> None:
+    """Values whose squares leave what doubles hold have no variance."""
+    for start in range(0, len(values), MOST_ROWS_READ):
+        piece = np.asarray(values[start : start + MOST_ROWS_READ])
+        if -LARGEST_VALUE <= piece.min() and piece.max() <= LARGEST_VALUE:
+            continue
+        row, column = np.argwhere(np.abs(piece) > LARGEST_VALUE)[0]
+        name = column if columns is None else repr(columns[column])
+        raise InvalidInputError(
+            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {piece[row, column]:g} in "
+            f"row {start + row}, column {name}, whose square is more than a double holds: divide "
+            "that column"
+        )
 
 
 def _not_finite(values: Any, first: int, columns: Any) -> str:

@@ -26,7 +26,7 @@ from bayesmix.selection.candidates import candidate_parameters, component_number
 from bayesmix.selection.choice import answerable, averaged_over, chosen, completed, why_none
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS, column_of
 from bayesmix.selection.evidence import OF_DRAWS
-from bayesmix.selection.folds import last_step, make_splits, rows_of, weights_of
+from bayesmix.selection.folds import last_step, make_splits, rows_of, table_of, weights_of
 from bayesmix.selection.held_out import HeldOut
 from bayesmix.selection.probabilities import Probabilities, over_k, probabilities
 from bayesmix.selection.row import Row
@@ -160,6 +160,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         ValueError
             For bad rows or parameters, and where no candidate has a value.
         """
+        X = table_of(X)
         criterion, functions = self._criterion()
         wanted = {criterion, *self._also()}
         seed = root_seed(self.random_state)

@@ -58,7 +58,8 @@ def _together(matrices: Array) -> Array | None:
 def _sound(root: Array, matrices: Array) -> bool:
     """Whether no pivot, which is 1 / u², is lost in rounding, and all are numbers."""
     most = 1.0 / SMALLEST_PIVOT
-    if dnrm2(root.ravel()) ** 2 * dasum(matrices.ravel()) <= most:  # all of them together
+    norm = dnrm2(root.ravel())
+    if norm * norm * dasum(matrices.ravel()) <= most:  # all of them together
         return True
     ends = diagonals(root)
     return bool((ends * ends * diagonals(matrices) <= most).all())

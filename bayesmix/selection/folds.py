@@ -47,6 +47,11 @@ def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, 
     return splits
 
 
+def table_of(X: Any) -> Any:
+    """X where it has rows to count and to take; an array of what only says that it is one."""
+    return X if hasattr(X, "shape") or hasattr(X, "__len__") else np.asarray(X)
+
+
 def n_rows_of(X: Any) -> int:
     """How many rows an array, a frame, a list or a source has."""
     return int(X.shape[0] if hasattr(X, "shape") else len(X))

@@ -131,6 +131,8 @@ def _differ(counts: Array, present: Array) -> bool:
 def _sides(values: Array, weights: Array) -> list[Array]:
     """Ways to divide rows (n, D) in two, as (n,) of bool: along axes, and the core from the rim."""
     white: Any = whitened(values, weights)
+    if not white.shape[1]:  # equal rows
+        return []
     distance = np.einsum("nd,nd->n", white, white)
     longest = white[:, -1]
     sides = [longest > quarter for quarter in quantiles(longest, weights, QUARTERS)]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 VARIANCE_FLOOR = 1e-6
 # How many times under the floor a variance must be to be looked at before its turn.
 DEEP_UNDER_THE_FLOOR = 1e4
+# A variance that was held at the floor is there but for rounding, and not under it.
+AT_THE_FLOOR = 1.0 + 1e-9
 # How many times the distinct values that are needed a component's rows are to be called many.
 MANY_ROWS = 5
 # Steps between distinct values below this share of the scale are those of continuous data.
@@ -78,10 +80,11 @@ class GaussianGuard:
         sound = True
         try:
             root = components.precision_root
-            if dnrm2(root.ravel()) ** 2 * self._highest_floor < 1.0:  # all of them together
+            norm = dnrm2(root.ravel())
+            if norm * norm * self._highest_floor < 1.0:  # all of them together
                 return None
             tightest = algebra.tightest(root, self.floor)
-            tight = tightest >= 1.0
+            tight = tightest > AT_THE_FLOOR
             if np.count_nonzero(tight) == 0:
                 return None
             tight &= ~self._surely_many(mixture, len(tightest))

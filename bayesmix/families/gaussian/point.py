@@ -167,8 +167,8 @@ def maximum_likelihood(
     """Means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
 
     ``ridge`` (D,) is added to every variance, as scikit-learn's ``reg_covar``. A component without
-    rows keeps its mean and takes the average covariance; its weight is zero, so nothing depends on
-    them.
+    rows keeps its mean and takes the average covariance, with its resolution where it is held; its
+    weight is zero, so nothing depends on them.
     """
     counts, means = statistics.counts, statistics.means
     n_components, n_features = means.shape
@@ -184,6 +184,10 @@ def maximum_likelihood(
         means = np.where(empty[:, None], before, means)
         if len(blocks) == n_components:
             blocks[empty] = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
+            if resolution is not None and len(resolution) == n_components:
+                per_row = structure.block_counts(np.ones(n_components), n_features)
+                held = structure.pool(resolution)
+                blocks[empty] += (held / align(per_row, held))[empty]
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)

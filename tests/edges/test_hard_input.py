@@ -1,0 +1,125 @@
+"""Rows and weights on which fits once crashed, ran for minutes or gave nan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixError, InvalidInputError
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def random_problem(generator: np.random.Generator) -> tuple[np.ndarray, Any]:
+    """Few rows, rounded, tied, or on a lattice, at any scale; sometimes with wild weights."""
+    n, D = int(generator.integers(8, 60)), int(generator.integers(1, 5))
+    rows = generator.normal(size=(n, D))
+    kind = generator.choice(["rounded", "dice", "zero or one", "repeated", "constant column"])
+    if kind == "rounded":
+        rows = np.round(rows / np.abs(rows).max() * generator.integers(1, 6))
+    elif kind == "dice":
+        rows = generator.integers(1, 7, (n, D)).astype(float)
+    elif kind == "zero or one":
+        rows = generator.integers(0, 2, (n, D)).astype(float)
+    elif kind == "repeated":
+        rows = rows[generator.integers(0, max(2, n // 4), n)]
+    else:
+        rows[:, 0] = 3.0
+    weights = 10.0 ** generator.uniform(-6, 6, n) if generator.random() < 0.3 else None
+    return rows * 10.0 ** generator.uniform(-8, 8), weights
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_problem_that_nobody_chose_is_fitted_or_refused_by_name(seed: int) -> None:
+    generator = np.random.default_rng([7, seed])
+    rows, weights = random_problem(generator)
+    structure = str(generator.choice(["full", "tied", "diag", "spherical"]))
+    n_components = int(generator.integers(1, 8))
+    for model in (
+        bm.GaussianMixture(n_components, covariance_type=structure, random_state=0),
+        bm.BayesianGaussianMixture(n_components, covariance_type=structure, random_state=0),
+    ):
+        try:
+            model.fit(rows, sample_weight=weights)
+        except BayesmixError:
+            continue
+        assert np.isfinite(model.score_samples(rows)).all()
+        assert np.isfinite(model.result_.objective)
+        assert model.weights_.sum() == pytest.approx(1.0)
+        assert (np.linalg.eigvalsh(_dense(model)) > 0.0).all()
+
+
+def _dense(model: Any) -> np.ndarray:
+    return np.asarray(model.result_.plug_in.components.covariances)
+
+
+def test_components_on_equal_rows_are_not_divided_anew() -> None:
+    model = bm.Mixture(3, family=bm.Bernoulli(), random_state=0).fit(np.zeros((30, 3)))
+    assert np.isfinite(model.score_samples(np.zeros((2, 3)))).all()
+
+
+def test_a_component_without_rows_that_is_held_ends_the_run() -> None:
+    generator = np.random.default_rng(5)
+    rows = np.repeat(generator.integers(-1, 2, (13, 5)).astype(float), 5, axis=0)
+    model = bm.GaussianMixture(7, covariance_type="diag", random_state=0).fit(rows)
+    assert model.result_.passes < 4_000
+    assert len(model.result_.events) < 60
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e14])
+def test_weights_on_any_scale_that_counts_rows_leave_the_density_alone(scale: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    plain = bm.GaussianMixture(2, random_state=0).fit(rows)
+    scaled = bm.GaussianMixture(2, random_state=0).fit(rows, sample_weight=np.full(100, scale))
+    assert scaled.score(rows) == pytest.approx(plain.score(rows), abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-20, 1e17, 1e300, 1e308])
+def test_weights_that_are_no_numbers_of_rows_are_refused(weight: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(InvalidInputError, match=r"sample_weight .* divide them by their mean"):
+        bm.GaussianMixture(2).fit(rows, sample_weight=np.full(100, weight))
+
+
+def test_a_row_whose_weight_changes_no_digit_is_left_out() -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 1))
+    weights = np.r_[1e-40, np.ones(49)]
+    first = bm.GaussianMixture(1).fit(rows, sample_weight=weights)
+    assert first.means_ == pytest.approx(rows[1:].mean(axis=0)[None])
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("largest", [1e151, 1e300, 1.7e308])
+def test_values_whose_squares_overflow_are_refused_with_their_place(
+    structure: str, largest: float
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    rows[7, 1] = largest
+    with pytest.raises(InvalidInputError, match=r"row 7, column 1, whose square"):
+        bm.GaussianMixture(2, covariance_type=structure).fit(rows)
+
+
+def test_integers_beyond_doubles_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="a double holds"):
+        bm.GaussianMixture(2).fit(np.array([[10**400], [1], [2]], dtype=object))
+
+
+def test_a_search_takes_what_only_says_that_it_is_an_array() -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+
+    class Arraylike:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return rows
+
+    found = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(Arraylike())
+    plain = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(rows)
+    assert found.best_score_ == plain.best_score_
+
+
+def test_a_sample_that_no_memory_holds_is_refused_with_its_size() -> None:
+    model = bm.GaussianMixture(1).fit(np.random.default_rng(0).normal(size=(60, 2)))
+    with pytest.raises(InvalidInputError, match=r"n_samples=.* GB"):
+        model.sample(2**62)
