@@ -157,7 +157,8 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
             continue
         of_both = one.expected_log_density(look.values)[:, 0] + updated.weights.expected_log()[i]
         rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
-        with np.errstate(divide="ignore"):  # a row that nothing explains is an infinite loss
+        # A row that nothing explains is an infinite loss.
+        with np.errstate(divide="ignore", over="ignore"):
             gained = np.log(rest + np.exp(of_both - look.log_normaliser)) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
