@@ -53,6 +53,10 @@ class FlatDirectionWarning(BayesmixWarning):
     """All rows agree in some direction; it is set aside, the same for every component."""
 
 
+class SelectionWarning(BayesmixWarning):
+    """What a search chose is at an edge of its range, or has components that are no clusters."""
+
+
 def missing_extra(package: str, extra: str) -> MissingExtraError:
     """The error for an optional package that is not installed."""
     return MissingExtraError(

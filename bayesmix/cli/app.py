@@ -95,8 +95,12 @@ def select(
     columns: Columns = None,
     weight: Weight = None,
     components: Annotated[
-        str, typer.Option(metavar="K", help="Numbers of components, as 3, 1:10 or 1,2,5")
-    ] = "1:10",
+        str | None,
+        typer.Option(
+            metavar="K",
+            help="Numbers of components, as 3, 1:10 or 1,2,5. Without: until more are refuted",
+        ),
+    ] = None,
     covariance: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="Structures, of full,tied,diag,spherical. Without: all"),

@@ -37,6 +37,7 @@ class Criterion(StrEnum):
     """What candidates are compared by."""
 
     AUTO = "auto"
+    EVIDENCE_FOLDS = "evidence_folds"
     BIC = "bic"
     SABIC = "sabic"
     AIC = "aic"
@@ -56,8 +57,10 @@ def names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def numbers(text: str) -> list[int]:
-    """Numbers of components: "3", "1:10" (both ends), "1,2,5", or several of these."""
+def numbers(text: str | None) -> list[int] | None:
+    """Numbers of components: "3", "1:10" (both ends), "1,2,5", or several of these; None: none."""
+    if text is None:
+        return None
     found: list[int] = []
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(\d{1,6})\s*)?", part)

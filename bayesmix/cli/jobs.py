@@ -30,7 +30,7 @@ def select(
     screen: Screen,
     path: str,
     source: Any,
-    components: Sequence[int],
+    components: Sequence[int] | None,
     structures: Sequence[str] | None,
     criterion: str | None,
     method: str | None,
@@ -86,7 +86,7 @@ def _how(method: str | None, criterion: str | None) -> tuple[dict[str, Any], str
 def search_for(
     screen: Screen,
     source: Any,
-    components: Sequence[int],
+    components: Sequence[int] | None,
     structures: Sequence[str] | None,
     criterion: str,
     seed: int,

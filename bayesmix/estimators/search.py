@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix import validation
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
-    InvalidInputError,
+    SelectionWarning,
     UndefinedError,
     warn,
 )
-from bayesmix.estimators import incoming
+from bayesmix.estimators import asked, incoming
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
-from bayesmix.selection import checkpoint, tables, words
+from bayesmix.selection import growth, tables, words
 from bayesmix.selection.averaging import AveragedDensity
-from bayesmix.selection.candidates import candidate_parameters, component_numbers
-from bayesmix.selection.choice import answerable, averaged_over, chosen, completed, why_none
-from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR, OF_FOLDS, column_of
+from bayesmix.selection.candidates import candidate_chains, component_numbers
+from bayesmix.selection.choice import (
+    answerable,
+    averaged_over,
+    chosen,
+    completed,
+    disowned,
+    why_none,
+)
+from bayesmix.selection.criteria import OF_FOLDS, column_of
 from bayesmix.selection.evidence import OF_DRAWS
 from bayesmix.selection.folds import last_step, make_splits, rows_of, table_of, weights_of
 from bayesmix.selection.held_out import HeldOut
-from bayesmix.selection.probabilities import Probabilities, over_k, probabilities
+from bayesmix.selection.probabilities import Probabilities, over_k, prior_asked, probabilities
 from bayesmix.selection.row import Row
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.rule import Judgement, Rule, with_folds
+from bayesmix.selection.standing import lattices
 from bayesmix.selection.sweep import Sweep, Task
 from bayesmix.workflow.progress import FitProgress
 
-CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
+# With folds every candidate is fitted to each: a range that takes care of itself ends here.
+MOST_BY_FOLDS = 10
 
 
 class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -44,14 +57,16 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     estimator : estimator, optional
         A bayesmix estimator, or a pipeline that ends in one; None: ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
+        None: K grows until more components are refuted (at most 30; by folds, 10).
     covariance_type : str or sequence of str, optional
         Structures to compare; None leaves the estimator's own.
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
         What chooses. "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; of variational estimators
-        also "elbo", "elbo_log_k", "evidence" (by draws), "loo" (leave-one-out) and
-        "auto" (K by "elbo_log_k" within each structure, structures by AICc, as ``select``); "cv"
+        also "elbo", "elbo_log_k", "evidence" (by draws), "loo" (leave-one-out; folds where it is
+        not to be trusted) and "evidence_folds", which "auto" stands for (the evidence, among the
+        structures that predict held-out rows no worse than the best by one standard error); "cv"
         (held-out density over folds) and "cv_1se" (the fewest parameters within one standard error
         of the best by "cv"); or a function (FitResult, Source) -> float or ``bayesmix.Score``.
     cv : int or splitter, default=5
@@ -75,10 +90,11 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Further criteria to compute beside the one that chooses, from the same fits: "cv",
         "evidence", "loo". The others are always there.
     prior_over_k : None, dict or callable
-        The prior over K of ``k_probabilities_``: None is uniform, else K -> weight.
+        The prior over K of ``k_probabilities_``: K -> weight. None is uniform over a range that is
+        given, and beta-negative-binomial where K grows by itself.
     patience : int, optional
-        Go on to larger K only until so many in a row were worse than the best before; candidates
-        beyond that are not fitted. None fits all; so does a search with folds.
+        Leave out larger K once so many in a row were worse than the best before. It ends on a
+        plateau: None fits all that is asked for; so does a search with folds.
     polish : float, optional
         Of an estimator with ``search="short"``: candidates within so many nats of the best are
         fitted again with all of the search. None: none are; with "cv" the winner always is.
@@ -94,9 +110,11 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     estimators_ : list
         The fit of every candidate; None where it failed.
     k_probabilities_ : Series
-        P(K | rows), where the candidates have an evidence; ``attrs`` holds the prior over K.
+        P(K | rows), over the structures that were not refuted; ``attrs`` holds the prior over K.
     averaged_ : AveragedDensity
         The density averaged over candidates: by their probabilities, or by stacking with "cv".
+    cautions_ : list of str
+        What to know of the answer: an edge of the range, small components, rounded columns.
     interrupted_ : bool
         Whether Ctrl-C came: then only the first candidates were compared.
 
@@ -161,39 +179,58 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             For bad rows or parameters, and where no candidate has a value.
         """
         X = table_of(X)
-        criterion, functions = self._criterion()
-        wanted = {criterion, *self._also()}
+        criterion, functions = asked.criterion_of(self.criterion)
+        wanted = {criterion, *asked.names_of(self.also)}
         seed = root_seed(self.random_state)
-        seed, kept_fits = self._opened(X, sample_weight, groups, seed)
-        estimator = self._estimator(seed)
-        candidates = candidate_parameters(
-            self.n_components, self.covariance_type, self.param_grid, _prefix(estimator)
-        )
-        length = len(component_numbers(self.n_components))
-        chains = [candidates[i : i + length] for i in range(0, len(candidates), length)]
-        self._check(estimator, wanted)
+        seed, kept_fits = asked.kept_in(self, X, sample_weight, groups, seed)
+        estimator = asked.estimator_of(self.estimator, seed)
+        folded = bool(wanted & set(OF_FOLDS))
+        most = growth.largest(*asked.shape_of(X))
+        if folded:
+            most = min(most, MOST_BY_FOLDS)
+        numbers = component_numbers(self.n_components, most)
+        prefix = asked.prefix_of(estimator)
+        chains = candidate_chains(numbers, self.covariance_type, self.param_grid, prefix)
+        variational = asked.is_variational(estimator, wanted)
         source, kept = incoming.training_rows(self, X, sample_weight, 1)
         if kept is not None:
             X, groups = rows_of(X, kept), None if groups is None else np.asarray(groups)[kept]
             sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
-        splits = make_splits(self.cv, X, seed, groups) if wanted & set(OF_FOLDS) else ()
-        self._share_threads(estimator, len(chains) * (1 + len(splits)))
+        splits = make_splits(self.cv, X, seed, groups) if folded else ()
+        asked.share_threads(estimator, self.n_jobs, len(chains) * (1 + len(splits)))
         functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
-        watched = "elbo_log_k" if criterion == "auto" else criterion
-        patience = (
-            None if self.patience is None else validation.integer("patience", self.patience, 1)
-        )
-        task = Task(
-            estimator, X, sample_weight, splits, functions, source, kept_fits, patience, watched
-        )
+        grows = self.n_components is None and not folded
+        watched = "elbo_log_k" if criterion == RULE else criterion
+        if grows:
+            watched = "elbo_log_k" if variational else "bic"
+        patience = validation.optional_integer("patience", self.patience, 1)
+        task = Task(estimator, X, sample_weight, splits, functions, source, kept_fits, patience)
+        task = replace(task, watched=watched, refuted=growth.refuted if grows else None)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
-        rows = sweep.candidates(weights_of(X, sample_weight))
+        if grows and variational and not self.interrupted_ and growth.grown(sweep, most):
+            self._run(sweep)
+        weights = weights_of(X, sample_weight)
+        rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
-        whole = self.refit and not self.interrupted_
-        rows = completed(sweep, rows, criterion, polish if whole else None)
+        polish = polish if self.refit and not self.interrupted_ else None
+        self._prior_over_k = prior_asked(numbers, self.prior_over_k, self.n_components is None)
+        # What a pipeline makes of the columns is on no lattice that is known here.
+        grid = () if prefix else lattices(source)
+        if criterion == RULE:
+            folds = partial(make_splits, self.cv, X, seed, groups)
+            workers = resolve_jobs(self.n_jobs)
+            rule = Rule(task, weights, self._prior_over_k, grid, polish, workers)
+            judgement = rule.judged(rows, None if self.interrupted_ else folds)
+            self.interrupted_ |= judgement.interrupted
+        else:
+            rows = completed(sweep, rows, criterion, polish)
+            if criterion == "loo" and any(disowned(row, "loo") for row in rows):
+                splits = make_splits(self.cv, X, seed, groups)
+                rows = with_folds(task, rows, splits, weights, resolve_jobs(self.n_jobs))
+            judgement = Judgement(rows)
         self.folds_ = tables.folds(sweep.folds())
-        self._adopt(rows, criterion, source.total_weight)
+        self._adopt(judgement, criterion, source.total_weight, (numbers, grows, grid))
         return self
 
     # Whether of candidates that folds compare the winner alone is wanted.
@@ -202,70 +239,6 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     def _winner_alone(self) -> None:
         """Let the next fit be for the winner: by folds, nothing else is fitted to all rows."""
         self._alone = True
-
-    def _criterion(self) -> tuple[str, dict[str, Any]]:
-        if callable(self.criterion):
-            name = getattr(self.criterion, "__name__", "criterion")
-            return name, {name: self.criterion}
-        validation.one_of("criterion", self.criterion, CRITERIA, "or a callable")
-        return self.criterion, {}
-
-    def _also(self) -> list[str]:
-        named = [self.also] if isinstance(self.also, str) else list(self.also)
-        for name in named:
-            validation.one_of("also", name, CRITERIA)
-        return named
-
-    def _estimator(self, seed: int) -> Any:
-        if self.estimator is None:
-            from bayesmix.estimators.gaussian import GaussianMixture
-
-            estimator: Any = GaussianMixture()
-        else:
-            estimator = clone(self.estimator)
-        inner = last_step(estimator)
-        if not hasattr(inner, "n_components"):
-            raise InvalidInputError(
-                "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
-                f"got {type(inner).__name__}"
-            )
-        if getattr(inner, "random_state", None) is None:
-            inner.set_params(random_state=seed)
-        if getattr(inner, "progress", 0) is None:
-            inner.set_params(progress=False)
-        return estimator
-
-    def _opened(
-        self, X: Any, sample_weight: Any, groups: Any, seed: int
-    ) -> tuple[int, checkpoint.Checkpoint | None]:
-        """The seed to go on with, and where finished fits are kept, if anywhere."""
-        if self.checkpoint is None:
-            return seed, None
-        settings = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in CHANGE_NO_NUMBER
-        }
-        identity = checkpoint.identity(settings, X, sample_weight, groups)
-        kept, seed = checkpoint.opened(
-            self.checkpoint, identity, seed, self.random_state is not None
-        )
-        return seed, kept
-
-    def _share_threads(self, estimator: Any, n_chains: int) -> None:
-        """Fits of one chain come one after the other and may use all cores; of several, one."""
-        inner = last_step(estimator)
-        if getattr(inner, "n_jobs", 0) is None:
-            inner.set_params(n_jobs=self.n_jobs if n_chains == 1 else 1)
-
-    def _check(self, estimator: Any, wanted: set[str]) -> None:
-        variational = last_step(estimator)._model().inference.variational
-        for name in sorted(wanted & set(OF_A_POSTERIOR)):
-            if not variational:
-                raise InvalidInputError(
-                    f"criterion={name!r} needs a variational estimator, such as "
-                    "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
-                )
 
     def _run(self, sweep: Sweep) -> None:
         """Fit everything; workers join in once it takes a while, and Ctrl-C keeps what is there."""
@@ -284,11 +257,15 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                     BayesmixWarning,
                 )
 
-    def _adopt(self, rows: list[Row], asked: str, n: float) -> None:
-        criterion = answerable(rows, asked)
-        if criterion != asked:
+    def _adopt(
+        self, judgement: Judgement, wanted: str, n: float, tried: tuple[list[int], bool, Any]
+    ) -> None:
+        rows = judgement.rows
+        self._judgement = judgement
+        criterion = answerable(rows, wanted)
+        if criterion != wanted:
             warn(
-                f"candidates that matter have no trustworthy value of {asked} (see the column "
+                f"candidates that matter have no trustworthy value of {wanted} (see the column "
                 f"note of results_): {criterion} chose instead",
                 BayesmixWarning,
             )
@@ -305,14 +282,22 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.best_score_ = rows[best].value(scored)
         self._rows = rows if self.refit else []
         self._averaged: AveragedDensity | None = None
-        self._summary = words.summary(rows, order, criterion, n, self._probabilities(rows))
+        self.cautions_ = words.cautions(rows, best, *tried)
+        for caution in self.cautions_:
+            warn(caution, SelectionWarning)
+        found = self._probabilities(rows)
+        self._summary = words.summary(judgement, order, criterion, n, found, self.cautions_)
 
     def _probabilities(self, rows: list[Row]) -> Probabilities | None:
         """Of the candidates, where they have an evidence."""
         try:
-            return probabilities(rows, self.prior_over_k)
+            return self._of_candidates(rows)
         except UndefinedError:
             return None
+
+    def _of_candidates(self, rows: list[Row]) -> Probabilities:
+        estimated = self._judgement.estimated if self.criterion_ == RULE else None
+        return probabilities(rows, self._prior_over_k, estimated)
 
     @property
     def k_probabilities_(self) -> Any:
@@ -324,7 +309,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             Where candidates have no evidence, with what to do.
         """
         self._check_kept()
-        return over_k(self._rows, probabilities(self._rows, self.prior_over_k))
+        return over_k(self._rows, self._of_candidates(self._rows))
 
     @property
     def averaged_(self) -> AveragedDensity:
@@ -384,6 +369,21 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """Rows and components drawn from the best candidate."""
         return last_step(self.best_estimator_).sample(n_samples, random_state)
 
+    def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
+        """Credible band (n, 2) of the averaged density: it knows that K was chosen.
+
+        As ``averaged_.density_interval``; with ``data``, the rows of the fit, by Gibbs sampling.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(2, 3), covariance_type="tied")
+        >>> search.density_interval(X[:1], level=0.9).shape
+        (1, 2)
+        """
+        return self.averaged_.density_interval(X, level, **options)
+
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The criterion over K for every structure; see ``plot_selection``."""
         from bayesmix.plots import plot_selection
@@ -395,7 +395,3 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         from bayesmix.report import write_report
 
         return write_report(self, path, X, title)
-
-
-def _prefix(estimator: Any) -> str:
-    return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""

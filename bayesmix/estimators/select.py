@@ -10,7 +10,6 @@ from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.selection.criteria import OF_A_POSTERIOR
 
-PATIENCE = 4
 POLISH = 6.0
 STRUCTURES = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
@@ -18,7 +17,7 @@ OF_ONE_COLUMN = ("full", "tied")
 
 def select(
     X: Any,
-    n_components: Any = tuple(range(1, 11)),
+    n_components: Any = None,
     covariance_type: str | Sequence[str] | None = None,
     criterion: Any = "auto",
     sample_weight: Any = None,
@@ -27,14 +26,16 @@ def select(
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
 
-    By default variational fits: within each structure the number of components by its evidence,
-    and among the structures the one that predicts best (AICc). Measured against others in the
-    benchmarks. A larger K is tried until four in a row were worse.
+    By default variational fits: the number of components by its evidence, among the structures
+    that predict held-out rows no worse than the best by more than one standard error. Measured
+    against others in the benchmarks.
 
     Parameters
     ----------
     X : array, frame or source (n, D)
-    n_components : int or sequence of int, default=1..10
+    n_components : int or sequence of int, optional
+        None: K grows from 1 until more components are refuted, under a prior over K that falls
+        with it (beta-negative-binomial); at most 30.
     covariance_type : str or sequence of str, optional
         None: all four, or of one column "full" and "tied", which the others then equal.
     criterion : str or callable, default="auto"
@@ -71,7 +72,7 @@ def select(
         covariance_type,
         criterion=criterion,
         random_state=random_state,
-        **{"patience": PATIENCE, "polish": POLISH} | options,
+        **{"polish": POLISH} | options,
     )
     return search.fit(X, sample_weight=sample_weight)
 

@@ -30,10 +30,12 @@ WEIGHT_PRIORS = {
 }
 # Of the criteria that are no function of a fit's sums.
 MEANINGS = {
-    "auto": (
-        "Within each structure, the number of components with the largest evidence (bound + "
-        "log K!): for how many components made the rows. Among the structures, the one that "
-        "predicts best (AICc of those). It assumes the prior below, and tends to too many "
+    "evidence_folds": (
+        "Each covariance structure, at its best number of components, predicts rows that were held "
+        "out; one that is worse than the best by more than a standard error of the paired "
+        "difference is refuted. Among the others the evidence (bound + log K!, or an estimate by "
+        "draws for those that are close) and the prior over the number choose; of those too close "
+        "to call, the fewest components. It assumes the prior below, and tends to too many "
         "components where theirs are not normal."
     ),
     "elbo": (

@@ -21,14 +21,14 @@ from bayesmix.selection.folds import last_step
 WIDTH = 72
 LINE = "\n"
 STRUCTURES = ("full", "tied", "diag", "spherical")
-# How `bayesmix select` makes its estimators: with short searches, patience and polish.
+# How `bayesmix select` makes its estimators: with short searches, and the best polished.
 OF_THE_SHELL = {
     "weight_concentration_prior_type": "dirichlet_distribution",
     "weight_concentration_prior": 1.0,
     "prune": False,
     "search": "short",
 }
-PATIENCE, POLISH = 4, 6.0
+POLISH = 6.0
 NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
@@ -165,8 +165,8 @@ def shell_command(subject: Subject) -> list[str] | None:
     structures = given.get("covariance_type", "full")
     structures = [structures] if isinstance(structures, str) else list(structures)
     fits = (
-        set(given) <= {*said, *NO_MATTER, "patience", "polish"}
-        and (search.patience, search.polish) == (PATIENCE, POLISH)
+        set(given) <= {*said, *NO_MATTER, "polish"}
+        and search.polish == POLISH
         and search.criterion in CRITERIA
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows
@@ -175,8 +175,9 @@ def shell_command(subject: Subject) -> list[str] | None:
     )
     if not fits:
         return None
-    numbers = _listed_numbers(search.n_components)
-    parts = ["bayesmix", "select", "data.csv", "--components", numbers]
+    parts = ["bayesmix", "select", "data.csv"]
+    if search.n_components is not None:
+        parts += ["--components", _listed_numbers(search.n_components)]
     parts += ["--covariance", ",".join(structures), "--criterion", search.criterion]
     if variational and search.criterion not in OF_A_POSTERIOR:
         parts += ["--method", "variational"]

@@ -172,13 +172,8 @@ def _of_the_search(subject: Subject) -> list[Markup]:
             "The search was interrupted: only the candidates listed here were compared. Run it "
             "again, with checkpoint=... to go on where it ended."
         )
-    numbers = sorted(set(frame["n_components"]))
     best = frame.loc[search.best_index_]
-    if len(numbers) > 1 and best["n_components"] == numbers[-1] == best["found_components"]:
-        found.append(
-            f"The chosen number, {numbers[-1]}, is the largest that was compared: more components "
-            "may be better still. Compare more of them."
-        )
+    found += search.cautions_
     pareto = best.get(f"{subject.criterion}_k", float("nan"))
     if finite(pareto) and pareto > PARETO_K:
         found.append(

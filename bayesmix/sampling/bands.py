@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -37,6 +37,18 @@ def density_band(
         return drawn.log_densities(source.subset(rows))
 
     return _band(log_densities, source.shape[0], drawn.n_draws, level, simultaneous)
+
+
+def averaged_band(
+    parts: Sequence[tuple[DrawnMixtures, ArraySource]], level: float, simultaneous: bool
+) -> Array:
+    """The same over draws of several models, each with the rows as it takes them."""
+
+    def log_densities(rows: slice) -> Array:
+        return np.hstack([drawn.log_densities(source.subset(rows)) for drawn, source in parts])
+
+    n_draws = sum(drawn.n_draws for drawn, _ in parts)
+    return _band(log_densities, parts[0][1].shape[0], n_draws, level, simultaneous)
 
 
 def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level: float) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.random import Purpose, root_seed, stream
@@ -56,6 +57,66 @@ class AveragedDensity:
         ]
         return np.concatenate(parts)
 
+    def density_interval(
+        self,
+        X: Any,
+        level: float = 0.9,
+        simultaneous: bool = False,
+        n_draws: int = 1000,
+        random_state: Any = None,
+        method: Any = None,
+        data: Any = None,
+    ) -> Array:
+        """Credible band (n, 2) of the density at rows: of candidates and of their parameters.
+
+        Draws are of the candidates in proportion to their shares, so that the band knows that the
+        number of components and the structure were chosen.
+
+        Parameters
+        ----------
+        X : array, frame or source (n, D)
+        level : float, default=0.9
+        simultaneous : bool, default=False
+            Whether ``level`` of the drawn densities lie inside at all rows at once; otherwise the
+            quantiles over draws, row by row.
+        n_draws : int, default=1000
+        random_state : None, int, RandomState or Generator
+        method : {"variational", "gibbs"}, optional
+            None: Gibbs sampling where ``data`` are given, else q, which is too narrow where
+            components overlap.
+        data : array, frame or source, optional
+            The rows of the fits.
+
+        Raises
+        ------
+        UnsupportedError
+            For maximum likelihood fits, which have no posterior, and for pipelines.
+        """
+        from bayesmix.sampling.bands import averaged_band, checked_level
+        from bayesmix.sampling.methods import drawn_mixtures
+
+        number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
+        most = validation.integer("n_draws", n_draws, 1)
+        seed = root_seed(0 if random_state is None else random_state)
+        if method is None:
+            method = "variational" if data is None else "gibbs"
+        self._refuse_pipelines("a band over candidates")
+        parts = []
+        for place, (estimator, draws) in enumerate(
+            zip(self.estimators, _allotted(self.shares, most), strict=True)
+        ):
+            if draws:
+                drawn = drawn_mixtures(estimator, method, data, draws, seed + place)
+                parts.append((drawn, estimator._rows(X, None)))
+        return averaged_band(parts, number, whole)
+
+    def _refuse_pipelines(self, what: str) -> None:
+        for estimator in self.estimators:
+            if estimator is not last_step(estimator):
+                raise UnsupportedError(
+                    f"{what} needs mixtures of the rows themselves: transform before the search"
+                )
+
     def co_clustering(self, X: Any, rows: Any = None) -> Array:
         """Probability (m, m) that two rows come from one component, averaged over candidates.
 
@@ -91,6 +152,15 @@ class AveragedDensity:
             for share, label in zip(self.shares, self.labels, strict=True)
         ]
         return "\n".join(lines)
+
+
+def _allotted(shares: Array, n_draws: int) -> list[int]:
+    """So many draws in proportion to shares, the largest remainders first."""
+    exact = shares * n_draws
+    counts = np.floor(exact).astype(int)
+    for place in np.argsort(counts - exact, kind="stable")[: n_draws - int(counts.sum())]:
+        counts[place] += 1
+    return [int(count) for count in counts]
 
 
 def averaged(estimators: list[Any], shares: Array, labels: list[str], how: str) -> AveragedDensity:

@@ -10,14 +10,17 @@ from sklearn.model_selection import ParameterGrid
 
 from bayesmix.errors import InvalidInputError
 
-# Densities that each structure contains: with as many components its likelihood is no lower.
-CONTAINS = {"full": ("tied", "diag", "spherical"), "diag": ("spherical",)}
+# Densities that each structure contains: with as many components its likelihood is no lower. Where
+# spherical ones lie depends on the units of the columns, and nothing else may.
+CONTAINS = {"full": ("tied", "diag")}
 
 Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 
 
-def component_numbers(value: Any) -> list[int]:
-    """K as a list of positive integers, from a number or a sequence."""
+def component_numbers(value: Any, largest: int) -> list[int]:
+    """K as a list of positive integers, from a number or a sequence; None: up to the largest."""
+    if value is None:
+        return list(range(1, largest + 1))
     values: list[Any] = [value] if isinstance(value, Integral) else list(value)
     fine = all(isinstance(k, Integral) and int(k) >= 1 for k in values)
     if not values or not fine:
@@ -27,13 +30,13 @@ def component_numbers(value: Any) -> list[int]:
     return [int(k) for k in values]
 
 
-def candidate_parameters(
-    n_components: Any,
+def candidate_chains(
+    numbers: Sequence[int],
     covariance_type: str | Sequence[str] | None,
     param_grid: Any,
     prefix: str = "",
-) -> list[dict[str, Any]]:
-    """Parameter settings in a fixed order: structures outermost, K innermost, as warm starts need.
+) -> list[list[dict[str, Any]]]:
+    """Parameter settings in chains that differ in K alone, as warm starts need.
 
     ``prefix`` ("step__") addresses the last step of a pipeline.
     """
@@ -47,16 +50,14 @@ def candidate_parameters(
     )
     if not structures:
         raise InvalidInputError("covariance_type must name at least one structure")
-    candidates = []
+    chains = []
     for extra in grids:
         for structure in structures:
-            for k in component_numbers(n_components):
-                parameters: dict[str, Any] = dict(extra)
-                if structure is not None:
-                    parameters[f"{prefix}covariance_type"] = structure
-                parameters[f"{prefix}n_components"] = k
-                candidates.append(parameters)
-    return candidates
+            fixed = dict(extra)
+            if structure is not None:
+                fixed[f"{prefix}covariance_type"] = structure
+            chains.append([fixed | {f"{prefix}n_components": k} for k in numbers])
+    return chains
 
 
 def asked(parameters: Mapping[str, Any]) -> int:

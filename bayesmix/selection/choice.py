@@ -10,18 +10,19 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.averaging import AveragedDensity, averaged
-from bayesmix.selection.criteria import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, Score, column_of
+from bayesmix.selection.criteria import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, column_of
 from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
 from bayesmix.selection.row import Row
+from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.words import NAMES, label
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-# Candidates with less of their structure's evidence have no say in its AICc.
-LEAST_SHARE = 1e-3
 MOST_POLISHED = 12
+# Nats of log posterior: odds of less than 3 to 1.
+TOO_CLOSE = 1.0
 
 
 def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
@@ -31,8 +32,8 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
     the search, by folds the winner alone; None: none is.
     """
     task = sweep.task
-    asked = with_both_questions if criterion == "auto" else list[Row]
-    rows = asked(rows) if sweep.whole else with_winner(sweep, rows, criterion)
+    if not sweep.whole:
+        rows = with_winner(sweep, rows, criterion)
     order = chosen(rows, criterion)
     if polish is None:
         return rows
@@ -42,7 +43,7 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
     for i in order[:MOST_POLISHED]:
         if i == order[0] or rows[i].value(scored) > best - within:
             rows[i] = task.polished(rows[i])
-    return asked(rows)
+    return rows
 
 
 def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
@@ -60,47 +61,20 @@ def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
     return rows
 
 
-def with_both_questions(rows: list[Row]) -> list[Row]:
-    """Rows with the column "auto": K by its evidence within a structure, structures by AICc.
-
-    The value is the AICc of the structure, averaged over K by its evidence (bound + log K!), less
-    the nats of evidence by which this candidate is behind the structure's first. How many
-    components made the rows is a question for the evidence; but the evidence is a score of
-    predictions made one after the other, and charges a rich covariance for all that it did not know
-    in the first rows, long after it predicts better (van Erven, Grünwald & de Rooij 2012). AICc
-    asks what predicts now.
-    """
-    values = np.full(len(rows), math.nan)
-    kinds = [row.kind for row in rows]
-    for kind in dict.fromkeys(kinds):
-        mine = [i for i, one in enumerate(kinds) if one == kind]
-        evidence = np.array([rows[i].value("elbo_log_k") for i in mine])
-        if np.isfinite(evidence).any():
-            behind = np.nanmax(evidence) - evidence
-            shares = np.exp(-np.where(np.isfinite(behind), behind, np.inf))
-            scores = np.array([rows[i].value("aicc") for i in mine])
-            counted = shares > LEAST_SHARE
-            values[mine] = np.average(scores[counted], weights=shares[counted]) - behind
-    # Too few rows for any AICc, or a component at the resolution floor: its likelihood says little.
-    if not np.isfinite(values).any() or any(map(_holds_an_atom, rows)):
-        values = np.array([row.value("elbo_log_k") for row in rows])
-    return [
-        row if row.sound is None else replace(row, scores=row.scores | {"auto": Score(value)})
-        for row, value in zip(rows, values.tolist(), strict=True)
-    ]
-
-
-def _holds_an_atom(row: Row) -> bool:
-    """Whether tied rows drew a component down to what the rows can resolve."""
-    return row.result is not None and any(event.kind == "held" for event in row.result.events)
-
-
 def answerable(rows: list[Row], criterion: str) -> str:
     """The criterion, or the one in its place where candidates that matter have no value of it.
 
-    Importance weights may fail for some candidates: the others must not win for that.
+    Importance weights may fail for some candidates: the others must not win for that. In the place
+    of leave-one-out stand folds.
     """
+    if criterion == "loo":
+        return "cv" if any(disowned(row, criterion) for row in rows) else criterion
     return evidence_of(rows)[1] if criterion == "evidence" else criterion
+
+
+def disowned(row: Row, criterion: str) -> bool:
+    """Whether a sound fit has no value of a criterion for what its own diagnostic says."""
+    return row.sound is not None and not math.isfinite(row.value(criterion))
 
 
 def chosen(rows: list[Row], criterion: str) -> list[int]:
@@ -108,13 +82,27 @@ def chosen(rows: list[Row], criterion: str) -> list[int]:
     scored = column_of(criterion)
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
-    order.sort(key=lambda i: (-values[i], i))
+    order.sort(key=lambda i: (not rows[i].may_win, -values[i], i))
+    if criterion == RULE and order:
+        first = fewest_of_close(rows, order)
+        order = [first, *(i for i in order if i != first)]
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
         simplest = within_one_error(held, sizes)
         order = [simplest, *(i for i in order if i != simplest)]
     return order
+
+
+def fewest_of_close(rows: list[Row], order: list[int]) -> int:
+    """Of candidates that are too close to the first to call, the one of fewest components."""
+    best = rows[order[0]]
+    close = [
+        i
+        for i in order
+        if rows[i].may_win == best.may_win and rows[i].value(RULE) > best.value(RULE) - TOO_CLOSE
+    ]
+    return min(close, key=lambda i: (rows[i].asked, -rows[i].value(RULE)))
 
 
 def why_none(rows: list[Row]) -> str:

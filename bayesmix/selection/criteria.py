@@ -103,7 +103,7 @@ PLUG_IN = {
     "icl_soft": icl_soft,
 }
 BOUNDS = ("elbo", "elbo_log_k")
-OF_A_POSTERIOR = ("auto", *BOUNDS, "evidence", "loo")
+OF_A_POSTERIOR = ("auto", "evidence_folds", *BOUNDS, "evidence", "loo")
 OF_FOLDS = ("cv", "cv_1se")
 # What a search can be asked for; the others cost nothing and are always there.
 CRITERIA = (*PLUG_IN, *OF_A_POSTERIOR, *OF_FOLDS)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.sampling.prior_over_k import prior_over
+from bayesmix.sampling.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.row import Row
 
 # Candidates further below the best than this take no part, with or without an estimate.
 NATS_THAT_MATTER = 15.0
 SOURCES = {
-    "evidence": "importance-weighted evidence",
+    "evidence": "evidence estimated by draws",
     "elbo_log_k": "bound + log K! (an approximation)",
-    "auto": "evidence within each structure (bound + log K!), structures by AICc",
 }
 
 
@@ -31,21 +31,35 @@ class Probabilities:
     criterion: str
 
     @property
+    def falls(self) -> bool:
+        """Whether the prior falls with K all the way, as the one that is used for itself does."""
+        weights = [self.prior[k] for k in sorted(self.prior)]
+        return all(later < earlier for earlier, later in pairwise(weights))
+
+    @property
     def source(self) -> str:
         """Where the evidence is from, in words."""
         return SOURCES[self.criterion]
 
 
-def numbers_of(rows: list[Row]) -> list[int]:
-    """The numbers of components that are compared."""
-    return sorted({row.n_components for row in rows if row.sound is not None})
+def prior_asked(numbers: list[int], given: Any, by_itself: bool) -> dict[int, float]:
+    """Over the numbers that were asked for: as given, else the same for each.
+
+    Of a range that takes care of itself it falls with K: beta-negative-binomial.
+    """
+    if by_itself and given is None:
+        given = beta_negative_binomial
+    return prior_over(sorted(set(numbers)), given)
 
 
-def probabilities(rows: list[Row], given: Any) -> Probabilities:
+def probabilities(
+    rows: list[Row], prior: dict[int, float], estimated: bool | None = None
+) -> Probabilities:
     """Of each candidate, from p(X | candidate) p(candidate).
 
-    Candidates with the same K share its prior probability. The importance-weighted evidence is used
-    where every candidate that matters has it, else the bound with log K! for relabellings.
+    Every kind that was asked for has the same share of the prior probability of each K, whatever
+    became of its fits. Kinds that folds refuted take no part. ``estimated``: whether the candidates
+    in contention have an estimate of their evidence; None: by what there is.
 
     Raises
     ------
@@ -56,13 +70,9 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
-    prior = prior_over(numbers_of(rows), given)
-    values, criterion = evidence_of(rows)
-    sharing = {
-        k: sum(row.n_components == k for row in rows if row.sound is not None) for k in prior
-    }
+    values, criterion = evidence_of(rows, estimated)
     shares = [
-        prior[row.n_components] / sharing[row.n_components] if row.sound is not None else 0.0
+        prior.get(row.asked, 0.0) if row.sound is not None and not row.refuted else 0.0
         for row in rows
     ]
     with np.errstate(divide="ignore"):
@@ -70,24 +80,29 @@ def probabilities(rows: list[Row], given: Any) -> Probabilities:
     return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
 
 
-def evidence_of(rows: list[Row]) -> tuple[Array, str]:
-    """Log evidence of every candidate, or what stands for it, and the name of that column."""
-    combined = np.array([row.value("auto") for row in rows])
-    if np.isfinite(combined).any():
-        return combined, "auto"
+def evidence_of(rows: list[Row], estimated: bool | None = None) -> tuple[Array, str]:
+    """Log evidence of every candidate, or what stands for it, and the name of that column.
+
+    Estimates where every candidate that matters has one, and bounds for those far behind.
+    """
     bounds = np.array([row.value("elbo_log_k") for row in rows])
     estimates = np.array([row.value("evidence") for row in rows])
-    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
-    if np.isfinite(estimates[matters]).all():
+    if estimated is None:
+        matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
+        if not np.isfinite(estimates[matters]).all():
+            return bounds, "elbo_log_k"
         return np.where(matters, estimates, -np.inf), "evidence"
-    return bounds, "elbo_log_k"
+    if not estimated:
+        return bounds, "elbo_log_k"
+    return np.where(np.isfinite(estimates), estimates, bounds), "evidence"
 
 
 def totals_over_k(rows: list[Row], found: Probabilities) -> dict[int, float]:
     """P(K | X): the probabilities of all candidates with K components together."""
+    numbers = sorted({row.asked for row in rows})
     return {
-        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.n_components == k)
-        for k in found.prior
+        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.asked == k)
+        for k in numbers
     }
 
 

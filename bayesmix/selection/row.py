@@ -8,6 +8,7 @@ from typing import Any
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Mixture
+from bayesmix.selection.candidates import asked
 from bayesmix.selection.criteria import Score
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.held_out import HeldOut
@@ -34,6 +35,17 @@ class Row:
     interrupted: bool = False
     reached: float = math.nan  # the objective
     held: HeldOut | None = field(default=None, compare=False, repr=False)
+    objection: str = ""  # why it may not be chosen, in words that follow "since"
+    refuted: bool = False  # whether folds refuted its kind
+
+    @property
+    def asked(self) -> int:
+        """K as it was asked for; a pruned fit may have found fewer."""
+        return asked(self.parameters)
+
+    @property
+    def may_win(self) -> bool:
+        return not (self.objection or self.refuted)
 
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""

@@ -19,7 +19,7 @@ from bayesmix.parallel import resolve_jobs
 from bayesmix.selection.choice import chosen
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.selection.folds import last_step
-from bayesmix.selection.probabilities import over_k, probabilities
+from bayesmix.selection.probabilities import over_k, prior_asked, probabilities
 from bayesmix.selection.row import Row
 from bayesmix.selection.sweep import Sweep, Task
 from bayesmix.selection.words import label
@@ -209,7 +209,8 @@ def _collected(
     entries, tables = [], []
     for number, prior in enumerate(priors):
         mine = rows[number * length : (number + 1) * length]
-        series = over_k(mine, probabilities(mine, None))
+        prior_over_k = prior_asked([row.asked for row in mine], None, by_itself=False)
+        series = over_k(mine, probabilities(mine, prior_over_k))
         best = mine[chosen(mine, "elbo_log_k")[0]]
         tables.append(series.rename(number))
         entries.append(

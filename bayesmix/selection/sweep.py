@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -39,6 +39,7 @@ from bayesmix.selection.folds import (
     was_interrupted,
 )
 from bayesmix.selection.held_out import combined
+from bayesmix.selection.hopeless import hopeless
 from bayesmix.selection.row import Row
 from bayesmix.workflow.result import FitResult
 
@@ -62,12 +63,16 @@ class Task:
     checkpoint: Checkpoint | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
+    refuted: Callable[[list[float]], bool] | None = None  # where K takes care of itself
 
     def given_up(self, rows: Sequence[Row]) -> bool:
-        """Whether the latest ``patience`` candidates of a chain, by K, were all worse than before.
+        """Whether more components than these, by K, need not be tried.
 
-        Never where there are folds: they need every candidate, wherever it is worked on.
+        They are refuted, or the latest ``patience`` were all worse than before. Never where there
+        are folds: they need every candidate, wherever it is worked on.
         """
+        if self.refuted is not None:
+            return self.refuted([row.value(self.watched) for row in rows])
         if self.patience is None or self.splits or len(rows) <= self.patience:
             return False
         values = [value for row in rows if math.isfinite(value := row.value(self.watched))]
@@ -153,13 +158,13 @@ class Task:
             scores["elbo"] = Score(result.objective)
             scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))
         for name, criterion in self.criteria.items():
-            score = criterion(result, self._source_of(model))
+            score = criterion(result, self.source_of(model))
             scores[name] = score if isinstance(score, Score) else Score(float(score))
         notes = [] if result.converged else [f"not converged ({result.status})"]
         notes += [f"{name}: {score.note}" for name, score in scores.items() if score.note]
         return replace(row, note="; ".join(notes))
 
-    def _source_of(self, model: Any) -> Any:
+    def source_of(self, model: Any) -> Any:
         """The rows as the mixture sees them: of a pipeline, transformed."""
         if not (hasattr(model, "steps") and len(model.steps) > 1) or self.source is None:
             return self.source
@@ -210,6 +215,7 @@ class Sweep:
     chains: list[list[dict[str, Any]]]
     whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
     rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
+    at_least: int = 0  # so many of every chain, whatever is given up
 
     @property
     def parts(self) -> list[int]:
@@ -236,15 +242,27 @@ class Sweep:
 
     def one_by_one(self) -> Iterator[Row]:
         """Candidate after candidate, each with all its folds; may be left at any time."""
-        for number in simplest_first(self.inside, len(self.chains)):
-            for place in range(len(self.chains[number])):
-                for part in self.parts:
-                    rows = self.done(number, part)
-                    if len(rows) > place or self.task.given_up(rows):
-                        continue
-                    row = self.task.kept(*self._job(number, part))
-                    self._note(rows, row)
-                    yield row
+        for number, place in self._in_order():
+            for part in self.parts:
+                rows = self.done(number, part)
+                if len(rows) > place or self._ended(number, part):
+                    continue
+                row = self.task.kept(*self._job(number, part))
+                self._note(rows, row)
+                yield row
+
+    def _in_order(self) -> list[tuple[int, int]]:
+        """(chain, place) of all candidates: chain by chain, or all chains side by side."""
+        order = simplest_first(self.inside, len(self.chains))
+        found = [(number, place) for number in order for place in range(len(self.chains[number]))]
+        if self.side_by_side:
+            found.sort(key=lambda each: each[1])
+        return found
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether no chain is ahead of another: what one may end at depends on the others."""
+        return self.task.refuted is not None
 
     def every(self, workers: int) -> Iterator[Row]:
         """All rows as they come; worker processes join in once it takes a while."""
@@ -286,6 +304,9 @@ class Sweep:
     def ready(self) -> list[tuple[int, int]]:
         """Where the next candidate contains none that is left; the richest, slow ones first."""
         left = self.unfinished
+        if self.side_by_side:
+            first = min(len(self.done(*each)) for each in left) if left else 0
+            left = [each for each in left if len(self.done(*each)) == first]
         return [
             (chain, part)
             for chain, part in reversed(left)
@@ -303,8 +324,19 @@ class Sweep:
             for number in simplest_first(self.inside, len(self.chains))
             for part in self.parts
             if len(self.done(number, part)) < len(self.chains[number])
-            and not self.task.given_up(self.done(number, part))
+            and not self._ended(number, part)
         ]
+
+    def _ended(self, number: int, part: int) -> bool:
+        """Whether nothing more of a chain is to be tried."""
+        rows = self.done(number, part)
+        if len(rows) < self.at_least:
+            return False
+        given_up = self.task.given_up(rows)
+        if given_up or not self.side_by_side:
+            return given_up
+        others = [self.done(other, part) for other in range(len(self.chains)) if other != number]
+        return hopeless(rows, others, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
         """The candidate's number among all."""

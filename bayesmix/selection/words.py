@@ -8,9 +8,12 @@ from typing import Any
 from bayesmix.selection.criteria import ON_THE_SCALE_OF_EVIDENCE, column_of
 from bayesmix.selection.probabilities import Probabilities, totals_over_k
 from bayesmix.selection.row import Row
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.rule import Judgement
+from bayesmix.selection.standing import Lattice, narrow
 
 NAMES = {
-    "auto": "evidence and AICc",
+    "evidence_folds": "the evidence, and folds between structures",
     "bic": "BIC",
     "sabic": "sample-size adjusted BIC",
     "aic": "AIC",
@@ -26,7 +29,7 @@ NAMES = {
 }
 # What each answers: how many groups made the data, which density predicts, which clusters part.
 ABOUT = {
-    "auto": "groups",
+    "evidence_folds": "groups",
     "bic": "groups",
     "sabic": "groups",
     "elbo": "groups",
@@ -45,6 +48,8 @@ ANSWERS = {
     "density": "which density predicts new rows best",
     "clusters": "how many clusters stand apart",
 }
+# A probability above which other criteria do not make it an open question.
+SETTLED = 0.9
 COMPARED = ("bic", "icl", "aic", "elbo", "evidence", "loo", "cv")
 
 
@@ -61,25 +66,71 @@ def label(row: Row) -> str:
     return ", ".join(parts)
 
 
+def cautions(
+    rows: list[Row], best: int, numbers: list[int], grows: bool, grid: tuple[Lattice, ...]
+) -> list[str]:
+    """What is at an edge, which components hold few rows, and which columns are lattices."""
+    row, notes = rows[best], []
+    if row.asked == max(numbers) and len(numbers) > 1:
+        limit = (
+            "as far as K grows by itself for so many rows"
+            if grows
+            else "the largest that was tried"
+        )
+        text = f"{row.asked} components are {limit}: more may describe these rows better"
+        notes.append(f"{text}. Compare larger numbers.")
+    elif row.asked == min(numbers) > 1:
+        notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
+    if row.objection:
+        notes.append(f"Of the candidate that was chosen {row.objection}.")
+    coarse = _coarse(rows, grid)
+    if coarse:
+        notes.append(
+            f"Rounded columns: {_listed([str(each) for each in coarse])}. Components that sit on "
+            "single values are no clusters, and are not chosen: treat such columns as categories "
+            "or counts, or measure finer."
+        )
+    return notes
+
+
+def _coarse(rows: list[Row], grid: tuple[Lattice, ...]) -> list[Lattice]:
+    """The lattices on single values of which a component of some candidate sits."""
+    found = {
+        lattice.column: lattice
+        for row in rows
+        if row.sound is not None and row.sound.family.continuous
+        for _, lattice in narrow(row.sound, grid)
+    }
+    return [found[column] for column in sorted(found)]
+
+
 def summary(
-    rows: list[Row], order: list[int], criterion: str, n: float, found: Probabilities | None
+    judgement: Judgement,
+    order: list[int],
+    criterion: str,
+    n: float,
+    found: Probabilities | None,
+    notes: list[str],
 ) -> str:
     """The answer, how close the runners-up are, how sure of K, what other criteria would say."""
+    rows = judgement.rows
     best = rows[order[0]]
     scored = column_of(criterion)
     lines = [f"By {NAMES.get(criterion, criterion)}: {label(best)}."]
-    if criterion == "auto":
-        lines.append(_both_questions(rows, best, n))
+    if criterion == RULE:
+        lines += _how_it_was_chosen(judgement, best, n)
     else:
         value = best.value(scored)
         lines.append(f"{_capital(NAMES.get(scored, scored))} is {value:.2f} nats over {n:g} rows.")
+    lines += notes
     if found is not None:
-        lines.append(_probable(rows, found))
+        lines.append(_probable(rows, found, criterion == RULE))
     if criterion == "cv_1se":
         lines += _simpler(rows, order)
     else:
-        lines += [_runner_up(rows[place], best, scored) for place in order[1:4]]
-    lines += _others(rows, best, criterion)
+        free = [place for place in order[1:] if rows[place].may_win]
+        lines += [_runner_up(rows[place], best, scored) for place in free[:3]]
+    lines += _others(rows, best, criterion, found)
     failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
     if failed:
         lines.append(
@@ -89,19 +140,69 @@ def summary(
     return "\n".join(lines)
 
 
-def _both_questions(rows: list[Row], best: Row, n: float) -> str:
-    """What "auto" asked of which criterion; its value is not on the scale of either."""
-    if len({row.kind for row in rows}) == 1:
-        return f"The evidence (bound + log K!) chose the number of components, over {n:g} rows."
-    if not math.isfinite(best.value("aicc")):
-        return (
-            "The evidence (bound + log K!) chose the covariance structure as well: AICc has no "
-            f"value for so few rows ({n:g})."
+def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
+    """What the rule did in this case, and what evidence alone would have done."""
+    rows, behind = judgement.rows, judgement.behind
+    names = {row.kind: _kind(row) for row in rows}
+    lines = []
+    if not behind:
+        what = "number of components" if len(names) == 1 else "candidate"
+        why = f": {judgement.why_no_folds}" if judgement.why_no_folds else ""
+        lines.append(f"The evidence chose the {what}, over {n:g} rows{why}.")
+    elif not judgement.refuted:
+        lines.append(
+            f"Held-out density does not tell the structures apart (differences are within one "
+            f"standard error), and the evidence chose among all of them, over {n:g} rows."
         )
-    return (
-        "The evidence (bound + log K!) chose the number of components within each structure, AICc "
-        f"the structure that predicts best, over {n:g} rows."
-    )
+    else:
+        gone = [
+            f"{names[kind]} ({behind[kind].value:.1f} nats behind, standard error "
+            f"{behind[kind].standard_error:.1f})"
+            for kind in judgement.refuted
+        ]
+        left = [names[kind] for kind in names if kind not in judgement.refuted]
+        lines.append(
+            f"Held-out density, each structure at its best number of components, refutes "
+            f"{_listed(gone)}; among {_listed(left)} the evidence chose, over {n:g} rows."
+            if len(left) > 1
+            else f"Held-out density, each structure at its best number of components, refutes "
+            f"{_listed(gone)}; the evidence chose the number of components of the one that is "
+            f"left, over {n:g} rows."
+        )
+    if judgement.without_standing:
+        lines.append("Every candidate has a component that holds too little to be a cluster.")
+    lines += _close_call(rows, best)
+    ahead = max(rows, key=lambda row: _or_least(row.value(RULE)))
+    gap = ahead.value(RULE) - best.value(RULE)
+    if ahead is not best and gap > 0.0 and not ahead.may_win:
+        why = "its structure predicts held-out rows worse" if ahead.refuted else ahead.objection
+        lines.append(
+            f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is not "
+            f"chosen, since {why}."
+        )
+    return lines
+
+
+def _close_call(rows: list[Row], best: Row) -> list[str]:
+    """Where a candidate of more components is ahead, but too close to call."""
+    ahead = [row for row in rows if row.may_win and row.value(RULE) > best.value(RULE)]
+    if not ahead or not best.may_win:
+        return []
+    first = max(ahead, key=lambda row: row.value(RULE))
+    gap = first.value(RULE) - best.value(RULE)
+    return [
+        f"{_capital(label(first))} are {gap:.2f} nats ahead, too close to call: of candidates so "
+        "close the one of fewest components is chosen."
+    ]
+
+
+def _or_least(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf
+
+
+def _kind(row: Row) -> str:
+    """A candidate without its number of components: "tied covariance"."""
+    return label(row).split(", ", 1)[-1]
 
 
 def _simpler(rows: list[Row], order: list[int]) -> list[str]:
@@ -116,25 +217,31 @@ def _simpler(rows: list[Row], order: list[int]) -> list[str]:
     ]
 
 
-def _probable(rows: list[Row], found: Probabilities) -> str:
+def _probable(rows: list[Row], found: Probabilities, by_rule: bool) -> str:
     """Probabilities over K, with the prior over K that they rest on."""
     totals = totals_over_k(rows, found)
     likely = sorted(totals, key=lambda k: -totals[k])[:3]
     parts = [f"{totals[k]:.2f} for {k}" for k in likely if totals[k] >= 0.005]
     numbers = sorted(found.prior)
-    flat = len(set(found.prior.values())) == 1
-    prior = f"the same for each from {numbers[0]} to {numbers[-1]}" if flat else "as given"
-    # Of "auto" the sentence before says it.
-    source = "" if found.criterion == "auto" else f", by {found.source}"
+    if len(set(found.prior.values())) == 1:
+        prior = f"the same for each from {numbers[0]} to {numbers[-1]}"
+    else:
+        prior = "falling with K" if found.falls else "as given"
+    over = ", over the structures that are left" if by_rule and any(r.refuted for r in rows) else ""
     return (
-        f"Probability of the number of components: {', '.join(parts)}{source}; beforehand {prior}."
+        f"Probability of the number of components: {', '.join(parts)}, by {found.source}{over}; "
+        f"beforehand {prior}."
     )
 
 
-def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
+def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | None) -> list[str]:
     """What other criteria would choose, what they answer, and what follows."""
     lines, apart = [], {}
+    # What the rule computes for those in contention alone is no choice among all.
+    of_some = ("evidence", "cv") if criterion == RULE else ()
     for other in COMPARED:
+        if other in of_some:
+            continue
         ranked = [row for row in rows if math.isfinite(row.value(other))]
         if other == column_of(criterion) or not ranked:
             continue
@@ -159,7 +266,7 @@ def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
         answers = [(mine, [NAMES[criterion]]), *asked.items()]
         said = (f"{_capital(_listed(names))}: {ANSWERS[about]}." for about, names in answers)
         lines.append(f"They answer different questions. {' '.join(said)}")
-    if same and mine == "groups":
+    if same and mine == "groups" and not _settled(rows, best, found):
         lines.append(
             f"{_capital(_listed(same))} {'asks' if len(same) == 1 else 'ask'} the same and "
             f"{'differs' if len(same) == 1 else 'differ'}: these rows do not settle the number."
@@ -173,10 +280,15 @@ def _others(rows: list[Row], best: Row, criterion: str) -> list[str]:
     return lines
 
 
+def _settled(rows: list[Row], best: Row, found: Probabilities | None) -> bool:
+    """Whether probabilities leave no doubt of the number."""
+    return found is not None and totals_over_k(rows, found).get(best.asked, 0.0) > SETTLED
+
+
 def _runner_up(row: Row, best: Row, criterion: str) -> str:
     behind = best.value(criterion) - row.value(criterion)
     line = f"Runner-up: {label(row)}, {behind:.2f} nats behind"
-    if criterion in (*ON_THE_SCALE_OF_EVIDENCE, "auto"):
+    if criterion in (*ON_THE_SCALE_OF_EVIDENCE, RULE):
         line += f" ({_odds(behind)})"
     error = row.scores[criterion].standard_error
     if row.held is not None and best.held is not None and criterion == "cv":

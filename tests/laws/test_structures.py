@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.selection.candidates import candidate_parameters, contents, simplest_first
+from bayesmix.selection.candidates import candidate_chains, contents, simplest_first
 from bayesmix.selection.folds import make_splits
 from bayesmix.selection.sweep import Sweep, Task
 
@@ -25,9 +25,7 @@ def crossed(n, n_features, seed):
 
 
 def chains_of(numbers, structures, **extra):
-    candidates = candidate_parameters(numbers, structures, extra or None)
-    size = len(numbers)
-    return [candidates[i : i + size] for i in range(0, len(candidates), size)]
+    return candidate_chains(numbers, structures, extra or None)
 
 
 @pytest.mark.parametrize("search", ["auto", "short"])

@@ -1,0 +1,102 @@
+"""What a search is asked for: its parameters, checked and filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix import validation
+from bayesmix.errors import InvalidInputError
+from bayesmix.selection import checkpoint
+from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
+from bayesmix.selection.folds import last_step
+from bayesmix.selection.rule import NAME as RULE
+
+CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
+
+
+def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
+    """The name of a criterion, and the function where it is one's own."""
+    if callable(criterion):
+        name = getattr(criterion, "__name__", "criterion")
+        return name, {name: criterion}
+    validation.one_of("criterion", criterion, CRITERIA, "or a callable")
+    return RULE if criterion == "auto" else criterion, {}
+
+
+def names_of(also: Any) -> list[str]:
+    """Further criteria, by name."""
+    named = [also] if isinstance(also, str) else list(also)
+    for name in named:
+        validation.one_of("also", name, CRITERIA)
+    return named
+
+
+def estimator_of(estimator: Any, seed: int) -> Any:
+    """The estimator of all candidates: its seed, and no bar of its own."""
+    if estimator is None:
+        from bayesmix.estimators.gaussian import GaussianMixture
+
+        made: Any = GaussianMixture()
+    else:
+        made = clone(estimator)
+    inner = last_step(made)
+    if not hasattr(inner, "n_components"):
+        raise InvalidInputError(
+            "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
+            f"got {type(inner).__name__}"
+        )
+    if getattr(inner, "random_state", None) is None:
+        inner.set_params(random_state=seed)
+    if getattr(inner, "progress", 0) is None:
+        inner.set_params(progress=False)
+    return made
+
+
+def kept_in(
+    search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
+) -> tuple[int, checkpoint.Checkpoint | None]:
+    """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
+    if search.checkpoint is None:
+        return seed, None
+    settings = {
+        name: value
+        for name, value in search.get_params(deep=False).items()
+        if name not in CHANGE_NO_NUMBER
+    }
+    identity = checkpoint.identity(settings, X, sample_weight, groups)
+    seeded = search.random_state is not None
+    kept, seed = checkpoint.opened(search.checkpoint, identity, seed, seeded)
+    return seed, kept
+
+
+def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
+    """Fits of one chain come one after the other and may use all cores; of several, one."""
+    inner = last_step(estimator)
+    if getattr(inner, "n_jobs", 0) is None:
+        inner.set_params(n_jobs=n_jobs if n_chains == 1 else 1)
+
+
+def is_variational(estimator: Any, wanted: set[str]) -> bool:
+    """Whether the estimator is variational; refuses criteria that need it where it is not."""
+    variational = bool(last_step(estimator)._model().inference.variational)
+    for name in sorted(wanted & set(OF_A_POSTERIOR)):
+        if not variational:
+            raise InvalidInputError(
+                f"criterion={name!r} needs a variational estimator, such as "
+                "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
+            )
+    return variational
+
+
+def prefix_of(estimator: Any) -> str:
+    """What parameters of the mixture begin with in a pipeline."""
+    return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
+
+
+def shape_of(X: Any) -> tuple[int, int]:
+    """Rows and columns, as far as they can be told before anything is checked."""
+    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    return int(shape[0]), int(shape[1]) if len(shape) > 1 else 1

@@ -1,0 +1,254 @@
+"""Fresh problems: recipes from which data sets are drawn by a seed that is new in every run.
+
+Every recipe draws its own K, D, n, weights, shapes and separation. Where the truth is a mixture of
+normals there is a right K; of the others, whose components are skewed, heavy-tailed, uniform or
+rounded, or come with outliers or columns of noise, there is a density alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+
+Rows: TypeAlias = np.ndarray
+LogDensity: TypeAlias = Callable[[Rows], np.ndarray]
+
+
+def new_seed() -> int:
+    """A seed that no constant was chosen by."""
+    return time.time_ns() % 2**31
+
+
+@dataclass(frozen=True)
+class Normals:
+    """A mixture of normal components."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Rows, np.ndarray]:
+        """Rows (n, D) and their components (n,)."""
+        labels = generator.choice(len(self.weights), n, p=self.weights)
+        roots = np.linalg.cholesky(self.covariances)
+        normal = generator.standard_normal((n, self.means.shape[1]))
+        return self.means[labels] + np.einsum("nij,nj->ni", roots[labels], normal), labels
+
+    def log_density(self, rows: Rows) -> np.ndarray:
+        """Log density (n,) in nats."""
+        terms = [
+            np.log(weight) + multivariate_normal(mean, covariance).logpdf(rows)
+            for weight, mean, covariance in zip(
+                self.weights, self.means, self.covariances, strict=True
+            )
+        ]
+        return np.asarray(logsumexp(np.atleast_2d(terms), axis=0))
+
+
+@dataclass(frozen=True)
+class FreshProblem:
+    """Rows to fit, fresh rows to be judged on, and what is known of where they come from."""
+
+    recipe: str
+    rows: Rows
+    fresh: Rows
+    labels: np.ndarray
+    n_components: int | None  # None: no number is right
+    true_mean: float  # of the true log density over the fresh rows; nan where it is not known
+    structure: str = ""
+
+    @property
+    def cell(self) -> str:
+        return self.recipe
+
+
+def covariances(
+    structure: str, K: int, D: int, generator: np.random.Generator, condition: float = 9.0
+) -> np.ndarray:
+    """K matrices of one structure; variances along their axes differ by ``condition`` at most."""
+    sizes = np.exp(generator.normal(0.0, 0.4, K))
+    if structure == "spherical":
+        return np.array([size**2 * np.eye(D) for size in sizes])
+    deviations = condition ** (0.25 * generator.uniform(-1.0, 1.0, (K, D)))
+    if structure == "tied":
+        deviations = np.tile(deviations[0], (K, 1))
+    else:
+        deviations *= sizes[:, None]
+    axes = np.tile(np.eye(D), (K, 1, 1))
+    if structure != "diag":
+        axes = np.linalg.qr(generator.standard_normal((K, D, D)))[0]
+    if structure == "tied":
+        axes = np.tile(axes[0], (K, 1, 1))
+    return np.asarray((axes * deviations[:, None, :] ** 2) @ axes.transpose(0, 2, 1))
+
+
+def closest(means: np.ndarray, matrices: np.ndarray) -> float:
+    """Mahalanobis distance of the closest pair, under the mean of its covariances."""
+    first, second = np.triu_indices(len(means), 1)
+    apart = means[first] - means[second]
+    solved = np.linalg.solve((matrices[first] + matrices[second]) / 2.0, apart[:, :, None])
+    return float(np.sqrt((apart * solved[:, :, 0]).sum(axis=1).min()))
+
+
+def normals(
+    structure: str,
+    K: int,
+    D: int,
+    separation: float,
+    generator: np.random.Generator,
+    least_share: float = 0.5,
+    condition: float = 9.0,
+) -> Normals:
+    """Components whose closest pair lies ``separation`` apart; none below ``least_share`` / K."""
+    matrices = covariances(structure, K, D, generator, condition)
+    weights = least_share / K + (1.0 - least_share) * generator.dirichlet(np.full(K, 2.0))
+    draws = [generator.standard_normal((K, D)) for _ in range(20)]
+    means = draws[0]
+    if K > 1:
+        means = max(draws, key=lambda draw: closest(draw, matrices) / draw.std())
+        means = means * (separation / closest(means, matrices))
+    return Normals(weights, means, matrices)
+
+
+def on_the_grid(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+    """K of 1 to 5, D of 2 or 5, n of 100 or 500, 2 to 5 apart, any of the four structures."""
+    K, D = int(generator.integers(1, 6)), int(generator.choice([2, 5]))
+    n, separation = int(generator.choice([100, 500])), float(generator.choice([2.0, 3.0, 5.0]))
+    structure = str(generator.choice(STRUCTURES))
+    truth = normals(structure, K, D, separation, generator)
+    apart = f", {separation:g} apart" if K > 1 else ""
+    return _of_normals(f"grid K={K}, D={D}, n={n}{apart}", truth, structure, n, n_fresh, generator)
+
+
+def anywhere(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+    """Normal components, everything drawn: at least five rows a parameter of a full component."""
+    D = int(generator.choice([1, 2, 3, 5, 8, 12]))
+    parameters = 1 + D + D * (D + 1) // 2
+    n = round(10 ** generator.uniform(2.0, 3.5))
+    K = int(generator.integers(1, max(1, min(12, n // (5 * parameters))) + 1))
+    structure = str(generator.choice(STRUCTURES))
+    truth = normals(
+        structure,
+        K,
+        D,
+        float(generator.uniform(2.5, 6.0)),
+        generator,
+        float(generator.uniform(0.3, 1.0)),
+        float(10.0 ** generator.uniform(0.0, 2.5)),
+    )
+    return _of_normals("normal, everything drawn", truth, structure, n, n_fresh, generator)
+
+
+def _of_normals(
+    name: str,
+    truth: Normals,
+    structure: str,
+    n: int,
+    n_fresh: int,
+    generator: np.random.Generator,
+) -> FreshProblem:
+    rows, labels = truth.draw(n, generator)
+    fresh, _ = truth.draw(n_fresh, generator)
+    mean = float(truth.log_density(fresh).mean())
+    return FreshProblem(name, rows, fresh, labels, len(truth.weights), mean, structure)
+
+
+def _base(generator: np.random.Generator) -> tuple[Normals, int]:
+    """Few well separated components for recipes that bend them, and how many rows."""
+    D = int(generator.choice([2, 3, 5]))
+    K = int(generator.integers(1, 5))
+    structure = str(generator.choice(STRUCTURES))
+    n = round(10 ** generator.uniform(2.2, 3.2))
+    return normals(structure, K, D, float(generator.uniform(3.0, 6.0)), generator), n
+
+
+def _bent(
+    name: str, bend: Callable[[Rows, np.random.Generator], Rows]
+) -> Callable[[np.random.Generator, int], FreshProblem]:
+    def recipe(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+        truth, n = _base(generator)
+        rows, labels = truth.draw(n + n_fresh, generator)
+        bent = bend(rows, generator)
+        return FreshProblem(name, bent[:n], bent[n:], labels[:n], None, float("nan"))
+
+    return recipe
+
+
+def _skewed(rows: Rows, generator: np.random.Generator) -> Rows:
+    return np.exp(rows / (2.0 * rows.std(axis=0)))
+
+
+def _heavy(rows: Rows, generator: np.random.Generator) -> Rows:
+    middle = rows.mean(axis=0)
+    scale = np.sqrt(4.0 / generator.chisquare(4.0, len(rows)))
+    return middle + (rows - middle) * scale[:, None]
+
+
+def _rounded(rows: Rows, generator: np.random.Generator) -> Rows:
+    step = rows.std(axis=0) / generator.integers(5, 30)
+    return np.round(rows / step) * step
+
+
+def noise_columns(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+    """Normal components, with columns of plain noise beside them: the right K is what it was."""
+    truth, n = _base(generator)
+    extra = int(generator.integers(1, 6))
+    K, D = truth.means.shape
+    means = np.hstack([truth.means, np.zeros((K, extra))])
+    matrices = np.zeros((K, D + extra, D + extra))
+    matrices[:, :D, :D] = truth.covariances
+    matrices[:, D:, D:] = np.eye(extra)
+    wider = Normals(truth.weights, means, matrices)
+    return _of_normals("noise columns", wider, "", n, n_fresh, generator)
+
+
+def outliers(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+    """Normal components and one row in a hundred anywhere in a box ten times as wide."""
+    truth, n = _base(generator)
+    rows, labels = truth.draw(n + n_fresh, generator)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    away = generator.random(len(rows)) < 0.01
+    box = generator.uniform(low - 4.5 * (high - low), high + 4.5 * (high - low), rows.shape)
+    rows = np.where(away[:, None], box, rows)
+    # What is judged are the rows that belong to the components.
+    fresh = rows[n:][~away[n:]]
+    return FreshProblem("outliers", rows[:n], fresh, labels[:n], None, float("nan"))
+
+
+def uniform_boxes(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
+    """Components that are uniform on boxes."""
+    truth, n = _base(generator)
+    labels = generator.choice(len(truth.weights), n + n_fresh, p=truth.weights)
+    widths = np.sqrt(3.0 * np.diagonal(truth.covariances, axis1=1, axis2=2))
+    shape = (n + n_fresh, truth.means.shape[1])
+    rows = truth.means[labels] + widths[labels] * generator.uniform(-1.0, 1.0, shape)
+    return FreshProblem("uniform boxes", rows[:n], rows[n:], labels[:n], None, float("nan"))
+
+
+RECIPES: tuple[Callable[[np.random.Generator, int], FreshProblem], ...] = (
+    anywhere,
+    anywhere,
+    anywhere,
+    noise_columns,
+    _bent("skewed", _skewed),
+    _bent("heavy-tailed", _heavy),
+    _bent("rounded", _rounded),
+    outliers,
+    uniform_boxes,
+)
+
+
+def fresh_problem(seed: int, number: int, n_fresh: int = 5000) -> FreshProblem:
+    """One of a run: every other one is on the grid, the rest go round the recipes."""
+    generator = np.random.default_rng([seed, number])
+    if number % 2 == 0:
+        return on_the_grid(generator, n_fresh)
+    return RECIPES[(number // 2) % len(RECIPES)](generator, n_fresh)
