@@ -252,6 +252,10 @@ def _bayesmix(rows: Any, fresh: Any) -> list[Chosen]:
 
 
 def _sklearn(rows: Any, fresh: Any) -> list[Chosen]:
+    return [sklearn_choice(rows, fresh)]
+
+
+def sklearn_choice(rows: Any, fresh: Any) -> Chosen:
     """BIC over four structures and K of 1 to 12, three starts each."""
     candidates = _fitted(
         rows,
@@ -260,7 +264,7 @@ def _sklearn(rows: Any, fresh: Any) -> list[Chosen]:
         ),
     )
     best = min(candidates, key=lambda model: model.bic(rows))
-    return [("sklearn BIC", best.n_components, best.score_samples(fresh))]
+    return "sklearn BIC", best.n_components, best.score_samples(fresh)
 
 
 def _sklearn_bayesian(rows: Any, fresh: Any) -> list[Chosen]:
@@ -291,9 +295,14 @@ def _fitted(rows: Any, make: Callable[[int, str], Any]) -> list[Any]:
 
 
 def _mclust(rows: Any, fresh: Any) -> list[Chosen]:
-    """BIC over its 14 structures; nothing where it is not installed."""
+    found = mclust_choice(rows, fresh)
+    return [] if found is None else [found]
+
+
+def mclust_choice(rows: Any, fresh: Any) -> Chosen | None:
+    """BIC over its 14 structures; None where it is not installed, or fails."""
     if shutil.which("Rscript") is None:
-        return []
+        return None
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(Path(folder) / "rows.csv", rows, delimiter=",")
         np.savetxt(Path(folder) / "fresh.csv", fresh, delimiter=",")
@@ -301,9 +310,9 @@ def _mclust(rows: Any, fresh: Any) -> list[Chosen]:
         script.write_text(MCLUST.format(folder=folder, most=MOST), encoding="utf-8")
         done = subprocess.run(["Rscript", str(script)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        return []
+        return None
     found, mean = done.stdout.split()[-2:]
-    return [("mclust", int(found), float(mean))]
+    return "mclust", int(found), float(mean)
 
 
 def pooled(outcomes: list[Outcome]) -> list[dict[str, Any]]:
@@ -332,7 +341,7 @@ def tests(outcomes: list[Outcome]) -> list[dict[str, Any]]:
         for figure, value in FIGURES.items():
             gains = np.array([value(a) - value(b) for a, b in zip(ours, theirs, strict=True)])
             of_cells = [gains[[o.cell == cell for o in ours]] for cell in cells]
-            worse = _rejected([worse_by_chance(values, figure) for values in of_cells])
+            worse = rejected([worse_by_chance(values, figure) for values in of_cells])
             table.append(
                 {
                     "against": name,
@@ -357,7 +366,7 @@ def worse_by_chance(gains: np.ndarray, figure: str) -> float:
     return float(wilcoxon(gains, alternative="less", method="exact").pvalue)
 
 
-def _rejected(p_values: list[float]) -> list[int]:
+def rejected(p_values: list[float]) -> list[int]:
     """Which hypotheses Holm's step-down procedure rejects."""
     rejected: list[int] = []
     for rank, place in enumerate(np.argsort(p_values)):

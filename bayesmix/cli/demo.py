@@ -11,8 +11,6 @@ from bayesmix.cli.jobs import finish, leave, search_for
 from bayesmix.cli.show import Screen, candidate_table, component_table
 from bayesmix.sources import ArraySource
 
-COMPONENTS = range(1, 6)
-
 
 def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
     """Old Faithful: two numbers for each of 272 eruptions, and no labels."""
@@ -28,7 +26,7 @@ def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search, interrupted = search_for(screen, source, COMPONENTS, None, "auto", seed, jobs)
+    search, interrupted = search_for(screen, source, None, None, "auto", seed, jobs)
     best = search.best_estimator_
     screen.heading("How many clusters?")
     screen.table(candidate_table(search))

@@ -21,6 +21,7 @@ from bayesmix.selection.words import NAMES
 # Criteria beside the one that chose; so many have room in 80 columns.
 BESIDE = ("elbo", "bic", "icl", "aic")
 MOST_BESIDE = 3
+HEADS = {"evidence_folds": "EVIDENCE"}
 NO_VALUE = "-"
 MOST_DIGITS = 6
 NAMES_SHOWN = 8
@@ -140,7 +141,7 @@ def _rows(search: Any) -> Table:
     table.add_column("components", justify="right")
     if pruned:
         table.add_column("found", justify="right")
-    table.add_column(criterion.upper(), justify="right")
+    table.add_column(HEADS.get(criterion, criterion.upper()), justify="right")
     table.add_column("behind", justify="right", min_width=9)
     for name in beside:
         table.add_column(name.upper(), justify="right", style="dim")

@@ -170,7 +170,7 @@ def _refuse_large(values: Any, columns: Any) -> None:
     """Values whose squares leave what doubles hold have no variance."""
     for start in range(0, len(values), MOST_ROWS_READ):
         piece = np.asarray(values[start : start + MOST_ROWS_READ])
-        if piece.min() >= -LARGEST_VALUE and piece.max() <= LARGEST_VALUE:
+        if max(float(piece.max()), -float(piece.min())) <= LARGEST_VALUE:
             continue
         row, column = np.argwhere(np.abs(piece) > LARGEST_VALUE)[0]
         name = column if columns is None else repr(columns[column])

@@ -90,8 +90,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Further criteria to compute beside the one that chooses, from the same fits: "cv",
         "evidence", "loo". The others are always there.
     prior_over_k : None, dict or callable
-        The prior over K of ``k_probabilities_``: K -> weight. None is uniform over a range that is
-        given, and beta-negative-binomial where K grows by itself.
+        The prior over K of ``k_probabilities_``: K -> weight. None falls with K, as
+        beta-negative-binomial, by "evidence_folds" or where K grows by itself; else it is uniform.
     patience : int, optional
         Leave out larger K once so many in a row were worse than the best before. It ends on a
         plateau: None fits all that is asked for; so does a search with folds.
@@ -208,13 +208,16 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         task = replace(task, watched=watched, refuted=growth.refuted if grows else None)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
-        if grows and variational and not self.interrupted_ and growth.grown(sweep, most):
-            self._run(sweep)
+        if grows and variational and not self.interrupted_:
+            if growth.grown(sweep, most):
+                self._run(sweep)
+            growth.without_the_empty(sweep)
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
         polish = polish if self.refit and not self.interrupted_ else None
-        self._prior_over_k = prior_asked(numbers, self.prior_over_k, self.n_components is None)
+        falls = criterion == RULE or self.n_components is None
+        self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
         # What a pipeline makes of the columns is on no lattice that is known here.
         grid = () if prefix else lattices(source)
         if criterion == RULE:
@@ -252,8 +255,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                     raise
                 self.interrupted_ = True
                 warn(
-                    f"interrupted: compared the first {sweep.n_found} of {sweep.n_candidates} "
-                    "candidates",
+                    f"interrupted: compared the first {sweep.n_found} of "
+                    f"{'at most ' if sweep.side_by_side else ''}{sweep.n_candidates} candidates",
                     BayesmixWarning,
                 )
 

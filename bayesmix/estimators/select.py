@@ -54,7 +54,7 @@ def select(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3, 4))
+    >>> search = bm.select(bm.datasets.load_faithful())
     >>> search.best_params_
     {'covariance_type': 'tied', 'n_components': 3}
     """

@@ -49,7 +49,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'evidence and AICc\n(nats, greater is better)'
+    'evidence and folds\n(nats, greater is better)'
     """
     results = getattr(search, "results_", None)
     if results is None:

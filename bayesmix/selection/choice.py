@@ -15,14 +15,11 @@ from bayesmix.selection.evidence import why_no_probabilities
 from bayesmix.selection.held_out import finite, stacking, within_one_error
 from bayesmix.selection.probabilities import Probabilities, evidence_of
 from bayesmix.selection.row import Row
-from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.words import NAMES, label
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
 MOST_POLISHED = 12
-# Nats of log posterior: odds of less than 3 to 1.
-TOO_CLOSE = 1.0
 
 
 def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
@@ -83,26 +80,12 @@ def chosen(rows: list[Row], criterion: str) -> list[int]:
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
     order.sort(key=lambda i: (not rows[i].may_win, -values[i], i))
-    if criterion == RULE and order:
-        first = fewest_of_close(rows, order)
-        order = [first, *(i for i in order if i != first)]
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
         simplest = within_one_error(held, sizes)
         order = [simplest, *(i for i in order if i != simplest)]
     return order
-
-
-def fewest_of_close(rows: list[Row], order: list[int]) -> int:
-    """Of candidates that are too close to the first to call, the one of fewest components."""
-    best = rows[order[0]]
-    close = [
-        i
-        for i in order
-        if rows[i].may_win == best.may_win and rows[i].value(RULE) > best.value(RULE) - TOO_CLOSE
-    ]
-    return min(close, key=lambda i: (rows[i].asked, -rows[i].value(RULE)))
 
 
 def why_none(rows: list[Row]) -> str:

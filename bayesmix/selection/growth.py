@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.errors import BayesmixError
+from bayesmix.records import Mixture
 from bayesmix.selection.folds import fit_weighted, last_step, n_rows_of, rows_of
 from bayesmix.selection.row import Row
 from bayesmix.selection.sweep import WHOLE, Sweep, Task
@@ -45,8 +46,8 @@ def refuted(values: Sequence[float]) -> bool:
     return bool(all(not value > best - REFUTED for value in late)) and bool(np.isfinite(best))
 
 
-def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> int | None:
-    """How many components a fit that begins with ``most`` keeps; None where it fails."""
+def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
+    """What a fit that begins with ``most`` components keeps; None where it fails."""
     model = clone(task.estimator).set_params(**parameters)
     inner = last_step(model)
     rows, weights = _some(task)
@@ -62,7 +63,8 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> int | Non
             fit_weighted(model, rows, weights)
         except (BayesmixError, KeyboardInterrupt):
             return None
-    return int(inner.result_.n_components)
+    mixture: Mixture = inner.result_.mixture
+    return mixture
 
 
 def _some(task: Task) -> tuple[Any, Any]:
@@ -83,18 +85,46 @@ def worth_a_look(row: Row, tried: int) -> bool:
     return result.total_weight > ROWS_TO_LOOK * (result.n_features + 1) * tried
 
 
+def without_the_empty(sweep: Sweep) -> None:
+    """Candidates fitted once more from larger ones of which some components hold next to nothing.
+
+    What is left of these is a mixture of fewer components, and often in a better place than where
+    the chain had come to at that number.
+    """
+    for number in range(len(sweep.chains)):
+        rows = sweep.done(number, WHOLE)
+        places = {row.asked: place for place, row in enumerate(rows)}
+        for row in reversed(rows):
+            result = row.sound
+            if result is None or result.n_components != row.asked:
+                continue
+            held = np.flatnonzero(result.counts >= result.n_features + 1)
+            place = places.get(len(held))
+            if 0 < len(held) < row.asked and place is not None and rows[place].sound is not None:
+                left = result.mixture.subset(held, result.counts)
+                rows[place] = sweep.task.again(rows[place], left, "short")
+
+
 def grown(sweep: Sweep, most: int) -> bool:
-    """Whether a pruned fit found more than was tried: then how far all chains go is noted."""
-    rows = [row for number in range(len(sweep.chains)) for row in sweep.done(number, WHOLE)]
-    valued = [row for row in rows if row.value(sweep.task.watched) > -np.inf]
+    """Whether a pruned fit found more than some chain tried: how far all go is then noted.
+
+    Candidates of as many components as it found are fitted once more, from there.
+    """
+    chains = [sweep.done(number, WHOLE) for number in range(len(sweep.chains))]
+    valued = [row for rows in chains for row in rows if row.value(sweep.task.watched) > -np.inf]
     if not valued:
         return False
     best = max(valued, key=lambda row: row.value(sweep.task.watched))
-    tried = max(row.asked for row in rows)
+    tried = min(len(rows) for rows in chains)
     if tried >= most or not worth_a_look(best, tried):
         return False
-    seen = looked_ahead(sweep.task, best.parameters, most)
-    if seen is None or seen + BEYOND <= tried:
+    sweep.seen = looked_ahead(sweep.task, best.parameters, most)
+    if sweep.seen is None:
         return False
-    sweep.at_least = min(most, seen + BEYOND)
-    return True
+    found = sweep.seen.n_components
+    for rows in chains:
+        for place, row in enumerate(rows):
+            if row.asked == found and row.sound is not None:
+                rows[place] = sweep.task.again(row, sweep.seen, "short")
+    sweep.at_least = min(most, found + BEYOND)
+    return sweep.at_least > tried

@@ -42,12 +42,12 @@ class Probabilities:
         return SOURCES[self.criterion]
 
 
-def prior_asked(numbers: list[int], given: Any, by_itself: bool) -> dict[int, float]:
+def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
     """Over the numbers that were asked for: as given, else the same for each.
 
-    Of a range that takes care of itself it falls with K: beta-negative-binomial.
+    Or one that falls with K: beta-negative-binomial, whatever the range.
     """
-    if by_itself and given is None:
+    if falls and given is None:
         given = beta_negative_binomial
     return prior_over(sorted(set(numbers)), given)
 

@@ -44,8 +44,13 @@ class Row:
         return asked(self.parameters)
 
     @property
+    def excluded(self) -> str:
+        """Why it may not be chosen; empty where it may."""
+        return "its structure predicts held-out rows worse" if self.refuted else self.objection
+
+    @property
     def may_win(self) -> bool:
-        return not (self.objection or self.refuted)
+        return not self.excluded
 
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""

@@ -35,7 +35,7 @@ NAME = "evidence_folds"
 IN_CONTENTION = 5.0
 # Where the next K is this close to the best by its estimate, the one after it is estimated as well.
 STILL_CLOSE = 3.0
-MOST_ESTIMATED = 8
+MOST_ESTIMATED = 6
 # Rows times components of a fit whose posterior is sampled; of larger ones bounds tell enough.
 MOST_WORK = 2**18
 MOST_POLISHED = 4

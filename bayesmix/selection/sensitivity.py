@@ -209,7 +209,7 @@ def _collected(
     entries, tables = [], []
     for number, prior in enumerate(priors):
         mine = rows[number * length : (number + 1) * length]
-        prior_over_k = prior_asked([row.asked for row in mine], None, by_itself=False)
+        prior_over_k = prior_asked([row.asked for row in mine], None, falls=False)
         series = over_k(mine, probabilities(mine, prior_over_k))
         best = mine[chosen(mine, "elbo_log_k")[0]]
         tables.append(series.rename(number))

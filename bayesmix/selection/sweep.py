@@ -128,12 +128,15 @@ class Task:
 
     def polished(self, row: Row) -> Row:
         """A candidate fitted with all of the search, beginning where a short one led as well."""
+        searched = getattr(last_step(self.estimator), "search", None) is not None
+        return row if row.begin is None or not searched else self.again(row, row.begin, "auto")
+
+    def again(self, row: Row, begin: Mixture, search: str) -> Row:
+        """A candidate fitted once more, beginning at a mixture as well, where that is better."""
         model = clone(self.estimator).set_params(**row.parameters)
         inner = last_step(model)
-        if row.begin is None or getattr(inner, "search", None) is None:
-            return row
-        inner.set_params(search="auto")
-        inner._begin_near(row.begin)
+        inner.set_params(search=search)
+        inner._begin_near(begin)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             better = self._scored(row, model)
@@ -216,6 +219,7 @@ class Sweep:
     whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
     rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
     at_least: int = 0  # so many of every chain, whatever is given up
+    seen: Mixture | None = None  # where candidates of as many components begin as well
 
     @property
     def parts(self) -> list[int]:
@@ -261,7 +265,7 @@ class Sweep:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether no chain is ahead of another: what one may end at depends on the others."""
+        """Whether chains wait for one another: where one ends depends on the others."""
         return self.task.refuted is not None
 
     def every(self, workers: int) -> Iterator[Row]:
@@ -292,13 +296,15 @@ class Sweep:
 
     def _job(self, chain: int, part: int) -> tuple[dict[str, Any], int, int, tuple[Mixture, ...]]:
         """What ``Task.kept`` is next asked for in a chain."""
-        rows = self.done(chain, part)
-        place = len(rows)
+        place = len(rows := self.done(chain, part))
         there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
         simpler = [row for found in there for row in found if row.begin is not None]
         best = sorted(simpler, key=lambda row: row.reached)[-1:]
-        near = tuple(row.begin for row in (*rows[-1:], *best) if row.begin is not None)
-        return self.chains[chain][place], self.number(chain, place), part, near
+        near = [row.begin for row in (*rows[-1:], *best) if row.begin is not None]
+        parameters = self.chains[chain][place]
+        if self.seen is not None and self.seen.n_components == asked(parameters):
+            near.append(self.seen)
+        return parameters, self.number(chain, place), part, tuple(near)
 
     @property
     def ready(self) -> list[tuple[int, int]]:
@@ -332,9 +338,8 @@ class Sweep:
         rows = self.done(number, part)
         if len(rows) < self.at_least:
             return False
-        given_up = self.task.given_up(rows)
-        if given_up or not self.side_by_side:
-            return given_up
+        if self.task.given_up(rows) or not self.side_by_side:
+            return self.task.given_up(rows)
         others = [self.done(other, part) for other in range(len(self.chains)) if other != number]
         return hopeless(rows, others, self.task.watched, self.task.given_up)
 

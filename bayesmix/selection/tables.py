@@ -39,6 +39,7 @@ def results(rows: list[Row], criterion: str) -> Any:
         entry["nec"] = ratio
         entry["seconds"] = row.seconds
         entry["note"] = row.note
+        entry["excluded"] = row.excluded
         entry["warnings"] = "; ".join(row.warnings)
         columns.append(entry)
     return pd.DataFrame(columns)

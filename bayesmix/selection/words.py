@@ -13,7 +13,7 @@ from bayesmix.selection.rule import Judgement
 from bayesmix.selection.standing import Lattice, narrow
 
 NAMES = {
-    "evidence_folds": "the evidence, and folds between structures",
+    "evidence_folds": "evidence and folds",
     "bic": "BIC",
     "sabic": "sample-size adjusted BIC",
     "aic": "AIC",
@@ -73,9 +73,7 @@ def cautions(
     row, notes = rows[best], []
     if row.asked == max(numbers) and len(numbers) > 1:
         limit = (
-            "as far as K grows by itself for so many rows"
-            if grows
-            else "the largest that was tried"
+            "as far as K grows by itself for so many rows" if grows else "the most that were tried"
         )
         text = f"{row.asked} components are {limit}: more may describe these rows better"
         notes.append(f"{text}. Compare larger numbers.")
@@ -151,7 +149,7 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
         lines.append(f"The evidence chose the {what}, over {n:g} rows{why}.")
     elif not judgement.refuted:
         lines.append(
-            f"Held-out density does not tell the structures apart (differences are within one "
+            "Held-out density does not tell the structures apart (differences are within one "
             f"standard error), and the evidence chose among all of them, over {n:g} rows."
         )
     else:
@@ -161,39 +159,25 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
             for kind in judgement.refuted
         ]
         left = [names[kind] for kind in names if kind not in judgement.refuted]
-        lines.append(
-            f"Held-out density, each structure at its best number of components, refutes "
-            f"{_listed(gone)}; among {_listed(left)} the evidence chose, over {n:g} rows."
+        chose = (
+            f"among {_listed(left)} the evidence chose"
             if len(left) > 1
-            else f"Held-out density, each structure at its best number of components, refutes "
-            f"{_listed(gone)}; the evidence chose the number of components of the one that is "
-            f"left, over {n:g} rows."
+            else "the evidence chose the number of components of the one that is left"
+        )
+        lines.append(
+            "Held-out density, each structure at its best number of components, refutes "
+            f"{_listed(gone)}; {chose}, over {n:g} rows."
         )
     if judgement.without_standing:
         lines.append("Every candidate has a component that holds too little to be a cluster.")
-    lines += _close_call(rows, best)
     ahead = max(rows, key=lambda row: _or_least(row.value(RULE)))
     gap = ahead.value(RULE) - best.value(RULE)
     if ahead is not best and gap > 0.0 and not ahead.may_win:
-        why = "its structure predicts held-out rows worse" if ahead.refuted else ahead.objection
         lines.append(
             f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is not "
-            f"chosen, since {why}."
+            f"chosen, since {ahead.excluded}."
         )
     return lines
-
-
-def _close_call(rows: list[Row], best: Row) -> list[str]:
-    """Where a candidate of more components is ahead, but too close to call."""
-    ahead = [row for row in rows if row.may_win and row.value(RULE) > best.value(RULE)]
-    if not ahead or not best.may_win:
-        return []
-    first = max(ahead, key=lambda row: row.value(RULE))
-    gap = first.value(RULE) - best.value(RULE)
-    return [
-        f"{_capital(label(first))} are {gap:.2f} nats ahead, too close to call: of candidates so "
-        "close the one of fewest components is chosen."
-    ]
 
 
 def _or_least(value: float) -> float:

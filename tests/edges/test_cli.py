@@ -111,7 +111,7 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     grid = done.stdout.split("nats behind the best")[1].split("By evidence")[0]
     assert "best" in grid
     assert grid.split("\n")[1].split() == ["components", "full", "tied", "diag", "spherical"]
-    assert "By evidence and AICc: 3 components, tied covariance." in done.stdout
+    assert "By evidence and folds: 3 components, tied covariance." in done.stdout
     assert "Probability of the number of components" in done.stdout
     assert "Runner-up" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
@@ -126,9 +126,8 @@ def test_the_files_agree_with_one_another(run):
     table = pd.read_csv("found/table.csv")
     model = bm.load("found/model.bayesmix")
     assert len(table) == len(result["candidates"]) == 4
-    assert result["criterion"] == "auto"
-    assert result["best"]["auto"] == table["auto"].max()
-    chosen = table.loc[table["auto"].idxmax()]
+    assert result["criterion"] == "evidence_folds"
+    chosen = table.loc[table["evidence_folds"] == result["best"]["evidence_folds"]].iloc[0]
     assert result["best"]["covariance_type"] == model.covariance_type
     assert result["model"]["means"] == model.means_.tolist()
     assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=1e-12)
@@ -139,7 +138,7 @@ def test_the_files_agree_with_one_another(run):
 def test_one_structure_is_shown_with_other_criteria(run):
     text = run("select", FAITHFUL, "--components", "1:2", "--covariance", "full").stdout
     header = next(line for line in text.splitlines() if line.startswith("components"))
-    assert header.split() == ["components", "AUTO", "behind", "ELBO", "BIC", "ICL"]
+    assert header.split() == ["components", "EVIDENCE", "behind", "ELBO", "BIC", "ICL"]
     assert "…" not in text
 
 
@@ -147,8 +146,8 @@ def test_one_structure_is_shown_with_other_criteria(run):
     ("options", "said"),
     [
         (["--criterion", "elbo"], "By the evidence lower bound"),
-        ([], "By evidence and AICc"),
-        (["--method", "variational"], "By evidence and AICc"),
+        ([], "By evidence and folds"),
+        (["--method", "variational"], "By evidence and folds"),
         (["--method", "em"], "By BIC"),
         (["--method", "variational", "--criterion", "bic"], "By BIC"),
         (["--criterion", "cv"], "By cross-validated log density"),
@@ -170,7 +169,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("By evidence and AICc: 2 components")
+    assert done.stdout.startswith("By evidence and folds: 2 components")
     assert "component   share" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 
@@ -281,7 +280,7 @@ def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
     for question in ("How many clusters?", "How sure?", "What density?"):
         assert question in text
-    assert "By evidence and AICc: 3 components, tied covariance." in text
+    assert "By evidence and folds: 3 components, tied covariance." in text
     assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
 
 
@@ -370,8 +369,8 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run("select", FAITHFUL, "--covariance", "full", "--out", "found", code=130)
-    assert "By evidence and AICc: 2 components" in done.stdout
-    assert "note: interrupted: compared the first 2 of 10 candidates" in done.stderr
+    assert "By evidence and folds: 2 components" in done.stdout
+    assert "note: interrupted: compared the first 2 of at most 30 candidates" in done.stderr
     assert done.stderr.endswith("bayesmix: interrupted\n")
     assert json.loads(Path("found/result.json").read_text())["interrupted"] is True
     assert bm.load("found/model.bayesmix").n_components_ == 2

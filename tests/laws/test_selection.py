@@ -231,14 +231,22 @@ def test_units_change_no_choice(criterion, factor):
 def test_the_summary_says_what_was_asked_of_which_criterion():
     search = bm.select(FAITHFUL, (1, 2, 3), ("full", "tied"))
     first, second, third, *_ = search.summary().splitlines()
-    assert first == "By evidence and AICc: 3 components, tied covariance."
-    assert "AICc the structure that predicts best, over 272 rows" in second
+    assert first == "By evidence and folds: 3 components, tied covariance."
+    assert "Held-out density" in second
+    assert second.endswith("over 272 rows.")
+    assert third == "3 components are the most that were tried: more may describe these rows " + (
+        "better. Compare larger numbers."
+    )
     probabilities = search.k_probabilities_
-    assert f"{probabilities[3]:.2f} for 3, {probabilities[2]:.2f} for 2" in third
-    assert third.endswith("; beforehand the same for each from 1 to 3.")
-    assert "AICc the structure" not in bm.select(FAITHFUL, (1, 2), "full").summary()
-    few = bm.select(two_groups(6), (1, 2), ("full", "tied")).summary()
-    assert "AICc has no value for so few rows (6)" in few
+    said = next(line for line in search.summary().splitlines() if "Probability of" in line)
+    assert f"{probabilities[3]:.2f} for 3" in said
+    assert said.endswith("; beforehand falling with K.")
+    flat = bm.MixtureSearch(variational(), n_components=(1, 2)).fit(two_groups(40)).summary()
+    assert "; beforehand the same for each from 1 to 2." in flat
+    alone = bm.select(FAITHFUL, (1, 2), "full").summary()
+    assert "The evidence chose the number of components, over 272 rows." in alone
+    few = bm.select(two_groups(4), (1, 2), ("full", "tied")).summary()
+    assert "there are no folds (cv must be from 2 to the number of rows (4), got 5)" in few
     given = bm.MixtureSearch(variational(), n_components=(1, 2), prior_over_k={1: 1, 2: 3})
     assert "; beforehand as given." in given.fit(two_groups(40)).summary()
 
@@ -246,8 +254,8 @@ def test_the_summary_says_what_was_asked_of_which_criterion():
 def test_criteria_that_say_the_same_are_named_together_and_their_questions_told():
     text = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full").summary()
     assert "BIC and ICL would choose 2 components, full covariance;" in text
-    assert "They answer different questions. Evidence and AICc: how many components" in text
-    assert "BIC asks the same and differs: these rows do not settle the number." in text
+    assert "They answer different questions. Evidence and folds: how many components" in text
+    assert "ask the same and differ: these rows do not settle the number." in text
     assert "for clusters merge them" in text
 
 
@@ -257,7 +265,7 @@ def test_one_move_and_one_component_are_not_plural():
     assert "1 move was tried, 1 taken" in of_search([start, move], 10.0)
     assert "2 moves were tried, 2 taken" in of_search([start, move, move], 10.0)
     alone = bm.select(two_groups(40), (1,), "full")
-    assert alone.summary().startswith("By evidence and AICc: 1 component, full covariance.")
+    assert alone.summary().startswith("By evidence and folds: 1 component, full covariance.")
 
 
 # Probabilities and averages

@@ -1,0 +1,228 @@
+"""The rule of select: no undefined number decides, and what decided is said."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+
+import bayesmix as bm
+from bayesmix.errors import SelectionWarning, UndefinedError
+from bayesmix.selection.criteria import Score
+from bayesmix.selection.growth import largest, refuted
+from bayesmix.selection.hopeless import hopeless
+from bayesmix.selection.row import Row
+from bayesmix.selection.rule import in_turn
+from bayesmix.selection.standing import lattices, objection
+from bayesmix.sources import ArraySource
+
+
+def rotated(n_features=10, per_component=70, seed=0):
+    """Three clusters, each with an orientation of its own."""
+    rng = np.random.default_rng(seed)
+    return np.vstack(
+        [
+            rng.normal(size=n_features) * 1.5
+            + rng.normal(size=(per_component, n_features))
+            @ (rng.normal(size=(n_features, n_features)) / math.sqrt(n_features))
+            for _ in range(3)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return bm.select(load_wine().data)
+
+
+# What folds and evidence decide
+
+
+def test_wine_is_not_ten_spheres(wine):
+    assert wine.best_params_["covariance_type"] == "full"
+    assert wine.best_params_["n_components"] in (3, 4)
+    assert "refutes" in wine.summary()
+    assert "By the evidence alone it would be" in wine.summary()
+    excluded = wine.results_.groupby("covariance_type")["excluded"].agg(set)
+    assert excluded["spherical"] == {"its structure predicts held-out rows worse"}
+
+
+def test_rotated_clusters_are_found_where_columns_are_many():
+    assert bm.select(rotated()).best_params_ == {"covariance_type": "full", "n_components": 3}
+
+
+def test_probabilities_are_over_the_structures_that_are_left(wine):
+    probabilities = wine.k_probabilities_
+    assert probabilities.sum() == pytest.approx(1.0)
+    full = wine.results_["covariance_type"] == "full"
+    logs = wine.results_["evidence_folds"].where(full).groupby(wine.results_["n_components"]).max()
+    expected = np.exp(logs - logs.max()).fillna(0.0)
+    assert probabilities.to_numpy() == pytest.approx((expected / expected.sum()).to_numpy())
+
+
+def test_a_structure_that_fails_hands_its_prior_share_to_nobody():
+    rows = bm.datasets.load_faithful().to_numpy()[::3]
+    both = bm.select(rows, (1, 2, 3), ("full", "tied"), criterion="elbo_log_k")
+    first = replace(both._rows[0], estimator=None)
+    before = both._of_candidates(both._rows).values[1:]
+    after = both._of_candidates([first, *both._rows[1:]]).values[1:]
+    assert after / after.sum() == pytest.approx(before / before.sum())
+
+
+def test_twenty_five_clusters_lie_beyond_a_plateau():
+    rng = np.random.default_rng(1)
+    centres = np.array([[5.0 * i, 5.0 * j] for i in range(5) for j in range(5)])
+    rows = np.repeat(centres, 40, axis=0) + rng.normal(size=(1000, 2))
+    assert bm.select(rows, covariance_type="spherical").best_params_["n_components"] == 25
+
+
+def test_folds_that_cannot_be_made_leave_the_choice_to_the_evidence():
+    rows = np.random.default_rng(0).normal(size=(4, 1))
+    summary = bm.select(rows, (1, 2), ("full", "tied")).summary()
+    assert "there are no folds" in summary
+
+
+def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
+    with pytest.warns(UserWarning, match="no trustworthy value of loo.*cv chose instead"):
+        search = bm.select(rotated(), range(1, 6), "full", criterion="loo")
+    assert search.criterion_ == "cv"
+    assert search.best_params_["n_components"] == 3
+
+
+# Who may be chosen
+
+
+def test_five_outliers_are_no_five_components():
+    rng = np.random.default_rng(3)
+    rows = np.vstack([rng.normal(size=(495, 2)), rng.uniform(-20, 20, (5, 2))])
+    assert bm.select(rows).best_params_["n_components"] == 2
+
+
+def test_a_component_of_too_few_rows_is_an_objection_with_its_size():
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(size=(60, 2)), [[30.0, 30.0]]])
+    labels = np.r_[np.zeros(60, int), 1]
+    model = bm.BayesianGaussianMixture(
+        2, prune=False, search=None, init_params=labels, random_state=0
+    ).fit(rows)
+    row = Row({"n_components": 2}, 2, {}, 0.0, estimator=model)
+    assert objection(row, ()).startswith("component 1 holds fewer than 3 rows (1.0)")
+    assert objection(replace(row, estimator=bm.GaussianMixture(1).fit(rows)), ()) == ""
+
+
+def test_rounded_columns_are_lattices_and_others_are_not():
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.integers(1, 6, 200), rng.normal(size=200), np.zeros(200)])
+    rows[:, 2] = np.round(rng.normal(size=200), 1)
+    found = lattices(ArraySource(rows, columns=("score", "plain", "rounded")))
+    assert [each.name for each in found] == ["score", "rounded"]
+    assert found[0].step == 1.0
+    assert found[0].n_values == 5
+    assert found[1].step == pytest.approx(0.1)
+
+
+def test_components_on_single_values_are_said_and_not_chosen():
+    rng = np.random.default_rng(2)
+    rows = rng.integers(1, 6, (200, 4)).astype(float)
+    with pytest.warns(SelectionWarning, match=r"Rounded columns: column 0 \(5 values in steps"):
+        search = bm.select(rows)
+    best = search.best_estimator_
+    spread = np.sqrt(np.diagonal(best.result_.plug_in.components.covariances, axis1=1, axis2=2))
+    assert (spread / best.result_.mixture.frame.scale > 0.4).all() or best.n_components_ == 1
+    assert "Rounded columns" in search.summary()
+
+
+# What is said
+
+
+def test_the_edge_of_a_range_is_said():
+    rows, normal = rotated(2, 50), np.random.default_rng(0).normal(size=(80, 1))
+    with pytest.warns(SelectionWarning, match="2 components are the most that were tried"):
+        search = bm.select(rows, (1, 2), "full")
+    assert search.cautions_[0] in search.summary()
+    with pytest.warns(SelectionWarning, match="are the fewest that were tried"):
+        bm.select(np.repeat([[0.0], [9.0]], 40, axis=0) + normal, (2, 3), "full")
+
+
+# Where K ends
+
+
+def test_more_components_are_refuted_when_three_in_a_row_are_far_behind():
+    assert not refuted([-100.0, -120.0, -130.0])
+    assert refuted([-100.0, -112.0, -115.0, -111.0])
+    assert not refuted([-100.0, -112.0, -115.0, -105.0])
+    assert refuted([-100.0, -112.0, math.nan, -115.0])
+    assert not refuted([math.nan] * 5)
+    assert (largest(20, 5), largest(10_000, 2), largest(3, 9)) == (3, 30, 1)
+
+
+class _Result:
+    def __init__(self, n_parameters):
+        self.n_parameters, self.degenerate = n_parameters, None
+
+
+class _Estimator:
+    def __init__(self, n_parameters):
+        self.result_ = _Result(n_parameters)
+
+
+def chain(values, n_parameters):
+    estimator = _Estimator(n_parameters)
+    return [
+        Row({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
+        for k, value in enumerate(values, 1)
+    ]
+
+
+def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
+    ended = chain([-500.0, -100.0, -120.0], 20)
+    slow, fast = chain([-900.0, -890.0, -880.0, -870.0], 5), chain([-900.0, -700, -500, -300], 5)
+    always, never = (lambda rows: True), (lambda rows: False)
+    assert hopeless(slow, [ended], "elbo_log_k", always)
+    assert not hopeless(fast, [ended], "elbo_log_k", always)
+    assert not hopeless(slow, [ended], "elbo_log_k", never)
+    assert not hopeless(slow, [chain([-500.0, -100.0, -120.0], 2)], "elbo_log_k", always)
+
+
+def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
+    monkeypatch.setattr("bayesmix.selection.rule.SECONDS_ALONE", -1.0)
+    assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2)) == [8, 9, 5]
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "elbo", "elbo_log_k", "auto"])
+def test_units_change_neither_choice_nor_criterion(criterion):
+    rows = load_wine().data[:, :5]
+    units = 10.0 ** np.array([3.0, -2.0, 0.0, 5.0, -1.0])
+    structures = ("full", "tied", "diag")
+    plain = bm.select(rows, (1, 2, 3), structures, criterion)
+    scaled = bm.select(rows * units, (1, 2, 3), structures, criterion)
+    assert scaled.best_params_ == plain.best_params_
+    name = plain.criterion_
+    jacobian = len(rows) * np.log(units).sum()
+    assert scaled.results_[name].to_numpy() + jacobian == pytest.approx(
+        plain.results_[name].to_numpy(), abs=1e-4
+    )
+
+
+# Bands
+
+
+def test_a_band_over_candidates_is_as_wide_as_its_widest_parts():
+    rows = bm.datasets.load_faithful().to_numpy()[::3]
+    search = bm.select(rows, (2, 3), "tied", criterion="elbo_log_k")
+    at = rows[:5]
+    band = search.density_interval(at, level=0.9, random_state=0)
+    assert band.shape == (5, 2)
+    density = np.exp(search.averaged_.score_samples(at))
+    assert ((band[:, 0] < density) & (density < band[:, 1])).all()
+    whole = search.density_interval(at, level=0.9, simultaneous=True, random_state=0)
+    assert (whole[:, 1] - whole[:, 0] > band[:, 1] - band[:, 0]).mean() > 0.5
+    sampled = search.density_interval(at, level=0.9, data=rows, n_draws=200, random_state=0)
+    assert (sampled[:, 0] < sampled[:, 1]).all()
+
+
+def test_a_band_needs_a_posterior():
+    search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(rotated(2, 40))
+    with pytest.raises((UndefinedError, ValueError), match="posterior"):
+        search.density_interval(rotated(2, 5))
