@@ -66,10 +66,9 @@ class Task:
     refuted: Callable[[list[float]], bool] | None = None  # where K takes care of itself
 
     def given_up(self, rows: Sequence[Row]) -> bool:
-        """Whether more components than these, by K, need not be tried.
+        """Whether more are refuted, or the latest ``patience``, by K, were all worse than before.
 
-        They are refuted, or the latest ``patience`` were all worse than before. Never where there
-        are folds: they need every candidate, wherever it is worked on.
+        Never where there are folds: they need every candidate, wherever it is worked on.
         """
         if self.refuted is not None:
             return self.refuted([row.value(self.watched) for row in rows])
@@ -227,7 +226,6 @@ class Sweep:
 
     @property
     def total(self) -> int:
-        """How many fits there are to make."""
         return len(self.parts) * self.n_candidates
 
     @property
@@ -259,9 +257,7 @@ class Sweep:
         """(chain, place) of all candidates: chain by chain, or all chains side by side."""
         order = simplest_first(self.inside, len(self.chains))
         found = [(number, place) for number in order for place in range(len(self.chains[number]))]
-        if self.side_by_side:
-            found.sort(key=lambda each: each[1])
-        return found
+        return sorted(found, key=lambda each: each[1]) if self.side_by_side else found
 
     @property
     def side_by_side(self) -> bool:
