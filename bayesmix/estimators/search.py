@@ -264,7 +264,6 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self, judgement: Judgement, wanted: str, n: float, tried: tuple[list[int], bool, Any]
     ) -> None:
         rows = judgement.rows
-        self._judgement = judgement
         criterion = answerable(rows, wanted)
         if criterion != wanted:
             warn(
@@ -294,13 +293,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     def _probabilities(self, rows: list[Row]) -> Probabilities | None:
         """Of the candidates, where they have an evidence."""
         try:
-            return self._of_candidates(rows)
+            return probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
-
-    def _of_candidates(self, rows: list[Row]) -> Probabilities:
-        estimated = self._judgement.estimated if self.criterion_ == RULE else None
-        return probabilities(rows, self._prior_over_k, estimated)
 
     @property
     def k_probabilities_(self) -> Any:
@@ -312,7 +307,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             Where candidates have no evidence, with what to do.
         """
         self._check_kept()
-        return over_k(self._rows, self._of_candidates(self._rows))
+        return over_k(self._rows, probabilities(self._rows, self._prior_over_k))
 
     @property
     def averaged_(self) -> AveragedDensity:

@@ -28,10 +28,8 @@ from bayesmix.workflow.result import FitResult
 
 # Streams: others of the posterior have lower numbers.
 OF_ASSIGNMENTS, OF_PROPOSAL = 8, 9
-# Conditionals in a proposal, draws of the posterior for each, and draws of every chain below which
-# halves are too few.
+# Conditionals in a proposal, and draws of every chain below which halves are too few.
 MOST_CONDITIONALS = 100
-DRAWS_A_CONDITIONAL = 6
 FEWEST_DRAWS = 20
 # Batches of consecutive draws, for the error of a mean of draws that depend on one another.
 BATCHES = 20
@@ -79,8 +77,7 @@ def bridge_evidence(
     half = numbers.shape[1] // 2
     here = draws.some(numbers[:, half:].ravel())
     n_terms = 2 * here.n_draws * n_components * 2**n_components
-    enough = min(MOST_CONDITIONALS, here.n_draws // DRAWS_A_CONDITIONAL)
-    most = int(np.clip(MOST_TERMS // n_terms, 1, max(1, enough)))
+    most = int(np.clip(MOST_TERMS // n_terms, 1, MOST_CONDITIONALS))
     spaced = np.linspace(0, numbers[:, :half].size - 1, min(most, numbers[:, :half].size))
     makers = numbers[:, :half].ravel()[spaced.round().astype(np.intp)]
     with single_threaded_blas():

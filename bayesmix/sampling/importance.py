@@ -53,8 +53,6 @@ class Effort:
     draws: int = 1  # times as many as were asked for
 
 
-# Where candidates are many: 0.1 s of 150 rows and three components.
-LEAST = Effort(chains=24, draws_of_chain=25, sweeps=5)
 LITTLE = Effort(chains=40, draws_of_chain=25, sweeps=5)
 # Eight times the time. On 32 fits of 40 rows with vague priors an estimate came out in 94 % instead
 # of 47 %.
@@ -84,11 +82,7 @@ class Evidence:
 
 
 def importance_evidence(
-    result: FitResult,
-    source: Source,
-    n_draws: int = 1000,
-    seed: int = 0,
-    efforts: tuple[Effort, ...] = (LITTLE, MUCH, MOST),
+    result: FitResult, source: Source, n_draws: int = 1000, seed: int = 0
 ) -> Evidence:
     """The log evidence of a variational fit by Pareto smoothed importance sampling.
 
@@ -107,8 +101,6 @@ def importance_evidence(
         Draws from the proposal. Under 25 there is no Pareto k, and no estimate.
     seed : int, default=0
         Results depend on it and on nothing else.
-    efforts : tuple of Effort
-        How much work the proposal may take, one after the other until Pareto k is small.
 
     Returns
     -------
@@ -139,7 +131,7 @@ def importance_evidence(
     reason = without_evidence(result)
     if reason:
         return Evidence(math.nan, math.nan, math.nan, lower, n_draws, reason)
-    for effort in efforts:
+    for effort in (LITTLE, MUCH, MOST):
         weighted = weighted_draws(result, source, effort.draws * n_draws, seed, effort)
         smoothed, shape = pareto_smoothed(weighted.log_weights)
         k = float(shape)

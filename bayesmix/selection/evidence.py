@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 # A component with less than this share of a row is empty; empty ones coincide with the prior.
 EMPTY = 1e-3
 COINCIDING = 1e-6
-N_DRAWS, FEW_DRAWS = 1000, 600
-# Warm-up and draws of the chains behind a bridge.
-SHORT_CHAINS, LONG_CHAINS = (60, 120), (500, 1000)
+N_DRAWS = 1000
 # Share of the rows whose leave-one-out density may be in doubt.
 MOST_DOUBTFUL = 0.01
 # Of an estimate by bridge sampling, in nats: chains that disagree say nothing.
@@ -89,23 +87,6 @@ def log_relabellings(result: FitResult) -> float:
     return float(gammaln(K + 1) - sum(gammaln(size + 1) for size in groups))
 
 
-def swift_evidence(result: FitResult, source: Source) -> Score:
-    """Log evidence of a candidate, at a fraction of what ``evidence_of`` takes.
-
-    A few hundred importance weighted draws; where their Pareto k is above 0.7, short chains of
-    Gibbs sampling and a bridge. NaN where neither is to be trusted.
-    """
-    from bayesmix.sampling.importance import LEAST, importance_evidence, without_evidence
-
-    found = importance_evidence(result, source, FEW_DRAWS, result.seed, (LEAST,))
-    if math.isfinite(found.estimate) or without_evidence(result) or _fractional(source):
-        return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
-    bridge = _bridged(result, source, result.seed, SHORT_CHAINS)
-    if not bridge.standard_error <= LARGEST_ERROR:
-        return Score(math.nan, math.nan, found.note, found.pareto_k)
-    return Score(bridge.estimate, bridge.standard_error, "", found.pareto_k)
-
-
 def evidence(result: FitResult, source: Source) -> Score:
     """Importance-weighted log evidence, with its standard error and Pareto k.
 
@@ -140,17 +121,14 @@ def _fractional(source: Any) -> bool:
     )
 
 
-def _bridged(
-    result: FitResult, source: Source, seed: int, lengths: tuple[int, int] = LONG_CHAINS
-) -> Bridge:
+def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
     """From a few chains of Gibbs sampling that begin at draws from q."""
     from bayesmix.sampling.bridge import Bridge, bridge_evidence
     from bayesmix.sampling.gibbs import sampled
     from bayesmix.sampling.rounds import Plan
     from bayesmix.workflow.progress import FitProgress
 
-    n_warm, n_draws = lengths
-    plan = Plan(n_chains=4, n_warm=n_warm, n_draws=n_draws, seed=seed)
+    plan = Plan(n_chains=4, n_warm=500, n_draws=1000, seed=seed)
     with FitProgress(plan.n_warm + plan.n_draws, False) as silent:
         try:
             found = sampled(result, source, plan, silent, result.n_components)

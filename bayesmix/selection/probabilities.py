@@ -17,7 +17,7 @@ from bayesmix.selection.row import Row
 # Candidates further below the best than this take no part, with or without an estimate.
 NATS_THAT_MATTER = 15.0
 SOURCES = {
-    "evidence": "evidence estimated by draws",
+    "evidence": "importance-weighted evidence",
     "elbo_log_k": "bound + log K! (an approximation)",
 }
 
@@ -52,14 +52,12 @@ def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]
     return prior_over(sorted(set(numbers)), given)
 
 
-def probabilities(
-    rows: list[Row], prior: dict[int, float], estimated: bool | None = None
-) -> Probabilities:
+def probabilities(rows: list[Row], prior: dict[int, float]) -> Probabilities:
     """Of each candidate, from p(X | candidate) p(candidate).
 
     Every kind that was asked for has the same share of the prior probability of each K, whatever
-    became of its fits. Kinds that folds refuted take no part. ``estimated``: whether the candidates
-    in contention have an estimate of their evidence; None: by what there is.
+    became of its fits. Kinds that folds refuted take no part. The importance-weighted evidence is
+    used where every candidate that matters has it, else the bound with log K! for relabellings.
 
     Raises
     ------
@@ -70,7 +68,7 @@ def probabilities(
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
-    values, criterion = evidence_of(rows, estimated)
+    values, criterion = evidence_of(rows)
     shares = [
         prior.get(row.asked, 0.0) if row.sound is not None and not row.refuted else 0.0
         for row in rows
@@ -80,21 +78,14 @@ def probabilities(
     return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
 
 
-def evidence_of(rows: list[Row], estimated: bool | None = None) -> tuple[Array, str]:
-    """Log evidence of every candidate, or what stands for it, and the name of that column.
-
-    Estimates where every candidate that matters has one, and bounds for those far behind.
-    """
+def evidence_of(rows: list[Row]) -> tuple[Array, str]:
+    """Log evidence of every candidate, or what stands for it, and the name of that column."""
     bounds = np.array([row.value("elbo_log_k") for row in rows])
     estimates = np.array([row.value("evidence") for row in rows])
-    if estimated is None:
-        matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
-        if not np.isfinite(estimates[matters]).all():
-            return bounds, "elbo_log_k"
+    matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
+    if np.isfinite(estimates[matters]).all():
         return np.where(matters, estimates, -np.inf), "evidence"
-    if not estimated:
-        return bounds, "elbo_log_k"
-    return np.where(np.isfinite(estimates), estimates, bounds), "evidence"
+    return bounds, "elbo_log_k"
 
 
 def totals_over_k(rows: list[Row], found: Probabilities) -> dict[int, float]:

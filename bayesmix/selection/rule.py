@@ -5,7 +5,8 @@ slow to see that a rich one predicts better: it scores predictions made one afte
 charges it for what it did not know in the first rows (van Erven, Grünwald & de Rooij 2012). So the
 structures, each at the best of its own candidates, predict rows that were held out; those that are
 worse than the best by more than one standard error of the paired difference are refuted, and
-the evidence decides among the others. No number that is undefined takes part.
+the evidence decides among the others. Where one component predicts best of all, it is chosen. No
+number that is undefined takes part.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.selection.criteria import Score
-from bayesmix.selection.evidence import swift_evidence
 from bayesmix.selection.folds import Split
 from bayesmix.selection.held_out import HeldOut, combined, finite
 from bayesmix.selection.row import Row
@@ -30,15 +30,8 @@ from bayesmix.selection.standing import Lattice, objection
 from bayesmix.selection.sweep import Task
 
 NAME = "evidence_folds"
-# Candidates within so many nats of the best are in contention: bounds understate the evidence of
-# one component more than is needed by some 2 to 5 nats.
-IN_CONTENTION = 5.0
-# Where the next K is this close to the best by its estimate, the one after it is estimated as well.
-STILL_CLOSE = 3.0
-MOST_ESTIMATED = 6
-# Rows times components of a fit whose posterior is sampled; of larger ones bounds tell enough.
-MOST_WORK = 2**18
 MOST_POLISHED = 4
+ALONE = "one component predicts rows that were held out better"
 # Seconds of work left, in those that processes take to begin, that are worth them.
 WORTH_WORKERS = 3.0
 
@@ -52,7 +45,6 @@ class Judgement:
         default_factory=dict
     )  # by kind: nats, held out, behind the best
     refuted: tuple[str, ...] = ()  # kinds
-    estimated: bool = False  # whether all in contention have an estimate of their evidence
     why_no_folds: str = ""
     without_standing: bool = False  # whether nothing that may be chosen was there
     interrupted: bool = False
@@ -99,15 +91,13 @@ class Rule:
         rows, behind = self._held_out(rows, splits)
         refuted = tuple(kind for kind, one in behind.items() if one.value > one.standard_error)
         rows = [replace(row, refuted=row.kind in refuted) for row in rows]
-        rows, estimated = (rows, False) if folds is None else self._estimated(rows)
-        rows = self._scored(rows, estimated)
-        return Judgement(rows, behind, refuted, estimated, why, nobody)
+        return Judgement(self._scored(rows), behind, refuted, why, nobody)
 
     def _splits(
         self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None
     ) -> tuple[tuple[Split, ...], str]:
-        """Folds where there are structures to tell apart, or why there are none."""
-        if folds is None or len({row.kind for row in rows}) < 2:
+        """Folds, or why there are none."""
+        if folds is None:
             return (), ""
         try:
             return folds(), ""
@@ -151,75 +141,33 @@ class Rule:
             best = max(mine, key=lambda i: free[i])
             if np.isfinite(free[best]):
                 leaders.append(best)
-        if len(leaders) < 2 or not splits:
+        alone = [i for i in np.argsort(-bounds) if rows[i].asked == 1 and np.isfinite(bounds[i])][
+            :1
+        ]
+        tried = sorted({*leaders, *alone})
+        if len(tried) < 2 or not splits:
             return rows, {}
-        held = held_out(self.task, rows, leaders, splits, self.weights, self.workers)
-        if not held:
-            return rows, {}
-        best_held = held[max(held, key=lambda i: held[i].score.value)]
+        held = held_out(self.task, rows, tried, splits, self.weights, self.workers)
         for i, one in held.items():
             rows[i] = replace(rows[i], scores=rows[i].scores | {"cv": one.score}, held=one)
-        return rows, {rows[i].kind: best_held.less(one) for i, one in held.items()}
+        values = {i: one.score.value for i, one in held.items()}
+        if alone and alone[0] in held and values[alone[0]] >= max(values.values()):
+            rows = [
+                replace(row, objection=ALONE) if row.asked > 1 and row.sound is not None else row
+                for row in rows
+            ]
+        led = [i for i in leaders if i in held]
+        if len(led) < 2:
+            return rows, {}
+        best_held = held[max(led, key=values.__getitem__)]
+        return rows, {rows[i].kind: best_held.less(held[i]) for i in led}
 
-    def _estimated(self, rows: list[Row]) -> tuple[list[Row], bool]:
-        """Evidence of the candidates in contention, and whether all of them have it.
-
-        Where there is nothing to tell apart, nothing is estimated.
-        """
-        bounds = np.where([row.refuted for row in rows], -np.inf, self._bounds(rows))
-        close = [i for i in np.argsort(-bounds) if bounds[i] > bounds.max() - IN_CONTENTION]
-        close = close[:MOST_ESTIMATED]
-        if len(close) < 2 or any(self._work(rows[i]) > MOST_WORK for i in close):
-            return rows, False
-        known = self._evidence(rows, close)
-        if not all(math.isfinite(score.value) for score in known.values()):
-            return rows, False
-        while len(known) < MOST_ESTIMATED and (more := self._next(rows, known)):
-            known |= self._evidence(rows, more)
-        for i, score in known.items():
-            if math.isfinite(score.value):
-                rows[i] = replace(rows[i], scores=rows[i].scores | {"evidence": score})
-        return rows, True
-
-    def _evidence(self, rows: list[Row], some: list[int]) -> dict[int, Score]:
-        jobs = [(rows[i].result, self.task.source_of(rows[i].estimator)) for i in some]
-        return dict(zip(some, in_turn(swift_evidence, jobs, self.workers), strict=True))
-
-    def _next(self, rows: list[Row], known: dict[int, Score]) -> list[int]:
-        """Candidates of one component more than one that is close to the best, not known yet."""
-        worth = {
-            i: score.value + self.log_prior(rows[i], rows)
-            for i, score in known.items()
-            if math.isfinite(score.value)
-        }
-        best = max(worth.values())
-        wanted = {
-            (rows[i].kind, rows[i].asked + 1)
-            for i, value in worth.items()
-            if value > best - STILL_CLOSE
-        }
+    def _scored(self, rows: list[Row]) -> list[Row]:
+        """Bound + log K! + log prior of every sound candidate."""
         return [
-            i
-            for i, row in enumerate(rows)
-            if i not in known and row.sound is not None and (row.kind, row.asked) in wanted
+            row if row.sound is None else replace(row, scores=row.scores | {NAME: Score(value)})
+            for row, value in zip(rows, self._bounds(rows).tolist(), strict=True)
         ]
-
-    @staticmethod
-    def _work(row: Row) -> float:
-        return math.inf if row.result is None else row.result.n_rows * row.result.n_components
-
-    def _scored(self, rows: list[Row], estimated: bool) -> list[Row]:
-        """Log evidence + log prior, by the estimates where they are."""
-        scored = []
-        for row, bound in zip(rows, self._bounds(rows).tolist(), strict=True):
-            if row.sound is None:
-                scored.append(row)
-                continue
-            value = bound
-            if estimated and math.isfinite(row.value("evidence")):
-                value = row.value("evidence") + self.log_prior(row, rows)
-            scored.append(replace(row, scores=row.scores | {NAME: Score(value)}))
-        return scored
 
 
 def held_out(

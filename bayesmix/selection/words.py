@@ -170,13 +170,15 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
         )
     if judgement.without_standing:
         lines.append("Every candidate has a component that holds too little to be a cluster.")
-    ahead = max(rows, key=lambda row: _or_least(row.value(RULE)))
-    gap = ahead.value(RULE) - best.value(RULE)
-    if ahead is not best and gap > 0.0 and not ahead.may_win:
-        lines.append(
-            f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is not "
-            f"chosen, since {ahead.excluded}."
-        )
+    left = [row for row in rows if not row.refuted]
+    firsts = [max(some, key=lambda row: _or_least(row.value(RULE))) for some in (rows, left)]
+    for ahead in {id(row): row for row in firsts}.values():
+        gap = ahead.value(RULE) - best.value(RULE)
+        if gap > 0.0 and not ahead.may_win:
+            lines.append(
+                f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is "
+                f"not chosen, since {ahead.excluded}."
+            )
     return lines
 
 

@@ -33,18 +33,25 @@ from bayesmix.workflow.starts import (
     numbered_starts,
 )
 
-SAMPLE_ROWS = 2000
+# Rows of the sample: enough to tell the parameters of full covariances, within bounds. Fewer
+# have optima that all rows do not have (decision 42).
+SAMPLE_ROWS, MOST_SAMPLED = 2000, 20_000
+ROWS_A_PARAMETER = 15
+# Where rows are so many the whole search works on some of them first, and all rows only end it.
+RUNG_ROWS, MANY_ROWS = 50_000, 200_000
 # Moves are first made on the sample where a pass over all rows is more work than this, in rows
 # times components times what a row costs them; less work is mostly overhead.
 COARSE_ABOVE = 2**22
 # Starts, on small data more of them; the later batches are for where every start so far collapsed.
 BATCHES = (range(9), range(9, 18))
-BATCHES_OF_LARGE = (range(4), range(4, 12))
+BATCHES_OF_LARGE = (range(8), range(8, 16))
+# Of large data the best of so many starts in a row is improved on the sample, until two such ends
+# are in one place (nats a row) and none is better.
+STARTS_OF_A_RUN, ONE_PLACE = 2, 1e-5
 BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
 BESIDE_GROWN = 2  # of these, where a mixture of fewer components is there to grow from
 # Where so many starts end in one place (nats a row) and none in a better one, no more are made.
 ENOUGH_ALIKE = 3
-ENOUGH_ALIKE_OF_LARGE = 2  # where moves follow
 # Of small data, how many starts are settled and improved.
 SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
@@ -86,6 +93,37 @@ def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Found:
     """The best state that starts and moves lead to."""
+    if settings.moves and problem.source.shape[0] > MANY_ROWS:
+        return _by_a_rung(problem, model, settings, monitor, index)
+    return _on_these_rows(problem, model, settings, monitor, index)
+
+
+def _by_a_rung(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The search on some of the rows, and its end on all of them: moves that still help there."""
+    generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
+    rung = replace(problem, source=_standing_for_all(problem.source, RUNG_ROWS, generator))
+    found = _on_these_rows(rung, model, settings, monitor, index)
+    searcher = _Searcher(problem, model, settings, monitor, index)
+    state = begin_at(searcher.loose, found.state.at(), nearby=found.state)
+    state = searcher.attempts.run(searcher.loose, state, SETTLE_PASSES) or state
+    state = searcher.coarse.improved(searcher.loose, state)
+    finished = searcher.attempts.run(problem, state, FINISH_PASSES)
+    return Found(finished or state, (*found.records, *searcher.attempts.records))
+
+
+def _standing_for_all(source: Any, n_rows: int, generator: np.random.Generator) -> Any:
+    """A sample whose weights stand for all rows."""
+    sample = source.sample(n_rows, generator)
+    factors = np.full(len(sample.values), source.total_weight / sample.total_weight)
+    return sample.reweighted(factors)
+
+
+def _on_these_rows(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The search, with starts on a sample where rows are many."""
     searcher = _Searcher(problem, model, settings, monitor, index)
     try:
         return searcher.found()
@@ -152,12 +190,13 @@ class _Searcher:
     def _sampled(self) -> Problem:
         """The problem on a sample whose weights stand for all rows."""
         source: Any = self.problem.source
-        if source.shape[0] <= SAMPLE_ROWS:
+        n_rows, D = source.shape
+        parameters = self.model.n_components * (1 + D + D * (D + 1) // 2)
+        enough = min(max(SAMPLE_ROWS, ROWS_A_PARAMETER * parameters), MOST_SAMPLED)
+        if n_rows <= enough:
             return self.loose
         generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
-        sample = source.sample(SAMPLE_ROWS, generator)
-        factors = np.full(len(sample.values), source.total_weight / sample.total_weight)
-        weighted = sample.reweighted(factors)
+        weighted = _standing_for_all(source, enough, generator)
         return replace(self.loose, source=weighted, stopping=AMONG_CANDIDATES)
 
     def settled_starts(self) -> list[State]:
@@ -190,44 +229,53 @@ class _Searcher:
 
     @property
     def _batches(self) -> tuple[range, ...]:
-        several = BATCHES if self.small else BATCHES_OF_LARGE
-        return several if self.settings.moves else BATCHES_ALONE
+        if not self.settings.moves:
+            return BATCHES_ALONE
+        return BATCHES if self.small else BATCHES_OF_LARGE
 
     def _short_runs(self, batch: range) -> list[_Short]:
-        """A dozen passes from every start, the best first; of a sample it is improved there.
-
-        Where no move is worth a trial once the first start is improved, no others are made.
-        """
+        """A dozen passes from every start, the best first; of a sample it is improved there."""
         if not self.settings.moves:
             return self._raced(batch)
+        if not self.small and self.model.n_components > 1:
+            return self._independent_runs(batch)
+        short = self._begun(batch, SHORT_PASSES if self.small else FIRST_PASSES)
+        return sorted(short, key=self._promise, reverse=True)
+
+    def _independent_runs(self, batch: range) -> list[_Short]:
+        """The best of a few starts, improved on the sample, until two such runs agree."""
         short: list[_Short] = []
         improved: list[_Short] = []
-        passes = SHORT_PASSES if self.small else FIRST_PASSES
+        for first in batch[::STARTS_OF_A_RUN]:
+            begun = self._begun(range(first, first + STARTS_OF_A_RUN), FIRST_PASSES)
+            if not begun:
+                continue
+            short += begun
+            self.coarse.done = None
+            improved.append(self._improved(max(begun, key=self._promise)))
+            if self._alike(improved, ONE_PLACE) >= 2 or self.monitor.stopped is not None:
+                break
+        short.sort(key=self._promise, reverse=True)
+        return sorted(improved, key=self._promise, reverse=True) + short
+
+    def _begun(self, batch: range, passes: int) -> list[_Short]:
+        """So many passes from every start of a batch; the first has those near other fits too."""
+        short: list[_Short] = []
         for number, start in self._starts(batch):
             entry = self._short(number, start, passes)
             if entry is not None:
                 short.append(entry)
-                self.attempts.note("start", str(entry), entry.state, 0.0, False)
-                if number == 0 and not self.small:
-                    improved.append(self._improved(entry))
-                    if self.coarse.done is not None and not self.settings.near:
-                        return improved
-            if self._agreed(short):
+            if self._alike(short, ALIKE) >= ENOUGH_ALIKE:
                 break
-        for entry in self._near_others(passes) if batch.start == 0 else []:
-            short.append(entry)
+        short += self._near_others(passes) if batch.start == 0 else []
+        for entry in short:
             self.attempts.note("start", str(entry), entry.state, 0.0, False)
-        short.sort(key=self._promise, reverse=True)
-        if not (self.small or self._agreed(short)):
-            done = {entry.number for entry in improved}
-            improved += [self._improved(best) for best in short[:1] if best.number not in done]
-        return sorted(improved, key=self._promise, reverse=True) + short
+        return short
 
     def _improved(self, entry: _Short) -> _Short:
         """A short start improved by moves on the sample."""
         state = self.attempts.run(self.sample, entry.state, SHORT_PASSES) or entry.state
         state = self.coarse.improved(self.sample, state)
-        self.improver.done = self.coarse.done
         return replace(entry, state=state)
 
     def _raced(self, batch: range) -> list[_Short]:
@@ -248,15 +296,13 @@ class _Searcher:
     def _promise(self, entry: _Short) -> tuple[tuple[bool, float], int]:
         return self.attempts.rank(entry.state), -entry.number
 
-    def _agreed(self, short: list[_Short]) -> bool:
-        """Whether enough starts ended in the best place so far."""
-        several = self.small or not self.settings.moves
-        enough = ENOUGH_ALIKE if several else ENOUGH_ALIKE_OF_LARGE
-        near = ALIKE * self.problem.source.total_weight
+    def _alike(self, short: list[_Short], nats: float) -> int:
+        """How many ended within so many nats a row of the best place so far."""
+        near = nats * self.problem.source.total_weight
         values = [
             entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
         ]
-        return sum(value > max(values) - near for value in values) >= enough
+        return sum(value > max(values) - near for value in values)
 
     def _known(self, state: State, settled: list[State]) -> bool:
         """Whether an earlier start led to the same optimum."""

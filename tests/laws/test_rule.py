@@ -12,6 +12,7 @@ from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.criteria import Score
 from bayesmix.selection.growth import largest, refuted
 from bayesmix.selection.hopeless import hopeless
+from bayesmix.selection.probabilities import probabilities
 from bayesmix.selection.row import Row
 from bayesmix.selection.rule import in_turn
 from bayesmix.selection.standing import lattices, objection
@@ -65,8 +66,8 @@ def test_a_structure_that_fails_hands_its_prior_share_to_nobody():
     rows = bm.datasets.load_faithful().to_numpy()[::3]
     both = bm.select(rows, (1, 2, 3), ("full", "tied"), criterion="elbo_log_k")
     first = replace(both._rows[0], estimator=None)
-    before = both._of_candidates(both._rows).values[1:]
-    after = both._of_candidates([first, *both._rows[1:]]).values[1:]
+    before = probabilities(both._rows, both._prior_over_k).values[1:]
+    after = probabilities([first, *both._rows[1:]], both._prior_over_k).values[1:]
     assert after / after.sum() == pytest.approx(before / before.sum())
 
 
@@ -88,6 +89,17 @@ def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
         search = bm.select(rotated(), range(1, 6), "full", criterion="loo")
     assert search.criterion_ == "cv"
     assert search.best_params_["n_components"] == 3
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5])
+def test_one_normal_is_one_component(n_features):
+    rng = np.random.default_rng([5, n_features])
+    chosen = []
+    for _ in range(6):
+        rows = rng.normal(size=(60, n_features)) @ rng.normal(size=(n_features, n_features))
+        chosen.append(bm.select(rows).best_params_["n_components"])
+    # At 5 % each: more than one of six is a false alarm in thirty.
+    assert sum(k > 1 for k in chosen) <= 1
 
 
 # Who may be chosen
