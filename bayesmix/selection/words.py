@@ -171,8 +171,9 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
     if judgement.without_standing:
         lines.append("Every candidate has a component that holds too little to be a cluster.")
     left = [row for row in rows if not row.refuted]
-    firsts = [max(some, key=lambda row: _or_least(row.value(RULE))) for some in (rows, left)]
-    for ahead in {id(row): row for row in firsts}.values():
+    looked_at: list[list[Row]] = [rows, left] if judgement.refuted else [rows]
+    for some in looked_at:
+        ahead = max(some, key=_worth)
         gap = ahead.value(RULE) - best.value(RULE)
         if gap > 0.0 and not ahead.may_win:
             lines.append(
@@ -182,7 +183,9 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
     return lines
 
 
-def _or_least(value: float) -> float:
+def _worth(row: Row) -> float:
+    """By the rule; candidates without a value come last."""
+    value = row.value(RULE)
     return value if math.isfinite(value) else -math.inf
 
 
