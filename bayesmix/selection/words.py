@@ -170,8 +170,8 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
         )
     if judgement.without_standing:
         lines.append("Every candidate has a component that holds too little to be a cluster.")
-    left = [row for row in rows if not row.refuted]
-    looked_at: list[list[Row]] = [rows, left] if judgement.refuted else [rows]
+    unrefuted = [row for row in rows if not row.refuted]
+    looked_at: list[list[Row]] = [rows, unrefuted] if judgement.refuted else [rows]
     for some in looked_at:
         ahead = max(some, key=_worth)
         gap = ahead.value(RULE) - best.value(RULE)
