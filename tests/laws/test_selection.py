@@ -255,7 +255,7 @@ def test_criteria_that_say_the_same_are_named_together_and_their_questions_told(
     text = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full").summary()
     assert "BIC and ICL would choose 2 components, full covariance;" in text
     assert "They answer different questions. Evidence and folds: how many components" in text
-    assert "ask the same and differ: these rows do not settle the number." in text
+    assert "BIC asks the same and differs: these rows do not settle the number." in text
     assert "for clusters merge them" in text
 
 
