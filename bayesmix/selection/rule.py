@@ -30,6 +30,7 @@ from bayesmix.selection.standing import Lattice, objection
 from bayesmix.selection.sweep import Task
 
 NAME = "evidence_folds"
+# A whole search takes as long as all short ones of its chain.
 MOST_POLISHED = 4
 ALONE = "one component predicts rows that were held out better"
 # Seconds of work left, in those that processes take to begin, that are worth them.
@@ -41,9 +42,8 @@ class Judgement:
     """Candidates with what the rule says of each, and how it came to that."""
 
     rows: list[Row]
-    behind: dict[str, Score] = field(
-        default_factory=dict
-    )  # by kind: nats, held out, behind the best
+    # By kind: how many nats of held-out density its best candidate is behind.
+    behind: dict[str, Score] = field(default_factory=dict)
     refuted: tuple[str, ...] = ()  # kinds
     why_no_folds: str = ""
     without_standing: bool = False  # whether nothing that may be chosen was there
