@@ -30,7 +30,7 @@ from bayesmix.selection.standing import Lattice, objection
 from bayesmix.selection.sweep import Task
 
 NAME = "evidence_folds"
-# A whole search takes as long as all short ones of its chain.
+# Whole searches cost a third of a selection of 150 rows where two are made (0.3 of 1.1 s).
 MOST_POLISHED = 4
 ALONE = "one component predicts rows that were held out better"
 # Seconds of work left, in those that processes take to begin, that are worth them.
