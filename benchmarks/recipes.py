@@ -65,10 +65,6 @@ class FreshProblem:
     true_mean: float  # of the true log density over the fresh rows; nan where it is not known
     structure: str = ""
 
-    @property
-    def cell(self) -> str:
-        return self.recipe
-
 
 def covariances(
     structure: str, K: int, D: int, generator: np.random.Generator, condition: float = 9.0

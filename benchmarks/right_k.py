@@ -34,21 +34,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sklearn.mixture
 from joblib import Parallel, delayed
-from scipy.special import logsumexp
-from scipy.stats import binomtest, multivariate_normal, wilcoxon
+from scipy.stats import binomtest, wilcoxon
 from threadpoolctl import threadpool_limits
 
 import bayesmix
 from bayesmix.parallel import resolve_jobs
+from benchmarks.recipes import STRUCTURES, Normals, closest, covariances
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
 NUMBERS = (1, 2, 3, 5, 8)
 DIMENSIONS = (1, 2, 5, 10)
 SEPARATIONS = (2.0, 3.0, 5.0)
@@ -83,33 +82,6 @@ class Cell:
     def name(self) -> str:
         apart = f", {self.separation:g} apart" if self.n_components > 1 else ""
         return f"K={self.n_components}, D={self.n_features}{apart}, n={self.n_rows:,}"
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The density that the rows are drawn from."""
-
-    structure: str
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-
-    def draw(self, n: int, generator: np.random.Generator) -> np.ndarray:
-        """Rows (n, D)."""
-        labels = generator.choice(len(self.weights), n, p=self.weights)
-        roots = np.linalg.cholesky(self.covariances)
-        noise = generator.standard_normal((n, self.means.shape[1]))
-        return np.asarray(self.means[labels] + np.einsum("nij,nj->ni", roots[labels], noise))
-
-    def log_density(self, rows: np.ndarray) -> np.ndarray:
-        """Log density (n,) in nats."""
-        terms = [
-            np.log(weight) + multivariate_normal(mean, covariance).logpdf(rows)
-            for weight, mean, covariance in zip(
-                self.weights, self.means, self.covariances, strict=True
-            )
-        ]
-        return np.asarray(logsumexp(terms, axis=0))
 
 
 @dataclass(frozen=True)
@@ -172,44 +144,18 @@ def all_cells() -> Iterator[Cell]:
             yield Cell(K, D, SEPARATIONS[(row + 2 * column) % len(SEPARATIONS)], n)
 
 
-def drawn_truth(cell: Cell, generator: np.random.Generator) -> Truth:
+def drawn_truth(cell: Cell, generator: np.random.Generator) -> tuple[str, Normals]:
     """By the recipe at the top of this file."""
     structure = str(generator.choice(STRUCTURES))
     K, D = cell.n_components, cell.n_features
-    covariances = _covariances(structure, K, D, generator)
+    matrices = covariances(structure, K, D, generator)
     weights = 0.5 / K + 0.5 * generator.dirichlet(np.full(K, 2.0))
     means = generator.standard_normal((K, D))
     if K > 1:
         draws = [means, *generator.standard_normal((19, K, D))]
-        means = max(draws, key=lambda draw: _closest(draw, covariances) / draw.std())
-        means = means * (cell.separation / _closest(means, covariances))
-    return Truth(structure, weights, means, covariances)
-
-
-def _covariances(structure: str, K: int, D: int, generator: np.random.Generator) -> np.ndarray:
-    sizes = np.exp(generator.normal(0.0, 0.4, K))
-    if structure == "spherical":
-        return np.array([size**2 * np.eye(D) for size in sizes])
-    deviations = np.sqrt(3.0) ** generator.uniform(-1.0, 1.0, (K, D))
-    if structure == "tied":
-        deviations = np.tile(deviations[0], (K, 1))
-    else:
-        deviations *= sizes[:, None]
-    axes = np.tile(np.eye(D), (K, 1, 1))
-    if structure != "diag":
-        axes = np.linalg.qr(generator.standard_normal((K, D, D)))[0]
-    if structure == "tied":
-        axes = np.tile(axes[0], (K, 1, 1))
-    return np.asarray((axes * deviations[:, None, :] ** 2) @ axes.transpose(0, 2, 1))
-
-
-def _closest(means: np.ndarray, covariances: np.ndarray) -> float:
-    """Mahalanobis distance of the closest pair, under the mean of its covariances."""
-    distances = []
-    for i, j in combinations(range(len(means)), 2):
-        apart = means[i] - means[j]
-        distances.append(apart @ np.linalg.solve((covariances[i] + covariances[j]) / 2.0, apart))
-    return float(np.sqrt(min(distances)))
+        means = max(draws, key=lambda draw: closest(draw, matrices) / draw.std())
+        means = means * (cell.separation / closest(means, matrices))
+    return structure, Normals(weights, means, matrices)
 
 
 def one_data_set(cell: Cell, number: int) -> list[Outcome]:
@@ -219,8 +165,9 @@ def one_data_set(cell: Cell, number: int) -> list[Outcome]:
     generator = np.random.default_rng(
         [number, cell.n_components, cell.n_features, int(10 * cell.separation), cell.n_rows]
     )
-    truth = drawn_truth(cell, generator)
-    rows, fresh = truth.draw(cell.n_rows, generator), truth.draw(N_FRESH, generator)
+    structure, truth = drawn_truth(cell, generator)
+    rows, _ = truth.draw(cell.n_rows, generator)
+    fresh, _ = truth.draw(N_FRESH, generator)
     true_mean = float(truth.log_density(fresh).mean())
     outcomes = []
     for side in (_bayesmix, _sklearn, _sklearn_bayesian, _mclust):
@@ -229,7 +176,7 @@ def one_data_set(cell: Cell, number: int) -> list[Outcome]:
         seconds = time.perf_counter() - began
         for name, found, density in chosen:
             loss = true_mean - float(np.mean(density))
-            outcomes.append(Outcome(cell, truth.structure, name, found, loss, seconds))
+            outcomes.append(Outcome(cell, structure, name, found, loss, seconds))
     return outcomes
 
 

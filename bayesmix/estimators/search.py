@@ -208,10 +208,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         task = replace(task, watched=watched, refuted=growth.refuted if grows else None)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
-        if grows and variational and not self.interrupted_:
-            if growth.grown(sweep, most):
-                self._run(sweep)
-            growth.without_the_empty(sweep)
+        further = grows and variational and not self.interrupted_
+        if further and not growth.finished(sweep, most, self._run):
+            self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
@@ -236,6 +235,7 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self._adopt(judgement, criterion, source.total_weight, (numbers, grows, grid))
         return self
 
+    interrupted_: bool
     # Whether of candidates that folds compare the winner alone is wanted.
     _alone = False
 

@@ -8,7 +8,7 @@ so a variational fit that begins with too many components and prunes them looks 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,13 @@ from sklearn.base import clone
 
 from bayesmix.errors import BayesmixError
 from bayesmix.records import Mixture
-from bayesmix.selection.folds import fit_weighted, last_step, n_rows_of, rows_of
+from bayesmix.selection.folds import (
+    fit_weighted,
+    last_step,
+    n_rows_of,
+    rows_of,
+    was_interrupted,
+)
 from bayesmix.selection.row import Row
 from bayesmix.selection.sweep import WHOLE, Sweep, Task
 
@@ -61,8 +67,10 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
         warnings.simplefilter("ignore")
         try:
             fit_weighted(model, rows, weights)
-        except (BayesmixError, KeyboardInterrupt):
+        except BayesmixError:
             return None
+    if was_interrupted(model):
+        raise KeyboardInterrupt
     mixture: Mixture = inner.result_.mixture
     return mixture
 
@@ -103,6 +111,20 @@ def without_the_empty(sweep: Sweep) -> None:
             if 0 < len(held) < row.asked and place is not None and rows[place].sound is not None:
                 left = result.mixture.subset(held, result.counts)
                 rows[place] = sweep.task.again(rows[place], left, "short")
+
+
+def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
+    """Look ahead, go on where that says so, and mend what is in a worse place than it need be.
+
+    False where Ctrl-C came: what was found so far stays.
+    """
+    try:
+        if grown(sweep, most):
+            run(sweep)
+        without_the_empty(sweep)
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def grown(sweep: Sweep, most: int) -> bool:

@@ -141,9 +141,8 @@ class Rule:
             best = max(mine, key=lambda i: free[i])
             if np.isfinite(free[best]):
                 leaders.append(best)
-        alone = [i for i in np.argsort(-bounds) if rows[i].asked == 1 and np.isfinite(bounds[i])][
-            :1
-        ]
+        alone = [i for i, row in enumerate(rows) if row.asked == 1 and np.isfinite(bounds[i])]
+        alone = sorted(alone, key=lambda i: -bounds[i])[:1]
         tried = sorted({*leaders, *alone})
         if len(tried) < 2 or not splits:
             return rows, {}
@@ -189,6 +188,8 @@ def held_out(
         for part in range(len(splits))
     ]
     found = list(in_turn(task.kept, jobs, workers))
+    if any(part.interrupted for part in found):
+        raise KeyboardInterrupt  # the fit that it came in ended with its best so far
     held: dict[int, HeldOut] = {}
     for place, i in enumerate(some):
         parts = found[place * len(splits) : (place + 1) * len(splits)]

@@ -102,6 +102,17 @@ def test_one_normal_is_one_component(n_features):
     assert sum(k > 1 for k in chosen) <= 1
 
 
+@pytest.mark.parametrize("place", ["growth.looked_ahead", "rule.held_out"])
+def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"bayesmix.selection.{place}", interrupted)
+    search = bm.select(rotated(2, 200), covariance_type=("tied", "diag"))
+    assert search.interrupted_
+    assert search.best_estimator_.n_components_ >= 1
+
+
 # Who may be chosen
 
 
