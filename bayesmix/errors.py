@@ -25,6 +25,10 @@ class UnsupportedError(BayesmixError):
     """The model has no such answer, for a reason that the message states."""
 
 
+class TooManyRowsError(UnsupportedError):
+    """What looks at all rows at once was asked of a source that holds too many for it."""
+
+
 class UndefinedError(UnsupportedError, AttributeError):
     """An attribute that this model has no value of; also an ``AttributeError``, as for hasattr."""
 

@@ -155,6 +155,10 @@ class Rows:
         known = self._kept.get(kind)
         return known[1] if known is not None and known[0] is frame else None
 
+    def some(self, mine: Any) -> Rows:
+        """Some of the rows, as rows of their own."""
+        return Rows(self.values[mine], None if self.weights is None else self.weights[mine])
+
     def blocks(self, size: int) -> list[Rows]:
         """The chunk in cache-sized pieces."""
         if len(self) <= size:

@@ -135,10 +135,10 @@ def neighbours(mixture: Mixture, width: int) -> Any:
     return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
-def joint_of_some(source: Any, mixture: Mixture, look: int) -> Array:
+def joint_of_some(source: Source, mixture: Mixture, look: int) -> Array:
     """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
     rows = _some_rows(source.shape[0], look)
-    return mixture.log_joint(mixture.frame.apply(source.subset(rows).values))
+    return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
 
 
 def lost(joint: Array, form: Truncated) -> float:

@@ -65,13 +65,13 @@ class ArraySource:
         return summarise(self.values, self.weights, self.n_jobs)
 
     @cached_property
-    def _whole(self) -> Rows:
+    def rows(self) -> Rows:
         """All rows at once: what they keep of one pass is there in the next."""
         return Rows(self.values, self.weights)
 
     def _chunks(self, width: int) -> list[Rows]:
         n_rows, n_features = self.shape
-        return self._whole.blocks(chunk_rows(n_rows, n_features, width))
+        return self.rows.blocks(chunk_rows(n_rows, n_features, width))
 
     def idle(self, width: int) -> int:
         """How many of the threads have nothing to do in a pass: chunks are few."""
@@ -90,6 +90,22 @@ class ArraySource:
         parts = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def with_jobs(self, n_jobs: int | None) -> ArraySource:
+        """The same rows for so many threads."""
+        return self if n_jobs == self.n_jobs else replace(self, n_jobs=n_jobs)
+
+    def present(self) -> ArraySource:
+        """Without rows of weight zero; these have the numbers that they had."""
+        if self.weights is None or self.weights.all():
+            return self
+        rows = np.flatnonzero(self.weights)
+        some = self.subset(rows)
+        return some if self.numbers is not None else replace(some, numbers=rows)
+
+    def in_memory(self, rows: Any = None) -> ArraySource:
+        """Some rows (indices or a slice), by default all of them: they are at hand."""
+        return self if rows is None else self.subset(rows)
+
     def subset(self, rows: Any) -> ArraySource:
         """Some rows (indices or a mask), with their weights."""
         weights = None if self.weights is None else self.weights[rows]
@@ -100,6 +116,10 @@ class ArraySource:
         """The same rows with their weights multiplied by factors (n,)."""
         weights = factors if self.weights is None else self.weights * factors
         return replace(self, weights=weights)
+
+    def standing_for(self, total_weight: float) -> ArraySource:
+        """The same rows with weights in the same proportions that add up to so much."""
+        return self.reweighted(np.full(len(self.values), total_weight / self.total_weight))
 
     def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
         """At most n rows without replacement, in their order; all of them where there are fewer."""

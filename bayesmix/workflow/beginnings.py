@@ -50,19 +50,17 @@ class Held:
     log_density: Array  # (n,) of the mixture
 
     @classmethod
-    def of(
-        cls, source: Any, values: Array, share: Array, weights: Array, log_density: Array
-    ) -> Held:
-        """The rows of a source that have a share in a component; the rest is of all rows."""
+    def of(cls, rows: Rows, values: Array, share: Array, log_density: Array) -> Held:
+        """Those of all rows that have a share in a component."""
+        weights = rows.weights_or_ones
         mine = np.flatnonzero((share > SHARE_TO_COUNT) & (weights > 0.0))
         white = np.zeros((0, 0))
         if len(mine):
             white = whitened(values[mine], share[mine] * weights[mine])
         order = by_place(white)
-        mine, own = mine[order], source.weights
-        rows = Rows(source.values[mine], None if own is None else own[mine])
+        mine = mine[order]
         held = share[mine] * weights[mine]
-        return cls(mine, rows, values[mine], white[order], held, log_density[mine])
+        return cls(mine, rows.some(mine), values[mine], white[order], held, log_density[mine])
 
     def begun(self, k: int, rows: Integers, generator: np.random.Generator) -> list[Begun]:
         """New components in component ``k``, which holds these rows, each at one of ``rows``.

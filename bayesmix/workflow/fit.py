@@ -293,13 +293,13 @@ def _result(
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),
         versions=versions(),
-        columns=getattr(problem.source, "columns", None),
+        columns=problem.source.columns,
     )
 
 
-def _numbered(events: tuple[Event, ...], source: Any) -> tuple[Event, ...]:
+def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
     """Events with the rows by the numbers that the user knows them by."""
-    numbers = getattr(source, "numbers", None)
+    numbers = source.numbers
     if numbers is None:
         return events
     return tuple(

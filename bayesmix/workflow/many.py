@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.engine.run import Problem
 from bayesmix.random import Purpose, stream
-from bayesmix.records import Mixture, Rows
+from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, under_a_prior
 from bayesmix.workflow.splits import of_statistics
 from bayesmix.workflow.starts import NearestCentre, distinct_rows, lloyd, plus_plus
@@ -24,12 +24,12 @@ ROUNDS = 10
 def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
     """A mixture from a sample of the rows; under a prior, so that no covariance is singular."""
     K = model.n_components
-    source: Any = problem.source
+    source = problem.source
     sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
     generator = stream(settings.seed, Purpose.START, index)
     rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
     centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
-    shares = NearestCentre(centres, source.summary)(Rows(sample.values))
+    shares = NearestCentre(centres, source.summary)(sample.rows)
     if sample.weights is not None:
         shares *= sample.weights[:, None]
     statistics: Any = problem.family.statistics(problem.frame.apply(sample.values), shares)

@@ -145,7 +145,7 @@ def count_distinct(source: Source, needed: int) -> int:
     size = max(4 * needed, 256)
     start, seen = 0, None
     while start < n_rows:
-        rows: Any = source.subset(slice(start, start + size))
+        rows = source.in_memory(slice(start, start + size)).rows
         values = np.asarray(rows.values, dtype=np.float64)
         if rows.weights is not None:
             values = values[rows.weights > 0]

@@ -129,12 +129,11 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
     ``look`` is at the rows of ``problem``, which stand for those of the state. Those of the pair go
     to a component fitted to both; the others stay as they are.
     """
-    source: Any = problem.source
     mixture = state.at()
     if mixture.n_components == 1:
         return []
     shares = look.shares
-    weights = look.weights_of(source)
+    weights = look.weights
     closeness, size = look.closeness(weights)
     # What holds no rows is free to be merged with any other; two, so that all others may be split.
     empty = np.flatnonzero(size * size < NO_ROWS)

@@ -48,8 +48,7 @@ def neighbourhoods(problem: Problem, look: Look) -> list[Nearby]:
 
     ``look`` is at the rows of ``problem``.
     """
-    source: Any = problem.source
-    shares, weights = look.shares, look.weights_of(source)
+    shares, weights = look.shares, look.weights
     closeness, _ = look.closeness(weights)
     made: dict[tuple[int, ...], Nearby] = {}
     found = []
@@ -67,7 +66,7 @@ def neighbourhoods(problem: Problem, look: Look) -> list[Nearby]:
             parts = shares[np.ix_(mine, of_them)] * weights[mine, None]
             made[key] = Nearby(
                 of_them,
-                Rows(source.values[mine], parts.sum(axis=1)),
+                Rows(look.rows.values[mine], parts.sum(axis=1)),
                 problem.family.statistics(look.values[mine], parts),
             )
         found.append(made[key])

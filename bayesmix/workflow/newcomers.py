@@ -130,19 +130,11 @@ class Present:
     look: Look  # at the rows of the problem
 
     @once
-    def weights(self) -> Array:
-        """Those of the rows (n,)."""
-        return self.look.weights_of(self.problem.source)
-
-    @once
     def held(self) -> list[Held]:
         """The rows of every component."""
         log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
-        source = self.problem.source
-        return [
-            Held.of(source, self.look.values, share, self.weights, log_density)
-            for share in self.look.shares.T
-        ]
+        look = self.look
+        return [Held.of(look.rows, look.values, share, log_density) for share in look.shares.T]
 
     @property
     def by_kernel(self) -> bool:
@@ -156,7 +148,8 @@ class Present:
 
     def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
         """At most so many new components, each begun at a row that is drawn."""
-        rows = generator.choice(len(self.weights), most, p=self.weights / self.weights.sum())
+        weights = self.look.weights
+        rows = generator.choice(len(weights), most, p=weights / weights.sum())
         of_rows = self.look.shares[rows].argmax(axis=1)
         begun: list[Begun] = []
         each = zip(self.held, generator.spawn(len(self.held)), strict=True)

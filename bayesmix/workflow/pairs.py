@@ -80,7 +80,6 @@ def best_divisions(
     ``look`` is at the rows of ``problem``. What a division gains is that of the objective there, in
     nats. What is ``known`` from an earlier mixture stands for pairs that have kept their rows.
     """
-    source: Any = problem.source
     family, values, shares = problem.family, look.values, look.shares
     found: list[Divided] = []
     held: dict[int, Array] = {}
@@ -98,9 +97,9 @@ def best_divisions(
         if len(mine) < 2 * (values.shape[1] + 2):
             continue
         held[number] = both
-        row_weights = 1.0 if source.weights is None else source.weights[mine]
+        row_weights = look.weights[mine]
         weights = total[mine] * row_weights
-        rows = Rows(source.values[mine], weights)
+        rows = Rows(look.rows.values[mine], weights)
         halves = (both[mine].T * row_weights).T
         present.append(Group(number, rows, family.statistics(values[mine], halves)))
         for side in _sides(values[mine], weights):

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at
@@ -103,7 +100,8 @@ def _by_a_rung(
 ) -> Found:
     """The search on some of the rows, and its end on all of them: moves that still help there."""
     generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
-    rung = replace(problem, source=_standing_for_all(problem.source, RUNG_ROWS, generator))
+    sample = problem.source.sample(RUNG_ROWS, generator)
+    rung = replace(problem, source=sample.standing_for(problem.source.total_weight))
     found = _on_these_rows(rung, model, settings, monitor, index)
     searcher = _Searcher(problem, model, settings, monitor, index)
     state = begin_at(searcher.loose, found.state.at(), nearby=found.state)
@@ -111,13 +109,6 @@ def _by_a_rung(
     state = searcher.coarse.improved(searcher.loose, state)
     finished = searcher.attempts.run(problem, state, FINISH_PASSES)
     return Found(finished or state, (*found.records, *searcher.attempts.records))
-
-
-def _standing_for_all(source: Any, n_rows: int, generator: np.random.Generator) -> Any:
-    """A sample whose weights stand for all rows."""
-    sample = source.sample(n_rows, generator)
-    factors = np.full(len(sample.values), source.total_weight / sample.total_weight)
-    return sample.reweighted(factors)
 
 
 def _on_these_rows(
@@ -146,6 +137,9 @@ class _Searcher:
     collapsed: int = 0  # how many starts did
 
     def __post_init__(self) -> None:
+        if not self._large:
+            # Moves look at all rows: few enough to be at hand, wherever they come from.
+            self.problem = replace(self.problem, source=self.problem.source.in_memory())
         stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
         self.loose = replace(self.problem, stopping=stopping)
         self.sample = self._sampled()
@@ -167,7 +161,7 @@ class _Searcher:
         """Whether a pass over all rows costs so much more than one over the sample."""
         n_rows, n_features = self.problem.source.shape
         work = n_rows * self.model.n_components * (n_features * n_features + 16)
-        return not self.small and work > COARSE_ABOVE
+        return n_rows > self._enough and work > COARSE_ABOVE
 
     def found(self) -> Found:
         """Settled starts, improved by moves, and the best of them run to its end."""
@@ -189,15 +183,19 @@ class _Searcher:
 
     def _sampled(self) -> Problem:
         """The problem on a sample whose weights stand for all rows."""
-        source: Any = self.problem.source
-        n_rows, D = source.shape
-        parameters = self.model.n_components * (1 + D + D * (D + 1) // 2)
-        enough = min(max(SAMPLE_ROWS, ROWS_A_PARAMETER * parameters), MOST_SAMPLED)
-        if n_rows <= enough:
+        source = self.problem.source
+        if source.shape[0] <= self._enough:
             return self.loose
         generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
-        weighted = _standing_for_all(source, enough, generator)
+        weighted = source.sample(self._enough, generator).standing_for(source.total_weight)
         return replace(self.loose, source=weighted, stopping=AMONG_CANDIDATES)
+
+    @property
+    def _enough(self) -> int:
+        """How many rows tell as much as a search needs to know."""
+        D = self.problem.source.shape[1]
+        parameters = self.model.n_components * (1 + D + D * (D + 1) // 2)
+        return min(max(SAMPLE_ROWS, ROWS_A_PARAMETER * parameters), MOST_SAMPLED)
 
     def settled_starts(self) -> list[State]:
         """The best of the short starts, run on all rows; more of them where all collapse.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,21 +39,22 @@ LEAST_EXTENT = 1e-9
 class Look:
     """A mixture on the rows of a view: responsibilities (n, K) and log normalisers (n,) there."""
 
+    rows: Rows  # as stored
     values: Array  # (n, D), framed
     shares: Array
     log_normaliser: Array
 
     @classmethod
     def at(cls, problem: Problem, state: State) -> Look:
-        """``problem`` on the rows of the view."""
-        mixture, source = state.at(), cast(Any, problem.source)
-        values = mixture.frame.apply(source.values)
-        return cls(values, *mixture.responsibilities(values))
+        """``problem`` on the rows of the view, which are at hand."""
+        mixture, rows = state.at(), problem.source.in_memory().rows
+        values = mixture.frame.apply(rows.values)
+        return cls(rows, values, *mixture.responsibilities(values))
 
-    def weights_of(self, source: Any) -> Array:
-        """Weights (n,) of the rows."""
-        weights: Array = np.ones(len(self.values)) if source.weights is None else source.weights
-        return weights
+    @once
+    def weights(self) -> Array:
+        """Those of the rows (n,)."""
+        return self.rows.weights_or_ones
 
     def closeness(self, weights: Array) -> tuple[Array, Array]:
         """How much (K, K) of their rows two components share, 1 with themselves, and lengths (K,).
@@ -125,7 +126,6 @@ def best_splits(
     Components are left out whose first pass shows that they will not gain what is ``worth`` it.
     ``looks`` are passes along both axes, ``more`` those that the better of them gets.
     """
-    source: Any = problem.source
     family, values, shares = problem.family, look.values, look.shares
     found: list[Halves] = []
     pairs: list[Group] = []
@@ -138,8 +138,8 @@ def best_splits(
         mine = np.flatnonzero(column > SHARE_TO_COUNT)
         if len(mine) < 2 * (values.shape[1] + 2):
             continue
-        weights = column[mine] if source.weights is None else column[mine] * source.weights[mine]
-        rows, own = Rows(source.values[mine], weights), values[mine]
+        weights = column[mine] * look.weights[mine]
+        rows, own = Rows(look.rows.values[mine], weights), values[mine]
         wholes.append(Group(k, rows, family.statistics(own, weights[:, None])))
         for side in _sides(own, weights):
             halves = nearly_divided(side, weights)

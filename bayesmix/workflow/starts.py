@@ -46,9 +46,9 @@ def distinct_rows(
     source: Source, summary: Summary, generator: np.random.Generator, most: int = SAMPLE_ROWS
 ) -> Distinct:
     """The distinct rows of (a sample of) the source."""
-    sample: Any = source.sample(most, generator)
+    sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
-    weights = np.ones(len(values)) if sample.weights is None else sample.weights
+    weights = sample.weights_or_ones
     keys = _keys(values)
     if _tie(keys):
         values, inverse = np.unique(values, axis=0, return_inverse=True)
@@ -185,9 +185,8 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
     """
     from bayesmix.workflow.hierarchy import MOST_ROWS, hierarchical_labels
 
-    rows: Any = source
-    values = np.asarray(rows.values, dtype=np.float64)
-    weights = np.ones(len(values)) if rows.weights is None else rows.weights
+    rows = source.in_memory().rows
+    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
     unique, inverse = np.unique(values, axis=0, return_inverse=True)
     if not 2 * n_components <= len(unique) <= MOST_ROWS:
         return None

@@ -10,7 +10,7 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.engine.expectation import AssessmentStep, ExpectationStep, centred
 from bayesmix.errors import InvalidInputError
-from bayesmix.protocols import Frame, Mixture, Rows
+from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource, open_npy
 from bayesmix.weights import PointWeights
 from laws.cases import GAUSSIAN_CASES, PLAIN, assert_same, generator

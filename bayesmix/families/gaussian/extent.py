@@ -69,7 +69,7 @@ def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit:
     every = source.shape[0] // SOME_ROWS
     if every < 2:
         return False
-    some = source.subset(slice(None, None, every))
+    some = source.in_memory(slice(None, None, every))
     share = some.total_weight / source.total_weight
     if share == 0.0:
         return False

@@ -2,18 +2,37 @@
 
 A mixture is fitted by one loop: rows -> expected log density -> responsibilities -> statistics ->
 ordered sum -> update. These are the nouns of that sentence that come in several kinds; DESIGN
-section 3 says what each can do. The records that they exchange are in ``records``.
+section 3 says what each can do; where rows come from is in ``protocols.source``. The records that
+they exchange are in ``records``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Event, Expectation, Frame, Known, Mixture, Repair, Rows, Summary, Sweep
+from bayesmix.protocols.source import InMemory, Source
+from bayesmix.records import Event, Expectation, Frame, Known, Mixture, Repair, Summary, Sweep
+
+__all__ = [
+    "CompiledCentred",
+    "Components",
+    "Family",
+    "Guard",
+    "InMemory",
+    "Linear",
+    "Objective",
+    "Posterior",
+    "Prior",
+    "PriorChoice",
+    "Source",
+    "Statistics",
+    "Weights",
+    "WeightsPrior",
+]
 
 
 class Statistics(Protocol):
@@ -364,35 +383,4 @@ class Objective(Protocol):
 
     def regulariser(self, mixture: Mixture) -> float:
         """0, the log prior, or minus the KL divergences; added to Σ w log normaliser."""
-        ...
-
-
-class Source(Protocol):
-    """Where rows come from: the only one who knows of chunks, threads or workers."""
-
-    @property
-    def shape(self) -> tuple[int, int]: ...
-
-    @property
-    def total_weight(self) -> float: ...
-
-    @property
-    def summary(self) -> Summary: ...
-
-    def idle(self, width: int) -> int:
-        """How many threads have nothing to do in a pass; ``width`` is K."""
-        ...
-
-    def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
-        """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K."""
-        ...
-
-    def map(self, step: Callable[[Rows], Any], width: int) -> Any:
-        """Per-row output of every chunk, in the order of the rows."""
-        ...
-
-    def subset(self, rows: Any) -> Source: ...
-
-    def sample(self, n: int, generator: np.random.Generator) -> Source:
-        """At most n rows drawn without replacement (all of them where there are fewer)."""
         ...

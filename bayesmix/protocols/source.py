@@ -1,0 +1,109 @@
+"""L1: where rows come from: what everything above asks of them, and nothing else.
+
+One file in ``sources`` brings rows from somewhere else: chunks, threads, workers and files are
+known there alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.records import Rows, Summary
+
+
+class Source(Protocol):
+    """Where rows come from: the only one who knows of chunks, threads or workers.
+
+    Rows have an order and numbers from 0; their weights are repetition counts. What is done to them
+    is a step over ``Rows``, chunk by chunk, which may be pickled.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    @property
+    def total_weight(self) -> float: ...
+
+    @property
+    def summary(self) -> Summary: ...
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the features, where they have any."""
+        ...
+
+    @property
+    def numbers(self) -> Integers | None:
+        """What messages call the rows, where these are some of the rows that were given."""
+        ...
+
+    @property
+    def n_jobs(self) -> int | None:
+        """How many threads may work: here, and on what is made of these rows."""
+        ...
+
+    def idle(self, width: int) -> int:
+        """How many threads have nothing to do in a pass; ``width`` is K."""
+        ...
+
+    def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
+        """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K."""
+        ...
+
+    def map(self, step: Callable[[Rows], Any], width: int) -> Any:
+        """Per-row output of every chunk, in the order of the rows."""
+        ...
+
+    def with_jobs(self, n_jobs: int | None) -> Source:
+        """The same rows for so many threads."""
+        ...
+
+    def present(self) -> Source:
+        """Without rows of weight zero, which are no rows."""
+        ...
+
+    def subset(self, rows: Any) -> Source:
+        """Some rows (ascending indices or a slice), with their weights."""
+        ...
+
+    def sample(self, n: int, generator: np.random.Generator) -> InMemory:
+        """At most n rows drawn without replacement (all of them where there are fewer)."""
+        ...
+
+    def in_memory(self, rows: Any = None) -> InMemory:
+        """Some rows (indices or a slice) at hand, by default all of them.
+
+        All are for what cannot work in parts; raises ``TooManyRowsError`` where they are too many.
+        """
+        ...
+
+
+class InMemory(Source, Protocol):
+    """Rows at hand: the few that a search works on, or what looks at all of them at once."""
+
+    @property
+    def values(self) -> Any:
+        """Values (n, D) of any real type."""
+        ...
+
+    @property
+    def weights(self) -> Array | None:
+        """Weights (n,), None where every row counts once."""
+        ...
+
+    @property
+    def rows(self) -> Rows:
+        """All of them at once."""
+        ...
+
+    def reweighted(self, factors: Array) -> InMemory:
+        """The same rows with their weights multiplied by factors (n,)."""
+        ...
+
+    def standing_for(self, total_weight: float) -> InMemory:
+        """The same rows with weights in the same proportions that add up to so much."""
+        ...
