@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from saved_models import MODELS, ROWS, any_family, gaussian
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import bayesmix as bm
@@ -30,63 +31,6 @@ from bayesmix.errors import (
 from bayesmix.io import container, save
 from bayesmix.io.container import HEADER_BEGINS, PREAMBLE, pack, unpack
 from bayesmix.io.records import RECORDS, Reader, Writer, fits
-
-GENERATOR = np.random.default_rng(7)
-ROWS = np.vstack([GENERATOR.normal(0, 1, (40, 2)), GENERATOR.normal(6, 2, (30, 2))])
-BITS = GENERATOR.integers(0, 2, (60, 3)).astype(float)
-COUNTS = GENERATOR.poisson([[2.0, 9.0]], (60, 2)).astype(float)
-STRUCTURES = ("full", "tied", "diag", "spherical")
-PLAIN = {"search": None, "tol": 1e-2, "random_state": 0}
-
-
-def gaussian(**parameters):
-    return bm.GaussianMixture(**{"n_components": 2, **PLAIN, **parameters}).fit(ROWS)
-
-
-def bayesian(**parameters):
-    return bm.BayesianGaussianMixture(**{"n_components": 3, **PLAIN, **parameters}).fit(ROWS)
-
-
-def any_family(rows, **parameters):
-    return bm.Mixture(**{"n_components": 2, **PLAIN, **parameters}).fit(rows)
-
-
-MODELS = {
-    **{f"em {s}": functools.partial(gaussian, covariance_type=s) for s in STRUCTURES},
-    **{
-        f"map {s}": functools.partial(gaussian, covariance_type=s, prior="auto") for s in STRUCTURES
-    },
-    **{f"vb {s}": functools.partial(bayesian, covariance_type=s) for s in STRUCTURES},
-    "vb dirichlet": lambda: bayesian(weight_concentration_prior_type="dirichlet_distribution"),
-    "vb type 2": lambda: bayesian(weight_concentration_prior_type="type2_ml"),
-    "vb fixed scale": lambda: bayesian(
-        covariance_prior=np.eye(2), mean_prior=[0.0, 1.0], mean_precision_prior=np.float64(0.5)
-    ),
-    "map given": lambda: gaussian(prior=bm.GaussianPrior(mean_precision=0.1)),
-    "ridge": lambda: gaussian(reg_covar=1e-3, init_params=np.repeat([0, 1], 35)),
-    "searched": lambda: bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful()),
-    "weighted": lambda: bm.GaussianMixture(2, **PLAIN).fit(ROWS, sample_weight=np.ones(70) * 1.5),
-    "given": lambda: bm.GaussianMixture.from_parameters(
-        [0.3, 0.7], [[1.0], [3.0]], [[[1.69]], [[2.56]]]
-    ),
-    "bernoulli em": lambda: any_family(BITS, family=bm.Bernoulli()),
-    "bernoulli map": lambda: any_family(
-        BITS, family=bm.Bernoulli(), inference=bm.MaximumAPosteriori()
-    ),
-    "bernoulli vb": lambda: any_family(
-        BITS, family=bm.Bernoulli(), inference=bm.VariationalBayes(bm.BetaPrior(2.0, 2.0))
-    ),
-    "poisson em": lambda: any_family(COUNTS, family=bm.Poisson()),
-    "poisson map": lambda: any_family(
-        COUNTS, family=bm.Poisson(), inference=bm.MaximumAPosteriori()
-    ),
-    "poisson vb": lambda: any_family(
-        COUNTS,
-        family=bm.Poisson(),
-        inference=bm.VariationalBayes(weights=bm.StickBreakingPrior(0.5)),
-    ),
-    "any gaussian": lambda: any_family(ROWS, family=bm.Gaussian("tied")),
-}
 
 
 @functools.cache
