@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bayesmix
-from benchmarks import machine, optimum, tables
+from benchmarks import fingerprints, machine, optimum, tables
 from benchmarks.problems import Problem, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,18 @@ def test_a_page_has_a_table_for_every_part_and_kind_of_row():
     assert "| a | 123,456 |" in page
     assert "| b | 0.5 |" in page
     assert "Memory" not in page
+
+
+def test_fingerprints_name_what_differs_in_the_last_bit():
+    one = fingerprints.results_of(*fingerprints._searched("poisson", "ml"))
+    other = fingerprints.results_of(*fingerprints._searched("poisson", "ml"))
+    assert fingerprints.compared({"fit": one}, {"fit": other}) == []
+    assert len(set(one)) > 20
+    values = np.array([1.0, 2.0])
+    nearly = np.array([1.0, np.nextafter(2.0, 3.0)])
+    found = [{"fit": fingerprints.hashes({"a": 1, "b": (part, 3)})} for part in (values, nearly)]
+    assert fingerprints.compared(*found) == ["fit: b.0"]
+    assert fingerprints.compared(found[0], {}) == ["fit: only before"]
 
 
 def test_an_unknown_part_is_refused():

@@ -1,0 +1,317 @@
+"""``python -m benchmarks.fingerprints FILE``: a hash of every result, to compare two commits by.
+
+Families, inferences, forms of the E-step and threads; searches, tables of candidates, draws, and
+files saved before. A change that is to change no number leaves all of them as they were:
+
+    python -m benchmarks.fingerprints before.json --models saved
+    (change the code)
+    python -m benchmarks.fingerprints after.json --models saved
+    python -m benchmarks.fingerprints --compare before.json after.json
+
+Only public names are used, so that the same script runs at both commits. Hashes differ between
+processors and versions of NumPy: compare on one machine, and keep none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayesmix as bm
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+FAMILIES: dict[str, Callable[[], Any]] = {
+    **{name: lambda name=name: bm.Gaussian(name) for name in STRUCTURES},
+    "bernoulli": bm.Bernoulli,
+    "poisson": bm.Poisson,
+}
+INFERENCES: dict[str, Callable[[], Any]] = {
+    "ml": bm.MaximumLikelihood,
+    "map": bm.MaximumAPosteriori,
+    "vb dirichlet": lambda: bm.VariationalBayes(weights=bm.DirichletPrior(1.0)),
+    "vb sticks": lambda: bm.VariationalBayes(weights=bm.StickBreakingPrior(0.5)),
+    "vb free": lambda: bm.VariationalBayes(weights=bm.FreeWeights()),
+}
+# Rows, columns, components, how far apart, and whether rows are weighted; what the E-step then is
+# stands in the hashed results as ``form``.
+SIZES = {
+    "few rows": (400, 3, 3, 3.0, False),  # NumPy, linear
+    "few rows, weighted": (400, 2, 3, 2.0, True),
+    "few rows, far apart": (400, 3, 3, 1e7, False),  # NumPy, centred
+    "many rows": (40_000, 3, 3, 3.0, False),  # compiled, linear, in chunks
+    "many columns": (3_000, 52, 4, 1.0, True),  # compiled, centred
+    "many rows, far apart": (20_000, 3, 4, 1e7, False),  # compiled, centred from linear
+    "many components": (1_500, 3, 101, 8.0, False),  # truncated
+}
+# What differs from run to run, or is code rather than a result.
+LEFT_OUT = {"seconds", "seconds_of_prior", "versions", "family", "source", "n_jobs"}
+PLAIN = {"max_iter": 6, "tol": 0.0, "random_state": 0, "progress": False}
+
+
+def rows_of(name: str, n: int, D: int, K: int, apart: float) -> np.ndarray:
+    """Rows (n, D) of K components of a family."""
+    generator = np.random.default_rng([n, D, K])
+    labels = generator.integers(0, K, n)
+    if name == "bernoulli":
+        return (generator.random((n, D)) < generator.uniform(size=(K, D))[labels]).astype(float)
+    if name == "poisson":
+        rates = np.exp(generator.normal(np.log(apart), 1.0, (K, D)))
+        return generator.poisson(rates[labels]).astype(float)
+    means, spread = apart * generator.normal(size=(K, D)), generator.uniform(0.5, 2.0, (K, D))
+    return means[labels] + spread[labels] * generator.normal(size=(n, D))
+
+
+def results_of(model: Any, rows: Any) -> dict[str, str]:
+    """Hashes of all that a fitted estimator holds and says of rows."""
+    said = {
+        name: getattr(model, name)(rows[:200])
+        for name in ("score_samples", "predict", "predict_proba", "responsibilities")
+    }
+    said |= {"rows": model.sample(20, random_state=1)[0], "bic": model.bic(), "icl": model.icl()}
+    return hashes({"result": model.result_, "unframed": model.result_.unframed, **said})
+
+
+def fits() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+    """Plain fits over families, inferences, forms and threads."""
+    for name, inference, size, jobs in product(FAMILIES, INFERENCES, SIZES, (1, 2)):
+        yield (
+            f"fit: {name}, {inference}, {size}, {jobs} threads",
+            lambda name=name, inference=inference, size=size, jobs=jobs: _fit(
+                name, inference, size, jobs
+            ),
+        )
+
+
+def _fit(name: str, inference: str, size: str, n_jobs: int) -> dict[str, str]:
+    n, D, K, apart, weighted = SIZES[size]
+    rows = rows_of(name, n, D, K, apart)
+    weights = np.random.default_rng(n).uniform(0.0, 2.0, n) if weighted else None
+    model = bm.Mixture(
+        K, family=FAMILIES[name](), inference=INFERENCES[inference](), search=None,
+        init_params="random_from_data" if K > 100 else "k-means++", n_jobs=n_jobs, **PLAIN,
+    )  # fmt: skip
+    return results_of(model.fit(rows, sample_weight=weights), rows)
+
+
+def searches() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+    """Whole fits: starts, moves, pruning, extrapolation."""
+    for name, inference, jobs in product(FAMILIES, INFERENCES, (1, 2)):
+        yield (
+            f"search: {name}, {inference}, {jobs} threads",
+            lambda name=name, inference=inference, jobs=jobs: results_of(
+                *_searched(name, inference, jobs)
+            ),
+        )
+    for cls, structure in product((bm.GaussianMixture, bm.BayesianGaussianMixture), STRUCTURES):
+        yield (
+            f"estimator: {cls.__name__}, {structure}",
+            lambda cls=cls, structure=structure: _attributes(cls, structure),
+        )
+
+
+def _searched(name: str, inference: str, n_jobs: int = 1, K: int = 4) -> tuple[Any, np.ndarray]:
+    rows = rows_of(name, 500, 2 if name in STRUCTURES else 6, K, 2.0)
+    model = bm.Mixture(
+        K, family=FAMILIES[name](), inference=INFERENCES[inference](), random_state=0,
+        max_passes=250, n_jobs=n_jobs, progress=False,
+    )  # fmt: skip
+    return model.fit(rows), rows
+
+
+def _attributes(cls: Any, structure: str) -> dict[str, str]:
+    """Fitted attributes in scikit-learn's names."""
+    rows = bm.datasets.load_iris().iloc[:, :4].to_numpy(dtype=float)
+    model = cls(3, covariance_type=structure, random_state=0, search="short", progress=False)
+    model.fit(rows)
+    own = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    return hashes({**own, "feature_names_in_": None, "result_": None})
+
+
+def tables() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+    """Tables of candidates."""
+    faithful = bm.datasets.load_faithful().to_numpy()
+    yield "table: select", lambda: _table(bm.select(faithful, n_components=(1, 2, 3)))
+    yield "table: select, bic", lambda: _table(bm.select(faithful, criterion="bic"))
+    for name in ("bernoulli", "poisson"):
+        for inference, criterion in (("ml", "bic"), ("map", "cv"), ("vb dirichlet", "auto")):
+            yield (
+                f"table: {name}, {inference}, {criterion}",
+                lambda name=name, inference=inference, criterion=criterion: _candidates(
+                    name, inference, criterion
+                ),
+            )
+
+
+def _candidates(name: str, inference: str, criterion: str) -> dict[str, str]:
+    model = bm.Mixture(
+        family=FAMILIES[name](), inference=INFERENCES[inference](), random_state=0, search="short",
+        prune=False,
+    )  # fmt: skip
+    search = bm.MixtureSearch(model, (1, 2, 3), criterion=criterion, cv=3, random_state=0)
+    return _table(search.fit(rows_of(name, 200, 4, 2, 4.0)))
+
+
+def _table(search: Any) -> dict[str, str]:
+    return hashes(
+        {"table": search.results_, "chosen": search.best_index_, "best": search.best_estimator_}
+    )
+
+
+def draws() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+    """What is drawn from posteriors, or refitted."""
+    options = {"draws": 40, "chains": 2, "warmup": 10, "random_state": 1, "progress": False}
+    few = {"n_draws": 50, "random_state": 1}
+    works: dict[str, Callable[[Any, np.ndarray], Any]] = {
+        "gibbs": lambda vb, rows: bm.gibbs(vb, rows, **options),
+        "telescoping": lambda vb, rows: bm.gibbs(vb, rows, n_components=None, **options),
+        "posterior": lambda vb, rows: vb.sample_posterior(**few),
+        "density_interval": lambda vb, rows: vb.density_interval(rows[:20], **few),
+        "linear_response": lambda vb, rows: bm.linear_response(vb, rows),
+        "log_evidence": lambda vb, rows: bm.log_evidence(vb, rows, random_state=1),
+        "marginal": lambda vb, rows: vb.marginal([1]).score_samples(rows[:, 1:2]),
+        "conditional_mean": lambda vb, rows: vb.conditional_mean(rows[:20, :1], [0]),
+    }
+    for name, (kind, work) in product(FAMILIES, works.items()):
+        yield (
+            f"draws: {kind}, {name}",
+            lambda name=name, work=work: hashes(work(*_searched(name, "vb dirichlet", K=2))),
+        )
+    for name in ("full", "poisson"):
+        yield (
+            f"draws: bootstrap, {name}",
+            lambda name=name: hashes(
+                bm.weighted_bootstrap(*_searched(name, "ml", K=2), draws=10, random_state=1)
+            ),
+        )
+
+
+def saved(folder: Path) -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+    """Models of files in a folder; those that are not there yet are saved first."""
+    for name, inference in product(FAMILIES, INFERENCES):
+        path = folder / f"{name} {inference}.bayesmix"
+        if not path.exists():
+            model, _ = _searched(name, inference)
+            model.save(path)
+    for path in sorted(folder.glob("*.bayesmix")):
+        yield f"saved: {path.stem}", lambda path=path: _loaded(path)
+
+
+def _loaded(path: Path) -> dict[str, str]:
+    model, name = bm.load(path), path.stem.split()[0]
+    return results_of(model, rows_of(name, 200, model.n_features_in_, 4, 2.0))
+
+
+def hashes(value: Any) -> dict[str, str]:
+    """A hash of every array, number and word in a value, by its place."""
+    return {place: _hash(leaf) for place, leaf in _leaves("", value)}
+
+
+def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Arrays and numbers at any depth of records, tables and tuples."""
+    inner: Iterator[tuple[Any, Any]] | None = None
+    if hasattr(value, "result_"):
+        value = value.result_
+    if is_dataclass(value) and not isinstance(value, type):
+        inner = ((field.name, getattr(value, field.name)) for field in fields(value))
+    elif isinstance(value, pd.DataFrame):
+        inner = ((str(column), value[column].to_numpy()) for column in value.columns)
+    elif isinstance(value, dict):
+        inner = iter(value.items())
+    elif isinstance(value, tuple | list) or (
+        isinstance(value, np.ndarray) and value.dtype == object
+    ):
+        inner = enumerate(value)
+    elif value is None or isinstance(value, np.ndarray | np.generic | str | int | float):
+        yield place or "value", value
+    for name, one in inner or ():
+        if name not in LEFT_OUT and not str(name).startswith("_"):
+            yield from _leaves(f"{place}.{name}" if place else str(name), one)
+
+
+def _hash(leaf: Any) -> str:
+    if isinstance(leaf, np.ndarray):
+        content = f"{leaf.dtype.str}{leaf.shape}".encode() + leaf.tobytes()
+    else:
+        content = repr(leaf.item() if isinstance(leaf, np.generic) else leaf).encode()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def taken(models: Path | None, only: str) -> dict[str, dict[str, str]]:
+    """All fingerprints whose name contains ``only``."""
+    found: dict[str, dict[str, str]] = {}
+    kinds = [fits(), searches(), tables(), draws(), *([saved(models)] if models else [])]
+    for kind in kinds:
+        began = time.perf_counter()
+        for name, work in kind:
+            if only not in name:
+                continue
+            try:
+                found[name] = work()
+            except ValueError as error:
+                # A refusal is a result too.
+                found[name] = {"error": f"{type(error).__name__}: {error}"}
+        print(f"{len(found)} after {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    return found
+
+
+def compared(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[str]:
+    """What differs, a line for each name: values, and places that went (-) or came (+)."""
+    lines = []
+    for name in sorted({*before, *after}):
+        if name not in before or name not in after:
+            lines.append(f"{name}: only {'after' if name in after else 'before'}")
+            continue
+        one, other = before[name], after[name]
+        places = [place for place in one if place in other and one[place] != other[place]]
+        places += [f"-{place}" for place in one if place not in other]
+        places += [f"+{place}" for place in other if place not in one]
+        if places:
+            shown = ", ".join(places[:8]) + (f" and {len(places) - 8} more" * (len(places) > 8))
+            lines.append(f"{name}: {shown}")
+    return lines
+
+
+def main() -> int:
+    """Write fingerprints, or compare two files of them: 1 where they differ."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fingerprints",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, nargs="?", help="where to write")
+    parser.add_argument("--models", type=Path, help="folder of saved models, filled where empty")
+    parser.add_argument("--only", default="", help="those whose name contains this")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
+    chosen = parser.parse_args()
+    if chosen.compare:
+        before, after = (json.loads(path.read_text("utf-8")) for path in chosen.compare)
+        lines = compared(before, after)
+        print("\n".join([*lines, f"{len(lines)} of {len({*before, *after})} differ"]))
+        return 1 if lines else 0
+    if chosen.file is None:
+        parser.error("name the file to write, or --compare two")
+    if chosen.models:
+        chosen.models.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = taken(chosen.models, chosen.only)
+    lines = [f"{json.dumps(name)}: {json.dumps(found[name])}" for name in sorted(found)]
+    chosen.file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    print(f"wrote {len(found)} fingerprints to {chosen.file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
