@@ -59,6 +59,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "fresh_fits": ("Optima of fresh random problems that one fit reaches", fresh_fits.run),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
+    "bands_after_selection": (
+        "Do bands after a choice of K and structure hold the truth?",
+        bands.bands_after_selection,
+    ),
     "conformal": ("Coverage of conformal regions where the model is wrong", bands.conformal),
     "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
     "corrections": (

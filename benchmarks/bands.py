@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from scipy import stats
 
 import bayesmix
+from benchmarks.recipes import new_seed
 
 ROWS = 200
 DRAWS = 200
@@ -56,12 +57,7 @@ def _columns() -> list[str]:
 def _covered(name: str, seed: int) -> list[list[float]]:
     """Of one data set, for every method: whether each kind of band held, its width, seconds."""
     warnings.simplefilter("ignore")
-    weights, means, deviations = (np.array(each) for each in TRUTHS[name])
-    generator = np.random.default_rng([seed, list(TRUTHS).index(name)])
-    labels = generator.random(ROWS) >= weights[0]
-    rows = generator.normal(means[labels * 1], deviations[labels * 1])[:, None]
-    grid = np.linspace(*_quantiles(name, (0.005, 0.995)), 41)[:, None]
-    points = _quantiles(name, np.linspace(0.1, 0.9, 9))[:, None]
+    rows, grid, points = _drawn(name, seed)
     vb = bayesmix.BayesianGaussianMixture(
         2,
         weight_concentration_prior_type="dirichlet_distribution",
@@ -90,6 +86,56 @@ def _covered(name: str, seed: int) -> list[list[float]]:
             row += [_inside(name, points, single).mean(), _inside(name, grid, whole).all()]
         half = 0.5 * np.diff(single, axis=1)[:, 0] / _density(name, points[:, 0])
         table.append([*map(float, row), float(half.mean()), time.perf_counter() - began])
+    return table
+
+
+def _drawn(name: str, seed: int) -> tuple[Any, Any, Any]:
+    """Rows of a known mixture, the grid of the whole band, and nine quantiles of the truth."""
+    weights, means, deviations = (np.array(each) for each in TRUTHS[name])
+    generator = np.random.default_rng([seed, list(TRUTHS).index(name)])
+    labels = generator.random(ROWS) >= weights[0]
+    rows = generator.normal(means[labels * 1], deviations[labels * 1])[:, None]
+    grid = np.linspace(*_quantiles(name, (0.005, 0.995)), 41)[:, None]
+    return rows, grid, _quantiles(name, np.linspace(0.1, 0.9, 9))[:, None]
+
+
+AFTER_SELECTION = ("variational", "gibbs")
+
+
+def bands_after_selection(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """The same for the band of ``select``, which chose K and structure; 20 data sets a repeat."""
+    seed, n_sets = new_seed(), 6 if quick else 20 * repeats
+    print(f"  seed {seed}", flush=True)
+    table: list[dict[str, Any]] = [{"seed": seed}]
+    for name in TRUTHS:
+        jobs = (delayed(_selected)(name, seed + number) for number in range(n_sets))
+        found = np.array(Parallel(n_jobs=-1)(jobs))
+        for place, method in enumerate(AFTER_SELECTION):
+            row = {"groups": name, "method": method, "data_sets": n_sets}
+            row |= dict(zip(SELECTED, found[:, place].mean(axis=0).tolist(), strict=True))
+            table.append(row)
+            print("  ", row, flush=True)
+    return table
+
+
+SELECTED = ("pointwise_90%", "whole_90%", "half_width_of_90%", "seconds", "K")
+
+
+def _selected(name: str, seed: int) -> list[list[float]]:
+    """Of one data set, for every method, the columns of ``SELECTED``."""
+    warnings.simplefilter("ignore")
+    rows, grid, points = _drawn(name, seed)
+    search: Any = bayesmix.select(rows, n_jobs=1, random_state=seed, progress=False)
+    table = []
+    for method in AFTER_SELECTION:
+        began = time.perf_counter()
+        options = {"data": rows if method == "gibbs" else None, "random_state": seed}
+        single = search.density_interval(points, 0.9, **options)
+        whole = search.density_interval(grid, 0.9, simultaneous=True, **options)
+        held = _inside(name, points, single).mean(), _inside(name, grid, whole).all()
+        half = 0.5 * np.diff(single, axis=1)[:, 0] / _density(name, points[:, 0])
+        K = search.best_estimator_.n_components_
+        table.append([*map(float, held), half.mean(), time.perf_counter() - began, float(K)])
     return table
 
 
