@@ -238,13 +238,6 @@ class Mixture:
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
 
-    def sweep(self, rows: Rows, known: Known) -> tuple[Sweep, Any]:
-        """One pass of the compiled centred form over rows that know some of the components."""
-        result: tuple[Sweep, Any] = self.components.linear.centred_pass(
-            *rows.stored(self.frame), self.finite_log_weights, known
-        )
-        return result
-
 
 @filled_at_once
 @dataclass(frozen=True)

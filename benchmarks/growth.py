@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import CompiledStep, compiled_pays
-from bayesmix.engine.expectation import linear
+from bayesmix.engine.compiled import KernelStep, compiled_pays, linear_pass
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import assessed, begin_at
 from bayesmix.engine.run import run as run_passes
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
-from bayesmix.engine.truncated import TruncatedStep, first_truncation, refreshed
+from bayesmix.engine.truncated import TruncatedStep, refreshed
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.records import Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.many import first_of_many
-from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.workflow.model import Model, Settings, first_form, resolve
 from benchmarks.problems import Problem
 
 ROWS = (100_000, 1_000_000, 10_000_000)
@@ -88,7 +87,7 @@ def _seconds(source: Any, step: Any, width: int, repeats: int) -> float:
 def _row(problem: Problem, repeats: int) -> dict[str, Any]:
     source, mixture = _truth(problem)
     assert compiled_pays(*source.shape, problem.n_components)
-    seconds = _seconds(source, CompiledStep(mixture, linear), problem.n_components, repeats)
+    seconds = _seconds(source, KernelStep(mixture, linear_pass), problem.n_components, repeats)
     work = problem.n_rows * problem.n_components
     return {
         "case": problem.name,
@@ -100,7 +99,7 @@ def _row(problem: Problem, repeats: int) -> dict[str, Any]:
 def _two_threads(repeats: int) -> dict[str, Any]:
     problem = Problem(100_000, 10, 10)
     source, mixture = _truth(problem)
-    step = CompiledStep(mixture, linear)
+    step = KernelStep(mixture, linear_pass)
     one = ArraySource(source.values, n_jobs=1)
     times = [(_seconds(one, step, 10, 5), _seconds(source, step, 10, 5)) for _ in range(repeats)]
     return {
@@ -114,9 +113,9 @@ def _many(problem: Problem) -> dict[str, Any]:
     source, mixture = _truth(problem)
     with single_threaded_blas():
         # As in a run: candidates are fewer once rows have kept their anchors.
-        first = replace(first_truncation(source, mixture), linear=True)
-        form = refreshed(source, mixture, first)
-    few, all_ = TruncatedStep(mixture, form), CompiledStep(mixture, linear)
+        linear = first_form(Gaussian(), source, mixture.frame, problem.n_components)
+        form = refreshed(source, mixture, linear.renewed(source, mixture, 0))
+    few, all_ = TruncatedStep(mixture, form), KernelStep(mixture, linear_pass)
     dense, truncated = (
         _seconds(source, all_, problem.n_components, 2),
         _seconds(source, few, 1, 5),
@@ -144,7 +143,7 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
     with single_threaded_blas():
         truncated = resolve(model, source, settings)
         start = first_of_many(truncated, model, settings, 0)
-        dense = replace(truncated, truncated=False)
+        dense = replace(truncated, form=truncated.form.dense)
         # The kernels are compiled, or read from where they are kept, before a clock runs.
         for each in (dense, truncated):
             run_passes(each, begin_at(each, start), Monitor(), 1)
@@ -153,11 +152,11 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
             began = time.perf_counter()
             state = run_passes(each, begin_at(each, start), Monitor(), most)
             seconds.append(time.perf_counter() - began)
-            value = assessed(each.source, state.at()).log_likelihood
+            value = assessed(each.family, each.source, state.at()).log_likelihood
             values.append(value + each.objective.regulariser(state.at()))
             ends.append(state)
         last = ends[1]
-        few, all_ = TruncatedStep(last.at(), last.form), CompiledStep(last.at(), linear)
+        few, all_ = TruncatedStep(last.at(), last.form), KernelStep(last.at(), linear_pass)
         of_all = _seconds(source, all_, problem.n_components, 1)
         of_few = _seconds(source, few, 1, 3)
     return {

@@ -1,19 +1,23 @@
-"""The E-step of large problems: the same two forms by compiled kernels."""
+"""The E-step of large problems: the same two arithmetics by compiled kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.engine.expectation import Assessment, Form, centred, linear
+from bayesmix.engine.expectation import Assessment
 from bayesmix.numerics.features import cost_of
 from bayesmix.records import Expectation, FeatureSums, Known, Mixture, Rows, Sweep
 
 # In rows times components times ``cost_of`` one row for one of them.
 COMPILE_ABOVE = 700_000
+
+# A pass over rows that know some of the components: what it adds up, and their statistics.
+Kernel: TypeAlias = Callable[[Mixture, Rows, Known], tuple[Sweep, Any]]
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
@@ -25,34 +29,15 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
     return work >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
-def has_kernel(mixture: Mixture, form: Form) -> bool:
-    """Whether this form of these components has a compiled twin."""
-    return form is linear or hasattr(getattr(mixture.components, "linear", None), "centred_pass")
+def centred_pass(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+    """One pass of the compiled centred form, of components that have one."""
+    result: tuple[Sweep, Any] = mixture.components.linear.centred_pass(
+        *rows.stored(mixture.frame), mixture.finite_log_weights, known
+    )
+    return result
 
 
-@dataclass(frozen=True)
-class CompiledStep:
-    """What a pass does to a chunk; picklable, as ``ExpectationStep``."""
-
-    mixture: Mixture
-    form: Form
-
-    def __call__(self, rows: Rows) -> Expectation:
-        known = Known.everything(len(rows), self.mixture.n_components)
-        return of_sweep(*swept(self.mixture, self.form, rows, known))
-
-
-def swept(mixture: Mixture, form: Form, rows: Rows, known: Known) -> tuple[Sweep, Any]:
-    """One pass of a form over rows that know some of the components."""
-    return linear_sweep(mixture, rows, known) if form is linear else mixture.sweep(rows, known)
-
-
-def sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
-    """A pass over rows that know some of the components, in the form that keeps most digits."""
-    return swept(mixture, centred if has_kernel(mixture, centred) else linear, rows, known)
-
-
-def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+def linear_pass(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
     """One pass of the compiled linear form."""
     form, coefficients = mixture.components.linear, mixture.coefficients
     sums = np.zeros(coefficients.shape)
@@ -60,6 +45,18 @@ def linear_sweep(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any
         "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums
     )
     return found, FeatureSums(form, sums)
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """What a pass does to a chunk; picklable, as ``ExpectationStep``."""
+
+    mixture: Mixture
+    kernel: Kernel
+
+    def __call__(self, rows: Rows) -> Expectation:
+        known = Known.everything(len(rows), self.mixture.n_components)
+        return of_sweep(*self.kernel(self.mixture, rows, known))
 
 
 def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:
@@ -76,7 +73,7 @@ class CompiledAssessment:
 
     def __call__(self, rows: Rows) -> Assessment:
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)
-        sweep, statistics = self.mixture.sweep(rows, known)
+        sweep, statistics = centred_pass(self.mixture, rows, known)
         log_likelihood, _, entropy, log_largest = sweep.totals
         return Assessment(
             log_likelihood, entropy, log_largest, statistics.counts, sweep.hard_counts

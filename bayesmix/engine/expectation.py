@@ -1,69 +1,142 @@
 """The E-step: rows become responsibilities, responsibilities become sums.
 
-log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49). Two
-executions of the same formula: ``centred`` is exact wherever the clusters lie; ``linear`` is one
-matrix product in each direction for components that are linear in features of the row, and is
-watched by a bound on its rounding (``within_loss``). Of large problems both are compiled
-(``engine.compiled``).
+log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49), in one of two
+arithmetics: ``CENTRED`` is exact wherever the clusters lie; ``LINEAR`` is one matrix product in
+each direction for components that are linear in features of the row, and is watched by a bound on
+its rounding. What a run makes of them, and of kernels, is its form (``engine.forms``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dasum
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
-from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+from bayesmix.numerics.logsumexp import normalise
 from bayesmix.records import Expectation, FeatureSums, Frame, Mixture, Rows
+from bayesmix.weights import PointWeights
 
 BLOCK_VALUES = 2**16
-# Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
-# little more, no more than the objective may fall; of large problems what rounding in fact leaves.
-MOST_LOSS = 1e-12
-MOST_LOSS_OF_LARGE = 1e-11
 
-# values -> (log density (n, K), responsibilities -> statistics)
-Form: TypeAlias = Callable[[Any, Array], tuple[Array, Callable[[Array], Any]]]
+# Log densities (n, K), and what makes statistics of responsibilities.
+Densities: TypeAlias = tuple[Array, Callable[[Array], Any]]
 
 
-def centred(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
+@dataclass(frozen=True)
+class Part:
+    """Rows that know some components of a mixture only, and how these share them."""
+
+    rows: Rows
+    components: Integers
+    shares: Array
+
+    def of(self, mixture: Mixture) -> Mixture:
+        """The mixture that these rows know."""
+        components = mixture.components.linear.subset(self.components)
+        return Mixture(PointWeights(self.shares), components, mixture.frame)
+
+
+class Arithmetic(Protocol):
+    """How log densities and sums are computed by NumPy."""
+
+    @property
+    def name(self) -> str:
+        """As ``result_.form`` has it."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether it may lose digits, so that a pass has to show that it did not."""
+
+    def densities(self, components: Any, values: Array) -> Densities:
+        """Log densities (n, K) of framed rows under components."""
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        """Log joints (n, K) of rows as stored."""
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        """One E-step of every part by itself: its statistics and its log normaliser."""
+
+
+@dataclass(frozen=True)
+class Centred:
     """Distances from each mean: no cancellation."""
-    return (
-        components.expected_log_density(values),
-        lambda responsibilities: components.statistics(values, responsibilities),
-    )
+
+    name: str = "centred"
+    watched: bool = False
+
+    def densities(self, components: Any, values: Array) -> Densities:
+        return (
+            components.expected_log_density(values),
+            lambda responsibilities: components.statistics(values, responsibilities),
+        )
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        joint, statistics = self.densities(mixture.components, mixture.frame.apply(rows.values))
+        joint += mixture.weights.expected_log()
+        return joint, statistics
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        passed = (ExpectationStep(part.of(mixture), self)(part.rows).finished() for part in parts)
+        return [(each.statistics, each.log_normaliser) for each in passed]
 
 
-def linear(components: Any, values: Array) -> tuple[Array, Callable[[Array], Any]]:
+@dataclass(frozen=True)
+class Linear:
     """Features once, then a matrix product for the densities and one for the sums."""
-    form = components.linear
-    return of_features(form, form.coefficients, form.features(values))
+
+    name: str = "linear"
+    watched: bool = True
+
+    def densities(self, components: Any, values: Array) -> Densities:
+        own = components.linear
+        return _of_features(own, own.coefficients, own.features(values))
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        own = mixture.components.linear
+        return _of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        """With one log-sum-exp for all of them: of few rows it is the number of steps that costs.
+
+        All parts have equally many components.
+        """
+        if not parts:
+            return []
+        own = mixture.components.linear
+        features = [part.rows.features(own, mixture.frame) for part in parts]
+        joint = np.hstack(
+            [own.coefficients[p.components] @ each for p, each in zip(parts, features, strict=True)]
+        )
+        lengths = [each.shape[1] for each in features]
+        shares = np.concatenate([part.shares for part in parts])
+        log_weights = PointWeights(shares).expected_log().reshape(len(parts), -1)
+        joint += np.repeat(log_weights, lengths, axis=0).T
+        log_normaliser = normalise(joint.T)
+        weights = np.concatenate([part.rows.weights_or_ones for part in parts])
+        joint *= weights
+        log_normaliser *= weights
+        ends = np.cumsum(lengths)
+        return [
+            (own.from_sums(joint[:, start:end] @ each.T), float(log_normaliser[start:end].sum()))
+            for each, start, end in zip(features, ends - lengths, ends, strict=True)
+        ]
 
 
-def of_features(
-    form: Any, coefficients: Array, features: Array
-) -> tuple[Array, Callable[[Array], Any]]:
+CENTRED, LINEAR = Centred(), Linear()
+
+
+def _of_features(form: Any, coefficients: Array, features: Array) -> Densities:
     """The linear form of features (F, n) that are there already."""
     log_density: Array = np.dot(coefficients, features).T
     return (
         log_density,
         lambda responsibilities: FeatureSums(form, np.dot(responsibilities.T, features.T)),
     )
-
-
-def joints(mixture: Mixture, form: Form, rows: Rows) -> tuple[Array, Callable[[Array], Any]]:
-    """Log joints (n, K) of rows as stored by a form, and what makes sums of responsibilities."""
-    if form is linear:
-        own = mixture.components.linear
-        return of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
-    joint, statistics = form(mixture.components, mixture.frame.apply(rows.values))
-    joint += mixture.weights.expected_log()
-    return joint, statistics
 
 
 def block_rows(n_features: int, n_components: int) -> int:
@@ -77,7 +150,7 @@ class ExpectationStep:
     """What every pass does to a chunk; picklable, so that any source can run it."""
 
     mixture: Mixture
-    form: Form
+    arithmetic: Arithmetic
 
     def __call__(self, rows: Rows) -> Expectation:
         size = block_rows(rows.values.shape[1], self.mixture.n_components)
@@ -89,7 +162,7 @@ class ExpectationStep:
         return total
 
     def _block(self, rows: Rows) -> Expectation:
-        joint, statistics = joints(self.mixture, self.form, rows)
+        joint, statistics = self.arithmetic.joints(self.mixture, rows)
         log_normaliser = normalise(joint)
         weight = float(len(rows))
         if rows.weights is not None:
@@ -103,13 +176,6 @@ class ExpectationStep:
             sums.counts,
             sums,
         )
-
-
-def within_loss(mixture: Mixture, expectation: Expectation, large: bool) -> bool:
-    """Whether the linear form kept its digits in this pass: a proof, not an estimate."""
-    most = (MOST_LOSS_OF_LARGE if large else MOST_LOSS) * expectation.magnitude
-    loss: float = mixture.components.linear.loss(expectation.statistics, most)
-    return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
 
 @dataclass(frozen=True)

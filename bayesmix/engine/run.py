@@ -13,19 +13,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.compiled import CompiledAssessment, CompiledStep, compiled_pays, has_kernel
-from bayesmix.engine.expectation import (
-    Assessment,
-    AssessmentStep,
-    ExpectationStep,
-    Form,
-    centred,
-    linear,
-    within_loss,
-)
+from bayesmix.engine.compiled import CompiledAssessment, compiled_pays
+from bayesmix.engine.expectation import Assessment, AssessmentStep
+from bayesmix.engine.forms import Form
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Stopping
-from bayesmix.engine.truncated import Truncated, TruncatedStep, first_truncation, refreshed
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.protocols import Family, Guard, Objective, Source
@@ -36,7 +28,7 @@ PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
-CENTRED = "centred form"  # the event of a run that goes on in it
+GOES_ON_CENTRED = "centred form"  # an event
 
 
 @dataclass(frozen=True)
@@ -50,19 +42,8 @@ class Problem:
     guard: Guard
     stopping: Stopping
     accelerate: bool
-    linear_form: bool
-    compiled: bool = False
-    truncated: bool = False  # whether rows know some of the components only
+    form: Form  # that a run begins with
     notes: tuple[Event, ...] = ()  # what is known of the rows before any run
-
-    @property
-    def form(self) -> Form:
-        """The form a run begins with."""
-        return linear if self.linear_form else centred
-
-    def by_kernel(self, mixture: Mixture, form: Form) -> bool:
-        """Whether a compiled kernel runs passes of a form."""
-        return self.compiled and has_kernel(mixture, form)
 
     def threads_beside(self, n_components: int) -> int:
         """How many threads fits side by side may take: those that a pass of so many leaves idle."""
@@ -77,7 +58,7 @@ class State:
     mixture: Mixture | None
     expectation: Expectation
     objective: float
-    form: Form | Truncated
+    form: Form
     resolution: Any
     trace: tuple[float, ...] = ()
     segments: tuple[int, ...] = (0,)
@@ -91,11 +72,6 @@ class State:
     @property
     def iterations(self) -> int:
         return len(self.trace)
-
-    @property
-    def form_of_parts(self) -> Form:
-        """That of fits of some components, where every row knows them all."""
-        return linear if self.form is linear else centred
 
     def afresh(self) -> State:
         """The same place as the beginning of another run: the last plain passes are its first."""
@@ -116,13 +92,13 @@ def begin(
     """A run that starts with an M-step on given sums.
 
     ``origin`` is the mixture that the sums were made from, if any: what was learned of the prior
-    there, with however many components, is where learning goes on. Where the linear form lost
-    digits in a run ``nearby`` this one begins in the centred form.
+    there, with however many components, is where learning goes on. Where a run ``nearby`` goes on
+    in a form that loses no digits this one begins in such a form.
     """
     form, told = problem.form, problem.notes
-    if nearby is not None and nearby.form is centred:
-        form = centred
-        told += tuple(event for event in nearby.events if event.kind == CENTRED)
+    if nearby is not None and not nearby.form.watched:
+        form = form.surer
+        told += tuple(event for event in nearby.events if event.kind == GOES_ON_CENTRED)
     return State(origin, expectation, -np.inf, form, problem.guard.resolution, events=told)
 
 
@@ -134,7 +110,7 @@ def begin_at(
     ``nearby`` as in ``begin``.
     """
     before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
-    form = _form(problem, mixture, before)
+    form = _renewed(problem, mixture, before)
     expectation, form, more = _expect(problem, mixture, form, before.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     return replace(
@@ -153,63 +129,42 @@ def begin_at(
     )
 
 
-def _form(problem: Problem, mixture: Mixture, state: State) -> Form | Truncated:
-    """The form of the next E-step: which candidates rows know is looked for now and then."""
-    form = state.form
-    if not problem.truncated:
-        return form
-    if not isinstance(form, Truncated) or len(form.neighbours) != mixture.n_components:
-        return replace(first_truncation(problem.source, mixture), linear=_is_linear(form))
-    if form.is_due(state.iterations - state.segments[-1]):
-        return refreshed(problem.source, mixture, form)
-    return form
+def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
+    """The form of the next E-step."""
+    passes = state.iterations - state.segments[-1]
+    return state.form.renewed(problem.source, mixture, passes)
 
 
 def _expect(
-    problem: Problem, mixture: Mixture, form: Form | Truncated, passes: int
-) -> tuple[Expectation, Form | Truncated, tuple[Event, ...]]:
-    """One E-step over all rows, in the centred form where the linear one would lose digits."""
-    expectation = summed(problem, mixture, form)
-    if _is_linear(form) and not within_loss(mixture, expectation, problem.compiled):
-        event = Event(
-            CENTRED,
-            "clusters lie too far apart for the linear form to keep its digits; the run goes on "
-            "in the centred form",
-            at_pass=passes,
-        )
-        form = replace(form, linear=False) if isinstance(form, Truncated) else centred
-        return summed(problem, mixture, form), form, (event,)
-    return expectation, form, ()
+    problem: Problem, mixture: Mixture, form: Form, passes: int
+) -> tuple[Expectation, Form, tuple[Event, ...]]:
+    """One E-step over all rows, in a surer form where digits would be lost."""
+    expectation = summed(problem.source, mixture, form)
+    if form.keeps_digits(mixture, expectation):
+        return expectation, form, ()
+    event = Event(
+        GOES_ON_CENTRED,
+        "clusters lie too far apart for the linear form to keep its digits; the run goes on "
+        "in the centred form",
+        at_pass=passes,
+    )
+    form = form.surer
+    return summed(problem.source, mixture, form), form, (event,)
 
 
-def _is_linear(form: Form | Truncated) -> bool:
-    return form.linear if isinstance(form, Truncated) else form is linear
-
-
-def summed(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Expectation:
+def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
     """The sums of one E-step over all rows."""
-    step = expectation_step(problem, mixture, form)
-    # A row that knows few components is little work; rows are grouped within a chunk.
-    width = 1 if isinstance(form, Truncated) else mixture.n_components
-    total: Expectation = problem.source.reduce(step, width)
+    total: Expectation = source.reduce(form.step(mixture), form.width(mixture.n_components))
     return total.finished()
 
 
-def assessed(source: Source, mixture: Mixture) -> Assessment:
+def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:
     """What a fit is described by, from one look at all rows."""
     K = mixture.n_components
-    compiled = compiled_pays(*source.shape, K) and has_kernel(mixture, centred)
+    compiled = family.centred_kernel and compiled_pays(*source.shape, K)
     step: Any = (CompiledAssessment if compiled else AssessmentStep)(mixture)
     total: Assessment = source.reduce(step, K)
     return total
-
-
-def expectation_step(problem: Problem, mixture: Mixture, form: Form | Truncated) -> Any:
-    """What a pass does to a chunk, by the executor of the problem."""
-    if isinstance(form, Truncated):
-        return TruncatedStep(mixture, form)
-    step = CompiledStep if problem.by_kernel(mixture, form) else ExpectationStep
-    return step(mixture, form)
 
 
 def _updated(
@@ -244,7 +199,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     iteration = state.iterations + 1
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
-    form = _form(problem, mixture, state)
+    form = _renewed(problem, mixture, state)
     expectation, form, more = _expect(problem, mixture, form, state.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     gain = value - state.objective

@@ -7,12 +7,15 @@ are zero elsewhere. From time to time anchors and neighbours are found anew, whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import linear_sweep, of_sweep, sweep
+from bayesmix.engine.compiled import Kernel, linear_pass, of_sweep
+from bayesmix.engine.expectation import Densities, Part
+from bayesmix.engine.forms import Dense, Step
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
@@ -35,22 +38,70 @@ MOST_LOST = 2.5e-4
 
 @dataclass(frozen=True)
 class Truncated:
-    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components."""
+    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components.
 
-    anchors: Any
-    neighbours: Any
+    Without them (None) nothing is known of the rows yet.
+    """
+
+    dense: Dense  # what it does where every row knows every component
+    anchors: Any = None
+    neighbours: Any = None
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
     looks: int = 0  # how often they were looked for since the first time
-    linear: bool = False  # whether log joints are in the linear form
+
+    name = "truncated"
+    exact = False
+
+    @property
+    def watched(self) -> bool:
+        return self.dense.watched
+
+    @property
+    def surer(self) -> Truncated:
+        return replace(self, dense=self.dense.surer)
+
+    @property
+    def regrouped(self) -> Truncated:
+        """Nothing is known of the rows; and in the surer form."""
+        return Truncated(self.dense.surer)
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.dense.kernel or linear_pass
+
+    @property
+    def finest(self) -> Kernel:
+        """The kernel that keeps most digits."""
+        return self.dense.surer.kernel or linear_pass
 
     @property
     def settled(self) -> bool:
         """Whether rows hardly change their anchors any more."""
         return self.moved <= SETTLED
 
-    def is_due(self, passes: int) -> bool:
-        """Whether candidates are to be looked for after so many passes."""
-        return passes >= (LATER if self.settled else SOON)
+    def step(self, mixture: Mixture) -> Step:
+        return TruncatedStep(mixture, self)
+
+    def width(self, n_components: int) -> int:
+        """A row that knows few components is little work; rows are grouped within a chunk."""
+        return 1
+
+    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+        return self.dense.keeps_digits(mixture, expectation)
+
+    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Truncated:
+        """Which candidates rows know is looked for now and then."""
+        if self.neighbours is None or len(self.neighbours) != mixture.n_components:
+            return first_truncation(source, mixture, self.dense)
+        if passes >= (LATER if self.settled else SOON):
+            return refreshed(source, mixture, self)
+        return self
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        return self.dense.joints(mixture, rows)
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        return self.dense.of_parts(mixture, parts)
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
@@ -68,31 +119,31 @@ class TruncatedStep:
     form: Truncated
 
     def __call__(self, rows: Rows) -> Expectation:
-        swept = linear_sweep if self.form.linear else sweep
-        return of_sweep(*swept(self.mixture, rows, self.form.of(rows)))
+        return of_sweep(*self.form.kernel(self.mixture, rows, self.form.of(rows)))
 
 
 @dataclass(frozen=True)
 class AnchorStep:
-    """The candidate of every row that has most of it; of all components without a form."""
+    """The candidate of every row that has most of it; of all components without anchors."""
 
     mixture: Mixture
-    form: Truncated | None
+    form: Truncated
 
     def __call__(self, rows: Rows) -> Any:
         n_components = self.mixture.n_components
-        if self.form is None:
+        if self.form.anchors is None:
             known = Known.everything(len(rows), n_components, describe=True)
         else:
             known = self.form.of(rows, describe=True)
-        return sweep(self.mixture, rows, known)[0].best.astype(_index_type(n_components))
+        sweep, _ = self.form.finest(self.mixture, rows, known)
+        return sweep.best.astype(_index_type(n_components))
 
 
-def first_truncation(source: Source, mixture: Mixture) -> Truncated:
+def first_truncation(source: Source, mixture: Mixture, dense: Dense) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    anchors = _every_anchor(source, mixture)
+    anchors = _every_anchor(source, mixture, dense)
     nearest = neighbours(mixture, WIDTHS[-1])
-    return _wide_enough(joint_of_some(source, mixture, 0), Truncated(anchors, nearest))
+    return _wide_enough(joint_of_some(source, mixture, 0), Truncated(dense, anchors, nearest))
 
 
 def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
@@ -108,13 +159,13 @@ def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
     joint = joint_of_some(source, mixture, widest.looks)
     if lost(joint, widest) > MOST_LOST:
-        widest = replace(widest, anchors=_every_anchor(source, mixture))
+        widest = replace(widest, anchors=_every_anchor(source, mixture, form.dense))
     return _wide_enough(joint, widest)
 
 
-def _every_anchor(source: Source, mixture: Mixture) -> Any:
+def _every_anchor(source: Source, mixture: Mixture, dense: Dense) -> Any:
     """The most responsible component of every row: a pass over all rows and all components."""
-    return source.map(AnchorStep(mixture, None), mixture.n_components)
+    return source.map(AnchorStep(mixture, Truncated(dense)), mixture.n_components)
 
 
 def _wide_enough(joint: Array, widest: Truncated) -> Truncated:

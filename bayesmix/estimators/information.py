@@ -22,6 +22,6 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
     else:
         source = incoming.new_rows(estimator, X, sample_weight)
         with single_threaded_blas():
-            sums = assess(result.plug_in, source, result.log_volume)
+            sums = assess(result.family, result.plug_in, source, result.log_volume)
     value: float = -2.0 * criterion(sums, result.n_parameters)
     return value

@@ -316,6 +316,7 @@ class Bernoulli:
     name = "bernoulli"
     continuous = False
     linear = True
+    centred_kernel = False
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True

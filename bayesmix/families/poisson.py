@@ -284,6 +284,7 @@ class Poisson:
     name = "poisson"
     continuous = False
     linear = True
+    centred_kernel = False
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True

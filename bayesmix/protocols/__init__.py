@@ -292,6 +292,11 @@ class Family(Protocol):
         """Whether its components are ``Linear``."""
         ...
 
+    @property
+    def centred_kernel(self) -> bool:
+        """Whether its components have a compiled pass of the centred form."""
+        ...
+
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether, compiled, the linear form takes less time than the centred one."""
         ...

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import ExpectationStep, Form, centred, linear
+from bayesmix.engine.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
@@ -30,10 +30,12 @@ class Tile:
     log_weights: Array
     components: Any
 
-    def log_density(self, values: Array, form: Form) -> Array:
+    def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
         """log Σ_k π_k p(x | θ_k) (T, n) of framed rows."""
         n_draws, n_components = self.log_weights.shape
-        joint = form(self.components, values)[0].T.reshape(n_draws, n_components, len(values))
+        joint = arithmetic.densities(self.components, values)[0].T.reshape(
+            n_draws, n_components, len(values)
+        )
         joint += self.log_weights[:, :, None]
         largest = joint.max(axis=1)
         joint -= largest[:, None]
@@ -49,7 +51,7 @@ class DensityStep:
 
     frame: Frame
     tiles: tuple[Tile, ...]
-    form: Form
+    arithmetic: Arithmetic
 
     def __call__(self, rows: Rows) -> Array:
         return np.concatenate([self.block(part).T for part in rows.blocks(TILE_ROWS)])
@@ -57,7 +59,7 @@ class DensityStep:
     def block(self, rows: Rows) -> Array:
         """log p(x_n | draw) (S, n) of a few rows."""
         values = self.frame.apply(rows.values)
-        return np.concatenate([tile.log_density(values, self.form) for tile in self.tiles])
+        return np.concatenate([tile.log_density(values, self.arithmetic) for tile in self.tiles])
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,12 @@ def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
         )
         for start in range(0, n_draws, size)
     )
-    return DensityStep(result.mixture.frame, tiles, _form(result, source))
+    return DensityStep(result.mixture.frame, tiles, _arithmetic(result, source))
 
 
-def _form(result: FitResult, source: Source) -> Form:
+def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     """The linear form where it keeps its digits under q, which draws are not far from."""
     mixture: Mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
+    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
     loss = mixture.components.linear.loss(expectation.statistics)
-    return linear if loss <= MOST_LOSS else centred
+    return LINEAR if loss <= MOST_LOSS else CENTRED

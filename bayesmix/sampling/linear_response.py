@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import validation
-from bayesmix.engine.expectation import ExpectationStep, centred
+from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
@@ -260,7 +260,7 @@ def _check_optimum(result: FitResult, source: Any, of_q: OfParameters, rate: flo
             f"model is not at a maximum of its bound (rate {rate:.3g}): {remedy}"
         )
     mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
+    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
     following = result.inference.update(expectation, mixture, mixture.frame, None)
     away = max(
         _furthest(following.weights.mean() - mixture.weights.mean(), of_q.weights),

@@ -79,7 +79,10 @@ def rows_of_fit(
             f"X must hold the rows of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
         )
-    here = assess(result.plug_in, source, result.log_volume).log_likelihood / source.total_weight
+    here = (
+        assess(result.family, result.plug_in, source, result.log_volume).log_likelihood
+        / source.total_weight
+    )
     own = result.log_likelihood / result.total_weight
     if not abs(here - own) <= SAME_ROWS:
         raise InvalidInputError(

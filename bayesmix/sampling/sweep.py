@@ -12,7 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.engine.expectation import ExpectationStep, Form, block_rows, centred, linear
+from bayesmix.engine.expectation import (
+    CENTRED,
+    LINEAR,
+    Arithmetic,
+    ExpectationStep,
+    block_rows,
+)
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
@@ -72,7 +78,7 @@ class AssignmentStep:
     frame: Frame
     components: Any
     log_weights: Array
-    form: Form
+    arithmetic: Arithmetic
     assign: Assign
     key: tuple[int, ...]
 
@@ -88,7 +94,9 @@ class AssignmentStep:
         return total
 
     def _block(self, rows: Rows, generator: np.random.Generator) -> Assigned:
-        shares, statistics = self.form(self.components, self.frame.apply(rows.values))
+        shares, statistics = self.arithmetic.densities(
+            self.components, self.frame.apply(rows.values)
+        )
         shares += self.log_weights
         log_density = normalise(shares)
         assigned = self.assign(shares, rows.weights, generator)
@@ -103,7 +111,7 @@ class BlockedGibbs:
     result: FitResult
     source: Source
     assign: Assign
-    form: Form
+    arithmetic: Arithmetic
     expected: Any  # statistics under q of the components of the fit
 
     @property
@@ -134,15 +142,17 @@ class BlockedGibbs:
     def assigned(self, draw: Draws, key: tuple[int, ...]) -> Assigned:
         """Z | π, θ; through features unless they lose digits at these assignments."""
         components = draw.components.components
-        found = self._assigned(draw, self.form, key)
-        if self.form is linear and not _keeps_digits(components, found.statistics, self.source):
-            found = self._assigned(draw, centred, key)
+        found = self._assigned(draw, self.arithmetic, key)
+        if self.arithmetic.watched and not _keeps_digits(components, found.statistics, self.source):
+            found = self._assigned(draw, CENTRED, key)
         return found
 
-    def _assigned(self, draw: Draws, form: Form, key: tuple[int, ...]) -> Assigned:
+    def _assigned(self, draw: Draws, arithmetic: Arithmetic, key: tuple[int, ...]) -> Assigned:
         log_weights = np.maximum(draw.weights.log_weights[0], LOWEST_LOG)
         components = draw.components.components
-        step = AssignmentStep(self.mixture.frame, components, log_weights, form, self.assign, key)
+        step = AssignmentStep(
+            self.mixture.frame, components, log_weights, arithmetic, self.assign, key
+        )
         found: Assigned = self.source.reduce(step, len(log_weights))
         return replace(found, statistics=finished(found.statistics))
 
@@ -183,10 +193,10 @@ class BlockedGibbs:
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
     """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
     mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
+    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
     statistics = expectation.statistics
     near = result.family.linear and _keeps_digits(mixture.components, statistics, source)
-    return BlockedGibbs(result, source, assign, linear if near else centred, statistics)
+    return BlockedGibbs(result, source, assign, LINEAR if near else CENTRED, statistics)
 
 
 def _keeps_digits(components: Any, statistics: Any, source: Source) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bayesmix.engine.run import assessed
-from bayesmix.protocols import Source
+from bayesmix.protocols import Family, Source
 from bayesmix.records import Mixture
 
 
@@ -19,9 +19,9 @@ class Sums:
     n: float
 
 
-def assess(mixture: Mixture, source: Source, log_volume: float) -> Sums:
+def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> Sums:
     """The sums of a density over rows."""
-    assessment = assessed(source, mixture)
+    assessment = assessed(family, source, mixture)
     n = source.total_weight
     return Sums(
         assessment.log_likelihood - n * log_volume, assessment.entropy, assessment.log_largest, n

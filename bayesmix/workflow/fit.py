@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import centred, linear
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, assessed, begin_at, run
-from bayesmix.engine.truncated import Truncated
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.protocols import Source
@@ -134,7 +132,7 @@ def _one_run(
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
-    elif problem.truncated:
+    elif not problem.form.exact:
         from bayesmix.workflow.many import first_of_many
 
         state = begin_at(problem, first_of_many(problem, model, settings, index))
@@ -223,8 +221,7 @@ def _subset(state: State, keep: Any) -> State:
     if resolution is not None and len(resolution) > 1:
         resolution = resolution[keep]
     mixture = state.at().subset(keep, state.expectation.counts)
-    # Candidates are known by their numbers.
-    form = centred if isinstance(state.form, Truncated) else state.form
+    form = state.form.regrouped
     return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
 
 
@@ -238,7 +235,7 @@ def _result(
 ) -> FitResult:
     state = outcome.state
     mixture = replace(state.at(), components=state.at().components.released())
-    assessment = assessed(problem.source, mixture)
+    assessment = assessed(model.family, problem.source, mixture)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
@@ -257,9 +254,9 @@ def _result(
         ) - prior.log_density(mixture.components)
     exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
     # Where the last pass was one on a lower bound, the objective is computed as it is.
-    objective = exact if state.resolution is not None or problem.truncated else state.objective
+    objective = exact if state.resolution is not None or not state.form.exact else state.objective
     if problem.objective.variational:
-        sums = assess(plug_in_density(mixture), problem.source, log_volume)
+        sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
     else:
         sums = Sums(
             assessment.log_likelihood - volume,
@@ -288,7 +285,7 @@ def _result(
         passes=monitor.passes,
         seconds=seconds,
         seed=settings.seed,
-        form="truncated" if problem.truncated else "linear" if state.form is linear else "centred",
+        form=state.form.name,
         search_trace=tuple(
             replace(record, objective=record.objective + shift) for record in outcome.records
         ),

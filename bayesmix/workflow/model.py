@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import compiled_pays
+from bayesmix.engine.compiled import centred_pass, compiled_pays, linear_pass
+from bayesmix.engine.expectation import CENTRED, LINEAR
+from bayesmix.engine.forms import Dense, Form
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.engine.run import Problem, State
 from bayesmix.engine.stopping import Stopping
-from bayesmix.engine.truncated import MANY
+from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event, Frame, Mixture, Rows, Summary
@@ -63,7 +65,6 @@ def posed(
     """The problem of these rows in a frame, under an objective whose priors are resolved."""
     family = model.family
     repair = isinstance(objective, MaximumLikelihood)
-    compiled = family.linear and compiled_pays(*source.shape, model.n_components)
     return Problem(
         source=source,
         family=family,
@@ -72,11 +73,24 @@ def posed(
         guard=family.guard(source, frame, source.summary, repair),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
-        linear_form=family.linear and (not compiled or family.linear_is_faster(frame.n_directions)),
+        form=first_form(family, source, frame, model.n_components),
         notes=notes,
-        compiled=compiled,
-        truncated=compiled and model.n_components > MANY,
     )
+
+
+def first_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
+    """The form that a run begins with, from the size of the problem."""
+    centred = Dense(CENTRED)
+    if not family.linear:
+        return centred
+    if not compiled_pays(*source.shape, n_components):
+        return Dense(LINEAR, None, centred)
+    if family.centred_kernel:
+        centred = Dense(CENTRED, centred_pass)
+    form = centred
+    if family.linear_is_faster(frame.n_directions):
+        form = Dense(LINEAR, linear_pass, centred)
+    return Truncated(form) if n_components > MANY else form
 
 
 def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:

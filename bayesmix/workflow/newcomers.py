@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import swept
-from bayesmix.engine.expectation import joints
+from bayesmix.engine.compiled import Kernel
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
@@ -99,9 +98,9 @@ class SideBySide:
         statistics = statistics_of(groups)
         return cls(groups, rows, known, statistics, np.concatenate([g.gains for g in groups]))
 
-    def swept(self, components: Mixture, form: Any, room: Array) -> SideBySide:
+    def passed(self, components: Mixture, kernel: Kernel, room: Array) -> SideBySide:
         """All after the E-step of each by itself; ``room`` is what their shares cost all rows."""
-        found, sums = swept(components, form, self.rows, self.known)
+        found, sums = kernel(components, self.rows, self.known)
         return replace(self, statistics=finished(sums), gains=found.of_groups[:, 0] - room)
 
     def apart(self) -> list[Newcomers]:
@@ -135,11 +134,6 @@ class Present:
         log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
         look = self.look
         return [Held.of(look.rows, look.values, share, log_density) for share in look.shares.T]
-
-    @property
-    def by_kernel(self) -> bool:
-        """Whether a compiled kernel runs the passes."""
-        return self.problem.by_kernel(self.state.at(), self.state.form_of_parts)
 
     @property
     def n_threads(self) -> int:
@@ -208,10 +202,11 @@ class Present:
 
     def after(self, groups: list[Newcomers], passes: int) -> list[Newcomers]:
         """All after so many passes; without those that collapsed."""
-        if self.by_kernel:
+        kernel = self.state.form.kernel
+        if kernel is not None:
             some = [group for group in groups if group.size]
             parts = [some[start::PARTS] for start in range(min(PARTS, len(some)))]
-            done = ordered_map(partial(self._swept, passes), parts, self.n_threads)
+            done = ordered_map(partial(self._by_kernel, kernel, passes), parts, self.n_threads)
             return [group for part in done for group in part]
         for _ in range(passes):
             groups = [self._passed(*each) for each in self._updated(groups)]
@@ -223,7 +218,7 @@ class Present:
 
     def _summed(self, begun: Begun) -> Newcomers:
         held, parts = begun.held, []
-        _, statistics = joints(self.state.at(), self.state.form_of_parts, held.rows)
+        _, statistics = self.state.form.joints(self.state.at(), held.rows)
         for near in begun.near():
             parts.append(finished(statistics(near.T * held.weights[:, None])))
         sums = type(parts[0]).joined(parts)
@@ -258,7 +253,7 @@ class Present:
         sums = finished(statistics(shares if weights is None else shares * weights[:, None]))
         return replace(group, statistics=sums, gains=gains - self._room(components))
 
-    def _swept(self, passes: int, groups: list[Newcomers]) -> list[Newcomers]:
+    def _by_kernel(self, kernel: Kernel, passes: int, groups: list[Newcomers]) -> list[Newcomers]:
         """After so many passes, each by one call of a kernel for all of them."""
         joined = SideBySide.of(groups)
         for _ in range(passes):
@@ -270,7 +265,7 @@ class Present:
                     return []
                 joined = SideBySide.of(left)
             components = self._beside(joined.statistics.counts, together)
-            joined = joined.swept(components, self.state.form_of_parts, self._room(components))
+            joined = joined.passed(components, kernel, self._room(components))
         return joined.apart()
 
     def _become(self, statistics: Any) -> Mixture:
@@ -283,7 +278,7 @@ class Present:
         self, components: Mixture, held: Held
     ) -> tuple[Array, Array, Callable[[Array], Any]]:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
-        odds, statistics = joints(components, self.state.form_of_parts, held.rows)
+        odds, statistics = self.state.form.joints(components, held.rows)
         odds -= held.log_density[:, None]
         shares = beside(odds)
         gains = odds - np.log(shares)

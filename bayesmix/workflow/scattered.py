@@ -164,7 +164,7 @@ class Surroundings:
         shared = self.state.expectation.statistics.shared
         if shared:
             most = round(UNFITTED * most)
-        elif not self.present.by_kernel:
+        elif self.state.form.kernel is None:
             most = round(WITHOUT_A_KERNEL * most)
         begun = self.present.begun(generator, most)
         if shared:

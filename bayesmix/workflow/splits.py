@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bayesmix.engine.compiled import swept
-from bayesmix.engine.expectation import linear
-from bayesmix.engine.run import Problem, State, expectation_step
+from bayesmix.engine.compiled import Kernel
+from bayesmix.engine.expectation import Part
+from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.records import Expectation, Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
@@ -219,23 +218,25 @@ def whitened(values: Array, weights: Array) -> Array:
 def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
     """Every group after so many passes over its rows; without those that collapsed."""
     apart = not any(group.statistics.shared for group in groups)
-    compiled = problem.by_kernel(state.at(), state.form_of_parts)
-    if compiled and apart and groups and passes:
-        return _advanced_together(problem, state, groups, passes)
+    kernel = state.form.kernel
+    if kernel is not None and apart and groups and passes:
+        return _advanced_together(problem, state, kernel, groups, passes)
     for number in range(passes):
         groups, together = updated(problem, state, groups)
         places = list(placed(groups))
-        if state.form is linear and not problem.compiled:
-            groups = _side_by_side(places, together)
-        else:
-            groups = [_alone(problem, state, group, together, keep) for group, keep in places]
+        parts = [Part(group.rows, keep, _shares(group)) for group, keep in places]
+        passed = state.form.of_parts(together, parts)
+        groups = [
+            replace(group, statistics=statistics, value=value)
+            for (group, _), (statistics, value) in zip(places, passed, strict=True)
+        ]
         if number == passes - 1 and problem.objective.variational:
             groups = _with_penalties(problem, places, together, groups)
     return groups
 
 
 def _advanced_together(
-    problem: Problem, state: State, groups: list[Group], passes: int
+    problem: Problem, state: State, kernel: Kernel, groups: list[Group], passes: int
 ) -> list[Group]:
     """The same by one call of a kernel a pass; groups are taken apart at the end."""
     joined = before = _Joined.of(groups)
@@ -247,7 +248,7 @@ def _advanced_together(
             if not sound:
                 return []
             joined = _Joined.of(sound)
-        before, joined = joined, joined.swept(together, state.form)
+        before, joined = joined, joined.passed(together, kernel)
     groups = joined.apart()
     if problem.objective.variational:
         groups = _with_penalties(problem, list(placed(before.apart())), together, groups)
@@ -317,14 +318,6 @@ def placed(groups: Sequence[AnyGroup]) -> Iterator[tuple[AnyGroup, Any]]:
         place += size
 
 
-def _alone(problem: Problem, state: State, group: Group, together: Mixture, keep: Any) -> Group:
-    """A group after one E-step over its rows."""
-    form = together.components.linear.subset(keep)
-    part = Mixture(PointWeights(_shares(group)), form, together.frame)
-    expectation = expectation_step(problem, part, state.form)(group.rows).finished()
-    return replace(group, statistics=expectation.statistics, value=expectation.log_normaliser)
-
-
 @dataclass(frozen=True)
 class _Joined:
     """Groups whose rows lie one after another; those of a group know its components."""
@@ -345,12 +338,12 @@ class _Joined:
         before = np.array([group.value for group in groups])
         return cls(groups, Rows(values, weights), known, statistics_of(groups), before)
 
-    def swept(self, together: Mixture, form: Any) -> _Joined:
-        """All groups after one E-step: what ``_alone`` makes of them, by one call of a kernel."""
+    def passed(self, together: Mixture, kernel: Kernel) -> _Joined:
+        """All groups after one E-step, by one call of a kernel."""
         counts = self.statistics.counts[self.known.candidates]
         shares = counts / counts.sum(axis=1, keepdims=True)
         mixture = replace(together, weights=PointWeights(shares.ravel()))
-        found, sums = swept(mixture, form, self.rows, self.known)
+        found, sums = kernel(mixture, self.rows, self.known)
         return replace(self, statistics=finished(sums), values=found.of_groups[:, 0])
 
     def apart(self) -> list[Group]:
@@ -361,36 +354,6 @@ class _Joined:
                 self.groups, self.known.candidates, self.values, strict=True
             )
         ]
-
-
-def _side_by_side(places: list[tuple[Group, Any]], together: Mixture) -> list[Group]:
-    """All groups after one E-step, each over its own rows: what ``_alone`` makes of them.
-
-    In the linear form and with one log-sum-exp for all of them: of few rows it is the number of
-    steps that costs. All groups have equally many components.
-    """
-    if not places:
-        return []
-    form = together.components.linear
-    features = [group.rows.features(form, together.frame) for group, _ in places]
-    joint = np.hstack(
-        [form.coefficients[keep] @ own for own, (_, keep) in zip(features, places, strict=True)]
-    )
-    lengths = [own.shape[1] for own in features]
-    shares = np.concatenate([_shares(group) for group, _ in places])
-    log_weights = PointWeights(shares).expected_log().reshape(len(places), -1)
-    joint += np.repeat(log_weights, lengths, axis=0).T
-    log_normaliser = normalise(joint.T)
-    weights = np.concatenate([group.rows.weights for group, _ in places])
-    joint *= weights
-    log_normaliser *= weights
-    ends = np.cumsum(lengths)
-    passed = []
-    for (group, _), own, start, end in zip(places, features, ends - lengths, ends, strict=True):
-        statistics = form.from_sums(joint[:, start:end] @ own.T)
-        value = float(log_normaliser[start:end].sum())
-        passed.append(replace(group, statistics=statistics, value=value))
-    return passed
 
 
 def _shares(group: Group) -> Array:

@@ -16,6 +16,9 @@ from reference import exact, prior_from_covariance, slow_vb
 from scipy import integrate, special, stats
 
 import bayesmix as bm
+from bayesmix.engine.compiled import centred_pass, linear_pass
+from bayesmix.engine.expectation import CENTRED, LINEAR
+from bayesmix.engine.forms import Dense
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.structures import STRUCTURES
@@ -24,6 +27,13 @@ from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
+
+# Forms of the E-step by NumPy, and what is the same by a kernel.
+CENTRED_FORM, COMPILED_CENTRED = Dense(CENTRED), Dense(CENTRED, centred_pass)
+LINEAR_FORM = Dense(LINEAR, instead=CENTRED_FORM)
+COMPILED_LINEAR = Dense(LINEAR, linear_pass, COMPILED_CENTRED)
+COMPILED = {CENTRED_FORM: COMPILED_CENTRED, LINEAR_FORM: COMPILED_LINEAR}
+KERNELS = {CENTRED: centred_pass, LINEAR: linear_pass}
 
 
 def generator(*key):

@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix.engine.compiled import CompiledStep, has_kernel
-from bayesmix.engine.expectation import ExpectationStep, centred, linear, within_loss
+from bayesmix.engine.compiled import KernelStep, centred_pass
+from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from laws.cases import (
     CASES,
+    COMPILED_LINEAR,
     COUNT_CASES,
     GAUSSIAN_CASES,
+    KERNELS,
     assert_same,
     component_counts,
     dimensions,
@@ -510,7 +512,7 @@ def two_forms(case, rng, separation, dimension, n_components=3, n=300):
     mixture = Mixture(weights, point, Frame.identity(dimension))
     chunk = Rows(rows, rng.uniform(0.5, 2.0, n))
     return mixture, *(
-        ExpectationStep(mixture, form)(chunk).finished() for form in (linear, centred)
+        ExpectationStep(mixture, form)(chunk).finished() for form in (LINEAR, CENTRED)
     )
 
 
@@ -522,7 +524,7 @@ def test_the_linear_form_is_the_centred_form_within_its_bound(case, seed, separa
     loss = mixture.components.linear.loss(exact.statistics)
     rounding = 1e-14 * exact.magnitude
     assert abs(fast.log_normaliser - exact.log_normaliser) <= loss + rounding
-    if within_loss(mixture, fast, large=True):
+    if COMPILED_LINEAR.keeps_digits(mixture, fast):
         assert abs(fast.log_normaliser - exact.log_normaliser) <= 1.1e-11 * exact.magnitude
         np.testing.assert_allclose(fast.counts, exact.counts, rtol=1e-8, atol=1e-8)
 
@@ -552,9 +554,9 @@ def test_no_component_is_nearer_to_the_floor_than_all_of_them_together(case, see
 @every_gaussian
 def test_the_linear_form_is_used_where_clusters_are_near_and_not_where_they_are_far(case):
     mixture, fast, _ = two_forms(case, generator(1), 3.0, 3)
-    assert within_loss(mixture, fast, large=True)
+    assert COMPILED_LINEAR.keeps_digits(mixture, fast)
     mixture, fast, _ = two_forms(case, generator(1), 1e6, 3)
-    assert not within_loss(mixture, fast, large=True)
+    assert not COMPILED_LINEAR.keeps_digits(mixture, fast)
 
 
 @every_gaussian
@@ -587,10 +589,10 @@ def test_a_run_goes_on_in_the_centred_form_where_clusters_are_a_million_deviatio
 
 
 @every_case
-@pytest.mark.parametrize("form", [linear, centred], ids=["linear", "centred"])
+@pytest.mark.parametrize("arithmetic", [LINEAR, CENTRED], ids=lambda each: each.name)
 @quick
 @given(seeds, component_counts, dimensions)
-def test_the_compiled_pass_is_the_one_of_numpy(case, form, seed, n_components, dimension):
+def test_the_compiled_pass_is_the_one_of_numpy(case, arithmetic, seed, n_components, dimension):
     """The two executors of each form: the same sums but for rounding, zero weights too."""
     rng = generator(seed)
     n = int(rng.integers(1, 400))
@@ -602,10 +604,10 @@ def test_the_compiled_pass_is_the_one_of_numpy(case, form, seed, n_components, d
     mixture = Mixture(
         PointWeights(weights / weights.sum()), case.point(rng, n_components, dimension), frame
     )
-    if not has_kernel(mixture, form):
+    if arithmetic is CENTRED and not case.family.centred_kernel:
         pytest.skip("families of counts and totals have no compiled centred form")
     chunk = Rows(case.rows(rng, n, dimension), rng.uniform(0.5, 2.0, n) if seed % 2 else None)
-    steps = (step(mixture, form) for step in (ExpectationStep, CompiledStep))
+    steps = ExpectationStep(mixture, arithmetic), KernelStep(mixture, KERNELS[arithmetic])
     plain, compiled = (step(chunk).finished() for step in steps)
     assert abs(compiled.log_normaliser - plain.log_normaliser) <= 1e-12 * plain.magnitude
     assert compiled.magnitude == pytest.approx(plain.magnitude, rel=1e-12)
@@ -618,10 +620,10 @@ def test_the_compiled_pass_is_the_one_of_numpy(case, form, seed, n_components, d
 
 
 @every_case
-@pytest.mark.parametrize("form", [linear, centred], ids=["linear", "centred"])
+@pytest.mark.parametrize("arithmetic", [LINEAR, CENTRED], ids=lambda each: each.name)
 @pytest.mark.parametrize(("n_components", "dimension"), [(12, 4), (15, 3), (34, 9)])
 def test_the_compiled_pass_of_many_components_is_the_one_of_numpy(
-    case, form, n_components, dimension
+    case, arithmetic, n_components, dimension
 ):
     """Over several blocks of rows, the last of them not whole."""
     rng = generator(3)
@@ -630,10 +632,10 @@ def test_the_compiled_pass_of_many_components_is_the_one_of_numpy(
         case.point(rng, n_components, dimension),
         Frame.identity(dimension),
     )
-    if not has_kernel(mixture, form):
+    if arithmetic is CENTRED and not case.family.centred_kernel:
         pytest.skip("families of counts and totals have no compiled centred form")
     chunk = Rows(case.rows(rng, 701, dimension), rng.uniform(0.5, 2.0, 701))
-    steps = (step(mixture, form) for step in (ExpectationStep, CompiledStep))
+    steps = ExpectationStep(mixture, arithmetic), KernelStep(mixture, KERNELS[arithmetic])
     plain, compiled = (step(chunk).finished() for step in steps)
     assert abs(compiled.log_normaliser - plain.log_normaliser) <= 1e-12 * plain.magnitude
     np.testing.assert_allclose(compiled.counts, plain.counts, rtol=1e-10, atol=1e-10)
@@ -664,7 +666,8 @@ def test_compiled_and_numpy_centred_forms_agree_wherever_clusters_lie(
         PointWeights(rng.dirichlet(np.ones(n_components))), point, Frame.identity(dimension)
     )
     chunk = Rows(rows, rng.uniform(0.5, 2.0, n) if seed % 2 else None)
-    plain, fast = (step(mixture, centred)(chunk) for step in (ExpectationStep, CompiledStep))
+    plain = ExpectationStep(mixture, CENTRED)(chunk)
+    fast = KernelStep(mixture, centred_pass)(chunk)
     assert abs(fast.log_normaliser - plain.log_normaliser) <= 1e-12 * plain.magnitude
     np.testing.assert_allclose(fast.counts, plain.counts, rtol=1e-9, atol=1e-9)
     held = plain.counts > 1e-6

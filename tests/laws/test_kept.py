@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesmix.engine.expectation import ExpectationStep, linear
+from bayesmix.engine.expectation import LINEAR, ExpectationStep
 from bayesmix.numerics.once import once
 from bayesmix.records import MOST_KEPT, Frame, Mixture, Rows
 from bayesmix.sources.array import ArraySource
@@ -64,7 +64,7 @@ def test_a_second_pass_over_a_source_has_the_bits_of_a_pass_over_new_rows():
     values, weights = rng.normal(size=(80, 2)), rng.uniform(0.5, 2.0, 80)
     source, frame = ArraySource(values, weights), Frame.identity(2)
     for case in (FULL, DIAGONAL, FULL):
-        step = ExpectationStep(mixture(case, rng, frame), linear)
+        step = ExpectationStep(mixture(case, rng, frame), LINEAR)
         kept, anew = source.reduce(step, 3).finished(), step(Rows(values, weights)).finished()
         assert kept.log_normaliser == anew.log_normaliser
         np.testing.assert_array_equal(kept.statistics.scatter, anew.statistics.scatter)

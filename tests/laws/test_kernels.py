@@ -7,8 +7,8 @@ from sklearn.exceptions import ConvergenceWarning
 pytest.importorskip("numba")
 
 import bayesmix as bm
-from bayesmix.engine.compiled import swept
-from bayesmix.engine.expectation import ExpectationStep, centred, linear
+from bayesmix.engine.compiled import centred_pass, linear_pass
+from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.numerics import compiled
 from bayesmix.records import Known, Rows, finished
 
@@ -102,8 +102,8 @@ def test_where_few_have_a_share_the_sums_are_all_the_same(where, covariance, wei
     assert few.tolist() == [where != "overlapping", where == "apart"]
     rows = Rows(values, weights)
     everything = Known.everything(n, shares.shape[1])
-    sweep, statistics = swept(mixture, linear, rows, everything)
-    plain = ExpectationStep(mixture, linear)(rows)
+    sweep, statistics = linear_pass(mixture, rows, everything)
+    plain = ExpectationStep(mixture, LINEAR)(rows)
     np.testing.assert_allclose(
         sweep.totals[:2], [plain.log_normaliser, plain.magnitude], rtol=1e-13
     )
@@ -112,7 +112,7 @@ def test_where_few_have_a_share_the_sums_are_all_the_same(where, covariance, wei
     np.testing.assert_allclose(ours.means, theirs.means, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(ours.scatter, theirs.scatter, rtol=1e-8, atol=1e-9)
     # Described rows go another way, by all lines.
-    described, _ = swept(mixture, linear, rows, Known.everything(n, shares.shape[1], True))
+    described, _ = linear_pass(mixture, rows, Known.everything(n, shares.shape[1], True))
     np.testing.assert_allclose(sweep.totals[:2], described.totals[:2], rtol=1e-14)
 
 
@@ -126,13 +126,13 @@ def test_groups_of_few_and_of_many_components_are_each_shared_out_by_themselves(
     candidates[1] = np.arange(n_components)[::-1]
     candidates[2, : compiled.MANY] = np.arange(compiled.MANY)
     rows = Rows(values, None)
-    found, together = swept(mixture, linear, rows, Known(order, bounds, candidates))
+    found, together = linear_pass(mixture, rows, Known(order, bounds, candidates))
     sums = 0.0
     for group in range(3):
         own = slice(bounds[group], bounds[group + 1])
         some = candidates[group][candidates[group] >= 0]
         known = Known(order[own], np.array([0, own.stop - own.start]), some[None])
-        alone, statistics = swept(mixture, linear, rows, known)
+        alone, statistics = linear_pass(mixture, rows, known)
         np.testing.assert_allclose(found.of_groups[group], alone.of_groups[0], rtol=1e-13)
         sums = sums + statistics.sums
     np.testing.assert_allclose(together.sums, sums, rtol=1e-12, atol=1e-12)
@@ -165,10 +165,10 @@ def test_distances_in_two_steps_leave_out_nothing_that_counts(covariance, where)
     with pytest.warns(ConvergenceWarning):
         mixture = model.fit(values).result_.mixture
     rows = Rows(values, weights)
-    sweep, statistics = swept(
-        mixture, centred, rows, Known.everything(n, n_components, describe=True)
+    sweep, statistics = centred_pass(
+        mixture, rows, Known.everything(n, n_components, describe=True)
     )
-    plain = ExpectationStep(mixture, centred)(rows)
+    plain = ExpectationStep(mixture, CENTRED)(rows)
     framed = mixture.frame.apply(values)
     shares, log_density = mixture.responsibilities(framed)
     assert np.array_equal(sweep.best, shares.argmax(axis=1))
@@ -182,8 +182,8 @@ def test_distances_in_two_steps_leave_out_nothing_that_counts(covariance, where)
 
 
 @pytest.mark.parametrize("beside", [False, True])
-@pytest.mark.parametrize("form", [linear, centred])
-def test_groups_may_know_some_more_components_than_others(form, beside):
+@pytest.mark.parametrize("kernel", [linear_pass, centred_pass])
+def test_groups_may_know_some_more_components_than_others(kernel, beside):
     rng = np.random.default_rng(6)
     values = rng.normal(size=(700, 2)) + rng.choice([-4.0, 4.0], (700, 1))
     weights = rng.integers(0, 3, 700).astype(float)
@@ -192,9 +192,8 @@ def test_groups_may_know_some_more_components_than_others(form, beside):
     rows, order = Rows(values, weights), rng.permutation(700)
     else_ = rng.normal(-3.0, 1.0, 700) if beside else None
     groups = [(slice(0, 250), [4, 0, 2]), (slice(250, 700), [3])]
-    found, together = swept(
+    found, together = kernel(
         mixture,
-        form,
         rows,
         Known(order, np.array([0, 250, 700]), np.array([[4, 0, 2], [3, -1, -1]]), beside=else_),
     )
@@ -202,7 +201,7 @@ def test_groups_may_know_some_more_components_than_others(form, beside):
     for place, (own, components) in enumerate(groups):
         n = own.stop - own.start
         known = Known(order[own], np.array([0, n]), np.array([components]), beside=else_)
-        alone, statistics = swept(mixture, form, rows, known)
+        alone, statistics = kernel(mixture, rows, known)
         statistics = finished(statistics)
         some = components if beside else [place]
         np.testing.assert_allclose(

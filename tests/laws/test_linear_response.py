@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.expectation import ExpectationStep, centred
+from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.scale import Wishart
 from bayesmix.records import Frame
@@ -53,7 +53,7 @@ def ascended(result, source, objective=None, passes=3000):
     """Coordinate ascent from the fit's q to the fixed point, the textbook's way."""
     mixture, objective = result.mixture, objective or result.inference
     for _ in range(passes):
-        sums = source.reduce(ExpectationStep(mixture, centred), mixture.n_components)
+        sums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
         following = objective.update(sums, mixture, mixture.frame, None)
         if np.abs(following.weights.mean() - mixture.weights.mean()).max() < 1e-15:
             return following

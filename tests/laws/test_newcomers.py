@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import centred, linear
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
@@ -19,6 +18,8 @@ from bayesmix.workflow.newcomers import Present, best_of, different
 from bayesmix.workflow.splits import Look, statistics_of, update_of
 from bayesmix.workflow.starts import Given, begun
 
+from .cases import CENTRED_FORM, COMPILED, COMPILED_LINEAR, LINEAR_FORM
+
 
 def one_component(values, weights=None, family=None):
     """A mixture of one component, which holds all rows."""
@@ -28,11 +29,9 @@ def one_component(values, weights=None, family=None):
     return Present(problem, state, Look.at(problem, state))
 
 
-def compiled(present, form=linear):
-    """The same by a kernel of that form."""
-    return Present(
-        replace(present.problem, compiled=True), replace(present.state, form=form), present.look
-    )
+def in_form(present, form):
+    """The same in a form."""
+    return replace(present, state=replace(present.state, form=form))
 
 
 def as_begun(present, rng, most):
@@ -65,7 +64,7 @@ def test_what_a_newcomer_gains_is_what_the_mixture_with_it_does(weighted):
         assert now.gains[j] == pytest.approx(gain, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("form", [linear, centred])
+@pytest.mark.parametrize("form", [LINEAR_FORM, CENTRED_FORM], ids=lambda each: each.name)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("family", [bm.Gaussian(), bm.Gaussian("diag"), bm.Gaussian("spherical")])
 def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
@@ -78,10 +77,7 @@ def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
         rng.choice(np.arange(4.0), len(values), p=[0.05, 0.35, 0.3, 0.3]) if weighted else None
     )
     present = one_component(values, weights, family)
-    present = replace(present, state=replace(present.state, form=form))
-    by_kernel = compiled(present, form)
-    assert by_kernel.by_kernel
-    assert not present.by_kernel
+    present, by_kernel = in_form(present, form), in_form(present, COMPILED[form])
     groups = present.grouped(present.begun(rng, 30))
     n = len(present.held[0].mine)
     assert {len(group.held.mine) for group in groups} == {n, -(-n // 3)}
@@ -99,7 +95,7 @@ def test_a_kernel_fits_them_as_numpy_does(family, weighted, form):
         )
 
 
-@pytest.mark.parametrize("form", [linear, centred])
+@pytest.mark.parametrize("form", [LINEAR_FORM, CENTRED_FORM], ids=lambda each: each.name)
 def test_where_it_is_far_from_a_newcomer_takes_nothing(form):
     """Of blocks of rows without one that has a share worth a word."""
     pytest.importorskip("numba")
@@ -107,9 +103,9 @@ def test_where_it_is_far_from_a_newcomer_takes_nothing(form):
 
     rng = np.random.default_rng(11)
     present = one_component(rng.normal(size=(4000, 2)))
-    present = replace(present, state=replace(present.state, form=form))
+    present, by_kernel = in_form(present, form), in_form(present, COMPILED[form])
     groups = as_begun(present, rng, 100)
-    (slow,), (fast,) = present.after(groups, 1), compiled(present, form).after(groups, 1)
+    (slow,), (fast,) = present.after(groups, 1), by_kernel.after(groups, 1)
     most = 4000.0 * np.exp(LEAST_LOG_ODDS)
     np.testing.assert_allclose(fast.gains, slow.gains, rtol=1e-9, atol=most)
     np.testing.assert_allclose(fast.statistics.counts, slow.statistics.counts, atol=most)
@@ -236,7 +232,7 @@ def test_newcomers_that_collapse_leave_the_others(by_kernel):
     present = one_component(values)
     if by_kernel:
         pytest.importorskip("numba")
-        present = compiled(present)
+        present = in_form(present, COMPILED_LINEAR)
     held = present.held[0]
     places = held.mine.argsort()[np.concatenate([np.arange(20), np.arange(300, 320)])]
     (group,) = present.grouped([Begun(0, held, places, np.full(40, 12), rng)])
@@ -321,7 +317,8 @@ def test_threads_change_no_bit_of_them():
     found = []
     for n_jobs in (1, 2, 3):
         source = ArraySource(values, None, n_jobs)
-        problem = replace(resolve(model, source, Settings(Aitken())), compiled=True)
+        problem = resolve(model, source, Settings(Aitken()))
+        problem = replace(problem, form=COMPILED_LINEAR)
         shares = np.repeat(np.eye(2), 360, axis=0)
         state = run(problem, begun(problem, Given(shares), 2), Monitor(), 3)
         present = Present(problem, state, Look.at(problem, state))

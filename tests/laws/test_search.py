@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.expectation import centred
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin, begin_at, run
 from bayesmix.engine.stopping import Aitken
@@ -19,6 +18,8 @@ from bayesmix.workflow.pairs import best_divisions
 from bayesmix.workflow.scattered import Surroundings
 from bayesmix.workflow.splits import Look, best_splits, of_statistics
 from bayesmix.workflow.starts import Given, begun
+
+from .cases import CENTRED_FORM, COMPILED_LINEAR
 
 
 def narrow_in_broad(weights=None):
@@ -185,7 +186,7 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     objective = bm.MaximumLikelihood() if family == "points" else bm.VariationalBayes()
     model = Model(5, bm.Gaussian(covariance), objective)
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    assert problem.compiled
+    assert problem.form.kernel is not None
     shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
     state = settled(problem, shares, 8)
     together = best_splits(problem, state, Look.at(problem, state), [])
@@ -221,11 +222,12 @@ def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
     chances = rng.uniform(0.1, 0.9, (4, 6))
     values = (rng.random((800, 6)) < np.repeat(chances, 200, axis=0)).astype(float)
     model = Model(2, bm.Bernoulli(), bm.MaximumLikelihood())
-    problem = replace(resolve(model, ArraySource(values), Settings(Aitken())), compiled=True)
+    problem = resolve(model, ArraySource(values), Settings(Aitken()))
+    problem = replace(problem, form=replace(COMPILED_LINEAR, instead=CENTRED_FORM))
     state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
     look = Look.at(problem, state)
     expected = best_splits(problem, state, look, [])
-    found = best_splits(problem, replace(state, form=centred), look, [])
+    found = best_splits(problem, replace(state, form=state.form.surer), look, [])
     assert len(expected) == 2
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])
 

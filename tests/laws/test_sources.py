@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import AssessmentStep, ExpectationStep, centred
+from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
 from bayesmix.errors import InvalidInputError
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource, open_npy
@@ -120,7 +120,7 @@ def test_reduce_is_the_same_to_the_bit_for_every_source(source, values, row_weig
 
 
 def test_a_pass_is_the_same_to_the_bit_for_every_source(source, values, row_weights):
-    plain, step = ArraySource(values, row_weights), ExpectationStep(mixture(), centred)
+    plain, step = ArraySource(values, row_weights), ExpectationStep(mixture(), CENTRED)
     left, right = source.reduce(step, 3), plain.reduce(step, 3)
     assert left.log_normaliser == right.log_normaliser
     np.testing.assert_array_equal(left.counts, right.counts)
@@ -133,7 +133,7 @@ def test_a_pass_is_the_same_to_the_bit_for_every_source(source, values, row_weig
 
 def test_steps_are_picklable(values):
     rows = Rows(values[:100])
-    for step in (ExpectationStep(mixture(), centred), AssessmentStep(mixture())):
+    for step in (ExpectationStep(mixture(), CENTRED), AssessmentStep(mixture())):
         copy = pickle.loads(pickle.dumps(step))
         np.testing.assert_array_equal(copy(rows).counts, step(rows).counts)
 
@@ -154,7 +154,7 @@ def test_a_subset_is_those_rows_with_their_weights(source, values, row_weights):
 
 def test_folds_put_together_are_the_whole(source):
     folds = np.array_split(np.arange(N), 3)
-    step = ExpectationStep(mixture(), centred)
+    step = ExpectationStep(mixture(), CENTRED)
     whole = source.reduce(step, 3)
     parts = [source.subset(fold).reduce(step, 3) for fold in folds]
     total = parts[0] + parts[1] + parts[2]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.compiled import CompiledAssessment, CompiledStep
-from bayesmix.engine.expectation import AssessmentStep, ExpectationStep, centred
-from bayesmix.engine.run import CENTRED
+from bayesmix.engine.compiled import CompiledAssessment, KernelStep, centred_pass
+from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
+from bayesmix.engine.run import GOES_ON_CENTRED
 from bayesmix.engine.truncated import (
     Truncated,
     TruncatedStep,
@@ -23,7 +23,14 @@ from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 
-from .cases import COUNT_CASES, GAUSSIAN_CASES, generator, identity
+from .cases import (
+    COMPILED_CENTRED,
+    COMPILED_LINEAR,
+    COUNT_CASES,
+    GAUSSIAN_CASES,
+    generator,
+    identity,
+)
 
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 K, D, N = 30, 3, 4000
@@ -44,15 +51,13 @@ def crowd(case, seed=0, separation=4.0):
 
 
 @every_gaussian
-@pytest.mark.parametrize("by_linear_form", [False, True])
-def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, by_linear_form):
+@pytest.mark.parametrize("form", [COMPILED_CENTRED, COMPILED_LINEAR], ids=lambda each: each.name)
+def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, form):
     rows, mixture = crowd(case)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, N))
     anchors = generator(2).integers(0, K, N).astype(np.uint16)
-    everything = Truncated(
-        anchors, np.broadcast_to(np.arange(K), (K, K)).copy(), linear=by_linear_form
-    )
-    dense = CompiledStep(mixture, centred)(chunk)
+    everything = Truncated(form, anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
+    dense = KernelStep(mixture, centred_pass)(chunk)
     same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
@@ -96,8 +101,8 @@ def test_counts_with_every_component_as_a_candidate_are_the_dense_pass(case, var
         mixture = averaged(case, rows, mixture)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, len(rows)))
     anchors = generator(2).integers(0, K, len(rows)).astype(np.uint16)
-    everything = Truncated(anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
-    dense = ExpectationStep(mixture, centred)(chunk)
+    everything = Truncated(COMPILED_CENTRED, anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
+    dense = ExpectationStep(mixture, CENTRED)(chunk)
     same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
@@ -111,13 +116,15 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
     rows, mixture = counted_crowd(case)
     if variational:
         mixture = averaged(case, rows, mixture)
-    exact = ExpectationStep(mixture, centred)(Rows(rows)).log_normaliser
+    exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
     source = ArraySource(rows)
-    anchors = first_truncation(source, mixture).anchors
+    anchors = first_truncation(source, mixture, COMPILED_CENTRED).anchors
     np.testing.assert_array_equal(anchors, mixture.log_joint(rows).argmax(axis=1))
     nearest = neighbours(mixture, K)
     bounds = [
-        TruncatedStep(mixture, Truncated(anchors, nearest[:, :width]))(Rows(rows)).log_normaliser
+        TruncatedStep(mixture, Truncated(COMPILED_CENTRED, anchors, nearest[:, :width]))(
+            Rows(rows)
+        ).log_normaliser
         for width in (1, 2, 4, 8, 16, K)
     ]
     # Each of these contains the one before.
@@ -127,7 +134,9 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
     assert bounds[-1] == pytest.approx(exact, rel=1e-12)
     # The nearest by the family's measure leave less out than as many others would.
     others = np.column_stack([np.arange(K), nearest[:, -7:]])
-    far = TruncatedStep(mixture, Truncated(anchors, others))(Rows(rows)).log_normaliser
+    far = TruncatedStep(mixture, Truncated(COMPILED_CENTRED, anchors, others))(
+        Rows(rows)
+    ).log_normaliser
     assert bounds[3] > far
 
 
@@ -166,10 +175,10 @@ def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkey
 def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
     rows, mixture = crowd(case, separation=2.0)
     source = ArraySource(rows)
-    exact = ExpectationStep(mixture, centred)(Rows(rows)).log_normaliser
-    anchors = first_truncation(source, mixture).anchors
+    exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
+    anchors = first_truncation(source, mixture, COMPILED_CENTRED).anchors
     bounds = [
-        TruncatedStep(mixture, Truncated(anchors, neighbours(mixture, width)))(
+        TruncatedStep(mixture, Truncated(COMPILED_CENTRED, anchors, neighbours(mixture, width)))(
             Rows(rows)
         ).log_normaliser
         for width in (1, 2, 4, 8, 16, K)
@@ -183,7 +192,7 @@ def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
 @every_gaussian
 def test_first_anchors_are_the_most_responsible_components(case):
     rows, mixture = crowd(case)
-    form = first_truncation(ArraySource(rows), mixture)
+    form = first_truncation(ArraySource(rows), mixture, COMPILED_CENTRED)
     expected = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1)
     np.testing.assert_array_equal(form.anchors, expected)
     assert lost(joint_of_some(ArraySource(rows), mixture, 0), form) < 1e-4
@@ -192,7 +201,7 @@ def test_first_anchors_are_the_most_responsible_components(case):
 def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     rows, mixture = crowd(GAUSSIAN_CASES[0], separation=20.0)
     source = ArraySource(rows)
-    wrong = Truncated(np.zeros(N, dtype=np.uint16), neighbours(mixture, 4))
+    wrong = Truncated(COMPILED_CENTRED, np.zeros(N, dtype=np.uint16), neighbours(mixture, 4))
     joint = joint_of_some(source, mixture, 0)
     assert lost(joint, wrong) > 1.0
     found = refreshed(source, mixture, wrong)
@@ -253,7 +262,7 @@ def test_a_truncated_run_leaves_the_linear_form_where_clusters_are_too_far_apart
     truncated = bm.GaussianMixture(K, **options).fit(rows)
     assert truncated.result_.form == "truncated"
     for model in (dense, truncated):
-        assert any(event.kind == CENTRED for event in model.result_.events) == (apart > 1e3)
+        assert any(event.kind == GOES_ON_CENTRED for event in model.result_.events) == (apart > 1e3)
     exact = truncated.result_.objective
     assert exact == pytest.approx(N * truncated.score(rows), rel=1e-11)
     assert truncated.result_.trace[-1] == pytest.approx(exact, abs=1e-3 * N)

@@ -43,6 +43,7 @@ class Gaussian:
     name = "gaussian"
     continuous = True
     linear = True
+    centred_kernel = True
 
     def __post_init__(self) -> None:
         if self.covariance not in STRUCTURES:

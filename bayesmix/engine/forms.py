@@ -1,0 +1,121 @@
+"""The form of a run's E-steps: arithmetic, who executes it, which components a row knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from bayesmix.engine.compiled import Kernel, KernelStep
+from bayesmix.engine.expectation import Arithmetic, Densities, ExpectationStep, Part
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.protocols import Source
+from bayesmix.records import Expectation, Mixture, Rows
+
+# Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
+# little more, no more than the objective may fall; of large problems what rounding in fact leaves.
+MOST_LOSS = 1e-12
+MOST_LOSS_OF_LARGE = 1e-11
+
+Step: TypeAlias = Callable[[Rows], Expectation]
+
+
+class Form(Protocol):
+    """How the E-steps of a run are made."""
+
+    @property
+    def name(self) -> str:
+        """As ``result_.form`` has it."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row knows every component; otherwise passes are on a lower bound."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether it may lose digits, so that a pass has to show that it did not."""
+
+    @property
+    def surer(self) -> Form:
+        """The form to go on in where this one lost digits."""
+
+    @property
+    def regrouped(self) -> Form:
+        """The same for other components, of which nothing is known by their numbers."""
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The compiled pass over rows that know some components; None where NumPy makes it."""
+
+    def step(self, mixture: Mixture) -> Step:
+        """What a pass does to a chunk; picklable, so that any source can run it."""
+
+    def width(self, n_components: int) -> int:
+        """How many components a row meets in a pass: what it costs."""
+
+    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+        """Whether a pass kept its digits: a proof, not an estimate."""
+
+    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Form:
+        """The form of the next pass, so many passes into a segment."""
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        """Log joints (n, K) of rows as stored, by NumPy."""
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        """One E-step of every part by itself: its statistics and its log normaliser."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Every row knows every component."""
+
+    arithmetic: Arithmetic
+    kernel: Kernel | None = None  # that computes the same
+    instead: Dense | None = None  # where digits are lost
+
+    exact = True
+
+    @property
+    def name(self) -> str:
+        return self.arithmetic.name
+
+    @property
+    def watched(self) -> bool:
+        return self.arithmetic.watched
+
+    @property
+    def surer(self) -> Dense:
+        return self.instead or self
+
+    @property
+    def regrouped(self) -> Dense:
+        return self
+
+    def step(self, mixture: Mixture) -> Step:
+        if self.kernel is None:
+            return ExpectationStep(mixture, self.arithmetic)
+        return KernelStep(mixture, self.kernel)
+
+    def width(self, n_components: int) -> int:
+        return n_components
+
+    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+        if not self.watched:
+            return True
+        share = MOST_LOSS if self.kernel is None else MOST_LOSS_OF_LARGE
+        most = share * expectation.magnitude
+        loss: float = mixture.components.linear.loss(expectation.statistics, most)
+        return expectation.log_normaliser > IMPOSSIBLE and loss <= most
+
+    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Dense:
+        return self
+
+    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+        return self.arithmetic.joints(mixture, rows)
+
+    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+        if self.kernel is None:
+            return self.arithmetic.of_parts(mixture, parts)
+        passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
+        return [(each.statistics, each.log_normaliser) for each in passed]
