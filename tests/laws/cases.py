@@ -32,6 +32,7 @@ COVARIANCES = ("full", "tied", "diag", "spherical")
 CENTRED_FORM, COMPILED_CENTRED = Dense(CENTRED), Dense(CENTRED, centred_pass)
 LINEAR_FORM = Dense(LINEAR, instead=CENTRED_FORM)
 COMPILED_LINEAR = Dense(LINEAR, linear_pass, COMPILED_CENTRED)
+COMPILED_COUNTS = Dense(LINEAR, linear_pass, CENTRED_FORM)  # have no centred kernel
 COMPILED = {CENTRED_FORM: COMPILED_CENTRED, LINEAR_FORM: COMPILED_LINEAR}
 KERNELS = {CENTRED: centred_pass, LINEAR: linear_pass}
 

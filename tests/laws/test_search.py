@@ -19,7 +19,7 @@ from bayesmix.workflow.scattered import Surroundings
 from bayesmix.workflow.splits import Look, best_splits, of_statistics
 from bayesmix.workflow.starts import Given, begun
 
-from .cases import CENTRED_FORM, COMPILED_LINEAR
+from .cases import COMPILED_COUNTS
 
 
 def narrow_in_broad(weights=None):
@@ -223,7 +223,7 @@ def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
     values = (rng.random((800, 6)) < np.repeat(chances, 200, axis=0)).astype(float)
     model = Model(2, bm.Bernoulli(), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    problem = replace(problem, form=replace(COMPILED_LINEAR, instead=CENTRED_FORM))
+    problem = replace(problem, form=COMPILED_COUNTS)
     state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
     look = Look.at(problem, state)
     expected = best_splits(problem, state, look, [])

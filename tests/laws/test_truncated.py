@@ -25,6 +25,7 @@ from bayesmix.weights import PointWeights
 
 from .cases import (
     COMPILED_CENTRED,
+    COMPILED_COUNTS,
     COMPILED_LINEAR,
     COUNT_CASES,
     GAUSSIAN_CASES,
@@ -101,7 +102,7 @@ def test_counts_with_every_component_as_a_candidate_are_the_dense_pass(case, var
         mixture = averaged(case, rows, mixture)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, len(rows)))
     anchors = generator(2).integers(0, K, len(rows)).astype(np.uint16)
-    everything = Truncated(COMPILED_CENTRED, anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
+    everything = Truncated(COMPILED_COUNTS, anchors, np.broadcast_to(np.arange(K), (K, K)).copy())
     dense = ExpectationStep(mixture, CENTRED)(chunk)
     same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
@@ -118,11 +119,11 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
         mixture = averaged(case, rows, mixture)
     exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
     source = ArraySource(rows)
-    anchors = first_truncation(source, mixture, COMPILED_CENTRED).anchors
+    anchors = first_truncation(source, mixture, COMPILED_COUNTS).anchors
     np.testing.assert_array_equal(anchors, mixture.log_joint(rows).argmax(axis=1))
     nearest = neighbours(mixture, K)
     bounds = [
-        TruncatedStep(mixture, Truncated(COMPILED_CENTRED, anchors, nearest[:, :width]))(
+        TruncatedStep(mixture, Truncated(COMPILED_COUNTS, anchors, nearest[:, :width]))(
             Rows(rows)
         ).log_normaliser
         for width in (1, 2, 4, 8, 16, K)
@@ -134,7 +135,7 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
     assert bounds[-1] == pytest.approx(exact, rel=1e-12)
     # The nearest by the family's measure leave less out than as many others would.
     others = np.column_stack([np.arange(K), nearest[:, -7:]])
-    far = TruncatedStep(mixture, Truncated(COMPILED_CENTRED, anchors, others))(
+    far = TruncatedStep(mixture, Truncated(COMPILED_COUNTS, anchors, others))(
         Rows(rows)
     ).log_normaliser
     assert bounds[3] > far
