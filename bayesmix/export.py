@@ -33,7 +33,7 @@ def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: An
     kind = covariance_type_of(covariances, means)
     model = cls(n_components=len(means), covariance_type=kind)
     structure = STRUCTURES[kind]
-    components = Gaussians(structure, means, structure.from_covariances(covariances))
+    components = Gaussians(structure, means, structure.blocks.from_covariances(covariances))
     result = point_result(Gaussian(kind), weights, components)
     model._adopt(result)
     return model
@@ -42,17 +42,17 @@ def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: An
 def covariance_type_of(covariances: Array, means: Array) -> str:
     """The structure that covariances of this shape stand for."""
     K, n_features = means.shape
-    if covariances.shape == (n_features, n_features) and (
+    shared = covariances.shape == (n_features, n_features) and (
         n_features != K
         or (
             np.allclose(covariances, covariances.T)
             and np.linalg.eigvalsh(covariances)[0] > 0
             and n_features > 1
         )
-    ):
-        return "tied"
-    for name in ("full", "diag", "spherical"):
-        if covariances.shape == STRUCTURES[name].covariance_shape(K, n_features):
+    )
+    for name, structure in STRUCTURES.items():
+        shape = structure.blocks.covariance_shape(K, n_features)
+        if structure.shared == shared and shape == covariances.shape:
             return name
     raise InvalidInputError(
         f"covariances must have shape ({K}, {n_features}, {n_features}), "

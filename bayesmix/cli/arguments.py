@@ -7,8 +7,6 @@ from enum import StrEnum
 
 from bayesmix.errors import InvalidInputError
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
-
 
 class Method(StrEnum):
     """How a mixture is fitted."""
@@ -80,6 +78,8 @@ def numbers(text: str | None) -> list[int] | None:
 
 def structures(text: str | None) -> list[str] | None:
     """Covariance structures separated by commas; None where nothing is given."""
+    from bayesmix.families.gaussian.structures import STRUCTURES
+
     if text is None:
         return None
     found = names(text) or []

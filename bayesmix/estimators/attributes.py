@@ -18,9 +18,9 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
     structure = components.structure
     root = structure.algebra.root(components.blocks)
     estimator.means_ = components.means.copy()
-    estimator.covariances_ = structure.as_covariances(components.blocks)
-    estimator.precisions_ = structure.as_covariances(structure.algebra.gram(root))
-    estimator.precisions_cholesky_ = structure.as_covariances(root)
+    estimator.covariances_ = structure.blocks.as_covariances(components.blocks)
+    estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
+    estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
     if result.variational:
         _describe_posterior(estimator, result, components)
 
@@ -37,11 +37,7 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
     estimator.mean_precision_prior_ = float(q.prior_mean_precision)
     estimator.degrees_of_freedom_prior_ = float(prior.degrees_of_freedom)
     # E[S] under q where the scale is learned, W0^-1 where it was given.
-    expected = q.scale.mean
-    structure = q.structure
-    estimator.covariance_prior_ = (
-        float(expected[0, 0]) if structure.common_scale else expected[0].copy()
-    )
+    estimator.covariance_prior_ = q.structure.blocks.one_of(q.scale.mean)
     describe_weights(estimator, result)
 
 

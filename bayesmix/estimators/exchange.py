@@ -38,7 +38,7 @@ def from_sklearn(model: Any) -> Any:
     check_is_fitted(model)
     ours = Ours(n_components=len(model.weights_), covariance_type=model.covariance_type)
     structure = STRUCTURES[model.covariance_type]
-    blocks = structure.from_covariances(np.array(model.covariances_, dtype=np.float64))
+    blocks = structure.blocks.from_covariances(np.array(model.covariances_, dtype=np.float64))
     components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
     result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)
     ours._adopt(replace(result, status="converged" if model.converged_ else "max_iter"))

@@ -279,11 +279,11 @@ def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
     """Covariance blocks from precisions in scikit-learn's shape, checked."""
     structure = STRUCTURES[covariance_type]
-    shape = structure.covariance_shape(K, n_features)
+    shape = structure.blocks.covariance_shape(K, n_features)
     precisions = validation.finite_array(
         "precisions_init", value, shape, of=f" for covariance_type={covariance_type!r}"
     )
-    blocks = structure.from_covariances(precisions)
+    blocks = structure.blocks.from_covariances(precisions)
     if blocks.ndim == 3:
         symmetric = np.allclose(blocks, blocks.transpose(0, 2, 1))
         if not symmetric or np.linalg.eigvalsh(blocks).min() <= 0:

@@ -81,7 +81,8 @@ NAMED: dict[str, Any] = {
     "axes": AXES,
     **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
 }
-NAMES = {type(value): name for name, value in NAMED.items()}
+NAMES = {value: name for name, value in NAMED.items()}
+NAMED_TYPES = {type(value) for value in NAMES}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
@@ -104,8 +105,8 @@ class Writer:
             return {"tuple": [self.value(each) for each in value]}
         if kind is dict and all(type(key) is str for key in value):
             return {"dict": {key: self.value(each) for key, each in value.items()}}
-        if kind in NAMES:
-            return {"named": NAMES[kind]}
+        if kind in NAMED_TYPES:
+            return {"named": NAMES[value]}
         if kind in RECORD_NAMES:
             name = RECORD_NAMES[kind]
             return {"record": name, "fields": self._fields(name, value)}
@@ -218,7 +219,7 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, numbers) and not isinstance(value, bool)
     if getattr(hint, "_is_protocol", False):
         # What a protocol promises is behaviour; the trial of the loaded model sees to that.
-        return type(value) in RECORD_NAMES or type(value) in NAMES
+        return type(value) in RECORD_NAMES or type(value) in NAMED_TYPES
     return isinstance(value, origin or hint)
 
 

@@ -16,6 +16,11 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 Value = TypeVar("Value")
 
 
+def align(counts: Array, blocks: Array) -> Array:
+    """``counts`` with trailing axes of 1, so that they multiply blocks."""
+    return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
+
+
 def frozen(value: Value) -> Value:
     """``value`` with every array in it, at any depth, read-only."""
     if isinstance(value, np.ndarray):

@@ -63,7 +63,7 @@ def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any
     """The start as a mixture; always of full covariances, whose shape says what they are."""
     means = np.asarray(means, dtype=np.float64)
     structure = STRUCTURES[start.covariance_type]
-    blocks = structure.from_covariances(np.asarray(precisions, dtype=np.float64))
+    blocks = structure.blocks.from_covariances(np.asarray(precisions, dtype=np.float64))
     dense = structure.algebra.dense(blocks, *means.shape)
     return type(start).from_parameters(weights, means, np.linalg.inv(dense))
 

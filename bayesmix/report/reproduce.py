@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
@@ -20,7 +21,6 @@ from bayesmix.selection.folds import last_step
 
 WIDTH = 72
 LINE = "\n"
-STRUCTURES = ("full", "tied", "diag", "spherical")
 # How `bayesmix select` makes its estimators: with short searches, and the best polished.
 OF_THE_SHELL = {
     "weight_concentration_prior_type": "dirichlet_distribution",

@@ -9,10 +9,7 @@ from typing import Any, TypeAlias
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.errors import InvalidInputError
-
-# Densities that each structure contains: with as many components its likelihood is no lower. Where
-# spherical ones lie depends on the units of the columns, and nothing else may.
-CONTAINS = {"full": ("tied", "diag")}
+from bayesmix.families.gaussian.structures import contained
 
 Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 
@@ -95,7 +92,7 @@ def _contained(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         {**parameters, name: simpler}
         for name, structure in parameters.items()
         if name.split("__")[-1] == "covariance_type"
-        for simpler in CONTAINS.get(structure, ())
+        for simpler in contained(structure)
     ]
 
 

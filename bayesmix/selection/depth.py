@@ -33,8 +33,7 @@ class Distances:
         held = weights > NO_SHARE
         values, weights = values[held], weights[held]
         structure = self.components.structure
-        root = self.components.precision_root
-        one = root if len(root) < self.components.n_components else root[[k]]
+        one = structure.blocks.keep(self.components.precision_root, np.array([k]))
         squared = structure.algebra.squared(values, self.components.means[[k]], one)[:, 0]
         nearer = gammainc(0.5 * values.shape[1], 0.5 * squared)
         cells = np.minimum((nearer * GRID).astype(np.int64), GRID - 1)

@@ -183,12 +183,9 @@ def grid(estimator: Any, scale: Any) -> Iterator[PriorOfGrid]:
             continue
         # E[Σ] = W0⁻¹ / (ν0 - p - 1), so that ν0 says how sure the prior is and no more.
         block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
-        covariance = structure.block_of(block)[0]
         beta = FIXED_MEAN_PRECISIONS[share]
         parameters["mean_precision_prior"] = beta
-        parameters["covariance_prior"] = (
-            float(covariance[0]) if structure.common_scale else covariance
-        )
+        parameters["covariance_prior"] = structure.blocks.one_of(structure.blocks.block_of(block))
         yield PriorOfGrid(alpha, freedom, beta, f"{share:g} of all", parameters)
 
 

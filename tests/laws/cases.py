@@ -110,11 +110,13 @@ class GaussianCase:
         return np.array([np.broadcast_to(c, dimension) * np.eye(dimension) for c in covariances])
 
     def point(self, rng, n_components, dimension):
-        blocks = self.structure.from_covariances(self.covariances(rng, n_components, dimension))
+        blocks = self.structure.blocks.from_covariances(
+            self.covariances(rng, n_components, dimension)
+        )
         return Gaussians(self.structure, rng.normal(size=(n_components, dimension)), blocks)
 
     def log_density_by_scipy(self, point, rows):
-        dense = self.dense(self.structure.as_covariances(point.blocks), *point.means.shape)
+        dense = self.dense(self.structure.blocks.as_covariances(point.blocks), *point.means.shape)
         densities = map(stats.multivariate_normal, point.means, dense)
         return np.column_stack([np.atleast_1d(one.logpdf(rows)) for one in densities])
 

@@ -5,12 +5,40 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.selection.candidates import candidate_chains, contents, simplest_first
 from bayesmix.selection.folds import make_splits
 from bayesmix.selection.sweep import Sweep, Task
 
 RICHEST_FIRST = ("full", "tied", "diag", "spherical")
 NESTED = [("full", "diag"), ("full", "tied"), ("full", "spherical"), ("diag", "spherical")]
+
+
+def test_letters_say_how_many_parameters_are_free():
+    n_components, n_features = 3, 4
+    expected = {"full": 30, "tied": 10, "diag": 12, "spherical": 3}
+    counted = {
+        name: STRUCTURES[name].n_parameters(n_components, n_features) for name in RICHEST_FIRST
+    }
+    assert counted == expected
+
+
+@pytest.mark.parametrize("structure", STRUCTURES.values(), ids=list(STRUCTURES))
+def test_what_is_pooled_follows_from_the_letters(structure):
+    assert structure.shared == ("V" not in structure.letters)
+    assert structure.isotropic == (structure.letters[1] == "I")
+    blocks, rng = structure.blocks, np.random.default_rng(0)
+    shown = rng.uniform(1.0, 2.0, blocks.covariance_shape(3, 4))
+    assert np.array_equal(blocks.as_covariances(blocks.from_covariances(shown)), shown)
+    counts = np.array([1.0, 2.0, 4.0])
+    unpooled = np.ones((3, *blocks.algebra.one_shape(4)))
+    # Every column of a row is a measurement of an isotropic structure.
+    assert (
+        blocks.counts(counts, 4).shape
+        == blocks.pool(unpooled).shape[: blocks.counts(counts, 4).ndim]
+    )
+    behind = counts if blocks.algebra.block_dimension(4) == 4 else np.repeat(counts, 4)
+    assert blocks.counts(counts, 4).sum() == behind.sum()
 
 
 def crossed(n, n_features, seed):

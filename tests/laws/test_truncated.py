@@ -45,7 +45,7 @@ def crowd(case, seed=0, separation=4.0):
     point = case.point(rng, K, D)
     weights = PointWeights(rng.dirichlet(np.full(K, 5.0)))
     shape = point.blocks * 0 + np.broadcast_to(
-        case.family.structure.block_of(np.eye(D)), point.blocks.shape
+        case.family.structure.blocks.block_of(np.eye(D)), point.blocks.shape
     )
     components = type(point)(point.structure, centres, shape)
     return rows, Mixture(weights, components, Frame.identity(D))

@@ -42,6 +42,14 @@ class Algebra(Protocol):
         """p of the Wishart of one block: D for dense, 1 for axes."""
         ...
 
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        """The shape of one covariance, (D, D) or (D,)."""
+        ...
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        """Numbers per component (K,) as numbers per Wishart factor: (K,), or (K, D) over axes."""
+        ...
+
     def outer(self, left: Array, right: Array) -> Array:
         """l_k r_kᵀ for every component, unpooled."""
         ...

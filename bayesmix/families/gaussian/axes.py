@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -23,10 +24,11 @@ SMALLEST_VARIANCE = 1e-290
 LINEAR_UP_TO = 50
 
 
+@dataclass(frozen=True)
 class Axes:
     """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
 
-    kind = features.AXES
+    kind: ClassVar[int] = features.AXES
 
     @property
     def twin(self) -> AxesTwin:
@@ -39,6 +41,12 @@ class Axes:
 
     def block_dimension(self, n_features: int) -> int:
         return 1
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features,)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        return np.repeat(counts[:, None], n_features, axis=1)
 
     def outer(self, left: Array, right: Array) -> Array:
         return left * right

@@ -94,8 +94,7 @@ def _numbers(name: str, value: Any) -> Array:
 def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
     """One block from a covariance in scikit-learn's shape for the structure, checked."""
     matrix = _numbers(name, value)
-    expected = {"full": (n_features, n_features), "diag": (n_features,), "spherical": ()}
-    shape = expected[structure.name if structure.name != "tied" else "full"]
+    shape = structure.blocks.one_shape(n_features)
     if matrix.shape != shape:
         raise InvalidInputError(
             f"{name} must have shape {shape} for covariance_type={structure.name!r}, "

@@ -15,13 +15,13 @@ import numpy as np
 from bayesmix.families.gaussian.coordinates import GaussianCoordinates
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians, align, kept, with_resolution
+from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart, log_normaliser
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
@@ -64,21 +64,22 @@ class NormalWishart:
     def _given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> GaussianPosterior:
+        means, beta, precisions = self._parameters(statistics, scale, mean_precision, resolution)
+        return GaussianPosterior(
+            self.structure, means, beta, precisions, scale, mean_precision, resolution
+        )
+
+    def _parameters(
+        self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
+    ) -> tuple[Array, Array, Wishart]:
+        """m_k, β_k, and the Wishart factors of blocks that nothing else constrains."""
         counts = statistics.counts
         beta = mean_precision + counts
         means = (mean_precision * self.mean + counts[:, None] * statistics.means) / beta[:, None]
         known = with_resolution(statistics, resolution)
         scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
-        nu = self.degrees_of_freedom + self.structure.block_counts(counts, len(self.mean))
-        return GaussianPosterior(
-            self.structure,
-            means,
-            beta,
-            Wishart(self.structure.algebra, nu, scale_inverse),
-            scale,
-            mean_precision,
-            resolution,
-        )
+        nu = self.degrees_of_freedom + self.structure.blocks.counts(counts, len(self.mean))
+        return means, beta, Wishart(self.structure.algebra, nu, scale_inverse)
 
     def _best_mean_precision(self, q: GaussianPosterior) -> float:
         """β0 that maximises the bound at q(μ, Λ): type-II maximum likelihood, within its range."""
@@ -108,16 +109,18 @@ class NormalWishart:
         previous: Gaussians | None = None,
         resolution: Array | None = None,
     ) -> Gaussians:
-        """Joint mode in (μ, Σ): W⁻¹ / (ν + p + 1 + means per block) (Fraley & Raftery 2007)."""
-        q = self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
-        n_components, n_features = q.means.shape
-        p = q.precisions.dimension
-        leaning = self.structure.means_per_block(n_components, n_features)
-        nu = q.precisions.degrees_of_freedom
-        blocks = q.precisions.scale_inverse / align(
-            nu + (p + 1 + leaning), q.precisions.scale_inverse
+        """Joint mode in (μ, Σ): an M-step with W⁻¹ for the scatter (Fraley & Raftery 2007).
+
+        A block then is W⁻¹ / (ν + p + 1 + means per block), where nothing else constrains it.
+        """
+        means, _, precisions = self._parameters(
+            statistics, self.scale.initial(), self.mean_precision, resolution
         )
-        return Gaussians(self.structure, q.means, blocks, resolution)
+        leaning = self.structure.blocks.means_per_block(*means.shape)
+        counts = precisions.degrees_of_freedom + (precisions.dimension + 1 + leaning)
+        earlier = None if previous is None else previous.blocks
+        blocks = self.structure.estimate(precisions.scale_inverse, counts, earlier)
+        return Gaussians(self.structure, means, blocks, resolution)
 
     def log_density(self, components: Gaussians) -> float:
         """log p(μ, Σ): inverse-Wishart times normal, as a density over (μ, Σ)."""
@@ -205,10 +208,7 @@ class GaussianPosterior:
     @property
     def blocks(self) -> Array:
         """E[Λ]⁻¹ in blocks: the covariances that a summary shows."""
-        precisions = self.precisions
-        return precisions.scale_inverse / align(
-            precisions.degrees_of_freedom, precisions.scale_inverse
-        )
+        return self.precisions.mean_inverse
 
     def expected_distance(self, point: Array) -> Array:
         """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
@@ -245,8 +245,8 @@ class GaussianPosterior:
             mean_precision=self.mean_precision[keep],
             precisions=replace(
                 self.precisions,
-                degrees_of_freedom=structure.keep(self.precisions.degrees_of_freedom, keep),
-                scale_inverse=structure.keep(self.precisions.scale_inverse, keep),
+                degrees_of_freedom=structure.blocks.keep(self.precisions.degrees_of_freedom, keep),
+                scale_inverse=structure.blocks.keep(self.precisions.scale_inverse, keep),
             ),
             resolution=kept(resolution, keep),
         )
@@ -276,7 +276,7 @@ class GaussianPosterior:
         wisharts = self.precisions.log_densities(draws.roots)
         parameters = zip(self.means, self.mean_precision, strict=True)
         normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
-        if wisharts.shape[1] < self.n_components:
+        if self.structure.shared:
             return wisharts[:, 0, 0], normals
         return np.zeros(len(normals)), normals + wisharts
 
@@ -316,5 +316,5 @@ class GaussianPosterior:
         widened = (1.0 + self.mean_precision) / self.mean_precision
         shape = self.precisions.scale_inverse / align(nu, self.precisions.scale_inverse)
         blocks = align(widened, shape) * shape
-        joint_columns = n_features if nu.ndim == 1 or nu.shape[1] < n_features else 1
+        joint_columns = n_features if self.structure.isotropic else p
         return Students(algebra, self.means, blocks, nu, joint_columns)

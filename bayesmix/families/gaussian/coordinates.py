@@ -46,6 +46,10 @@ class GaussianCoordinates:
         n_blocks, (K, D) = len(self.blocks.root), self.q.means.shape
         return int(self._n_scale + n_blocks * (self.blocks.n_elements + 1) + K * (D + 1))
 
+    def _block(self, k: int) -> int:
+        """The block of component k."""
+        return 0 if self.q.structure.shared else k
+
     def _of_block(self, b: int) -> Integers:
         """Places of the elements of block b, and of what is left of log|M|."""
         step = self.blocks.n_elements + 1
@@ -60,12 +64,11 @@ class GaussianCoordinates:
 
     def places(self, k: int) -> Integers:
         """What the log density of component k depends on."""
-        b = k if len(self.blocks.root) == self.q.n_components else 0
-        return np.concatenate([self._of_block(b), self._of_mean(k)])
+        return np.concatenate([self._of_block(self._block(k)), self._of_mean(k)])
 
     def slopes(self, values: Array, k: int) -> Array:
         """d E[log N(x | μ_k, Λ_k⁻¹)] / d E[z] (n, p) over ``places(k)``, for framed rows."""
-        b = k if len(self.blocks.root) == self.q.n_components else 0
+        b = self._block(k)
         y = self.blocks.whitened(values - self.q.means[k], b)
         beta, n_features = self.q.mean_precision[k], y.shape[1]
         constants = np.array([self.blocks.left[b], np.sqrt(0.5 * n_features) / beta])
@@ -88,13 +91,12 @@ class GaussianCoordinates:
         """Means, covariances and S in data units: their covariances with z, and their own."""
         q, structure = self.q, self.q.structure
         found = {"means": self._means(frame)}
-        shape = structure.as_covariances(structure.algebra.lift(q.blocks, frame, 0.0)).shape
+        shape = structure.blocks.as_covariances(structure.algebra.lift(q.blocks, frame, 0.0)).shape
         inverses = [self.blocks.of_inverse(b) for b in range(len(self.blocks.root))]
         places = [self._of_block(b) for b in range(len(inverses))]
         found["covariances"] = self._lifted(inverses, places, frame, shape)
         if self.learned:
-            common = structure.common_scale
-            shape = () if common else structure.algebra.lift(q.scale.mean, frame, 0.0).shape[1:]
+            shape = structure.blocks.one_shape(len(frame.centre))
             found["scale"] = self._lifted(
                 [self.scale.of_itself()], [np.arange(self._n_scale)], frame, shape
             )
@@ -106,7 +108,7 @@ class GaussianCoordinates:
         lift = np.diag(frame.scale) @ (np.eye(D) if frame.basis is None else frame.basis)
         across, own = np.zeros((K, len(lift), self.size)), []
         for k in range(K):
-            b = k if len(self.blocks.root) == K else 0
+            b = self._block(k)
             away = lift @ self.blocks.coloured(np.eye(D), b).T / np.sqrt(q.mean_precision[k])
             across[k][:, self._of_mean(k)[:-1]] = away
             own.append(mapped(away, np.diag(self.blocks.mean_of_inverse(b))))

@@ -16,14 +16,14 @@ SHARE_OF_VARIANCE = 0.1
 
 
 def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> NormalWishart:
-    """The learned prior of DESIGN section 4, in the frame.
+    """The learned prior of DESIGN section 4, in the frame; refused where none is conjugate.
 
     m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
     every structure; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 is
     learned, up to 1.
     """
     n_features = frame.n_directions
-    whole = structure.block_of(np.diag(summary.scale * summary.scale))
+    whole = structure.conjugate().block_of(np.diag(summary.scale * summary.scale))
     expected = SHARE_OF_VARIANCE ** (1.0 / n_features) * structure.algebra.project(whole, frame)
     algebra = structure.algebra
     dimension = algebra.block_dimension(n_features)
@@ -61,7 +61,7 @@ def map_prior(
     shrink = n_features / (summary.total_weight + n_features)
     dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
     dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
-    block = structure.algebra.project(structure.block_of(dense), frame)
+    block = structure.algebra.project(structure.blocks.block_of(dense), frame)
     return NormalWishart(
         structure,
         mean=frame.apply(summary.centre[None])[0],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -28,10 +28,11 @@ FEW = 2
 LINEAR_UP_TO = 20
 
 
+@dataclass(frozen=True)
 class Dense:
     """Full precision matrices in stacks (B, D, D)."""
 
-    kind = features.DENSE
+    kind: ClassVar[int] = features.DENSE
 
     @property
     def twin(self) -> DenseTwin:
@@ -44,6 +45,12 @@ class Dense:
 
     def block_dimension(self, n_features: int) -> int:
         return n_features
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features, n_features)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        return counts
 
     def outer(self, left: Array, right: Array) -> Array:
         product: Array = left[:, :, None] * right[:, None, :]

@@ -55,7 +55,7 @@ class GaussianDraws:
 
     def subset(self, keep: Integers) -> GaussianDraws:
         """Some components of every draw; a shared precision stays."""
-        roots = self.roots if self.roots.shape[1] < self.means.shape[1] else self.roots[:, keep]
+        roots = self.roots if self.structure.shared else self.roots[:, keep]
         return replace(self, means=self.means[:, keep], roots=roots)
 
     def at(self, draw: int) -> Gaussians:
@@ -71,9 +71,9 @@ class GaussianDraws:
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.lift(algebra.inverse(_together(self.roots)), frame, FLAT_FLOOR)
         each = blocks.reshape(*self.roots.shape[:2], *blocks.shape[1:])
-        covariances = np.stack([structure.as_covariances(one) for one in each])
+        covariances = np.stack([structure.blocks.as_covariances(one) for one in each])
         scale = algebra.lift(algebra.gram(_together(self.scale_roots)), frame, FLAT_FLOOR)
-        if structure.common_scale:
+        if structure.isotropic:
             scale = scale[:, 0]
         axes, columns = axes_of(covariances.ndim - 1, scale.ndim - 1)
         return {

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.families.gaussian.structures import Full, Structure
+from bayesmix.families.gaussian.structures import STRUCTURES, Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Rows
@@ -39,7 +39,7 @@ def without_flat_directions(
     Raises ``InvalidInputError`` where all rows are equal.
     """
     summary = source.summary
-    if structure.common_scale and not summary.constant.all():
+    if structure.isotropic and not summary.constant.all():
         # One variance for all columns: a constant one is a measurement like the others.
         return frame, ()
     unit = summary.scale / frame.scale
@@ -133,4 +133,4 @@ class _DrawnIn:
         lengths = np.sqrt((away * away).sum(axis=1))
         away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
         weights = rows.weights_or_ones
-        return moments(Full(), away, weights[:, None])
+        return moments(STRUCTURES["full"], away, weights[:, None])

@@ -18,7 +18,7 @@ from scipy.linalg.blas import dnrm2
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.structures import Structure
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, align
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
@@ -102,7 +102,7 @@ class GaussianGuard:
         ]
         if not any(axes.shape[1] for axes in directions):
             return None
-        if len(directions) < mixture.n_components:
+        if self.structure.shared:
             directions = directions * mixture.n_components
         return self._judge(mixture, resolution, events, directions, sound)
 
@@ -113,7 +113,7 @@ class GaussianGuard:
         looked at then.
         """
         ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
-        if ties.any() or n_blocks < mixture.n_components:
+        if ties.any() or self.structure.shared:
             return np.zeros(n_blocks, dtype=bool)
         rows = mixture.weights.mean() * self.source.total_weight
         return rows >= MANY_ROWS * self._needed
@@ -134,7 +134,7 @@ class GaussianGuard:
             mixture,
             components=_at_resolution(mixture.components, self.structure, held),
         )
-        shared = len(mixture.components.blocks) < mixture.n_components
+        shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
         # A wider component would hold rows of its neighbours as well.
         looked_at = mixture if sound else shown
@@ -252,7 +252,7 @@ class GaussianGuard:
             ).sum(axis=1)
             block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
         else:
-            block = self.structure.block_of(np.diag(self.unit * self.unit))[0]
+            block = self.structure.blocks.block_of(np.diag(self.unit * self.unit))[0]
         probabilities = shown.weights.mean().copy()
         events = []
         for k, place in zip(collapsed, holdings.worst.values, strict=False):
@@ -278,9 +278,6 @@ class GaussianGuard:
 def _at_resolution(components: Any, structure: Structure, resolution: Array) -> Any:
     """Point components with the resolution added to their covariances: none is singular."""
     plain = components.plug_in()
-    pooled = structure.pool(resolution)
-    if len(plain.blocks) == 1:
-        pooled = pooled / len(resolution)
-    elif pooled.shape != resolution.shape:
-        pooled = pooled / resolution.shape[-1]
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
     return replace(plain, blocks=plain.blocks + pooled, resolution=None)

@@ -43,7 +43,7 @@ class Moments:
     @property
     def shared(self) -> bool:
         """Whether components have their scatter in common."""
-        return self.structure.means_per_block(2, 1) > 1
+        return self.structure.shared
 
     def scaled(self, factor: float) -> Moments:
         """The moments of rows repeated ``factor`` times."""
@@ -52,7 +52,7 @@ class Moments:
     def subset(self, keep: Integers) -> Moments:
         """Those of some components; a shared scatter stays whole."""
         structure = self.structure
-        scatter = structure.keep(self.scatter, keep)
+        scatter = structure.blocks.keep(self.scatter, keep)
         return Moments(structure, self.counts[keep], self.means[keep], scatter)
 
     def merged(self, first: int, second: int) -> Moments:
@@ -67,7 +67,7 @@ class Moments:
         new_counts, new_means = self.counts[rest], self.means[rest]
         new_counts[place], new_means[place] = total, means[0] + share * delta[0]
         pooled = _between(self.structure, np.array([counts[0] * share]), delta)
-        if len(self.scatter) < len(self.counts):
+        if self.shared:
             scatter = self.scatter + pooled
         else:
             scatter = self.scatter[rest]
@@ -76,10 +76,12 @@ class Moments:
 
     def split(self, k: int, halves: Moments) -> Moments:
         """With the first half in the place of component k, and the other at the end."""
+        if len(self.counts) == 1:
+            return halves
         counts = np.append(self.counts, halves.counts[1])
         means = np.vstack([self.means, halves.means[1:]])
         counts[k], means[k] = halves.counts[0], halves.means[0]
-        if len(self.scatter) < len(self.counts):
+        if self.shared:
             # What they share loses the scatter between the two.
             delta = halves.means[1:] - halves.means[:1]
             share = halves.counts[:1] * halves.counts[1:] / max(halves.counts.sum(), 1e-300)
@@ -102,7 +104,7 @@ class Moments:
             structure,
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.means for part in parts]),
-            structure.pool(np.concatenate([part.scatter for part in parts])),
+            structure.blocks.pool(np.concatenate([part.scatter for part in parts])),
         )
 
     def about(self, point: Array, shrink: Array) -> Array:
@@ -125,7 +127,7 @@ class Moments:
         """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
         total = self.second.sum(axis=0, keepdims=True)
-        total /= self.structure.block_counts(self.counts, n_features).sum()
+        total /= self.structure.blocks.counts(self.counts, n_features).sum()
         square = algebra.spread(total, 1, n_features)[0]
         unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
         of_second = algebra.stretch(np.ones(self.scatter.shape), unit).ravel()
@@ -146,7 +148,7 @@ class Moments:
     ) -> Moments:
         """From Σ r x, and Σ r x xᵀ in blocks, instead of means and the scatter about them."""
         means = averages(totals, counts)
-        between = structure.pool(structure.algebra.outer(totals, means))
+        between = structure.blocks.pool(structure.algebra.outer(totals, means))
         made = cls(structure, counts, means, second - between)
         Moments.second.given(made, second)
         return made
@@ -170,7 +172,7 @@ class Moments:
 
 def _between(structure: Structure, weight: Array, delta: Array) -> Array:
     """Σ w_k δ_k δ_kᵀ in blocks."""
-    return structure.pool(structure.algebra.outer(weight[:, None] * delta, delta))
+    return structure.blocks.pool(structure.algebra.outer(weight[:, None] * delta, delta))
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
@@ -178,4 +180,4 @@ def moments(structure: Structure, values: Array, responsibilities: Array) -> Mom
     counts = responsibilities.sum(axis=0)
     means = averages((values.T @ responsibilities).T, counts)
     scatter = structure.algebra.scatter(values, responsibilities, means)
-    return Moments(structure, counts, means, structure.pool(scatter))
+    return Moments(structure, counts, means, structure.blocks.pool(scatter))

@@ -10,7 +10,7 @@ from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.families.gaussian.structures import Structure
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
@@ -75,7 +75,7 @@ class Gaussians:
         return replace(
             self,
             means=self.means[keep],
-            blocks=self.structure.keep(self.blocks, keep),
+            blocks=self.structure.blocks.keep(self.blocks, keep),
             resolution=kept(self.resolution, keep),
         )
 
@@ -173,20 +173,21 @@ def maximum_likelihood(
     counts, means = statistics.counts, statistics.means
     n_components, n_features = means.shape
     scatter = with_resolution(statistics, resolution).scatter
-    block_counts = structure.block_counts(counts, n_features)
+    block_counts = structure.blocks.counts(counts, n_features)
     empty = counts <= NO_ROWS
+    earlier = None if previous is None else previous.blocks
     if np.count_nonzero(empty) == 0:
-        blocks = scatter / align(block_counts, scatter)
+        blocks = structure.estimate(scatter, block_counts, earlier)
     else:
-        blocks = scatter / align(np.maximum(block_counts, NO_ROWS), scatter)
+        blocks = structure.estimate(scatter, np.maximum(block_counts, NO_ROWS), earlier)
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty[:, None], before, means)
-        if len(blocks) == n_components:
+        if not structure.shared:
             blocks[empty] = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
             if resolution is not None and len(resolution) == n_components:
-                per_row = structure.block_counts(np.ones(n_components), n_features)
-                held = structure.pool(resolution)
+                per_row = structure.blocks.counts(np.ones(n_components), n_features)
+                held = structure.blocks.pool(resolution)
                 blocks[empty] += (held / align(per_row, held))[empty]
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
@@ -197,15 +198,10 @@ def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
     """The moments of rows that are known to the resolution only."""
     if resolution is None:
         return statistics
-    between = statistics.structure.pool(align(statistics.counts, resolution) * resolution)
+    between = statistics.structure.blocks.pool(align(statistics.counts, resolution) * resolution)
     return replace(statistics, scatter=statistics.scatter + between)
 
 
 def kept(resolution: Array | None, keep: Integers) -> Array | None:
     """The resolution of some components; one that all share has a leading axis of 1."""
     return resolution if resolution is None or len(resolution) == 1 else resolution[keep]
-
-
-def align(counts: Array, blocks: Array) -> Array:
-    """``counts`` with trailing axes of 1, so that they multiply blocks."""
-    return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))

@@ -50,7 +50,7 @@ class Quadratics:
 
     def subset(self, keep: Integers) -> Quadratics:
         """Some of the forms, in the order given."""
-        root = self.root if len(self.root) < self.n_components else self.root[keep]
+        root = self.root if len(self.root) == 1 else self.root[keep]
         return Quadratics(self.structure, self.offset[keep], self.means[keep], root)
 
     @property
@@ -101,13 +101,13 @@ class Quadratics:
             means,
             scatter,
         )
-        pooled = self.structure.pool(algebra.from_stacked(scatter))
+        pooled = self.structure.blocks.pool(algebra.from_stacked(scatter))
         return sweep, Moments(self.structure, counts, means, pooled)
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""
         structure, n_features = self.structure, self.means.shape[1]
-        second = structure.pool(structure.algebra.second(sums, n_features))
+        second = structure.blocks.pool(structure.algebra.second(sums, n_features))
         counts, totals = sums[:, 0].copy(), sums[:, 1 : 1 + n_features]
         return Moments.about_origin(structure, counts, totals, second)
 

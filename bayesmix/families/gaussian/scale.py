@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import Algebra
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
 
@@ -62,6 +62,11 @@ class Wishart:
     def mean(self) -> Array:
         """E[Λ] = ν W (Bishop 2006, eq. B.80)."""
         return self.algebra.gram(self.mean_root)
+
+    @property
+    def mean_inverse(self) -> Array:
+        """E[Λ]⁻¹ = W⁻¹ / ν."""
+        return self.scale_inverse / align(self.degrees_of_freedom, self.scale_inverse)
 
     @once
     def log_normaliser(self) -> Array:

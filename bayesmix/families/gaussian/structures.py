@@ -1,26 +1,28 @@
-"""The four covariance structures: which algebra, and what is pooled. One class each.
+"""The covariance structures: what of a covariance is free, in what blocks it lies, its M-step.
 
-=========== ======= ============================= ==================================
-structure   algebra one precision block for       rows' worth behind a block
-=========== ======= ============================= ==================================
-Full        dense   each component                N_k
-Tied        dense   all components                Σ_k N_k
-Diagonal    axes    each component and column     N_k
-Spherical   axes    each component                D N_k (every column is a measurement)
-=========== ======= ============================= ==================================
+Σ_k = λ_k D_k A_k D_kᵀ (Banfield & Raftery 1993, Celeux & Govaert 1995): a volume, a shape A_k with
+|A_k| = 1 and an orientation D_k, each equal for all components (E), variable (V), or that of the
+identity (I). A structure is named by these three letters, as in mclust; scikit-learn's four have
+its names too. What is asked of a structure follows from the letters, but for its M-step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol, TypeAlias
 
-import numpy as np
-
+from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.algebra import Algebra
-from bayesmix.families.gaussian.axes import AXES
-from bayesmix.families.gaussian.dense import DENSE
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.families.gaussian.blocks import DIAGONALS, MATRICES, ONE_MATRIX, SCALARS, Blocks
+from bayesmix.numerics.arrays import Array, align
+
+# From poor to rich: an equal shape is a variable one, the identity an equal one.
+RICHER = "IEV"
+# Shapes and orientations that stay what they are when columns change their units.
+OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
+
+Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
 
 
 class Structure(Protocol):
@@ -30,209 +32,136 @@ class Structure(Protocol):
     def name(self) -> str: ...
 
     @property
-    def algebra(self) -> Algebra: ...
+    def blocks(self) -> Blocks:
+        """How its covariances, and the scatters that they are made of, lie in an array."""
+        ...
+
+    @property
+    def algebra(self) -> Algebra:
+        """The algebra of its blocks."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether all components have one covariance."""
+        ...
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether all columns have one variance."""
+        ...
 
     @property
     def common_scale(self) -> bool:
         """Whether only one common factor of all columns leaves the model as it is."""
         ...
 
-    def pool(self, unpooled: Array) -> Array:
-        """Component scatters summed into the structure's blocks."""
+    def estimate(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
+        """The M-step: covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
+
+        ``scatter`` are the S_k in blocks and ``counts`` the n_k, as the blocks have them, above 0.
+        ``previous`` are earlier covariances, where there are any: one that has no closed form
+        begins there, and the sum is no lower than there.
+        """
         ...
 
-    def block_counts(self, counts: Array, n_features: int) -> Array:
-        """Rows' worth behind every block, of block shape."""
+    def conjugate(self) -> Blocks:
+        """The blocks whose precisions have Wishart posteriors.
+
+        Raises ``UnsupportedError``, which names the nearest structure that has them, where none do.
+        """
         ...
 
-    def means_per_block(self, n_components: int, n_features: int) -> int:
-        """How many independent normal means (of the block's dimension) lean on one block."""
+    def contains(self, other: str) -> bool:
+        """Whether the structure of that name is a special case, in whatever units columns are."""
         ...
-
-    def keep(self, blocks: Array, keep: Integers) -> Array: ...
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         ...
 
-    def as_covariances(self, blocks: Array) -> Array:
-        """Blocks in scikit-learn's shape for this structure."""
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """The largest K whose covariances so many distinct rows can determine, or None."""
         ...
 
-    def from_covariances(self, covariances: Array) -> Array:
-        """Blocks from scikit-learn's shape."""
-        ...
-
-    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]: ...
-
-    def block_of(self, covariance: Array) -> Array:
-        """One block (leading axis 1) that stands for a covariance matrix (D, D)."""
-        ...
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None: ...
-
 
 @dataclass(frozen=True)
-class Full:
-    """Each component its own covariance matrix (mclust: VVV)."""
+class Decomposed:
+    """A structure by its letters.
 
-    name = "full"
-    algebra: ClassVar[Algebra] = DENSE
-    common_scale = False
+    ``nearest``: the one with a conjugate prior that contains it; None where it has one itself.
+    """
 
-    def pool(self, unpooled: Array) -> Array:
-        return unpooled
+    name: str
+    letters: str
+    blocks: Blocks
+    estimate: Estimate
+    nearest: str | None = None
 
-    def block_counts(self, counts: Array, n_features: int) -> Array:
-        return counts
+    @property
+    def algebra(self) -> Algebra:
+        return self.blocks.algebra
 
-    def means_per_block(self, n_components: int, n_features: int) -> int:
-        return 1
+    @property
+    def shared(self) -> bool:
+        return self.blocks.shared
 
-    def keep(self, blocks: Array, keep: Integers) -> Array:
-        return blocks[keep]
+    @property
+    def isotropic(self) -> bool:
+        return self.blocks.isotropic
 
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return n_components * n_features * (n_features + 1) // 2
+    @property
+    def common_scale(self) -> bool:
+        return self.letters[1:] not in OF_ANY_UNITS
 
-    def as_covariances(self, blocks: Array) -> Array:
-        return blocks.copy()
+    def conjugate(self) -> Blocks:
+        if self.nearest is not None:
+            raise UnsupportedError(
+                f"covariance_type={self.name!r} has no conjugate prior, so there is no variational "
+                f"fit: use {self.nearest!r}, the nearest that has one, or maximum likelihood"
+            )
+        return self.blocks
 
-    def from_covariances(self, covariances: Array) -> Array:
-        return covariances
-
-    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        return (n_components, n_features, n_features)
-
-    def block_of(self, covariance: Array) -> Array:
-        return covariance[None]
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        return n_distinct // (n_features + 1)
-
-
-@dataclass(frozen=True)
-class Tied:
-    """One covariance matrix for all components (mclust: EEE)."""
-
-    name = "tied"
-    algebra: ClassVar[Algebra] = DENSE
-    common_scale = False
-
-    def pool(self, unpooled: Array) -> Array:
-        total: Array = unpooled.sum(axis=0, keepdims=True)
-        return total
-
-    def block_counts(self, counts: Array, n_features: int) -> Array:
-        total: Array = counts.sum(axis=0, keepdims=True)
-        return total
-
-    def means_per_block(self, n_components: int, n_features: int) -> int:
-        return n_components
-
-    def keep(self, blocks: Array, keep: Integers) -> Array:
-        return blocks
+    def contains(self, other: str) -> bool:
+        known = STRUCTURES.get(other)
+        if known is None or other == self.name:
+            return False
+        if known.common_scale and not self.common_scale:
+            return False
+        pairs = zip(self.letters, known.letters, strict=True)
+        return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        return n_features * (n_features + 1) // 2
-
-    def as_covariances(self, blocks: Array) -> Array:
-        shared: Array = blocks[0].copy()
-        return shared
-
-    def from_covariances(self, covariances: Array) -> Array:
-        return covariances[None]
-
-    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        return (n_features, n_features)
-
-    def block_of(self, covariance: Array) -> Array:
-        return covariance[None]
+        times = {"I": 0, "E": 1, "V": n_components}
+        volume, shape, orientation = (times[letter] for letter in self.letters)
+        pairs = n_features * (n_features - 1) // 2
+        return volume + shape * (n_features - 1) + orientation * pairs
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        return None
+        # A shape and an orientation of its own are those of its own rows alone.
+        return n_distinct // (n_features + 1) if self.letters[1:] == "VV" else None
 
 
-@dataclass(frozen=True)
-class Diagonal:
-    """Each component its own variance in each column (mclust: VVI)."""
-
-    name = "diag"
-    algebra: ClassVar[Algebra] = AXES
-    common_scale = False
-
-    def pool(self, unpooled: Array) -> Array:
-        return unpooled
-
-    def block_counts(self, counts: Array, n_features: int) -> Array:
-        return np.repeat(counts[:, None], n_features, axis=1)
-
-    def means_per_block(self, n_components: int, n_features: int) -> int:
-        return 1
-
-    def keep(self, blocks: Array, keep: Integers) -> Array:
-        return blocks[keep]
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return n_components * n_features
-
-    def as_covariances(self, blocks: Array) -> Array:
-        return blocks.copy()
-
-    def from_covariances(self, covariances: Array) -> Array:
-        return covariances
-
-    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        return (n_components, n_features)
-
-    def block_of(self, covariance: Array) -> Array:
-        return np.diagonal(covariance)[None].copy()
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        return None
+def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """What a block holds, over the rows behind it (Bishop 2006, eq. 9.25)."""
+    return scatter / align(counts, scatter)
 
 
-@dataclass(frozen=True)
-class Spherical:
-    """Each component one variance for all columns (mclust: VII)."""
-
-    name = "spherical"
-    algebra: ClassVar[Algebra] = AXES
-    common_scale = True
-
-    def pool(self, unpooled: Array) -> Array:
-        total: Array = unpooled.sum(axis=1, keepdims=True)
-        return total
-
-    def block_counts(self, counts: Array, n_features: int) -> Array:
-        columns: Array = n_features * counts[:, None]
-        return columns
-
-    def means_per_block(self, n_components: int, n_features: int) -> int:
-        return n_features
-
-    def keep(self, blocks: Array, keep: Integers) -> Array:
-        return blocks[keep]
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return n_components
-
-    def as_covariances(self, blocks: Array) -> Array:
-        return blocks[:, 0].copy()
-
-    def from_covariances(self, covariances: Array) -> Array:
-        return covariances[:, None]
-
-    def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        return (n_components,)
-
-    def block_of(self, covariance: Array) -> Array:
-        return np.array([[np.diagonal(covariance).mean()]])
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        return None
-
-
-STRUCTURES: dict[str, Structure] = {
-    structure.name: structure for structure in (Full(), Tied(), Diagonal(), Spherical())
+STRUCTURES: dict[str, Decomposed] = {
+    structure.name: structure
+    for structure in (
+        Decomposed("full", "VVV", MATRICES, averaged),
+        Decomposed("tied", "EEE", ONE_MATRIX, averaged),
+        Decomposed("diag", "VVI", DIAGONALS, averaged),
+        Decomposed("spherical", "VII", SCALARS, averaged),
+    )
 }
+# What is compared where nothing is said, and what is left of it over one column.
+BY_DEFAULT = ("full", "tied", "diag", "spherical")
+OF_ONE_COLUMN = ("full", "tied")
+
+
+def contained(name: str) -> list[str]:
+    """The structures that are special cases of one, in whatever units columns are."""
+    structure = STRUCTURES.get(name)
+    return [] if structure is None else [other for other in STRUCTURES if structure.contains(other)]

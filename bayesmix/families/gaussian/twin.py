@@ -41,9 +41,9 @@ class GaussianTwin:
         """Means, covariances and a learned S in data units, with what their axes stand for."""
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.twin.lifted(algebra, algebra.twin.inverse(self.roots), frame)
-        covariances = structure.as_covariances(blocks)
+        covariances = structure.blocks.as_covariances(blocks)
         scale = algebra.twin.lifted(algebra, algebra.gram(self.scale.values), frame)[0]
-        if structure.common_scale:
+        if structure.isotropic:
             scale = scale[0]
         axes, columns = axes_of(covariances.ndim, scale.ndim)
         learned = {"scale": (columns, scale)} if self.learned else {}
@@ -82,7 +82,7 @@ def gaussian_twin(pm: Any, prior: Any, mean_precision: float, n_components: int)
     """The parameters of K Gaussians under a Normal-Wishart prior, declared in the model."""
     structure, size = prior.structure, len(prior.mean)
     twin = structure.algebra.twin
-    shape = structure.block_counts(np.ones(n_components), size).shape
+    shape = structure.blocks.counts(np.ones(n_components), size).shape
     scale = _scale(pm, prior)
     roots = twin.wishart(pm, PRECISIONS, prior.degrees_of_freedom, scale, shape)
     axes = ("component", "direction")
