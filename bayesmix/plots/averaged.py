@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.errors import UnsupportedError
 from bayesmix.plots import style
+from bayesmix.plots.bands import Band, band_of_average, draw_band
 from bayesmix.plots.curve import curve_grid, histogram, rug
 from bayesmix.plots.plane import HELD, SHADES, holding
 from bayesmix.plots.subject import fitted, sample_of, view_of
@@ -15,19 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LINES = 5
+BAND = 0.9
 MOST_TICKS = 2000
 MOST_POINTS = 5_000
 GRID = 151
 
 
 def plot_averaged(
-    average: Any, X: Any = None, ax: Axes | None = None, *, columns: Any = None
+    average: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    band: float | None = None,
+    method: Any = "variational",
 ) -> Axes:
     """The averaged density with those of the candidates behind it.
 
-    Over one column: the average in ink, the candidates of largest share in colour, the rows as a
-    histogram. Over two: regions that hold 25, 50, 75 and 95 % of the averaged density, and the 75 %
-    outline of each candidate.
+    Over one column: the average in ink with its credible band, the candidates of largest share in
+    colour, the rows as a histogram. Over two: regions that hold 25, 50, 75 and 95 % of the averaged
+    density, and the 75 % outline of each candidate.
 
     Parameters
     ----------
@@ -39,6 +48,12 @@ def plot_averaged(
         Where to draw; None makes a new figure.
     columns : name, number, or one or two of them, optional
         Whose marginal density is drawn; None: those that ``plot_density`` takes.
+    band : float, optional
+        Level of the shaded band over one column, row by row: of parameters and of the choice of K
+        and structure. None: 0.9 where the candidates have a posterior; over two columns there is
+        none.
+    method : {"variational", "gibbs"}, default="variational"
+        Where the draws of the band are from; for Gibbs sampling ``X`` must be the rows of the fits.
 
     Returns
     -------
@@ -55,6 +70,8 @@ def plot_averaged(
     """
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
+    if band is not None and len(first.columns) > 1:
+        raise UnsupportedError("band is drawn over one column: name it, as in columns=0")
     views = [view_of(fitted(each), first.columns.tolist(), X) for each in average.estimators]
     sample = sample_of(leader, first, X, None)
     ax = style.axes_or_new(ax)
@@ -63,7 +80,10 @@ def plot_averaged(
         first.extent(d, None if values is None else values[:, d]) for d in range(len(first.columns))
     ]
     if len(limits) == 1:
-        _curves(ax, average, views, sample, limits[0])
+        posterior = leader.result_.variational and first.continuous
+        level = BAND if band is None and posterior else band
+        shaded = None if level is None else band_of_average(average, first, level, method, X)
+        _curves(ax, average, views, sample, limits[0], shaded)
     else:
         _regions(ax, average, views, sample, limits)
     ax.set_xlabel(first.names[0])
@@ -72,8 +92,15 @@ def plot_averaged(
     return ax
 
 
-def _curves(ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float, float]) -> None:
-    """The average in ink over the candidates' curves and a histogram."""
+def _curves(
+    ax: Axes,
+    average: Any,
+    views: Any,
+    sample: Any,
+    limits: tuple[float, float],
+    band: Band | None,
+) -> None:
+    """The average in ink over its band, the candidates' curves and a histogram."""
     low, high = limits
     grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
     densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
@@ -81,6 +108,11 @@ def _curves(ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float
     handles: list[Any] = ax.plot(grid, mean, color=style.INK, lw=2.6, zorder=4)
     labels = ["average"]
     top = float(mean.max())
+    if band is not None:
+        shade, highest = draw_band(ax, band, grid)
+        handles.append(shade)
+        labels.append(band.label)
+        top = max(top, highest)
     if sample is not None:
         heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
         handles.append(ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1))

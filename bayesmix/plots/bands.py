@@ -53,20 +53,32 @@ def band_of(
     """
     number = drawable_level("band", level, n_draws)
     result = model.result_
-    if not view.continuous:
-        raise UnsupportedError(
-            f"a band is drawn around curves, not around the bars of a {result.family.name} "
-            "mixture: use density_interval"
-        )
+    _check_curve(view, result)
     drawn = drawn_mixtures(model, method, data, n_draws, SEED, sample_weight)
     whole = np.array_equal(view.columns, np.arange(result.n_features))
 
     def ends(points: Array) -> Array:
         if whole:
             return density_band(drawn, ArraySource(points), number, False)
-        return marginal_band(drawn, view.columns, points, number)
+        return marginal_band((drawn,), view.columns, points, number)
 
     return Band(number, ends)
+
+
+def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any) -> Band:
+    """The band of a density averaged over candidates, over the columns of a view."""
+    number = drawable_level("band", level)
+    _check_curve(view, average.estimators[0].result_)
+    drawn = [each for _, each in average.drawn(DRAWS, SEED, method or "variational", data)]
+    return Band(number, lambda points: marginal_band(drawn, view.columns, points, number))
+
+
+def _check_curve(view: View, result: Any) -> None:
+    if not view.continuous:
+        raise UnsupportedError(
+            f"a band is drawn around curves, not around the bars of a {result.family.name} "
+            "mixture: use density_interval"
+        )
 
 
 def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:

@@ -51,15 +51,17 @@ def averaged_band(
     return _band(log_densities, parts[0][1].shape[0], n_draws, level, simultaneous)
 
 
-def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level: float) -> Array:
+def marginal_band(
+    parts: Sequence[DrawnMixtures], columns: Integers, values: Array, level: float
+) -> Array:
     """Ends (n, 2) of the density of some columns alone at values (n, C), pointwise."""
-    mixtures = [marginal(each, columns) for each in drawn.mixtures()]
-    continuous = drawn.result.family.continuous
+    mixtures = [marginal(each, columns) for drawn in parts for each in drawn.mixtures()]
+    continuous = parts[0].result.family.continuous
 
     def log_densities(rows: slice) -> Array:
         return np.column_stack([log_density(each, values[rows], continuous) for each in mixtures])
 
-    return _band(log_densities, len(values), drawn.n_draws, level, False)
+    return _band(log_densities, len(values), len(mixtures), level, False)
 
 
 def conditional_band(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -13,6 +13,9 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.folds import last_step, log_density, n_rows_of, rows_of
+
+if TYPE_CHECKING:
+    from bayesmix.sampling.drawn import DrawnMixtures
 
 MOST_ROWS_TOGETHER = 5_000
 # Candidates whose share is below this change no digit that anybody reads.
@@ -93,22 +96,34 @@ class AveragedDensity:
             For maximum likelihood fits, which have no posterior, and for pipelines.
         """
         from bayesmix.sampling.bands import averaged_band, checked_level
-        from bayesmix.sampling.methods import drawn_mixtures
 
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         most = validation.integer("n_draws", n_draws, 1)
         seed = root_seed(0 if random_state is None else random_state)
+        parts = [
+            (drawn, estimator._rows(X, None))
+            for estimator, drawn in self.drawn(most, seed, method, data)
+        ]
+        return averaged_band(parts, number, whole)
+
+    def drawn(
+        self, n_draws: int, seed: int, method: Any = None, data: Any = None
+    ) -> list[tuple[Any, DrawnMixtures]]:
+        """Candidates, each with draws of its mixture in proportion to its share.
+
+        ``method`` and ``data`` as in ``density_interval``.
+        """
+        from bayesmix.sampling.methods import drawn_mixtures
+
+        self._refuse_pipelines("a band over candidates")
         if method is None:
             method = "variational" if data is None else "gibbs"
-        self._refuse_pipelines("a band over candidates")
-        parts = []
-        for place, (estimator, draws) in enumerate(
-            zip(self.estimators, _allotted(self.shares, most), strict=True)
-        ):
-            if draws:
-                drawn = drawn_mixtures(estimator, method, data, draws, seed + place)
-                parts.append((drawn, estimator._rows(X, None)))
-        return averaged_band(parts, number, whole)
+        allotted = zip(self.estimators, _allotted(self.shares, n_draws), strict=True)
+        return [
+            (estimator, drawn_mixtures(estimator, method, data, number, seed + place))
+            for place, (estimator, number) in enumerate(allotted)
+            if number
+        ]
 
     def _refuse_pipelines(self, what: str) -> None:
         for estimator in self.estimators:
@@ -140,7 +155,7 @@ class AveragedDensity:
         return together
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
-        """The averaged density over one column, with those of the candidates behind it."""
+        """The averaged density with its band and those of the candidates; see ``plot_averaged``."""
         from bayesmix.plots import plot_averaged
 
         return plot_averaged(self, X, ax=ax, **options)

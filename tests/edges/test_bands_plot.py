@@ -303,3 +303,37 @@ def test_columns_beside_a_constant_one_can_be_drawn(ax, faithful):
 def test_plot_density_draws_the_band_that_is_asked_for(ax, one_column, waiting):
     bm.plot_density(one_column, waiting, ax=ax, band=0.8)
     assert "80 % band" in texts(ax)
+
+
+# A density averaged over candidates
+
+
+@pytest.fixture(scope="module")
+def average(waiting):
+    return bm.select(waiting, range(1, 4), covariance_type="full", random_state=0).averaged_
+
+
+def test_the_band_of_an_average_is_its_density_interval(ax, average, waiting):
+    bm.plot_averaged(average, waiting, ax=ax, band=0.8)
+    assert "80 % band" in texts(ax)
+    outline = shades(ax)[0].get_paths()[0].vertices
+    places = np.unique(outline[:, 0])[::40]
+    band = average.density_interval(pd.DataFrame({"waiting": places}), 0.8)
+    for place, ends in zip(places, band, strict=True):
+        drawn = outline[outline[:, 0] == place, 1]
+        np.testing.assert_allclose([drawn.min(), drawn.max()], ends, rtol=1e-9)
+
+
+def test_an_average_has_a_band_where_its_candidates_have_a_posterior(ax, average, waiting):
+    assert "90 % band" in texts(bm.plot_averaged(average, waiting, ax=ax))
+    likelihood = bm.MixtureSearch(
+        bm.GaussianMixture(search=None), (1, 2), "full", criterion="bic", random_state=0
+    ).fit(waiting)
+    other = Figure().subplots()
+    assert "90 % band" not in texts(bm.plot_averaged(likelihood.averaged_, waiting, ax=other))
+
+
+def test_an_average_over_two_columns_has_no_band(ax, faithful):
+    average = bm.select(faithful, (1, 2), covariance_type="tied", random_state=0).averaged_
+    with pytest.raises(UnsupportedError, match="columns=0"):
+        bm.plot_averaged(average, faithful, ax=ax, band=0.9)
