@@ -37,8 +37,9 @@ def hopeless(
 
 
 def _richer(one: list[Row], other: list[Row]) -> bool:
-    """Whether a chain has more parameters at the same number of components."""
-    for a, b in zip(one, other, strict=False):
-        if a.sound is not None and b.sound is not None:
-            return a.sound.n_parameters > b.sound.n_parameters
-    return False
+    """Whether a chain has more parameters at a number of components: at one many have as many."""
+    return any(
+        a.sound.n_parameters > b.sound.n_parameters
+        for a, b in zip(one, other, strict=False)
+        if a.sound is not None and b.sound is not None
+    )

@@ -206,6 +206,9 @@ def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
     assert not hopeless(fast, [ended], "elbo_log_k", always)
     assert not hopeless(slow, [ended], "elbo_log_k", never)
     assert not hopeless(slow, [chain([-500.0, -100.0, -120.0], 2)], "elbo_log_k", always)
+    # One component of a tied covariance has as many parameters as one of a full covariance.
+    alike_at_one = [*chain([-500.0], 5), *chain([-500.0, -100.0, -120.0], 20)[1:]]
+    assert hopeless(slow, [alike_at_one], "elbo_log_k", always)
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
