@@ -13,7 +13,7 @@ from scipy.special import betaln, digamma, log_expit, logit, xlog1py, xlogy
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.columns import ColumnCoordinates, of_betas
 from bayesmix.families.sums import NEVER, LinearInTotals, NoGuard, Sums, TotalsTwin, sums
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
@@ -90,6 +90,11 @@ class Bernoullis:
     def deviations(self) -> Array:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.probabilities * (1.0 - self.probabilities))
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> Bernoullis:
         """The densities of some columns."""
@@ -315,6 +320,7 @@ class Bernoulli:
 
     name = "bernoulli"
     continuous = False
+    drawn_columns = 0
     linear = True
     centred_kernel = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class NegativeBinomials:
     def deviations(self) -> Array:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> NegativeBinomials:
         """The densities of some columns."""

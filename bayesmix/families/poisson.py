@@ -15,7 +15,7 @@ from bayesmix.families.columns import ColumnCoordinates, of_gammas
 from bayesmix.families.negative_binomial import NegativeBinomials
 from bayesmix.families.sums import NEVER, LinearInTotals, NoGuard, Sums, TotalsTwin, sums
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
@@ -79,6 +79,11 @@ class Poissons:
     def deviations(self) -> Array:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.rates)
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> Poissons:
         """The densities of some columns."""
@@ -283,6 +288,7 @@ class Poisson:
 
     name = "poisson"
     continuous = False
+    drawn_columns = 1
     linear = True
     centred_kernel = False
 

@@ -16,6 +16,12 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 Value = TypeVar("Value")
 
 
+def diagonal_matrices(entries: Array) -> Array:
+    """Matrices (K, D, D) with entries (K, D) on their diagonals."""
+    matrices: Array = entries[:, :, None] * np.eye(entries.shape[1])
+    return matrices
+
+
 def align(counts: Array, blocks: Array) -> Array:
     """``counts`` with trailing axes of 1, so that they multiply blocks."""
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))

@@ -56,11 +56,7 @@ def plot_part(
 def part_view(density: MixtureDensity) -> View:
     """The view of a density over one or two columns."""
     scale = density.mixture.frame.scale
-    components: Any = density.mixture.components
-    if density.family.continuous:
-        covariances = components.covariances
-    else:
-        covariances = components.deviations[:, :, None] ** 2 * np.eye(len(density.columns))
+    covariances = density.mixture.components.covariances
     if density.mixture.frame.flat is not None or not np.isfinite(covariances).all():
         raise UnsupportedError(
             "a density without variances (at most two degrees of freedom, or a constant column) "

@@ -18,8 +18,6 @@ from bayesmix.records import Mixture
 from bayesmix.sampling.partition import marginal
 from bayesmix.workflow.result import FitResult
 
-# Families whose densities can be drawn.
-DRAWN = ("gaussian", "poisson")
 # The view: so many standard deviations around components of at least this weight, ...
 REACH = 3.2
 LEAST_WEIGHT = 0.005
@@ -145,12 +143,12 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
 
 def most_columns(family: Family) -> int:
     """How many columns of a family can be drawn together; ``UnsupportedError`` where none can."""
-    if family.name not in DRAWN:
+    if not family.drawn_columns:
         raise UnsupportedError(
-            "a density is drawn for Gaussian mixtures, and for Poisson mixtures over one column, "
-            f"not for {family.name} mixtures"
+            "a density is drawn for continuous columns and for counts: one column of a "
+            f"{family.name} mixture shows nothing of its components, see means_"
         )
-    return 2 if family.continuous else 1
+    return family.drawn_columns
 
 
 def column_names(model: Any, X: Any) -> list[str]:
@@ -170,10 +168,7 @@ def _label(names: Sequence[str], column: int) -> str:
 def _moments(result: FitResult) -> tuple[Array, Array]:
     """Means (K, D) and covariances (K, D, D) of the components, in data units."""
     point = result.plug_in.components.unframed(result.mixture.frame)
-    if result.family.continuous:
-        return point.means, point.structure.algebra.dense(point.blocks, *point.means.shape)
-    # Counts: the variance of a Poisson distribution is its mean.
-    return point.means, point.means[:, :, None] * np.eye(result.n_features)
+    return point.means, point.covariances
 
 
 def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) -> Integers:

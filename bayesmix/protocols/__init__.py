@@ -284,7 +284,15 @@ class Family(Protocol):
 
     @property
     def continuous(self) -> bool:
-        """Whether densities change with the units of the data."""
+        """Whether columns are, so that densities change with their units."""
+        ...
+
+    @property
+    def drawn_columns(self) -> int:
+        """Over how many columns together a density is drawn: 2, of counts 1 (bars).
+
+        0 where a column shows nothing of the components.
+        """
         ...
 
     @property

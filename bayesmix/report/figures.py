@@ -87,7 +87,7 @@ def density_figure(subject: Subject) -> Markup:
 def columns_to_draw(subject: Subject) -> Any:
     """Of counts in several columns the one whose rates differ most; else what ``plots`` takes."""
     result = subject.result
-    if result.family.continuous or result.n_features == 1:
+    if result.family.drawn_columns != 1 or result.n_features == 1:
         return None
     means = result.unframed.means
     weights = result.mixture.weights.mean()

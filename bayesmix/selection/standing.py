@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
 from bayesmix.selection.row import Row
 
 # A column is a lattice where this share of its rows has a value that others have too, and where all
@@ -86,20 +85,13 @@ def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
     """Components that hold one value of a lattice, and the lattice."""
     if not grid:
         return []
-    spread = np.sqrt(_variances(result))
+    spread = result.plug_in.components.unframed(result.mixture.frame).deviations
     return [
         (k, lattice)
         for k in range(result.n_components)
         for lattice in grid
         if spread[k, lattice.column] < STEPS_OF_ONE_VALUE * lattice.step
     ]
-
-
-def _variances(result: Any) -> Array:
-    """Of every component along every column (K, D), in data units."""
-    components = result.plug_in.components.unframed(result.mixture.frame)
-    variances: Array = np.diagonal(components.covariances, axis1=1, axis2=2)
-    return variances
 
 
 def _components(numbers: Any) -> str:

@@ -360,6 +360,22 @@ def test_a_subset_is_the_components_that_were_kept(case):
 
 
 @every_case
+def test_covariances_are_those_of_draws(case):
+    rng, n = generator(8), 20_000
+    point = case.point(rng, 2, 3)
+    for rows, mean, covariance in zip(
+        point.draw(np.array([n, n]), rng).reshape(2, n, 3),
+        point.means,
+        point.covariances,
+        strict=True,
+    ):
+        products = (rows - mean)[:, :, None] * (rows - mean)[:, None, :]
+        error = products.std(axis=0) / np.sqrt(n)
+        assert np.all(np.abs(products.mean(axis=0) - covariance) < Z * error)
+    assert np.allclose(np.diagonal(point.covariances, axis1=1, axis2=2), point.deviations**2)
+
+
+@every_case
 @quick
 @given(seeds, component_counts, dimensions)
 def test_no_data_gives_back_the_prior(case, seed, n_components, dimension):

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.algebra import BELOW_FLOOR, FLAT_VARIANCE
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
@@ -64,9 +64,7 @@ class Axes:
         return np.diagonal(matrices, axis1=-2, axis2=-1).copy()
 
     def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        variances = np.broadcast_to(blocks, (n_components, n_features))
-        matrices: Array = variances[:, :, None] * np.eye(n_features)
-        return matrices
+        return diagonal_matrices(np.broadcast_to(blocks, (n_components, n_features)))
 
     def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
         return blocks + entries

@@ -42,6 +42,7 @@ class Gaussian:
     ridge: float | None = None
     name = "gaussian"
     continuous = True
+    drawn_columns = 2
     linear = True
     centred_kernel = True
 
