@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Two set-ups at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo test lint types notebook docs check clean venv
+.PHONY: help demo test lint types notebook docs package lowest check clean venv
 
 help:
 	@echo "make demo      set up, then how many kinds of eruption Old Faithful has"
@@ -16,7 +16,9 @@ help:
 	@echo "make types     the type checker"
 	@echo "make notebook  run every notebook"
 	@echo "make docs      the documentation, into docs/_build/html"
+	@echo "make package   wheel and sdist into dist/, and the wheel at work in an empty environment"
 	@echo "make check     all of these but the demo"
+	@echo "make lowest    the tests under the oldest versions that pyproject.toml allows"
 	@echo "make clean     remove what the tools leave behind; .venv stays"
 	@echo "PYTHON=python3.12 make ... takes another Python than python3 for a new .venv"
 
@@ -40,7 +42,17 @@ notebook: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-check: lint types test notebook docs
+# The sdist is made of the tree and the wheel of the sdist.
+package: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	.ci/try-wheel dist/*.whl
+
+check: lint types test notebook docs package
+
+# python3.11 must be there, or PYTHON say which Python has wheels of versions that old.
+lowest:
+	$(if $(filter file,$(origin PYTHON)),,PYTHON=$(PYTHON)) .ci/lowest
 
 clean:
 	rm -rf build dist docs/_build docs/*/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

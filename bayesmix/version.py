@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "numba", "rich", "typer")
 OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 

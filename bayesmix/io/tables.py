@@ -129,7 +129,19 @@ def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
             "add a line of names before it, or ask for these as columns if they are names"
         )
     frame.columns = pd.Index(names)
-    return frame
+    return frame if recent else frame.apply(_with_overflow)
+
+
+def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers where pandas before 3.1 made text of a column because one exceeds a double."""
+    import pandas as pd
+
+    if pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return column
+    try:
+        return column.astype(np.float64)
+    except ValueError:
+        return column
 
 
 def _uneven(path: str, problem: str) -> str:

@@ -179,9 +179,9 @@ def _draw(axes: Any, steps: list[Step]) -> None:
         ax.set_title(f"{step.title}\n{step.value}".strip(), fontsize="small", loc="left")
         style.quiet(ax)
         # Panels beside or above others share their labels with them.
-        if ax.xaxis.get_tick_params()["labelbottom"]:
+        if ax.xaxis.get_major_ticks()[0].label1.get_visible():
             ax.set_xlabel(step.names[0])
-        if ax.yaxis.get_tick_params()["labelleft"]:
+        if ax.yaxis.get_major_ticks()[0].label1.get_visible():
             ax.set_ylabel(step.names[1] if dimension == 2 else ordinate)
 
 

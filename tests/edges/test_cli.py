@@ -258,7 +258,7 @@ def test_predict_gives_what_the_estimator_gives(run):
     frame = bm.datasets.load_faithful()
     frame.assign(kind="x")[["waiting", "kind", "eruptions"]].to_csv("other.csv", index=False)
     done = run("predict", "found/model.bayesmix", "other.csv", "--out", "labels.csv")
-    labels = pd.read_csv("labels.csv")
+    labels = pd.read_csv("labels.csv", dtype=str).map(float)
     model = bm.load("found/model.bayesmix")
     assert labels["component"].tolist() == model.predict(frame).tolist()
     assert labels["probability"].tolist() == model.predict_proba(frame).max(axis=1).tolist()

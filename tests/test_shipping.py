@@ -1,0 +1,35 @@
+"""What a version is to those who install it: one number, and public names alone."""
+
+import ast
+import re
+from pathlib import Path
+
+import bayesmix as bm
+
+ROOT = Path(__file__).parents[1]
+
+
+def found(pattern, name):
+    return re.search(pattern, (ROOT / name).read_text("utf-8"), re.MULTILINE)[1]
+
+
+def test_the_version_is_the_same_everywhere():
+    assert found(r"^version: (\S+)$", "CITATION.cff") == bm.__version__
+    assert found(r"^## ([0-9.]+)", "CHANGELOG.md") == bm.__version__
+    assert found(r"^This is version ([0-9.]+),", "README.md") == bm.__version__
+
+
+def test_dir_shows_public_names_only():
+    assert sorted(dir(bm)) == sorted([*bm.__all__, "__version__"])
+    assert all(getattr(bm, name) is not None for name in dir(bm))
+
+
+def test_the_stub_names_what_the_package_names():
+    stub = ast.parse((ROOT / "bayesmix" / "__init__.pyi").read_text("utf-8"))
+    names = {
+        alias.asname
+        for node in ast.walk(stub)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert names - {None} == {*bm.__all__, "__version__"}
