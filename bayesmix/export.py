@@ -12,6 +12,7 @@ from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame, Mixture
+from bayesmix.validation import unmasked
 from bayesmix.version import versions
 from bayesmix.weights import FreeWeights, PointWeights
 from bayesmix.workflow.assess import Sums
@@ -20,6 +21,8 @@ from bayesmix.workflow.result import FitResult
 
 def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: Any) -> Any:
     """See ``GaussianMixture.from_parameters``."""
+    for name, given in (("weights", weights), ("means", means), ("covariances", covariances)):
+        unmasked(name, given)
     means = np.array(means, dtype=np.float64)
     weights = np.array(weights, dtype=np.float64)
     covariances = np.array(covariances, dtype=np.float64)

@@ -88,8 +88,23 @@ def jobs(value: Any) -> int | None:
     return int(value)
 
 
+def unmasked(name: str, value: Any) -> None:
+    """Refuses masked entries: without its mask an array is other data."""
+    if isinstance(value, (list, tuple)) and any(map(np.ma.isMaskedArray, value)):
+        value = np.ma.array(value)
+    if not np.ma.is_masked(value):
+        return
+    places = np.argwhere(np.ma.getmaskarray(value))
+    first = " and column ".join(map(str, places[0]))
+    raise InvalidInputError(
+        f"{name} must have no masked values, but {len(places)} are masked, the first in row "
+        f"{first}: drop such rows, or fill them in (numpy.ma.filled)"
+    )
+
+
 def finite_array(name: str, value: Any, shape: tuple[int, ...], of: str = "") -> Array:
     """``value`` as finite numbers of this shape; ``of`` says what the shape follows from."""
+    unmasked(name, value)
     try:
         array = np.asarray(value)
         numeric = array.dtype.kind in "fiub"

@@ -156,6 +156,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         if callable(value):
             value = value(source.values, model.n_components, stream(seed, Purpose.START, 0))
             rows = None
+        validation.unmasked("init_params", value)
         try:
             given = np.asarray(value)
         except ValueError as problem:  # a ragged list

@@ -11,7 +11,8 @@ from sklearn.utils.validation import validate_data
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources import ArraySource
-from bayesmix.validation import jobs
+from bayesmix.validation import jobs, unmasked
+from bayesmix.workflow.model import CheckStep
 
 # What scikit-learn says, and what it leaves to the reader to find out.
 REMEDIES = {
@@ -60,7 +61,13 @@ def training_rows(
 
 
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> ArraySource:
-    """Rows at predict time: as many columns, in the same order, as at fit."""
+    """Rows at predict time: as many columns, in the same order, of values as at fit."""
+    source = _new_rows(estimator, X, sample_weight)
+    source.reduce(CheckStep(estimator.result_.family), 1)
+    return source
+
+
+def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> ArraySource:
     n_jobs = jobs(estimator.n_jobs)
     if not isinstance(X, ArraySource):
         values = validated(estimator, X, reset=False)
@@ -92,6 +99,9 @@ def _refuse_weights(sample_weight: Any) -> None:
 def row_weights(value: Any, n_rows: int) -> Array:
     """``sample_weight`` as n finite numbers, none negative, not all zero; one number is for all."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
+    unmasked("sample_weight", value)
+    if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with gaps
+        value = value.to_numpy(na_value=np.nan)
     try:
         given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
         weights = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
@@ -123,6 +133,7 @@ def row_weights(value: Any, n_rows: int) -> Array:
 
 def validated(estimator: Any, X: Any, **options: Any) -> Any:
     """X as scikit-learn validates it, float32 or float64, with errors that say what to do."""
+    unmasked("X", X)
     try:
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)

@@ -21,6 +21,9 @@ from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
+# Up to here a double can tell a count from the next.
+LARGEST_COUNT = 2.0**53
+
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
     parts = [-rates.sum(axis=1, keepdims=True), log_rates, np.ones((len(rates), 1))]
@@ -296,12 +299,12 @@ class Poisson:
         return True
 
     def check(self, values: Any, first: int = 0) -> None:
-        """Raise where a value is negative or not whole."""
-        wrong = (values < 0) | (values != np.floor(values))
+        """Raise where a value is negative, not whole, or so large that doubles skip numbers."""
+        wrong = (values < 0) | (values != np.floor(values)) | (values > LARGEST_COUNT)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
-                f"X must hold counts (0, 1, 2, ...) for a Poisson mixture, got "
+                f"X must hold counts (0, 1, 2, ... up to 2**53) for a Poisson mixture, got "
                 f"{values[row, column]:g} in row {first + row}, column {column}: use another family"
             )
 

@@ -137,7 +137,6 @@ class MixtureDensity:
         """Places of the columns asked for and of those given, and the latter's rows, checked."""
         known, free = self._split("columns", columns)
         values = self._rows("X_given", X_given, known)
-        self.family.check(values)
         return free, known, values
 
     def density_region(
@@ -287,7 +286,9 @@ class MixtureDensity:
             )
 
     def _rows(self, name: str, X: Any, places: Sequence[int] | Integers) -> Array:
-        return checked_values(name, X, [self._labels[place] for place in places])
+        values = checked_values(name, X, [self._labels[place] for place in places])
+        self.family.check(values)
+        return values
 
 
 def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity:

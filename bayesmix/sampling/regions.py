@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.sampling.bands import checked_level, tails
@@ -186,6 +187,7 @@ class DensityRegion:
 
 def repetitions(value: Any, n_rows: int) -> Array:
     """How often each of the rows to calibrate on counts (n,), checked."""
+    validation.unmasked("sample_weight", value)
     try:
         weights = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -9,10 +9,12 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.validation import unmasked
 
 
 def checked_values(name: str, X: Any, labels: Sequence[str | int]) -> Array:
     """Finite values (n, C) of an array, frame or source of the columns that the labels name."""
+    unmasked(name, X)
     wanted = [str(label) for label in labels]
     named = any(isinstance(label, str) for label in labels)
     found = getattr(X, "columns", None)

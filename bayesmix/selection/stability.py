@@ -270,6 +270,7 @@ def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
         weights = np.ones(n) if of_source is None else np.asarray(of_source, dtype=np.float64)
         counted = np.flatnonzero(weights)
         return (X if len(counted) == n else rows_of(X, counted)), None, weights[counted]
+    validation.unmasked("sample_weight", sample_weight)
     weights = np.asarray(sample_weight, dtype=np.float64)
     counted = np.flatnonzero(weights)
     return rows_of(X, counted), weights[counted], weights[counted]

@@ -14,6 +14,7 @@ from bayesmix.families.gaussian.scale import FixedScale
 from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame
+from bayesmix.validation import unmasked
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def _positive(name: str, value: Any, least: float) -> float:
 
 
 def _numbers(name: str, value: Any) -> Array:
+    unmasked(name, value)
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
