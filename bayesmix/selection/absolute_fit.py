@@ -156,6 +156,7 @@ def goodness_of_fit(
     n_resamples: int = 99,
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: bool | None = None,
 ) -> GoodnessOfFit:
     """Test whether rows could have come from the fitted mixture.
 
@@ -183,6 +184,8 @@ def goodness_of_fit(
     n_jobs : int, optional
         Worker processes; None: all cores. Changes no number.
     random_state : None, int, RandomState or Generator
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
 
     Returns
     -------
@@ -231,7 +234,7 @@ def goodness_of_fit(
     task = ReplicateTask(again, result, n_drawn, seed)
     with single_threaded_blas():
         observed = inside(null, source, seed)
-        replicates = repeated(task, n_resamples, n_jobs)
+        replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
     return _judged(observed, replicates, tuple(notes))
 
 

@@ -101,6 +101,7 @@ def likelihood_ratio_test(
     sample_weight: Any = None,
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: bool | None = None,
 ) -> LikelihoodRatioTest:
     """Test K components against K + 1 by the parametric bootstrap (McLachlan 1987).
 
@@ -127,6 +128,8 @@ def likelihood_ratio_test(
         Worker processes; None: all cores. Changes no number.
     random_state : None, int, RandomState or Generator
         Of the data sets, and of a model that has none of its own.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
 
     Returns
     -------
@@ -165,12 +168,12 @@ def likelihood_ratio_test(
     task = ReplicateTask(
         to_refit(smaller, seed, n_jobs), observed[0], _n_drawn(X, sample_weight), seed
     )
-    replicates = np.array(repeated(task, n_resamples, n_jobs))
+    replicates = np.array(repeated(task, n_resamples, n_jobs, "data sets", progress))
     exceeding = int((~(replicates < statistic)).sum())
     return LikelihoodRatioTest(
         n_components=K,
         statistic=statistic,
-        p_value=(1 + exceeding) / (1 + n_resamples),
+        p_value=(1 + exceeding) / (1 + len(replicates)),
         replicates=frozen(replicates),
         smaller=observed[0],
         larger=observed[1],

@@ -27,7 +27,6 @@ from bayesmix.random import root_seed
 from bayesmix.selection.criteria import OF_FOLDS, Score
 from bayesmix.selection.folds import (
     Split,
-    fit_weighted,
     last_step,
     log_density,
     make_splits,
@@ -35,7 +34,7 @@ from bayesmix.selection.folds import (
     weights_of,
 )
 from bayesmix.selection.held_out import HeldOut, combined
-from bayesmix.workflow.progress import FitProgress
+from bayesmix.selection.resampling import collected, fit_quietly
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Outer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                fit_weighted(model, train, weight, **options)
+                fit_quietly(model, train, weight, **options)
                 density = log_density(model, rows_of(self.X, split.test))
             except ValueError as problem:
                 seconds = time.perf_counter() - began
@@ -250,7 +249,7 @@ def nested_cv(
     random_state : None, int, RandomState or Generator
         Shuffles the outer folds, and is given to procedures that have none of their own.
     progress : None or bool, default=None
-        As in the estimators.
+        As in the estimators. Ctrl-C ends it with the folds that are done, and a warning.
 
     Returns
     -------
@@ -280,11 +279,13 @@ def nested_cv(
     splits = make_splits(cv, X, seed, groups)
     outer = Outer(X, sample_weight, groups, splits)
     jobs = [(name, one, number) for number in range(len(splits)) for name, one in prepared.items()]
-    found: list[OuterFold] = []
-    with FitProgress(len(jobs), progress, "outer folds") as bar:
-        for fold in _run(outer, jobs, resolve_jobs(n_jobs)):
-            found.append(fold)
-            bar.advance(f"{fold.procedure}, fold {fold.fold}")
+    folds = _run(outer, jobs, resolve_jobs(n_jobs))
+    found = collected(folds, len(jobs), "outer folds", progress, _label)
+    # Where Ctrl-C came, procedures are compared over the folds that all of them have.
+    n_folds = len(found) // len(prepared)
+    if not n_folds:
+        raise KeyboardInterrupt
+    found = found[: n_folds * len(prepared)]
     held = {}
     for name in prepared:
         mine = [fold for fold in found if fold.procedure == name]
@@ -292,7 +293,11 @@ def nested_cv(
         if not parts:
             raise InvalidInputError(f"{name} failed in every fold: {mine[0].note}")
         held[name] = combined(parts, weights)
-    return NestedResult(tuple(found), held, len(splits))
+    return NestedResult(tuple(found), held, n_folds)
+
+
+def _label(fold: OuterFold) -> str:
+    return f"{fold.procedure}, fold {fold.fold}"
 
 
 def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterator[OuterFold]:

@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sklearn.base import clone
 
+from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, resolve_jobs
 from bayesmix.selection.folds import fit_weighted, last_step
+from bayesmix.workflow.progress import FitProgress
 
 EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
 
 Result = TypeVar("Result")
 
 
-def repeated(task: Callable[[int], Result], n: int, n_jobs: int | None) -> list[Result]:
-    """``[task(0), ..., task(n - 1)]``, by worker processes as well once it takes a while."""
-    workers = min(resolve_jobs(n_jobs), n)
-    results: list[Result] = []
+def repeated(
+    task: Callable[[int], Result], n: int, n_jobs: int | None, what: str, progress: bool | None
+) -> list[Result]:
+    """``[task(0), ..., task(n - 1)]``, or fewer of ``what`` there are, where Ctrl-C came."""
+    return collected(_each(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
+
+
+def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+    """``task(0), ..., task(n - 1)``, by worker processes as well once it takes a while."""
     began = time.perf_counter()
-    while len(results) < n:
+    for number in range(n):
         if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
             from joblib import Parallel, delayed
 
-            left = range(len(results), n)
-            results += Parallel(n_jobs=workers)(delayed(task)(number) for number in left)
-        else:
-            results.append(task(len(results)))
-    return results
+            parallel = Parallel(n_jobs=workers, return_as="generator")
+            yield from parallel(delayed(task)(left) for left in range(number, n))
+            return
+        yield task(number)
+
+
+def collected(
+    results: Iterable[Result],
+    total: int,
+    what: str,
+    progress: bool | None,
+    label: Callable[[Result], str] = lambda result: "",
+) -> list[Result]:
+    """What comes, counted by a bar; Ctrl-C ends it with what there is, and a warning says so."""
+    done: list[Result] = []
+    with FitProgress(total, progress, what) as bar:
+        try:
+            for result in results:
+                done.append(result)
+                bar.advance(label(result))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            warn(
+                f"interrupted: this rests on the first {len(done)} of {total} {what}",
+                BayesmixWarning,
+            )
+    return done
 
 
 def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
@@ -55,11 +85,11 @@ def no_starts(estimator: Any) -> dict[str, Any]:
     return parameters
 
 
-def fit_quietly(model: Any, X: Any, sample_weight: Any = None) -> Any:
+def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:
     """``model`` fitted, without its warnings; Ctrl-C in one fit ends all of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit_weighted(model, X, sample_weight)
+        fit_weighted(model, X, sample_weight, **options)
     inner = last_step(model)
     result = getattr(inner, "result_", None)
     if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":

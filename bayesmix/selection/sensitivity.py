@@ -20,10 +20,10 @@ from bayesmix.selection.choice import chosen
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.probabilities import over_k, prior_asked, probabilities
+from bayesmix.selection.resampling import collected
 from bayesmix.selection.row import Row
-from bayesmix.selection.sweep import Sweep, Task
+from bayesmix.selection.sweep import WHOLE, Sweep, Task
 from bayesmix.selection.words import label
-from bayesmix.workflow.progress import FitProgress
 
 # How far beyond the chosen number of components the grid looks.
 REACH = 2
@@ -116,6 +116,7 @@ def prior_sensitivity(
     n_jobs : int, optional
         Worker processes. None: all cores. Changes no number.
     progress : None or bool
+        Ctrl-C ends it with the priors under which all was fitted, and a warning.
 
     Returns
     -------
@@ -149,11 +150,17 @@ def prior_sensitivity(
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
     sweep = Sweep(Task(plain, X, sample_weight, (), {}, source), chains)
-    with FitProgress(sweep.total, progress) as bar:
-        for row in sweep.every(resolve_jobs(n_jobs)):
-            bar.advance(label(row))
-    rows = sweep.candidates(np.zeros(0))
-    return _collected(priors, rows, len(numbers), search.best_estimator_.n_components_)
+    collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
+    # Where Ctrl-C came, of the priors under which every number of components was fitted.
+    done, rows = [], []
+    for number, prior in enumerate(priors):
+        mine = sweep.done(number, WHOLE)
+        if len(mine) == len(numbers):
+            done.append(prior)
+            rows += mine
+    if not done:
+        raise KeyboardInterrupt
+    return _collected(done, rows, len(numbers), search.best_estimator_.n_components_)
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ def stability(
     sample_weight: Any = None,
     n_jobs: int | None = None,
     random_state: Any = None,
+    progress: bool | None = None,
 ) -> Stability:
     """Apply a procedure to parts of the rows, and see how much of its answer remains.
 
@@ -136,6 +137,8 @@ def stability(
         Worker processes; None: all cores. Changes no number.
     random_state : None, int, RandomState or Generator
         Of the resamples, and of a procedure that has none of its own.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the resamples that are done, and a warning.
 
     Returns
     -------
@@ -172,7 +175,8 @@ def stability(
     labels = np.asarray(whole.predict(X))
     task = SplitTask(prepared, X, sample_weight, weights, labels, n_resamples, method, seed)
     n_splits = -(-n_resamples // task.fits_a_split)
-    rows = [row for split in repeated(task, n_splits, n_jobs) for row in split]
+    splits = repeated(task, n_splits, n_jobs, "splits", progress)
+    rows = [row for split in splits for row in split]
     table = pd.DataFrame(rows)
     structure = _structure(whole)
     if structure is None:

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Change
@@ -16,6 +17,7 @@ from bayesmix.families.gaussian import Gaussian
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.progress import FitProgress
 
 RNG = np.random.default_rng(0)
 CROWDED = np.vstack([RNG.normal(0, 1, (150, 2)), RNG.normal(1.5, 1, (150, 2))])
@@ -126,16 +128,16 @@ def test_an_interrupt_while_only_a_sample_was_fitted_has_a_result_on_all_rows(pa
 
 
 def test_an_interrupt_inside_a_trial_split_is_heard(monkeypatch):
-    from bayesmix.workflow import splits
+    from bayesmix.engine import expectation
 
-    plain, calls = splits.normalise, iter(range(3))
+    plain, calls = expectation.normalise, iter(range(3))
 
     def pressed(*given):
         if next(calls, None) is None:
             raise KeyboardInterrupt
         return plain(*given)
 
-    monkeypatch.setattr(splits, "normalise", pressed)
+    monkeypatch.setattr(expectation, "normalise", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)
@@ -204,3 +206,81 @@ def test_a_real_sigint_is_survived(n_jobs):
     assert "STATUS interrupted" in out
     assert "True" in out
     assert "AGAIN 2" in out
+
+
+# Fits to many data sets
+
+
+@pytest.fixture
+def ctrl_c_after(monkeypatch):
+    """Presses Ctrl-C when so many of the pieces of some work are done."""
+
+    def press(at):
+        advance = FitProgress.advance
+
+        def counted(bar, label):
+            advance(bar, label)
+            if bar.done == at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(FitProgress, "advance", counted)
+
+    return press
+
+
+def rests_on(number, total, what):
+    return pytest.warns(BayesmixWarning, match=f"rests on the first {number} of {total} {what}")
+
+
+def test_stability_rests_on_the_splits_that_are_done(ctrl_c_after):
+    whole = bm.stability(GaussianMixture(2), CROWDED, 8, random_state=0, n_jobs=1)
+    ctrl_c_after(2)
+    with rests_on(2, 4, "splits"):
+        found = bm.stability(GaussianMixture(2), CROWDED, 8, random_state=0, n_jobs=1)
+    assert found.table.equals(whole.table[:4])
+
+
+def test_a_likelihood_ratio_is_judged_by_the_data_sets_that_are_done(ctrl_c_after):
+    model = GaussianMixture(1, covariance_type="tied")
+    ctrl_c_after(5)
+    with rests_on(5, 30, "data sets"):
+        test = bm.likelihood_ratio_test(model, CROWDED, 1, 30, random_state=0, n_jobs=1)
+    assert test.replicates.shape == (5,)
+    exceeding = int((test.replicates >= test.statistic).sum())
+    assert test.p_value == (1 + exceeding) / 6
+
+
+def test_absolute_fit_is_judged_by_the_data_sets_that_are_done(ctrl_c_after):
+    model = GaussianMixture(2, random_state=0).fit(CROWDED)
+    ctrl_c_after(4)
+    with rests_on(4, 20, "data sets"):
+        found = bm.goodness_of_fit(model, CROWDED, n_resamples=20, random_state=0, n_jobs=1)
+    assert found.replicates.shape[0] == 4
+    assert found.p_value * 5 == pytest.approx(round(found.p_value * 5))
+
+
+def test_procedures_are_compared_over_the_folds_that_all_of_them_have(ctrl_c_after):
+    procedures = {"one": GaussianMixture(1), "two": GaussianMixture(2)}
+    ctrl_c_after(5)
+    with rests_on(5, 10, "outer folds"):
+        found = bm.nested_cv(procedures, CROWDED, cv=5, random_state=0, n_jobs=1)
+    assert found.table["fold"].tolist() == [0, 0, 1, 1]
+    assert np.isfinite(found.differences["difference"]).all()
+
+
+def test_an_interrupt_in_the_first_outer_fold_is_an_interrupt(ctrl_c_after):
+    procedures = {"one": GaussianMixture(1), "two": GaussianMixture(2)}
+    ctrl_c_after(1)
+    with pytest.raises(KeyboardInterrupt), rests_on(1, 10, "outer folds"):
+        bm.nested_cv(procedures, CROWDED, cv=5, random_state=0, n_jobs=1)
+
+
+def test_sensitivity_is_over_the_priors_under_which_all_was_fitted(ctrl_c_after):
+    search = bm.select(
+        CROWDED, (1, 2), covariance_type="tied", criterion="elbo_log_k", random_state=0, n_jobs=1
+    )
+    ctrl_c_after(7)
+    with rests_on(7, 54, "fits"):
+        found = bm.prior_sensitivity(search, CROWDED, n_components=(1, 2), n_jobs=1)
+    assert len(found.table) == 3
+    assert np.allclose(found.probabilities.sum(axis=1), 1.0)
