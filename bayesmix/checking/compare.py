@@ -17,7 +17,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.posterior import log_densities_at, mixtures_of
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 from bayesmix.workflow.result import FitResult
 
 OF_ROWS = 10  # stream; others of the posterior have lower numbers
@@ -113,7 +113,7 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
     rows = np.concatenate(
         [result.draw(half, generator)[0], _rows_of_draws(result, some, half, generator)]
     )
-    logs = log_densities_at(result, some, ArraySource(rows))
+    logs = log_densities_at(result, some, as_source(rows))
     later = np.tile(np.arange(each) >= each // 2, n_chains)
     own = result.log_density(rows)
     first, second = _log_mean(logs[:, ~later]), _log_mean(logs[:, later])

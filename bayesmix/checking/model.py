@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError, InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.subject import rows_of_fit, variational_fit
@@ -110,7 +111,7 @@ class Twin:
         return {**self.weights.point(draws.weights), **self.components.point(draws.components)}
 
 
-def twin(result: FitResult, source: Any) -> Twin:
+def twin(result: FitResult, source: Source) -> Twin:
     """The model of a fit for its rows."""
     pm = _pymc()
     mixture, inference = result.mixture, result.inference
@@ -128,16 +129,17 @@ def twin(result: FitResult, source: Any) -> Twin:
     with pm.Model(coords=coords) as model:
         weights = inference.weights.pymc_distribution(pm, mixture.weights, n_components)
         components = inference.prior.pymc_distribution(pm, mixture.components, n_components)
-        framed = mixture.frame.apply(source.values)
+        rows = source.in_memory().rows
+        framed = mixture.frame.apply(rows.values)
         joint = weights.log_weights + components.log_density(pm, framed)
         densities = pm.math.logsumexp(joint, axis=1) - result.log_volume
-        if source.weights is not None:
-            densities = densities * pm.Data("row_weights", source.weights, dims="row")
+        if rows.weights is not None:
+            densities = densities * pm.Data("row_weights", rows.weights, dims="row")
         pm.Potential("log_likelihood", densities.sum())
     return Twin(model, result, n_components, weights, components)
 
 
-def beginnings(found: Twin, source: Any, seed: int) -> Callable[[int], dict[str, Array]]:
+def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[str, Array]]:
     """Values of the model's variables for any whole number: nearly a draw from q.
 
     From the conditional posterior at the expected statistics under q, components that were pruned

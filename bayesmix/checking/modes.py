@@ -7,7 +7,6 @@ end does not depend on labels; chains that end in different places have not mixe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -19,6 +18,7 @@ from bayesmix.engine.run import Problem, begin, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Mixture
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
@@ -62,7 +62,7 @@ class Mode:
 
 
 def modes_of(
-    result: FitResult, source: Any, draws: Draws, n_chains: int, rows: Integers, seed: int
+    result: FitResult, source: Source, draws: Draws, n_chains: int, rows: Integers, seed: int
 ) -> tuple[Mode, ...]:
     """The fit's own optimum, and others by the share of the starts that end in them."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
@@ -71,9 +71,10 @@ def modes_of(
     each = int(np.clip(MOST_WORK / work, LEAST_STARTS, MOST_STARTS))
     # The end of a chain counts, its beginning is the fit's.
     chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
-    every = result.mixture.frame.apply(source.values)
+    whole = source.in_memory().rows
+    every = result.mixture.frame.apply(whole.values)
     framed = every[rows]
-    counted = np.ones(len(rows)) if source.weights is None else source.weights[rows]
+    counted = whole.weights_or_ones[rows]
     counted = counted / counted.sum()
     with single_threaded_blas():
         own = np.zeros((len(rows), n_components))
@@ -105,7 +106,7 @@ def modes_of(
 
 
 def _fits(
-    result: FitResult, source: Any, draws: Draws, chosen: Integers, seed: int
+    result: FitResult, source: Source, draws: Draws, chosen: Integers, seed: int
 ) -> list[tuple[Mixture, float]]:
     """Where the fit from each start ends, and its ELBO."""
     sampler = blocked_gibbs(result, source, each_repetition)

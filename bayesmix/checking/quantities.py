@@ -14,6 +14,7 @@ from scipy.special import entr
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.sampling.alignment import BATCH_VALUES, Alignment
 from bayesmix.sampling.assignment import shares_of
 from bayesmix.sampling.draws import Draws, log_prior
@@ -39,7 +40,7 @@ class FitDraws:
     log_joint: Array = field(repr=False)
 
 
-def fit_draws(result: FitResult, source: Any, n_draws: int, seed: int) -> FitDraws:
+def fit_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> FitDraws:
     """So many draws from q."""
     draws = posterior_draws(result, n_draws, seed)
     likelihood = log_likelihoods(result, draws, source)
@@ -92,7 +93,7 @@ def _labelled(
 
 
 def of_all_draws(
-    result: FitResult, source: Any, own: FitDraws, found: Any, alignment: Alignment
+    result: FitResult, source: Source, own: FitDraws, found: Any, alignment: Alignment
 ) -> list[Quantity]:
     """What does not depend on labels: densities, weights by size, entropy, occupied components."""
     draws, n_chains = found.draws, found.n_chains
@@ -127,9 +128,9 @@ def of_all_draws(
     )
 
 
-def _typical_rows(result: FitResult, source: Any, rows: Integers) -> Integers:
+def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers:
     """From a row in a tail to one in the middle of a component."""
-    ascending = rows[np.argsort(result.log_density(source.values[rows]), kind="stable")]
+    ascending = rows[np.argsort(result.log_density(source.in_memory(rows).values), kind="stable")]
     places = (np.array(PLACES) * (len(rows) - 1)).round().astype(np.intp)
     return np.unique(ascending[places])
 
@@ -145,10 +146,11 @@ def entropies(draws: Draws) -> Array:
     return entropy
 
 
-def occupied(result: FitResult, source: Any, draws: Draws, rows: Integers) -> Array:
+def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:
     """E[number of components with rows | π, θ, X] (S,); of some rows, as if they were all."""
-    framed = result.mixture.frame.apply(source.values[rows])
-    counted = np.ones(len(rows)) if source.weights is None else source.weights[rows]
+    some = source.in_memory(rows).rows
+    framed = result.mixture.frame.apply(some.values)
+    counted = some.weights_or_ones
     counted = counted * (source.total_weight / counted.sum())
     n_draws, n_components = draws.weights.log_weights.shape
     size = max(1, BATCH_VALUES // (n_components * len(rows)))

@@ -19,6 +19,7 @@ from bayesmix.errors import (
 )
 from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.sampling.draws import log_prior
 from bayesmix.sampling.likelihood import log_likelihoods
@@ -91,7 +92,7 @@ def nuts(
 
 def sampled(
     result: FitResult,
-    source: Any,
+    source: Source,
     plan: Plan,
     cores: int = 2,
     progress: bool | None = None,

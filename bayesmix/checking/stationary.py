@@ -8,7 +8,6 @@ shows whatever q is worth. Draws that are stuck in one of its modes are not move
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -16,6 +15,7 @@ from scipy import stats
 from bayesmix.checking.quantities import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.bridge import BATCHES, variance_of_mean
 from bayesmix.sampling.draws import Draws, joined, log_prior
@@ -46,7 +46,7 @@ class Moved:
 
 
 def moved_by_gibbs(
-    result: FitResult, source: Any, draws: Draws, n_chains: int, seed: int
+    result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
     """What one sweep changes on average: log prior, log likelihood, entropy of the weights."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)

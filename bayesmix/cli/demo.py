@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.cli import describe, files
 from bayesmix.cli.jobs import finish, leave, search_for
 from bayesmix.cli.show import Screen, candidate_table, component_table
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 
 
 def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
@@ -19,9 +19,7 @@ def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
     began = time.perf_counter()
     place = files.folder(out)
     frame = load_faithful()
-    source = ArraySource(
-        np.asarray(frame, dtype=np.float64), columns=tuple(map(str, frame.columns))
-    )
+    source = as_source(np.asarray(frame, dtype=np.float64), columns=tuple(map(str, frame.columns)))
     screen.say(
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."

@@ -15,7 +15,7 @@ from bayesmix.plots import style
 from bayesmix.plots.subject import View
 from bayesmix.sampling.bands import density_band, marginal_band
 from bayesmix.sampling.methods import drawn_mixtures
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def band_of(
 
     def ends(points: Array) -> Array:
         if whole:
-            return density_band(drawn, ArraySource(points), number, False)
+            return density_band(drawn, as_source(points), number, False)
         return marginal_band((drawn,), view.columns, points, number)
 
     return Band(number, ends)

@@ -16,7 +16,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.plots.subject import raw_rows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Rows
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 from bayesmix.workflow.starts import given_start, named_start
 
 
@@ -74,7 +74,7 @@ def _responsibilities(start: Any, X: Any) -> Array:
     n_rows, n_components = len(values), start.n_components
     value, seed = start.init_params, root_seed(start.random_state)
     if isinstance(value, str):
-        source = ArraySource(values)
+        source = as_source(values)
         named = named_start(value, source, source.summary, n_components, seed, 0)
         return named(Rows(values))
     if callable(value):

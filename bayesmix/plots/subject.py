@@ -16,6 +16,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Family
 from bayesmix.records import Mixture
 from bayesmix.sampling.partition import marginal
+from bayesmix.sources import is_source
 from bayesmix.workflow.result import FitResult
 
 # The view: so many standard deviations around components of at least this weight, ...
@@ -278,8 +279,9 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:
     """Values (n, D) and weights of an array, a frame or a source that a model has accepted."""
+    if is_source(X):
+        rows = X.in_memory().rows
+        return np.asarray(rows.values, dtype=np.float64), rows.weights
     if hasattr(X, "to_numpy"):
         return np.asarray(X.to_numpy(), dtype=np.float64), None
-    if hasattr(X, "values"):
-        return np.asarray(X.values, dtype=np.float64), X.weights
     return np.asarray(X, dtype=np.float64), None

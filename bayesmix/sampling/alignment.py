@@ -9,13 +9,13 @@ the numbers of its components.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.sampling.assignment import shares_of
 from bayesmix.sampling.draws import Draws
 from bayesmix.workflow.result import FitResult
@@ -55,7 +55,7 @@ class Alignment:
         return np.take_along_axis(values, self.order.reshape(*self.order.shape, *further), axis=1)
 
 
-def aligned(result: FitResult, source: Any, draws: Draws) -> Alignment:
+def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
     """Draws of a fit's model relabelled to that fit, by the responsibilities for its rows.
 
     Of rows by draws by components above 2^25 evenly spaced rows are taken.
@@ -63,8 +63,8 @@ def aligned(result: FitResult, source: Any, draws: Draws) -> Alignment:
     n_draws, n_components = draws.weights.log_weights.shape
     most = max(1, MOST_VALUES // (n_draws * n_components))
     rows = np.arange(0, source.shape[0], -(-source.shape[0] // most))
-    framed = result.mixture.frame.apply(source.values[rows])
-    weights = np.ones(len(rows)) if source.weights is None else source.weights[rows]
+    some = source.in_memory(rows).rows
+    framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
     with single_threaded_blas():
         own, _ = result.mixture.responsibilities(framed)
         pivot = np.zeros((len(rows), n_components))

@@ -14,8 +14,8 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
 from bayesmix.sampling.posterior import log_densities_at, parameters_of, posterior_draws
-from bayesmix.sources import ArraySource
 from bayesmix.version import versions
 from bayesmix.workflow.result import FitResult
 
@@ -44,7 +44,7 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
 
 def variational_tree(
     result: FitResult,
-    source: ArraySource | None,
+    source: Source | None,
     n_draws: int,
     seed: int,
 ) -> Any:
@@ -63,7 +63,7 @@ def variational_tree(
         "constant_data": prior_arrays(result),
     }
     if source is not None:
-        values = np.asarray(source.values, dtype=np.float64)
+        values = np.asarray(source.in_memory().values, dtype=np.float64)
         groups["observed_data"] = {"X": (("row", "feature"), values)}
         densities = log_densities_at(result, draws, source)
         groups["log_likelihood"] = {"X": _drawn(("row",), densities.T)}

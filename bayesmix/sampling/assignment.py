@@ -7,11 +7,11 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Source
 from bayesmix.records import LOWEST_LOG
 from bayesmix.sampling.bands import BLOCK_VALUES, check_draws, tails
 from bayesmix.sampling.drawn import DrawnMixtures
 from bayesmix.sampling.draws import Draws
-from bayesmix.sources import ArraySource
 
 
 def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
@@ -27,7 +27,7 @@ def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = No
     return joint
 
 
-def assignment_band(drawn: DrawnMixtures, source: ArraySource, level: float) -> Array:
+def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array:
     """Quantiles (n, K, 2) over draws of the probability of each component, row by row.
 
     Draws whose labels change are relabelled to the fit first (Stephens 2000); of a pruned fit the
@@ -47,7 +47,7 @@ def assignment_band(drawn: DrawnMixtures, source: ArraySource, level: float) -> 
     size = max(1, BLOCK_VALUES // (n_draws * every))
     for start in range(0, source.shape[0], size):
         rows = slice(start, start + size)
-        framed = drawn.result.mixture.frame.apply(source.values[rows])
+        framed = drawn.result.mixture.frame.apply(source.in_memory(rows).values)
         shares = shares_of(draws, framed)
         if order is not None:
             shares = np.take_along_axis(shares, order[None, :, :n_components], axis=2)

@@ -13,7 +13,7 @@ from bayesmix.sampling.bands import BLOCK_VALUES
 from bayesmix.sampling.drawn import DrawnMixtures
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.values import checked_values
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 from bayesmix.workflow.result import FitResult
 
 
@@ -24,7 +24,7 @@ def averaged_density(
     columns = result.columns
     values = checked_values("X", X, range(result.n_features) if columns is None else columns)
     result.family.check(values)
-    source = ArraySource(values, n_jobs=n_jobs)
+    source = as_source(values, n_jobs=n_jobs)
     drawn = DrawnMixtures(result, tuple(parts))
     size = max(1, BLOCK_VALUES // drawn.n_draws)
     starts = range(0, len(values), size)

@@ -11,9 +11,9 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Source
 from bayesmix.sampling.drawn import DrawnMixtures
 from bayesmix.sampling.partition import conditional_means, log_density, marginal
-from bayesmix.sources import ArraySource
 
 # Rows times draws that are held at a time.
 BLOCK_VALUES = 2**22
@@ -23,9 +23,7 @@ LEAST_LOG = math.log(np.finfo(float).tiny)
 LogDensities: TypeAlias = Callable[[slice], Array]
 
 
-def density_band(
-    drawn: DrawnMixtures, source: ArraySource, level: float, simultaneous: bool
-) -> Array:
+def density_band(drawn: DrawnMixtures, source: Source, level: float, simultaneous: bool) -> Array:
     """Lower and upper ends (n, 2) of the density; see ``density_interval`` of the estimators.
 
     Pointwise the quantiles over draws. Simultaneous: mean ± factor · standard deviation of the log
@@ -40,7 +38,7 @@ def density_band(
 
 
 def averaged_band(
-    parts: Sequence[tuple[DrawnMixtures, ArraySource]], level: float, simultaneous: bool
+    parts: Sequence[tuple[DrawnMixtures, Source]], level: float, simultaneous: bool
 ) -> Array:
     """The same over draws of several models, each with the rows as it takes them."""
 

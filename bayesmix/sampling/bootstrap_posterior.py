@@ -26,13 +26,13 @@ from bayesmix.errors import (
 )
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import ordered_map, resolve_jobs, single_threaded_blas
+from bayesmix.protocols import InMemory, Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.of_parameters import OfParameters, of_parameters
 from bayesmix.sampling.posterior import PosteriorSample, as_sample
 from bayesmix.sampling.subject import fitted_mixture, rows_of_fit
-from bayesmix.sources import ArraySource
 from bayesmix.weights.point import WeightDraws
 from bayesmix.workflow.model import Model, Settings, posed
 from bayesmix.workflow.progress import FitProgress
@@ -180,7 +180,7 @@ def weighted_bootstrap(
             f"refits would follow a component that has collapsed ({result.degenerate}): use a "
             "prior (prior='auto'), or fewer components"
         )
-    source = rows_of_fit(estimator, X, sample_weight, 1)
+    source = rows_of_fit(estimator, X, sample_weight, 1).in_memory()
     task = RefitTask(result, source, root_seed(random_state))
     with FitProgress(n_draws, progress, "refits") as bar:
         found = _refitted(task, n_draws, _threads(source, result, n_jobs), bar)
@@ -202,7 +202,7 @@ class RefitTask:
     """A refit by its number: weights of rows are keyed by it alone."""
 
     result: FitResult
-    source: ArraySource
+    source: InMemory
     seed: int
 
     def __call__(self, number: int) -> Refit | None:
@@ -226,7 +226,7 @@ class RefitTask:
         return drawn
 
 
-def refit(result: FitResult, source: ArraySource) -> Refit | None:
+def refit(result: FitResult, source: Source) -> Refit | None:
     """The optimum next to a fit for other weights of its rows, under the same objective."""
     model = Model(result.n_components, result.family, result.inference)
     settings = Settings(Aitken(REMAINING / source.total_weight))
@@ -239,7 +239,7 @@ def refit(result: FitResult, source: ArraySource) -> Refit | None:
     return Refit(plug_in_density(state.at()), state.status == "converged")
 
 
-def _threads(source: ArraySource, result: FitResult, n_jobs: int | None) -> int:
+def _threads(source: Source, result: FitResult, n_jobs: int | None) -> int:
     values = source.shape[0] * result.n_components * source.shape[1]
     return resolve_jobs(n_jobs) if values >= WORTH_THREADS else 1
 

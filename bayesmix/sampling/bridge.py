@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws, draws_of, joined, log_q_symmetrised
@@ -47,7 +47,7 @@ class Bridge:
 
 
 def bridge_evidence(
-    result: FitResult, source: Any, draws: Draws, n_chains: int, seed: int
+    result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> Bridge:
     """The log evidence of a fit's model, of as many components as draws of its posterior have.
 
@@ -58,7 +58,7 @@ def bridge_evidence(
     ----------
     result : FitResult
         With Dirichlet weights.
-    source : ArraySource
+    source : Source
         The rows of the fit.
     draws : Draws
         From the posterior, chain after chain, all of a length.
@@ -149,7 +149,7 @@ def _without_a_bridge(result: FitResult, n_components: int, n_draws: int) -> str
 
 
 def _conditionals(
-    result: FitResult, source: Any, draws: Draws, makers: Integers, seed: int
+    result: FitResult, source: Source, draws: Draws, makers: Integers, seed: int
 ) -> list[Mixture]:
     """p(π, θ | X, Z, S) at Z and S drawn given some of the draws."""
     sampler = blocked_gibbs(result, source, each_repetition)

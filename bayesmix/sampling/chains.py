@@ -13,6 +13,7 @@ from scipy.special import entr
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.sampling.co_clustering import co_clustered
 from bayesmix.sampling.in_chains import DrawsInChains
 
@@ -78,7 +79,7 @@ class Gibbs(DrawsInChains):
         rows : array of row numbers (m,), optional
             Which rows; needed above 5,000, where the whole matrix would not fit.
         """
-        values = rows_together(self.source.values, rows)
+        values = rows_together(self.source, rows)
         n_draws = self.draws.n_draws
         most = max(1, int(MOST_PRODUCTS / (len(values) ** 2 * self.n_components)))
         some = self.draws.some(np.arange(0, n_draws, -(-n_draws // most)))
@@ -129,9 +130,10 @@ def shares_by_number(n_occupied: Integers) -> Any:
     return pd.Series(counts / n_occupied.size, index=index, name="probability")
 
 
-def rows_together(values: Array, rows: Any) -> Array:
+def rows_together(source: Source, rows: Any) -> Any:
     """Values of the rows, given by number or all, whose co-clustering is asked for; checked."""
-    n_rows = len(values)
+    asked = n_rows = source.shape[0]
+    numbers: Any = None
     if rows is not None:
         numbers = np.atleast_1d(np.asarray(rows))
         whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
@@ -139,13 +141,13 @@ def rows_together(values: Array, rows: Any) -> Array:
             raise InvalidInputError(
                 f"rows must be numbers of rows from 0 to {n_rows - 1}, got {rows!r:.60}"
             )
-        values = values[numbers.astype(np.int64)]
-    if len(values) > MOST_ROWS_TOGETHER:
+        asked, numbers = len(numbers), numbers.astype(np.int64)
+    if asked > MOST_ROWS_TOGETHER:
         raise InvalidInputError(
             f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} rows, got "
-            f"{len(values):,}: a matrix of all pairs is only made up to there"
+            f"{asked:,}: a matrix of all pairs is only made up to there"
         )
-    return values
+    return source.in_memory(numbers).values
 
 
 def listed(shares: Any) -> str:

@@ -12,6 +12,7 @@ from scipy.special import entr
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.chains import (
     MOST_PRODUCTS,
@@ -82,7 +83,7 @@ class GibbsOverK:
     """
 
     result: FitResult
-    source: Any
+    source: Source
     groups: tuple[Group, ...]
     n_components: Integers
     n_occupied: Integers
@@ -162,7 +163,7 @@ class GibbsOverK:
         rows : array of row numbers (m,), optional
             Which rows; needed above 5,000, where the whole matrix would not fit.
         """
-        values = rows_together(self.source.values, rows)
+        values = rows_together(self.source, rows)
         framed = self.result.mixture.frame.apply(values)
         products = len(values) ** 2 * float(self.n_components.sum())
         every = max(1, int(np.ceil(products / MOST_PRODUCTS)))

@@ -18,7 +18,7 @@ from bayesmix.records import Mixture, Rows
 from bayesmix.sampling import DRAWS, partition
 from bayesmix.sampling.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sampling.values import checked_values
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source, is_source
 from bayesmix.workflow.result import FitResult
 
 # Of rows that stand for the density, the stream.
@@ -84,7 +84,7 @@ class MixtureDensity:
 
     def score_samples(self, X: Any) -> Array:
         """Log density (n,) in nats of rows (n, d) of these columns."""
-        source = ArraySource(self._rows("X", X, range(len(self.columns))), n_jobs=None)
+        source = as_source(self._rows("X", X, range(len(self.columns))), n_jobs=None)
         log_density: Array = source.map(self._log_density, self.n_components_)
         return log_density
 
@@ -125,7 +125,7 @@ class MixtureDensity:
     def conditional_mean(self, X_given: Any, columns: Any) -> Array:
         """E[other columns | those given] (n, rest): ``columns`` says which X_given (n, g) holds."""
         free, known, values = self.given_rows(X_given, columns)
-        source = ArraySource(values, n_jobs=None)
+        source = as_source(values, n_jobs=None)
 
         def means(rows: Rows) -> Array:
             return partition.conditional_means(self.mixture, free, known, rows.values)
@@ -218,8 +218,8 @@ class MixtureDensity:
             return Scores.of(self.score_samples(self._drawn(number, generator)[0]))
         log_densities = self.score_samples(calibration)
         given = sample_weight
-        if given is None and isinstance(calibration, ArraySource):
-            given = calibration.weights
+        if given is None and is_source(calibration):
+            given = calibration.in_memory().weights
         counts = None if given is None else repetitions(given, len(log_densities))
         return Scores.of(log_densities, counts)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.posterior import log_densities_at, mixtures_of
-from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
 
 
@@ -34,7 +34,7 @@ class DrawnMixtures:
     def n_draws(self) -> int:
         return sum(part.n_draws for part in self.parts)
 
-    def log_densities(self, source: ArraySource) -> Array:
+    def log_densities(self, source: Source) -> Array:
         """log p(x_n | draw) (n, S) in nats and data units."""
         each = [log_densities_at(self.result, part, source) for part in self.parts]
         return each[0] if len(each) == 1 else np.concatenate(each, axis=1)

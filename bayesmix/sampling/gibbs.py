@@ -17,6 +17,7 @@ from bayesmix import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import root_seed
 from bayesmix.records import Mixture
 from bayesmix.sampling.chains import Gibbs
@@ -175,7 +176,7 @@ class SweepStep:
 
 
 def sampled(
-    result: FitResult, source: Any, plan: Plan, bar: FitProgress, n_components: int
+    result: FitResult, source: Source, plan: Plan, bar: FitProgress, n_components: int
 ) -> Gibbs:
     """All chains with a number of components that is known."""
     began = time.perf_counter()
@@ -189,7 +190,7 @@ def sampled(
 
 def _arranged(
     result: FitResult,
-    source: Any,
+    source: Source,
     plan: Plan,
     chains: list[list[Kept]],
     status: str,

@@ -117,12 +117,12 @@ def importance_evidence(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.sampling.importance import importance_evidence
-    >>> from bayesmix.sources import ArraySource
+    >>> from bayesmix.sources import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0,
     ...     weight_concentration_prior_type="dirichlet_distribution",
     ...     weight_concentration_prior=1.0).fit(X)
-    >>> evidence = importance_evidence(vb.result_, ArraySource(X))
+    >>> evidence = importance_evidence(vb.result_, as_source(X))
     >>> evidence.lower < evidence.estimate < evidence.lower + 2.0
     True
     """

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
 from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.posterior import Named, parameters_of
@@ -27,7 +28,7 @@ class DrawsInChains:
     """Draws from p(π, θ | X) for a known K, whichever sampler they are from."""
 
     result: FitResult
-    source: Any
+    source: Source
     draws: Draws
     log_likelihood: Array
     log_joint: Array

@@ -66,16 +66,16 @@ def _tree_of(
     words: tuple[str, str],
 ) -> Any:
     """Arrays (C, S, ...) of draws with rows, prior, names of axes, and what sampled them."""
-    result, source = found.result, found.source
+    result, rows = found.result, found.source.in_memory().rows
     constants = prior_arrays(result) | dict(prior)
-    if source.weights is not None:
-        constants["row_weights"] = (("row",), source.weights)
+    if rows.weights is not None:
+        constants["row_weights"] = (("row",), rows.weights)
     groups: dict[str, Named] = {
         "posterior": {
             name: (("chain", "draw", *dims), value) for name, (dims, value) in posterior.items()
         },
         "sample_stats": {name: (("chain", "draw"), value) for name, value in statistics.items()},
-        "observed_data": {"X": (("row", "feature"), np.asarray(source.values))},
+        "observed_data": {"X": (("row", "feature"), np.asarray(rows.values))},
         "constant_data": constants,
     }
     coords = axes_of(result, found.n_chains, found.n_draws) | dict(coords)

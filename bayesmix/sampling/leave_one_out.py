@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from bayesmix.protocols import Source
 from bayesmix.sampling.importance import checked, weighted_draws
 from bayesmix.sampling.likelihood import log_densities
 from bayesmix.sampling.pareto import TRUSTED_UP_TO, pareto_smoothed
+from bayesmix.sources import all_weights
 from bayesmix.workflow.result import FitResult
 
 MOST_VALUES = 5e7
@@ -69,10 +69,10 @@ def leave_one_out(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.sampling.leave_one_out import leave_one_out
-    >>> from bayesmix.sources import ArraySource
+    >>> from bayesmix.sources import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> bool(leave_one_out(vb.result_, ArraySource(X)).total < vb.score_samples(X).sum())
+    >>> bool(leave_one_out(vb.result_, as_source(X)).total < vb.score_samples(X).sum())
     True
     """
     seed = checked(result, source, n_draws, seed)
@@ -89,7 +89,7 @@ def leave_one_out(
     weighted = weighted_draws(result, source, n_draws, seed)
     batches = weighted.draws.batches()
     densities = np.hstack([log_densities(result, batch, source) for batch in batches])
-    weights = _weights_of(source)
+    weights = all_weights(source)
     values, k = np.empty(len(densities)), np.empty(len(densities))
     size = max(1, BATCH_VALUES // n_draws)
     for start in range(0, len(densities), size):
@@ -103,11 +103,6 @@ def leave_one_out(
     total = float(weights @ values)
     variance = float(weights @ (values - total / n) ** 2) / n
     return LeaveOneOut(values, k, total, math.sqrt(n * variance), _note(k))
-
-
-def _weights_of(source: Any) -> Array:
-    weights: Array = np.ones(source.shape[0]) if source.weights is None else source.weights
-    return weights
 
 
 def _note(k: Array) -> str:

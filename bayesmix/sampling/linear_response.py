@@ -29,6 +29,7 @@ from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import root_seed
 from bayesmix.records import Mixture, Spread
 from bayesmix.sampling.coordinates import AllCoordinates, GainStep, coordinates_of
@@ -252,7 +253,7 @@ def _check(result: FitResult) -> None:
         )
 
 
-def _check_optimum(result: FitResult, source: Any, of_q: OfParameters, rate: float) -> None:
+def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: float) -> None:
     """Refuse where the fit is not at a maximum of the bound, or too far from it to speak of it."""
     remedy = "fit again with a smaller tol, such as tol=1e-10, and a larger max_iter"
     if rate >= 1.0:

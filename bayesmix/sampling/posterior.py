@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.records import Mixture
+from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sampling.draws import Draws, draws_of
 from bayesmix.sampling.likelihood import log_densities
-from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.result import FitResult
 
@@ -121,8 +122,14 @@ def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture]:
         )
 
 
-def log_densities_at(result: FitResult, draws: Draws, source: ArraySource) -> Array:
+def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
     """log p(x_n | draw) (n, S) of any rows, those off the plane of the fit included."""
     densities = log_densities(result, draws, source)
-    densities += np.reshape(result.mixture.frame.log_flat(source.values), (-1, 1))
+    frame = result.mixture.frame
+    if frame.flat is not None:
+        densities += source.map(partial(_off_the_plane, frame), 1)[:, None]
     return densities
+
+
+def _off_the_plane(frame: Frame, rows: Rows) -> Any:
+    return frame.log_flat(rows.values)

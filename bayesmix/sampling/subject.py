@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.records import Rows
 from bayesmix.weights import FreeWeights
 from bayesmix.workflow.assess import assess
 from bayesmix.workflow.result import FitResult
@@ -59,18 +59,15 @@ def sampled_fit(model: Any) -> Any:
 
 def rows_of_fit(
     estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None = 1, repeated: bool = False
-) -> Any:
+) -> Source:
     """The rows as a source, those of weight 0 left out; refused unless they are the fit's.
 
     ``repeated``: refused as well unless weights say how often a row is there.
     """
     result = estimator.result_
-    source = replace(estimator._rows(X, sample_weight), n_jobs=n_jobs)
-    if source.weights is not None:
-        if not source.weights.all():
-            source = source.subset(np.flatnonzero(source.weights))
-        if repeated:
-            _check_whole(source.weights)
+    source: Source = estimator._rows(X, sample_weight).present().with_jobs(n_jobs)
+    if repeated:
+        _check_whole(source)
     expected = (result.n_rows, result.n_features)
     if source.shape != expected or not math.isclose(
         source.total_weight, result.total_weight, rel_tol=1e-9
@@ -92,12 +89,18 @@ def rows_of_fit(
     return source
 
 
-def _check_whole(weights: Array) -> None:
-    away = np.abs(weights - np.rint(weights))
-    wrong = np.flatnonzero(away > WHOLE * weights)
-    if len(wrong):
+def _check_whole(source: Source) -> None:
+    fractions: list[float] = source.reduce(_fractions, 1)
+    if fractions:
         raise InvalidInputError(
             "sample_weight must be whole numbers here, since every repetition of a row has a "
-            f"component of its own, got {weights[wrong[0]]:g}: sample without weights, or with "
+            f"component of its own, got {fractions[0]:g}: sample without weights, or with "
             "rows resampled by them"
         )
+
+
+def _fractions(rows: Rows) -> list[float]:
+    """The first weight of a chunk that is no whole number, where there is one."""
+    weights = rows.weights_or_ones
+    wrong = np.flatnonzero(np.abs(weights - np.rint(weights)) > WHOLE * weights)
+    return [float(weight) for weight in weights[wrong[:1]]]

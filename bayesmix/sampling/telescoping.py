@@ -19,6 +19,7 @@ from scipy.special import gammaln
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 from bayesmix.sampling.chains_over_k import GibbsOverK, Group
 from bayesmix.sampling.draws import Draws, joined
@@ -138,7 +139,7 @@ def one_of(probabilities: Array, generator: np.random.Generator) -> int:
 
 def sampled_over_k(
     result: FitResult,
-    source: Any,
+    source: Source,
     plan: Plan,
     bar: FitProgress,
     prior_over_k: Any,
@@ -181,7 +182,7 @@ def _k_given_partition(
 
 def _arranged(
     result: FitResult,
-    source: Any,
+    source: Source,
     plan: Plan,
     chains: list[list[KeptOverK]],
     over_k: KGivenPartition,

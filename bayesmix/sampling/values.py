@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.sources import is_source
 from bayesmix.validation import unmasked
 
 
@@ -23,7 +24,8 @@ def checked_values(name: str, X: Any, labels: Sequence[str | int]) -> Array:
             f"{name} must have the columns {', '.join(wanted)}, in this order, got "
             f"{', '.join(map(str, found))}"
         )
-    raw = X.to_numpy() if hasattr(X, "to_numpy") else getattr(X, "values", X)
+    raw = X.in_memory().values if is_source(X) else X
+    raw = raw.to_numpy() if hasattr(raw, "to_numpy") else raw
     try:
         values = np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError):

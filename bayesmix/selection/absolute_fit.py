@@ -8,7 +8,7 @@ bootstrap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklearn.base import clone
 from bayesmix import validation
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.selection.depth import GRID, Inside, ReachStep, reference
@@ -28,7 +29,7 @@ from bayesmix.selection.resampling import (
     repeated,
     to_refit,
 )
-from bayesmix.sources import ArraySource
+from bayesmix.sources import as_source
 from bayesmix.workflow.result import plug_in_density
 
 MOST_ROWS = 10_000
@@ -238,7 +239,7 @@ def goodness_of_fit(
     return _judged(observed, replicates, tuple(notes))
 
 
-def inside(mixture: Mixture, source: ArraySource, seed: int) -> Inside:
+def inside(mixture: Mixture, source: Source, seed: int) -> Inside:
     """How many rows lie inside the contours of a plug-in mixture's components."""
     generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
     mass = source.reduce(ReachStep(mixture, reference(mixture, generator)), mixture.n_components)
@@ -246,13 +247,15 @@ def inside(mixture: Mixture, source: ArraySource, seed: int) -> Inside:
     return Inside(reached[:, -1].copy(), reached)
 
 
-def some_rows(source: ArraySource, generator: np.random.Generator) -> ArraySource:
+def some_rows(source: Source, generator: np.random.Generator) -> Source:
     """10,000 rows, each row as often as it counts."""
-    if source.weights is None:
+    weights = source.in_memory().weights
+    if weights is None:
         return source.sample(MOST_ROWS, generator)
-    drawn = generator.multinomial(MOST_ROWS, source.weights / source.weights.sum())
+    drawn = generator.multinomial(MOST_ROWS, weights / weights.sum())
     rows = np.flatnonzero(drawn)
-    return replace(source.subset(rows), weights=drawn[rows].astype(np.float64))
+    values = source.in_memory(rows).values
+    return as_source(values, drawn[rows].astype(np.float64), source.n_jobs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +281,7 @@ class ReplicateTask:
             except ValueError:
                 return None
             mixture = again.result_.plug_in
-        return inside(mixture, ArraySource(values), self.seed)
+        return inside(mixture, as_source(values), self.seed)
 
 
 def _judged(

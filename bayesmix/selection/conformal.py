@@ -29,7 +29,7 @@ from bayesmix.sampling.regions import (
 from bayesmix.selection.fitted import fitted_mixture
 from bayesmix.selection.folds import fit_weighted, last_step, n_rows_of, rows_of
 from bayesmix.selection.resampling import to_refit
-from bayesmix.sources import ArraySource
+from bayesmix.sources import is_source
 
 
 def conformal_region(
@@ -93,7 +93,7 @@ def conformal_region(
     n_calibration = _size(calibration_size, n_rows)
     calibration, training = np.sort(order[:n_calibration]), np.sort(order[n_calibration:])
     rows = rows_of(X, calibration)
-    weights = rows.weights if isinstance(rows, ArraySource) else _some(sample_weight, calibration)
+    weights = rows.in_memory().weights if is_source(rows) else _some(sample_weight, calibration)
     # Before a long fit, not after it.
     counted = n_calibration if weights is None else float(weights.sum())
     check_enough("calibration", counted, checked_level(level))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
@@ -12,6 +12,7 @@ from scipy.special import gammaln
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.protocols import Source
 from bayesmix.selection.criteria import Score
+from bayesmix.sources import all_weights
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
@@ -114,11 +115,10 @@ def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> E
     return replace(found, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note)
 
 
-def _fractional(source: Any) -> bool:
+def _fractional(source: Source) -> bool:
     """Whether rows have weights that Gibbs sampling cannot repeat them by."""
-    return source.weights is not None and not np.array_equal(
-        source.weights, np.rint(source.weights)
-    )
+    weights = all_weights(source)
+    return not np.array_equal(weights, np.rint(weights))
 
 
 def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:

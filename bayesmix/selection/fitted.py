@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from bayesmix.errors import InvalidInputError
+from bayesmix.protocols import Source
 from bayesmix.selection.folds import last_step
-from bayesmix.sources import ArraySource
 from bayesmix.workflow.result import FitResult
 
 
@@ -30,9 +28,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
     return estimator, X
 
 
-def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> ArraySource:
+def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
-    source: ArraySource = estimator._rows(X, sample_weight)
-    if source.weights is not None and not source.weights.all():
-        source = source.subset(np.flatnonzero(source.weights))
-    return source
+    source: Source = estimator._rows(X, sample_weight)
+    return source.present()

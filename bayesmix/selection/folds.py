@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.sources import all_weights, is_source
 
 # Points at which a step of a pipeline is tried, and how far from affine it may be.
 PROBES = 8
@@ -59,13 +60,16 @@ def n_rows_of(X: Any) -> int:
 
 def rows_of(X: Any, rows: Any) -> Any:
     """Some rows of an array, a frame, a list or a source."""
-    return X.subset(rows) if hasattr(X, "subset") else _safe_indexing(X, rows)
+    return X.subset(rows) if is_source(X) else _safe_indexing(X, rows)
 
 
 def weights_of(X: Any, sample_weight: Any) -> Array:
     """How often each row counts: as given, as the source says, or once."""
-    given = getattr(X, "weights", None) if sample_weight is None else sample_weight
-    return np.ones(n_rows_of(X)) if given is None else np.asarray(given, dtype=np.float64)
+    if sample_weight is not None:
+        return np.asarray(sample_weight, dtype=np.float64)
+    if is_source(X):
+        return all_weights(X)
+    return np.ones(n_rows_of(X))
 
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:

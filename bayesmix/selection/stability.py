@@ -18,7 +18,7 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.selection.folds import last_step, rows_of
+from bayesmix.selection.folds import last_step, rows_of, weights_of
 from bayesmix.selection.resampling import fit_quietly, repeated, to_refit
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
@@ -268,15 +268,11 @@ def _pairs(counts: Any) -> float:
 
 def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
     """Rows that count, the weights to fit with (None: none), and those to compare with."""
-    of_source = getattr(X, "weights", None)
-    if sample_weight is None:
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
-        weights = np.ones(n) if of_source is None else np.asarray(of_source, dtype=np.float64)
-        counted = np.flatnonzero(weights)
-        return (X if len(counted) == n else rows_of(X, counted)), None, weights[counted]
     validation.unmasked("sample_weight", sample_weight)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = weights_of(X, sample_weight)
     counted = np.flatnonzero(weights)
+    if sample_weight is None:
+        return (X if len(counted) == len(weights) else rows_of(X, counted)), None, weights[counted]
     return rows_of(X, counted), weights[counted], weights[counted]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.protocols import Source
 from bayesmix.selection.row import Row
 
 # A column is a lattice where this share of its rows has a value that others have too, and where all
@@ -37,16 +38,17 @@ class Lattice:
         return f"{self.name} ({self.n_values} values in steps of {self.step:g})"
 
 
-def lattices(source: Any) -> tuple[Lattice, ...]:
+def lattices(source: Source | None) -> tuple[Lattice, ...]:
     """The columns of a source that are rounded to a step."""
     if source is None:
         return ()
     names = source.columns or [f"column {d}" for d in range(source.shape[1])]
+    first = source.in_memory(slice(MOST_ROWS)).values
     found = []
     for d, gap in enumerate(source.summary.gap):
         if gap <= 0.0:
             continue
-        column = np.asarray(source.values[:MOST_ROWS, d], dtype=np.float64)
+        column = np.asarray(first[:, d], dtype=np.float64)
         values, times = np.unique(column, return_counts=True)
         tied = float(times[times > 1].sum() / len(column))
         steps = (values - values[0]) / gap

@@ -1,0 +1,34 @@
+"""Where data come in: a source as it is, and an array as one; what is asked of any source."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any, TypeGuard
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.sources.array import ArraySource
+
+
+def is_source(X: Any) -> TypeGuard[Source]:
+    """Whether these rows come as a source: whatever runs steps over its own rows is one."""
+    return all(callable(getattr(X, name, None)) for name in ("reduce", "map", "in_memory"))
+
+
+def as_source(
+    X: Any,
+    weights: Array | None = None,
+    n_jobs: int | None = 1,
+    columns: tuple[str, ...] | None = None,
+) -> Source:
+    """A source for so many threads: X where it is one, else the rows of an array (n, D).
+
+    ``weights`` and ``columns`` belong to arrays; a source has its own.
+    """
+    return X.with_jobs(n_jobs) if is_source(X) else ArraySource(X, weights, n_jobs, columns)
+
+
+def all_weights(source: Source) -> Array:
+    """Weights (n,) of all rows, 1 where they have none."""
+    weights: Array = source.map(attrgetter("weights_or_ones"), 1)
+    return weights
