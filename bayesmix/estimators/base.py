@@ -23,10 +23,11 @@ from bayesmix.estimators.progress import Reporter
 from bayesmix.estimators.rows import labels, log_densities, probabilities, responsibilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection import criteria
-from bayesmix.sources import ArraySource
+from bayesmix.sources import all_weights
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
@@ -87,8 +88,8 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         try:
             model = self._model()
             n_jobs = validation.jobs(self.n_jobs)
-            source, rows = incoming.training_rows(self, X, sample_weight, n_jobs)
-            settings = self._settings(model, source, rows)
+            source = incoming.training_rows(self, X, sample_weight, n_jobs)
+            settings = self._settings(model, source)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row)
             monitor = reporter.attach(self._monitor())
@@ -111,7 +112,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         verbose = validation.verbosity(self.verbose)
         return Reporter(type(self).__name__, verbose, interval, progress, per_row)
 
-    def _settings(self, model: Model, source: ArraySource, rows: Any) -> Settings:
+    def _settings(self, model: Model, source: Source) -> Settings:
         """How to fit, from the parameters, checked."""
         n_init = validation.integer("n_init", self.n_init, 1)
         max_iter = validation.integer("max_iter", self.max_iter, 0)
@@ -119,7 +120,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         validation.one_of("acceleration", self.acceleration, ("auto", None))
         stopping = self._stopping(model)
         seed = root_seed(self.random_state)
-        init = self._init(model, source, rows, seed)
+        init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
             init = OfMixture(warm)
@@ -148,13 +149,14 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         """Let the search of the next fit begin at these mixtures of no more components as well."""
         self._near = mixtures
 
-    def _init(self, model: Model, source: ArraySource, rows: Any, seed: int) -> Any:
-        value = self.init_params
+    def _init(self, model: Model, source: Source, seed: int) -> Any:
+        value, rows = self.init_params, source.numbers
         otherwise = "responsibilities (n, K), labels (n,) or a callable that returns either"
         if isinstance(value, str) or value is None:
             return validation.one_of("init_params", value, INIT_PARAMS, otherwise)
         if callable(value):
-            value = value(source.values, model.n_components, stream(seed, Purpose.START, 0))
+            values = source.in_memory().values
+            value = value(values, model.n_components, stream(seed, Purpose.START, 0))
             rows = None
         validation.unmasked("init_params", value)
         try:
@@ -175,7 +177,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         """Whether starting parameters were given: then the run goes exactly as given."""
         return False
 
-    def _last_mixture(self, model: Model, source: ArraySource) -> Mixture | None:
+    def _last_mixture(self, model: Model, source: Source) -> Mixture | None:
         """What ``warm_start`` goes on from: the last fit, where it answers the same question."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
@@ -187,9 +189,7 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
         return last.mixture if same and same_size else None
 
-    def _start_mixture(
-        self, model: Model, source: ArraySource, settings: Settings
-    ) -> Mixture | None:
+    def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """The mixture to start at: the last one where it fits as it is, or given parameters.
 
         Where the rows, the structure or the kind of prior have changed, a warm start begins with
@@ -256,10 +256,9 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         """Mean log density of the rows, in nats; weighted where there are weights."""
         source = self._rows(X, sample_weight)
         log_density = self._each(source, log_densities)
-        if source.weights is None:
-            return float(log_density.mean())
-        counted = source.weights > 0
-        return float(np.average(log_density[counted], weights=source.weights[counted]))
+        weights = all_weights(source)
+        counted = weights > 0
+        return float(np.average(log_density[counted], weights=weights[counted]))
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the components for every row (n, K): normalised terms of the density."""
@@ -276,12 +275,12 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
     def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
         return self._each(self._rows(X), say)
 
-    def _each(self, source: ArraySource, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
+    def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
         with single_threaded_blas():
             out: PerRow = source.map(partial(say, self.result_), self.result_.n_components)
         return out
 
-    def _rows(self, X: Any, sample_weight: Any = None) -> ArraySource:
+    def _rows(self, X: Any, sample_weight: Any = None) -> Source:
         """Rows of the fitted columns, checked, with their weights."""
         self._fitted()
         return incoming.new_rows(self, X, sample_weight)

@@ -16,8 +16,8 @@ from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.protocols import Source
 from bayesmix.records import Frame, Mixture
-from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.model import Model, Settings, resolve, working_frame
 from bayesmix.workflow.result import FitResult
@@ -187,9 +187,7 @@ class GaussianMixture(MixtureEstimator):
             for value in (self.weights_init, self.means_init, self.precisions_init)
         )
 
-    def _start_mixture(
-        self, model: Model, source: ArraySource, settings: Settings
-    ) -> Mixture | None:
+    def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Given parameters over those of one M-step from ``init_params``, as in scikit-learn."""
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():

@@ -10,7 +10,9 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources import ArraySource
+from bayesmix.protocols import Source
+from bayesmix.sources import ArraySource, as_source, is_source
+from bayesmix.sources.faults import LARGEST_VALUE, Fault, Faults, faults_in
 from bayesmix.validation import jobs, unmasked
 from bayesmix.workflow.model import CheckStep
 
@@ -24,55 +26,45 @@ REMEDIES = {
     "inhomogeneous": "X must be a table: every row as long as the others",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
-MOST_ROWS_READ = 2**18
-# Squares of larger values, and sums of them, are no doubles.
-LARGEST_VALUE = 1e150
 # Weights count rows: sums out of this range are no number of rows, and leave doubles when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)
 # A row with less than this share of all weight changes no digit: it is left out as if it had none.
 LEAST_WEIGHT = 1e-18
 
 
-def training_rows(
-    estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
-) -> tuple[ArraySource, Any]:
-    """The rows to fit as a source, and which of the given rows they are (None: all).
+def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
+    """The rows to fit, whatever they came as; what is fitted to them knows no more of that.
 
-    Rows of weight zero are left out: they are no rows.
+    Rows of weight zero are left out: they are no rows. Those that stay have the numbers that they
+    had among all.
     """
-    if isinstance(X, ArraySource):
+    if is_source(X):
         _refuse_weights(sample_weight)
         _adopt_columns(estimator, X)
-        values, weights, columns = finite(X.values), X.weights, X.columns
-        if weights is not None:
-            weights = row_weights(weights, len(values))
+        source = _given(X, n_jobs, everything_once=True)
     else:
         values = validated(estimator, X, reset=True, ensure_min_samples=2)
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
-    _refuse_large(values, columns)
-    if weights is None or np.all(weights == 1.0):
-        return ArraySource(values, None, n_jobs, columns), None
-    if weights.all():
-        return ArraySource(values, weights, n_jobs, columns), None
-    rows = np.flatnonzero(weights)
-    return ArraySource(values[rows], weights[rows], n_jobs, columns, rows), rows
+        source = as_source(values, _unless_equal(weights), n_jobs, columns)
+    _refuse(source, large=True)
+    return source.present()
 
 
-def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> ArraySource:
+def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
     """Rows at predict time: as many columns, in the same order, of values as at fit."""
     source = _new_rows(estimator, X, sample_weight)
     source.reduce(CheckStep(estimator.result_.family), 1)
     return source
 
 
-def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> ArraySource:
+def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     n_jobs = jobs(estimator.n_jobs)
-    if not isinstance(X, ArraySource):
+    if not is_source(X):
         values = validated(estimator, X, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
-        return ArraySource(values, weights, n_jobs)
+        return as_source(values, weights, n_jobs)
     _refuse_weights(sample_weight)
     if X.shape[1] != estimator.n_features_in_:
         raise InvalidInputError(
@@ -85,8 +77,46 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> ArraySource:
             f"X has the columns {', '.join(X.columns)}, but {', '.join(known)} were fitted: "
             f"{REMEDIES['is expecting']}"
         )
-    weights = None if X.weights is None else row_weights(X.weights, X.shape[0])
-    return ArraySource(finite(X.values), weights, n_jobs, X.columns)
+    source = _given(X, n_jobs)
+    _refuse(source)
+    return source
+
+
+def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
+    """A source as it came; weights of an array are checked as those beside an array are.
+
+    ``everything_once``: weights that are all 1 are none.
+    """
+    if not isinstance(X, ArraySource):
+        return X.with_jobs(n_jobs)
+    weights = None if X.weights is None else row_weights(X.weights, len(X.values))
+    return ArraySource(
+        X.values, _unless_equal(weights) if everything_once else weights, n_jobs, X.columns
+    )
+
+
+def _unless_equal(weights: Array | None) -> Array | None:
+    """Weights, or None where every row counts once."""
+    return None if weights is None or np.all(weights == 1.0) else weights
+
+
+def _refuse(source: Source, large: bool = False) -> None:
+    """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit."""
+    found: Faults = source.reduce(faults_in, 1)
+    if found.not_finite:
+        raise InvalidInputError(_not_finite(found.not_finite, source.columns))
+    if found.weight:
+        raise InvalidInputError(
+            "the weights of X must be finite and not negative, got "
+            f"{found.weight.value:g} for row {found.weight.row}: leave out that row"
+        )
+    if large and found.too_large:
+        fault = found.too_large
+        raise InvalidInputError(
+            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in row "
+            f"{fault.row}, column {_column(fault, source.columns)}, whose square is more than a "
+            "double holds: divide that column"
+        )
 
 
 def _refuse_weights(sample_weight: Any) -> None:
@@ -153,9 +183,16 @@ def explained(X: Any, problem: Exception) -> str:
     """scikit-learn's message, with the rows that are to blame or with the remedy."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
-        if hasattr(X, "iloc"):  # pandas, perhaps with its own missing values
-            return _not_finite(X.to_numpy(np.float64, na_value=np.nan), 0, X.columns)
-        return _not_finite(np.asarray(X, dtype=np.float64), 0, getattr(X, "columns", None))
+        values = (
+            np.asarray(X, dtype=np.float64)
+            if not hasattr(X, "iloc")
+            else (
+                X.to_numpy(
+                    np.float64, na_value=np.nan
+                )  # pandas, perhaps with its own missing values
+            )
+        )
+        return _not_finite(Fault.of(values, ~np.isfinite(values)), getattr(X, "columns", None))
     if "Reshape your data" in text:
         return (
             f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
@@ -168,41 +205,18 @@ def explained(X: Any, problem: Exception) -> str:
     return named
 
 
-def finite(values: Any) -> Any:
-    """Values of a source, read in pieces to see that all are finite."""
-    for start in range(0, len(values), MOST_ROWS_READ):
-        piece = np.asarray(values[start : start + MOST_ROWS_READ])
-        if not np.isfinite(piece).all():
-            raise InvalidInputError(_not_finite(piece, start, None))
-    return values
-
-
-def _refuse_large(values: Any, columns: Any) -> None:
-    """Values whose squares leave what doubles hold have no variance."""
-    for start in range(0, len(values), MOST_ROWS_READ):
-        piece = np.asarray(values[start : start + MOST_ROWS_READ])
-        if max(float(piece.max()), -float(piece.min())) <= LARGEST_VALUE:
-            continue
-        row, column = np.argwhere(np.abs(piece) > LARGEST_VALUE)[0]
-        name = column if columns is None else repr(columns[column])
-        raise InvalidInputError(
-            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {piece[row, column]:g} in "
-            f"row {start + row}, column {name}, whose square is more than a double holds: divide "
-            "that column"
-        )
-
-
-def _not_finite(values: Any, first: int, columns: Any) -> str:
-    wrong = ~np.isfinite(values)
-    row, column = np.argwhere(wrong)[0]
-    rows = int(wrong.any(axis=1).sum())
-    value = "NaN" if np.isnan(values[row, column]) else "infinity"
-    name = column if columns is None else repr(columns[column])
-    more = f" (and others: {rows} rows in all)" if rows > 1 else ""
+def _not_finite(fault: Fault, columns: Any) -> str:
+    value = "NaN" if np.isnan(fault.value) else "infinity"
+    more = f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
     return (
-        f"X must be finite numbers, but it contains {value} in row {first + row}, column {name}"
-        f"{more}: drop or impute such rows"
+        f"X must be finite numbers, but it contains {value} in row {fault.row}, column "
+        f"{_column(fault, columns)}{more}: drop or impute such rows"
     )
+
+
+def _column(fault: Fault, columns: Any) -> str:
+    """The column of a fault, by name where it has one."""
+    return str(fault.column) if columns is None else repr(columns[fault.column])
 
 
 def refuse_text(X: Any) -> None:
@@ -234,7 +248,7 @@ def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
     return str(dtype) == "object" and all(isinstance(value, Real) for value in X.iloc[:, place])
 
 
-def _adopt_columns(estimator: Any, source: ArraySource) -> None:
+def _adopt_columns(estimator: Any, source: Source) -> None:
     """What ``validate_data`` sets on an estimator, for rows that come as a source."""
     estimator.n_features_in_ = source.shape[1]
     if source.columns is not None:

@@ -192,8 +192,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         prefix = asked.prefix_of(estimator)
         chains = candidate_chains(numbers, self.covariance_type, self.param_grid, prefix)
         variational = asked.is_variational(estimator, wanted)
-        source, kept = incoming.training_rows(self, X, sample_weight, 1)
-        if kept is not None:
+        source = incoming.training_rows(self, X, sample_weight, 1)
+        if source.shape[0] < asked.shape_of(X)[0]:
+            kept = source.numbers
             X, groups = rows_of(X, kept), None if groups is None else np.asarray(groups)[kept]
             sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
         splits = make_splits(self.cv, X, seed, groups) if folded else ()

@@ -1,0 +1,113 @@
+"""Rows that are never in one array: what asks a source asks only for what every source has."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.plots import plot_density
+from laws.cases import generator
+from laws.parts import Parts
+
+ESTIMATORS = {
+    "likelihood": bm.GaussianMixture(4, random_state=0),
+    "no search": bm.GaussianMixture(4, covariance_type="tied", search=None, random_state=0),
+    "posterior mode": bm.GaussianMixture(3, prior="auto", search="short", random_state=0),
+    "variational": bm.BayesianGaussianMixture(n_components=6, random_state=0),
+    "counts": bm.Mixture(3, family=bm.Poisson(), random_state=0),
+}
+
+
+def clusters(n, D, K, seed=0):
+    rng = generator(seed)
+    return 10.0 + 4.0 * rng.normal(size=(K, D))[rng.integers(K, size=n)] + rng.normal(size=(n, D))
+
+
+def rows_for(name, n=400):
+    values = clusters(n, 2, 4)
+    return np.round(np.abs(values)) if name == "counts" else values
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_one_part_has_the_bits_of_an_array(name, weighted):
+    X = rows_for(name)
+    row_weights = generator(1).integers(0, 3, len(X)).astype(float) if weighted else None
+    expected = clone(ESTIMATORS[name]).fit(X, sample_weight=row_weights)
+    source = Parts.of(X, [], row_weights)
+    found = clone(ESTIMATORS[name]).fit(source)
+    np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    np.testing.assert_array_equal(found.predict_proba(source), expected.predict_proba(X))
+    assert found.score(source) == expected.score(X, sample_weight=row_weights)
+    assert found.bic(source) == expected.bic(X, sample_weight=row_weights)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_several_parts_differ_by_rounding(name):
+    X = rows_for(name)
+    expected = clone(ESTIMATORS[name]).fit(X)
+    source = Parts.of(X, [100, 333, 334])
+    found = clone(ESTIMATORS[name]).fit(source)
+    assert found.result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
+    np.testing.assert_allclose(found.means_, expected.means_, rtol=1e-9)
+    np.testing.assert_array_equal(found.predict(source), expected.predict(X))
+    np.testing.assert_allclose(found.score_samples(source), expected.score_samples(X), rtol=1e-9)
+
+
+def test_no_fit_of_many_rows_has_them_all_at_hand():
+    X = clusters(60_000, 3, 4)
+    source = Parts.of(X, [10_000, 33_333, 50_000], at_hand=4_096)
+    expected = bm.GaussianMixture(4, random_state=0).fit(X)
+    found = bm.GaussianMixture(4, random_state=0).fit(source)
+    assert found.log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-12)
+    np.testing.assert_array_equal(found.predict(source), expected.predict(X))
+    with pytest.raises(TooManyRowsError, match="60,000 rows"):
+        plot_density(found, source, columns=(0, 1))
+
+
+@pytest.mark.parametrize("criterion", ["bic", "cv"])
+def test_a_search_over_candidates_takes_them(criterion):
+    X = clusters(400, 2, 3)
+    options = {"n_components": (1, 2, 3, 4), "criterion": criterion, "random_state": 0, "n_jobs": 1}
+    expected = bm.MixtureSearch(**options).fit(X)
+    found = bm.MixtureSearch(**options).fit(Parts.of(X, [150]))
+    assert found.best_params_ == expected.best_params_
+    scores = found.results_[criterion], expected.results_[criterion]
+    np.testing.assert_allclose(*scores, rtol=1e-9)
+
+
+def test_what_is_asked_of_a_posterior_takes_them():
+    X = clusters(120, 2, 2)
+    source = Parts.of(X, [40])
+    prior = {"weight_concentration_prior_type": "dirichlet_distribution"}
+    model = bm.BayesianGaussianMixture(n_components=2, random_state=0, **prior).fit(X)
+    options = {"draws": 20, "chains": 2, "random_state": 0, "progress": False}
+    # Assignments are drawn chunk by chunk: of other parts they are others.
+    chains = bm.gibbs(model, Parts.of(X, []), **options)
+    expected = bm.gibbs(model, X, **options)
+    np.testing.assert_array_equal(
+        chains.co_clustering([3, 50, 1]), expected.co_clustering([3, 50, 1])
+    )
+    assert bm.leave_one_out(model, source).total == pytest.approx(bm.leave_one_out(model, X).total)
+    bands = [model.density_interval(rows, random_state=0) for rows in (source, X)]
+    np.testing.assert_allclose(*bands, rtol=1e-9)
+
+
+def test_bad_rows_are_named_by_their_number_among_all():
+    X = clusters(60, 2, 2)
+    for value, words in ((np.nan, "NaN in row 41, column 1"), (1e200, "1e.200 in row 41, column")):
+        bad = X.copy()
+        bad[41, 1] = value
+        with pytest.raises(InvalidInputError, match=words):
+            bm.GaussianMixture(2).fit(Parts.of(bad, [20, 40]))
+    weights = np.ones(60)
+    weights[45] = -1.0
+    with pytest.raises(InvalidInputError, match=r"weights of X .* got -1 for row 45"):
+        bm.GaussianMixture(2).fit(Parts.of(X, [20, 40], weights))
+    named = Parts.of(X, [20], columns=("a", "b"))
+    model = bm.GaussianMixture(2, random_state=0).fit(named)
+    assert list(model.feature_names_in_) == ["a", "b"]
+    with pytest.raises(InvalidInputError, match="columns b, a, but a, b were fitted"):
+        model.predict(Parts.of(X, [20], columns=("b", "a")))
