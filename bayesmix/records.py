@@ -16,6 +16,8 @@ from bayesmix.numerics.warming import called
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
+# Framed distances from the plane of the rows whose squares are doubles over the floor.
+FAR_OFF = 1e145
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
 # Weights or log densities of rows, where a kernel is given none.
@@ -83,7 +85,8 @@ class Frame:
         """Log density (n,) that rows lose by leaving the plane of the fit; 0 on it."""
         if self.flat is None:
             return 0.0
-        away = ((values - self.centre) / self.scale) @ self.flat
+        longest = FAR_OFF * self.scale
+        away = np.clip(values - self.centre, -longest, longest) / self.scale @ self.flat
         lost: Array = -0.5 * (away * away).sum(axis=1) / FLAT_FLOOR
         return lost
 

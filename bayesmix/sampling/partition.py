@@ -15,11 +15,12 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
+from bayesmix.workflow.far import described
 
 
 def log_density(mixture: Mixture, values: Array, continuous: bool) -> Array:
     """log p(x) (n,) in nats and data units; of counts a log probability."""
-    log_density: Array = normalise(mixture.log_joint(mixture.frame.apply(values)))
+    _, log_density = described(mixture, values, continuous)
     if continuous:
         log_density += mixture.frame.log_flat(values) - mixture.frame.log_volume
     return log_density

@@ -10,11 +10,11 @@ import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Family
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.far import described
 
 # Nats a row within which two starts ended in one place.
 ALIKE = 1e-6
@@ -146,21 +146,20 @@ class FitResult:
 
     def log_density(self, values: Array) -> Array:
         """Predictive log density (n,) in nats and data units."""
-        joint = self.density.log_joint(self.mixture.frame.apply(values))
-        log_density: Array = normalise(joint) - self.log_volume
+        _, framed = described(self.density, values, self.family.continuous)
+        log_density: Array = framed - self.log_volume
         if self.family.continuous:
             log_density += self.mixture.frame.log_flat(values)
         return log_density
 
     def probabilities(self, values: Array) -> Array:
         """Normalised terms of the predictive density (n, K)."""
-        joint = self.density.log_joint(self.mixture.frame.apply(values))
-        normalise(joint)
-        return np.ascontiguousarray(joint)
+        shares, _ = described(self.density, values, self.family.continuous)
+        return np.ascontiguousarray(shares)
 
     def responsibilities(self, values: Array) -> Array:
         """q(Z) (n, K): for a point the same as ``probabilities``."""
-        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(values))
+        shares, _ = described(self.mixture, values, self.family.continuous)
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:

@@ -52,3 +52,62 @@ def test_searches_and_averages_refuse_the_same_values(name: str) -> None:
     for ask in (found.predict, found.score_samples, found.averaged_.score_samples):
         with pytest.raises(InvalidInputError, match=r"X must hold .* row 7, column 1"):
             ask(rows)
+
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+CLUSTERS = np.concatenate(
+    [GENERATOR.normal(0.0, 1.0, (60, 3)), GENERATOR.normal(6.0, 3.0, (60, 3))]
+)
+# Some of which overflow when squared, some when divided by the scale of a column.
+FAR = (1e100, -1e140, 1e154, 1e156, 1e200, -1e300, 1.7e308)
+
+
+def far_rows(n_far_columns: int) -> np.ndarray:
+    rows = np.tile(CLUSTERS[:1], (len(FAR), 1))
+    rows[:, :n_far_columns] = np.array(FAR)[:, None]
+    return rows
+
+
+@pytest.mark.parametrize("n_far_columns", [1, 3])
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
+def test_a_far_row_fails_no_batch(kind: Any, structure: str, n_far_columns: int) -> None:
+    model = kind(2, covariance_type=structure, random_state=0).fit(CLUSTERS)
+    rows = np.concatenate([CLUSTERS[:3], far_rows(n_far_columns)])
+    for shares in (model.predict_proba(rows), model.responsibilities(rows)):
+        assert shares.sum(axis=1) == pytest.approx(1.0)
+    scores = model.score_samples(rows)
+    assert scores[:3] == pytest.approx(model.score_samples(CLUSTERS[:3]), rel=1e-12)
+    if kind is bm.BayesianGaussianMixture:
+        assert np.isfinite(scores).all()
+    else:
+        assert np.isfinite(scores[3])
+        assert np.isneginf(scores[5:]).all()
+        spreads = [np.trace(each) for each in model.result_.plug_in.components.covariances]
+        if structure != "tied":
+            assert (model.predict(rows)[3:] == int(np.argmax(spreads))).all()
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_far_out_a_student_density_falls_by_a_power_of_the_distance(structure: str) -> None:
+    model = bm.BayesianGaussianMixture(1, covariance_type=structure, random_state=0).fit(CLUSTERS)
+    students = model.result_.density.components
+    power = float((students.degrees_of_freedom + students.joint_columns).sum())
+    scores = model.score_samples(np.array([[1e60], [1e140], [1e200], [1e300]]) * np.ones(3))
+    decades = np.array([80.0, 60.0, 100.0])
+    assert np.diff(scores) == pytest.approx(-power * np.log(10.0) * decades, rel=1e-12)
+
+
+def test_under_one_covariance_a_far_row_belongs_to_the_component_that_lies_its_way() -> None:
+    model = bm.GaussianMixture.from_parameters(
+        [0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], np.eye(2) + 0.5
+    )
+    rows = np.array([[1e200, 0.0], [-1e250, 0.0], [1e200, 4e200]])
+    # u' P (m1 - m0) with P the precision (1.2, -0.4), (-0.4, 1.2)
+    expected = [int(1.2 * x - 0.4 * y > 0) for x, y in np.sign(rows) * [[1, 0], [1, 0], [1, 4]]]
+    assert model.predict(rows).tolist() == expected
+
+
+def test_marginal_densities_of_far_rows_are_finite_under_students() -> None:
+    model = bm.BayesianGaussianMixture(2, random_state=0).fit(CLUSTERS)
+    assert np.isfinite(model.marginal([0, 2]).score_samples(far_rows(3)[:, [0, 2]])).all()

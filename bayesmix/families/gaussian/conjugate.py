@@ -232,6 +232,10 @@ class GaussianPosterior:
         """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
         return self.linear.expected_log_density(values)
 
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
+        """The same of far rows in two parts: see ``Quadratics.beyond``."""
+        return self.linear.beyond(units, exponent)
+
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""
         return self.linear.statistics(values, responsibilities)

@@ -66,6 +66,10 @@ class Gaussians:
         """log N(x | μ_k, Σ_k) (n, K)."""
         return self.linear.expected_log_density(values)
 
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
+        """Log density of far rows in two parts: see ``Quadratics.beyond``."""
+        return self.linear.beyond(units, exponent)
+
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments."""
         return self.linear.statistics(values, responsibilities)

@@ -21,6 +21,13 @@ from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.records import Frame, Known, Sweep
 
+# Squared distances that differ by less, as a share of them, are of components equally wide.
+SAME = 1e-12
+# Powers of two and of e that are doubles, and so are their products with what they multiply here.
+FARTHEST = 400
+LARGEST_LOG = 700.0
+SMALLEST = 1e-300
+
 
 @filled_at_once
 @dataclass(frozen=True)
@@ -38,6 +45,31 @@ class Quadratics:
         out *= -0.5
         out += self.offset
         return out
+
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
+        """Log density (n, K) of framed rows ``units`` times 2^exponent, in two parts.
+
+        The second (n,) is what the widest component loses, minus infinity where that is no double;
+        the first is relative to it. Of equally wide ones, the one that lies farthest out in the
+        direction of the row is the nearest.
+        """
+        squared = self.structure.algebra.squared
+        squares = squared(units, np.ldexp(self.means, -exponent), self.root)
+        least = squares.min(axis=1, keepdims=True)
+        farthest = float(np.abs(self.means).max())
+        places = self.means / farthest if farthest > 0.0 else self.means
+        lengths = np.abs(units).max(axis=1, keepdims=True)
+        directions = units / np.where(lengths > 0.0, lengths, 1.0)
+        against, along = (squared(directions, sign * places, self.root) for sign in (-1.0, 1.0))
+        outward = 0.25 * (against - along) * lengths * np.ldexp(farthest, min(exponent, FARTHEST))
+        widest = squares <= least * (1.0 + SAME)
+        outward = np.where(widest, outward, -np.inf)
+        relative = outward - outward.max(axis=1, keepdims=True) + self.offset
+        log_loss = 2.0 * exponent * np.log(2.0) + np.log(np.maximum(least[:, 0], SMALLEST))
+        lost = np.where(
+            log_loss < LARGEST_LOG, -0.5 * np.exp(np.minimum(log_loss, LARGEST_LOG)), -np.inf
+        )
+        return relative, lost
 
     @property
     def n_components(self) -> int:

@@ -14,6 +14,9 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
+# In place of a squared distance of 0 whose logarithm is taken.
+TINY = 1e-300
+
 
 @dataclass(frozen=True)
 class Students:
@@ -33,7 +36,7 @@ class Students:
         return len(self.means)
 
     @cached_property
-    def root(self) -> Array:
+    def precision_root(self) -> Array:
         """U with shape⁻¹ = U Uᵀ."""
         return self.algebra.root(self.blocks)
 
@@ -41,19 +44,54 @@ class Students:
         """log density (n, K) of framed rows (Bishop 2006, eq. B.68 and B.72)."""
         n_components, n_features = self.means.shape
         if self.joint:
-            distances = self.algebra.squared(values, self.means, self.root)
-            nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
-            log_det = self.algebra.per_component(
-                self.algebra.log_det(self.root), n_components, n_features
-            )
-            return _log_student(distances, nu, log_det, n_features)
+            distances = self.algebra.squared(values, self.means, self.precision_root)
+            return self._joint(np.log1p(distances / self._freedom))
         total = np.zeros((len(values), n_components), order="F")
         for column in range(n_features):
-            root = self.root[:, column]
+            root = self.precision_root[:, column]
             away = (values[:, column, None] - self.means[:, column]) * root
-            nu = self.degrees_of_freedom[:, column]
-            total += _log_student(away * away, nu, 2.0 * np.log(root), 1)
+            total += self._of_column(column, np.log1p(away * away / self._freedom_of(column)))
         return total
+
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
+        """log density (n, K) of framed rows ``units`` times 2^exponent, and 0 to add to it."""
+        means, logs = np.ldexp(self.means, -exponent), 2.0 * exponent * np.log(2.0)
+
+        def widened(squares: Array, nu: Array) -> Array:
+            out: Array = np.logaddexp(0.0, logs + np.log(np.maximum(squares, TINY)) - np.log(nu))
+            return out
+
+        if self.joint:
+            squares = self.algebra.squared(units, means, self.precision_root)
+            return self._joint(widened(squares, self._freedom)), 0.0
+        total = np.zeros((len(units), len(means)))
+        for column in range(means.shape[1]):
+            root = self.precision_root[:, column]
+            away = (units[:, column, None] - means[:, column]) * root
+            total += self._of_column(column, widened(away * away, self._freedom_of(column)))
+        return total, 0.0
+
+    def _joint(self, log_widened: Array) -> Array:
+        """Log density (n, K) where one scale mixes all columns."""
+        n_components, n_features = self.means.shape
+        log_det = self.algebra.per_component(
+            self.algebra.log_det(self.precision_root), n_components, n_features
+        )
+        return _log_student(log_widened, self._freedom, log_det, n_features)
+
+    def _of_column(self, column: int, log_widened: Array) -> Array:
+        """The factor (n, K) of one column in a product."""
+        log_det = 2.0 * np.log(self.precision_root[:, column])
+        return _log_student(log_widened, self._freedom_of(column), log_det, 1)
+
+    @property
+    def _freedom(self) -> Array:
+        """Degrees of freedom (K,) of joint densities."""
+        return np.broadcast_to(self.degrees_of_freedom.ravel(), (self.n_components,))
+
+    def _freedom_of(self, column: int) -> Array:
+        freedom: Array = self.degrees_of_freedom[:, column]
+        return freedom
 
     @property
     def joint(self) -> bool:
@@ -98,7 +136,7 @@ class Students:
         n_components, n_given = len(self.means), len(given)
         slopes, left = self.algebra.regress(self.blocks, columns, given)
         known = self.marginal(given)
-        distances = self.algebra.squared(values[None], known.means, known.root)[0]
+        distances = self.algebra.squared(values[None], known.means, known.precision_root)[0]
         nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
         widened = (nu + distances) / (nu + n_given)
         blocks = widened.reshape(-1, *(1,) * (left.ndim - 1)) * left
@@ -120,7 +158,7 @@ class Students:
         nu = np.broadcast_to(nu, (n_components, nu.shape[1]))[labels]
         mixing = generator.chisquare(nu) / nu
         normal /= np.sqrt(mixing)
-        covariances = self.algebra.inverse(self.root)
+        covariances = self.algebra.inverse(self.precision_root)
         if covariances.ndim == 2:
             return self.means[labels] + normal * np.sqrt(
                 np.broadcast_to(covariances, self.means.shape)[labels]
@@ -134,11 +172,11 @@ class Students:
         return self.means[labels] + normal
 
 
-def _log_student(distances: Array, nu: Array, log_det: Array, dimension: int) -> Array:
-    """log St(x | m, precision, ν) from squared distances (n, K), in nats."""
+def _log_student(log_widened: Array, nu: Array, log_det: Array, dimension: int) -> Array:
+    """log St(x | m, precision, ν) from log(1 + Δ² / ν) (n, K), in nats."""
     half = (nu + dimension) / 2.0
     constant = (
         gammaln(half) - gammaln(nu / 2.0) - 0.5 * dimension * (np.log(nu) + LOG_PI) + 0.5 * log_det
     )
-    log_density: Array = constant - half * np.log1p(distances / nu)
+    log_density: Array = constant - half * log_widened
     return log_density

@@ -1,0 +1,65 @@
+"""What a mixture says of rows at any distance: squares of distances need not be doubles.
+
+A far row is 2^e times one of about unit length, in the frame. Under Student components its log
+density is finite and found from log distances; normal ones give it none, and it belongs to the
+widest of them, which is the limit of its probabilities.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.records import Frame, Mixture
+
+# Lengths, in standard deviations, whose squares and sums of squares are doubles.
+LONGEST = 1e150
+# Exponents of far rows are multiples of this: rows of one exponent are looked at together.
+STEP = 64
+
+
+def described(mixture: Mixture, values: Array, continuous: bool) -> tuple[Array, Array]:
+    """Probabilities of the components (n, K) and the log density (n,), framed, of rows as stored.
+
+    Only where values are ``continuous`` may they be far.
+    """
+    frame = mixture.frame
+    if not continuous:
+        return mixture.responsibilities(frame.apply(values))
+    limit = _reach(mixture) * frame.scale
+    away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
+    if (away <= limit).all():
+        return mixture.responsibilities(frame.apply(values))
+    shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
+    distant = (np.abs(values - frame.centre) > limit).any(axis=1)
+    near = np.flatnonzero(~distant)
+    if len(near):
+        shares[near], log_density[near] = mixture.responsibilities(frame.apply(values[near]))
+    far = np.flatnonzero(distant)
+    units, exponents = _scaled(frame, values[far])
+    for exponent in np.unique(exponents):
+        some = exponents == exponent
+        joint, beyond = mixture.components.beyond(units[some], int(exponent))
+        joint += mixture.weights.expected_log()
+        log_density[far[some]] = normalise(joint) + beyond
+        shares[far[some]] = joint
+    return shares, log_density
+
+
+def _reach(mixture: Mixture) -> float:
+    """How far out, in the frame, squares of distances are doubles for every component."""
+    n_features = mixture.frame.n_directions
+    largest = max(1.0, float(np.abs(mixture.components.precision_root).max()))
+    return LONGEST / (4.0 * n_features * largest)
+
+
+def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
+    """Framed rows (n, D') divided by 2^e, with e (n,): no coordinate is above 1."""
+    away = values - frame.centre
+    exponents = (np.frexp(away)[1] - np.frexp(frame.scale)[1]).max(axis=1) + 1
+    exponents = -(-exponents // STEP) * STEP
+    half = (exponents // 2)[:, None]
+    # In two steps: either alone may leave what doubles hold.
+    units = np.ldexp(np.ldexp(away, -half) / frame.scale, half - exponents[:, None])
+    return (units if frame.basis is None else units @ frame.basis), exponents
