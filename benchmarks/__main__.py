@@ -55,6 +55,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "sweeps": ("Sweeps of Gibbs sampling a second", crosscheck.sweeps),
     "fresh": ("select on fresh problems, beside other programs", fresh.run),
     "null": ("One normal: how often select chooses more", fresh.null),
+    "units": ("Does a change of the columns' units change what is chosen?", fresh.units),
     "real": ("select on real data", fresh.real),
     "fresh_fits": ("Optima of fresh random problems that one fit reaches", fresh_fits.run),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),

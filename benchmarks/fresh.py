@@ -176,6 +176,56 @@ def _of_one(seed: list[int], n: int, D: int) -> bool:
     return bool(search.best_estimator_.n_components_ > 1)
 
 
+UNIT_CRITERIA = ("auto", "bic", "icl", "aic", "elbo_log_k", "cv")
+
+
+def units(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Whether a change of the columns' units changes what is chosen: 4 data sets a repeat.
+
+    Columns are multiplied by powers of ten; where spherical covariances take part, all by one.
+    """
+    seed, n = new_seed(), 2 if quick else 4 * repeats
+    print(f"  seed {seed}, {n} data sets", flush=True)
+    jobs = (delayed(_in_other_units)(seed, number) for number in range(n))
+    found = [each for some in Parallel(n_jobs=resolve_jobs(None))(jobs) for each in some]
+    table: list[dict[str, Any]] = [{"seed": seed}]
+    for key in dict.fromkeys(each[0] for each in found):
+        mine = [(same, away) for one, same, away in found if one == key]
+        row = {"structures": key[0], "criterion": key[1], "data_sets": len(mine)}
+        row["same_choice"] = float(np.mean([same for same, _ in mine]))
+        table.append(row | {"furthest": max(away for _, away in mine)})
+        print("  ", table[-1], flush=True)
+    return table
+
+
+def _in_other_units(seed: int, number: int) -> list[tuple[tuple[str, str], bool, float]]:
+    """((structures, criterion), whether the choice is the same, how far values are apart)."""
+    warnings.simplefilter("ignore")
+    rows = fresh_problem(seed, number).rows
+    generator = np.random.default_rng([seed, number, 1])
+    each = 10.0 ** generator.integers(-4, 5, rows.shape[1]).astype(float)
+    found = []
+    for structures, factors in (
+        (("full", "tied", "diag"), each),
+        (("full", "tied", "diag", "spherical"), np.full(rows.shape[1], each[0])),
+    ):
+        jacobian = len(rows) * float(np.log(factors).sum())
+        for criterion in UNIT_CRITERIA:
+            options = {"covariance_type": structures, "criterion": criterion, "n_jobs": 1}
+            one, other = (_quietly(x, {**options}) for x in (rows, rows * factors))
+            values, scaled = (_values(search) for search in (one, other))
+            away = (values - scaled - jacobian).abs().dropna()
+            same = one.best_params_ == other.best_params_
+            found.append(((", ".join(structures), criterion), same, float(away.max())))
+    return found
+
+
+def _values(search: Any) -> Any:
+    """What candidates have of the criterion, in nats."""
+    table = search.results_.set_index(["covariance_type", "n_components"])
+    return table[search.criterion_]
+
+
 def real_data() -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Rows, and groups of rows where some are known: which need not be normal components."""
     digits = load_digits()

@@ -199,6 +199,17 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
         np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
+@pytest.mark.parametrize("seed", range(4))
+def test_more_runs_are_never_worse(kind, seed):
+    values = blobs(5, 2, 200)
+    found = [
+        kind(6, n_init=n, random_state=seed, n_jobs=1).fit(values).result_.objective
+        for n in (1, 2, 3)
+    ]
+    assert found == sorted(found)
+
+
 def small_in_broad():
     """A small cluster inside a broad one and two others, fitted with one of these in two."""
     rng = np.random.default_rng(6)
