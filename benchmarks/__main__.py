@@ -21,6 +21,7 @@ from benchmarks import (
     fresh,
     fresh_fits,
     growth,
+    kernels,
     machine,
     memory,
     optimum,
@@ -35,6 +36,7 @@ from benchmarks import (
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
     "limit": ("A pass, and what this machine could do at best", machine.run),
+    "kernels": ("Log joints of a block, and what the tile in LLVM's terms is worth", kernels.run),
     "first": ("A first fit in a new process", first.run),
     "solution": ("Time to a solution, and passes saved", solution.run),
     "optimum": (
