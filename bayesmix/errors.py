@@ -42,7 +42,11 @@ class MissingExtraError(BayesmixError, ImportError):
 
 
 class DamagedFileError(BayesmixError):
-    """A saved model is truncated, altered or of a newer format."""
+    """A saved model or checkpoint is truncated, altered or of a newer format."""
+
+
+class FileAccessError(BayesmixError, OSError):
+    """A file or folder cannot be read or written; also an ``OSError``, with its ``errno``."""
 
 
 class BayesmixWarning(UserWarning):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.errors import BayesmixError
+from bayesmix.writing import file_to_write, folder_to_write, try_to_write, write, written
 
 PANEL = (6.4, 4.4)
 ONE: Mapping[str, Any] = {}
@@ -16,11 +17,8 @@ DOTS_PER_INCH = 150
 
 def folder(path: str) -> Path:
     """The folder to write into, made where it is not there."""
-    place = Path(path)
-    if place.exists() and not place.is_dir():
-        raise InvalidInputError(f"--out must name a folder, and {path} is a file")
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    folder_to_write(path, "--out", parents=True)
+    return Path(path)
 
 
 def as_json(values: dict[str, Any]) -> str:
@@ -30,7 +28,7 @@ def as_json(values: dict[str, Any]) -> str:
 
 def write_json(path: Path, values: dict[str, Any]) -> str:
     """Write ``result.json``."""
-    path.write_text(as_json(values) + "\n", encoding="utf-8")
+    write(path, (as_json(values) + "\n").encode("utf-8"))
     return str(path)
 
 
@@ -42,16 +40,24 @@ def write_model(path: Path, model: Any) -> str:
 
 def write_table(path: Path, search: Any) -> str:
     """A row per candidate."""
-    search.results_.to_csv(path, index=False)
+    write(path, search.results_.to_csv(index=False).encode("utf-8"))
     return str(path)
+
+
+def labels_place(path: str) -> Path:
+    """Where labels will stand, once it is known that a file can be written there."""
+    place = file_to_write(path, "--out")
+    try_to_write(place.parent)
+    return place
 
 
 def report_place(out: Path | None) -> Path:
     """Where the report will stand, once it is known that it can be made."""
-    from bayesmix.report import require_matplotlib
+    from bayesmix.report import report_place
 
-    require_matplotlib()
-    return (out or Path()) / "report.html"
+    place = (out or Path()) / "report.html"
+    report_place(place)
+    return place
 
 
 def write_report(path: Path, search: Any, source: Any, title: str, command: Sequence[str]) -> str:
@@ -115,5 +121,6 @@ def _figure(
     except BayesmixError as problem:
         note(f"no {path.name}: {problem}")
         return []
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    with written(path) as stream:
+        figure.savefig(stream, dpi=DOTS_PER_INCH)
     return [str(path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import sys
 import time
@@ -24,6 +25,7 @@ from bayesmix.cli.show import (
 )
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.criteria import OF_A_POSTERIOR
+from bayesmix.writing import written
 
 
 def select(
@@ -193,6 +195,7 @@ def predict(
 
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
         raise InvalidInputError(f"the model comes first: bayesmix predict {path} {model_path}")
+    place = None if out is None else files.labels_place(out)
     model = load(model_path)
     names = getattr(model, "feature_names_in_", None)
     if columns is not None:
@@ -206,9 +209,9 @@ def predict(
     labels = probabilities.argmax(axis=1)
     densities = model.score_samples(source)
     largest = probabilities.max(axis=1)
-    if out is not None:
-        with open(out, "w", encoding="utf-8", newline="") as stream:
-            _write_labels(stream, labels, largest, densities)
+    if place is not None:
+        with written(place) as stream:
+            _write_labels(codecs.getwriter("utf-8")(stream), labels, largest, densities)
     elif not screen.machine:
         _write_labels(sys.stdout, labels, largest, densities)
         return

@@ -9,10 +9,10 @@ from sklearn.base import clone
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection import checkpoint
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.task import Checkpoint
 
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
@@ -57,18 +57,20 @@ def estimator_of(estimator: Any, seed: int) -> Any:
 
 def kept_in(
     search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
-) -> tuple[int, checkpoint.Checkpoint | None]:
+) -> tuple[int, Checkpoint | None]:
     """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
     if search.checkpoint is None:
         return seed, None
+    from bayesmix.io.checkpoint import open_checkpoint, search_identity
+
     settings = {
         name: value
         for name, value in search.get_params(deep=False).items()
         if name not in CHANGE_NO_NUMBER
     }
-    identity = checkpoint.identity(settings, X, sample_weight, groups)
+    identity = search_identity(settings, X, sample_weight, groups)
     seeded = search.random_state is not None
-    kept, seed = checkpoint.opened(search.checkpoint, identity, seed, seeded)
+    kept, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
     return seed, kept
 
 

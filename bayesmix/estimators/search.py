@@ -42,7 +42,8 @@ from bayesmix.selection.row import Row
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.rule import Judgement, Rule, with_folds
 from bayesmix.selection.standing import lattices
-from bayesmix.selection.sweep import Sweep, Task
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.task import Task
 from bayesmix.workflow.progress import FitProgress
 
 # With folds every candidate is fitted to each: a range that takes care of itself ends here.
@@ -84,8 +85,8 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         As in the estimators.
     checkpoint : path, optional
         A folder where finished fits are kept. The same search on the same rows goes on from there
-        after an interrupt or a kill, and its table is that of an uninterrupted run. Its files are
-        pickles: resume only from those that you wrote.
+        after an interrupt or a kill, and its table is that of an uninterrupted run. Its files hold
+        no code. A fit that cannot be kept, as on a full disk, is a warning.
     also : sequence of str, default=()
         Further criteria to compute beside the one that chooses, from the same fits: "cv",
         "evidence", "loo". The others are always there.

@@ -1,10 +1,11 @@
-"""The bytes of a saved model: a preamble, a JSON header and raw arrays, under one checksum.
+"""The bytes of a file of ours: a preamble, a JSON header and raw arrays, under one checksum.
 
 ======== ====== ==========================================================================
 offset   bytes  what
 ======== ====== ==========================================================================
-0        8      ``89 62 6d 69 78 0d 0a 1a`` (a transfer as text breaks it, as it does a PNG)
-8        4      version of the format, little-endian, as are all numbers
+0        8      which kind of file, as ``89 62 6d 69 78 0d 0a 1a`` for a model (a transfer as
+                text breaks it, as it does a PNG)
+8        4      version of the kind's format, little-endian, as are all numbers
 12       8      length of the whole file
 20       8      length of the header
 28       32     SHA-256 of all other bytes
@@ -14,17 +15,19 @@ then     ...    the arrays one after another, nothing between, nothing behind
 
 Not a zip archive: its lengths can lie about what unpacks from them, and it has bytes that nothing
 checks. Here every length is compared with the file's own before anything is allocated, every byte
-is under the checksum, and the same model gives the same bytes.
+is under the checksum, and the same content gives the same bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,9 +35,8 @@ import numpy.typing as npt
 
 from bayesmix.errors import DamagedFileError
 from bayesmix.version import __version__
+from bayesmix.writing import naming
 
-MAGIC = b"\x89bmix\r\n\x1a"
-FORMAT = 1
 PREAMBLE = struct.Struct("<8sIQQ")
 HEADER_BEGINS = PREAMBLE.size + hashlib.sha256().digest_size
 
@@ -44,8 +46,28 @@ DTYPES = {
     for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 }
 
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: how it begins, its format, what it is, what to do where one is damaged."""
+
+    magic: bytes
+    version: int
+    what: str
+    again: str
+
+
+MODEL = Kind(
+    b"\x89bmix\r\n\x1a", 1, "a model that bayesmix saved", "copy it or save the model again"
+)
+# Of format 1 were pickles.
+FINISHED_FIT = Kind(
+    b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
+)
+
 # How other files begin that somebody may give us.
 FOREIGN = (
+    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT)),
     (b"\x80", "a pickle, which is never opened here"),
     (b"PK", "a zip archive"),
     (b"\x93NUMPY", "a NumPy array"),
@@ -61,7 +83,7 @@ def storable(array: Bits) -> bool:
     return array.dtype.newbyteorder("<").str in DTYPES
 
 
-def pack(header: dict[str, Any], arrays: Sequence[Bits]) -> bytes:
+def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: Kind = MODEL) -> bytes:
     """The whole file. Arrays keep the order of their axes in memory: sums depend on it."""
     orders = [memory_order(array) for array in arrays]
     shapes = [
@@ -76,7 +98,7 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits]) -> bytes:
         for array, order in zip(arrays, orders, strict=True)
     )
     size = HEADER_BEGINS + len(text) + len(body)
-    preamble = PREAMBLE.pack(MAGIC, FORMAT, size, len(text))
+    preamble = PREAMBLE.pack(kind.magic, kind.version, size, len(text))
     return preamble + _digest(preamble, text + body) + text + body
 
 
@@ -87,16 +109,33 @@ def memory_order(array: Bits) -> list[int]:
     return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
 
 
-def unpack(stream: BinaryIO) -> tuple[dict[str, Any], list[Bits]]:
+@contextlib.contextmanager
+def opened(path: Any) -> Iterator[BinaryIO]:
+    """A file to read; what is wrong with it names it."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
+        raise DamagedFileError(f"{path} is no file")
+    with naming(path, "read", "see who may read it"), open(path, "rb") as stream:
+        try:
+            yield stream
+        except DamagedFileError as problem:
+            raise DamagedFileError(f"{path} {problem}") from None
+        except (OSError, MemoryError):
+            raise
+        except Exception as problem:
+            # Whatever goes wrong with what a file holds is the file's fault, and is said as such.
+            raise DamagedFileError(
+                f"{path} is damaged: its parts do not fit together ({problem})"
+            ) from None
+
+
+def unpack(stream: BinaryIO, kind: Kind = MODEL) -> tuple[dict[str, Any], list[Bits]]:
     """Header and arrays of an open file; ``DamagedFileError`` where anything is not as written."""
     there = os.fstat(stream.fileno()).st_size
     beginning = stream.read(HEADER_BEGINS)
-    header_bytes = _check_preamble(beginning, there)
+    header_bytes = _check_preamble(beginning, there, kind)
     rest = stream.read(there - HEADER_BEGINS)
     if _digest(beginning[: PREAMBLE.size], rest) != beginning[PREAMBLE.size :]:
-        raise DamagedFileError(
-            "is damaged: its checksum does not fit what it holds; copy it or save the model again"
-        )
+        raise DamagedFileError(f"is damaged: its checksum does not fit what it holds; {kind.again}")
     try:
         header = json.loads(rest[:header_bytes].decode("ascii"))
         return header, _arrays(header.pop("arrays"), rest, header_bytes)
@@ -106,32 +145,26 @@ def unpack(stream: BinaryIO) -> tuple[dict[str, Any], list[Bits]]:
         raise DamagedFileError(f"is damaged: its header cannot be read ({problem})") from None
 
 
-def _check_preamble(beginning: bytes, there: int) -> int:
+def _check_preamble(beginning: bytes, there: int, kind: Kind) -> int:
     """The length of the header, once it and the file's own length are possible."""
     if not there:
-        raise DamagedFileError("is empty: save the model again")
-    if beginning[: len(MAGIC)] != MAGIC[: len(beginning)]:
-        kinds = [kind for start, kind in FOREIGN if beginning.startswith(start)]
-        looks = f"; it looks like {kinds[0]}" if kinds else ""
-        raise DamagedFileError(f"is not a model that bayesmix saved{looks}")
+        raise DamagedFileError(f"is empty: {kind.again}")
+    if beginning[: len(kind.magic)] != kind.magic[: len(beginning)]:
+        known = [what for start, what in FOREIGN if beginning.startswith(start)]
+        looks = f"; it looks like {known[0]}" if known else ""
+        raise DamagedFileError(f"is not {kind.what}{looks}")
     if there < HEADER_BEGINS:
-        raise DamagedFileError(
-            f"is truncated: it ends after {there} bytes; copy it or save the model again"
-        )
+        raise DamagedFileError(f"is truncated: it ends after {there} bytes; {kind.again}")
     _, version, size, header_bytes = PREAMBLE.unpack(beginning[: PREAMBLE.size])
-    if version > FORMAT:
+    if version > kind.version:
         raise DamagedFileError(
             f"was saved in format {version} by a newer bayesmix; this one ({__version__}) reads "
-            f"formats up to {FORMAT}: pip install --upgrade bayesmix"
+            f"formats up to {kind.version}: pip install --upgrade bayesmix"
         )
     if there < size:
-        raise DamagedFileError(
-            f"is truncated: {there:,} of {size:,} bytes are there; copy it or save the model again"
-        )
+        raise DamagedFileError(f"is truncated: {there:,} of {size:,} bytes are there; {kind.again}")
     if version < 1 or there > size or header_bytes > size - HEADER_BEGINS:
-        raise DamagedFileError(
-            "is damaged: its lengths do not fit the file; copy it or save the model again"
-        )
+        raise DamagedFileError(f"is damaged: its lengths do not fit the file; {kind.again}")
     return int(header_bytes)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
 import warnings
 from os import PathLike, fspath
 from typing import Any
@@ -17,10 +16,11 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
-from bayesmix.io.container import pack, unpack
+from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, fits
 from bayesmix.version import __version__
 from bayesmix.workflow.result import FitResult
+from bayesmix.writing import file_to_write, write
 
 # Estimators lie above this layer: the file names the class, and its home is looked up here.
 ESTIMATORS = {
@@ -50,6 +50,10 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     ------
     UnsupportedError
         For other models, and for families or priors that are not bayesmix's own.
+    InvalidInputError
+        For a path that is no place of a file; a device or a pipe is never replaced.
+    FileAccessError
+        Where the system refuses, as on a full disk: what was there is as it was.
 
     Examples
     --------
@@ -64,6 +68,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     name = _class_name(model)
     if not hasattr(model, "result_"):
         raise UnsupportedError(f"this {name} is not fitted yet: fit it before saving it")
+    place = file_to_write(path)
     writer = Writer()
     described = {
         "bayesmix": __version__,
@@ -72,7 +77,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
         "features": list(map(str, getattr(model, "feature_names_in_", ()))),
         "result": writer.value(model.result_),
     }
-    _replace_file(fspath(path), pack(described, writer.arrays))
+    write(place, pack(described, writer.arrays))
 
 
 def _class_name(model: Any) -> str:
@@ -109,26 +114,6 @@ def _parameters(model: Any, writer: Writer) -> dict[str, Any]:
     return saved
 
 
-def _replace_file(path: str, content: bytes) -> None:
-    """All of it or nothing: a new file beside the old one takes its name when it is complete."""
-    path = os.path.realpath(path)
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        raise InvalidInputError(f"path must lie in a folder that exists, got {path}")
-    if os.path.isdir(path):
-        raise InvalidInputError(f"path must name a file, got the folder {path}")
-    partial = f"{path}.{secrets.token_hex(4)}.partial"
-    try:
-        with open(partial, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-
-
 def load(path: str | PathLike[str]) -> Any:
     """The fitted estimator that ``save`` wrote: it predicts the same, to the last bit.
 
@@ -149,13 +134,11 @@ def load(path: str | PathLike[str]) -> Any:
     """
     path = fspath(path)
     if not os.path.isfile(path):
-        what = f"{path} is a folder" if os.path.isdir(path) else f"there is no {path}"
+        kind = "a folder" if os.path.isdir(path) else "no file"
+        what = f"{path} is {kind}" if os.path.exists(path) else f"there is no {path}"
         raise InvalidInputError(f"path must name a saved model, but {what}")
-    with open(path, "rb") as stream:
-        try:
-            return _model(*unpack(stream))
-        except DamagedFileError as problem:
-            raise DamagedFileError(f"{path} {problem}") from None
+    with opened(path) as stream:
+        return _model(*unpack(stream))
 
 
 def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
@@ -172,11 +155,6 @@ def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
         if writer == __version__ or "does not know" not in str(problem):
             raise
         raise DamagedFileError(f"{problem}: it was saved by bayesmix {writer}") from None
-    except MemoryError:
-        raise
-    except Exception as problem:
-        # Whatever goes wrong with what a file holds is the file's fault, and is said as such.
-        raise DamagedFileError(f"is damaged: its parts do not fit together ({problem})") from None
 
 
 def _fitted(name: str, parameters: dict[str, Any], features: Any, result: Any) -> Any:
@@ -188,8 +166,14 @@ def _fitted(name: str, parameters: dict[str, Any], features: Any, result: Any) -
             f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does not "
             "know"
         )
-    _check(result, features)
     model = estimator(**parameters)
+    adopt(model, result, features)
+    return model
+
+
+def adopt(model: Any, result: Any, features: Any) -> None:
+    """Make an estimator a fitted one; ``DamagedFileError`` for a result that does not hold up."""
+    _check(result, features)
     model._adopt(result)
     if features:
         model.feature_names_in_ = np.array(features, dtype=object)
@@ -201,7 +185,6 @@ def _fitted(name: str, parameters: dict[str, Any], features: Any, result: Any) -
         or result.responsibilities(trial).shape != (1, result.n_components)
     ):
         raise DamagedFileError("is damaged: its parts do not fit together")
-    return model
 
 
 def _check(result: Any, features: Any) -> None:

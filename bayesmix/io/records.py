@@ -26,6 +26,8 @@ from bayesmix.families.gaussian.structures import STRUCTURES
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture
+from bayesmix.selection.criteria import Score
+from bayesmix.selection.row import Row
 from bayesmix.weights import (
     Dirichlet,
     DirichletPrior,
@@ -72,6 +74,8 @@ RECORDS: dict[str, Any] = {
         poisson.Poissons,
         poisson.GammaRates,
         poisson.GammaPrior,
+        Row,
+        Score,
     )
 }
 

@@ -1,6 +1,5 @@
 """L6: the HTML report of a search, one file that loads nothing."""
 
-from bayesmix.report.figures import require_matplotlib
-from bayesmix.report.write import write_report
+from bayesmix.report.write import report_place, write_report
 
-__all__ = ["require_matplotlib", "write_report"]
+__all__ = ["report_place", "write_report"]

@@ -16,7 +16,7 @@ from bayesmix.report.markup import (
     with_error,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
-from bayesmix.selection.sweep import DEGENERATE
+from bayesmix.selection.task import DEGENERATE
 from bayesmix.selection.words import NAMES
 from bayesmix.workflow import display
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.report import answer, assumptions, figures, reproduce, tables
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, subject_of
 from bayesmix.version import __version__
+from bayesmix.writing import file_to_write, try_to_write, write
 
 TITLE = "Mixture model search"
 # A browser that heeds this loads nothing, whatever the page might say.
@@ -55,7 +52,7 @@ def write_report(
     ------
     ValueError
         For a search that is not fitted or has kept no model, rows that do not fit it, and a path
-        that cannot be written.
+        that cannot be written, before anything is made.
     ImportError
         Where matplotlib is not installed.
 
@@ -68,11 +65,10 @@ def write_report(
     >>> write_report(search, tempfile.mkdtemp() + "/report.html", X).name
     'report.html'
     """
-    figures.require_matplotlib()
-    place = writable(path)
+    place = report_place(path)
     subject = subject_of(search, X)
     text = page(subject, TITLE if title is None else str(title), command)
-    replace_with(place, text)
+    write(place, text.encode("utf-8"))
     return place
 
 
@@ -107,40 +103,9 @@ def style() -> str:
     return files("bayesmix.report").joinpath("page.css").read_text("utf-8")
 
 
-def writable(path: Any) -> Path:
-    """A path that names a file in a folder that is there."""
-    try:
-        place = Path(path)
-    except TypeError:
-        raise InvalidInputError(
-            f"path must be a file to write, as 'report.html', got {type(path).__name__}"
-        ) from None
-    if place.is_dir():
-        raise InvalidInputError(f"path must name a file, and {place} is a folder")
-    if not place.parent.is_dir():
-        raise InvalidInputError(
-            f"path must name a file in a folder that is there, and {place.parent} is none: make it "
-            "first"
-        )
+def report_place(path: Any) -> Path:
+    """Where a report will stand, once it is known that one can be made and written there."""
+    figures.require_matplotlib()
+    place = file_to_write(path)
+    try_to_write(place.parent)
     return place
-
-
-def replace_with(place: Path, text: str) -> None:
-    """All of the text, or what was there before."""
-    handle, name = tempfile.mkstemp(prefix=f".{place.name}-", dir=place.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, place)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    """What new files may not be; it can only be read by setting it."""
-    current = os.umask(0o077)
-    os.umask(current)
-    return current

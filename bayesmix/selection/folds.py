@@ -86,6 +86,11 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
+def steps_before(model: Any) -> Any:
+    """Of a pipeline the steps before the mixture, as a pipeline; None where there are none."""
+    return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
+
+
 def was_interrupted(model: Any) -> bool:
     """Whether Ctrl-C came during the fit."""
     return bool(last_step(model).result_.status == "interrupted")
@@ -103,8 +108,8 @@ def log_density(model: Any, X: Any) -> Array:
         Where it is not: densities of transformed rows do not compare between folds or procedures.
     """
     values: Array = model.score_samples(X)
-    if hasattr(model, "steps") and len(model.steps) > 1:
-        values = values + log_stretch(model[:-1], X)
+    if (steps := steps_before(model)) is not None:
+        values = values + log_stretch(steps, X)
     return values
 
 

@@ -24,7 +24,8 @@ from bayesmix.selection.folds import (
     was_interrupted,
 )
 from bayesmix.selection.row import Row
-from bayesmix.selection.sweep import WHOLE, Sweep, Task
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.task import WHOLE, Task
 
 # K goes no further than this, nor than leaves a component as many rows as columns and one.
 LARGEST = 30

@@ -37,6 +37,7 @@ class Row:
     held: HeldOut | None = field(default=None, compare=False, repr=False)
     objection: str = ""  # why it may not be chosen, in words that follow "since"
     refuted: bool = False  # whether folds refuted its kind
+    unkept: str = ""  # why the checkpoint does not hold it
 
     @property
     def asked(self) -> int:

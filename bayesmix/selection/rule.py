@@ -27,7 +27,7 @@ from bayesmix.selection.folds import Split
 from bayesmix.selection.held_out import HeldOut, combined, finite
 from bayesmix.selection.row import Row
 from bayesmix.selection.standing import Lattice, objection
-from bayesmix.selection.sweep import Task
+from bayesmix.selection.task import Task
 
 NAME = "evidence_folds"
 # Whole searches cost a third of a selection of 150 rows where two are made (0.3 of 1.1 s).
@@ -188,6 +188,8 @@ def held_out(
         for part in range(len(splits))
     ]
     found = list(in_turn(task.kept, jobs, workers))
+    for part in found:
+        task.heard(part)
     if any(part.interrupted for part in found):
         raise KeyboardInterrupt  # the fit that it came in ended with its best so far
     held: dict[int, HeldOut] = {}

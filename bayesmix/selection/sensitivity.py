@@ -22,7 +22,8 @@ from bayesmix.selection.folds import last_step
 from bayesmix.selection.probabilities import over_k, prior_asked, probabilities
 from bayesmix.selection.resampling import collected
 from bayesmix.selection.row import Row
-from bayesmix.selection.sweep import WHOLE, Sweep, Task
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.task import WHOLE, Task
 from bayesmix.selection.words import label
 
 # How far beyond the chosen number of components the grid looks.

@@ -189,9 +189,9 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 def test_paths_that_cannot_be_are_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="folder that exists"):
+    with pytest.raises(InvalidInputError, match="folder that is there"):
         save(fitted("em full"), tmp_path / "no" / "model")
-    with pytest.raises(InvalidInputError, match="got the folder"):
+    with pytest.raises(InvalidInputError, match="is a folder"):
         save(fitted("em full"), tmp_path)
     with pytest.raises(InvalidInputError, match="there is no"):
         bm.load(tmp_path / "no")
@@ -326,7 +326,7 @@ def body_of(content):
 def sealed(header, body):
     """A file of any header and body whose lengths and checksum are right."""
     size = HEADER_BEGINS + len(header) + len(body)
-    preamble = PREAMBLE.pack(container.MAGIC, container.FORMAT, size, len(header))
+    preamble = PREAMBLE.pack(container.MODEL.magic, container.MODEL.version, size, len(header))
     return preamble + hashlib.sha256(preamble + header + body).digest() + header + body
 
 

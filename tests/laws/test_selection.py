@@ -19,11 +19,12 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection.checkpoint import said
+from bayesmix.io.checkpoint import said
 from bayesmix.selection.criteria import Score
 from bayesmix.selection.folds import log_stretch, make_splits
 from bayesmix.selection.held_out import HeldOut, combined, stacking, within_one_error
-from bayesmix.selection.sweep import Sweep, Task
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.task import Task
 from bayesmix.workflow.display import of_search
 
 FAITHFUL = bm.datasets.load_faithful().to_numpy()
