@@ -112,9 +112,13 @@ def _place(path: Any, name: str) -> Path:
     try:
         return Path(os.path.realpath(os.fsdecode(path)))
     except TypeError:
-        raise InvalidTypeError(f"{name} must be a path, got {type(path).__name__}") from None
+        raise InvalidTypeError(
+            f"{name} must be the path of a file or a folder, got {type(path).__name__}"
+        ) from None
     except ValueError as problem:  # a NUL, or a character that no file's name can hold
-        raise InvalidInputError(f"{name} must be a path, got {path!r} ({problem})") from None
+        raise InvalidInputError(
+            f"{name} must be one that a file can have, got {path!r} ({problem})"
+        ) from None
 
 
 def _check_parent(place: Path, name: str) -> None:

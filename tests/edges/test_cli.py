@@ -314,7 +314,7 @@ def test_demo_answers_the_three_questions(run):
         (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
         (["predict", IRIS, "model.bayesmix"], "the model comes first"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
-        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no/labels.csv"),
+        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
         (["cluster"], "No such command"),
     ],
 )

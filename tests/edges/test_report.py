@@ -548,7 +548,7 @@ def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
     [
         (".", "path must name a file, and .* is a folder"),
         ("nowhere/report.html", "nowhere is none: make it first"),
-        (None, "path must be a file to write"),
+        (None, "path must be the path of"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_refused(search, tmp_path, path, said):

@@ -1,17 +1,12 @@
 """Laws of choosing: folds see nothing held out, errors are paired, averages are densities."""
 
 import math
-import os
-import random
-import signal
-import time
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
-from sklearn.base import clone
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
@@ -19,7 +14,6 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.io.checkpoint import said
 from bayesmix.selection.criteria import Score
 from bayesmix.selection.folds import log_stretch, make_splits
 from bayesmix.selection.held_out import HeldOut, combined, stacking, within_one_error
@@ -475,67 +469,6 @@ def test_estimators_of_scikit_learn_are_procedures_too():
     assert found.table["n_components"].tolist() == [2, 2, 2]
 
 
-# Checkpoints
-
-
-def checkpointed(folder, **options):
-    return bm.MixtureSearch(
-        n_components=(1, 2, 3, 4),
-        covariance_type=("full", "diag"),
-        criterion="cv",
-        cv=3,
-        checkpoint=folder,
-        n_jobs=1,
-        **options,
-    )
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
-def test_a_search_killed_at_random_moments_ends_with_the_same_table(tmp_path):
-    whole = checkpointed(None, random_state=5).fit(FAITHFUL)
-    moments = random.Random(7)
-    kept = []
-    for _ in range(20):
-        child = os.fork()
-        if child == 0:
-            checkpointed(tmp_path / "kept", random_state=5).fit(FAITHFUL)
-            os._exit(0)
-        time.sleep(moments.uniform(0.02, 0.25))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kept.append(len(list((tmp_path / "kept").glob("*.fit"))))
-    assert kept == sorted(kept)
-    resumed = checkpointed(tmp_path / "kept", random_state=5).fit(FAITHFUL)
-    for name in ("results_", "folds_", "restarts_"):
-        one, other = getattr(whole, name), getattr(resumed, name)
-        drop = [column for column in ("seconds",) if column in one]
-        pd.testing.assert_frame_equal(
-            one.drop(columns=drop), other.drop(columns=drop), check_exact=True
-        )
-    assert resumed.best_params_ == whole.best_params_
-    assert np.array_equal(resumed.predict(FAITHFUL), whole.predict(FAITHFUL))
-
-
-def test_a_checkpoint_belongs_to_one_search(tmp_path):
-    X = two_groups(60)
-    search = checkpointed(tmp_path / "kept").fit(X)
-    again = checkpointed(tmp_path / "kept").fit(X)  # without a seed: the first one is taken up
-    assert again.results_["bic"].tolist() == search.results_["bic"].tolist()
-    assert again.results_["seconds"].tolist() == search.results_["seconds"].tolist()
-    with pytest.raises(ValueError, match="other rows"):
-        checkpointed(tmp_path / "kept").fit(X + 1.0)
-    with pytest.raises(ValueError, match="other weights"):
-        checkpointed(tmp_path / "kept").fit(X, sample_weight=np.full(60, 2.0))
-    with pytest.raises(ValueError, match="other cv"):
-        checkpointed(tmp_path / "kept").set_params(cv=4).fit(X)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(ValueError, match="holds other files"):
-        checkpointed(tmp_path / "mine").fit(X)
-    with pytest.raises(ValueError, match="is a file"):
-        checkpointed(tmp_path / "mine" / "thesis.txt").fit(X)
-
-
 # Priors
 
 
@@ -551,20 +484,6 @@ def test_the_number_of_components_under_a_grid_of_priors():
     assert len({tuple(row) for row in found.table.iloc[:, :4].astype(str).to_numpy()}) == 27
     with pytest.raises(ValueError, match="has no evidence"):
         bm.prior_sensitivity(bm.select(X, (1, 2), "diag", "bic"), X)
-
-
-def test_settings_that_differ_are_told_apart():
-    long = np.arange(2000.0).reshape(1000, 2)
-    other = long.copy()
-    other[500, 1] += 1.0
-    one, two = (
-        make_pipeline(StandardScaler(), bm.GaussianMixture(1000, means_init=means))
-        for means in (long, other)
-    )
-    assert said(one) != said(two)
-    assert said(one) == said(clone(one))
-    assert said({"a": [1, (2, "x")]}) != said({"a": [1, (2, "y")]})
-    assert said(two_groups) != said(variational)
 
 
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture(), comparable()])
