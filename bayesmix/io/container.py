@@ -33,11 +33,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bayesmix.errors import DamagedFileError
+from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.version import __version__
 from bayesmix.writing import naming
 
 PREAMBLE = struct.Struct("<8sIQQ")
+# Lists and objects of JSON take 20 times their bytes when they are read, and arrays need none: this
+# many are 50 MB, and a hundred times the header of a fit of 1,000 components.
+MOST_LISTS = 2**18
 HEADER_BEGINS = PREAMBLE.size + hashlib.sha256().digest_size
 
 # Kinds of numbers that files hold, by their names on disk.
@@ -93,6 +96,10 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: Kind = MODEL) -> 
     text = json.dumps({**header, "arrays": shapes}, allow_nan=False, separators=(",", ":")).encode(
         "ascii"
     )
+    if _n_lists(text) > MOST_LISTS:
+        raise UnsupportedError(
+            f"a file holds at most {MOST_LISTS:,} lists: give parameters as arrays, not as lists"
+        )
     body = b"".join(
         array.transpose(order).astype(array.dtype.newbyteorder("<")).tobytes()
         for array, order in zip(arrays, orders, strict=True)
@@ -100,6 +107,11 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: Kind = MODEL) -> 
     size = HEADER_BEGINS + len(text) + len(body)
     preamble = PREAMBLE.pack(kind.magic, kind.version, size, len(text))
     return preamble + _digest(preamble, text + body) + text + body
+
+
+def _n_lists(text: bytes) -> int:
+    """How many lists and objects JSON holds, or a few more."""
+    return text.count(b"[") + text.count(b"{")
 
 
 def memory_order(array: Bits) -> list[int]:
@@ -136,8 +148,11 @@ def unpack(stream: BinaryIO, kind: Kind = MODEL) -> tuple[dict[str, Any], list[B
     rest = stream.read(there - HEADER_BEGINS)
     if _digest(beginning[: PREAMBLE.size], rest) != beginning[PREAMBLE.size :]:
         raise DamagedFileError(f"is damaged: its checksum does not fit what it holds; {kind.again}")
+    text = rest[:header_bytes]
+    if _n_lists(text) > MOST_LISTS:
+        raise DamagedFileError(f"is damaged: it holds more than {MOST_LISTS:,} lists")
     try:
-        header = json.loads(rest[:header_bytes].decode("ascii"))
+        header = json.loads(text.decode("ascii"))
         return header, _arrays(header.pop("arrays"), rest, header_bytes)
     except DamagedFileError:
         raise

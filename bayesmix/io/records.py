@@ -79,6 +79,39 @@ RECORDS: dict[str, Any] = {
     )
 }
 
+# What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
+POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)
+NOT_NEGATIVE = (0.0, np.inf)
+SHARES = (0.0, 1.0)
+ANY = (-np.inf, np.inf)
+DOMAINS = {
+    "Frame.centre": ANY,
+    "Frame.scale": POSITIVE,
+    "Frame.basis": ANY,
+    "Frame.flat": ANY,
+    "PointWeights.probabilities": NOT_NEGATIVE,
+    "Dirichlet.concentration": POSITIVE,
+    "StickBreaking.first": POSITIVE,
+    "StickBreaking.rest": POSITIVE,
+    "Gaussians.means": ANY,
+    "Gaussians.blocks": ANY,
+    "GaussianPosterior.means": ANY,
+    "GaussianPosterior.mean_precision": POSITIVE,
+    "Wishart.degrees_of_freedom": POSITIVE,
+    "Wishart.scale_inverse": ANY,
+    "NormalWishart.mean": ANY,
+    "FixedScale.mean": ANY,
+    "Bernoullis.probabilities": SHARES,
+    "BetaProbabilities.successes": POSITIVE,
+    "BetaProbabilities.failures": POSITIVE,
+    "Poissons.rates": NOT_NEGATIVE,
+    "GammaRates.shape": POSITIVE,
+    "GammaRates.rate": POSITIVE,
+    "GammaPrior.rate": POSITIVE,
+    "FitResult.counts": NOT_NEGATIVE,
+    "FitResult.hard_counts": NOT_NEGATIVE,
+}
+
 # Objects without content of their own, saved by name alone.
 NAMED: dict[str, Any] = {
     "dense": DENSE,
@@ -191,10 +224,19 @@ class Reader:
                     f"is damaged: {name}.{key} should be {_said(hints[key])} and is "
                     f"{type(each).__name__}"
                 )
+            _check_domain(f"{name}.{key}", each)
         try:
             return RECORDS[name](**values)
         except (TypeError, ValueError) as problem:
             raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
+
+
+def _check_domain(field: str, value: Any) -> None:
+    if field not in DOMAINS or value is None:
+        return
+    least, most = DOMAINS[field]
+    if not bool(((value >= least) & (value <= most) & np.isfinite(value)).all()):
+        raise DamagedFileError(f"is damaged: {field} holds numbers that it cannot have")
 
 
 @cache

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import random
+import tracemalloc
 import typing
 
 import numpy as np
@@ -323,6 +324,46 @@ def sealed(header, body):
 def test_sizes_of_arrays_are_checked_before_any_is_made(saved, change):
     content, path = saved
     damaged(path, with_shapes(content, change))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_that_cannot_be_are_refused_and_never_answer_nan(name, tmp_path):
+    model, path = fitted(name), tmp_path / "model"
+    model.save(path)
+    header, arrays = parts(path.read_bytes(), path)
+    rows = rows_of(model)
+    refused = 0
+    for i, array in enumerate(arrays):
+        for value in (np.nan, -1.0, np.inf) if array.dtype.kind == "f" and array.size else ():
+            changed = array.copy(order="K")
+            changed.flat[0] = value
+            path.write_bytes(pack(header, [*arrays[:i], changed, *arrays[i + 1 :]]))
+            try:
+                loaded = bm.load(path)
+            except DamagedFileError:
+                refused += 1
+                continue
+            assert np.isfinite(loaded.predict_proba(rows)).all()
+            assert np.isfinite(loaded.score_samples(rows)).all()
+            assert (loaded.weights_ >= 0).all()
+    assert refused >= 5
+
+
+def test_lists_that_would_take_many_times_their_bytes_are_not_read(saved):
+    path = saved[1]
+    many = b"[" + b"[]," * 300_000 + b"[]]"
+    text = b'{"arrays":[],"parameters":{"tol":' + many + b"}}"
+    tracemalloc.start()
+    try:
+        said = damaged(path, sealed(text, b""))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "more than 262,144 lists" in said
+    assert most < 6 * len(text)
+    with pytest.raises(UnsupportedError, match="give parameters as arrays"):
+        pack({"tol": [[]] * 300_000}, [])
 
 
 def test_unknown_classes_fields_and_names_are_refused(saved):
