@@ -69,7 +69,7 @@ def write_report(
     subject = subject_of(search, X)
     text = page(subject, TITLE if title is None else str(title), command)
     write(place, text.encode("utf-8"))
-    return place
+    return Path(path)
 
 
 def page(subject: Subject, title: str, command: Sequence[str] | None = None) -> str:
