@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian import Gaussian, Gaussians
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.structures import SCIKIT_LEARNS, STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame, Mixture
 from bayesmix.validation import unmasked
@@ -53,7 +53,8 @@ def covariance_type_of(covariances: Array, means: Array) -> str:
             and n_features > 1
         )
     )
-    for name, structure in STRUCTURES.items():
+    for name in SCIKIT_LEARNS:
+        structure = STRUCTURES[name]
         shape = structure.blocks.covariance_shape(K, n_features)
         if structure.shared == shared and shape == covariances.shape:
             return name
@@ -98,7 +99,7 @@ def to_sklearn(model: Any) -> Any:
     """scikit-learn's fitted ``GaussianMixture`` with this one's parameters.
 
     A variational fit has no exact counterpart there (its predictive density is not a Gaussian
-    mixture) and is refused.
+    mixture) and is refused. A structure that scikit-learn does not have goes over as "full".
     """
     from sklearn.mixture import GaussianMixture
 
@@ -108,9 +109,13 @@ def to_sklearn(model: Any) -> Any:
             "a variational fit's density has no counterpart in scikit-learn: "
             "export the point fit of a GaussianMixture"
         )
-    other = GaussianMixture(model.n_components_, covariance_type=model.covariance_type)
+    shown = model
+    if model.covariance_type not in SCIKIT_LEARNS:
+        matrices = result.unframed.covariances
+        shown = gaussian_from_parameters(type(model), model.weights_, model.means_, matrices)
+    other = GaussianMixture(model.n_components_, covariance_type=shown.covariance_type)
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
-        setattr(other, name, np.array(getattr(model, name)))
+        setattr(other, name, np.array(getattr(shown, name)))
     other.converged_ = model.converged_
     other.n_iter_ = model.n_iter_
     other.lower_bound_ = model.lower_bound_

@@ -103,7 +103,10 @@ def select(
     ] = None,
     covariance: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Structures, of full,tied,diag,spherical. Without: all"),
+        typer.Option(
+            metavar="LIST",
+            help="Structures, of full,tied,diag,spherical (these without), EII,EEI,VEI,EVI",
+        ),
     ] = None,
     criterion: Annotated[
         Criterion | None,

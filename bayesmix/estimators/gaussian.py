@@ -34,8 +34,11 @@ class GaussianMixture(MixtureEstimator):
     ----------
     n_components : int, default=1
         How many components.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
-        A matrix each, one matrix for all, a variance a column each, one variance each.
+    covariance_type : {"full", "tied", "diag", "spherical"} or letters, default="full"
+        A matrix each, one matrix for all, a variance a column each, one variance each. Letters are
+        mclust's, for volume, shape and axes (E equal, V variable, I as the columns): "EII" one
+        variance for all, "EEI" a variance a column for all, "VEI" such variances in one proportion,
+        "EVI" such variances of one volume.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
         ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,

@@ -8,7 +8,7 @@ from typing import Any
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.search import MixtureSearch
-from bayesmix.families.gaussian.structures import BY_DEFAULT, OF_ONE_COLUMN
+from bayesmix.families.gaussian.structures import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.selection.criteria import OF_A_POSTERIOR
 
 POLISH = 6.0
@@ -64,7 +64,7 @@ def select(
         estimator.set_params(search="short")
     if covariance_type is None:
         one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
-        covariance_type = OF_ONE_COLUMN if one_column else BY_DEFAULT
+        covariance_type = OF_ONE_COLUMN if one_column else SCIKIT_LEARNS
     search = MixtureSearch(
         estimator,
         n_components,

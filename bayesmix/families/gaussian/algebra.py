@@ -1,9 +1,9 @@
 """The two algebras of Gaussian precisions: dense matrices, and axes (one scalar a column).
 
 A precision lives in *blocks*. Dense: stacks (B, D, D) with B = K, or B = 1 where components share
-one. Axes: arrays (K, D), or (K, 1) where columns share one. A root U has precision = U Uᵀ, so a
-squared distance is |Uᵀ(x - m)|². All that the four covariance structures have in common is here,
-once per algebra.
+one. Axes: arrays (K, D), with 1 for D where columns share one and for K where components do. A root
+U has precision = U Uᵀ, so a squared distance is |Uᵀ(x - m)|². All that covariance structures have
+in common is here, once per algebra.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Algebra(Protocol):
         """|Uᵀ a_k|² (K,), one vector a (K, D) for every component."""
         ...
 
-    def stacked(self, root: Array, n_features: int) -> Array:
+    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
         """Roots as the compiled kernel reads them: (B, D, D) or, over axes, (K, 1, D)."""
         ...
 

@@ -1,4 +1,4 @@
-"""The algebra of diagonal precisions, in arrays (K, D), or (K, 1) where columns share one."""
+"""The algebra of diagonal precisions, in arrays (K, D), with 1 for what is shared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINEAR_UP_TO = 50
 
 @dataclass(frozen=True)
 class Axes:
-    """Diagonal precisions as arrays (K, D), or (K, 1) where all columns share one."""
+    """Diagonal precisions as arrays (K, D), with 1 for K or D where all of them share one."""
 
     kind: ClassVar[int] = features.AXES
 
@@ -101,13 +101,14 @@ class Axes:
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
         out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
         for k in range(len(means)):
-            away = (columns - means[k][:, None]) * root[k][:, None]
+            away = (columns - means[k][:, None]) * root[0 if shared else k][:, None]
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
 
-    def stacked(self, root: Array, n_features: int) -> Array:
-        stack: Array = np.broadcast_to(root, (len(root), n_features))[:, None, :]
+    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
+        stack: Array = np.broadcast_to(root, (n_components, n_features))[:, None, :]
         return stack
 
     def from_stacked(self, scatter: Array) -> Array:
@@ -162,7 +163,9 @@ class Axes:
         return np.concatenate([total, np.sqrt(total * second), second], axis=1)
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        return blocks if blocks.shape[1] == n_features else blocks.repeat(n_features, axis=1)
+        if blocks.shape[1] != n_features:
+            blocks = blocks.repeat(n_features, axis=1)
+        return blocks if len(blocks) == n_components else blocks.repeat(n_components, axis=0)
 
     def narrow(self, blocks: Array, floor: Array) -> list[Array]:
         n_features = len(floor)

@@ -1,13 +1,15 @@
 """How the scatters and covariances of K components lie in an array, and what is pooled there.
 
-=========== ======= =========== ============================= ==============
-blocks      algebra shape       one block for                 rows behind it
-=========== ======= =========== ============================= ==============
-MATRICES    dense   (K, D, D)   each component                N_k
-ONE_MATRIX  dense   (1, D, D)   all components                Σ_k N_k
-DIAGONALS   axes    (K, D)      each component and column     N_k
-SCALARS     axes    (K, 1)      each component, all columns   D N_k
-=========== ======= =========== ============================= ==============
+============ ======= =========== ============================= ==============
+blocks       algebra shape       one block for                 rows behind it
+============ ======= =========== ============================= ==============
+MATRICES     dense   (K, D, D)   each component                N_k
+ONE_MATRIX   dense   (1, D, D)   all components                Σ_k N_k
+DIAGONALS    axes    (K, D)      each component and column     N_k
+ONE_DIAGONAL axes    (1, D)      each column, all components   Σ_k N_k
+SCALARS      axes    (K, 1)      each component, all columns   D N_k
+ONE_SCALAR   axes    (1, 1)      all components and columns    D Σ_k N_k
+============ ======= =========== ============================= ==============
 """
 
 from __future__ import annotations
@@ -90,4 +92,6 @@ class Blocks:
 MATRICES = Blocks(DENSE)
 ONE_MATRIX = Blocks(DENSE, shared=True)
 DIAGONALS = Blocks(AXES)
+ONE_DIAGONAL = Blocks(AXES, shared=True)
 SCALARS = Blocks(AXES, isotropic=True)
+ONE_SCALAR = Blocks(AXES, shared=True, isotropic=True)

@@ -110,7 +110,7 @@ class Dense:
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
 
-    def stacked(self, root: Array, n_features: int) -> Array:
+    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
         return root
 
     def from_stacked(self, scatter: Array) -> Array:

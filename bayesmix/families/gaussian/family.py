@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class Gaussian:
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
+    Or "EII", "EEI", "VEI", "EVI" for fits at a point; ``GaussianMixture`` says what they are.
     ``ridge`` (a variance in data units) is added to every variance, as scikit-learn's
     ``reg_covar``; None adds nothing.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -174,28 +175,31 @@ def maximum_likelihood(
     rows keeps its mean and takes the average covariance, with its resolution where it is held; its
     weight is zero, so nothing depends on them.
     """
-    counts, means = statistics.counts, statistics.means
+    means = statistics.means
     n_components, n_features = means.shape
-    scatter = with_resolution(statistics, resolution).scatter
-    block_counts = structure.blocks.counts(counts, n_features)
-    empty = counts <= NO_ROWS
-    earlier = None if previous is None else previous.blocks
-    if np.count_nonzero(empty) == 0:
-        blocks = structure.estimate(scatter, block_counts, earlier)
-    else:
-        blocks = structure.estimate(scatter, np.maximum(block_counts, NO_ROWS), earlier)
+    empty = statistics.counts <= NO_ROWS
+    known = with_resolution(statistics, resolution)
+    if np.count_nonzero(empty):
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty[:, None], before, means)
-        if not structure.shared:
-            blocks[empty] = scatter.sum(axis=0) / max(float(block_counts.sum()), 1.0)
-            if resolution is not None and len(resolution) == n_components:
-                per_row = structure.blocks.counts(np.ones(n_components), n_features)
-                held = structure.blocks.pool(resolution)
-                blocks[empty] += (held / align(per_row, held))[empty]
+        known = _with_average(statistics, resolution, empty)
+    earlier = None if previous is None else previous.blocks
+    block_counts = structure.blocks.counts(known.counts, n_features)
+    blocks = structure.estimate(known.scatter, block_counts, earlier)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)
+
+
+def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
+    """The same with components that are empty as if a negligible part of all rows were theirs."""
+    some = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
+    known = with_resolution(some, resolution)
+    if known.shared:
+        return known
+    average = known.scatter.sum(axis=0) / max(float(statistics.counts.sum()), 1.0)
+    return replace(known, scatter=known.scatter + NO_ROWS * align(empty, known.scatter) * average)
 
 
 def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:

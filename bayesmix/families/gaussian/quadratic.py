@@ -118,7 +118,7 @@ class Quadratics:
     ) -> tuple[Sweep, Moments]:
         """A pass of the compiled centred form over rows as stored."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
-        root = np.ascontiguousarray(algebra.stacked(self.root, n_features))
+        root = np.ascontiguousarray(algebra.stacked(self.root, n_components, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
         sweep = known.swept(

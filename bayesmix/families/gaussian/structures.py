@@ -14,8 +14,17 @@ from typing import Protocol, TypeAlias
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.algebra import Algebra
-from bayesmix.families.gaussian.blocks import DIAGONALS, MATRICES, ONE_MATRIX, SCALARS, Blocks
-from bayesmix.numerics.arrays import Array, align
+from bayesmix.families.gaussian.blocks import (
+    DIAGONALS,
+    MATRICES,
+    ONE_DIAGONAL,
+    ONE_MATRIX,
+    ONE_SCALAR,
+    SCALARS,
+    Blocks,
+)
+from bayesmix.families.gaussian.m_steps import averaged, of_one_shape, of_one_volume
+from bayesmix.numerics.arrays import Array
 
 # From poor to rich: an equal shape is a variable one, the identity an equal one.
 RICHER = "IEV"
@@ -89,7 +98,7 @@ class Structure(Protocol):
 class Decomposed:
     """A structure by its letters.
 
-    ``nearest``: the one with a conjugate prior that contains it; None where it has one itself.
+    ``nearest``: the simplest with a conjugate posterior that contains it; None where there is one.
     """
 
     name: str
@@ -117,8 +126,8 @@ class Decomposed:
     def conjugate(self) -> Blocks:
         if self.nearest is not None:
             raise UnsupportedError(
-                f"covariance_type={self.name!r} has no conjugate prior, so there is no variational "
-                f"fit: use {self.nearest!r}, the nearest that has one, or maximum likelihood"
+                f"covariance_type={self.name!r} has no variational fit: use {self.nearest!r}, the "
+                "nearest that has one, or maximum likelihood (GaussianMixture)"
             )
         return self.blocks
 
@@ -142,11 +151,6 @@ class Decomposed:
         return n_distinct // (n_features + 1) if self.letters[1:] == "VV" else None
 
 
-def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """What a block holds, over the rows behind it (Bishop 2006, eq. 9.25)."""
-    return scatter / align(counts, scatter)
-
-
 STRUCTURES: dict[str, Decomposed] = {
     structure.name: structure
     for structure in (
@@ -154,10 +158,14 @@ STRUCTURES: dict[str, Decomposed] = {
         Decomposed("tied", "EEE", ONE_MATRIX, averaged),
         Decomposed("diag", "VVI", DIAGONALS, averaged),
         Decomposed("spherical", "VII", SCALARS, averaged),
+        Decomposed("EII", "EII", ONE_SCALAR, averaged, nearest="spherical"),
+        Decomposed("EEI", "EEI", ONE_DIAGONAL, averaged, nearest="diag"),
+        Decomposed("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
+        Decomposed("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
     )
 }
-# What is compared where nothing is said, and what is left of it over one column.
-BY_DEFAULT = ("full", "tied", "diag", "spherical")
+# Those that scikit-learn has: compared where nothing is said. Over one column two are left of them.
+SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
 
 

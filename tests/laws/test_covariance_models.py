@@ -1,0 +1,261 @@
+"""Covariance models: exact M-steps, likelihoods that never fall, clear refusals."""
+
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from gold.data import read_csv, read_json
+from hypothesis import given, settings
+from scipy.stats import multivariate_normal
+from sklearn.exceptions import ConvergenceWarning
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
+from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian.structures import SCIKIT_LEARNS, STRUCTURES
+from bayesmix.records import Known, Rows
+from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
+
+NAMES = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
+OURS = [name for name in STRUCTURES if name not in SCIKIT_LEARNS]
+
+every_structure = pytest.mark.parametrize("name", STRUCTURES)
+every_other = pytest.mark.parametrize("name", OURS)
+
+
+def sufficient(structure, rng, n_components, n_features):
+    """Scatters and counts in the structure's blocks, of rows in odd units."""
+    rows = rng.normal(size=(n_components, 40, n_features)) * np.exp(rng.normal(size=n_features))
+    unpooled = np.stack([structure.algebra.of_dense(each.T @ each) for each in rows])
+    counts = rng.uniform(10.0, 40.0, n_components)
+    return structure.blocks.pool(unpooled), structure.blocks.counts(counts, n_features)
+
+
+def objective(structure, covariances, scatter, counts, n_components, n_features):
+    """-½ Σ (n log|Σ| + tr(S Σ⁻¹)) over all blocks."""
+    algebra = structure.algebra
+    root = algebra.root(covariances)
+    return 0.5 * float((counts * algebra.log_det(root) - algebra.trace(scatter, root)).sum())
+
+
+@every_structure
+@settings(max_examples=40, deadline=None)
+@given(seeds, component_counts, dimensions)
+def test_the_m_step_is_the_maximum_within_the_structure(name, seed, n_components, n_features):
+    structure, rng = STRUCTURES[name], generator(seed)
+    size = n_components, n_features
+    scatter, counts = sufficient(structure, rng, *size)
+    best = structure.estimate(scatter, counts, None)
+    highest = objective(structure, best, scatter, counts, *size)
+    for spread in (1e-3, 0.1, 1.0):
+        # Other members: M-steps of other scatters. From each the next M-step is no lower.
+        other, _ = sufficient(structure, rng, *size)
+        member = structure.estimate((1.0 - spread) * scatter + spread * other, counts, None)
+        value = objective(structure, member, scatter, counts, *size)
+        again = structure.estimate(scatter, counts, member)
+        assert value <= highest + 1e-9 * abs(highest)
+        assert np.allclose(again, best, rtol=1e-9)
+
+
+@every_structure
+def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
+    rows = read_csv("iris.csv", usecols=range(4))
+    reference = read_json("iris14_em_python.json")["models"][NAMES.get(name, name)]
+    trace = np.array(reference["loglik_trace_first10"])
+    model = bm.GaussianMixture(
+        3,
+        covariance_type=name,
+        init_params=read_csv("iris_z_G3.csv"),
+        max_iter=10,
+        tol=0.0,
+        **PLAIN,
+    )
+    with pytest.warns(ConvergenceWarning):
+        model.fit(rows)
+    np.testing.assert_allclose(model.objective_trace_, trace, rtol=1e-10)
+    model.set_params(max_iter=3000, tol=1e-12).fit(rows)
+    assert model.log_likelihood_ == pytest.approx(reference["loglik"], abs=1e-6)
+
+
+@every_other
+@pytest.mark.parametrize("data", ["faithful", "iris"])
+def test_likelihoods_are_at_least_mclusts(name, data):
+    table = read_json(f"mclust_bic_{data}.json")["tight_tol"]
+    rows = read_csv(f"{data}.csv", usecols=range(table["d"]))
+    for n_components in range(1, 6):
+        model = bm.GaussianMixture(n_components, covariance_type=name, random_state=0).fit(rows)
+        assert model.log_likelihood_ >= table["loglik"][name][str(n_components)] - 1e-3
+        free = model.result_.family.n_parameters(n_components, table["d"]) + n_components - 1
+        assert free == table["df"][name][str(n_components)]
+
+
+@every_other
+@pytest.mark.parametrize("prior", [None, "auto"])
+@pytest.mark.parametrize("search", [None, "auto"])
+def test_the_objective_never_falls(name, prior, search):
+    for seed in range(12):
+        rng = generator(seed)
+        n_components, n_features = int(rng.integers(1, 5)), int(rng.integers(1, 6))
+        rows = rng.normal(size=(80, n_features)) + 3.0 * rng.normal(size=n_features) * (
+            rng.integers(0, 3, (80, 1))
+        )
+        rows[:20] = rows[20:40] if seed % 3 else rows[:1]
+        model = bm.GaussianMixture(
+            n_components,
+            covariance_type=name,
+            prior=prior,
+            search=search,
+            init_params="random",
+            max_iter=60,
+            random_state=seed,
+            n_jobs=1,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", BayesmixWarning)
+            result = model.fit(rows, sample_weight=rng.uniform(0.2, 3.0, 80)).result_
+        places = [*result.segments, len(result.trace)]
+        for first, last in pairwise(places):
+            steps = np.diff(result.trace[first:last])
+            assert np.all(steps >= -1e-12 * (1.0 + np.abs(result.trace).max()) * len(rows))
+
+
+@every_structure
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_every_form_of_the_e_step_says_the_same(name, n_components):
+    structure, rng = STRUCTURES[name], generator(4)
+    scatter, counts = sufficient(structure, rng, n_components, 3)
+    means = 0.5 * rng.normal(size=(n_components, 3))
+    point = Gaussians(structure, means, structure.estimate(scatter, counts, None))
+    values = np.asfortranarray(rng.normal(size=(50, 3)))
+    expected = np.column_stack(
+        [
+            multivariate_normal(mean, covariance).logpdf(values)
+            for mean, covariance in zip(means, point.covariances, strict=True)
+        ]
+    )
+    form = point.linear
+    np.testing.assert_allclose(point.expected_log_density(values), expected, rtol=1e-11)
+    np.testing.assert_allclose(
+        (form.coefficients @ form.features(values)).T, expected, rtol=1e-9, atol=1e-9
+    )
+    shares = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
+    statistics = point.statistics(values, shares)
+    frame = bm.GaussianMixture(1).fit(values).result_.mixture.frame.identity(3)
+    stored = Rows(np.ascontiguousarray(values)).stored(frame)
+    known = Known.everything(50, n_components)
+    sweep, swept = form.centred_pass(*stored, np.zeros(n_components), known)
+    assert sweep.totals[0] == pytest.approx(np.log(np.exp(expected).sum(axis=1)).sum(), rel=1e-11)
+    np.testing.assert_allclose(swept.means, statistics.means, rtol=1e-9)
+    np.testing.assert_allclose(swept.scatter, statistics.scatter, rtol=1e-9, atol=1e-9)
+    from_sums = form.from_sums((form.features(values) @ shares).T)
+    np.testing.assert_allclose(from_sums.scatter, statistics.scatter, rtol=1e-8, atol=1e-9)
+
+
+@every_other
+def test_units_of_the_columns_change_nothing_else(name):
+    rows = read_csv("iris.csv", usecols=range(4))
+    scale = np.array([1e4, 1e-3, 1.0, 64.0])
+    if STRUCTURES[name].common_scale:
+        scale = np.full(4, 1e4)
+    one, other = (
+        bm.GaussianMixture(3, covariance_type=name, random_state=0).fit(values)
+        for values in (rows, rows * scale)
+    )
+    assert np.array_equal(one.predict(rows), other.predict(rows * scale))
+    shift = len(rows) * np.log(scale).sum()
+    assert other.log_likelihood_ == pytest.approx(one.log_likelihood_ - shift, abs=1e-6)
+
+
+@every_other
+def test_variational_fits_are_refused_and_the_nearest_is_named(name):
+    rows = read_csv("faithful.csv")
+    nearest = STRUCTURES[name].nearest
+    assert STRUCTURES[nearest].contains(name)
+    assert STRUCTURES[nearest].nearest is None
+    for model in (
+        bm.BayesianGaussianMixture(2, covariance_type=name),
+        bm.Mixture(2, family=bm.Gaussian(name), inference=bm.VariationalBayes()),
+    ):
+        with pytest.raises(
+            UnsupportedError, match=f"{name!r} has no variational fit: use {nearest!r}"
+        ):
+            model.fit(rows)
+    search = bm.MixtureSearch(
+        bm.BayesianGaussianMixture(prune=False), (1, 2), (nearest, name), criterion="elbo"
+    ).fit(rows)
+    notes = search.results_.set_index("covariance_type")["note"]
+    assert notes[name].str.contains("has no variational fit").all()
+    assert search.best_params_["covariance_type"] == nearest
+
+
+@every_other
+def test_a_component_on_tied_rows_is_held_or_moved(name):
+    rng = generator(3)
+    rows = np.vstack(
+        [rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 8.0, np.zeros((40, 2)) + 4]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        model = bm.GaussianMixture(3, covariance_type=name, random_state=0).fit(rows)
+    assert np.isfinite(model.log_likelihood_)
+    assert np.linalg.eigvalsh(model.result_.unframed.covariances).min() > 0.0
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "VEI", "EVI"])
+def test_a_component_without_rows_takes_the_average_covariance(name):
+    structure, rng = STRUCTURES[name], generator(6)
+    rows = rng.normal(size=(50, 2)) * np.array([1.0, 3.0])
+    shares = np.zeros((50, 3))
+    shares[:, :2] = rng.dirichlet(np.ones(2), 50)
+    family = bm.Gaussian(name)
+    statistics = family.statistics(rows, shares)
+    point = family.maximum_likelihood(statistics)
+    average = statistics.scatter.sum(axis=0) / 50.0
+    if name in ("full", "diag"):
+        np.testing.assert_allclose(point.blocks[2], average, rtol=1e-12)
+    volume = np.linalg.det(point.covariances)
+    if structure.letters[0] == "E":
+        np.testing.assert_allclose(volume, volume[0], rtol=1e-9)
+    if structure.letters[1] == "E":
+        shape = np.diagonal(point.covariances, axis1=1, axis2=2) / np.sqrt(volume)[:, None]
+        np.testing.assert_allclose(shape, shape[:1].repeat(3, axis=0), rtol=1e-9)
+
+
+@every_other
+def test_fits_are_saved_exported_and_searched(name, tmp_path):
+    rows = read_csv("faithful.csv")
+    model = bm.GaussianMixture(2, covariance_type=name, random_state=0).fit(rows)
+    model.save(tmp_path / "model.bm")
+    again = bm.load(tmp_path / "model.bm")
+    assert np.array_equal(again.score_samples(rows), model.score_samples(rows))
+    theirs = model.to_sklearn()
+    np.testing.assert_allclose(theirs.score_samples(rows), model.score_samples(rows), rtol=1e-9)
+    given = bm.GaussianMixture(
+        2,
+        covariance_type=name,
+        weights_init=model.weights_,
+        means_init=model.means_,
+        precisions_init=model.precisions_,
+        **PLAIN,
+    ).fit(rows)
+    assert given.log_likelihood_ == pytest.approx(model.log_likelihood_, abs=1e-6)
+
+
+def test_richer_structures_begin_near_simpler_ones_and_reach_as_much():
+    rows = read_csv("iris.csv", usecols=range(4))
+    chosen = ("diag", "VEI", "EVI", "EEI")
+    table = (
+        bm.MixtureSearch(bm.GaussianMixture(search="short"), (2, 3), chosen, random_state=0)
+        .fit(rows)
+        .results_.set_index(["covariance_type", "n_components"])["log_likelihood"]
+    )
+    for k in (2, 3):
+        for richer, simpler in (("diag", "VEI"), ("diag", "EVI"), ("VEI", "EEI"), ("EVI", "EEI")):
+            assert table[richer, k] >= table[simpler, k] - 1e-6 * len(rows)
+
+
+def test_a_name_that_is_no_structure_is_refused_with_all_that_there_are():
+    with pytest.raises(BayesmixError, match="'EVI', got 'VEV'"):
+        bm.GaussianMixture(2, covariance_type="VEV").fit(read_csv("faithful.csv"))
