@@ -9,7 +9,10 @@ from sklearn.base import clone
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.fitting import TableFitter
+from bayesmix.protocols import Source
 from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
+from bayesmix.selection.fitting import Fitter
 from bayesmix.selection.folds import last_step
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.task import Checkpoint
@@ -91,6 +94,14 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
                 "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
             )
     return variational
+
+
+def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
+    """What fits candidates: a mixture to the source, a pipeline to the rows as they came."""
+    if hasattr(estimator, "steps"):
+        return TableFitter(estimator, X, sample_weight, source)
+    fitter: Fitter = estimator._fitter(X, sample_weight, source)
+    return fitter
 
 
 def prefix_of(estimator: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change, Stopping
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming
+from bayesmix.estimators.fitting import SourceFitter, TableFitter
 from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
@@ -27,6 +29,7 @@ from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection import criteria
+from bayesmix.selection.fitting import Fitter
 from bayesmix.sources import all_weights
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
@@ -76,20 +79,20 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         ValueError
             For parameters or rows that cannot be used; the estimator is then as it was.
         """
-        self._fit(X, sample_weight)
+        self._fit(partial(incoming.training_rows, self, X, sample_weight))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
         """Fit, and the component of every row (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, X: Any, sample_weight: Any) -> None:
+    def _fit(self, rows: Callable[[int | None], Source], near: tuple[Mixture, ...] = ()) -> None:
+        """Fit to rows, made for so many threads; a search begins at mixtures nearby as well."""
         before = dict(self.__dict__)
         try:
             model = self._model()
-            n_jobs = validation.jobs(self.n_jobs)
-            source = incoming.training_rows(self, X, sample_weight, n_jobs)
-            settings = self._settings(model, source)
+            source = rows(validation.jobs(self.n_jobs))
+            settings = replace(self._settings(model, source), near=near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row)
             monitor = reporter.attach(self._monitor())
@@ -101,10 +104,24 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        self.__dict__.pop("_near", None)
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
+
+    @property
+    def _reads_sources(self) -> bool:
+        """Whether rows may come as a source, checked before: not past another class's ``fit``."""
+        return type(self).fit is MixtureEstimator.fit
+
+    def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
+        """What fits candidates of this estimator to rows, for all that compares fits."""
+        n_jobs = validation.jobs(self.n_jobs)
+        if source is None:
+            source = incoming.training_rows(self, X, sample_weight, n_jobs)
+        source = source.with_jobs(n_jobs)
+        if self._reads_sources:
+            return SourceFitter(self, source)
+        return TableFitter(self, X, sample_weight, source)
 
     def _reporter(self, per_row: float) -> Reporter:
         interval = validation.integer("verbose_interval", self.verbose_interval, 1)
@@ -135,7 +152,6 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
-            near=self.__dict__.get("_near", ()),
         )
 
     def _stopping(self, model: Model) -> Stopping:
@@ -144,10 +160,6 @@ class MixtureEstimator(HowSure, DensityMixin, BaseEstimator):  # type: ignore[mi
         if change is not None:
             return Change(change, per_row=not model.inference.variational)
         return AMONG_CANDIDATES if self.search == "short" else Aitken()
-
-    def _begin_near(self, *mixtures: Mixture) -> None:
-        """Let the search of the next fit begin at these mixtures of no more components as well."""
-        self._near = mixtures
 
     def _init(self, model: Model, source: Source, seed: int) -> Any:
         value, rows = self.init_params, source.numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
+from bayesmix.selection.folds import rows_of
 from bayesmix.sources import ArraySource, as_source, is_source
 from bayesmix.sources.faults import LARGEST_VALUE, Fault, Faults, faults_in
 from bayesmix.validation import jobs, unmasked
@@ -50,6 +52,20 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         source = as_source(values, _unless_equal(weights), n_jobs, columns)
     _refuse(source, large=True)
     return source.present()
+
+
+def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
+    """Rows to fit that were checked before, for another estimator as well."""
+    _adopt_columns(estimator, source)
+    return source.with_jobs(n_jobs)
+
+
+def part_of(source: Source, rows: Any) -> Source:
+    """Some of the rows to fit, by number."""
+    some: Source = rows_of(source, rows)
+    if isinstance(some, ArraySource) and some.weights is not None:
+        return replace(some, weights=_unless_equal(some.weights))
+    return some
 
 
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -200,14 +199,15 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
         splits = make_splits(self.cv, X, seed, groups) if folded else ()
         asked.share_threads(estimator, self.n_jobs, len(chains) * (1 + len(splits)))
+        fitter = asked.fitter_of(estimator, X, sample_weight, source)
         functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
         grows = self.n_components is None and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
-        task = Task(estimator, X, sample_weight, splits, functions, source, kept_fits, patience)
-        task = replace(task, watched=watched, refuted=growth.refuted if grows else None)
+        refuted = growth.refuted if grows else None
+        task = Task(fitter, splits, functions, kept_fits, patience, watched, refuted)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
         further = grows and variational and not self.interrupted_

@@ -30,9 +30,11 @@ from bayesmix.errors import (
 from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.models import adopt
 from bayesmix.io.records import Reader, Writer
+from bayesmix.protocols import Source
 from bayesmix.selection.folds import last_step, steps_before
 from bayesmix.selection.row import Row
 from bayesmix.selection.task import WHOLE, Question
+from bayesmix.sources import is_source
 from bayesmix.version import __version__
 from bayesmix.writing import PARTIAL, folder_to_write, write
 
@@ -203,12 +205,21 @@ def search_identity(
     settings: dict[str, Any], X: Any, sample_weight: Any, groups: Any
 ) -> dict[str, Any]:
     """What makes a search the same one: its settings, and digests of its rows and their weights."""
-    weights = getattr(X, "weights", None) if sample_weight is None else sample_weight
+    rows, weights = _some_rows(X) if is_source(X) else (X, sample_weight)
     return {name: said(value) for name, value in settings.items()} | {
-        "rows": fingerprint(X.values if hasattr(X, "subset") else X),
+        "shape": str(np.shape(X)),
+        "rows": fingerprint(rows),
         "weights": fingerprint(weights),
         "groups": fingerprint(groups),
     }
+
+
+def _some_rows(source: Source) -> tuple[Any, Any]:
+    """Evenly spaced rows of a source, as many as a digest is made of, and their weights."""
+    n_rows, n_features = source.shape
+    step = max(1, 8 * n_rows * n_features // MOST_BYTES_HASHED)
+    some = source.in_memory(slice(None, None, step)).rows
+    return some.values, some.weights
 
 
 def said(value: Any) -> str:

@@ -6,20 +6,20 @@ under K components is that of data sets drawn from the fitted mixture of K, refi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _num_samples
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.selection.folds import fit_weighted
+from bayesmix.selection.fitting import Fitter
 from bayesmix.selection.resampling import (
-    fit_quietly,
     no_starts,
+    quiet,
     repeated,
     to_refit,
 )
@@ -157,7 +157,8 @@ def likelihood_ratio_test(
     seed = root_seed(random_state)
     settings = {**no_starts(estimator), "n_components": K, "warm_start": False}
     smaller = to_refit(estimator, seed, 1, **settings)
-    observed = _both(smaller, X, sample_weight, fit_weighted)
+    fitter = smaller._fitter(X, sample_weight)
+    observed = _both(fitter, K, fitter.fit)
     for result in observed:
         if result.degenerate is not None:
             raise UnsupportedError(
@@ -166,7 +167,10 @@ def likelihood_ratio_test(
             )
     statistic = _ratio(observed)
     task = ReplicateTask(
-        to_refit(smaller, seed, n_jobs), observed[0], _n_drawn(X, sample_weight), seed
+        to_refit(smaller, seed, n_jobs),
+        observed[0],
+        max(2, round(fitter.source.total_weight)),
+        seed,
     )
     replicates = np.array(repeated(task, n_resamples, n_jobs, "data sets", progress))
     exceeding = int((~(replicates < statistic)).sum())
@@ -193,7 +197,8 @@ class ReplicateTask:
         generator = stream(self.seed, Purpose.RESAMPLE, number)
         rows, _ = self.null.draw(self.n_rows, generator)
         try:
-            results = _both(self.smaller, rows, None, fit_quietly)
+            fitter = self.smaller._fitter(rows)
+            results = _both(fitter, self.smaller.n_components, quiet(fitter.fit))
         except ValueError:
             return np.nan
         if any(result.degenerate is not None for result in results):
@@ -201,15 +206,14 @@ class ReplicateTask:
         return _ratio(results)
 
 
-def _both(smaller: Any, X: Any, sample_weight: Any, fit: Any) -> tuple[FitResult, FitResult]:
+def _both(
+    fitter: Fitter, n_components: int, fit: Callable[..., FitResult]
+) -> tuple[FitResult, FitResult]:
     """The fits of K and of K + 1 components, the second begun near the first as well."""
-    first = to_refit(smaller, 0, 1)
-    fit(first, X, sample_weight)
-    second = to_refit(smaller, 0, 1, n_components=smaller.n_components + 1)
-    if first.result_.degenerate is None:
-        second._begin_near(first.result_.mixture)
-    fit(second, X, sample_weight)
-    return first.result_, second.result_
+    first = fit(fitter.candidate({"n_components": n_components}))
+    near = () if first.degenerate is not None else (first.mixture,)
+    larger = fitter.candidate({"n_components": n_components + 1})
+    return first, fit(larger, near)
 
 
 def _ratio(results: tuple[FitResult, FitResult]) -> float:
@@ -231,10 +235,3 @@ def _check_inference(estimator: Any) -> None:
             "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or give a "
             "GaussianMixture"
         )
-
-
-def _n_drawn(X: Any, sample_weight: Any) -> int:
-    """As many rows as the given ones count."""
-    weights = getattr(X, "weights", None) if sample_weight is None else sample_weight
-    n_rows = X.shape[0] if hasattr(X, "shape") else _num_samples(X)
-    return n_rows if weights is None else max(2, round(float(np.sum(weights))))

@@ -60,7 +60,12 @@ def n_rows_of(X: Any) -> int:
 
 def rows_of(X: Any, rows: Any) -> Any:
     """Some rows of an array, a frame, a list or a source."""
-    return X.subset(rows) if is_source(X) else _safe_indexing(X, rows)
+    if not is_source(X):
+        return _safe_indexing(X, rows)
+    # A source keeps the order of its rows, unless they are at hand.
+    numbers = None if isinstance(rows, slice) else np.asarray(rows)
+    ordered = numbers is None or numbers.dtype == bool or bool((np.diff(numbers) > 0).all())
+    return X.subset(rows) if ordered else X.in_memory(rows)
 
 
 def weights_of(X: Any, sample_weight: Any) -> Array:

@@ -12,17 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from bayesmix.errors import BayesmixError
 from bayesmix.records import Mixture
-from bayesmix.selection.folds import (
-    fit_weighted,
-    last_step,
-    n_rows_of,
-    rows_of,
-    was_interrupted,
-)
+from bayesmix.selection.fitting import Effort, Fitter
 from bayesmix.selection.row import Row
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.task import WHOLE, Task
@@ -55,35 +48,26 @@ def refuted(values: Sequence[float]) -> bool:
 
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
     """What a fit that begins with ``most`` components keeps; None where it fails."""
-    model = clone(task.estimator).set_params(**parameters)
-    inner = last_step(model)
-    rows, weights = _some(task)
-    inner.set_params(
-        n_components=most,
-        weight_concentration_prior=1.0 / most,
-        prune=True,
-        search="auto",
-    )
+    fitter = _some(task.fitter)
+    pruned = {"n_components": most, "weight_concentration_prior": 1.0 / most, "prune": True}
+    own = {f"{fitter.prefix}{name}": value for name, value in pruned.items()}
+    model = fitter.candidate(parameters | own, Effort.WHOLE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            fit_weighted(model, rows, weights)
+            result = fitter.fit(model)
         except BayesmixError:
             return None
-    if was_interrupted(model):
+    if result.status == "interrupted":
         raise KeyboardInterrupt
-    mixture: Mixture = inner.result_.mixture
-    return mixture
+    return result.mixture
 
 
-def _some(task: Task) -> tuple[Any, Any]:
-    """Rows enough to tell how many components there are, evenly spaced, and their weights."""
-    every = -(-n_rows_of(task.X) // ROWS_LOOKED_AT)
-    if every == 1:
-        return task.X, task.sample_weight
-    places = np.arange(0, n_rows_of(task.X), every)
-    weights = None if task.sample_weight is None else np.asarray(task.sample_weight)[places]
-    return rows_of(task.X, places), weights
+def _some(fitter: Fitter) -> Fitter:
+    """With rows enough to tell how many components there are, evenly spaced."""
+    n_rows = fitter.source.shape[0]
+    every = -(-n_rows // ROWS_LOOKED_AT)
+    return fitter if every == 1 else fitter.on(np.arange(0, n_rows, every))
 
 
 def worth_a_look(row: Row, tried: int) -> bool:
@@ -111,7 +95,7 @@ def without_the_empty(sweep: Sweep) -> None:
             place = places.get(len(held))
             if 0 < len(held) < row.asked and place is not None and rows[place].sound is not None:
                 left = result.mixture.subset(held, result.counts)
-                rows[place] = sweep.task.again(rows[place], left, "short")
+                rows[place] = sweep.task.again(rows[place], left, Effort.STARTS)
 
 
 def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
@@ -148,6 +132,6 @@ def grown(sweep: Sweep, most: int) -> bool:
     for rows in chains:
         for place, row in enumerate(rows):
             if row.asked == found and row.sound is not None:
-                rows[place] = sweep.task.again(row, sweep.seen, "short")
+                rows[place] = sweep.task.again(row, sweep.seen, Effort.STARTS)
     sweep.at_least = min(most, found + BEYOND)
     return sweep.at_least > tried

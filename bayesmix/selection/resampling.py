@@ -11,8 +11,10 @@ from sklearn.base import clone
 
 from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, resolve_jobs
+from bayesmix.records import Mixture
 from bayesmix.selection.folds import fit_weighted, last_step
 from bayesmix.workflow.progress import FitProgress
+from bayesmix.workflow.result import FitResult
 
 EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
 
@@ -83,6 +85,20 @@ def no_starts(estimator: Any) -> dict[str, Any]:
     if not isinstance(getattr(estimator, "init_params", ""), str):
         parameters["init_params"] = "kmeans"
     return parameters
+
+
+def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
+    """A fit without its warnings; Ctrl-C in one fit ends all of them."""
+
+    def fitted(candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = fit(candidate, near)
+        if result.status == "interrupted":
+            raise KeyboardInterrupt
+        return result
+
+    return fitted
 
 
 def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:

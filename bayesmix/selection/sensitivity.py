@@ -150,7 +150,7 @@ def prior_sensitivity(
     priors = list(grid(estimator, source.summary.scale))
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
-    sweep = Sweep(Task(plain, X, sample_weight, (), {}, source), chains)
+    sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
     collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
     # Where Ctrl-C came, of the priors under which every number of components was fitted.
     done, rows = [], []

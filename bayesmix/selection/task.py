@@ -9,27 +9,18 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-from sklearn.base import clone
-
 from bayesmix.errors import BayesmixWarning, UnsupportedError
-from bayesmix.protocols import Source
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates import asked
 from bayesmix.selection.criteria import OF_FOLDS, PLUG_IN, Score
 from bayesmix.selection.evidence import log_relabellings
+from bayesmix.selection.fitting import Effort, Fitter
 from bayesmix.selection.folds import (
     Split,
-    fit_weighted,
-    last_step,
-    log_density,
-    rows_of,
-    steps_before,
-    was_interrupted,
 )
 from bayesmix.selection.row import Row
 from bayesmix.workflow.result import FitResult
@@ -68,12 +59,9 @@ class Task:
     ``criteria`` are functions (FitResult, Source) -> float or Score beside those that cost nothing.
     """
 
-    estimator: Any
-    X: Any
-    sample_weight: Any
-    splits: tuple[Split, ...]
-    criteria: dict[str, Any]
-    source: Source | None
+    fitter: Fitter
+    splits: tuple[Split, ...] = ()
+    criteria: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
@@ -99,14 +87,14 @@ class Task:
         if self.checkpoint is None:
             return self(parameters, part, near)
         question = Question(parameters, number, part, near)
-        row = self.checkpoint.get(question, self._unfitted(parameters, part), self.X)
+        row = self.checkpoint.get(question, self._unfitted(parameters, part), self.fitter.table)
         if row is not None:
             return row
         row = self(parameters, part, near)
         if row.interrupted:
             return row
         try:
-            self.checkpoint.put(question, row, self.X)
+            self.checkpoint.put(question, row, self.fitter.table)
         except (OSError, UnsupportedError) as problem:
             return replace(row, unkept=str(problem))
         return row
@@ -118,11 +106,8 @@ class Task:
 
     def _unfitted(self, parameters: dict[str, Any], part: int) -> Any:
         """A candidate's estimator; by folds only the winner needs the last thousandth of a nat."""
-        model = clone(self.estimator).set_params(**parameters)
-        inner = last_step(model)
-        if (part != WHOLE or self.by_folds) and getattr(inner, "search", None) == "auto":
-            inner.set_params(search="short")
-        return model
+        short = part != WHOLE or self.by_folds
+        return self.fitter.candidate(parameters, Effort.WITHOUT_MOVES if short else Effort.AS_ASKED)
 
     def __call__(
         self, parameters: dict[str, Any], part: int = WHOLE, near: tuple[Mixture, ...] = ()
@@ -130,13 +115,14 @@ class Task:
         """``near`` are fits of other candidates to the same rows."""
         began = time.perf_counter()
         model = self._unfitted(parameters, part)
-        if near:
-            last_step(model)._begin_near(*near)
         row = Row(parameters, asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                row = self._scored(row, model) if part == WHOLE else self._fold(row, model, part)
+                if part == WHOLE:
+                    row = self._scored(row, model, near)
+                else:
+                    row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
                 row = replace(row, note=f"failed: {problem}")
         heard = tuple(
@@ -155,18 +141,16 @@ class Task:
 
     def polished(self, row: Row) -> Row:
         """A candidate fitted with all of the search, beginning where a short one led as well."""
-        searched = getattr(last_step(self.estimator), "search", None) is not None
-        return row if row.begin is None or not searched else self.again(row, row.begin, "auto")
+        if row.begin is None or not self.fitter.searches:
+            return row
+        return self.again(row, row.begin, Effort.WHOLE)
 
-    def again(self, row: Row, begin: Mixture, search: str) -> Row:
+    def again(self, row: Row, begin: Mixture, effort: Effort) -> Row:
         """A candidate fitted once more, beginning at a mixture as well, where that is better."""
-        model = clone(self.estimator).set_params(**row.parameters)
-        inner = last_step(model)
-        inner.set_params(search=search)
-        inner._begin_near(begin)
+        model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            better = self._scored(row, model)
+            better = self._scored(row, model, (begin,))
         if better.sound is None or row.sound is None:
             return row
         if better.sound.objective <= row.sound.objective:
@@ -174,11 +158,10 @@ class Task:
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
 
-    def _scored(self, row: Row, model: Any) -> Row:
+    def _scored(self, row: Row, model: Any, near: tuple[Mixture, ...]) -> Row:
         """Fitted to all rows, with every criterion that needs no folds."""
-        fit_weighted(model, self.X, self.sample_weight)
-        row = _fitted(row, model)
-        result: FitResult = last_step(model).result_
+        result = self.fitter.fit(model, near)
+        row = _fitted(row, result)
         scores = {"log_likelihood": Score(result.log_likelihood)}
         row = replace(row, scores=scores, estimator=model)
         if result.degenerate is not None:
@@ -189,43 +172,31 @@ class Task:
             scores["elbo"] = Score(result.objective)
             scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))
         for name, criterion in self.criteria.items():
-            score = criterion(result, self.source_of(model))
+            score = criterion(result, self.fitter.source_of(model))
             scores[name] = score if isinstance(score, Score) else Score(float(score))
         notes = [] if result.converged else [f"not converged ({result.status})"]
         notes += [f"{name}: {score.note}" for name, score in scores.items() if score.note]
         return replace(row, note="; ".join(notes))
 
-    def source_of(self, model: Any) -> Any:
-        """The rows as the mixture sees them: of a pipeline, transformed."""
-        steps = steps_before(model)
-        if steps is None or self.source is None:
-            return self.source
-        values = np.asarray(steps.transform(self.X), dtype=np.float64)
-        return replace(self.source, values=values)  # type: ignore[type-var]
-
-    def _fold(self, row: Row, model: Any, part: int) -> Row:
+    def _fold(self, row: Row, model: Any, split: Split, near: tuple[Mixture, ...]) -> Row:
         """Fitted to the rows of a fold and judged on those held out.
 
         Starts, those near other candidates too, do without moves: a fold needs a good
         optimum of each candidate, not the last thousandth of a nat.
         """
-        split = self.splits[part]
-        weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
-        fit_weighted(model, rows_of(self.X, split.train), weight)
-        row = _fitted(row, model)
-        result: FitResult = last_step(model).result_
+        result = self.fitter.on(split.train).fit(model, near)
+        row = _fitted(row, result)
         if result.degenerate is not None:
             return replace(row, note=f"{DEGENERATE}: {result.degenerate}")
-        return replace(row, density=log_density(model, rows_of(self.X, split.test)))
+        return replace(row, density=self.fitter.on(split.test).log_density(model))
 
 
-def _fitted(row: Row, model: Any) -> Row:
+def _fitted(row: Row, result: FitResult) -> Row:
     """What every fit says: how many components, where the next may begin, whether it was ended."""
-    result: FitResult = last_step(model).result_
     return replace(
         row,
         n_components=result.n_components,
         begin=None if result.degenerate is not None else result.mixture,
-        interrupted=was_interrupted(model),
+        interrupted=result.status == "interrupted",
         reached=result.objective,
     )

@@ -21,6 +21,7 @@ CHUNK_WORK = 2**21
 BESIDES = 8
 # A pass of less (about 0.3 ms), by ``cost_of``, is over before another thread has joined in.
 WORTH_HALVING = 3_000_000
+OF_THE_ROWS = ("summary", "total_weight", "rows")
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
@@ -50,6 +51,10 @@ class ArraySource:
     n_jobs: int | None = 1
     columns: tuple[str, ...] | None = None
     numbers: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what rows keep of one pass for the next."""
+        return {name: value for name, value in vars(self).items() if name != "rows"}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,7 +97,13 @@ class ArraySource:
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:
         """The same rows for so many threads."""
-        return self if n_jobs == self.n_jobs else replace(self, n_jobs=n_jobs)
+        if n_jobs == self.n_jobs:
+            return self
+        other = replace(self, n_jobs=n_jobs)
+        # What is known of the rows does not depend on who looked at them.
+        known = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
+        other.__dict__.update(known)
+        return other
 
     def present(self) -> ArraySource:
         """Without rows of weight zero; these have the numbers that they had."""

@@ -6,6 +6,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.fitting import SourceFitter
 from bayesmix.selection import resampling
 from bayesmix.selection.bootstrap import ReplicateTask, likelihood_ratio_test
 from bayesmix.selection.resampling import to_refit
@@ -163,12 +164,12 @@ def test_what_has_no_maximised_likelihood_is_refused():
 
 def test_the_larger_fit_begins_near_the_smaller_one_as_well(monkeypatch):
     begun = []
-    plain = bm.GaussianMixture._begin_near
+    plain = SourceFitter.fit
 
-    def heard(self, mixture):
-        begun.append((self.n_components, mixture.n_components))
-        plain(self, mixture)
+    def heard(self, candidate, near=()):
+        begun.extend((candidate.n_components, mixture.n_components) for mixture in near)
+        return plain(self, candidate, near)
 
-    monkeypatch.setattr(bm.GaussianMixture, "_begin_near", heard)
+    monkeypatch.setattr(SourceFitter, "fit", heard)
     likelihood_ratio_test(quick(), two_clusters(6.0), n_resamples=2, n_jobs=1, random_state=0)
     assert begun == [(2, 1)] * 3

@@ -78,6 +78,16 @@ def test_a_search_over_candidates_takes_them(criterion):
     np.testing.assert_allclose(*scores, rtol=1e-9)
 
 
+def test_a_search_of_them_goes_on_from_its_checkpoint(tmp_path):
+    X = clusters(200, 2, 2)
+    options = {"n_components": (1, 2), "random_state": 0, "n_jobs": 1, "checkpoint": tmp_path}
+    first = bm.MixtureSearch(**options).fit(Parts.of(X, [50]))
+    again = bm.MixtureSearch(**options).fit(Parts.of(X, [50]))
+    assert again.best_score_ == first.best_score_
+    with pytest.raises(InvalidInputError, match="other rows"):
+        bm.MixtureSearch(**options).fit(Parts.of(X + 1.0, [50]))
+
+
 def test_what_is_asked_of_a_posterior_takes_them():
     X = clusters(120, 2, 2)
     source = Parts.of(X, [40])

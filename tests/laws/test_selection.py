@@ -42,7 +42,7 @@ def variational(**options):
 
 def swept(estimator, X, splits, numbers=(1, 2, 3), **options):
     candidates = [{"n_components": k} for k in numbers]
-    sweep = Sweep(Task(estimator, X, None, splits, {}, None, **options), [candidates])
+    sweep = Sweep(Task(estimator._fitter(X), splits, **options), [candidates])
     list(sweep.one_by_one())
     return sweep
 

@@ -128,9 +128,8 @@ def test_a_simpler_structure_does_not_carry_held_out_rows_into_a_fold():
     chains = chains_of((1, 2), RICHEST_FIRST)
     sweeps = []
     for rows in (X, changed):
-        sweep = Sweep(
-            Task(bm.GaussianMixture(random_state=0), rows, None, splits, {}, None), chains
-        )
+        fitter = bm.GaussianMixture(random_state=0)._fitter(rows)
+        sweep = Sweep(Task(fitter, splits), chains)
         list(sweep.one_by_one())
         sweeps.append(sweep)
     for chain in range(len(chains)):

@@ -1,0 +1,69 @@
+"""How candidates are fitted: by an object that is handed down from above and knows the rows.
+
+It was given rows once, checked them once, and says what an estimator makes of them: selection needs
+no more of estimators than this, and no estimator anything that selection alone would set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.records import Mixture
+from bayesmix.workflow.result import FitResult
+
+
+class Effort(Enum):
+    """How far the search of a candidate goes."""
+
+    AS_ASKED = "as the estimator says"
+    WITHOUT_MOVES = "as the estimator says, but for moves"
+    STARTS = "starts alone"
+    WHOLE = "starts and moves"
+
+
+class Fitter(Protocol):
+    """Fits an estimator, with whatever parameters, to its rows."""
+
+    @property
+    def prefix(self) -> str:
+        """What parameters of the mixture begin with: those of a pipeline name the step."""
+        ...
+
+    @property
+    def table(self) -> Any:
+        """The rows as the estimator reads them."""
+        ...
+
+    @property
+    def source(self) -> Source:
+        """The same rows, checked."""
+        ...
+
+    @property
+    def searches(self) -> bool:
+        """Whether the estimator searches at all."""
+        ...
+
+    def on(self, rows: Any) -> Fitter:
+        """The same for some of the rows, by number."""
+        ...
+
+    def candidate(self, parameters: Mapping[str, Any], effort: Effort = Effort.AS_ASKED) -> Any:
+        """The estimator with other parameters, not fitted yet."""
+        ...
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a candidate, whose search begins at mixtures of no more components as well."""
+        ...
+
+    def source_of(self, candidate: Any) -> Source:
+        """The rows as the mixture of a fitted candidate reads them."""
+        ...
+
+    def log_density(self, candidate: Any) -> Array:
+        """Log density (n,) of the rows in their units, by a candidate fitted to these or others."""
+        ...
