@@ -318,7 +318,7 @@ class Family(Protocol):
 
     def frame(self, summary: Summary) -> Frame: ...
 
-    def set_aside(self, frame: Frame, source: Any) -> tuple[Frame, tuple[Event, ...]]:
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """The frame without directions in which all rows agree, and events that name them."""
         ...
 
@@ -354,7 +354,7 @@ class Family(Protocol):
         """The largest K for which maximum likelihood is defined, or None for no limit."""
         ...
 
-    def guard(self, source: Any, frame: Frame, summary: Summary, repair: bool) -> Guard:
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """What watches for collapsing components in fits to these rows.
 
         ``repair``: a collapsed component may be moved elsewhere (maximum likelihood).
