@@ -15,6 +15,7 @@ import numpy as np
 from bayesmix.engine.run import Problem, State, begin, begin_at
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import LARGEST_ODDS
 from bayesmix.workflow.splits import Halves, Look, of_statistics, same_rows
 
 # What merging a pair would lose, and the pair.
@@ -157,8 +158,9 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
         of_both = one.expected_log_density(look.values)[:, 0] + updated.weights.expected_log()[i]
         rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
         # A row that nothing explains is an infinite loss.
-        with np.errstate(divide="ignore", over="ignore"):
-            gained = np.log(rest + np.exp(of_both - look.log_normaliser)) @ weights
+        odds = np.exp(np.minimum(of_both - look.log_normaliser, LARGEST_ODDS))
+        with np.errstate(divide="ignore"):
+            gained = np.log(rest + odds) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
         counts = expectation.counts

@@ -9,6 +9,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError
+from benchmarks.nasty import fault, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -123,3 +124,50 @@ def test_a_sample_that_no_memory_holds_is_refused_with_its_size() -> None:
     model = bm.GaussianMixture(1).fit(np.random.default_rng(0).normal(size=(60, 2)))
     with pytest.raises(InvalidInputError, match=r"n_samples=.* GB"):
         model.sample(2**62)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+@pytest.mark.parametrize(("far", "lean"), [(1e8, 1.0), (1e20, 0.0), (1e40, 1e3)])
+def test_a_far_row_off_the_plane_of_the_others_is_counted_where_it_lies(
+    structure: str, far: float, lean: float
+) -> None:
+    """Its distance was set aside with the plane: log_likelihood_ said 31 where rows score -6587."""
+    generator = np.random.default_rng(3)
+    along = generator.normal(size=12)
+    rows = np.column_stack([along, 2.0 * along, generator.normal(size=12)])
+    rows[4, :2] = far, 2.0 * far + lean
+    model = bm.GaussianMixture(2, covariance_type=structure, random_state=0).fit(rows)
+    assert model.score_samples(rows).sum() == pytest.approx(model.log_likelihood_, rel=1e-9)
+
+
+def test_a_far_row_on_the_plane_of_the_others_leaves_it_set_aside() -> None:
+    rows = np.repeat(np.random.default_rng(3).normal(size=(30, 1)), 2, axis=1)
+    rows[4] = 1e4
+    model = bm.GaussianMixture(1).fit(rows)
+    assert [event.kind for event in model.result_.events].count("flat") == 1
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-150])
+def test_columns_whose_variance_is_no_double_are_refused(scale: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2)) * np.array([1.0, scale])
+    with pytest.raises(InvalidInputError, match=r"column 1 has one of .* multiply that column"):
+        bm.GaussianMixture(2).fit(rows)
+
+
+@pytest.mark.parametrize(("scale", "largest"), [(1.0, 1e80), (1e-70, 1e10), (1e140, 1e149)])
+def test_values_too_many_spreads_away_are_refused_by_column(scale: float, largest: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 3)) * np.array([1.0, scale, 1e145])
+    rows[7, 1] = largest
+    if scale > 1.0:
+        rows[8, 0] = 1e30
+    with pytest.raises(InvalidInputError, match=r"spreads of the median .* or take logarithms"):
+        bm.BayesianGaussianMixture(2).fit(rows)
+
+
+def test_random_nasty_problems_are_sound_or_refused() -> None:
+    """Fresh ones every time; ``python -m benchmarks.nasty`` looks at thousands."""
+    first = int(np.random.default_rng().integers(2**40))
+    for seed in range(first, first + 60):
+        nasty = problem(seed)
+        found = fault(nasty)
+        assert found is None, f"python -m benchmarks.nasty 1 --seed {seed}: {nasty.name}: {found}"

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.conjugate import NormalWishart
     from bayesmix.families.gaussian.draws import GaussianDraws
 
+# Variances of less are no doubles in the data's units.
+SMALLEST_SPREAD = 1e-140
+# Fourth powers of larger distances, in spreads, are no doubles.
+FARTHEST = 1e75
+# Distances, in the data's units, whose squares and sums of squares are doubles.
+LARGEST = 1e151
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -69,6 +76,7 @@ class Gaussian:
         scale = summary.scale
         if self.structure.common_scale:
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
+        _refuse_extremes(summary, np.minimum(scale, summary.scale))
         return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
@@ -133,3 +141,24 @@ class Gaussian:
         """Collapse is watched for; see ``guard``. Under a prior it also brings in the ridge."""
         ridge = None if repair else self.ridge
         return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
+
+
+def _refuse_extremes(summary: Summary, scale: Array) -> None:
+    """Refuse columns whose spread, or what lies farthest out in it, leaves doubles in a sum."""
+    small = np.flatnonzero(summary.scale < SMALLEST_SPREAD)
+    if len(small):
+        raise InvalidInputError(
+            f"X must have columns of a spread of at least {SMALLEST_SPREAD:g}, but column "
+            f"{small[0]} has one of {summary.scale[small[0]]:.3g}, whose square is no double: "
+            "multiply that column"
+        )
+    away = np.maximum(summary.maximum - summary.centre, summary.centre - summary.minimum)
+    # What is too narrow beside a far row is widened, in whatever units its columns have.
+    farthest = min(FARTHEST, LARGEST / float(scale.max()))
+    far = np.flatnonzero(away > farthest * scale)
+    if len(far):
+        raise InvalidInputError(
+            f"X must lie within {farthest:.3g} spreads of the median of every column, but column "
+            f"{far[0]}, where half of the rows lie within about {scale[far[0]]:.3g}, holds a value "
+            f"that is {away[far[0]]:.3g} away: drop such rows, or take logarithms"
+        )
