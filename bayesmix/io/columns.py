@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def source_of(
     check_names(path, names, columns or [], weight)
     if not len(frame):
         raise InvalidInputError(f"{path} must hold rows, and has none: only names of columns")
-    numeric = {name for name, dtype in zip(names, frame.dtypes, strict=True) if _numeric(dtype)}
+    numeric = {name for name, dtype in zip(names, frame.dtypes, strict=True) if is_numeric(dtype)}
     wanted = columns
     if wanted is None:
         wanted = [name for name in names if name and name in numeric and name != weight]
@@ -37,14 +38,15 @@ def source_of(
             f"{path} must have a numeric column to fit, and has {listed(names)}{hint}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
-    if repeated := sorted({name for name in used if names.count(name) > 1}):
+    times = Counter(names)
+    if repeated := sorted({name for name in used if times[name] > 1}):
         raise InvalidInputError(
             f"the columns of {path} must have names of their own, but more than one is called "
             f"{listed(repeated)}: rename them"
         )
-    for name in used:
+    for place, name in enumerate(used):
         if name not in numeric:
-            argument = "columns" if name in wanted else "weight"
+            argument = "columns" if place < len(wanted) else "weight"
             raise InvalidInputError(_not_numeric(path, argument, name, frame[name]))
     values = np.empty((len(frame), len(wanted)))
     for place, name in enumerate(wanted):
@@ -54,7 +56,8 @@ def source_of(
     return ArraySource(values, weights, columns=tuple(wanted))
 
 
-def _numeric(dtype: Any) -> bool:
+def is_numeric(dtype: Any) -> bool:
+    """Whether a column of this type holds real numbers."""
     return getattr(dtype, "kind", "O") in "fiub"
 
 
@@ -64,9 +67,10 @@ def _numbers(column: pd.Series[Any]) -> Array:
 
 def check_names(path: str, names: list[str], columns: list[Any], weight: Any) -> None:
     """Refuse columns and a weight that are not in the file, or are asked for twice."""
+    there = set(names) - {""}
     for argument, used in (("columns", columns), ("weight", [] if weight is None else [weight])):
         for name in used:
-            if name in names and name != "":
+            if name in there:
                 continue
             close = difflib.get_close_matches(str(name), names, cutoff=0.5)
             close = close or [each for each in names if each.lower() == str(name).lower()]
@@ -74,7 +78,7 @@ def check_names(path: str, names: list[str], columns: list[Any], weight: Any) ->
             raise InvalidInputError(
                 f"{argument} must be found in {path}, but there is no column {name!r}: {meant}"
             )
-    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+    if repeated := sorted(name for name, times in Counter(columns).items() if times > 1):
         raise InvalidInputError(f"columns must name a column once, got {listed(repeated)} twice")
     if weight is not None and weight in columns:
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import warnings
@@ -13,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, missing_extra
-from bayesmix.io.columns import check_names, check_values, checked_weights, listed, source_of
+from bayesmix.io.columns import (
+    check_names,
+    check_values,
+    checked_weights,
+    is_numeric,
+    listed,
+    source_of,
+)
 from bayesmix.sources import ArraySource, open_npy
+from bayesmix.validation import in_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +32,21 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
 PARQUET = (".parquet", ".pq")
 NUMPY = (".npy",)
 ENDINGS = (*SEPARATORS, PARQUET[0], *NUMPY)
+# A table in text is read in pieces first; what its values and its columns take in memory.
+PIECE = 2**20
+BYTES_OF_A_VALUE = 24
+BYTES_OF_A_COLUMN = 2_000
+# What readers of tables raise of a damaged one, in its header or in what pandas wrote about it.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def read(
@@ -99,10 +123,13 @@ def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
     recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     exact: Any = {} if recent else {"float_precision": "round_trip"}
     try:
+        _check_size(path, separator)
         with warnings.catch_warnings():
             # Lines that are longer than the line of names: pandas would drop what is too much.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **how)
+            first = pd.read_csv(
+                path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
+            )
             names = [str(name).strip() for name in first.iloc[0]]
             # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
             # of the wrong length. index_col=False: else it takes a column too many as row labels.
@@ -129,7 +156,30 @@ def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
             "add a line of names before it, or ask for these as columns if they are names"
         )
     frame.columns = pd.Index(names)
-    return frame if recent else frame.apply(_with_overflow)
+    if not recent:
+        for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
+            frame.isetitem(place, _with_overflow(frame.iloc[:, place]).array)
+    return frame
+
+
+def _check_size(path: str, separator: str) -> None:
+    """Refuse a table that this machine could not hold, read in pieces and no further than that.
+
+    A small file may unpack to a large one.
+    """
+    opened: Any = gzip.open if path.lower().endswith(".gz") else open
+    n_bytes = n_values = n_columns = 0
+    header = True
+    with opened(path, "rb") as stream:
+        while piece := stream.read(PIECE):
+            n_bytes += len(piece)
+            n_values += piece.count(separator.encode()) + piece.count(b"\n")
+            if header:
+                names, end, _ = piece.partition(b"\n")
+                n_columns += names.count(separator.encode())
+                header = not end
+            needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
+            in_memory(path, needed, "leave out rows or columns, or write it as .npy")
 
 
 def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -177,13 +227,18 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         raise missing_extra("pyarrow", "parquet") from None
     try:
         wanted = None
+        about = pyarrow.parquet.read_metadata(path)
+        n_columns = about.num_columns if columns is None else len(columns)
+        in_memory(path, 16.0 * about.num_rows * n_columns, "ask for fewer columns")
         if columns is not None:
             names = pyarrow.parquet.read_schema(path).names
             wanted = [*columns, *([] if weight is None else [weight])]
             check_names(path, names, columns, weight)
         frame = pd.read_parquet(path, engine="pyarrow", columns=wanted)
-    except (pyarrow.ArrowException, OSError) as problem:
-        raise InvalidInputError(f"{path} cannot be read as Parquet: {problem}") from None
+    except InvalidInputError:
+        raise
+    except (pyarrow.ArrowException, *DAMAGED) as problem:
+        raise InvalidInputError(f"{path} cannot be read as Parquet: {problem!r:.200}") from None
     frame.columns = pd.Index([str(name) for name in frame.columns])
     return frame
 

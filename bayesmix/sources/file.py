@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tokenize
+import warnings
 from os import PathLike, fspath
 
 import numpy as np
@@ -9,6 +11,20 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.array import ArraySource
+
+# What a header raises that is no header: it is parsed as Python.
+DAMAGED = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    UserWarning,
+    ValueError,
+    tokenize.TokenError,
+)
 
 
 def open_npy(
@@ -19,9 +35,11 @@ def open_npy(
     Raises ``InvalidInputError`` for any other content.
     """
     try:
-        values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
-    except ValueError as problem:
-        raise InvalidInputError(f"{path}: not a readable .npy file: {problem}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one
+            values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
+    except DAMAGED as problem:
+        raise InvalidInputError(f"{path}: not a readable .npy file: {problem!r:.200}") from None
     if values.ndim != 2 or values.dtype.kind not in "fiub":
         raise InvalidInputError(
             f"{path}: expected a two-dimensional array of real numbers, "

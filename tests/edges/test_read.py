@@ -1,7 +1,10 @@
 """`bayesmix.read`: every file becomes the same rows, and every bad one a sentence."""
 
 import gzip
+import os
 import sys
+import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -248,3 +251,62 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'bayesmix\[parquet\]'"):
         bm.read(path)
+
+
+def damaged(contents: bytes, generator: np.random.Generator) -> bytes:
+    """Contents with some bytes changed, most of them near an end, or cut short."""
+    changed = bytearray(contents)
+    reach = len(changed) if generator.random() < 0.3 else min(len(changed), 128)
+    for _ in range(int(generator.integers(1, 6))):
+        place = int(generator.integers(reach))
+        changed[place if generator.random() < 0.5 else -1 - place] = int(generator.integers(256))
+    if generator.random() < 0.2:
+        del changed[int(generator.integers(len(changed))) :]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet", "csv.gz"])
+def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, ending):
+    generator = np.random.default_rng(5)
+    frame = pd.DataFrame(generator.normal(size=(20, 3)), columns=["a", "b", "c"])
+    path = tmp_path / f"rows.{ending}"
+    if ending == "npy":
+        np.save(path, frame.to_numpy())
+    elif ending == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path)
+    contents = path.read_bytes()
+    for _ in range(300):
+        path.write_bytes(damaged(contents, generator))
+        try:
+            bm.read(path)
+        except InvalidInputError as problem:
+            assert "rows." in str(problem)  # noqa: PT017  (most are refused, some are read)
+
+
+@pytest.mark.parametrize("line", [b"1,1\n", b",", b"1,"])
+def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_on_the_way(
+    tmp_path, monkeypatch, line
+):
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n" + line * 5_000_000))
+    pages = {"SC_PHYS_PAGES": 2_560, "SC_PAGE_SIZE": 4_096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    tracemalloc.start()
+    with pytest.raises(InvalidInputError, match=r"bomb.csv.gz would take .* leave out rows"):
+        bm.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+def test_ten_thousand_columns_take_no_longer_than_their_number(tmp_path):
+    """Looking every name up in a list of all took 110 s of 100,000 columns."""
+    path = tmp_path / "wide.csv"
+    names = [f"c{number}" for number in range(10_000)]
+    lines = [",".join(names), ",".join(["1"] * 10_000), ",".join(["2.5"] * 10_000)]
+    path.write_text("\n".join(lines) + "\n")
+    began = time.process_time()
+    rows = bm.read(path, columns=names[1:], weight="c0")
+    assert rows.shape == (2, 9_999)
+    assert time.process_time() - began < 5.0

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Variances of less are no doubles in the data's units.
 SMALLEST_SPREAD = 1e-140
-# Fourth powers of larger distances, in spreads, are no doubles.
-FARTHEST = 1e75
+# Fourth powers of larger distances, in spreads, are no doubles that can be rounded to nine places.
+FARTHEST = 1e70
 # Distances, in the data's units, whose squares and sums of squares are doubles.
 LARGEST = 1e151
 
