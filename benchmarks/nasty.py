@@ -30,6 +30,8 @@ MOST_SECONDS = 5.0
 # Shares by which an objective may fall, and two sums of the same terms differ: rounding.
 FALL = 1e-9
 SAME = 1e-6
+# What a distance loses is the condition number of its covariance times this.
+ROUNDING = 2.0**-53
 
 Rows = np.ndarray
 Maker = Callable[[np.random.Generator, int, int], Rows]
@@ -205,16 +207,22 @@ def _unsound(nasty: Nasty, model: Any) -> str | None:
         return "not finite: scores or objective"
     if not np.allclose(shares.sum(axis=1), 1.0) or not np.isclose(model.weights_.sum(), 1.0):
         return "weights or probabilities do not sum to 1"
+    condition = 1.0
     if result.family.continuous:
         covariances = result.plug_in.components.covariances
         unit = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
         correlations = covariances / unit[:, :, None] / unit[:, None, :]
-        if not (np.isfinite(correlations).all() and (np.linalg.eigvalsh(correlations) > 0.0).all()):
+        if not np.isfinite(correlations).all():
+            return "a covariance is not finite"
+        variances = np.linalg.eigvalsh(correlations)
+        if not (variances > 0.0).all():
             return "a covariance is not positive definite"
+        condition = float((variances[:, -1] / variances[:, 0]).max())
     magnitude = 1.0 + float(np.abs(result.trace).max(initial=0.0)) + result.total_weight
+    fall = max(FALL, ROUNDING * condition)
     for begin, end in zip(result.segments, (*result.segments[1:], len(result.trace)), strict=True):
         falls = -np.diff(result.trace[begin:end])
-        if len(falls) and falls.max() > FALL * magnitude:
+        if len(falls) and falls.max() > fall * magnitude:
             return f"the objective falls by {falls.max():.3g} of {magnitude:.3g}"
     if not result.variational and result.degenerate is None:
         own, said = float(scores @ weights), result.log_likelihood
