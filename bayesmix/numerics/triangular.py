@@ -17,6 +17,9 @@ SMALLEST_PIVOT = 1e-14
 # Matrices up to this size are factorised together: it is the number of calls that costs there.
 TOGETHER_UP_TO = 6
 
+# The squares of longer roots are no doubles.
+LONGEST_ROOT = 1e150
+
 
 def inverse_root(matrices: Array) -> Array:
     """Upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for symmetric matrices (B, D, D).
@@ -61,6 +64,8 @@ def _sound(root: Array, matrices: Array) -> bool:
     norm = dnrm2(root.ravel())
     if norm * norm * dasum(matrices.ravel()) <= most:  # all of them together
         return True
+    if not norm < LONGEST_ROOT:
+        return False
     ends = diagonals(root)
     return bool((ends * ends * diagonals(matrices) <= most).all())
 

@@ -57,9 +57,10 @@ class PointWeights:
         return np.zeros(len(draws.log_weights))
 
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
-        """The kept weights, renormalised."""
+        """The kept weights, renormalised; equal ones where none of those has any."""
         kept = self.probabilities[keep]
-        return PointWeights(kept / kept.sum())
+        total = float(kept.sum())
+        return PointWeights(kept / total if total > 0.0 else np.full(len(kept), 1.0 / len(kept)))
 
 
 @dataclass(frozen=True)

@@ -324,4 +324,4 @@ def test_probabilities_and_rates_of_zero_never_make_nan():
     assert never.log_likelihood_ == pytest.approx(stats.poisson.logpmf([2, 4], 3.0).sum())
     assert never.score_samples([[1.0, 3.0]])[0] == -np.inf
     for model in (coins, never):
-        assert np.isfinite(model.predict_proba([[0.0, 3.0], [1.0, 0.0]])).all()
+        assert np.isfinite(model.predict_proba([[0.0, 1.0], [1.0, 0.0]])).all()
