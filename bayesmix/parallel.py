@@ -228,7 +228,7 @@ def ordered_map(
     yield from results
 
 
-def reduced(step: Callable[[Item], Any], items: Sequence[Item], n_jobs: int) -> Any:
+def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) -> Result:
     """Σ of ``step(item)`` in a fixed binary tree, each pair added as soon as both are there.
 
     The tree is that of neighbours, then of neighbouring pairs, and so on, whoever comes first; no
@@ -258,5 +258,6 @@ def reduced(step: Callable[[Item], Any], items: Sequence[Item], n_jobs: int) -> 
             work(index)
     else:
         _share_out(work, n_items, n_jobs)
+    total: Result
     (total,) = waiting.values()
     return total

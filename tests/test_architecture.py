@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bayesmix import protocols
+
 PACKAGE = Path(__file__).parents[1] / "bayesmix"
 
 LEVELS = {
@@ -39,7 +41,8 @@ LEVELS = {
     "estimators": 7,
     "cli": 7,
     "datasets": 7,
-    # The package's own door, above all parts.
+    # The package's own door, above all parts, and what the type checker alone reads.
+    "conformance": 8,
     "__init__": 8,
     "__main__": 8,
 }
@@ -51,7 +54,8 @@ SIDEWAYS = {
     "random": {"errors"},
     "version": {"parallel"},
     "writing": {"errors"},
-    "protocols": {"records"},
+    "protocols": {"records"},  # rows, then what protocols say of components, then mixtures
+    "records": {"protocols"},
     "selection": {"sampling"},
     "report": {"plots"},
     "checking": {"plots"},
@@ -286,3 +290,17 @@ def test_each_breach_is_found_and_named(tmp_path, name, text, breach):
 
 def test_a_file_of_the_longest_length_is_allowed(tmp_path):
     assert breaches(write(tmp_path / "pkg", {"engine/long.py": "\n" * LONGEST})) == []
+
+
+def test_every_protocol_is_bound_to_classes():
+    """The type checker holds a protocol only where ``conformance`` names it, or one above it."""
+    named = {
+        getattr(protocols, node.attr)
+        for node in ast.walk(ast.parse((PACKAGE / "conformance.py").read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and hasattr(protocols, node.attr)
+    }
+    held = {base for each in named for base in getattr(each, "__mro__", ())}
+    every = {value for value in vars(protocols).values() if getattr(value, "_is_protocol", False)}
+    every = {value for value in every if isinstance(value, type)}
+    assert len(every) > 20
+    assert {each.__name__ for each in every - held} == set()

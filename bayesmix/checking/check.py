@@ -201,7 +201,8 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     """Which sampler it will be, and why where that was not asked for."""
     if sampler != "auto":
         return sampler, ""
-    concentration = result.inference.weights.concentration
+    weights: Any = result.inference.weights_prior
+    concentration = weights.concentration
     if result.requested_components == 1 or concentration >= LEAST_CONCENTRATION:
         return "nuts", ""
     return "gibbs", (
@@ -224,7 +225,7 @@ def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str
 def _pareto_k(result: FitResult, own: FitDraws) -> float:
     """Of weights p(X, π, θ) / q, q averaged over relabellings where the prior knows no labels."""
     labelled = bool(without_relabellings(result, result.n_components))
-    density = (log_q if labelled else log_q_symmetrised)(result.mixture, own.draws)
+    density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
     return float(pareto_smoothed(own.log_joint - density)[1])
 
 
@@ -233,7 +234,7 @@ def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
     bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
     upper, error = math.nan, math.nan
     if not without_evidence(result):
-        gaps = found.log_joint - log_q_symmetrised(result.mixture, found.draws).reshape(
+        gaps = found.log_joint - log_q_symmetrised(result.posterior, found.draws).reshape(
             found.log_joint.shape
         )
         upper, error = float(gaps.mean()), math.sqrt(variance_of_mean(gaps))

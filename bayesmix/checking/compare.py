@@ -134,7 +134,7 @@ def _rows_of_draws(
     for number, mixture in enumerate(mixtures_of(result, draws)):
         n = share + (number < more)
         if n:
-            counts = generator.multinomial(n, mixture.weights.probabilities)
+            counts = generator.multinomial(n, mixture.weights.mean())
             rows.append(mixture.frame.undo(mixture.components.draw(counts, generator)))
     return np.concatenate(rows)
 

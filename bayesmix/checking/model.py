@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError, InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import ComponentsTwin, NamedTensors, Pymc, Source, Tensor, WeightsTwin
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.subject import rows_of_fit, variational_fit
@@ -84,29 +84,29 @@ def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
 class Twin:
     """The model without its data units, and what its draws are as ``Draws``."""
 
-    model: Any
+    model: Tensor  # a PyMC model
     result: FitResult
     n_components: int
-    weights: Any
-    components: Any
+    weights: WeightsTwin
+    components: ComponentsTwin
 
     @property
-    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self) -> NamedTensors:
         """Weights and parameters that are not variables themselves, in data units."""
         return {**self.weights.named(), **self.components.named(self.result.mixture.frame)}
 
     @property
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self) -> dict[str, Tensor]:
         """Tensors in the frame of the fit that ``draws`` are made of."""
         return {**self.weights.drawn, **self.components.drawn}
 
-    def draws(self, values: dict[str, Any], n_draws: int) -> Draws:
+    def draws(self, values: dict[str, Array], n_draws: int) -> Draws:
         """S draws from the values (S, ...) of ``drawn``."""
         weights = {name: values[name] for name in self.weights.drawn}
         components = {name: values[name] for name in self.components.drawn}
         return Draws(self.weights.draws(weights, n_draws), self.components.draws(components))
 
-    def point(self, draws: Draws) -> dict[str, Any]:
+    def point(self, draws: Draws) -> dict[str, Array]:
         """Values (S, ...) of the model's variables at draws."""
         return {**self.weights.point(draws.weights), **self.components.point(draws.components)}
 
@@ -114,9 +114,9 @@ class Twin:
 def twin(result: FitResult, source: Source) -> Twin:
     """The model of a fit for its rows."""
     pm = _pymc()
-    mixture, inference = result.mixture, result.inference
+    mixture, inference = result.posterior, result.bayesian
     # Weights at a point are those of the components that are left.
-    fixed = isinstance(inference.weights, FreeWeights)
+    fixed = isinstance(inference.weights_prior, FreeWeights)
     n_components = result.n_components if fixed else result.requested_components
     names = result.columns
     coords = {
@@ -127,8 +127,10 @@ def twin(result: FitResult, source: Source) -> Twin:
         "row": np.arange(source.shape[0]),
     }
     with pm.Model(coords=coords) as model:
-        weights = inference.weights.pymc_distribution(pm, mixture.weights, n_components)
-        components = inference.prior.pymc_distribution(pm, mixture.components, n_components)
+        weights = inference.weights_prior.pymc_distribution(pm, mixture.weights, n_components)
+        components = inference.parameters_prior.pymc_distribution(
+            pm, mixture.components, n_components
+        )
         rows = source.in_memory().rows
         framed = mixture.frame.apply(rows.values)
         joint = weights.log_weights + components.log_density(pm, framed)
@@ -161,7 +163,7 @@ def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[s
     return begin
 
 
-def _pymc() -> Any:
+def _pymc() -> Pymc:
     try:
         return import_module("pymc")
     except ImportError:

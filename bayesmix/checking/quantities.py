@@ -44,7 +44,7 @@ def fit_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> Fit
     """So many draws from q."""
     draws = posterior_draws(result, n_draws, seed)
     likelihood = log_likelihoods(result, draws, source)
-    return FitDraws(draws, likelihood, likelihood + log_prior(result.inference, draws))
+    return FitDraws(draws, likelihood, likelihood + log_prior(result.bayesian, draws))
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def sampled(
             [log_likelihoods(result, batch, source) for batch in draws.batches()]
         ).reshape(n_chains, n_draws)
         density = np.concatenate(
-            [log_prior(result.inference, batch) for batch in draws.batches()]
+            [log_prior(result.bayesian, batch) for batch in draws.batches()]
         ).reshape(n_chains, n_draws)
     return NutsDraws(
         result=result,

@@ -65,7 +65,7 @@ def moved_by_gibbs(
             after.append(sampler.drawn(conditional, generator))
     here, there = draws.some(chosen), joined(after)
     functions = {
-        "log prior density": lambda some: log_prior(result.inference, some),
+        "log prior density": lambda some: log_prior(result.bayesian, some),
         "log likelihood": lambda some: log_likelihoods(result, some, source),
         "entropy of weights": entropies,
     }

@@ -9,7 +9,6 @@ with one secant, which always leads ahead (as in SQUAREM: Varadhan & Roland 2008
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dgesv
@@ -71,7 +70,7 @@ class Anderson:
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
     """The expectation whose statistics pack to ``vector``; None where counts would be negative."""
-    statistics: Any = expectation.statistics.unpack(vector)
+    statistics = expectation.statistics.unpack(vector)
     if not (np.isfinite(vector).all() and statistics.counts.min() >= 0.0):
         return None
     return Expectation(

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from bayesmix.engine.expectation import Assessment
 from bayesmix.numerics.features import cost_of
-from bayesmix.records import Expectation, FeatureSums, Known, Mixture, Rows, Sweep
+from bayesmix.protocols import Additive, CompiledCentred, Components
+from bayesmix.records import ChunkSums, FeatureSums, Known, Mixture, Rows, Sweep
 
 # In rows times components times ``cost_of`` one row for one of them.
 COMPILE_ABOVE = 700_000
 
 # A pass over rows that know some of the components: what it adds up, and their statistics.
-Kernel: TypeAlias = Callable[[Mixture, Rows, Known], tuple[Sweep, Any]]
+Kernel: TypeAlias = Callable[["Mixture[Components]", Rows, Known], tuple[Sweep, Additive]]
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
@@ -29,15 +30,13 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
     return work >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
-def centred_pass(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+def centred_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple[Sweep, Additive]:
     """One pass of the compiled centred form, of components that have one."""
-    result: tuple[Sweep, Any] = mixture.components.linear.centred_pass(
-        *rows.stored(mixture.frame), mixture.finite_log_weights, known
-    )
-    return result
+    form = cast("CompiledCentred", mixture.components.linear)
+    return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
 
 
-def linear_pass(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]:
+def linear_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple[Sweep, Additive]:
     """One pass of the compiled linear form."""
     form, coefficients = mixture.components.linear, mixture.coefficients
     sums = np.zeros(coefficients.shape)
@@ -51,25 +50,25 @@ def linear_pass(mixture: Mixture, rows: Rows, known: Known) -> tuple[Sweep, Any]
 class KernelStep:
     """What a pass does to a chunk; picklable, as ``ExpectationStep``."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
     kernel: Kernel
 
-    def __call__(self, rows: Rows) -> Expectation:
+    def __call__(self, rows: Rows) -> ChunkSums:
         known = Known.everything(len(rows), self.mixture.n_components)
         return of_sweep(*self.kernel(self.mixture, rows, known))
 
 
-def of_sweep(sweep: Sweep, statistics: Any) -> Expectation:
-    """The sums that an update sees."""
+def of_sweep(sweep: Sweep, statistics: Additive) -> ChunkSums:
+    """What a pass adds up."""
     log_normaliser, magnitude, _, _ = sweep.totals
-    return Expectation(log_normaliser, magnitude, statistics.counts, statistics)
+    return ChunkSums(log_normaliser, magnitude, statistics)
 
 
 @dataclass(frozen=True)
 class CompiledAssessment:
     """``AssessmentStep`` by the compiled centred form."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
 
     def __call__(self, rows: Rows) -> Assessment:
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dasum
@@ -18,13 +18,15 @@ from scipy.linalg.blas import dasum
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.records import Expectation, FeatureSums, Frame, Mixture, Rows
+from bayesmix.protocols import Additive, Components, Family, Statistics
+from bayesmix.protocols import Linear as LinearForm
+from bayesmix.records import ChunkSums, FeatureSums, Frame, Mixture, Rows
 from bayesmix.weights import PointWeights
 
 BLOCK_VALUES = 2**16
 
 # Log densities (n, K), and what makes statistics of responsibilities.
-Densities: TypeAlias = tuple[Array, Callable[[Array], Any]]
+Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Part:
     components: Integers
     shares: Array
 
-    def of(self, mixture: Mixture) -> Mixture:
+    def of(self, mixture: Mixture[Components]) -> Mixture[Components]:
         """The mixture that these rows know."""
         components = mixture.components.linear.subset(self.components)
         return Mixture(PointWeights(self.shares), components, mixture.frame)
@@ -52,13 +54,15 @@ class Arithmetic(Protocol):
     def watched(self) -> bool:
         """Whether it may lose digits, so that a pass has to show that it did not."""
 
-    def densities(self, components: Any, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> Densities:
         """Log densities (n, K) of framed rows under components."""
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         """Log joints (n, K) of rows as stored."""
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
 
 
@@ -69,18 +73,20 @@ class Centred:
     name: str = "centred"
     watched: bool = False
 
-    def densities(self, components: Any, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> Densities:
         return (
             components.expected_log_density(values),
             lambda responsibilities: components.statistics(values, responsibilities),
         )
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         joint, statistics = self.densities(mixture.components, mixture.frame.apply(rows.values))
         joint += mixture.weights.expected_log()
         return joint, statistics
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         passed = (ExpectationStep(part.of(mixture), self)(part.rows).finished() for part in parts)
         return [(each.statistics, each.log_normaliser) for each in passed]
 
@@ -92,15 +98,17 @@ class Linear:
     name: str = "linear"
     watched: bool = True
 
-    def densities(self, components: Any, values: Array) -> Densities:
+    def densities(self, components: Components, values: Array) -> Densities:
         own = components.linear
         return _of_features(own, own.coefficients, own.features(values))
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         own = mixture.components.linear
         return _of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         """With one log-sum-exp for all of them: of few rows it is the number of steps that costs.
 
         All parts have equally many components.
@@ -130,7 +138,7 @@ class Linear:
 CENTRED, LINEAR = Centred(), Linear()
 
 
-def _of_features(form: Any, coefficients: Array, features: Array) -> Densities:
+def _of_features(form: LinearForm, coefficients: Array, features: Array) -> Densities:
     """The linear form of features (F, n) that are there already."""
     log_density: Array = np.dot(coefficients, features).T
     return (
@@ -149,19 +157,19 @@ def block_rows(n_features: int, n_components: int) -> int:
 class ExpectationStep:
     """What every pass does to a chunk; picklable, so that any source can run it."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
     arithmetic: Arithmetic
 
-    def __call__(self, rows: Rows) -> Expectation:
+    def __call__(self, rows: Rows) -> ChunkSums:
         size = block_rows(rows.values.shape[1], self.mixture.n_components)
-        total: Expectation | None = None
+        total: ChunkSums | None = None
         for block in rows.blocks(size):
             part = self._block(block)
             total = part if total is None else total + part
         assert total is not None
         return total
 
-    def _block(self, rows: Rows) -> Expectation:
+    def _block(self, rows: Rows) -> ChunkSums:
         joint, statistics = self.arithmetic.joints(self.mixture, rows)
         log_normaliser = normalise(joint)
         weight = float(len(rows))
@@ -170,36 +178,27 @@ class ExpectationStep:
             log_normaliser *= rows.weights
             weight = float(rows.weights.sum())
         sums = statistics(joint)
-        return Expectation(
-            float(log_normaliser.sum()),
-            weight + dasum(log_normaliser),
-            sums.counts,
-            sums,
-        )
+        return ChunkSums(float(log_normaliser.sum()), weight + dasum(log_normaliser), sums)
 
 
 @dataclass(frozen=True)
 class StartStep:
     """The sums of given responsibilities: where a run begins that has no mixture yet."""
 
-    family: Any
+    family: Family
     frame: Frame
     responsibilities: Callable[[Rows], Array]
     n_components: int
 
-    def __call__(self, rows: Rows) -> Expectation:
+    def __call__(self, rows: Rows) -> ChunkSums:
         size = block_rows(rows.values.shape[1], self.n_components)
-        total: Expectation | None = None
+        total: ChunkSums | None = None
         for block in rows.blocks(size):
             shares = np.array(self.responsibilities(block), dtype=np.float64)
             if block.weights is not None:
                 shares *= block.weights[:, None]
-            part = Expectation(
-                0.0,
-                0.0,
-                shares.sum(axis=0),
-                self.family.statistics(self.frame.apply(block.values), shares),
-            )
+            statistics = self.family.statistics(self.frame.apply(block.values), shares)
+            part = ChunkSums(0.0, 0.0, statistics)
             total = part if total is None else total + part
         assert total is not None
         return total
@@ -229,7 +228,7 @@ class Assessment:
 class AssessmentStep:
     """Entropy and largest responsibilities, for the ICL, at any size of the data."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from bayesmix.engine.compiled import Kernel, KernelStep
 from bayesmix.engine.expectation import Arithmetic, Densities, ExpectationStep, Part
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Source
-from bayesmix.records import Expectation, Mixture, Rows
+from bayesmix.protocols import Components, Source, Statistics
+from bayesmix.records import ChunkSums, Expectation, Mixture, Rows
 
 # Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
 # little more, no more than the objective may fall; of large problems what rounding in fact leaves.
 MOST_LOSS = 1e-12
 MOST_LOSS_OF_LARGE = 1e-11
 
-Step: TypeAlias = Callable[[Rows], Expectation]
+Step: TypeAlias = Callable[[Rows], ChunkSums]
 
 
 class Form(Protocol):
@@ -47,22 +47,24 @@ class Form(Protocol):
     def kernel(self) -> Kernel | None:
         """The compiled pass over rows that know some components; None where NumPy makes it."""
 
-    def step(self, mixture: Mixture) -> Step:
+    def step(self, mixture: Mixture[Components]) -> Step:
         """What a pass does to a chunk; picklable, so that any source can run it."""
 
     def width(self, n_components: int) -> int:
         """How many components a row meets in a pass: what it costs."""
 
-    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         """Whether a pass kept its digits: a proof, not an estimate."""
 
-    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Form:
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Form:
         """The form of the next pass, so many passes into a segment."""
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         """Log joints (n, K) of rows as stored, by NumPy."""
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
 
 
@@ -92,7 +94,7 @@ class Dense:
     def regrouped(self) -> Dense:
         return self
 
-    def step(self, mixture: Mixture) -> Step:
+    def step(self, mixture: Mixture[Components]) -> Step:
         if self.kernel is None:
             return ExpectationStep(mixture, self.arithmetic)
         return KernelStep(mixture, self.kernel)
@@ -100,7 +102,7 @@ class Dense:
     def width(self, n_components: int) -> int:
         return n_components
 
-    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         if not self.watched:
             return True
         share = MOST_LOSS if self.kernel is None else MOST_LOSS_OF_LARGE
@@ -108,13 +110,15 @@ class Dense:
         loss: float = mixture.components.linear.loss(expectation.statistics, most)
         return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
-    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Dense:
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Dense:
         return self
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         return self.arithmetic.joints(mixture, rows)
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         if self.kernel is None:
             return self.arithmetic.of_parts(mixture, parts)
         passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)

@@ -7,28 +7,46 @@ its optimum the variational one is the exact bound (Bishop 2006, eq. 10.70).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar, cast
 
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Family, Prior, PriorChoice, WeightsPrior
 from bayesmix.records import Expectation, Frame, Mixture
+
+Value = TypeVar("Value")
+
+
+def resolved(value: Value | None) -> Value:
+    """What ``workflow.model`` fills in before a run, where a user left it out."""
+    assert value is not None, "the objective is not resolved against rows yet"
+    return value
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
     """Nothing is added: EM (Dempster, Laird & Rubin 1977)."""
 
-    family: Any = None
-    weights: Any = None
+    family: Family | None = None
+    weights: WeightsPrior | None = None
     name = "maximum_likelihood"
     variational = False
 
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
     def update(
-        self, expectation: Expectation, previous: Mixture | None, frame: Frame, resolution: Any
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
     ) -> Mixture:
         """Shares and moments (Bishop 2006, eq. 9.24 to 9.26)."""
-        components = self.family.maximum_likelihood(
+        components = resolved(self.family).maximum_likelihood(
             expectation.statistics, previous and previous.components, resolution, frame
         )
-        return Mixture(self.weights.mode(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.mode(expectation.counts), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """0."""
@@ -39,24 +57,37 @@ class MaximumLikelihood:
 class MaximumAPosteriori:
     """The log prior density is added; the mode is joint in (π, θ)."""
 
-    prior: Any = None
-    weights: Any = None
+    prior: PriorChoice | Prior | None = None
+    weights: WeightsPrior | None = None
     name = "maximum_a_posteriori"
     variational = False
 
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Prior", resolved(self.prior))
+
     def update(
-        self, expectation: Expectation, previous: Mixture | None, frame: Frame, resolution: Any
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
     ) -> Mixture:
         """Modes of the conjugate posteriors."""
-        components = self.prior.mode(
+        components = self.parameters_prior.mode(
             expectation.statistics, previous and previous.components, resolution
         )
-        return Mixture(self.weights.mode(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.mode(expectation.counts), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """log p(π) + log p(θ)."""
         return float(
-            self.weights.log_density(mixture.weights) + self.prior.log_density(mixture.components)
+            self.weights_prior.log_density(mixture.weights)
+            + self.parameters_prior.log_density(mixture.components)
         )
 
 
@@ -64,20 +95,34 @@ class MaximumAPosteriori:
 class VariationalBayes:
     """Minus the KL divergences of q(π) and q(θ) are added: the exact ELBO."""
 
-    prior: Any = None
-    weights: Any = None
+    prior: PriorChoice | Prior | None = None
+    weights: WeightsPrior | None = None
     name = "variational_bayes"
     variational = True
 
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Prior", resolved(self.prior))
+
     def update(
-        self, expectation: Expectation, previous: Mixture | None, frame: Frame, resolution: Any
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
     ) -> Mixture:
         """Conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
-        components = self.prior.posterior(
+        components = self.parameters_prior.posterior(
             expectation.statistics, previous and previous.components, resolution
         )
-        return Mixture(self.weights.posterior(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.posterior(expectation.counts), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """-KL(q(π) || p(π)) - KL(q(θ) || p(θ)); what is learned of the prior is part of q."""
-        return -float(self.weights.kl(mixture.weights) + self.prior.kl(mixture.components))
+        return -float(
+            self.weights_prior.kl(mixture.weights) + self.parameters_prior.kl(mixture.components)
+        )

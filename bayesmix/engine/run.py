@@ -19,9 +19,10 @@ from bayesmix.engine.forms import Form
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Stopping
 from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.protocols import Family, Guard, Objective, Source
-from bayesmix.records import Event, Expectation, Frame, Mixture
+from bayesmix.records import ChunkSums, Event, Expectation, Frame, Mixture
 
 # Plain passes after a jump that gained so little that it may have been the last.
 PLAIN_TO_LOOK = 2
@@ -59,7 +60,7 @@ class State:
     expectation: Expectation
     objective: float
     form: Form
-    resolution: Any
+    resolution: Array | None
     trace: tuple[float, ...] = ()
     segments: tuple[int, ...] = (0,)
     recent: tuple[float, ...] = ()
@@ -154,7 +155,7 @@ def _expect(
 
 def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
     """The sums of one E-step over all rows."""
-    total: Expectation = source.reduce(form.step(mixture), form.width(mixture.n_components))
+    total: ChunkSums = source.reduce(form.step(mixture), form.width(mixture.n_components))
     return total.finished()
 
 
@@ -169,7 +170,7 @@ def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:
 
 def _updated(
     problem: Problem, state: State, thorough: bool
-) -> tuple[Mixture, Any, tuple[Event, ...], bool]:
+) -> tuple[Mixture, Array | None, tuple[Event, ...], bool]:
     """The M-step with the guard's repairs: mixture, resolution, events, whether it was moved."""
     objective, frame = problem.objective, problem.frame
     resolution, events = state.resolution, state.events

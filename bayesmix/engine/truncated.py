@@ -16,10 +16,10 @@ import numpy as np
 from bayesmix.engine.compiled import Kernel, linear_pass, of_sweep
 from bayesmix.engine.expectation import Densities, Part
 from bayesmix.engine.forms import Dense, Step
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Source
-from bayesmix.records import Expectation, Known, Mixture, Rows
+from bayesmix.protocols import Components, Source, Statistics
+from bayesmix.records import ChunkSums, Expectation, Known, Mixture, Rows
 
 MANY = 100
 # Numbers of candidates, of which the first that will do; while rows still move, never very few:
@@ -44,8 +44,8 @@ class Truncated:
     """
 
     dense: Dense  # what it does where every row knows every component
-    anchors: Any = None
-    neighbours: Any = None
+    anchors: Indices | None = None
+    neighbours: Indices | None = None
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
     looks: int = 0  # how often they were looked for since the first time
 
@@ -79,17 +79,17 @@ class Truncated:
         """Whether rows hardly change their anchors any more."""
         return self.moved <= SETTLED
 
-    def step(self, mixture: Mixture) -> Step:
+    def step(self, mixture: Mixture[Components]) -> Step:
         return TruncatedStep(mixture, self)
 
     def width(self, n_components: int) -> int:
         """A row that knows few components is little work; rows are grouped within a chunk."""
         return 1
 
-    def keeps_digits(self, mixture: Mixture, expectation: Expectation) -> bool:
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         return self.dense.keeps_digits(mixture, expectation)
 
-    def renewed(self, source: Source, mixture: Mixture, passes: int) -> Truncated:
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Truncated:
         """Which candidates rows know is looked for now and then."""
         if self.neighbours is None or len(self.neighbours) != mixture.n_components:
             return first_truncation(source, mixture, self.dense)
@@ -97,28 +97,38 @@ class Truncated:
             return refreshed(source, mixture, self)
         return self
 
-    def joints(self, mixture: Mixture, rows: Rows) -> Densities:
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         return self.dense.joints(mixture, rows)
 
-    def of_parts(self, mixture: Mixture, parts: Sequence[Part]) -> list[tuple[Any, float]]:
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
         return self.dense.of_parts(mixture, parts)
 
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
-        anchors = self.anchors[rows.first : rows.first + len(rows)]
-        sizes = np.bincount(anchors, minlength=len(self.neighbours))
+        every, neighbours = self.found
+        anchors = every[rows.first : rows.first + len(rows)]
+        sizes = np.bincount(anchors, minlength=len(neighbours))
         bounds = np.concatenate([[0], np.cumsum(sizes)])
-        return Known(np.argsort(anchors, kind="stable"), bounds, self.neighbours, describe)
+        return Known(np.argsort(anchors, kind="stable"), bounds, neighbours, describe)
+
+    @property
+    def found(self) -> tuple[Indices, Indices]:
+        """Anchors and neighbours, once they have been looked for."""
+        assert self.anchors is not None
+        assert self.neighbours is not None
+        return self.anchors, self.neighbours
 
 
 @dataclass(frozen=True)
 class TruncatedStep:
     """What a pass does to a chunk."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
     form: Truncated
 
-    def __call__(self, rows: Rows) -> Expectation:
+    def __call__(self, rows: Rows) -> ChunkSums:
         return of_sweep(*self.form.kernel(self.mixture, rows, self.form.of(rows)))
 
 
@@ -126,7 +136,7 @@ class TruncatedStep:
 class AnchorStep:
     """The candidate of every row that has most of it; of all components without anchors."""
 
-    mixture: Mixture
+    mixture: Mixture[Components]
     form: Truncated
 
     def __call__(self, rows: Rows) -> Any:
@@ -139,21 +149,21 @@ class AnchorStep:
         return sweep.best.astype(_index_type(n_components))
 
 
-def first_truncation(source: Source, mixture: Mixture, dense: Dense) -> Truncated:
+def first_truncation(source: Source, mixture: Mixture[Components], dense: Dense) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
     anchors = _every_anchor(source, mixture, dense)
     nearest = neighbours(mixture, WIDTHS[-1])
     return _wide_enough(joint_of_some(source, mixture, 0), Truncated(dense, anchors, nearest))
 
 
-def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
+def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> Truncated:
     """Anchors among a few times as many candidates, and neighbours, at the present mixture.
 
     Where some of the rows, others every time, show that anchors are lost, they are looked for
     everywhere.
     """
     nearest = neighbours(mixture, WIDTHS[-1])
-    further = replace(form, neighbours=nearest[:, : FURTHER * form.neighbours.shape[1]])
+    further = replace(form, neighbours=nearest[:, : FURTHER * form.found[1].shape[1]])
     anchors = source.map(AnchorStep(mixture, further), 1)
     moved = float(np.mean(anchors != form.anchors))
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
@@ -163,15 +173,14 @@ def refreshed(source: Source, mixture: Mixture, form: Truncated) -> Truncated:
     return _wide_enough(joint, widest)
 
 
-def _every_anchor(source: Source, mixture: Mixture, dense: Dense) -> Any:
+def _every_anchor(source: Source, mixture: Mixture[Components], dense: Dense) -> Any:
     """The most responsible component of every row: a pass over all rows and all components."""
     return source.map(AnchorStep(mixture, Truncated(dense)), mixture.n_components)
 
 
 def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
     """As few of the neighbours as leave the bound high enough; never very few while rows move."""
-    nearest = widest.neighbours
-    found = widest
+    found, nearest = widest, widest.found[1]
     for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
         found = replace(widest, neighbours=np.sort(nearest[:, :width], axis=1))
         if lost(joint, found) <= MOST_LOST:
@@ -179,14 +188,14 @@ def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
     return found
 
 
-def neighbours(mixture: Mixture, width: int) -> Any:
+def neighbours(mixture: Mixture[Components], width: int) -> Any:
     """Of each component those that are nearest to it by its family's measure (K, G), in order."""
     near = mixture.components.linear.near(mixture.finite_log_weights)
     np.fill_diagonal(near, np.inf)
     return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
-def joint_of_some(source: Source, mixture: Mixture, look: int) -> Array:
+def joint_of_some(source: Source, mixture: Mixture[Components], look: int) -> Array:
     """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
     rows = _some_rows(source.shape[0], look)
     return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
@@ -194,7 +203,8 @@ def joint_of_some(source: Source, mixture: Mixture, look: int) -> Array:
 
 def lost(joint: Array, form: Truncated) -> float:
     """How far the truncated bound is below the exact one, in nats a row, on those rows."""
-    known = form.neighbours[form.anchors[_some_rows(len(form.anchors), form.looks)]]
+    anchors, nearest = form.found
+    known = nearest[anchors[_some_rows(len(anchors), form.looks)]]
     some = np.take_along_axis(joint, known, axis=1)
     return float(np.mean(normalise(joint.copy()) - normalise(some)))
 

@@ -45,8 +45,8 @@ def describe_weights(estimator: Any, result: FitResult) -> None:
     """weight_concentration_ and its prior, where the weights have a posterior."""
     from bayesmix.weights import StickBreaking
 
-    weights = result.mixture.weights
-    concentration = getattr(result.inference.weights, "concentration", None)
+    weights: Any = result.mixture.weights
+    concentration = getattr(result.inference.weights_prior, "concentration", None)
     if concentration is None:
         return
     estimator.weight_concentration_prior_ = float(concentration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.structures import STRUCTURES
-from bayesmix.protocols import Source
+from bayesmix.protocols import Source, Weights
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.model import Model, Settings, resolve, working_frame
@@ -200,7 +200,7 @@ class GaussianMixture(MixtureEstimator):
         if all(part is not None for part in given):
             weights, means, blocks = given
             structure = STRUCTURES[self.covariance_type]
-            mixture = Mixture(
+            mixture: Mixture = Mixture(
                 PointWeights(weights),
                 Gaussians(structure, means, blocks),
                 Frame.identity(n_features),
@@ -211,17 +211,14 @@ class GaussianMixture(MixtureEstimator):
         if isinstance(start, str):
             start = named_start(start, source, source.summary, K, settings.seed, 0)
         begin = run(problem, begun(problem, start, K), Monitor(), 1).at()
-        components = begin.components.released().unframed(problem.frame)
+        components: Any = begin.components.released().unframed(problem.frame)
         weights, means, blocks = given
         if means is not None:
             components = replace(components, means=means)
         if blocks is not None:
             components = replace(components, blocks=blocks)
-        mixture = Mixture(
-            begin.weights if weights is None else PointWeights(weights),
-            components,
-            Frame.identity(n_features),
-        )
+        own: Weights = begin.weights if weights is None else PointWeights(weights)
+        mixture = Mixture(own, components, Frame.identity(n_features))
         return into_frame(mixture, problem.frame)
 
     def _given_parameters(self, K: int, n_features: int) -> tuple[Any, Any, Any]:
@@ -274,7 +271,8 @@ class GaussianMixture(MixtureEstimator):
 
 def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
     """A point mixture in data coordinates moved into a frame."""
-    return replace(mixture, components=mixture.components.framed(frame), frame=frame)
+    components = cast("Gaussians", mixture.components)
+    return replace(mixture, components=components.framed(frame), frame=frame)
 
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.records import Frame
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class NegativeBinomials:
     @property
     def n_components(self) -> int:
         return len(self.shape)
+
+    def unframed(self, frame: Frame) -> NegativeBinomials:
+        return self
 
     @property
     def means(self) -> Array:

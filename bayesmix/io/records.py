@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import protocols
 from bayesmix.engine import objectives
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import bernoulli, gaussian, poisson
@@ -120,6 +121,8 @@ NAMED: dict[str, Any] = {
 }
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
+# What annotations name that is no type at run time.
+PROTOCOLS = vars(protocols) | {"Mixture": Mixture}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
@@ -243,14 +246,14 @@ def _check_domain(field: str, value: Any) -> None:
 def _hints(name: str) -> dict[str, Any]:
     """Types of a record's fields; class attributes that are no fields are left out."""
     record = RECORDS[name]
-    hints = typing.get_type_hints(record)
+    hints = typing.get_type_hints(record, localns=PROTOCOLS)
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of the type that a field declares."""
     origin = typing.get_origin(hint)
-    if hint is Any:
+    if hint is Any or isinstance(hint, typing.TypeVar):
         return True
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, each) for each in typing.get_args(hint))

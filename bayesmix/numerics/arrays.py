@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+Booleans: TypeAlias = npt.NDArray[np.bool_]
+Indices: TypeAlias = npt.NDArray[np.integer[Any]]  # of any width
+Stored: TypeAlias = npt.NDArray[Any]  # rows as they came: of any real type
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 

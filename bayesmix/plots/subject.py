@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Family
+from bayesmix.protocols import Family, Predictive
 from bayesmix.records import Mixture
 from bayesmix.sampling.partition import marginal
 from bayesmix.sources import is_source
@@ -51,7 +51,7 @@ def _described(model: Any) -> str:
 class View:
     """A fitted mixture over d of its columns: the density that ``score_samples`` evaluates."""
 
-    density: Mixture  # predictive, marginal, in its frame
+    density: Mixture[Predictive]  # predictive, marginal, in its frame
     log_volume: float
     means: Array  # (K, d), data units
     covariances: Array  # (K, d, d), data units: those of ``covariances_``

@@ -7,12 +7,14 @@ known there alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Rows, Summary
+from bayesmix.records.rows import Rows, Summary
+
+Value = TypeVar("Value")
 
 
 class Source(Protocol):
@@ -50,11 +52,11 @@ class Source(Protocol):
         """How many threads have nothing to do in a pass; ``width`` is K."""
         ...
 
-    def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
+    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
         """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K."""
         ...
 
-    def map(self, step: Callable[[Rows], Any], width: int) -> Any:
+    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
         """Per-row output of every chunk, in the order of the rows."""
         ...
 

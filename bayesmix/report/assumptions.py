@@ -135,7 +135,7 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
     result = subject.result
     if result.inference.name == "maximum_likelihood":
         return [("Priors", "None: a likelihood is maximised, so nothing is assumed of parameters.")]
-    weights = result.inference.weights
+    weights = result.inference.weights_prior
     concentration = float(getattr(weights, "concentration", 0.0))
     entries = [
         ("Prior of components", prior_in_words(result.prior, result)),

@@ -48,8 +48,8 @@ def evidence_from_above(
     values = np.concatenate(
         [
             log_likelihoods(result, batch, source)
-            + log_prior(result.inference, batch)
-            - log_q_symmetrised(result.mixture, batch)
+            + log_prior(result.bayesian, batch)
+            - log_q_symmetrised(result.posterior, batch)
             for batch in joined(kept).batches()
         ]
     )

@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import Posterior, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws, draws_of, joined, log_q_symmetrised
@@ -150,7 +150,7 @@ def _without_a_bridge(result: FitResult, n_components: int, n_draws: int) -> str
 
 def _conditionals(
     result: FitResult, source: Source, draws: Draws, makers: Integers, seed: int
-) -> list[Mixture]:
+) -> list[Mixture[Posterior]]:
     """p(π, θ | X, Z, S) at Z and S drawn given some of the draws."""
     sampler = blocked_gibbs(result, source, each_repetition)
     generator = stream(seed, Purpose.DRAW, OF_PROPOSAL, 1)

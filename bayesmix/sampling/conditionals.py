@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import Posterior, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.sweep import blocked_gibbs, together
@@ -23,7 +23,7 @@ SHARE_OF_ROWS = 0.3
 
 def conditional_posteriors(
     result: FitResult, source: Source, n_chains: int, sweeps: int, seed: int
-) -> list[Mixture]:
+) -> list[Mixture[Posterior]]:
     """p(π, θ | X, Z, S) at the end of Gibbs runs of some sweeps from draws of q, some wider.
 
     For Dirichlet weights. All repetitions of a row go together: as a proposal that does as well.
@@ -33,7 +33,7 @@ def conditional_posteriors(
         sampler = blocked_gibbs(result, source, together)
         for chain in range(n_chains):
             generator = stream(seed, Purpose.DRAW, 1, chain)
-            conditional = result.mixture
+            conditional = result.posterior
             for sweep in range(sweeps):
                 widened = sweep == sweeps - 1 and chain % WIDENED == WIDENED - 1
                 draw = sampler.drawn(conditional, generator)

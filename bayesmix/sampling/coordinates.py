@@ -6,13 +6,14 @@ What of the weights and of the components is said where they are; here they stan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Mixture, Rows, Spread
+from bayesmix.protocols import Coordinates, Posterior, VaryingWeights
+from bayesmix.records import Mixture, Rows, Spread, WeightSpread
 
 BLOCK_VALUES = 2**20
 
@@ -21,9 +22,10 @@ BLOCK_VALUES = 2**20
 class AllCoordinates:
     """Of the weights first (log π - E[log π] = ``root`` z), then those of the components."""
 
-    mixture: Mixture
+    mixture: Mixture[Posterior]
+    weights: WeightSpread
     root: Array  # (K, K), or (1, 0) for one component
-    components: Any
+    components: Coordinates
 
     @property
     def size(self) -> int:
@@ -51,21 +53,21 @@ class AllCoordinates:
     def parameters(self) -> dict[str, Spread]:
         """How weights and parameters in data units vary with z."""
         n_weights, K = self.root.shape[1], self.mixture.n_components
-        spread = self.mixture.weights.spread()
         across = np.zeros((K, self.size))
-        across[:, :n_weights] = self.of_logs(spread.across)
-        found = {"weights": Spread((K,), across, spread.of_weights)}
+        across[:, :n_weights] = self.of_logs(self.weights.across)
+        found = {"weights": Spread((K,), across, self.weights.of_weights)}
         for name, one in self.components.parameters(self.mixture.frame).items():
             padded = np.hstack([np.zeros((len(one.across), n_weights)), one.across])
             found[name] = Spread(one.shape, padded, one.own)
         return found
 
 
-def coordinates_of(mixture: Mixture) -> AllCoordinates:
+def coordinates_of(mixture: Mixture[Posterior]) -> AllCoordinates:
     """q in coordinates of unit variance."""
-    of_logs = mixture.weights.spread().of_logs
-    root = np.linalg.cholesky(of_logs) if len(of_logs) > 1 else np.zeros((1, 0))
-    return AllCoordinates(mixture, root, mixture.components.coordinates())
+    weights = cast("VaryingWeights", mixture.weights).spread()
+    many = len(weights.of_logs) > 1
+    root: Array = np.asarray(np.linalg.cholesky(weights.of_logs)) if many else np.zeros((1, 0))
+    return AllCoordinates(mixture, weights, root, mixture.components.coordinates())
 
 
 @dataclass(frozen=True)

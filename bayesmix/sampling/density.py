@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.protocols import Family
+from bayesmix.protocols import Family, Predictive
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.sampling import DRAWS, partition
@@ -58,7 +58,7 @@ class MixtureDensity:
     (1,)
     """
 
-    mixture: Mixture
+    mixture: Mixture[Predictive]
     family: Family
     columns: tuple[int, ...]
     names: tuple[str, ...] | None
@@ -225,7 +225,7 @@ class MixtureDensity:
 
     def _drawn(self, n_rows: int, generator: np.random.Generator) -> tuple[Array, Integers]:
         mixture = self.mixture
-        counts = generator.multinomial(n_rows, mixture.weights.probabilities)
+        counts = generator.multinomial(n_rows, mixture.weights.mean())
         values = mixture.frame.undo(mixture.components.draw(counts, generator))
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
@@ -233,7 +233,7 @@ class MixtureDensity:
         return partition.log_density(self.mixture, rows.values, self.family.continuous)
 
     def _over(
-        self, places: Integers, mixture: Mixture, given: Mapping[Any, float]
+        self, places: Integers, mixture: Mixture[Predictive], given: Mapping[Any, float]
     ) -> MixtureDensity:
         return replace(
             self,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Source
+from bayesmix.protocols import PointComponents, Source
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.posterior import log_densities_at, mixtures_of
@@ -39,7 +39,7 @@ class DrawnMixtures:
         each = [log_densities_at(self.result, part, source) for part in self.parts]
         return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
-    def mixtures(self) -> Iterator[Mixture]:
+    def mixtures(self) -> Iterator[Mixture[PointComponents]]:
         """Every draw as a mixture at a point."""
         return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
 

@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import (
+    Bayesian,
+    DrawnComponents,
+    DrawnWeights,
+    FactorisedWeights,
+    Posterior,
+)
 from bayesmix.records import Mixture
 from bayesmix.sampling.permanent import log_permanents
 
@@ -26,8 +33,8 @@ BATCH_VALUES = 2**22
 class Draws:
     """S draws of K weights (``log_weights`` (S, K)) and of the family's parameters."""
 
-    weights: Any
-    components: Any
+    weights: DrawnWeights
+    components: DrawnComponents
 
     @property
     def n_draws(self) -> int:
@@ -80,21 +87,21 @@ def _each(record: Any, change: Callable[[Array], Array]) -> Any:
     return replace(record, **changed)
 
 
-def draws_of(mixture: Mixture, n_draws: int, generator: np.random.Generator) -> Draws:
+def draws_of(mixture: Mixture[Posterior], n_draws: int, generator: np.random.Generator) -> Draws:
     """S independent draws from q."""
     return Draws(
         mixture.weights.draws(n_draws, generator), mixture.components.draws(n_draws, generator)
     )
 
 
-def log_prior(inference: Any, draws: Draws) -> Array:
+def log_prior(inference: Bayesian, draws: Draws) -> Array:
     """log p(π) + log p(θ) (S,)."""
-    density: Array = inference.weights.log_density_of(draws.weights)
-    density = density + inference.prior.log_density_of(draws.components)
+    density: Array = inference.weights_prior.log_density_of(draws.weights)
+    density = density + inference.parameters_prior.log_density_of(draws.components)
     return density
 
 
-def log_q(mixture: Mixture, draws: Draws) -> Array:
+def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
     """log q(π, θ) (S,)."""
     shared, pairs = mixture.components.log_factors(draws.components)
     own = np.trace(pairs, axis1=1, axis2=2)
@@ -102,13 +109,14 @@ def log_q(mixture: Mixture, draws: Draws) -> Array:
     return density
 
 
-def log_q_symmetrised(mixture: Mixture, draws: Draws) -> Array:
+def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
     """log of the average (S,) of q(π, θ) over the K! relabellings of the components.
 
     For Dirichlet weights: there q is a product over components, but for what all share.
     """
+    weights = cast("FactorisedWeights", mixture.weights)
     shared, pairs = mixture.components.log_factors(draws.components)
-    permanents = log_permanents(pairs + mixture.weights.log_factors(draws.weights))
+    permanents = log_permanents(pairs + weights.log_factors(draws.weights))
     n_relabellings = gammaln(mixture.n_components + 1.0)
-    density: Array = mixture.weights.log_normaliser() + shared + permanents - n_relabellings
+    density: Array = weights.log_normaliser() + shared + permanents - n_relabellings
     return density

@@ -17,7 +17,7 @@ from bayesmix import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import Posterior, Source
 from bayesmix.random import root_seed
 from bayesmix.records import Mixture
 from bayesmix.sampling.chains import Gibbs
@@ -167,8 +167,8 @@ class SweepStep:
     sampler: BlockedGibbs
 
     def __call__(
-        self, state: Mixture, generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[Kept, Mixture]:
+        self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
+    ) -> tuple[Kept, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned, following = self.sampler.sweep(draw, generator, key)
         n_occupied = int(np.count_nonzero(assigned.statistics.counts))
@@ -199,7 +199,7 @@ def _arranged(
     kept = [one for chain in chains for one in chain]
     shape = (plan.n_chains, len(chains[0]))
     draws = joined([one.draw for one in kept])
-    density = np.concatenate([log_prior(result.inference, batch) for batch in draws.batches()])
+    density = np.concatenate([log_prior(result.bayesian, batch) for batch in draws.batches()])
     log_likelihood = np.array([one.log_likelihood for one in kept])
     log_likelihood -= source.total_weight * result.log_volume
     return Gibbs(

@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Source
+from bayesmix.protocols import Posterior, Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.conditionals import conditional_posteriors
@@ -164,7 +164,7 @@ def without_evidence(result: FitResult) -> str:
 
 def without_relabellings(result: FitResult, n_components: int) -> str:
     """Why nothing is averaged over labels of so many components; empty where it is."""
-    if not isinstance(result.inference.weights, DirichletPrior):
+    if not isinstance(result.inference.weights_prior, DirichletPrior):
         return (
             "no estimate: the evidence for a number of components needs "
             "weight_concentration_prior_type='dirichlet_distribution'"
@@ -191,8 +191,8 @@ def weighted_draws(
     relabellings where the prior does not know labels: the draws then stand for all labellings, and
     weights vary the least.
     """
-    mixture, K = result.mixture, result.n_components
-    symmetric = isinstance(result.inference.weights, DirichletPrior) and K <= LARGEST_BLOCK
+    mixture, K = result.posterior, result.n_components
+    symmetric = isinstance(result.inference.weights_prior, DirichletPrior) and K <= LARGEST_BLOCK
     parts = [(mixture, n_draws)]
     if symmetric and K > 1 and n_draws >= FEWEST_DRAWS:
         affordable = max(1, MOST_TERMS // (n_draws * K * 2**K))
@@ -213,14 +213,14 @@ def log_ratios(
     result: FitResult,
     source: Source,
     draws: Draws,
-    parts: list[tuple[Mixture, int]],
-    density: Callable[[Mixture, Draws], Array],
+    parts: list[tuple[Mixture[Posterior], int]],
+    density: Callable[[Mixture[Posterior], Draws], Array],
 ) -> Array:
     """log p(X, π, θ) (S,) of any draws, less the log density of a mixture of so many per part."""
     total = sum(n for _, n in parts)
     ratios = []
     for batch in draws.batches():
-        joint = log_likelihoods(result, batch, source) + log_prior(result.inference, batch)
+        joint = log_likelihoods(result, batch, source) + log_prior(result.bayesian, batch)
         terms = [density(one, batch) + math.log(n / total) for one, n in parts]
         ratios.append(joint - np.logaddexp.reduce(terms, axis=0))
     return np.concatenate(ratios)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Source
+from bayesmix.protocols import Named, Source
 from bayesmix.sampling.average import averaged_density
 from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.posterior import Named, parameters_of
+from bayesmix.sampling.posterior import parameters_of
 from bayesmix.workflow.result import FitResult
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from bayesmix.engine.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
-from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows
+from bayesmix.protocols import Components, Source
+from bayesmix.records import LOWEST_LOG, ChunkSums, Frame, Mixture, Rows
 from bayesmix.sampling.draws import Draws
 from bayesmix.workflow.result import FitResult
 
@@ -28,7 +28,7 @@ class Tile:
     """Some of the draws: log weights (T, K) and T K densities, those of a draw together."""
 
     log_weights: Array
-    components: Any
+    components: Components
 
     def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
         """log Σ_k π_k p(x | θ_k) (T, n) of framed rows."""
@@ -116,6 +116,6 @@ def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
 def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     """The linear form where it keeps its digits under q, which draws are not far from."""
     mixture: Mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    loss = mixture.components.linear.loss(expectation.statistics)
+    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    loss = mixture.components.linear.loss(expectation.finished().statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED

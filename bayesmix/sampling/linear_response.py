@@ -31,7 +31,7 @@ from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import root_seed
-from bayesmix.records import Mixture, Spread
+from bayesmix.records import ChunkSums, Mixture, Spread
 from bayesmix.sampling.coordinates import AllCoordinates, GainStep, coordinates_of
 from bayesmix.sampling.draws import Draws
 from bayesmix.sampling.of_parameters import OfParameters, of_parameters
@@ -192,7 +192,7 @@ def linear_response(
     result: FitResult = estimator.result_
     _check(result)
     source = rows_of_fit(estimator, X, sample_weight, n_jobs)
-    coordinates = coordinates_of(result.mixture)
+    coordinates = coordinates_of(result.posterior)
     if coordinates.size > MOST_COORDINATES:
         raise InvalidInputError(
             f"model must have at most {MOST_COORDINATES:,} parameters for a matrix of all pairs, "
@@ -244,7 +244,7 @@ def _quotient(above: Array, below: Array) -> Array:
 
 
 def _check(result: FitResult) -> None:
-    if isinstance(result.inference.weights, FreeWeights):
+    if isinstance(result.inference.weights_prior, FreeWeights):
         raise UnsupportedError(WITHOUT_A_PRIOR)
     if any(event.kind == "held" and event.components for event in result.events):
         raise UnsupportedError(
@@ -261,8 +261,8 @@ def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: 
             f"model is not at a maximum of its bound (rate {rate:.3g}): {remedy}"
         )
     mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    following = result.inference.update(expectation, mixture, mixture.frame, None)
+    total: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    following = result.inference.update(total.finished(), mixture, mixture.frame, None)
     away = max(
         _furthest(following.weights.mean() - mixture.weights.mean(), of_q.weights),
         _furthest(_means(following) - _means(mixture), of_q.means),

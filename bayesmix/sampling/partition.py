@@ -13,12 +13,13 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Predictive
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.far import described
 
 
-def log_density(mixture: Mixture, values: Array, continuous: bool) -> Array:
+def log_density(mixture: Mixture[Predictive], values: Array, continuous: bool) -> Array:
     """log p(x) (n,) in nats and data units; of counts a log probability."""
     _, log_density = described(mixture, values, continuous)
     if continuous:
@@ -26,14 +27,16 @@ def log_density(mixture: Mixture, values: Array, continuous: bool) -> Array:
     return log_density
 
 
-def marginal(mixture: Mixture, columns: Integers) -> Mixture:
+def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predictive]:
     """The mixture over some of the columns, the others integrated out."""
     mixture = _by_columns(mixture)
     frame, places = _frame_of(mixture.frame, columns)
     return Mixture(mixture.weights, mixture.components.marginal(places), frame)
 
 
-def conditional(mixture: Mixture, columns: Integers, given: Integers, values: Array) -> Mixture:
+def conditional(
+    mixture: Mixture[Predictive], columns: Integers, given: Integers, values: Array
+) -> Mixture[Predictive]:
     """The mixture over ``columns`` where those ``given`` have these values (G,), in data units."""
     mixture = _by_columns(mixture)
     frame, places = _frame_of(mixture.frame, columns)
@@ -44,7 +47,9 @@ def conditional(mixture: Mixture, columns: Integers, given: Integers, values: Ar
     return Mixture(PointWeights(shares[0]), components, frame)
 
 
-def conditional_means(mixture: Mixture, columns: Integers, given: Integers, values: Array) -> Array:
+def conditional_means(
+    mixture: Mixture[Predictive], columns: Integers, given: Integers, values: Array
+) -> Array:
     """E[x_columns | x_given] (n, C) for rows of the given columns (n, G), in data units."""
     mixture = _by_columns(mixture)
     frame, places = _frame_of(mixture.frame, columns)
@@ -55,7 +60,7 @@ def conditional_means(mixture: Mixture, columns: Integers, given: Integers, valu
     return frame.undo(np.einsum("nk,nkc->nc", shares, each))
 
 
-def _shares(mixture: Mixture, known: Integers, framed: Array) -> Array:
+def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Array:
     """Probabilities of the components (n, K) given framed values of the known columns."""
     log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
     if len(known):
@@ -69,7 +74,7 @@ def _shares(mixture: Mixture, known: Integers, framed: Array) -> Array:
     return log_joint
 
 
-def _by_columns(mixture: Mixture) -> Mixture:
+def _by_columns(mixture: Mixture[Predictive]) -> Mixture[Predictive]:
     """The mixture with coordinates that are columns.
 
     Rows on a slanted plane have others. There the narrow normal across the plane is made part of

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.protocols import Source
+from bayesmix.protocols import Named, PointComponents, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sampling.draws import Draws, draws_of
@@ -24,9 +24,6 @@ from bayesmix.workflow.result import FitResult
 
 # The others are of evidence (0, 1, 2, 6, 7) and of Gibbs runs (4, 5).
 OF_THE_POSTERIOR = 3
-
-# Parameters by name: what their axes after the first stand for, and their values.
-Named: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +74,7 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
             "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
             "refit to reweighted rows (method='bootstrap')"
         )
-    return draws_of(result.mixture, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
+    return draws_of(result.posterior, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
 
 
 def posterior_sample(result: FitResult, n_draws: int, seed: int) -> PosteriorSample:
@@ -103,14 +100,15 @@ def parameters_of(result: FitResult, draws: Draws) -> Named:
 
     The scale of the prior is among them where it is learned.
     """
-    named: Named = draws.components.parameters(result.mixture.frame)
+    named = draws.components.parameters(result.mixture.frame)
     drawn = named.pop("covariance_prior", None)
-    if drawn is not None and result.inference.prior.scale.learned:
+    prior: Any = result.bayesian.parameters_prior if drawn is not None else None
+    if drawn is not None and prior.scale.learned:
         named["scale"] = drawn
     return named
 
 
-def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture]:
+def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture[PointComponents]]:
     """Every draw as a mixture at a point, in the fit's frame."""
     for draw, log_weights in enumerate(draws.weights.log_weights):
         weights = np.exp(log_weights)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.errors import DegenerateFitError, InvalidInputError
+from bayesmix.protocols import Posterior
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.progress import FitProgress
@@ -17,7 +18,8 @@ from bayesmix.workflow.progress import FitProgress
 OF_PARAMETERS, OF_ASSIGNMENTS = 4, 5
 
 # Where a chain is, its generator, the key of its assignments -> what is kept, where it is then.
-Step: TypeAlias = Callable[[Mixture, np.random.Generator, tuple[int, ...]], tuple[Any, Mixture]]
+State: TypeAlias = "Mixture[Posterior]"
+Step: TypeAlias = Callable[[State, np.random.Generator, tuple[int, ...]], tuple[Any, State]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Plan:
 
 def run_in_rounds(
     step: Step,
-    states: Sequence[Mixture],
+    states: Sequence[State],
     generators: Sequence[np.random.Generator],
     plan: Plan,
     bar: FitProgress,
@@ -69,8 +71,8 @@ def _by_chain(rounds: list[list[Any]]) -> list[list[Any]]:
 
 
 def _sampled(
-    step: Step, state: Mixture, generator: np.random.Generator, key: tuple[int, ...]
-) -> tuple[Any, Mixture]:
+    step: Step, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
+) -> tuple[Any, Mixture[Posterior]]:
     try:
         return step(state, generator, key)
     except DegenerateFitError as problem:

@@ -52,7 +52,7 @@ def variational_fit(model: Any) -> Any:
 def sampled_fit(model: Any) -> Any:
     """The same; refused unless its weights have a prior as well."""
     estimator = variational_fit(model)
-    if isinstance(estimator.result_.inference.weights, FreeWeights):
+    if isinstance(estimator.result_.inference.weights_prior, FreeWeights):
         raise InvalidInputError(WITHOUT_A_PRIOR)
     return estimator
 

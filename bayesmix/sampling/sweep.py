@@ -7,8 +7,8 @@ Bayes at hard assignments (Diebolt & Robert 1994; Frühwirth-Schnatter 2006, sec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -21,9 +21,18 @@ from bayesmix.engine.expectation import (
 )
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Source
+from bayesmix.protocols import (
+    Additive,
+    Components,
+    DrawnComponents,
+    OrderedWeightsPrior,
+    Posterior,
+    Source,
+    Statistics,
+    WeightsPrior,
+)
 from bayesmix.random import Purpose, stream
-from bayesmix.records import LOWEST_LOG, Frame, Mixture, Rows, finished
+from bayesmix.records import LOWEST_LOG, ChunkSums, Frame, Mixture, Rows, finished
 from bayesmix.sampling.draws import Draws, draws_of
 from bayesmix.workflow.result import FitResult
 
@@ -62,11 +71,19 @@ def each_repetition(shares: Array, weights: Array | None, generator: np.random.G
 class Assigned:
     """What a draw of (π, θ) makes of rows: statistics at a draw of Z, and Σ w log p(x | π, θ)."""
 
-    statistics: Any
+    statistics: Statistics
     log_likelihood: float
 
-    def __add__(self, other: Assigned) -> Assigned:
-        return Assigned(
+
+@dataclass(frozen=True)
+class ChunkAssigned:
+    """The same, added up over chunks."""
+
+    statistics: Additive
+    log_likelihood: float
+
+    def __add__(self, other: ChunkAssigned) -> ChunkAssigned:
+        return ChunkAssigned(
             self.statistics + other.statistics, self.log_likelihood + other.log_likelihood
         )
 
@@ -76,24 +93,24 @@ class AssignmentStep:
     """A chunk at one draw; ``key`` names its random stream but for the chunk."""
 
     frame: Frame
-    components: Any
+    components: Components
     log_weights: Array
     arithmetic: Arithmetic
     assign: Assign
     key: tuple[int, ...]
 
-    def __call__(self, rows: Rows) -> Assigned:
+    def __call__(self, rows: Rows) -> ChunkAssigned:
         seed, *rest = self.key
         generator = stream(seed, Purpose.DRAW, *rest, rows.first)
         size = block_rows(rows.values.shape[1], len(self.log_weights))
-        total: Assigned | None = None
+        total: ChunkAssigned | None = None
         for block in rows.blocks(size):
             part = self._block(block, generator)
             total = part if total is None else total + part
         assert total is not None
         return total
 
-    def _block(self, rows: Rows, generator: np.random.Generator) -> Assigned:
+    def _block(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
         shares, statistics = self.arithmetic.densities(
             self.components, self.frame.apply(rows.values)
         )
@@ -101,7 +118,7 @@ class AssignmentStep:
         log_density = normalise(shares)
         assigned = self.assign(shares, rows.weights, generator)
         total = log_density.sum() if rows.weights is None else log_density @ rows.weights
-        return Assigned(statistics(assigned), float(total))
+        return ChunkAssigned(statistics(assigned), float(total))
 
 
 @dataclass(frozen=True)
@@ -112,19 +129,18 @@ class BlockedGibbs:
     source: Source
     assign: Assign
     arithmetic: Arithmetic
-    expected: Any  # statistics under q of the components of the fit
+    expected: Statistics  # statistics under q of the components of the fit
 
     @property
-    def mixture(self) -> Mixture:
-        return self.result.mixture
+    def mixture(self) -> Mixture[Posterior]:
+        return self.result.posterior
 
-    def drawn(self, conditional: Mixture, generator: np.random.Generator) -> Draws:
+    def drawn(self, conditional: Mixture[Posterior], generator: np.random.Generator) -> Draws:
         """(π, θ) | X, Z, S, and where the prior of weights knows their order, that as well."""
         if conditional.weights.exchangeable:
             return draws_of(conditional, 1, generator)
-        weights, order = self.result.inference.weights.reordered(
-            conditional.weights.draws(1, generator), generator
-        )
+        prior = cast("OrderedWeightsPrior", self.result.inference.weights_prior)
+        weights, order = prior.reordered(conditional.weights.draws(1, generator), generator)
         return Draws(weights, conditional.components.subset(order).draws(1, generator))
 
     def sweep(
@@ -133,7 +149,7 @@ class BlockedGibbs:
         generator: np.random.Generator,
         key: tuple[int, ...],
         share: float = 1.0,
-    ) -> tuple[Assigned, Mixture]:
+    ) -> tuple[Assigned, Mixture[Posterior]]:
         """Rows assigned at one draw, and p(π, θ | X, Z, S) as if a share of them were there."""
         assigned = self.assigned(draw, key)
         statistics = assigned.statistics if share == 1.0 else assigned.statistics.scaled(share)
@@ -153,22 +169,26 @@ class BlockedGibbs:
         step = AssignmentStep(
             self.mixture.frame, components, log_weights, arithmetic, self.assign, key
         )
-        found: Assigned = self.source.reduce(step, len(log_weights))
-        return replace(found, statistics=finished(found.statistics))
+        total: ChunkAssigned = self.source.reduce(step, len(log_weights))
+        return Assigned(finished(total.statistics), total.log_likelihood)
 
     def conditional(
-        self, statistics: Any, last: Any, generator: np.random.Generator, weights: Any = None
-    ) -> Mixture:
+        self,
+        statistics: Statistics,
+        last: DrawnComponents,
+        generator: np.random.Generator,
+        weights: WeightsPrior | None = None,
+    ) -> Mixture[Posterior]:
         """p(π, θ | X, Z, S), with S drawn given the last θ; the fit's prior of π, or another."""
-        inference = self.result.inference
-        weights = inference.weights if weights is None else weights
+        inference = self.result.bayesian
+        weights = inference.weights_prior if weights is None else weights
         return Mixture(
             weights.posterior(statistics.counts),
-            inference.prior.conditional(statistics, last, generator),
+            inference.parameters_prior.conditional(statistics, last, generator),
             self.mixture.frame,
         )
 
-    def with_empty(self, statistics: Any, n_components: int) -> Any:
+    def with_empty(self, statistics: Statistics, n_components: int) -> Statistics:
         """Statistics of as many components, those beyond the ones that are there without rows."""
         more = n_components - len(statistics.counts)
         if not more:
@@ -177,7 +197,7 @@ class BlockedGibbs:
         empty = self.result.family.statistics(nowhere, np.zeros((1, more)))
         return type(statistics).joined([statistics, empty])
 
-    def beginning(self, n_components: int, generator: np.random.Generator) -> Mixture:
+    def beginning(self, n_components: int, generator: np.random.Generator) -> Mixture[Posterior]:
         """Nearly q: the conditional at its expected statistics. Components beyond it are empty.
 
         Of fewer components than q has, the heaviest.
@@ -193,12 +213,12 @@ class BlockedGibbs:
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
     """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
     mixture = result.mixture
-    expectation = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    statistics = expectation.statistics
+    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    statistics = expectation.finished().statistics
     near = result.family.linear and _keeps_digits(mixture.components, statistics, source)
     return BlockedGibbs(result, source, assign, LINEAR if near else CENTRED, statistics)
 
 
-def _keeps_digits(components: Any, statistics: Any, source: Source) -> bool:
+def _keeps_digits(components: Components, statistics: Statistics, source: Source) -> bool:
     """Whether features serve: they lose digits where clusters lie far apart."""
     return bool(components.linear.loss(statistics) <= MOST_LOSS * source.total_weight)

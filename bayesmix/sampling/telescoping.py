@@ -19,7 +19,7 @@ from scipy.special import gammaln
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import DrawnComponents, Posterior, Source, Statistics
 from bayesmix.records import Mixture
 from bayesmix.sampling.chains_over_k import GibbsOverK, Group
 from bayesmix.sampling.draws import Draws, joined
@@ -108,8 +108,8 @@ class TelescopingStep:
     over_k: KGivenPartition
 
     def __call__(
-        self, state: Mixture, generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptOverK, Mixture]:
+        self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
+    ) -> tuple[KeptOverK, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned = self.sampler.assigned(draw, key)
         occupied = np.flatnonzero(assigned.statistics.counts)
@@ -123,8 +123,12 @@ class TelescopingStep:
         return kept, following
 
     def conditional(
-        self, n_components: int, statistics: Any, last: Any, generator: np.random.Generator
-    ) -> Mixture:
+        self,
+        n_components: int,
+        statistics: Statistics,
+        last: DrawnComponents,
+        generator: np.random.Generator,
+    ) -> Mixture[Posterior]:
         """p(π, θ | X, Z, S, K) from statistics and last parameters of occupied components."""
         statistics = self.sampler.with_empty(statistics, n_components)
         weights = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
@@ -161,7 +165,7 @@ def sampled_over_k(
 def _k_given_partition(
     result: FitResult, total_weight: float, prior_over_k: Any, concentration: Any
 ) -> KGivenPartition:
-    weights = result.inference.weights
+    weights = result.inference.weights_prior
     if not isinstance(weights, DirichletPrior):
         raise UnsupportedError(
             "n_components=None needs Dirichlet weights, got a fit with stick-breaking ones, whose "

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from bayesmix import validation
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import PointComponents, Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.selection.depth import GRID, Inside, ReachStep, reference
@@ -239,7 +239,7 @@ def goodness_of_fit(
     return _judged(observed, replicates, tuple(notes))
 
 
-def inside(mixture: Mixture, source: Source, seed: int) -> Inside:
+def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Inside:
     """How many rows lie inside the contours of a plug-in mixture's components."""
     generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
     mass = source.reduce(ReachStep(mixture, reference(mixture, generator)), mixture.n_components)
@@ -270,7 +270,7 @@ class ReplicateTask:
     def __call__(self, number: int) -> Inside | None:
         generator = stream(self.seed, Purpose.RESAMPLE, number)
         null = plug_in_density(self.result.mixture)
-        counts = generator.multinomial(self.n_rows, null.weights.probabilities)
+        counts = generator.multinomial(self.n_rows, null.weights.mean())
         values = null.frame.undo(null.components.draw(counts, generator))
         mixture = null
         if self.estimator is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import gammainc
@@ -11,6 +10,7 @@ from scipy.special import gammainc
 from bayesmix.engine.expectation import block_rows
 from bayesmix.families.gaussian import Gaussians
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import PointComponents
 from bayesmix.records import Mixture, Rows
 
 # Contours at which shares are counted.
@@ -50,7 +50,7 @@ class Ranks:
     the randomised transform.
     """
 
-    components: Any
+    components: PointComponents
     drawn: Array
 
     def mass(self, values: Array, k: int, weights: Array) -> Array:
@@ -70,7 +70,9 @@ class Ranks:
         return mass
 
 
-def reference(mixture: Mixture, generator: np.random.Generator) -> Distances | Ranks:
+def reference(
+    mixture: Mixture[PointComponents], generator: np.random.Generator
+) -> Distances | Ranks:
     """What rows are compared with: a distribution, or rows drawn where none is known."""
     components = mixture.components
     if isinstance(components, Gaussians):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from bayesmix.numerics.features import BLOCK_ROWS, cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Rows, Summary
 from bayesmix.sources.summary import summarise
+
+Value = TypeVar("Value")
 
 MOST_CHUNKS = 256
 # Work of a chunk, in rows times components times features and what a row costs besides.
@@ -82,18 +84,19 @@ class ArraySource:
         """How many of the threads have nothing to do in a pass: chunks are few."""
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
-    def reduce(self, step: Callable[[Rows], Any], width: int) -> Any:
+    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
         """Σ over chunks, each computed whole, merged in a fixed binary tree."""
         chunks = self._chunks(width)
         if len(chunks) == 1:
             return step(chunks[0])
         return reduced(step, chunks, resolve_jobs(self.n_jobs))
 
-    def map(self, step: Callable[[Rows], Any], width: int) -> Any:
+    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
         """Per-row output, concatenated in the order of the rows."""
         chunks = self._chunks(width)
-        parts = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
+        whole: Value = parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
+        return whole
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:
         """The same rows for so many threads."""

@@ -14,8 +14,8 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
+from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights, WeightDraws
-from bayesmix.weights.spread import WeightSpread
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
+from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights
-from bayesmix.weights.spread import WeightSpread
 
 
 @dataclass(frozen=True)

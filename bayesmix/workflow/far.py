@@ -7,10 +7,13 @@ widest of them, which is the limit of its probabilities.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Densities, FarDensities
 from bayesmix.records import Frame, Mixture
 
 # Lengths, in standard deviations, whose squares and sums of squares are doubles.
@@ -19,7 +22,7 @@ LONGEST = 1e150
 STEP = 64
 
 
-def described(mixture: Mixture, values: Array, continuous: bool) -> tuple[Array, Array]:
+def described(mixture: Mixture[Densities], values: Array, continuous: bool) -> tuple[Array, Array]:
     """Probabilities of the components (n, K) and the log density (n,), framed, of rows as stored.
 
     Only where values are ``continuous`` may they be far.
@@ -27,7 +30,8 @@ def described(mixture: Mixture, values: Array, continuous: bool) -> tuple[Array,
     frame = mixture.frame
     if not continuous:
         return mixture.responsibilities(frame.apply(values))
-    limit = _reach(mixture) * frame.scale
+    components = cast("FarDensities", mixture.components)
+    limit = _reach(components, frame.n_directions) * frame.scale
     away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
     if (away <= limit).all():
         return mixture.responsibilities(frame.apply(values))
@@ -40,17 +44,16 @@ def described(mixture: Mixture, values: Array, continuous: bool) -> tuple[Array,
     units, exponents = _scaled(frame, values[far])
     for exponent in np.unique(exponents):
         some = exponents == exponent
-        joint, beyond = mixture.components.beyond(units[some], int(exponent))
+        joint, beyond = components.beyond(units[some], int(exponent))
         joint += mixture.weights.expected_log()
         log_density[far[some]] = normalise(joint) + beyond
         shares[far[some]] = joint
     return shares, log_density
 
 
-def _reach(mixture: Mixture) -> float:
+def _reach(components: FarDensities, n_features: int) -> float:
     """How far out, in the frame, squares of distances are doubles for every component."""
-    n_features = mixture.frame.n_directions
-    largest = max(1.0, float(np.abs(mixture.components.precision_root).max()))
+    largest = max(1.0, float(np.abs(components.precision_root).max()))
     return LONGEST / (4.0 * n_features * largest)
 
 

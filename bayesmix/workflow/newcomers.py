@@ -243,7 +243,7 @@ class Present:
 
     def _room(self, components: Mixture) -> Array:
         """What the share of each costs all rows, in nats."""
-        room: Array = np.log1p(components.weights.probabilities)
+        room: Array = np.log1p(components.weights.mean())
         return self.problem.source.total_weight * room
 
     def _passed(self, group: Newcomers, components: Mixture) -> Newcomers:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.protocols import Family
+from bayesmix.protocols import Bayesian, Family, Objective, PointComponents, Posterior, Predictive
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
@@ -40,7 +40,7 @@ class FitResult:
     """
 
     family: Family
-    inference: Any  # the objective with its resolved priors, in the mixture's frame
+    inference: Objective  # the objective with its resolved priors, in the mixture's frame
     requested_components: int
     mixture: Mixture
     objective: float
@@ -119,13 +119,23 @@ class FitResult:
     @cached_property
     def prior(self) -> Any:
         """The prior that was used, in the data's coordinates."""
-        prior = getattr(self.inference, "prior", None)
-        if prior is None:
+        return frozen(self.bayesian.parameters_prior.unframed(self.mixture.frame))
+
+    @property
+    def bayesian(self) -> Bayesian:
+        """``inference`` of a fit that has a prior."""
+        if self.inference.name == "maximum_likelihood":
             raise UnsupportedError("a maximum likelihood fit has no prior")
-        return frozen(prior.unframed(self.mixture.frame))
+        return cast("Bayesian", self.inference)
+
+    @property
+    def posterior(self) -> Mixture[Posterior]:
+        """``mixture`` of a variational fit: its components are q(θ)."""
+        assert self.variational
+        return cast("Mixture[Posterior]", self.mixture)
 
     @cached_property
-    def density(self) -> Mixture:
+    def density(self) -> Mixture[Predictive]:
         """The predictive density as a mixture: what ``score_samples`` evaluates."""
         mixture = self.mixture
         return frozen(
@@ -135,7 +145,7 @@ class FitResult:
         )
 
     @cached_property
-    def plug_in(self) -> Mixture:
+    def plug_in(self) -> Mixture[PointComponents]:
         """The point density at E[π] and the summary of q: what plug-in criteria use."""
         return frozen(plug_in_density(self.mixture))
 
@@ -165,7 +175,7 @@ class FitResult:
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """n rows of the predictive density and their components, in component order."""
         density = self.density
-        counts = generator.multinomial(n, density.weights.probabilities)
+        counts = generator.multinomial(n, density.weights.mean())
         values = density.frame.undo(density.components.draw(counts, generator))
         return values, np.repeat(np.arange(self.n_components), counts)
 
@@ -180,7 +190,7 @@ class FitResult:
         return as_html(self)
 
 
-def plug_in_density(mixture: Mixture) -> Mixture:
+def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
     """A mixture at the point that summarises it: E[π] and the components' ``plug_in``."""
     return Mixture(
         PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame

@@ -269,7 +269,7 @@ def begun(
 ) -> State:
     """A run about to take its first M-step from a start's responsibilities; see ``begin``."""
     step = StartStep(problem.family, problem.frame, start, n_components)
-    return begin(problem, problem.source.reduce(step, n_components), origin)
+    return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")

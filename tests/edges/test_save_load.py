@@ -10,7 +10,6 @@ import os
 import pickle
 import random
 import tracemalloc
-import typing
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ from bayesmix.errors import (
 )
 from bayesmix.io import container, save
 from bayesmix.io.container import HEADER_BEGINS, PREAMBLE, pack, unpack
-from bayesmix.io.records import RECORDS, Reader, Writer, fits
+from bayesmix.io.records import RECORDS, Reader, Writer, _hints, fits
 
 
 @functools.cache
@@ -522,9 +521,8 @@ def test_arrays_come_back_with_their_layout(array, tmp_path):
 
 
 def test_every_record_declares_types_that_can_be_checked():
-    for record in RECORDS.values():
-        hints = typing.get_type_hints(record)
-        assert all(field.name in hints for field in dataclasses.fields(record))
+    for name, record in RECORDS.items():
+        assert set(_hints(name)) == {field.name for field in dataclasses.fields(record)}
 
 
 @pytest.mark.parametrize(

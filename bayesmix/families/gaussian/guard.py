@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dnrm2
@@ -24,7 +24,11 @@ from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 # Most fits have no collapsed component to look at.
 if TYPE_CHECKING:
+    from bayesmix.families.gaussian.conjugate import GaussianPosterior
     from bayesmix.families.gaussian.holdings import Holding, Holdings
+    from bayesmix.families.gaussian.point import Gaussians
+
+GaussianMixtures: TypeAlias = "Mixture[Gaussians | GaussianPosterior]"
 
 VARIANCE_FLOOR = 1e-6
 # How many times under the floor a variance must be to be looked at before its turn.
@@ -72,7 +76,11 @@ class GaussianGuard:
         return self.structure.algebra.of_dense(np.diag(self.ridge * scale * scale))[None]
 
     def examine(
-        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+        self,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
     ) -> Repair | None:
         """What to do about components below the floor; cheap where there is none."""
         components = mixture.components
@@ -91,7 +99,7 @@ class GaussianGuard:
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
             sound = False
-            tight = np.ones(len(components.blocks), dtype=bool)
+            tight = np.ones(len(components.blocks), dtype=np.bool_)
         if not tight.any() or (sound and not thorough):
             return None
         directions = [
@@ -106,7 +114,7 @@ class GaussianGuard:
             directions = directions * mixture.n_components
         return self._judge(mixture, resolution, events, directions, sound)
 
-    def _surely_many(self, mixture: Mixture, n_blocks: int) -> Any:
+    def _surely_many(self, mixture: GaussianMixtures, n_blocks: int) -> Any:
         """Components that hold many rows where no column ties: narrow, but not degenerate.
 
         Rows that agree along some other direction make a covariance singular before long, and are
@@ -114,14 +122,14 @@ class GaussianGuard:
         """
         ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
         if ties.any() or self.structure.shared:
-            return np.zeros(n_blocks, dtype=bool)
+            return np.zeros(n_blocks, dtype=np.bool_)
         rows = mixture.weights.mean() * self.source.total_weight
         return rows >= MANY_ROWS * self._needed
 
     def _judge(
         self,
-        mixture: Mixture,
-        resolution: Any,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
         events: tuple[Event, ...],
         directions: list[Array],
         sound: bool,
@@ -130,9 +138,10 @@ class GaussianGuard:
         from bayesmix.families.gaussian.holdings import Held
 
         held = self._extended(resolution, mixture.n_components, directions)
-        shown = replace(
-            mixture,
-            components=_at_resolution(mixture.components, self.structure, held),
+        shown = Mixture(
+            mixture.weights,
+            _at_resolution(mixture.components, self.structure, held),
+            mixture.frame,
         )
         shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
@@ -185,7 +194,9 @@ class GaussianGuard:
         matrix: Array = scaled @ scaled.T
         return self.structure.algebra.of_dense(matrix)
 
-    def _extended(self, resolution: Any, n_components: int, directions: list[Array]) -> Array:
+    def _extended(
+        self, resolution: Array | None, n_components: int, directions: list[Array]
+    ) -> Array:
         """The resolution of every component, with more directions held."""
         held = np.stack([self._resolution_along(axes) for axes in directions])
         if resolution is not None:
@@ -194,8 +205,8 @@ class GaussianGuard:
 
     def _hold(
         self,
-        mixture: Mixture,
-        resolution: Any,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
         degenerate: dict[int, Array],
         holdings: Holdings,
         shared: bool,
@@ -239,7 +250,11 @@ class GaussianGuard:
         )
 
     def _relocate(
-        self, shown: Mixture, collapsed: list[int], holdings: Holdings, resolution: Any
+        self,
+        shown: Mixture[Gaussians],
+        collapsed: list[int],
+        holdings: Holdings,
+        resolution: Array | None,
     ) -> Repair:
         """Collapsed components start again at the rows that the mixture explains worst."""
         sound = [k for k in range(shown.n_components) if k not in collapsed]
@@ -253,7 +268,8 @@ class GaussianGuard:
             block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
         else:
             block = self.structure.blocks.block_of(np.diag(self.unit * self.unit))[0]
-        probabilities = shown.weights.mean().copy()
+        weights: Any = shown.weights  # at a point
+        probabilities = weights.mean().copy()
         events = []
         for k, place in zip(collapsed, holdings.worst.values, strict=False):
             components = components.moved(k, place, block)
@@ -270,12 +286,14 @@ class GaussianGuard:
         moved = replace(
             shown,
             components=components.released(),
-            weights=replace(shown.weights, probabilities=probabilities / probabilities.sum()),
+            weights=replace(weights, probabilities=probabilities / probabilities.sum()),
         )
         return Repair(tuple(events), resolution, moved)
 
 
-def _at_resolution(components: Any, structure: Structure, resolution: Array) -> Any:
+def _at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
     """Point components with the resolution added to their covariances: none is singular."""
     plain = components.plug_in()
     pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))

@@ -137,7 +137,6 @@ class Held:
             joint = mixture.log_joint(mixture.frame.apply(rows.values))
             return joint.argmax(axis=1), normalise(joint)
         known = Known.everything(len(rows), n_components, describe=True)
-        sweep, _ = mixture.components.linear.centred_pass(
-            *rows.stored(mixture.frame), mixture.finite_log_weights, known
-        )
+        form: Any = mixture.components.linear
+        sweep, _ = form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
         return sweep.best, sweep.log_density

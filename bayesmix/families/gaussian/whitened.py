@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from scipy.special import digamma, polygamma
@@ -22,7 +22,10 @@ from bayesmix.numerics.wishart import LOG_2, multivariate_digamma
 class Whitened(Protocol):
     """B factors with p elements each."""
 
-    root: Array  # R of every block
+    @property
+    def root(self) -> Array:
+        """R of every block."""
+        ...
 
     @property
     def n_elements(self) -> int: ...
@@ -56,7 +59,7 @@ class Whitened(Protocol):
         """Covariances of the elements of the one block: with z, and their own."""
         ...
 
-    def across(self, blocks: Any, b: int) -> Array:
+    def across(self, blocks: Self, b: int) -> Array:
         """Second derivatives (p, p) of -½ tr(S Λ_b), S the one block of these."""
         ...
 

@@ -1,16 +1,14 @@
-"""L1: the records of the core: frozen dataclasses that are handed from one part to the next."""
+"""L1: what rows are, and what is said of them: frames, chunks, summaries, events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Stored
 from bayesmix.numerics.once import once
 from bayesmix.numerics.warming import called
 
@@ -108,7 +106,7 @@ class Frame:
 class Rows:
     """Values (n, D) of one chunk as stored, their weights, and the index of the first."""
 
-    values: Any
+    values: Stored
     weights: Array | None = None
     first: int = 0
     _kept: dict[int, tuple[Frame, Any]] = field(
@@ -187,107 +185,12 @@ class Summary:
     minimum: Array
     maximum: Array
     gap: Array  # smallest step between distinct values where values tie, else 0
-    constant: Any  # (D,) bool: all rows agree
+    constant: Booleans  # (D,): all rows agree
     mean: Array
 
     @property
     def n_features(self) -> int:
         return len(self.centre)
-
-
-@filled_at_once
-@dataclass(frozen=True)
-class Mixture:
-    """Weights and components, in a frame: all that the E-step needs."""
-
-    weights: Any
-    components: Any
-    frame: Frame
-
-    @property
-    def n_components(self) -> int:
-        return int(self.components.n_components)
-
-    def subset(self, keep: Integers, counts: Array) -> Mixture:
-        """The mixture of some components, in the order given."""
-        return replace(
-            self,
-            weights=self.weights.subset(keep, counts[keep]),
-            components=self.components.subset(keep),
-        )
-
-    def log_joint(self, values: Array) -> Array:
-        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
-        joint: Array = self.components.expected_log_density(values)
-        joint += self.weights.expected_log()
-        return joint
-
-    def responsibilities(self, values: Array) -> tuple[Array, Array]:
-        """Responsibilities (n, K) and log normaliser (n,) of framed rows."""
-        joint = self.log_joint(values)
-        log_normaliser = normalise(joint)
-        return joint, log_normaliser
-
-    @once
-    def finite_log_weights(self) -> Array:
-        """E[log π_k] (K,), as kernels need it."""
-        logs: Array = np.maximum(self.weights.expected_log(), LOWEST_LOG)
-        return logs
-
-    @once
-    def coefficients(self) -> Array:
-        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
-        coefficients: Array = self.components.linear.coefficients.copy()
-        coefficients[:, 0] += self.finite_log_weights
-        return coefficients
-
-
-@filled_at_once
-@dataclass(frozen=True)
-class FeatureSums:
-    """Σ w r φ (K, F) of a linear form: added up as they are, statistics are made of the total."""
-
-    form: Any
-    sums: Array
-
-    @property
-    def counts(self) -> Array:
-        """Σ w r (K,): the first feature is 1."""
-        return self.sums[:, 0]
-
-    def __add__(self, other: FeatureSums) -> FeatureSums:
-        return FeatureSums(self.form, self.sums + other.sums)
-
-
-def finished(statistics: Any) -> Any:
-    """The statistics, made of sums of features where that is what they are so far."""
-    if isinstance(statistics, FeatureSums):
-        return statistics.form.from_sums(statistics.sums)
-    return statistics
-
-
-@filled_at_once
-@dataclass(frozen=True)
-class Expectation:
-    """The sums of one E-step: all that an update may see."""
-
-    log_normaliser: float  # Σ w l, framed
-    magnitude: float  # Σ w (1 + |l|): the unit of rounding
-    counts: Array  # (K,) Σ w r
-    statistics: Any
-
-    def __add__(self, other: Expectation) -> Expectation:
-        return Expectation(
-            self.log_normaliser + other.log_normaliser,
-            self.magnitude + other.magnitude,
-            self.counts + other.counts,
-            self.statistics + other.statistics,
-        )
-
-    def finished(self) -> Expectation:
-        """With the statistics that an update reads."""
-        statistics = finished(self.statistics)
-        return Expectation(self.log_normaliser, self.magnitude, statistics.counts, statistics)
 
 
 @dataclass(frozen=True)
@@ -299,9 +202,9 @@ class Known:
     ``beside`` (n,): the log density, framed, of what every component is beside, each by itself.
     """
 
-    order: Any
-    bounds: Any
-    candidates: Any
+    order: Indices
+    bounds: Indices
+    candidates: Indices
     describe: bool = False
     beside: Array | None = None
 
@@ -334,7 +237,7 @@ class Sweep:
 
     # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r. (K, 4) of components
     of_groups: Array  # by themselves Σ w log (1 + odds)
-    best: Any  # (n,) the most responsible component of each row
+    best: Indices  # (n,) the most responsible component of each row
     log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has
 
@@ -378,18 +281,18 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Repair:
-    """What a guard asks for: an update at another resolution, or another mixture altogether."""
-
-    events: tuple[Event, ...]
-    resolution: Any
-    mixture: Mixture | None = None
-
-
-@dataclass(frozen=True)
 class Spread:
     """How m parameters vary under q; ``shape`` (m in all) is what a user has them in."""
 
     shape: tuple[int, ...]
     across: Array  # (m, P) covariances with P standardised coordinates of q
     own: Array  # (m, m), infinite where q has no variance
+
+
+@dataclass(frozen=True)
+class WeightSpread:
+    """How weights vary under q: covariances (K, K)."""
+
+    of_logs: Array  # Cov(log π)
+    across: Array  # Cov(π, log π)
+    of_weights: Array  # Cov(π)

@@ -1,0 +1,179 @@
+"""Which class keeps which protocol: read by the type checker, and by nobody else.
+
+A method of a protocol that a class loses, or has in another shape, is an error here, whoever would
+have called it. A new family, prior, source or covariance model takes its place below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesmix import protocols as p
+    from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+    from bayesmix.engine.stopping import Aitken, Change
+    from bayesmix.families.bernoulli import (
+        Bernoulli,
+        BernoulliDraws,
+        Bernoullis,
+        BetaPrior,
+        BetaProbabilities,
+    )
+    from bayesmix.families.columns import ColumnCoordinates
+    from bayesmix.families.gaussian import whitened
+    from bayesmix.families.gaussian.algebra import Algebra
+    from bayesmix.families.gaussian.axes import Axes
+    from bayesmix.families.gaussian.choice import GaussianPrior
+    from bayesmix.families.gaussian.conjugate import GaussianPosterior, NormalWishart
+    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
+    from bayesmix.families.gaussian.dense import Dense
+    from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.family import Gaussian
+    from bayesmix.families.gaussian.guard import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.moments import Moments
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.quadratic import Quadratics
+    from bayesmix.families.gaussian.scale import FixedScale, Scale, Wishart
+    from bayesmix.families.gaussian.structures import Decomposed, Structure
+    from bayesmix.families.gaussian.students import Students
+    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.negative_binomial import NegativeBinomials
+    from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
+    from bayesmix.families.sums import LinearInTotals, NoGuard, Sums, TotalsTwin
+    from bayesmix.sources.array import ArraySource
+    from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
+    from bayesmix.weights.point import FreeWeights, PointTwin, PointWeights, WeightDraws
+    from bayesmix.weights.stick_breaking import (
+        StickBreaking,
+        StickBreakingPrior,
+        StickDraws,
+        StickTwin,
+    )
+
+    def _bernoulli(
+        family: Bernoulli,
+        point: Bernoullis,
+        posterior: BetaProbabilities,
+        draws: BernoulliDraws,
+        prior: BetaPrior,
+    ) -> None:
+        _family: p.FamilyOf[Sums, Bernoullis] = family
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[BernoulliDraws] = posterior
+        _draws: p.DrawnComponents = draws
+        _prior: p.PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
+        _choice: p.PriorChoiceOf[BetaPrior] = prior
+
+    def _poisson(
+        family: Poisson,
+        point: Poissons,
+        posterior: GammaRates,
+        predictive: NegativeBinomials,
+        draws: PoissonDraws,
+        prior: GammaPrior,
+    ) -> None:
+        _family: p.FamilyOf[Sums, Poissons] = family
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[PoissonDraws] = posterior
+        _predictive: p.Predictive = predictive
+        _draws: p.DrawnComponents = draws
+        _prior: p.PriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
+        _choice: p.PriorChoiceOf[GammaPrior] = prior
+
+    def _independent_columns(
+        statistics: Sums,
+        linear: LinearInTotals,
+        coordinates: ColumnCoordinates,
+        twin: TotalsTwin,
+        guard: NoGuard,
+    ) -> None:
+        _statistics: p.Statistics = statistics
+        _linear: p.LinearOf[Sums] = linear
+        _coordinates: p.Coordinates = coordinates
+        _twin: p.ComponentsTwin = twin
+        _guard: p.Guard = guard
+
+    def _gaussian(
+        family: Gaussian,
+        statistics: Moments,
+        linear: Quadratics,
+        point: Gaussians,
+        posterior: GaussianPosterior,
+        predictive: Students,
+        draws: GaussianDraws,
+        coordinates: GaussianCoordinates,
+        twin: GaussianTwin,
+        prior: NormalWishart,
+        choice: GaussianPrior,
+        guard: GaussianGuard,
+    ) -> None:
+        _family: p.FamilyOf[Moments, Gaussians] = family
+        _statistics: p.Statistics = statistics
+        _linear: p.CompiledCentredOf[Moments] = linear
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[GaussianDraws] = posterior
+        _predictive: p.Predictive = predictive
+        _far: p.FarDensities = point
+        _far = posterior
+        _far = predictive
+        _draws: p.DrawnComponents = draws
+        _coordinates: p.CoordinatesOf[GaussianDraws] = coordinates
+        _twin: p.ComponentsTwinOf[GaussianDraws] = twin
+        _prior: p.PriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
+        _choice: p.PriorChoiceOf[NormalWishart] = choice
+        _guard: p.GuardOf[GaussianMixtures] = guard
+
+    def _covariance_models(model: Decomposed) -> None:
+        _model: Structure = model
+
+    def _precisions(
+        dense: Dense,
+        axes: Axes,
+        fixed: FixedScale,
+        learned: Wishart,
+        whitened_dense: whitened.Dense,
+        whitened_axes: whitened.Axes,
+    ) -> None:
+        _algebra: Algebra = dense
+        _algebra = axes
+        _scale: Scale = fixed
+        _scale = learned
+        _whitened: whitened.Whitened = whitened_dense
+        _whitened = whitened_axes
+
+    def _point_weights(
+        weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
+    ) -> None:
+        _weights: p.WeightsOf[WeightDraws] = weights
+        _draws: p.DrawnWeights = draws
+        _twin: p.WeightsTwinOf[WeightDraws] = twin
+        _prior: p.WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
+
+    def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:
+        _weights: p.FactorisedWeightsOf[WeightDraws] = weights
+        _twin: p.WeightsTwinOf[WeightDraws] = twin
+        _prior: p.WeightsPriorOf[Dirichlet, PointWeights, WeightDraws] = prior
+
+    def _stick_breaking(
+        weights: StickBreaking, draws: StickDraws, twin: StickTwin, prior: StickBreakingPrior
+    ) -> None:
+        _weights: p.VaryingWeightsOf[StickDraws] = weights
+        _draws: p.DrawnWeights = draws
+        _twin: p.WeightsTwinOf[StickDraws] = twin
+        _prior: p.OrderedWeightsPriorOf[StickBreaking, PointWeights, StickDraws] = prior
+
+    def _engine(
+        likelihood: MaximumLikelihood,
+        mode: MaximumAPosteriori,
+        bound: VariationalBayes,
+        aitken: Aitken,
+        change: Change,
+    ) -> None:
+        _objective: p.Objective = likelihood
+        _bayesian: p.Bayesian = mode
+        _bayesian = bound
+        _rule: p.Stopping = aitken
+        _rule = change
+
+    def _sources(array: ArraySource) -> None:
+        _source: p.InMemory = array

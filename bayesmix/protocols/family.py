@@ -1,0 +1,110 @@
+"""L1: a family of component densities as a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from bayesmix.numerics.arrays import Array, Stored
+from bayesmix.protocols.components import (
+    DrawnComponents,
+    PointComponents,
+    Statistics,
+)
+from bayesmix.protocols.engine import Guard
+from bayesmix.protocols.priors import Prior
+from bayesmix.protocols.source import Source
+from bayesmix.records.rows import Event, Frame, Summary
+
+S = TypeVar("S", contravariant=True)  # a family's own statistics
+P = TypeVar("P", contravariant=True)  # densities at a point
+
+
+class FamilyOf(Protocol[S, P]):
+    """A family of component densities: the one file that knows all of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def continuous(self) -> bool:
+        """Whether columns are, so that densities change with their units."""
+        ...
+
+    @property
+    def drawn_columns(self) -> int:
+        """Over how many columns together a density is drawn: 2, of counts 1 (bars).
+
+        0 where a column shows nothing of the components.
+        """
+        ...
+
+    @property
+    def linear(self) -> bool:
+        """Whether its components are ``Linear``."""
+        ...
+
+    @property
+    def centred_kernel(self) -> bool:
+        """Whether its components have a compiled pass of the centred form."""
+        ...
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        """Whether, compiled, the linear form takes less time than the centred one."""
+        ...
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise ``InvalidInputError`` if the family cannot produce these values.
+
+        ``first`` is the number of the first of these rows, so that the message names the right one.
+        """
+        ...
+
+    def frame(self, summary: Summary) -> Frame: ...
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """The frame without directions in which all rows agree, and events that name them."""
+        ...
+
+    def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
+
+    def maximum_likelihood(
+        self,
+        statistics: S,
+        previous: P | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> PointComponents: ...
+
+    def feasible(self, statistics: S) -> bool:
+        """Whether rows could have these statistics: extrapolated ones need not."""
+        ...
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
+        """The default prior of variational Bayes."""
+        ...
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
+        """The default prior of maximum a posteriori: nothing singular, nothing at an edge."""
+        ...
+
+    def as_draws(self, points: Sequence[P]) -> DrawnComponents:
+        """Mixtures at points as draws."""
+        ...
+
+    def n_parameters(self, n_components: int, n_features: int) -> int: ...
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """The largest K for which maximum likelihood is defined, or None for no limit."""
+        ...
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
+        """What watches for collapsing components in fits to these rows.
+
+        ``repair``: a collapsed component may be moved elsewhere (maximum likelihood).
+        """
+        ...
+
+
+# Of any family, as in ``components``.
+Family: TypeAlias = FamilyOf[Any, Any]

@@ -1,0 +1,41 @@
+"""L1: the records of the core: frozen dataclasses that are handed from one part to the next.
+
+``rows`` holds what protocols speak of, ``mixture`` what speaks of protocols.
+"""
+
+from __future__ import annotations
+
+from bayesmix.records.mixture import ChunkSums, Expectation, FeatureSums, Mixture, Repair, finished
+from bayesmix.records.rows import (
+    FLAT_FLOOR,
+    LOWEST_LOG,
+    NOT_GIVEN,
+    Event,
+    Frame,
+    Known,
+    Rows,
+    Spread,
+    Summary,
+    Sweep,
+    WeightSpread,
+)
+
+__all__ = [
+    "FLAT_FLOOR",
+    "LOWEST_LOG",
+    "NOT_GIVEN",
+    "ChunkSums",
+    "Event",
+    "Expectation",
+    "FeatureSums",
+    "Frame",
+    "Known",
+    "Mixture",
+    "Repair",
+    "Rows",
+    "Spread",
+    "Summary",
+    "Sweep",
+    "WeightSpread",
+    "finished",
+]

@@ -1,0 +1,154 @@
+"""L1: mixtures, and what passes over rows make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, cast
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.filled import filled_at_once
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.once import once
+from bayesmix.records.rows import LOWEST_LOG, Event, Frame
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from bayesmix.protocols.components import (
+        Additive,
+        Components,
+        Densities,
+        FittedComponents,
+        Linear,
+        Statistics,
+    )
+    from bayesmix.protocols.weights import Weights
+
+    # What a fit works on, unless something else is said.
+    C = TypeVar("C", bound=Densities, default=FittedComponents, covariant=True)
+    W = TypeVar("W", bound=Weights, default=Weights, covariant=True)
+    M = TypeVar("M", bound="Mixture[Components, Weights]")
+else:
+    from typing import TypeVar
+
+    C, W = TypeVar("C"), TypeVar("W")
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class Mixture(Generic[C, W]):
+    """Weights and components, in a frame: all that the E-step needs."""
+
+    weights: W
+    components: C
+    frame: Frame
+
+    @property
+    def n_components(self) -> int:
+        return int(self.components.n_components)
+
+    def subset(self: M, keep: Integers, counts: Array) -> M:
+        """The mixture of some components, in the order given."""
+        return replace(
+            self,
+            weights=self.weights.subset(keep, counts[keep]),
+            components=self.components.subset(keep),
+        )
+
+    def log_joint(self, values: Array) -> Array:
+        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
+        joint: Array = self.components.expected_log_density(values)
+        joint += self.weights.expected_log()
+        return joint
+
+    def responsibilities(self, values: Array) -> tuple[Array, Array]:
+        """Responsibilities (n, K) and log normaliser (n,) of framed rows."""
+        joint = self.log_joint(values)
+        log_normaliser = normalise(joint)
+        return joint, log_normaliser
+
+    @once
+    def finite_log_weights(self) -> Array:
+        """E[log π_k] (K,), as kernels need it."""
+        logs: Array = np.maximum(self.weights.expected_log(), LOWEST_LOG)
+        return logs
+
+    @once
+    def coefficients(self: Mixture[Components]) -> Array:
+        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
+        coefficients: Array = self.components.linear.coefficients.copy()
+        coefficients[:, 0] += self.finite_log_weights
+        return coefficients
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class FeatureSums:
+    """Σ w r φ (K, F) of a linear form: added up as they are, statistics are made of the total."""
+
+    form: Linear
+    sums: Array
+
+    @property
+    def counts(self) -> Array:
+        """Σ w r (K,): the first feature is 1."""
+        return self.sums[:, 0]
+
+    def __add__(self, other: FeatureSums) -> FeatureSums:
+        return FeatureSums(self.form, self.sums + other.sums)
+
+
+def finished(statistics: Additive) -> Statistics:
+    """The statistics, made of sums of features where that is what they are so far."""
+    if isinstance(statistics, FeatureSums):
+        return statistics.form.from_sums(statistics.sums)
+    return cast("Statistics", statistics)
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class Expectation:
+    """The sums of one E-step: all that an update may see."""
+
+    log_normaliser: float  # Σ w l, framed
+    magnitude: float  # Σ w (1 + |l|): the unit of rounding
+    counts: Array  # (K,) Σ w r
+    statistics: Statistics
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class ChunkSums:
+    """What a pass adds up over chunks, and an ``Expectation`` in the end."""
+
+    log_normaliser: float
+    magnitude: float
+    statistics: Additive
+
+    @property
+    def counts(self) -> Array:
+        """Σ w r (K,)."""
+        return self.statistics.counts
+
+    def __add__(self, other: ChunkSums) -> ChunkSums:
+        return ChunkSums(
+            self.log_normaliser + other.log_normaliser,
+            self.magnitude + other.magnitude,
+            self.statistics + other.statistics,
+        )
+
+    def finished(self) -> Expectation:
+        """With the statistics that an update reads."""
+        statistics = finished(self.statistics)
+        return Expectation(self.log_normaliser, self.magnitude, statistics.counts, statistics)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a guard asks for: an update at another resolution, or another mixture altogether."""
+
+    events: tuple[Event, ...]
+    resolution: Array | None
+    mixture: Mixture | None = None
