@@ -324,6 +324,9 @@ class Bernoulli:
     linear = True
     centred_kernel = False
 
+    def made(self, components: Any) -> bool:
+        return True
+
     def linear_is_faster(self, n_features: int) -> bool:
         return True
 

@@ -295,6 +295,9 @@ class Poisson:
     linear = True
     centred_kernel = False
 
+    def made(self, components: Any) -> bool:
+        return True
+
     def linear_is_faster(self, n_features: int) -> bool:
         return True
 

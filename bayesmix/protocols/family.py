@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from bayesmix.numerics.arrays import Array, Stored
 from bayesmix.protocols.components import (
+    Components,
     DrawnComponents,
     PointComponents,
     Statistics,
@@ -42,6 +43,10 @@ class FamilyOf(Protocol[S, P]):
     @property
     def linear(self) -> bool:
         """Whether its components are ``Linear``."""
+        ...
+
+    def made(self, components: Components) -> bool:
+        """Whether components are of this very family, and of its structure where it has several."""
         ...
 
     @property

@@ -354,7 +354,7 @@ class _Searcher:
     def _resumed(self, near: Mixture) -> State | None:
         """The run that ended at a mixture: on the same rows one look at them is all it takes."""
         frame = self.sample.frame
-        if near.frame.equals(frame):
+        if near.frame.equals(frame) and self.problem.family.made(near.components):
             return begin_at(self.sample, replace(near, frame=frame))
         start = begun(self.sample, OfMixture(near), near.n_components)
         return self.attempts.run(self.sample, start, SHORT_PASSES)

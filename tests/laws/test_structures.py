@@ -153,3 +153,13 @@ def test_a_resumed_search_goes_on_near_the_same_fits(tmp_path):
         again.results_.drop(columns="seconds"),
         check_exact=True,
     )
+
+
+def test_a_pruned_fit_of_another_structure_is_a_beginning():
+    rows = bm.datasets.load_faithful().to_numpy()[::4]
+    model = bm.BayesianGaussianMixture()
+    search = bm.MixtureSearch(
+        model, (1, 2, 3), ("full", "diag"), criterion="elbo", random_state=5
+    ).fit(rows)
+    assert np.isfinite(search.results_["elbo"]).all()
+    assert (search.results_["note"] == "").all()

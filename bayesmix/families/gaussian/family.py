@@ -65,6 +65,9 @@ class Gaussian:
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance]
 
+    def made(self, components: Any) -> bool:
+        return bool(components.structure.name == self.structure.name)
+
     def linear_is_faster(self, n_features: int) -> bool:
         return self.structure.algebra.linear_is_faster(n_features)
 
