@@ -175,7 +175,7 @@ def problem(seed: int) -> Nasty:
     )
 
 
-def fault(nasty: Nasty) -> str | None:
+def fault(nasty: Nasty, most_seconds: float = MOST_SECONDS) -> str | None:
     """What is wrong with the fit, or None where it is sound or refused by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -184,10 +184,10 @@ def fault(nasty: Nasty) -> str | None:
         try:
             model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
             took = time.process_time() - began
-            return _unsound(nasty, model) or (f"took {took:.1f} s" if took > MOST_SECONDS else None)
+            return _unsound(nasty, model) or (f"took {took:.1f} s" if took > most_seconds else None)
         except BayesmixError as problem:
             took = time.process_time() - began
-            return None if took <= MOST_SECONDS else f"took {took:.1f} s to say {problem}"
+            return None if took <= most_seconds else f"took {took:.1f} s to say {problem}"
         except Exception as problem:
             last = list(traceback.extract_tb(problem.__traceback__))
             places = " < ".join(
