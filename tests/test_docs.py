@@ -80,6 +80,8 @@ def test_the_code_of_a_document_runs_as_printed(path, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     programs = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    # The program is that of this tree, wherever the environment has the package from.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     names = {}
     with warnings.catch_warnings():
         warnings.simplefilter("always")

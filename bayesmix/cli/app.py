@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bayesmix.cli import arguments
-from bayesmix.cli.arguments import Criterion, Method, Sampler, SearchMethod
+from bayesmix.cli import arguments, questions
+from bayesmix.cli.arguments import Method, Sampler
 from bayesmix.cli.group import Commands
+from bayesmix.cli.options import (
+    Checkpoint,
+    Columns,
+    Components,
+    Criteria,
+    Data,
+    Jobs,
+    Json,
+    Model,
+    Out,
+    Quiet,
+    SearchMethods,
+    Seed,
+    Structures,
+    Weight,
+    command_line,
+    example,
+    rows_of,
+    screen_of,
+)
 
 app = typer.Typer(
     cls=Commands,
     help="Mixture models: how many clusters, how sure, what density.",
     epilog="Exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 an error of bayesmix.",
     rich_markup_mode=None,
-    add_completion=False,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="Rows: .csv, .tsv (or .gz of these), .parquet, .npy")
-]
-Columns = Annotated[
-    str | None,
-    typer.Option(metavar="A,B", help="Columns to use. Without: every numeric one"),
-]
-Weight = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Column that says how often each row counts")
-]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for what is found")]
-Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same seed, same answer")]
-Jobs = Annotated[
-    int | None, typer.Option(metavar="N", help="Workers; they change no number. Without: all cores")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else")]
-
-
-def _example(command: str) -> str:
-    # The sign in front keeps typer from joining the lines.
-    return f"\b\nExample:\n  {command}"
 
 
 def _version(wanted: bool) -> None:
@@ -68,7 +64,7 @@ def bayesmix(
 
 @app.command(
     short_help="The main job on bundled data: Old Faithful's eruptions.",
-    epilog=_example("bayesmix demo --out figures"),
+    epilog=example("bayesmix demo --out figures"),
 )
 def demo(
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for what is found")] = (
@@ -82,46 +78,29 @@ def demo(
     """The main job on bundled data: how many clusters, how sure, what density."""
     from bayesmix.cli.demo import demo as run
 
-    run(_screen(quiet, json), out, seed, jobs)
+    run(screen_of(quiet, json), out, seed, jobs)
 
 
 @app.command(
     short_help="How many components, of what covariance.",
-    epilog=_example("bayesmix select iris.csv --components 1:9 --covariance full,tied --out found"),
+    epilog=example("bayesmix select iris.csv --components 1:9 --covariance full,tied --out found"),
 )
 def select(
     context: typer.Context,
     data: Data,
     columns: Columns = None,
     weight: Weight = None,
-    components: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K",
-            help="Numbers of components, as 3, 1:10 or 1,2,5. Without: until more are refuted",
-        ),
-    ] = None,
-    covariance: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Structures, of full,tied,diag,spherical (these without), EII,EEI,VEI,EVI",
-        ),
-    ] = None,
-    criterion: Annotated[
-        Criterion | None,
-        typer.Option(
-            metavar="NAME",
-            help="bic, icl, aicc, cv, elbo, ... Without: auto; bic if em",
-        ),
-    ] = None,
-    method: Annotated[
-        SearchMethod | None,
-        typer.Option(metavar="NAME", help="em or variational. Without: as the criterion needs"),
-    ] = None,
+    components: Components = None,
+    covariance: Structures = None,
+    criterion: Criteria = None,
+    method: SearchMethods = None,
     out: Out = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, into --out or here")
+    ] = False,
+    checkpoint: Checkpoint = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search that --checkpoint holds")
     ] = False,
     seed: Seed = 0,
     jobs: Jobs = None,
@@ -133,29 +112,20 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report a
     page that says all of it, in one file.
     """
-    numbers, structures = arguments.numbers(components), arguments.structures(covariance)
-    screen = _screen(quiet, json)
+    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs)
+    screen = screen_of(quiet, json)
     from bayesmix.cli import jobs as work
+    from bayesmix.cli.files import resumable
 
-    work.select(
-        screen,
-        data,
-        _read(data, columns, weight),
-        numbers,
-        structures,
-        None if criterion is None else criterion.value,
-        None if method is None else method.value,
-        weight,
-        out,
-        _command_line(context) if report else None,
-        seed,
-        jobs,
-    )
+    kept = resumable(checkpoint, resume)
+    rows = rows_of(data, columns, weight)
+    shown = command_line(context) if report else None
+    work.select(screen, data, rows, wanted, weight, out, shown, kept)
 
 
 @app.command(
     short_help="One mixture with K components.",
-    epilog=_example("bayesmix fit iris.csv --components 3 --covariance tied --out found"),
+    epilog=example("bayesmix fit iris.csv --components 3 --covariance tied --out found"),
 )
 def fit(
     data: Data,
@@ -186,13 +156,13 @@ def fit(
     With --out the folder holds result.json, model.bayesmix and a figure.
     """
     structure = arguments.structure(covariance)
-    screen = _screen(quiet, json)
+    screen = screen_of(quiet, json)
     from bayesmix.cli import jobs as work
 
     work.fit(
         screen,
         data,
-        _read(data, columns, weight),
+        rows_of(data, columns, weight),
         components,
         structure,
         method.value,
@@ -205,10 +175,10 @@ def fit(
 
 @app.command(
     short_help="Component, probability, log density of rows.",
-    epilog=_example("bayesmix predict found/model.bayesmix iris.csv --out labels.csv"),
+    epilog=example("bayesmix predict found/model.bayesmix iris.csv --out labels.csv"),
 )
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")],
+    model: Model,
     data: Data,
     columns: Annotated[
         str | None,
@@ -217,19 +187,22 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="CSV to write. Without: standard output")
     ] = None,
+    posterior: Annotated[
+        bool, typer.Option("--posterior", help="Also the probability of every component, p0, p1...")
+    ] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="With --json: every row as well")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Component, probability and log density (nats) of every row, as CSV."""
-    screen = _screen(quiet, json)
-    from bayesmix.cli import jobs as work
+    from bayesmix.cli.predict import predict as run
 
-    work.predict(screen, model, data, arguments.names(columns), out)
+    run(screen_of(quiet, json), model, data, arguments.names(columns), out, posterior, rows)
 
 
 @app.command(
     short_help="A variational fit against MCMC: how sure is it rightly?",
-    epilog=_example("bayesmix crosscheck iris.csv --components 3 --covariance full --out checked"),
+    epilog=example("bayesmix crosscheck iris.csv --components 3 --covariance full --out checked"),
 )
 def crosscheck(
     data: Data,
@@ -257,13 +230,13 @@ def crosscheck(
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = arguments.structure(covariance)
-    screen = _screen(quiet, json)
+    screen = screen_of(quiet, json)
     from bayesmix.cli.crosscheck import crosscheck as run
 
     run(
         screen,
         data,
-        _read(data, columns, weight),
+        rows_of(data, columns, weight),
         components,
         structure,
         sampler.value,
@@ -276,27 +249,4 @@ def crosscheck(
     )
 
 
-def _command_line(context: typer.Context) -> list[str]:
-    """The command as it was given, without what stands on its default."""
-    words = ["bayesmix", str(context.info_name)]
-    for parameter in context.command.params:
-        value = context.params[parameter.name or ""]
-        if parameter.param_type_name == "argument":
-            words.append(str(value))
-        elif value is True:
-            words.append(max(parameter.opts, key=len))
-        elif value != parameter.default and value is not False:
-            words += [parameter.opts[0], str(value)]
-    return words
-
-
-def _screen(quiet: bool, machine: bool) -> Any:
-    from bayesmix.cli.show import Screen
-
-    return Screen(quiet, machine)
-
-
-def _read(path: str, columns: str | None, weight: str | None) -> Any:
-    from bayesmix.io import read
-
-    return read(path, arguments.names(columns), weight)
+questions.add_to(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
 from bayesmix.errors import InvalidInputError
@@ -29,6 +30,13 @@ class Sampler(StrEnum):
     AUTO = "auto"
     NUTS = "nuts"
     GIBBS = "gibbs"
+
+
+class Parts(StrEnum):
+    """Which parts of the rows a search is repeated on."""
+
+    HALF = "half"
+    BOOTSTRAP = "bootstrap"
 
 
 class Criterion(StrEnum):
@@ -99,3 +107,34 @@ def structure(text: str) -> str:
             "bayesmix select compares several"
         )
     return found[0]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search as it was asked for; None: as the search has it by itself."""
+
+    components: list[int] | None
+    structures: list[str] | None
+    criterion: str | None
+    method: str | None
+    seed: int
+    jobs: int | None
+
+
+def searched(
+    components: str | None,
+    covariance: str | None,
+    criterion: Criterion | None,
+    method: SearchMethod | None,
+    seed: int,
+    jobs: int | None,
+) -> Searched:
+    """The options of a search, read."""
+    return Searched(
+        numbers(components),
+        structures(covariance),
+        None if criterion is None else criterion.value,
+        None if method is None else method.value,
+        seed,
+        jobs,
+    )

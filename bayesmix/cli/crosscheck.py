@@ -41,7 +41,7 @@ def crosscheck(
         n_jobs=jobs,
         progress=screen.progress,
     )
-    with screen.noting_warnings():
+    with screen.noting_warnings() as heard:
         model.fit(source)
         check = compare(
             model,
@@ -58,7 +58,8 @@ def crosscheck(
     screen.table(_table(check))
     values = describe.described("crosscheck", path, source, weight)
     values |= _values(check)
-    values |= {"model": describe.model_values(model), "seconds": time.perf_counter() - began}
+    values |= {"model": describe.model_values(model), "warnings": heard}
+    values["seconds"] = time.perf_counter() - began
     if place is not None:
         values["files"] = [str(place / "result.json"), *_write(place, check, model, screen)]
         files.write_json(place / "result.json", values)

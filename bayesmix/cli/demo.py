@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from bayesmix.cli import describe, files
-from bayesmix.cli.jobs import finish, leave, search_for
+from bayesmix.cli.arguments import Searched
+from bayesmix.cli.jobs import finish, fitted, leave, unfitted
 from bayesmix.cli.show import Screen, candidate_table, component_table
 from bayesmix.sources import as_source
 
@@ -24,7 +25,8 @@ def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search, interrupted = search_for(screen, source, None, None, "auto", seed, jobs)
+    search = unfitted(Searched(None, None, None, None, seed, jobs), source)
+    heard = fitted(screen, search, source)
     best = search.best_estimator_
     screen.heading("How many clusters?")
     screen.table(candidate_table(search))
@@ -34,7 +36,9 @@ def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
     screen.table(component_table(best, screen.out.width))
     values = describe.described("demo", "faithful (bundled)", source, None)
     values |= describe.search_values(search)
-    values |= {"interrupted": interrupted, "seconds": time.perf_counter() - began}
+    interrupted = search.interrupted_
+    values |= {"warnings": heard, "interrupted": interrupted}
+    values["seconds"] = time.perf_counter() - began
     finish(screen, place, values, best, source, search)
     screen.say(f"Took {time.perf_counter() - began:.1f} s. Your data: bayesmix select data.csv")
     leave(interrupted)

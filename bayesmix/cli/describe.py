@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.version import __version__
+from bayesmix.errors import UndefinedError
+from bayesmix.version import CORE_PACKAGES, __version__, versions
 
 UNITS = "log densities and criteria in nats, criteria greater is better"
 
@@ -32,6 +33,7 @@ def described(command: str, path: str, source: Any, weight: str | None) -> dict[
     n_rows, n_columns = source.shape
     return {
         "bayesmix": __version__,
+        "versions": versions(CORE_PACKAGES),
         "command": command,
         "units": UNITS,
         "data": {
@@ -80,13 +82,29 @@ def model_values(model: Any) -> dict[str, Any]:
 
 def search_values(search: Any) -> dict[str, Any]:
     """A fitted search: what it chose, and every candidate."""
+    best = search.best_estimator_
     found: dict[str, Any] = plain(
         {
             "criterion": search.criterion_,
             "best": {**search.best_params_, search.criterion_: search.best_score_},
+            "chosen": {
+                "n_components": best.n_components_,
+                "covariance_type": best.covariance_type,
+            },
+            "k_probabilities": _k_probabilities(search),
+            "cautions": search.cautions_,
             "summary": search.summary(),
             "candidates": search.results_.to_dict("records"),
-            "model": model_values(search.best_estimator_),
+            "model": model_values(best),
         }
     )
     return found
+
+
+def _k_probabilities(search: Any) -> dict[int, float] | None:
+    """P(K | rows), None where the criterion gives none."""
+    try:
+        found = search.k_probabilities_
+    except UndefinedError:
+        return None
+    return dict(zip(found.index.tolist(), found.tolist(), strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesmix.errors import BayesmixError
+from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.writing import file_to_write, folder_to_write, try_to_write, write, written
 
 PANEL = (6.4, 4.4)
@@ -19,6 +19,23 @@ def folder(path: str) -> Path:
     """The folder to write into, made where it is not there."""
     folder_to_write(path, "--out", parents=True)
     return Path(path)
+
+
+def resumable(checkpoint: str | None, resume: bool) -> str | None:
+    """Where finished fits are kept: a new folder, or with ``resume`` one that holds some."""
+    if checkpoint is None:
+        if resume:
+            raise InvalidInputError("--resume needs --checkpoint DIR, the folder to go on from")
+        return None
+    held = Path(checkpoint).is_dir() and any(Path(checkpoint).iterdir())
+    if held and not resume:
+        raise InvalidInputError(
+            f"--checkpoint {checkpoint} holds files already: add --resume to go on with its "
+            "search, or name a new folder"
+        )
+    if resume and not held:
+        raise InvalidInputError(f"--checkpoint {checkpoint} holds no search to resume")
+    return checkpoint
 
 
 def as_json(values: dict[str, Any]) -> str:
@@ -87,6 +104,15 @@ def draw_selection(place: Path, search: Any, note: Callable[[str], None]) -> lis
         plot_selection(search, ax=ax)
 
     return _figure(place / "selection.png", draw, note)
+
+
+def draw_plot(place: Path, found: Any, note: Callable[[str], None]) -> list[str]:
+    """A figure of what was found, as its ``plot`` draws it."""
+
+    def draw(ax: Any) -> None:
+        found.plot(ax=ax)
+
+    return _figure(place, draw, note)
 
 
 def draw_crosscheck(place: Path, check: Any, note: Callable[[str], None]) -> list[str]:

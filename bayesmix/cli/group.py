@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from bayesmix.cli.wording import worded
 from bayesmix.errors import BayesmixError
 
 BAD_INPUT = 2
@@ -64,5 +65,5 @@ def _end(code: int, problem: str = "") -> None:
     if code == INTERRUPTED and not problem:
         problem = "interrupted"
     if problem:
-        print(f"bayesmix: {' '.join(problem.split())}", file=sys.stderr)
+        print(f"bayesmix: {worded(' '.join(problem.split()))}", file=sys.stderr)
     sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.describe import column_names
+from bayesmix.cli.rows import name_of
+from bayesmix.cli.wording import printable, worded
 from bayesmix.selection.words import NAMES
 
 # Criteria beside the one that chose; so many have room in 80 columns.
@@ -27,6 +30,15 @@ MOST_DIGITS = 6
 NAMES_SHOWN = 8
 
 
+class Terminal(Console):
+    """Standard output, whose reader may have heard enough: then the work goes on in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """What is still to be said goes nowhere."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Screen:
     """Sentences and tables on standard output, notes on standard error.
 
@@ -34,7 +46,7 @@ class Screen:
     """
 
     def __init__(self, quiet: bool = False, machine: bool = False) -> None:
-        self.out = Console(file=sys.stdout, highlight=False)
+        self.out = Terminal(file=sys.stdout, highlight=False)
         self.quiet = quiet
         self.machine = machine
         self.noted: set[str] = set()
@@ -47,7 +59,7 @@ class Screen:
     def answer(self, text: str) -> None:
         """What was asked for; on a terminal broken at words, in a pipe one line a sentence."""
         if not self.machine:
-            self.out.print(text, markup=False, soft_wrap=not self.out.is_terminal)
+            self.out.print(worded(text), markup=False, soft_wrap=not self.out.is_terminal)
 
     def say(self, text: str = "") -> None:
         """What goes with it."""
@@ -74,7 +86,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Something that the user can act on, once."""
-        text = " ".join(text.split())
+        text = worded(" ".join(text.split()))
         if text not in self.noted:
             self.noted.add(text)
             print(f"note: {text}", file=sys.stderr)
@@ -99,7 +111,7 @@ def rows_sentence(path: str, source: Any, weight: str | None) -> str:
     more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
     weighed = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
     plural = "column" if n_columns == 1 else "columns"
-    return f"{path}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighed}"
+    return f"{name_of(path)}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighed}"
 
 
 def candidate_table(search: Any) -> Table:
@@ -177,6 +189,7 @@ def _name(criterion: str) -> str:
 def component_table(model: Any, width: int) -> Table:
     """A row per component: its share, and mean (standard deviation) in as many columns as fit."""
     names = column_names(getattr(model, "feature_names_in_", None), model.n_features_in_)
+    names = [printable(name) for name in names]
     deviations = standard_deviations(model)
     cells = [_means(model.means_[:, d], deviations[:, d]) for d in range(len(names))]
     table = new_table("")
@@ -233,6 +246,22 @@ def fit_sentence(model: Any) -> str:
         f"{K} component{'s' if K != 1 else ''}{of}, {model.covariance_type} covariance: {how} "
         f"nats, {ended}{after}."
     )
+
+
+def frame_table(title: str, frame: Any) -> Table:
+    """A table of numbers and words, a row each."""
+    table = new_table(title)
+    for name in frame.columns:
+        table.add_column(escape(str(name)), justify="right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else NO_VALUE
+    return escape(printable(str(value)))
 
 
 def new_table(title: str) -> Table:

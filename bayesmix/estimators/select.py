@@ -57,7 +57,20 @@ def select(
     >>> search.best_params_
     {'covariance_type': 'tied', 'n_components': 3}
     """
-    estimator: Any = options.pop("estimator", None)
+    search = procedure(X, n_components, covariance_type, criterion, random_state, **options)
+    return search.fit(X, sample_weight=sample_weight)
+
+
+def procedure(
+    X: Any,
+    n_components: Any = None,
+    covariance_type: str | Sequence[str] | None = None,
+    criterion: Any = "auto",
+    random_state: Any = 0,
+    estimator: Any = None,
+    **options: Any,
+) -> MixtureSearch:
+    """The search that ``select`` fits to such rows, not fitted yet."""
     if estimator is None:
         estimator = comparable() if criterion in OF_A_POSTERIOR else GaussianMixture()
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
@@ -65,7 +78,7 @@ def select(
     if covariance_type is None:
         one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
         covariance_type = OF_ONE_COLUMN if one_column else SCIKIT_LEARNS
-    search = MixtureSearch(
+    return MixtureSearch(
         estimator,
         n_components,
         covariance_type,
@@ -73,7 +86,6 @@ def select(
         random_state=random_state,
         **{"polish": POLISH} | options,
     )
-    return search.fit(X, sample_weight=sample_weight)
 
 
 def comparable() -> Any:

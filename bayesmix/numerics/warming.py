@@ -59,6 +59,7 @@ def _uninterrupted() -> Iterator[None]:
         handler(*heard[0])
 
 
+@cache
 def _say() -> None:
     logging.getLogger("bayesmix").warning(
         "bayesmix compiles its kernels for this machine; later runs find them in a cache"

@@ -37,7 +37,7 @@ def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
     content = [tag("p", "In Python:"), tag("pre", tag("code", script(subject)), tabindex="0")]
     words = command or shell_command(subject)
     if words is not None:
-        shell = tag("code", _in_lines(words))
+        shell = tag("code", in_lines(words))
         content += [tag("p", "At the shell:"), tag("pre", shell, tabindex="0")]
     return section("How to do it again", *content)
 
@@ -184,7 +184,7 @@ def shell_command(subject: Subject) -> list[str] | None:
     return [*parts, "--seed", str(result.seed), "--report"]
 
 
-def _in_lines(words: Sequence[str]) -> str:
+def in_lines(words: Sequence[str]) -> str:
     """A command as a shell reads it, broken before options where it is long."""
     lines = [""]
     for word in map(shlex.quote, words):

@@ -86,13 +86,18 @@ def page(subject: Subject, title: str, command: Sequence[str] | None = None) -> 
         reproduce.reproduce(subject, command),
         tag("footer", tag("p", f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.")),
     )
+    return document(f"{subject.headline()} · {title}", body)
+
+
+def document(name: str, body: Markup) -> str:
+    """A page of this name, which loads nothing."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=NOTHING_FROM_ELSEWHERE),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{subject.headline()} · {title}"),
+        tag("title", name),
         tag("style", Markup(style())),
     )
     return "<!doctype html>\n" + tag("html", joined([head, tag("body", body)]), lang="en") + "\n"

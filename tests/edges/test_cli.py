@@ -23,6 +23,7 @@ DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
 COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
+COMMANDS += ("merge", "stability", "sensitivity", "nested", "report")
 
 
 @pytest.fixture
@@ -296,7 +297,7 @@ def test_demo_answers_the_three_questions(run):
         (["fit", IRIS, "--components", "2", "--columns", "species"], "must be numeric"),
         (["fit", IRIS, "--components", "2", "--columns", "sepal_lenght"], "did you mean 'sepal_l"),
         (["fit", IRIS, "--components", "2", "--weight", "no"], "weight must be found in"),
-        (["fit", IRIS, "--components", "200"], "n_components=200 must not be larger than"),
+        (["fit", IRIS, "--components", "200"], "--components 200 must not be larger than"),
         (["fit", IRIS, "--components", "0"], "--components"),
         (["fit", IRIS, "--components", "two"], "--components"),
         (["fit", IRIS], "--components"),
@@ -418,7 +419,7 @@ def test_exit_codes_and_streams_of_the_real_program(tmp_path):
     assert json.loads(fine.stdout)["model"]["n_components"] == 2
     bad = shell("fit", "no.csv", "--components", "2", cwd=tmp_path)
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert bad.stderr == "bayesmix: path must name a file of rows, but there is no no.csv\n"
+    assert bad.stderr == "bayesmix: DATA must name a file of rows, but there is no no.csv\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

@@ -1,0 +1,93 @@
+"""Options that several commands have, and what becomes of them before a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bayesmix.cli import arguments
+from bayesmix.cli.arguments import Criterion, SearchMethod
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Rows: .csv, .tsv (or .gz of these), .txt, .parquet, .npy; -: standard input",
+    ),
+]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Columns to use. Without: every numeric one"),
+]
+Weight = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column that says how often each row counts")
+]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for what is found")]
+Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same seed, same answer")]
+Jobs = Annotated[
+    int | None, typer.Option(metavar="N", help="Workers; they change no number. Without: all cores")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else")]
+Components = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K",
+        help="Numbers of components, as 3, 1:10 or 1,2,5. Without: until more are refuted",
+    ),
+]
+Structures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Structures, of full,tied,diag,spherical (these without), EII,EEI,VEI,EVI",
+    ),
+]
+Criteria = Annotated[
+    Criterion | None,
+    typer.Option(metavar="NAME", help="bic, icl, aicc, cv, elbo, ... Without: auto; bic if em"),
+]
+SearchMethods = Annotated[
+    SearchMethod | None,
+    typer.Option(metavar="NAME", help="em or variational. Without: as the criterion needs"),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Folder that keeps finished fits, for --resume"),
+]
+
+
+def example(command: str) -> str:
+    """An example for the end of a command's help."""
+    # The sign in front keeps typer from joining the lines.
+    return f"\b\nExample:\n  {command}"
+
+
+def command_line(context: typer.Context) -> list[str]:
+    """The command as it was given, without what stands on its default."""
+    words = ["bayesmix", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif value is True:
+            words.append(max(parameter.opts, key=len))
+        elif value != parameter.default and value is not False:
+            words += [parameter.opts[0], str(value)]
+    return words
+
+
+def screen_of(quiet: bool, machine: bool) -> Any:
+    """Where a command prints."""
+    from bayesmix.cli.show import Screen
+
+    return Screen(quiet, machine)
+
+
+def rows_of(path: str, columns: str | None, weight: str | None) -> Any:
+    """The rows of DATA."""
+    from bayesmix.cli.rows import read_rows
+
+    return read_rows(path, arguments.names(columns), weight)

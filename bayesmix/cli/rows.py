@@ -1,0 +1,47 @@
+"""The rows of a command: a file, a text of any common separator, or what comes in at a pipe."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bayesmix.errors import InvalidInputError
+
+STANDARD_INPUT = "-"
+
+
+def read_rows(path: str, columns: Sequence[str] | None, weight: str | None) -> Any:
+    """The rows of DATA; ``-`` is standard input, which like ``.txt`` is text that names columns."""
+    from bayesmix.io import read
+
+    if path != STANDARD_INPUT and not path.lower().endswith(".txt"):
+        return read(path, columns, weight)
+    content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+    ending, table = _separated(content)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / f"rows{ending}"
+        place.write_bytes(table)
+        try:
+            return read(place, columns, weight)
+        except InvalidInputError as problem:
+            raise type(problem)(str(problem).replace(str(place), name_of(path))) from None
+
+
+def name_of(path: str) -> str:
+    """What a person calls it."""
+    return "standard input" if path == STANDARD_INPUT else path
+
+
+def _separated(content: bytes) -> tuple[str, bytes]:
+    """The ending that says how its columns are separated, and the table."""
+    first = content.split(b"\n", 1)[0]
+    if b"\t" in first:
+        return ".tsv", content
+    if b"," in first:
+        return ".csv", content
+    if b";" in first:
+        return ".tsv", content.replace(b";", b"\t")
+    return ".tsv", b"\n".join(b"\t".join(line.split()) for line in content.splitlines())

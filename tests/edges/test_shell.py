@@ -1,0 +1,209 @@
+"""The shell from the outside: pipes, folders, words, and results that a script reads."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+from bayesmix.cli.wording import printable, worded
+
+ROOT = Path(__file__).parents[2]
+FAITHFUL = ROOT / "bayesmix" / "datasets" / "faithful.csv"
+TEXT = FAITHFUL.read_text("utf-8")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command in an empty folder, inside this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def invoke(*arguments, code=0, stdin=None):
+        words = [str(each) for each in arguments]
+        result = CliRunner().invoke(app, words, prog_name="bayesmix", input=stdin)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+def bash(command, folder):
+    """A line of a shell, whose `bayesmix` is the program."""
+    program = f'bayesmix() {{ "{sys.executable}" -m bayesmix "$@"; }}; '
+    return subprocess.run(
+        ["bash", "-c", program + command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# Ways in
+
+
+def test_the_package_runs_as_a_module(tmp_path):
+    done = bash("bayesmix --version", tmp_path)
+    assert done.stdout == f"bayesmix {bm.__version__}\n"
+
+
+def test_completion_can_be_installed(run):
+    assert "--install-completion" in run("--help").stdout
+
+
+@pytest.mark.parametrize("name", ["-", "comma.txt", "tab.txt", "semicolon.txt", "spaces.txt"])
+def test_text_of_any_separator_and_standard_input_are_the_same_rows(run, name):
+    separators = {"comma": ",", "tab": "\t", "semicolon": ";", "spaces": "   "}
+    for what, separator in separators.items():
+        Path(f"{what}.txt").write_text(TEXT.replace(",", separator))
+    arguments = ("--components", 2, "--json")
+    stdin = TEXT if name == "-" else None
+    found = json.loads(run("fit", name, *arguments, stdin=stdin).stdout)
+    expected = json.loads(run("fit", FAITHFUL, *arguments).stdout)
+    assert found["data"] == {**expected["data"], "file": name}
+    assert found["model"]["means"] == expected["model"]["means"]
+
+
+def test_faults_of_a_text_are_named_by_its_own_name(run):
+    Path("holes.txt").write_text("a\tb\n1\t2\n3\t\n")
+    said = run("fit", "holes.txt", "--components", 1, code=2).stderr
+    assert said.startswith("bayesmix: holes.txt must have no missing values")
+    said = run("fit", "-", "--components", 1, code=2, stdin="a,b\n1,2\n3,\n").stderr
+    assert said.startswith("bayesmix: standard input must have no missing values")
+    assert "no.txt" in run("fit", "no.txt", "--components", 1, code=2).stderr
+
+
+# Ways out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_work_goes_on_in_silence_when_its_reader_has_heard_enough(tmp_path):
+    line = f'bayesmix fit "{FAITHFUL}" --components 2 --out found | head -n 1; '
+    done = bash(line + 'echo "${PIPESTATUS[0]}"', tmp_path)
+    assert done.stdout.endswith("columns eruptions, waiting\n0\n")
+    assert done.stderr == ""
+    assert (tmp_path / "found" / "model.bayesmix").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+@pytest.mark.parametrize("arguments", [["select", "--out"], ["fit", "--components", "2", "--out"]])
+def test_a_folder_that_takes_no_files_is_noticed_before_the_work(run, monkeypatch, arguments):
+    monkeypatch.setattr(bm.GaussianMixture, "fit", lambda *rows: 1 / 0)
+    monkeypatch.setattr(bm.MixtureSearch, "fit", lambda *rows: 1 / 0)
+    done = run(arguments[0], FAITHFUL, *arguments[1:], "/proc/self", code=2)
+    assert "cannot be written to" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+def test_labels_that_cannot_be_written_are_noticed_before_the_model_is_read(run):
+    done = run("predict", "no.bayesmix", FAITHFUL, "--out", "/proc/self/labels.csv", code=2)
+    assert "cannot be written to" in done.stderr
+
+
+def test_predict_gives_the_whole_posterior(run):
+    X = bm.datasets.load_faithful()
+    model = bm.GaussianMixture(3, random_state=0).fit(X)
+    model.save("model.bayesmix")
+    run("predict", "model.bayesmix", FAITHFUL, "--posterior", "--out", "rows.csv")
+    table = pd.read_csv("rows.csv", dtype=str).map(float)
+    assert list(table) == ["component", "probability", "log_density", "p0", "p1", "p2"]
+    assert np.array_equal(table[["p0", "p1", "p2"]], model.predict_proba(X))
+
+
+def test_rows_are_in_the_json_on_request(run):
+    bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful()).save("model.bayesmix")
+    arguments = ("predict", "model.bayesmix", FAITHFUL, "--json")
+    assert "rows" not in json.loads(run(*arguments).stdout)
+    rows = json.loads(run(*arguments, "--rows", "--posterior").stdout)["rows"]
+    assert len(rows) == 272
+    assert list(rows[0]) == ["component", "probability", "log_density", "p0", "p1"]
+    assert all(row["p0"] + row["p1"] == pytest.approx(1.0) for row in rows)
+
+
+def test_the_result_of_a_search_holds_its_answer_as_data(run):
+    arguments = ("--components", "1:2", "--covariance", "full,tied", "--json")
+    done = run("select", FAITHFUL, *arguments)
+    found = json.loads(done.stdout)
+    search = bm.select(FAITHFUL_ROWS, (1, 2), ("full", "tied"))
+    assert found["chosen"] == {"n_components": 2, "covariance_type": search.best_params_[KIND]}
+    expected = {str(K): p for K, p in search.k_probabilities_.items()}
+    assert found["k_probabilities"] == pytest.approx(expected, rel=1e-9)
+    assert found["versions"]["bayesmix"] == bm.__version__
+    assert found["cautions"] == search.cautions_
+    # The edge of the range was chosen: said at the shell, and kept.
+    assert set(found["cautions"]) <= set(found["warnings"])
+    notes = re.findall("^note: (.*)$", done.stderr, re.MULTILINE)
+    assert found["cautions"]
+    assert [worded(each) for each in found["warnings"]] == notes
+
+
+FAITHFUL_ROWS = bm.datasets.load_faithful()
+KIND = "covariance_type"
+
+
+def test_a_search_without_evidence_has_no_probabilities(run):
+    arguments = ("--components", "1:2", "--covariance", "full", "--method", "em", "--json")
+    assert json.loads(run("select", FAITHFUL, *arguments).stdout)["k_probabilities"] is None
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("use a prior (prior='auto')", "use a prior (--method map)"),
+        ("or covariance_type='diag'", "or --covariance diag"),
+        ("n_components=200 must not be", "--components 200 must not be"),
+        ("rows, got 3 (of n_samples = 10): use", "rows, got 3: use"),
+        ("got n_samples = 10: use", "got 10 rows: use"),
+        ("path must name a file of rows", "DATA must name a file of rows"),
+        ("path must name a saved model", "MODEL must name a saved model"),
+        ("columns must name at least one", "--columns must name at least one"),
+        ("Value error, no such thing", "no such thing"),
+    ],
+)
+def test_messages_are_in_the_words_of_the_shell(text, said):
+    assert worded(text) == said
+
+
+def test_a_remedy_names_options_that_are_there(run):
+    Path("few.csv").write_text("a,b\n1,2\n3,1\n5,6\n7,9\n2,7\n")
+    text = run("fit", "few.csv", "--components", 9, code=2).stderr
+    assert "--components 9" in text
+    assert "n_components" not in text
+    assert "n_samples" not in text
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_sent(run):
+    frame = bm.datasets.load_faithful()
+    frame.columns = ["\x1b[31mlength", "pause\x07"]
+    frame.to_csv("odd.csv", index=False)
+    done = run("fit", "odd.csv", "--components", 2)
+    assert r"\x1b[31mlength, pause\x07" in done.stdout
+    assert "\x1b" not in done.output
+    assert "\x07" not in done.output
+    wrong = run("fit", "odd.csv", "--components", 2, "--columns", "\x1b[2J", code=2)
+    assert "\x1b" not in wrong.stderr
+    assert printable("schön\x9b") == r"schön\x9b"
+
+
+def test_the_word_about_the_compiler_comes_once(caplog):
+    from bayesmix.numerics import warming
+
+    warming._say.cache_clear()
+    warming._say()
+    warming._say()
+    assert len(caplog.records) == 1
