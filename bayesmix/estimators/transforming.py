@@ -1,0 +1,25 @@
+"""A mixture as a step of a pipeline: rows become the probabilities of their components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from bayesmix.numerics.arrays import Array
+
+
+class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
+    """``transform`` with names of what comes out, and ``set_output`` for frames."""
+
+    result_: Any
+
+    def transform(self, X: Any) -> Array:
+        """The same as ``predict_proba``, for pipelines; a frame after ``set_output``."""
+        probabilities: Array = self.predict_proba(X)
+        return probabilities
+
+    @property
+    def _n_features_out(self) -> int:
+        n_components: int = self.result_.n_components
+        return n_components
