@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.writing import write
 
 STANDARD_INPUT = "-"
 
@@ -23,7 +24,7 @@ def read_rows(path: str, columns: Sequence[str] | None, weight: str | None) -> A
     ending, table = _separated(content)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / f"rows{ending}"
-        place.write_bytes(table)
+        write(place, table)
         try:
             return read(place, columns, weight)
         except InvalidInputError as problem:

@@ -273,4 +273,6 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _said(hint: Any) -> str:
+    if getattr(hint, "_is_protocol", False):
+        hint = typing.get_origin(hint) or hint
     return hint.__name__ if isinstance(hint, type) else str(hint)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
+from bayesmix.numerics import warming
 from bayesmix.numerics.warming import called
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
@@ -248,6 +249,7 @@ def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
         "slow": kernel({}, lambda: time.sleep(0.1)),
     }
     monkeypatch.setattr("bayesmix.numerics.warming._kernel", kernels.__getitem__)
+    warming._say.cache_clear()  # it is said once a process
     called("known")
     assert not caplog.records
     called("slow")
