@@ -20,23 +20,23 @@ if TYPE_CHECKING:
         BetaProbabilities,
     )
     from bayesmix.families.columns import ColumnCoordinates
-    from bayesmix.families.gaussian import whitened
-    from bayesmix.families.gaussian.algebra import Algebra
-    from bayesmix.families.gaussian.axes import Axes
-    from bayesmix.families.gaussian.choice import GaussianPrior
-    from bayesmix.families.gaussian.conjugate import GaussianPosterior, NormalWishart
-    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
-    from bayesmix.families.gaussian.dense import Dense
+    from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.covariance.algebra import Algebra
+    from bayesmix.families.gaussian.covariance.dense import Dense
+    from bayesmix.families.gaussian.covariance.diagonal import Axes
+    from bayesmix.families.gaussian.covariance.models import Decomposed, Structure
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
-    from bayesmix.families.gaussian.guard import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.moments import Moments
     from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
+    from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior, NormalWishart
+    from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Scale, Wishart
+    from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
     from bayesmix.families.gaussian.quadratic import Quadratics
-    from bayesmix.families.gaussian.scale import FixedScale, Scale, Wishart
-    from bayesmix.families.gaussian.structures import Decomposed, Structure
     from bayesmix.families.gaussian.students import Students
-    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
+    from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
     from bayesmix.families.negative_binomial import NegativeBinomials
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
     from bayesmix.families.sums import LinearInTotals, NoGuard, Sums, TotalsTwin

@@ -22,10 +22,10 @@ from bayesmix.checking.modes import apart, modes_of
 from bayesmix.checking.quantities import occupied
 from bayesmix.checking.stationary import FALSE_ALARM, moved_by_gibbs
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
-from bayesmix.sampling import gibbs as gibbs_module
-from bayesmix.sampling.alignment import aligned
-from bayesmix.sampling.draws import draws_of, joined
-from bayesmix.sampling.gibbs import gibbs
+from bayesmix.sampling.draws.parameters import draws_of, joined
+from bayesmix.sampling.gibbs import sampler as gibbs_module
+from bayesmix.sampling.gibbs.sampler import gibbs
+from bayesmix.sampling.labels.alignment import aligned
 from bayesmix.weights import FreeWeights
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult

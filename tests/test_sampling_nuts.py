@@ -27,7 +27,7 @@ with warnings.catch_warnings():
 
 from bayesmix.checking import samplers  # noqa: E402
 from bayesmix.checking.sample import nuts  # noqa: E402
-from bayesmix.sampling.draws import log_q  # noqa: E402
+from bayesmix.sampling.draws.parameters import log_q  # noqa: E402
 
 Z = 5.0
 MEAN, MEAN_PRECISION, FREEDOM, COVARIANCE = 1.0, 0.5, 4.0, 3.0

@@ -16,12 +16,12 @@ from bayesmix.checking.quantities import FitDraws, fit_draws, of_all_draws, of_p
 from bayesmix.checking.stationary import moved_by_gibbs
 from bayesmix.errors import MissingExtraError
 from bayesmix.random import root_seed
-from bayesmix.sampling.alignment import aligned
-from bayesmix.sampling.bridge import bridge_evidence, variance_of_mean
-from bayesmix.sampling.draws import log_q, log_q_symmetrised
-from bayesmix.sampling.gibbs import gibbs
-from bayesmix.sampling.importance import Evidence, without_evidence, without_relabellings
-from bayesmix.sampling.pareto import pareto_smoothed
+from bayesmix.sampling.draws.parameters import log_q, log_q_symmetrised
+from bayesmix.sampling.evidence.bridge import bridge_evidence, variance_of_mean
+from bayesmix.sampling.evidence.importance import Evidence, without_evidence, without_relabellings
+from bayesmix.sampling.evidence.pareto import pareto_smoothed
+from bayesmix.sampling.gibbs.sampler import gibbs
+from bayesmix.sampling.labels.alignment import aligned
 from bayesmix.sampling.subject import rows_of_fit, sampled_fit
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult

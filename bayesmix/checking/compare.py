@@ -15,8 +15,8 @@ from bayesmix.checking.quantities import Quantity
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.posterior import log_densities_at, mixtures_of
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.draws.posterior_sample import log_densities_at, mixtures_of
 from bayesmix.sources import as_source
 from bayesmix.workflow.result import FitResult
 

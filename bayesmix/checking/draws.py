@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.sampling.in_chains import DrawsInChains
+from bayesmix.sampling.gibbs.by_chain import DrawsInChains
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -54,7 +54,7 @@ class NutsDraws(DrawsInChains):
     @cached_property
     def idata(self) -> Any:
         """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
-        from bayesmix.sampling.inference_data import inference_data_of_nuts
+        from bayesmix.sampling.gibbs.inference_data import inference_data_of_nuts
 
         return inference_data_of_nuts(self)
 

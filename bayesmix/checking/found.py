@@ -14,8 +14,8 @@ from bayesmix.checking.modes import Mode
 from bayesmix.checking.quantities import FitDraws, Quantity
 from bayesmix.checking.stationary import Moved
 from bayesmix.checking.verdict import Finding
-from bayesmix.sampling.alignment import Alignment
-from bayesmix.sampling.importance import Evidence
+from bayesmix.sampling.evidence.importance import Evidence
+from bayesmix.sampling.labels.alignment import Alignment
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -14,9 +14,9 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import ComponentsTwin, NamedTensors, Pymc, Source, Tensor, WeightsTwin
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws import Draws
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
 from bayesmix.sampling.subject import rows_of_fit, variational_fit
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
 from bayesmix.weights import FreeWeights
 from bayesmix.workflow.result import FitResult
 

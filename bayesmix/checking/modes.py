@@ -20,8 +20,8 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.records import Expectation, Mixture
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
 from bayesmix.workflow.result import FitResult
 
 OF_ASSIGNMENTS = 13  # stream; others of the posterior have lower numbers

@@ -21,9 +21,9 @@ from bayesmix.numerics.arrays import frozen
 from bayesmix.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.sampling.draws import log_prior
-from bayesmix.sampling.likelihood import log_likelihoods
-from bayesmix.sampling.rounds import Plan
+from bayesmix.sampling.draws.likelihood import log_likelihoods
+from bayesmix.sampling.draws.parameters import log_prior
+from bayesmix.sampling.gibbs.rounds import Plan
 from bayesmix.sampling.subject import rows_of_fit, variational_fit
 from bayesmix.workflow.progress import console_for
 from bayesmix.workflow.result import FitResult

@@ -17,10 +17,10 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling.bridge import BATCHES, variance_of_mean
-from bayesmix.sampling.draws import Draws, joined, log_prior
-from bayesmix.sampling.likelihood import log_likelihoods
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.draws.likelihood import log_likelihoods
+from bayesmix.sampling.draws.parameters import Draws, joined, log_prior
+from bayesmix.sampling.evidence.bridge import BATCHES, variance_of_mean
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
 from bayesmix.workflow.result import FitResult
 
 # Streams; others of the posterior have lower numbers.

@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmix.checking.compare import Distance
 from bayesmix.checking.modes import Mode
 from bayesmix.checking.stationary import Moved
-from bayesmix.sampling.inference_data import FEWEST_EFFECTIVE, LARGEST_RHAT
+from bayesmix.sampling.gibbs.inference_data import FEWEST_EFFECTIVE, LARGEST_RHAT
 
 # A mean this many posterior standard deviations away leaves a 90% interval 86 % of its mass.
 MOST_SHIFT = 0.5

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bayesmix.checking.quantities import OCCUPIED
-from bayesmix.sampling.pareto import TRUSTED_UP_TO
+from bayesmix.sampling.evidence.pareto import TRUSTED_UP_TO
 from bayesmix.workflow.display import CELL, FAINT
 
 # Nats; an upper end that is known less well says nothing.

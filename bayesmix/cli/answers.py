@@ -24,7 +24,7 @@ def merge(
     out: str | None,
 ) -> None:
     """Which components make one cluster."""
-    from bayesmix.selection.merging import merge_components
+    from bayesmix.selection.clustering.merging import merge_components
 
     place = None if out is None else files.folder(out)
     model = model_of("merge", model_path, path)
@@ -63,7 +63,7 @@ def stability(
     out: str | None,
 ) -> None:
     """How much of the answer remains on parts of the rows."""
-    from bayesmix.selection.stability import stability as repeated
+    from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
 
     place = None if out is None else files.folder(out)
     search = unfitted(wanted, source).set_params(progress=False)
@@ -92,7 +92,7 @@ def sensitivity(
     out: str | None,
 ) -> None:
     """The number of components under other priors."""
-    from bayesmix.selection.sensitivity import prior_sensitivity
+    from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
 
     place = None if out is None else files.folder(out)
     search = unfitted(wanted, source)
@@ -122,7 +122,7 @@ def nested(
     out: str | None,
 ) -> None:
     """What the whole search achieves on rows that it has not seen."""
-    from bayesmix.selection.nested import nested_cv
+    from bayesmix.selection.checks.nested_folds import nested_cv
 
     place = None if out is None else files.folder(out)
     search = unfitted(wanted, source).set_params(progress=False)

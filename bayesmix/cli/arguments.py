@@ -86,7 +86,7 @@ def numbers(text: str | None) -> list[int] | None:
 
 def structures(text: str | None) -> list[str] | None:
     """Covariance structures separated by commas; None where nothing is given."""
-    from bayesmix.families.gaussian.structures import STRUCTURES
+    from bayesmix.families.gaussian.covariance.models import STRUCTURES
 
     if text is None:
         return None

@@ -20,7 +20,7 @@ from bayesmix.cli.show import (
     rows_sentence,
 )
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.criteria import OF_A_POSTERIOR
+from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 
 
 def select(

@@ -19,7 +19,7 @@ from rich.table import Table
 from bayesmix.cli.describe import column_names
 from bayesmix.cli.rows import name_of
 from bayesmix.cli.wording import printable, worded
-from bayesmix.selection.words import NAMES
+from bayesmix.selection.choice.summary_text import NAMES
 
 # Criteria beside the one that chose; so many have room in 80 columns.
 BESIDE = ("elbo", "bic", "icl", "aic")

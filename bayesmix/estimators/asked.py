@@ -11,11 +11,11 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fitting import TableFitter
 from bayesmix.protocols import Source
-from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
-from bayesmix.selection.fitting import Fitter
-from bayesmix.selection.folds import last_step
-from bayesmix.selection.rule import NAME as RULE
-from bayesmix.selection.task import Checkpoint
+from bayesmix.selection.candidates.fitter import Fitter
+from bayesmix.selection.candidates.task import Checkpoint
+from bayesmix.selection.choice.rule import NAME as RULE
+from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
 
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 

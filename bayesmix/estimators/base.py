@@ -29,13 +29,13 @@ from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
-from bayesmix.selection import criteria
-from bayesmix.selection.fitting import Fitter
+from bayesmix.selection.candidates.fitter import Fitter
+from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import all_weights
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
-from bayesmix.workflow.starts import INIT_PARAMS, OfMixture, given_start
+from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
 
 PerRow = TypeVar("PerRow")
 

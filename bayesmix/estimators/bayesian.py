@@ -10,7 +10,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families.gaussian import Gaussian, GaussianPrior
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.gaussian import GaussianMixture as Ours
 from bayesmix.families.gaussian import Gaussian, Gaussians
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 
 
 def from_sklearn(model: Any) -> Any:

@@ -16,8 +16,14 @@ from bayesmix.estimators.rows import log_densities
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Mixture
-from bayesmix.selection.fitting import Effort
-from bayesmix.selection.folds import fit_weighted, last_step, log_density, rows_of, steps_before
+from bayesmix.selection.candidates.fitter import Effort
+from bayesmix.selection.criteria.folds import (
+    fit_weighted,
+    last_step,
+    log_density,
+    rows_of,
+    steps_before,
+)
 from bayesmix.sources import as_source
 from bayesmix.workflow.model import CheckStep
 from bayesmix.workflow.result import FitResult

@@ -15,13 +15,13 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families.gaussian import Gaussian, Gaussians
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.protocols import Source, Weights
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.model import Model, Settings, resolve, working_frame
 from bayesmix.workflow.result import FitResult
-from bayesmix.workflow.starts import begun, named_start
+from bayesmix.workflow.search.starts import begun, named_start
 
 
 class GaussianMixture(MixtureEstimator):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
-from bayesmix.selection.folds import rows_of
+from bayesmix.selection.criteria.folds import rows_of
 from bayesmix.sources import ArraySource, as_source, is_source
 from bayesmix.sources.faults import LARGEST_VALUE, Fault, Faults, faults_in
 from bayesmix.validation import jobs, unmasked

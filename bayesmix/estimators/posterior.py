@@ -16,9 +16,9 @@ from bayesmix.workflow.result import FitResult
 
 # A fit draws nothing: what does is loaded by the methods that need it.
 if TYPE_CHECKING:
-    from bayesmix.sampling.density import MixtureDensity
-    from bayesmix.sampling.posterior import PosteriorSample
-    from bayesmix.sampling.regions import DensityRegion
+    from bayesmix.sampling.density.mixture_density import MixtureDensity
+    from bayesmix.sampling.density.regions import DensityRegion
+    from bayesmix.sampling.draws.posterior_sample import PosteriorSample
 
 
 class HowSure:
@@ -70,8 +70,8 @@ class HowSure:
         >>> vb.density_interval(X[:1], level=0.9, method="gibbs", data=X).round(3).tolist()
         [[0.007, 0.013]]
         """
-        from bayesmix.sampling.bands import checked_level, density_band
-        from bayesmix.sampling.methods import drawn_mixtures
+        from bayesmix.sampling.band_draws import drawn_mixtures
+        from bayesmix.sampling.density.credible_bands import checked_level, density_band
 
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
@@ -88,8 +88,8 @@ class HowSure:
         data: Any = None,
     ) -> Array:
         """Credible band (n, rest, 2) of the conditional mean, row by row."""
-        from bayesmix.sampling.bands import checked_level, conditional_band
-        from bayesmix.sampling.methods import drawn_mixtures
+        from bayesmix.sampling.band_draws import drawn_mixtures
+        from bayesmix.sampling.density.credible_bands import checked_level, conditional_band
 
         number = checked_level(level)
         free, known, values = density(self).given_rows(X_given, columns)
@@ -111,9 +111,9 @@ class HowSure:
         Components are those of the fit: Gibbs draws, whose labels change, are relabelled to it
         (Stephens 2000), and what a pruned fit dropped is left out.
         """
-        from bayesmix.sampling.assignment import assignment_band
-        from bayesmix.sampling.bands import checked_level
-        from bayesmix.sampling.methods import drawn_mixtures
+        from bayesmix.sampling.band_draws import drawn_mixtures
+        from bayesmix.sampling.density.credible_bands import checked_level
+        from bayesmix.sampling.labels.assignment import assignment_band
 
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
@@ -160,7 +160,7 @@ class HowSure:
 
     def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
         """Independent draws of weights and parameters from the variational posterior."""
-        from bayesmix.sampling.posterior import posterior_sample
+        from bayesmix.sampling.draws.posterior_sample import posterior_sample
 
         draws = validation.integer("n_draws", n_draws, 1)
         return posterior_sample(self._fitted(), draws, _seed(self, random_state))
@@ -171,7 +171,7 @@ class HowSure:
         Draws are independent and in one chain, marked ``inference="variational"``: R-hat says
         nothing of them.
         """
-        from bayesmix.sampling.arviz_tree import variational_tree
+        from bayesmix.sampling.draws.arviz_tree import variational_tree
 
         result = self._fitted()
         draws = validation.integer("n_draws", n_draws, 1)
@@ -197,7 +197,7 @@ class HowSure:
 
 def density(estimator: Any) -> MixtureDensity:
     """The fitted density over all columns, for parts of it."""
-    from bayesmix.sampling.density import density_of
+    from bayesmix.sampling.density.mixture_density import density_of
 
     return density_of(estimator._fitted(), _names(estimator))
 

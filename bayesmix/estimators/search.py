@@ -21,10 +21,16 @@ from bayesmix.errors import (
 from bayesmix.estimators import asked, incoming
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
-from bayesmix.selection import growth, tables, words
-from bayesmix.selection.averaging import AveragedDensity
-from bayesmix.selection.candidates import candidate_chains, component_numbers
-from bayesmix.selection.choice import (
+from bayesmix.selection.candidates import growth
+from bayesmix.selection.candidates.candidate_sweep import Sweep
+from bayesmix.selection.candidates.combinations import candidate_chains, component_numbers
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.choice import result_tables as tables
+from bayesmix.selection.choice import summary_text as words
+from bayesmix.selection.choice.averaging import AveragedDensity
+from bayesmix.selection.choice.probability import Probabilities, over_k, prior_asked, probabilities
+from bayesmix.selection.choice.ranking import (
     answerable,
     averaged_over,
     chosen,
@@ -32,17 +38,13 @@ from bayesmix.selection.choice import (
     disowned,
     why_none,
 )
-from bayesmix.selection.criteria import OF_FOLDS, column_of
-from bayesmix.selection.evidence import OF_DRAWS
-from bayesmix.selection.folds import last_step, make_splits, rows_of, table_of, weights_of
-from bayesmix.selection.held_out import HeldOut
-from bayesmix.selection.probabilities import Probabilities, over_k, prior_asked, probabilities
-from bayesmix.selection.row import Row
-from bayesmix.selection.rule import NAME as RULE
-from bayesmix.selection.rule import Judgement, Rule, with_folds
-from bayesmix.selection.standing import lattices
-from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.task import Task
+from bayesmix.selection.choice.rule import NAME as RULE
+from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
+from bayesmix.selection.choice.standing import lattices
+from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
+from bayesmix.selection.criteria.folds import last_step, make_splits, rows_of, table_of, weights_of
+from bayesmix.selection.criteria.held_out import HeldOut
+from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
 from bayesmix.workflow.progress import FitProgress
 
 # With folds every candidate is fitted to each: a range that takes care of itself ends here.

@@ -8,8 +8,8 @@ from typing import Any
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.search import MixtureSearch
-from bayesmix.families.gaussian.structures import OF_ONE_COLUMN, SCIKIT_LEARNS
-from bayesmix.selection.criteria import OF_A_POSTERIOR
+from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
+from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 
 POLISH = 6.0
 

@@ -31,9 +31,9 @@ from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.models import adopt
 from bayesmix.io.records import Reader, Writer
 from bayesmix.protocols import Source
-from bayesmix.selection.folds import last_step, steps_before
-from bayesmix.selection.row import Row
-from bayesmix.selection.task import WHOLE, Question
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.task import WHOLE, Question
+from bayesmix.selection.criteria.folds import last_step, steps_before
 from bayesmix.sources import is_source
 from bayesmix.version import __version__
 from bayesmix.writing import PARTIAL, folder_to_write, write

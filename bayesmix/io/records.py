@@ -21,14 +21,14 @@ from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import bernoulli, gaussian, poisson
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.gaussian.axes import AXES
-from bayesmix.families.gaussian.dense import DENSE
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.dense import DENSE
+from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture
-from bayesmix.selection.criteria import Score
-from bayesmix.selection.row import Row
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
     Dirichlet,
     DirichletPrior,

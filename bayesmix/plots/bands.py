@@ -13,8 +13,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.subject import View
-from bayesmix.sampling.bands import density_band, marginal_band
-from bayesmix.sampling.methods import drawn_mixtures
+from bayesmix.sampling.band_draws import drawn_mixtures
+from bayesmix.sampling.density.credible_bands import density_band, marginal_band
 from bayesmix.sources import as_source
 
 if TYPE_CHECKING:

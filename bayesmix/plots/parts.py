@@ -12,7 +12,7 @@ from bayesmix.plots.curve import draw_curve
 from bayesmix.plots.plane import draw_plane
 from bayesmix.plots.style import axes_or_new
 from bayesmix.plots.subject import View, most_columns
-from bayesmix.sampling.density import MixtureDensity
+from bayesmix.sampling.density.mixture_density import MixtureDensity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,8 +21,8 @@ from bayesmix.plots.plane import (
     plane_grid,
 )
 from bayesmix.plots.subject import View, raw_rows
-from bayesmix.sampling.density import MixtureDensity
-from bayesmix.sampling.regions import DensityRegion
+from bayesmix.sampling.density.mixture_density import MixtureDensity
+from bayesmix.sampling.density.regions import DensityRegion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
-from bayesmix.selection.criteria import column_of
-from bayesmix.selection.words import NAMES
+from bayesmix.selection.choice.summary_text import NAMES
+from bayesmix.selection.criteria.scores import column_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,13 +11,13 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots.subject import raw_rows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Rows
 from bayesmix.sources import as_source
-from bayesmix.workflow.starts import given_start, named_start
+from bayesmix.workflow.search.starts import given_start, named_start
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Family, Predictive
 from bayesmix.records import Mixture
-from bayesmix.sampling.partition import marginal
+from bayesmix.sampling.density.partition import marginal
 from bayesmix.sources import is_source
 from bayesmix.workflow.result import FitResult
 

@@ -15,7 +15,7 @@ from bayesmix.report.markup import (
     typeset,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name
-from bayesmix.selection.words import ABOUT, ANSWERS, NAMES
+from bayesmix.selection.choice.summary_text import ABOUT, ANSWERS, NAMES
 
 # How the sentences of a search begin that say how sure it is.
 HOW_SURE = (

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.bernoulli import BetaPrior
-from bayesmix.families.gaussian.conjugate import NormalWishart
+from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 from bayesmix.families.poisson import GammaPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
-from bayesmix.selection.criteria import PLUG_IN
-from bayesmix.selection.evidence import OF_DRAWS
+from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
+from bayesmix.selection.criteria.scores import PLUG_IN
 from bayesmix.workflow.result import FitResult
 
 MOST_NUMBERS = 6

@@ -13,8 +13,8 @@ from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
 from bayesmix.report.reproduce import in_lines
 from bayesmix.report.subject import Subject, capital, counted
 from bayesmix.report.write import document, report_place
-from bayesmix.selection.absolute_fit import goodness_of_fit
-from bayesmix.selection.merging import merge_components
+from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit
+from bayesmix.selection.clustering.merging import merge_components
 from bayesmix.version import __version__
 from bayesmix.writing import write
 

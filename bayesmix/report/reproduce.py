@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
-from bayesmix.selection.criteria import CRITERIA, OF_A_POSTERIOR
-from bayesmix.selection.folds import last_step
+from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
 
 WIDTH = 72
 LINE = "\n"

@@ -10,9 +10,9 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
-from bayesmix.selection.criteria import column_of
-from bayesmix.selection.folds import last_step
-from bayesmix.selection.words import NAMES
+from bayesmix.selection.choice.summary_text import NAMES
+from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.scores import column_of
 from bayesmix.workflow.result import FitResult
 
 MOST_NAMES = 12

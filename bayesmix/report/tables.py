@@ -16,8 +16,8 @@ from bayesmix.report.markup import (
     with_error,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
-from bayesmix.selection.task import DEGENERATE
-from bayesmix.selection.words import NAMES
+from bayesmix.selection.candidates.task import DEGENERATE
+from bayesmix.selection.choice.summary_text import NAMES
 from bayesmix.workflow import display
 
 # More candidates than this are folded away, but for the first ones.

@@ -6,7 +6,7 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
-from bayesmix.selection.folds import last_step
+from bayesmix.selection.criteria.folds import last_step
 from bayesmix.workflow.result import FitResult
 
 

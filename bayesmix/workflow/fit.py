@@ -19,8 +19,8 @@ from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.model import CheckStep, Model, Settings, rank, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
-from bayesmix.workflow.search import search
-from bayesmix.workflow.starts import begun, named_start
+from bayesmix.workflow.search.optimum import search
+from bayesmix.workflow.search.starts import begun, named_start
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10

@@ -14,8 +14,8 @@ from bayesmix.engine.run import Problem
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, under_a_prior
-from bayesmix.workflow.splits import of_statistics
-from bayesmix.workflow.starts import NearestCentre, distinct_rows, lloyd, plus_plus
+from bayesmix.workflow.search.splits import of_statistics
+from bayesmix.workflow.search.starts import NearestCentre, distinct_rows, lloyd, plus_plus
 
 ROWS_OF_EACH = 30
 ROUNDS = 10

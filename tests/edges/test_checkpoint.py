@@ -37,7 +37,7 @@ from bayesmix.estimators.select import comparable
 from bayesmix.io import checkpoint
 from bayesmix.io.checkpoint import said
 from bayesmix.io.container import FINISHED_FIT, pack, unpack
-from bayesmix.selection.task import Task
+from bayesmix.selection.candidates.task import Task
 
 FAITHFUL = bm.datasets.load_faithful()
 ROWS = FAITHFUL.to_numpy()[::4]
@@ -460,7 +460,8 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection import rule, sweep
+from bayesmix.selection.choice import rule
+from bayesmix.selection.candidates import candidate_sweep as sweep
 
 sweep.SECONDS_ALONE, rule.SECONDS_ALONE = -1.0, 0.0
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))

@@ -358,7 +358,7 @@ def test_numbers_that_are_none(text):
 
 
 def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
-    from bayesmix.selection.task import Task
+    from bayesmix.selection.candidates.task import Task
 
     fit, seen = Task.__call__, []
 

@@ -359,7 +359,7 @@ def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undraw
 
 
 def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn):
-    from bayesmix.selection.task import Task
+    from bayesmix.selection.candidates.task import Task
 
     fit, seen = Task.__call__, []
 

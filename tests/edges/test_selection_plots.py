@@ -11,10 +11,10 @@ from bayesmix.plots.absolute_fit import plot_goodness_of_fit
 from bayesmix.plots.bootstrap import plot_likelihood_ratio
 from bayesmix.plots.merging import plot_merging
 from bayesmix.plots.stability import plot_stability
-from bayesmix.selection.absolute_fit import goodness_of_fit
-from bayesmix.selection.bootstrap import LikelihoodRatioTest
-from bayesmix.selection.merging import merge_components
-from bayesmix.selection.stability import Stability
+from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit
+from bayesmix.selection.checks.likelihood_ratio import LikelihoodRatioTest
+from bayesmix.selection.clustering.merging import merge_components
+from bayesmix.selection.clustering.stability_of_clusters import Stability
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -21,7 +21,7 @@ from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
-from bayesmix.families.gaussian.structures import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.poisson import Poissons
 from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior

@@ -6,9 +6,9 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection import resampling
-from bayesmix.selection.absolute_fit import MOST_ROWS, goodness_of_fit, inside
-from bayesmix.selection.depth import GRID
+from bayesmix.selection.checks import resampling
+from bayesmix.selection.checks.depth_in_component import GRID
+from bayesmix.selection.checks.goodness_of_fit import MOST_ROWS, goodness_of_fit, inside
 from bayesmix.sources import ArraySource
 
 QUICK = {"n_resamples": 19, "random_state": 0, "n_jobs": 1}

@@ -13,7 +13,7 @@ from bayesmix.engine.stopping import Aitken
 from bayesmix.families.sums import Sums
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.starts import begun, named_start
+from bayesmix.workflow.search.starts import begun, named_start
 
 from .cases import generator
 

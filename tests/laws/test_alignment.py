@@ -7,11 +7,11 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling import alignment as module
-from bayesmix.sampling.alignment import aligned, relabelling
-from bayesmix.sampling.draws import draws_of
-from bayesmix.sampling.gibbs import gibbs
-from bayesmix.sampling.posterior import parameters_of
+from bayesmix.sampling.draws.parameters import draws_of
+from bayesmix.sampling.draws.posterior_sample import parameters_of
+from bayesmix.sampling.gibbs.sampler import gibbs
+from bayesmix.sampling.labels import alignment as module
+from bayesmix.sampling.labels.alignment import aligned, relabelling
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior
 from laws.cases import CASES, estimator, generator, identity

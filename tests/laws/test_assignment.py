@@ -8,9 +8,9 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.sampling import assignment
-from bayesmix.sampling.assignment import assignment_band
-from bayesmix.sampling.methods import drawn_mixtures
+from bayesmix.sampling.band_draws import drawn_mixtures
+from bayesmix.sampling.labels import assignment
+from bayesmix.sampling.labels.assignment import assignment_band
 from bayesmix.sources import ArraySource
 from laws.cases import COVARIANCES
 from laws.test_bands import shuffled

@@ -10,9 +10,9 @@ import bayesmix as bm
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
-from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.starts import Given, begun
+from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.starts import Given, begun
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.sampling.bands import marginal_band
-from bayesmix.sampling.bootstrap_posterior import weighted_bootstrap
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.methods import drawn_mixtures
+from bayesmix.sampling.band_draws import drawn_mixtures
+from bayesmix.sampling.density.credible_bands import marginal_band
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.weighted_bootstrap import weighted_bootstrap
 from bayesmix.weights.point import WeightDraws
 from laws.cases import COVARIANCES, generator
 from laws.test_posterior import PLAIN, counted, dense, fitted, rows_of
@@ -136,7 +136,7 @@ def test_labels_of_draws_do_not_matter_to_a_band():
 
 
 def bands_of(drawn, rows):
-    from bayesmix.sampling.bands import conditional_band, density_band
+    from bayesmix.sampling.density.credible_bands import conditional_band, density_band
     from bayesmix.sources import ArraySource
 
     first, second = np.array([0]), np.array([1])

@@ -7,9 +7,9 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.fitting import SourceFitter
-from bayesmix.selection import resampling
-from bayesmix.selection.bootstrap import ReplicateTask, likelihood_ratio_test
-from bayesmix.selection.resampling import to_refit
+from bayesmix.selection.checks import resampling
+from bayesmix.selection.checks.likelihood_ratio import ReplicateTask, likelihood_ratio_test
+from bayesmix.selection.checks.resampling import to_refit
 from bayesmix.sources import ArraySource
 
 

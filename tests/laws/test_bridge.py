@@ -9,9 +9,14 @@ import pytest
 from reference import exact
 
 import bayesmix as bm
-from bayesmix.sampling import importance
-from bayesmix.sampling.bridge import FEWEST_DRAWS, bridge_evidence, bridged, variance_of_mean
-from bayesmix.sampling.gibbs import gibbs
+from bayesmix.sampling.evidence import importance
+from bayesmix.sampling.evidence.bridge import (
+    FEWEST_DRAWS,
+    bridge_evidence,
+    bridged,
+    variance_of_mean,
+)
+from bayesmix.sampling.gibbs.sampler import gibbs
 from bayesmix.weights import DirichletPrior
 from laws.cases import CASES, GAUSSIAN_CASES, estimator, generator, identity
 

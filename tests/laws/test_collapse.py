@@ -20,8 +20,8 @@ from bayesmix.errors import (
     DegenerateComponentWarning,
     FlatDirectionWarning,
 )
-from bayesmix.families.gaussian import holdings
-from bayesmix.families.gaussian.holdings import Held
+from bayesmix.families.gaussian.collapse import held_rows as holdings
+from bayesmix.families.gaussian.collapse.held_rows import Held
 from bayesmix.records import Rows
 from laws.cases import COVARIANCES, GAUSSIAN_CASES, generator, identity, soft_assignments
 

@@ -13,13 +13,13 @@ from reference import exact, learned_scale
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling.above import evidence_from_above
-from bayesmix.sampling.draws import draws_of, joined, log_q, log_q_symmetrised
-from bayesmix.sampling.importance import importance_evidence
-from bayesmix.sampling.leave_one_out import leave_one_out
-from bayesmix.sampling.likelihood import log_densities, log_likelihoods
-from bayesmix.sampling.pareto import pareto_smoothed
-from bayesmix.sampling.permanent import log_permanents
+from bayesmix.sampling.draws.likelihood import log_densities, log_likelihoods
+from bayesmix.sampling.draws.parameters import draws_of, joined, log_q, log_q_symmetrised
+from bayesmix.sampling.evidence.importance import importance_evidence
+from bayesmix.sampling.evidence.leave_one_out import leave_one_out
+from bayesmix.sampling.evidence.pareto import pareto_smoothed
+from bayesmix.sampling.evidence.permanent import log_permanents
+from bayesmix.sampling.evidence.upper_bound import evidence_from_above
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from laws.cases import CASES, GAUSSIAN_CASES, WEIGHT_PRIORS, estimator, generator, identity

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 import bayesmix as bm
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
-from bayesmix.selection.fitting import Effort
+from bayesmix.selection.candidates.fitter import Effort
 from laws.cases import generator
 
 

@@ -17,13 +17,13 @@ import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.families.gaussian import FixedScale
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling import gibbs as module
-from bayesmix.sampling.average import averaged_density
-from bayesmix.sampling.co_clustering import co_clustered
-from bayesmix.sampling.draws import draws_of, log_prior
-from bayesmix.sampling.gibbs import gibbs
-from bayesmix.sampling.likelihood import log_likelihoods
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.density.predictive_average import averaged_density
+from bayesmix.sampling.draws.likelihood import log_likelihoods
+from bayesmix.sampling.draws.parameters import draws_of, log_prior
+from bayesmix.sampling.gibbs import sampler as module
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.gibbs.sampler import gibbs
+from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from laws.cases import CASES, GAUSSIAN_CASES, estimator, generator, identity

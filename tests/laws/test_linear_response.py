@@ -12,9 +12,9 @@ import pytest
 import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.scale import Wishart
+from bayesmix.families.gaussian.prior.wishart_scale import Wishart
 from bayesmix.records import Frame
-from bayesmix.sampling.linear_response import linear_response
+from bayesmix.sampling.linear_response.covariances import linear_response
 from bayesmix.sources import ArraySource
 from laws.cases import CASES, COVARIANCES, GAUSSIAN_CASES, estimator, generator, identity
 

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from bayesmix.records import Frame, Mixture
-from bayesmix.sampling.density import MixtureDensity
+from bayesmix.sampling.density.mixture_density import MixtureDensity
 from bayesmix.weights import PointWeights
 from laws.cases import CASES, COUNT_CASES, GAUSSIAN_CASES, generator, posterior_of
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.merging import bend, merge_components
+from bayesmix.selection.clustering.merging import bend, merge_components
 from bayesmix.sources import ArraySource
 
 

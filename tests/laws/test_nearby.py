@@ -9,9 +9,9 @@ from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.nearby import neighbourhoods, refitted, without_one
-from bayesmix.workflow.splits import Look
-from bayesmix.workflow.starts import Given, begun
+from bayesmix.workflow.search.nearby import neighbourhoods, refitted, without_one
+from bayesmix.workflow.search.splits import Look
+from bayesmix.workflow.search.starts import Given, begun
 
 K = 6
 

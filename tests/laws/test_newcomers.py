@@ -11,12 +11,12 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
-from bayesmix.workflow import beginnings, newcomers
-from bayesmix.workflow.beginnings import Begun, by_place
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.newcomers import Present, best_of, different
-from bayesmix.workflow.splits import Look, statistics_of, update_of
-from bayesmix.workflow.starts import Given, begun
+from bayesmix.workflow.search import beginnings, newcomers
+from bayesmix.workflow.search.beginnings import Begun, by_place
+from bayesmix.workflow.search.newcomers import Present, best_of, different
+from bayesmix.workflow.search.splits import Look, statistics_of, update_of
+from bayesmix.workflow.search.starts import Given, begun
 
 from .cases import CENTRED_FORM, COMPILED, COMPILED_LINEAR, LINEAR_FORM
 

@@ -18,9 +18,9 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError
-from bayesmix.sampling.draws import draws_of, log_prior
-from bayesmix.sampling.likelihood import log_likelihoods
-from bayesmix.sampling.posterior import parameters_of
+from bayesmix.sampling.draws.likelihood import log_likelihoods
+from bayesmix.sampling.draws.parameters import draws_of, log_prior
+from bayesmix.sampling.draws.posterior_sample import parameters_of
 from bayesmix.sources import ArraySource
 from laws.cases import COUNT_CASES, GAUSSIAN_CASES, WEIGHT_PRIORS, estimator, generator, identity
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.sampling.regions import TIE, Scores
+from bayesmix.sampling.density.regions import TIE, Scores
 from laws.cases import generator
 
 # Two-sided, of a normal mean: a false alarm in 1.7 million; of a Kolmogorov test the same.

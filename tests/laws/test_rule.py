@@ -9,13 +9,13 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
-from bayesmix.selection.criteria import Score
-from bayesmix.selection.growth import largest, refuted
-from bayesmix.selection.hopeless import hopeless
-from bayesmix.selection.probabilities import probabilities
-from bayesmix.selection.row import Row
-from bayesmix.selection.rule import in_turn
-from bayesmix.selection.standing import lattices, objection
+from bayesmix.selection.candidates.growth import largest, refuted
+from bayesmix.selection.candidates.out_of_reach import hopeless
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.choice.probability import probabilities
+from bayesmix.selection.choice.rule import in_turn
+from bayesmix.selection.choice.standing import lattices, objection
+from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources import ArraySource
 
 
@@ -212,7 +212,7 @@ def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
-    monkeypatch.setattr("bayesmix.selection.rule.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.choice.rule.SECONDS_ALONE", -1.0)
     assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2)) == [8, 9, 5]
 
 

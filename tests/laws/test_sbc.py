@@ -13,9 +13,9 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws import Draws, joined
-from bayesmix.sampling.posterior import sample_of
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.draws.parameters import Draws, joined
+from bayesmix.sampling.draws.posterior_sample import sample_of
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
 from bayesmix.sources import ArraySource
 from bayesmix.weights.point import WeightDraws
 from benchmarks import posterior

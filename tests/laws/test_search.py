@@ -10,14 +10,15 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin, begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
-from bayesmix.workflow import beginnings, nearby, scattered
-from bayesmix.workflow.attempts import Attempts
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.moves import merge_losses
-from bayesmix.workflow.pairs import best_divisions
-from bayesmix.workflow.scattered import Surroundings
-from bayesmix.workflow.splits import Look, best_splits, of_statistics
-from bayesmix.workflow.starts import Given, begun
+from bayesmix.workflow.search import beginnings, nearby
+from bayesmix.workflow.search import random_swaps as scattered
+from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.moves import merge_losses
+from bayesmix.workflow.search.pairs import best_divisions
+from bayesmix.workflow.search.random_swaps import Surroundings
+from bayesmix.workflow.search.splits import Look, best_splits, of_statistics
+from bayesmix.workflow.search.starts import Given, begun
 
 from .cases import COMPILED_COUNTS
 
@@ -172,8 +173,8 @@ def test_two_runs_that_agree_are_enough():
 def test_many_rows_are_searched_on_some_and_end_on_all(monkeypatch):
     values = blobs(5, 2, 12_000)
     whole = bm.GaussianMixture(5, random_state=0).fit(values)
-    monkeypatch.setattr("bayesmix.workflow.search.MANY_ROWS", 10_000)
-    monkeypatch.setattr("bayesmix.workflow.search.RUNG_ROWS", 4_000)
+    monkeypatch.setattr("bayesmix.workflow.search.optimum.MANY_ROWS", 10_000)
+    monkeypatch.setattr("bayesmix.workflow.search.optimum.RUNG_ROWS", 4_000)
     rung = bm.GaussianMixture(5, random_state=0).fit(values)
     assert rung.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-8)
     assert rung.result_.total_weight == len(values)

@@ -14,11 +14,11 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection.criteria import Score
-from bayesmix.selection.folds import log_stretch, make_splits
-from bayesmix.selection.held_out import HeldOut, combined, stacking, within_one_error
-from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.task import Task
+from bayesmix.selection.candidates.candidate_sweep import Sweep
+from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.criteria.folds import log_stretch, make_splits
+from bayesmix.selection.criteria.held_out import HeldOut, combined, stacking, within_one_error
+from bayesmix.selection.criteria.scores import Score
 from bayesmix.workflow.display import of_search
 
 FAITHFUL = bm.datasets.load_faithful().to_numpy()
@@ -84,7 +84,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.candidates.candidate_sweep.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(

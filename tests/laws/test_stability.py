@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection import resampling
-from bayesmix.selection.stability import adjusted_rand, stability
+from bayesmix.selection.checks import resampling
+from bayesmix.selection.clustering.stability_of_clusters import adjusted_rand, stability
 from bayesmix.sources import ArraySource
 
 SETTINGS = {"n_resamples": 6, "random_state": 0}

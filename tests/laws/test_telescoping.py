@@ -22,14 +22,18 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraErro
 from bayesmix.families.gaussian import FixedScale
 from bayesmix.plots.telescoping import plot_over_k
 from bayesmix.random import Purpose, stream
-from bayesmix.sampling import gibbs as module
-from bayesmix.sampling.co_clustering import co_clustered
-from bayesmix.sampling.draws import Draws
-from bayesmix.sampling.gibbs import gibbs
-from bayesmix.sampling.posterior import log_densities_at
-from bayesmix.sampling.prior_over_k import beta_negative_binomial, prior_of_unknown, prior_over
-from bayesmix.sampling.sweep import blocked_gibbs, each_repetition
-from bayesmix.sampling.telescoping import KGivenPartition, TelescopingStep
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.draws.posterior_sample import log_densities_at
+from bayesmix.sampling.gibbs import sampler as module
+from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
+from bayesmix.sampling.gibbs.prior_over_k import (
+    beta_negative_binomial,
+    prior_of_unknown,
+    prior_over,
+)
+from bayesmix.sampling.gibbs.sampler import gibbs
+from bayesmix.sampling.gibbs.telescoping_sampler import KGivenPartition, TelescopingStep
+from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, StickBreakingPrior
 from laws.cases import CASES, GAUSSIAN_CASES, generator, identity

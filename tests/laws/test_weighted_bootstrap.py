@@ -9,9 +9,9 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.sampling import bootstrap_posterior as module
-from bayesmix.sampling.bootstrap_posterior import RefitTask, refit
-from bayesmix.sampling.likelihood import log_densities
+from bayesmix.sampling import weighted_bootstrap as module
+from bayesmix.sampling.draws.likelihood import log_densities
+from bayesmix.sampling.weighted_bootstrap import RefitTask, refit
 from bayesmix.sources import ArraySource
 from laws.cases import COVARIANCES, generator
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from bayesmix import lazy
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.choice import GaussianPrior
-    from bayesmix.families.gaussian.conjugate import GaussianPosterior, NormalWishart
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.point import Gaussians
-    from bayesmix.families.gaussian.scale import FixedScale, LearnedScale, Wishart
+    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
+    from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior, NormalWishart
+    from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, LearnedScale, Wishart
     from bayesmix.families.gaussian.students import Students
 
 __all__ = [
@@ -27,14 +27,14 @@ __all__ = [
 __getattr__ = lazy.names(
     __name__,
     {
-        "FixedScale": "scale",
+        "FixedScale": "prior.wishart_scale",
         "Gaussian": "family",
-        "GaussianPosterior": "conjugate",
-        "GaussianPrior": "choice",
+        "GaussianPosterior": "prior.normal_wishart",
+        "GaussianPrior": "prior.given_prior",
         "Gaussians": "point",
-        "LearnedScale": "scale",
-        "NormalWishart": "conjugate",
+        "LearnedScale": "prior.wishart_scale",
+        "NormalWishart": "prior.normal_wishart",
         "Students": "students",
-        "Wishart": "scale",
+        "Wishart": "prior.wishart_scale",
     },
 )

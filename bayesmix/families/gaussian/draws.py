@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.quadratic import Quadratics
-from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame

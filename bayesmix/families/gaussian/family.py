@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.extent import without_flat_directions
-from bayesmix.families.gaussian.guard import GaussianGuard
+from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
+from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
+from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.families.gaussian.structures import STRUCTURES, Structure
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
 # Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.conjugate import NormalWishart
     from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 
 # Variances of less are no doubles in the data's units.
 SMALLEST_SPREAD = 1e-140
@@ -113,13 +113,13 @@ class Gaussian:
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
         """The learned prior of DESIGN section 4, in the frame."""
-        from bayesmix.families.gaussian.defaults import reference_prior
+        from bayesmix.families.gaussian.prior.default_priors import reference_prior
 
         return reference_prior(self.structure, summary, frame)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
         """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular."""
-        from bayesmix.families.gaussian.defaults import map_prior
+        from bayesmix.families.gaussian.prior.default_priors import map_prior
 
         return map_prior(self.structure, source, frame, n_components)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.families.gaussian.algebra import averages
-from bayesmix.families.gaussian.structures import Structure
+from bayesmix.families.gaussian.covariance.algebra import averages
+from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once

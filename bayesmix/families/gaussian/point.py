@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.gaussian.regression import regressed
-from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once

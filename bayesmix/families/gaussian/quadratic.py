@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
+from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.families.gaussian.structures import Structure
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.filled import filled_at_once

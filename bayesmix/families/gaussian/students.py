@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.families.gaussian.algebra import Algebra
+from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.wishart import LOG_PI

@@ -1,0 +1,1 @@
+"""Collapse: the guard, the rows that components hold, directions without extent."""

@@ -1,0 +1,301 @@
+"""Collapse, defined once: components that fall onto a few tied rows (DESIGN section 4).
+
+A component is *degenerate* when along some direction its variance is below a floor (1e-6 in columns
+of unit scale, or gap²/12 where rows tie) and the rows that it holds take fewer than 5 (D + 1)
+distinct values along it. It is then moved to where the fit is worst (maximum likelihood, once), or
+held: its rows are taken as known to the floor only, which adds the floor to its covariance and
+keeps the objective a lower bound. A direction in which *all* rows agree is no part of the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from scipy.linalg.blas import dnrm2
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.numerics.arrays import Array, align
+from bayesmix.protocols import Source
+from bayesmix.records import Event, Frame, Mixture, Repair, Summary
+
+# Most fits have no collapsed component to look at.
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.collapse.held_rows import Holding, Holdings
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
+
+GaussianMixtures: TypeAlias = "Mixture[Gaussians | GaussianPosterior]"
+
+VARIANCE_FLOOR = 1e-6
+# How many times under the floor a variance must be to be looked at before its turn.
+DEEP_UNDER_THE_FLOOR = 1e4
+# A variance that was held at the floor is there but for rounding, and not under it.
+AT_THE_FLOOR = 1.0 + 1e-9
+# How many times the distinct values that are needed a component's rows are to be called many.
+MANY_ROWS = 5
+# Steps between distinct values below this share of the scale are those of continuous data.
+SMALLEST_GAP = 1e-6
+
+
+@dataclass(frozen=True)
+class GaussianGuard:
+    """Watches Gaussian mixtures fitted to the rows of ``source`` in ``frame``."""
+
+    structure: Structure
+    source: Source
+    frame: Frame
+    summary: Summary
+    repair: bool
+    ridge: float | None = None  # variance, in data units, that every value is uncertain by
+
+    @property
+    def unit(self) -> Array:
+        """The robust scale (D',) of the frame's directions."""
+        return self.frame.directions(self.summary.scale)
+
+    @cached_property
+    def floor(self) -> Array:
+        """Smallest variance (D',) that the rows can support, in the frame."""
+        tied = self.frame.directions(self.summary.gap)
+        return np.maximum(VARIANCE_FLOOR * self.unit * self.unit, tied * tied / 12.0)
+
+    @cached_property
+    def _highest_floor(self) -> float:
+        return float(self.floor.max())
+
+    @cached_property
+    def resolution(self) -> Array | None:
+        """The ridge, one for all components, or None."""
+        if not self.ridge:
+            return None
+        scale = self.frame.directions(np.ones(self.summary.n_features))
+        return self.structure.algebra.of_dense(np.diag(self.ridge * scale * scale))[None]
+
+    def examine(
+        self,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
+    ) -> Repair | None:
+        """What to do about components below the floor; cheap where there is none."""
+        components = mixture.components
+        algebra = self.structure.algebra
+        sound = True
+        try:
+            root = components.precision_root
+            norm = dnrm2(root.ravel())
+            if norm * norm * self._highest_floor < 1.0:  # all of them together
+                return None
+            tightest = algebra.tightest(root, self.floor)
+            tight = tightest > AT_THE_FLOOR
+            if np.count_nonzero(tight) == 0:
+                return None
+            tight &= ~self._surely_many(mixture, len(tightest))
+            thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
+        except DegenerateFitError:
+            sound = False
+            tight = np.ones(len(components.blocks), dtype=np.bool_)
+        if not tight.any() or (sound and not thorough):
+            return None
+        directions = [
+            axes if suspect else axes[:, :0]
+            for axes, suspect in zip(
+                algebra.narrow(components.blocks, self.floor), tight, strict=True
+            )
+        ]
+        if not any(axes.shape[1] for axes in directions):
+            return None
+        if self.structure.shared:
+            directions = directions * mixture.n_components
+        return self._judge(mixture, resolution, events, directions, sound)
+
+    def _surely_many(self, mixture: GaussianMixtures, n_blocks: int) -> Any:
+        """Components that hold many rows where no column ties: narrow, but not degenerate.
+
+        Rows that agree along some other direction make a covariance singular before long, and are
+        looked at then.
+        """
+        ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
+        if ties.any() or self.structure.shared:
+            return np.zeros(n_blocks, dtype=np.bool_)
+        rows = mixture.weights.mean() * self.source.total_weight
+        return rows >= MANY_ROWS * self._needed
+
+    def _judge(
+        self,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        directions: list[Array],
+        sound: bool,
+    ) -> Repair | None:
+        """Which of the narrow components hold too few distinct values, and what follows."""
+        from bayesmix.families.gaussian.collapse.held_rows import Held
+
+        held = self._extended(resolution, mixture.n_components, directions)
+        shown = Mixture(
+            mixture.weights,
+            _at_resolution(mixture.components, self.structure, held),
+            mixture.frame,
+        )
+        shared = self.structure.shared
+        n_worst = mixture.n_components if self.repair and not shared else 0
+        # A wider component would hold rows of its neighbours as well.
+        looked_at = mixture if sound else shown
+        holdings = self.source.reduce(
+            Held(looked_at, directions, self.floor, self._needed, n_worst), mixture.n_components
+        )
+        if shared:
+            enough = np.any(
+                [
+                    [count >= self._needed for count in holding.distinct_counts]
+                    for holding in holdings.each
+                ],
+                axis=0,
+            )
+            degenerate = [
+                (k, axes[:, ~enough]) for k, axes in enumerate(directions) if not enough.all()
+            ]
+        else:
+            degenerate = [
+                (k, axes[:, [count < self._needed for count in holding.distinct_counts]])
+                for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
+            ]
+        # Under a prior a component without rows is no atom: it is the prior.
+        degenerate = [
+            (k, axes)
+            for k, axes in degenerate
+            if axes.shape[1] and (self.repair or shared or holdings.each[k].n_rows)
+        ]
+        if not degenerate:
+            if sound:
+                return None
+            # Rows enough, but spread over more than a double holds: one of them lies very far out.
+            degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
+        moved = {k for event in events if event.kind == "relocated" for k in event.components}
+        free = [k for k, _ in degenerate if k not in moved]
+        if self.repair and free and not shared and mixture.n_components > 1:
+            return self._relocate(shown, free, holdings, resolution)
+        return self._hold(mixture, resolution, dict(degenerate), holdings, shared)
+
+    @property
+    def _needed(self) -> int:
+        """Distinct values that make a narrow component legitimate."""
+        return 5 * (self.frame.n_directions + 1)
+
+    def _resolution_along(self, axes: Array) -> Array:
+        """The floor along directions given in columns of unit floor, unpooled, no leading axis."""
+        scaled = np.sqrt(self.floor)[:, None] * axes
+        matrix: Array = scaled @ scaled.T
+        return self.structure.algebra.of_dense(matrix)
+
+    def _extended(
+        self, resolution: Array | None, n_components: int, directions: list[Array]
+    ) -> Array:
+        """The resolution of every component, with more directions held."""
+        held = np.stack([self._resolution_along(axes) for axes in directions])
+        if resolution is not None:
+            held = held + np.broadcast_to(resolution, held.shape)
+        return held
+
+    def _hold(
+        self,
+        mixture: GaussianMixtures,
+        resolution: Array | None,
+        degenerate: dict[int, Array],
+        holdings: Holdings,
+        shared: bool,
+    ) -> Repair:
+        none = np.zeros((self.frame.n_directions, 0))
+        directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
+        events = []
+        for k in [0] if shared else degenerate:
+            holding = holdings.each[k]
+            who = "the shared covariance of {which}" if shared else "{which}"
+            events.append(
+                Event(
+                    "held",
+                    who + self._reason(holding, degenerate[k].shape[1]),
+                    components=tuple(range(mixture.n_components)) if shared else (k,),
+                    rows=holding.rows,
+                    n_rows=holding.n_rows,
+                )
+            )
+        held = self._extended(resolution, mixture.n_components, directions)
+        return Repair(tuple(events), held)
+
+    def _reason(self, holding: Holding, n_directions: int) -> str:
+        """Why a component is held, and the remedy."""
+        if min(holding.distinct_counts) >= self._needed:
+            return (
+                " spreads over more orders of magnitude than a double holds, so its covariance "
+                "cannot be inverted. It is widened in its narrow directions: look for a row very "
+                "far from the others, or use more components"
+            )
+        what = f" collapsed onto {{rows}}: no spread along {n_directions} direction(s)"
+        held = "It is held at the resolution of the data: "
+        if self.repair:
+            return (
+                f"{what}, so its likelihood has no maximum. {held}use a prior, fewer components, "
+                "or a simpler covariance"
+            )
+        return (
+            f"{what}, an atom of tied rows. {held}if that is not what you want, use fewer "
+            "components or a simpler covariance"
+        )
+
+    def _relocate(
+        self,
+        shown: Mixture[Gaussians],
+        collapsed: list[int],
+        holdings: Holdings,
+        resolution: Array | None,
+    ) -> Repair:
+        """Collapsed components start again at the rows that the mixture explains worst."""
+        sound = [k for k in range(shown.n_components) if k not in collapsed]
+        components = shown.components
+        if sound:
+            # One of the others, not an average entry by entry, which need not be a covariance.
+            n_features = self.frame.n_directions
+            spread = self.structure.algebra.spread(
+                components.blocks, shown.n_components, n_features
+            ).sum(axis=1)
+            block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
+        else:
+            block = self.structure.blocks.block_of(np.diag(self.unit * self.unit))[0]
+        weights: Any = shown.weights  # at a point
+        probabilities = weights.mean().copy()
+        events = []
+        for k, place in zip(collapsed, holdings.worst.values, strict=False):
+            components = components.moved(k, place, block)
+            probabilities[k] = 1.0 / shown.n_components
+            events.append(
+                Event(
+                    "relocated",
+                    "{which} collapsed onto {rows} and was moved to where the fit was worst",
+                    components=(k,),
+                    rows=holdings.each[k].rows,
+                    n_rows=holdings.each[k].n_rows,
+                )
+            )
+        moved = replace(
+            shown,
+            components=components.released(),
+            weights=replace(weights, probabilities=probabilities / probabilities.sum()),
+        )
+        return Repair(tuple(events), resolution, moved)
+
+
+def _at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
+    """Point components with the resolution added to their covariances: none is singular."""
+    plain = components.plug_in()
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)

@@ -1,0 +1,1 @@
+"""Covariance models: their algebra, how they lie in arrays, their M-steps."""

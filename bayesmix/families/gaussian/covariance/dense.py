@@ -1,0 +1,296 @@
+"""The algebra of full precision matrices, in stacks (B, D, D)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, FLAT_VARIANCE
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
+from bayesmix.numerics.wishart import LOG_2
+from bayesmix.records import Frame
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import DenseTwin
+
+# Share of the largest variance that the smallest must have for a factorisation to see it.
+LOST_IN_ROUNDING = 1e-12
+# Where no more than one row in so many has a share in a component, those are looked at alone.
+FEW = 2
+# Features above which the compiled linear form no longer is the faster one.
+LINEAR_UP_TO = 20
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Full precision matrices in stacks (B, D, D)."""
+
+    kind: ClassVar[int] = features.DENSE
+
+    @property
+    def twin(self) -> DenseTwin:
+        from bayesmix.families.gaussian.pymc_twin.wishart_blocks import DENSE_TWIN
+
+        return DENSE_TWIN
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return n_features <= LINEAR_UP_TO
+
+    def block_dimension(self, n_features: int) -> int:
+        return n_features
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features, n_features)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        return counts
+
+    def outer(self, left: Array, right: Array) -> Array:
+        product: Array = left[:, :, None] * right[:, None, :]
+        return product
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        columns = values.T
+        n_components, n_features = means.shape
+        total = np.empty((n_components, n_features, n_features))
+        for k in range(n_components):
+            own, mine = columns, responsibilities[:, k]
+            held = np.flatnonzero(mine)
+            if FEW * len(held) < len(mine):
+                own, mine = columns[:, held], mine[held]
+            away = own - means[k][:, None]
+            np.dot(away * mine, away.T, out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        return matrices
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        return np.broadcast_to(blocks, (n_components, n_features, n_features))
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + np.diag(entries)
+
+    def root(self, inverse: Array) -> Array:
+        return inverse_root(inverse)
+
+    def inverse(self, root: Array) -> Array:
+        return inverse_from_root(root)
+
+    def gram(self, root: Array) -> Array:
+        product: Array = root @ root.transpose(0, 2, 1)
+        return product
+
+    def log_det(self, root: Array) -> Array:
+        logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
+        return logs
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        return (
+            block_values if len(block_values) == n_components else block_values.repeat(n_components)
+        )
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        scaled: Array = np.sqrt(factor)[:, None, None] * root
+        return scaled
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        columns = values.T
+        out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
+        for k in range(len(means)):
+            away = root[0 if shared else k].T @ (columns - means[k][:, None])
+            np.einsum("dn,dn->n", away, away, out=out[k])
+        return out.T
+
+    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
+        return root
+
+    def from_stacked(self, scatter: Array) -> Array:
+        return scatter
+
+    def lengths(self, away: Array, root: Array) -> Array:
+        along = (away[:, None, :] @ root)[:, 0]
+        total: Array = np.vecdot(along, along)
+        return total
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        total: Array = np.einsum("bij,bij->b", blocks, self.gram(root))
+        return total
+
+    def inner(self, left: Array, right: Array) -> Array:
+        product = left.transpose(0, 2, 1) @ right
+        total: Array = np.einsum("bij,bij->b", product, product)
+        return total
+
+    def factor(self, blocks: Array) -> Array:
+        lower: Array = np.linalg.cholesky(blocks).astype(np.float64, copy=False)
+        return lower
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        # Bartlett 1933 in reversed order, so that the product of two upper triangles is one too.
+        n_blocks, size, _ = root.shape
+        bartlett = np.triu(generator.standard_normal((n_draws, n_blocks, size, size)), 1)
+        shape = 0.5 * (degrees_of_freedom[:, None] - np.arange(size)[::-1])
+        diagonal = np.arange(size)
+        logs = log_gammas(shape, n_draws, generator)
+        bartlett[:, :, diagonal, diagonal] = np.exp(0.5 * (LOG_2 + logs))
+        roots: Array = root @ bartlett
+        return roots
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
+        return solved.astype(np.float64, copy=False)
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        return blocks * (scale[:, None] * scale)
+
+    def features(self, values: Array) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
+        out[0] = 1.0
+        out[1 : 1 + n_features] = columns
+        place = 1 + n_features
+        for i in range(n_features):
+            np.multiply(columns[i], columns[i:], out=out[place : place + n_features - i])
+            place += n_features - i
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        n_components, n_features = means.shape
+        # |Uᵀ(x - m)|² = |Aᵀ [-1, x]|² with A = [mᵀ U; U].
+        A = np.empty((n_components, 1 + n_features, n_features))
+        np.matmul(means[:, None, :], root, out=A[:, :1])
+        A[:, 1:] = root
+        square = (A @ A.transpose(0, 2, 1)).reshape(n_components, (1 + n_features) ** 2)
+        pairs = _pairs(n_features)
+        out = square.take(pairs.place, axis=1)
+        out *= _factors(n_components, n_features)
+        out[:, 0] += offset
+        return out
+
+    def second(self, sums: Array, n_features: int) -> Array:
+        return sums.take(_pairs(n_features).feature, axis=1)
+
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        # Cauchy and Schwarz: features are products of two of [1, x].
+        n_components, n_features = second.shape
+        root = np.empty((n_components, 1 + n_features))
+        root[:, 0] = counts
+        root[:, 1:] = second
+        np.sqrt(root, out=root)
+        left, right = _pairs(n_features).sides
+        bounds: Array = root.take(left, axis=1) * root.take(right, axis=1)
+        return bounds
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        variances = diagonals(blocks)
+        return variances if len(variances) == n_components else variances.repeat(n_components, 0)
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        unit = np.sqrt(floor)
+        return [_narrow_axes(block / np.outer(unit, unit)) for block in blocks]
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        return np.ascontiguousarray(blocks[:, columns[:, None], columns])
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        # One factor of the given columns first: what is left of the others is a square of its own.
+        factor = self.factor(self.select(blocks, np.concatenate([given, columns])))
+        n_given = len(given)
+        across = factor[:, n_given:, :n_given]
+        within = factor[:, :n_given, :n_given]
+        slopes = np.linalg.solve(np.swapaxes(within, 1, 2), np.swapaxes(across, 1, 2))
+        return np.swapaxes(slopes, 1, 2), self.gram(factor[:, n_given:, n_given:])
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        rest = covariance[np.ix_(~columns, ~columns)]
+        variances, axes = np.linalg.eigh(rest) if len(rest) else (np.zeros(0), np.zeros((0, 0)))
+        identity = np.eye(len(covariance))
+        if not (variances < FLAT_VARIANCE).any():
+            # Constant columns only: the axes stay what they are, to the bit.
+            return identity[:, ~columns], identity[:, columns]
+        within = identity[:, ~columns]
+        without = variances < FLAT_VARIANCE
+        flat = np.hstack([identity[:, columns], within @ axes[:, without]])
+        return within @ axes[:, ~without], flat
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        if frame.basis is not None and frame.flat is not None:
+            blocks = frame.basis @ blocks @ frame.basis.T
+            blocks = blocks + along_flat * (frame.flat @ frame.flat.T)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        if frame.basis is not None:
+            blocks = frame.basis.T @ blocks @ frame.basis
+        return blocks
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        bound: Array = np.vecdot(root, root) @ floor
+        return bound
+
+
+def _narrow_axes(block: Array) -> Array:
+    """Directions of one matrix below 1, as columns.
+
+    Where its range defeats the factorisation, those too that are lost in the rounding of its
+    largest, as long as that rounding.
+    """
+    variances, axes = np.linalg.eigh(block)
+    least = BELOW_FLOOR
+    try:
+        inverse_root(block[None])
+    except DegenerateFitError:
+        least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
+    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
+    return below
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The features as pairs i <= j of z = [1, x]: 1, x and x xᵀ, in this order."""
+
+    sides: tuple[Integers, Integers]  # i and j (F,)
+    place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
+    feature: Integers  # (D, D) which feature x_i x_j is
+
+
+@lru_cache(maxsize=64)
+def _pairs(n_features: int) -> _Pairs:
+    size = 1 + n_features
+    left, right = np.triu_indices(size)
+    feature = np.empty((size, size), dtype=np.intp)
+    feature[left, right] = feature[right, left] = np.arange(len(left))
+    return frozen(_Pairs((left, right), left * size + right, feature[1:, 1:].copy()))
+
+
+@lru_cache(maxsize=64)
+def _factors(n_components: int, n_features: int) -> Array:
+    """What M_ij z_i z_j has in -½ [-1, x]ᵀ M [-1, x] of every component (K, F)."""
+    left, right = _pairs(n_features).sides
+    own = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
+    return frozen(np.tile(own, (n_components, 1)))
+
+
+@lru_cache(maxsize=64)
+def _twos(size: int) -> Array:
+    """What a sum is doubled by, in one product."""
+    return frozen(np.full(size, 2.0))
+
+
+DENSE = Dense()

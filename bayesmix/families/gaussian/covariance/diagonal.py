@@ -1,0 +1,206 @@
+"""The algebra of diagonal precisions, in arrays (K, D), with 1 for what is shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, FLAT_VARIANCE
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.wishart import LOG_2
+from bayesmix.records import Frame
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AxesTwin
+
+# Under this the square of an inverse root overflows.
+SMALLEST_VARIANCE = 1e-290
+# Features above which the compiled linear form no longer is the faster one.
+LINEAR_UP_TO = 50
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Diagonal precisions as arrays (K, D), with 1 for K or D where all of them share one."""
+
+    kind: ClassVar[int] = features.AXES
+
+    @property
+    def twin(self) -> AxesTwin:
+        from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AXES_TWIN
+
+        return AXES_TWIN
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return n_features <= LINEAR_UP_TO
+
+    def block_dimension(self, n_features: int) -> int:
+        return 1
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features,)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        return np.repeat(counts[:, None], n_features, axis=1)
+
+    def outer(self, left: Array, right: Array) -> Array:
+        return left * right
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        columns = values.T
+        total = np.empty(means.shape)
+        for k in range(len(means)):
+            away = columns - means[k][:, None]
+            away *= away
+            np.dot(away, responsibilities[:, k], out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        return np.diagonal(matrices, axis1=-2, axis2=-1).copy()
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        return diagonal_matrices(np.broadcast_to(blocks, (n_components, n_features)))
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + entries
+
+    def root(self, inverse: Array) -> Array:
+        if not np.all(inverse > SMALLEST_VARIANCE):
+            worst = int(np.argmin(inverse.min(axis=1)))
+            raise DegenerateFitError(
+                f"the covariance of component {worst} is singular (smallest variance "
+                f"{inverse[worst].min():.1e} in columns of unit scale): "
+                "use a prior, or fewer components"
+            )
+        root: Array = 1.0 / np.sqrt(inverse)
+        return root
+
+    def inverse(self, root: Array) -> Array:
+        return 1.0 / (root * root)
+
+    def gram(self, root: Array) -> Array:
+        return root * root
+
+    def log_det(self, root: Array) -> Array:
+        logs: Array = 2.0 * np.log(root)
+        return logs
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
+        return total
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        scaled: Array = np.sqrt(factor) * root
+        return scaled
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        columns = values.T
+        out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
+        for k in range(len(means)):
+            away = (columns - means[k][:, None]) * root[0 if shared else k][:, None]
+            np.einsum("dn,dn->n", away, away, out=out[k])
+        return out.T
+
+    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
+        stack: Array = np.broadcast_to(root, (n_components, n_features))[:, None, :]
+        return stack
+
+    def from_stacked(self, scatter: Array) -> Array:
+        return scatter[:, 0]
+
+    def lengths(self, away: Array, root: Array) -> Array:
+        total: Array = ((away * root) ** 2).sum(axis=1)
+        return total
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        return blocks * root * root
+
+    def inner(self, left: Array, right: Array) -> Array:
+        return (left * right) ** 2
+
+    def factor(self, blocks: Array) -> Array:
+        return np.sqrt(blocks)
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
+        roots: Array = root * np.exp(0.5 * (LOG_2 + logs))
+        return roots
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        return normal / roots
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        return blocks * (scale * scale)[: blocks.shape[-1]]
+
+    def features(self, values: Array) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        out = np.empty((1 + 2 * n_features, n))
+        out[0] = 1.0
+        out[1 : 1 + n_features] = columns
+        np.multiply(columns, columns, out=out[1 + n_features :])
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        precision = self.spread(root * root, *means.shape)
+        linear = precision * means
+        constant = offset - 0.5 * np.vecdot(linear, means)
+        return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
+
+    def second(self, sums: Array, n_features: int) -> Array:
+        return sums[:, 1 + n_features :]
+
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        total = counts[:, None]
+        return np.concatenate([total, np.sqrt(total * second), second], axis=1)
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        if blocks.shape[1] != n_features:
+            blocks = blocks.repeat(n_features, axis=1)
+        return blocks if len(blocks) == n_components else blocks.repeat(n_components, axis=0)
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        n_features = len(floor)
+        if blocks.shape[1] < n_features:  # one variance for all columns: all of them, or none
+            below = np.repeat(blocks < BELOW_FLOOR * floor.mean(), n_features, axis=1)
+        else:
+            below = blocks < BELOW_FLOOR * floor
+        return [np.eye(n_features)[:, columns] for columns in below]
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        return blocks if blocks.shape[1] == 1 else blocks[:, columns]
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        return 0.0, self.select(blocks, columns)
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        identity = np.eye(len(covariance))
+        return identity[:, ~columns], identity[:, columns]
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        if frame.basis is not None and frame.flat is not None:
+            blocks = blocks @ frame.basis.T + along_flat * frame.flat.sum(axis=1)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        return blocks if frame.basis is None else blocks @ frame.basis
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        scale = floor if root.shape[1] == len(floor) else floor.mean()
+        bound: Array = (root * root * scale).max(axis=1)
+        return bound
+
+
+AXES = Axes()

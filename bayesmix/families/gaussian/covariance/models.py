@@ -1,0 +1,175 @@
+"""The covariance structures: what of a covariance is free, in what blocks it lies, its M-step.
+
+Σ_k = λ_k D_k A_k D_kᵀ (Banfield & Raftery 1993, Celeux & Govaert 1995): a volume, a shape A_k with
+|A_k| = 1 and an orientation D_k, each equal for all components (E), variable (V), or that of the
+identity (I). A structure is named by these three letters, as in mclust; scikit-learn's four have
+its names too. What is asked of a structure follows from the letters, but for its M-step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.blocks import (
+    DIAGONALS,
+    MATRICES,
+    ONE_DIAGONAL,
+    ONE_MATRIX,
+    ONE_SCALAR,
+    SCALARS,
+    Blocks,
+)
+from bayesmix.families.gaussian.covariance.m_steps import averaged, of_one_shape, of_one_volume
+from bayesmix.numerics.arrays import Array
+
+# From poor to rich: an equal shape is a variable one, the identity an equal one.
+RICHER = "IEV"
+# Shapes and orientations that stay what they are when columns change their units.
+OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
+
+Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
+
+
+class Structure(Protocol):
+    """A covariance model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def blocks(self) -> Blocks:
+        """How its covariances, and the scatters that they are made of, lie in an array."""
+        ...
+
+    @property
+    def algebra(self) -> Algebra:
+        """The algebra of its blocks."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether all components have one covariance."""
+        ...
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether all columns have one variance."""
+        ...
+
+    @property
+    def common_scale(self) -> bool:
+        """Whether only one common factor of all columns leaves the model as it is."""
+        ...
+
+    def estimate(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
+        """The M-step: covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
+
+        ``scatter`` are the S_k in blocks and ``counts`` the n_k, as the blocks have them, above 0.
+        ``previous`` are earlier covariances, where there are any: one that has no closed form
+        begins there, and the sum is no lower than there.
+        """
+        ...
+
+    def conjugate(self) -> Blocks:
+        """The blocks whose precisions have Wishart posteriors.
+
+        Raises ``UnsupportedError``, which names the nearest structure that has them, where none do.
+        """
+        ...
+
+    def contains(self, other: str) -> bool:
+        """Whether the structure of that name is a special case, in whatever units columns are."""
+        ...
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of the covariances."""
+        ...
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """The largest K whose covariances so many distinct rows can determine, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decomposed:
+    """A structure by its letters.
+
+    ``nearest``: the simplest with a conjugate posterior that contains it; None where there is one.
+    """
+
+    name: str
+    letters: str
+    blocks: Blocks
+    estimate: Estimate
+    nearest: str | None = None
+
+    @property
+    def algebra(self) -> Algebra:
+        return self.blocks.algebra
+
+    @property
+    def shared(self) -> bool:
+        return self.blocks.shared
+
+    @property
+    def isotropic(self) -> bool:
+        return self.blocks.isotropic
+
+    @property
+    def common_scale(self) -> bool:
+        return self.letters[1:] not in OF_ANY_UNITS
+
+    def conjugate(self) -> Blocks:
+        if self.nearest is not None:
+            raise UnsupportedError(
+                f"covariance_type={self.name!r} has no variational fit: use {self.nearest!r}, the "
+                "nearest that has one, or maximum likelihood (GaussianMixture)"
+            )
+        return self.blocks
+
+    def contains(self, other: str) -> bool:
+        known = STRUCTURES.get(other)
+        if known is None or other == self.name:
+            return False
+        if known.common_scale and not self.common_scale:
+            return False
+        pairs = zip(self.letters, known.letters, strict=True)
+        return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        times = {"I": 0, "E": 1, "V": n_components}
+        volume, shape, orientation = (times[letter] for letter in self.letters)
+        pairs = n_features * (n_features - 1) // 2
+        return volume + shape * (n_features - 1) + orientation * pairs
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        # A shape and an orientation of its own are those of its own rows alone.
+        return n_distinct // (n_features + 1) if self.letters[1:] == "VV" else None
+
+
+STRUCTURES: dict[str, Decomposed] = {
+    structure.name: structure
+    for structure in (
+        Decomposed("full", "VVV", MATRICES, averaged),
+        Decomposed("tied", "EEE", ONE_MATRIX, averaged),
+        Decomposed("diag", "VVI", DIAGONALS, averaged),
+        Decomposed("spherical", "VII", SCALARS, averaged),
+        Decomposed("EII", "EII", ONE_SCALAR, averaged, nearest="spherical"),
+        Decomposed("EEI", "EEI", ONE_DIAGONAL, averaged, nearest="diag"),
+        Decomposed("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
+        Decomposed("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
+    )
+}
+# Those that scikit-learn has: compared where nothing is said. Over one column two are left of them.
+SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
+OF_ONE_COLUMN = ("full", "tied")
+
+
+def contained(name: str) -> list[str]:
+    """The structures that are special cases of one, in whatever units columns are."""
+    structure = STRUCTURES.get(name)
+    return [] if structure is None else [other for other in STRUCTURES if structure.contains(other)]

@@ -1,0 +1,1 @@
+"""Priors of Gaussian components: Normal-Wishart, its scale, defaults, a user's words."""

@@ -1,0 +1,250 @@
+"""Wishart factors in blocks, and the scale of the prior: fixed, or shared and learned.
+
+Λ_k ~ Wishart(S⁻¹, ν0). Fixed: S is given. Learned: S ~ Wishart(V, g) with its own conjugate factor
+in q (Richardson & Green 1997; Huang & Wand 2013), so that a prior need not be tied to the scale of
+the whole data. Over axes a Wishart is Gamma(ν/2, rate = scale_inverse/2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.numerics.arrays import Array, align
+from bayesmix.numerics.once import once
+from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
+
+# How much larger than expected a precision may be before its inverse is lost in rounding.
+MOST_NARROW = 1e16
+
+
+@dataclass(frozen=True)
+class Wishart:
+    """Wishart(W, ν) for every block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
+
+    algebra: Algebra
+    degrees_of_freedom: Array
+    scale_inverse: Array
+
+    @once
+    def root(self) -> Array:
+        """U with W = U Uᵀ."""
+        return self.algebra.root(self.scale_inverse)
+
+    @once
+    def dimension(self) -> int:
+        """p: the size of the matrices that are distributed."""
+        return self.algebra.block_dimension(self.scale_inverse.shape[-1])
+
+    @once
+    def log_det_scale(self) -> Array:
+        """log |W|."""
+        return self.algebra.log_det(self.root)
+
+    @once
+    def expected_log_det(self) -> Array:
+        """E[log |Λ|] (Bishop 2006, eq. B.81)."""
+        p = self.dimension
+        return multivariate_digamma(0.5 * self.degrees_of_freedom, p) + (
+            p * LOG_2 + self.log_det_scale
+        )
+
+    @once
+    def mean_root(self) -> Array:
+        """U with E[Λ] = ν W = U Uᵀ."""
+        return self.algebra.scale_root(self.root, self.degrees_of_freedom)
+
+    @once
+    def mean(self) -> Array:
+        """E[Λ] = ν W (Bishop 2006, eq. B.80)."""
+        return self.algebra.gram(self.mean_root)
+
+    @property
+    def mean_inverse(self) -> Array:
+        """E[Λ]⁻¹ = W⁻¹ / ν."""
+        return self.scale_inverse / align(self.degrees_of_freedom, self.scale_inverse)
+
+    @once
+    def log_normaliser(self) -> Array:
+        """log B(W, ν) (Bishop 2006, eq. B.79)."""
+        return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
+
+    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> float:
+        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of all blocks, given E[log B(S⁻¹, ν0)]."""
+        nu = self.degrees_of_freedom
+        leaning = np.vdot(nu - nu0, self.expected_log_det)
+        trace = scale.trace_with(self.mean_root).sum()
+        normalisers = (self.log_normaliser - prior_normaliser).sum()
+        return float(normalisers + 0.5 * (leaning - self.dimension * nu.sum() + trace))
+
+    def trace_with(self, root: Array) -> Array:
+        """tr(E[S] U Uᵀ) from the roots of both: an ill-conditioned product does not cancel."""
+        return self.algebra.inner(self.mean_root, root)
+
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        """Roots (S, B, ...) of S draws of every block: Λ = U Uᵀ."""
+        return self.algebra.draw_roots(self.root, self.degrees_of_freedom, n_draws, generator)
+
+    def log_densities(self, roots: Array) -> Array:
+        """log density (S, J, B) of drawn blocks b under every factor j (Bishop 2006, eq. B.78).
+
+        As a density over the p (p + 1) / 2 elements of Λ; of the columns of one block the sum.
+        """
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = self.algebra.log_det(flat)
+        leaning = 0.5 * (self.degrees_of_freedom - self.dimension - 1.0)
+        factors = self.algebra.factor(self.scale_inverse)
+        densities = np.empty((len(factors), n_draws, n_blocks))
+        for j, density in enumerate(densities):
+            blocks = self.log_normaliser[j] + leaning[j] * log_det
+            blocks -= 0.5 * self.algebra.inner(factors[j : j + 1], flat)
+            density[:] = blocks.reshape(n_draws, n_blocks, -1).sum(axis=2)
+        return densities.transpose(1, 0, 2)
+
+
+def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
+    """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
+    half = 0.5 * degrees_of_freedom
+    normaliser: Array = half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
+    return normaliser
+
+
+class Scale(Protocol):
+    """S as the bound needs it: E[S] (leading axis 1) and E[log |S|]."""
+
+    @property
+    def mean(self) -> Array: ...
+
+    @property
+    def expected_log_det(self) -> Array: ...
+
+    def trace_with(self, root: Array) -> Array:
+        """tr(E[S] U Uᵀ) of every block."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedScale:
+    """S is known: ``mean`` is W0⁻¹ as one block."""
+
+    algebra: Algebra
+    mean: Array
+
+    @once
+    def expected_log_det(self) -> Array:
+        """log |W0⁻¹|."""
+        return -self.algebra.log_det(self.algebra.root(self.mean))
+
+    def trace_with(self, root: Array) -> Array:
+        """tr(W0⁻¹ U Uᵀ) of every block."""
+        return self.algebra.trace(self.mean, root)
+
+    def initial(self) -> FixedScale:
+        """Where coordinate ascent starts."""
+        return self
+
+    def relearned(self, factor: FixedScale, nu0: float, precisions: Wishart) -> FixedScale:
+        """Nothing to learn."""
+        return factor
+
+    def kl(self, factor: FixedScale) -> float:
+        """0: nothing is learned."""
+        return 0.0
+
+    def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
+        """The known S, as a root for every draw."""
+        root = self.algebra.factor(self.mean)
+        return np.broadcast_to(root, (n_draws, *root.shape))
+
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        """Itself: S is known."""
+        return self
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
+        freedom = np.full((1,) if self.mean.ndim == 3 else self.mean.shape, nu0)
+        blocks = Wishart(self.algebra, freedom, self.mean).log_densities(roots)
+        density: Array = blocks.sum(axis=(1, 2))
+        return density
+
+    learned = False
+
+
+@dataclass(frozen=True)
+class LearnedScale:
+    """S ~ Wishart(V, g), one for all components; its posterior factor is a Wishart too."""
+
+    prior: Wishart
+
+    def initial(self) -> Wishart:
+        """The prior: where coordinate ascent starts."""
+        return self.prior
+
+    def relearned(self, factor: Wishart, nu0: float, precisions: Wishart) -> Wishart:
+        """q(S) = Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b], B blocks."""
+        prior, n_blocks = self.prior, len(precisions.scale_inverse)
+        return Wishart(
+            prior.algebra,
+            prior.degrees_of_freedom + n_blocks * nu0,
+            prior.scale_inverse + precisions.mean.sum(axis=0, keepdims=True),
+        )
+
+    def kl(self, factor: Wishart) -> float:
+        """KL(q(S) || p(S))."""
+        prior = self.prior
+        return factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
+
+    def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
+        """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``.
+
+        Refused where it has vanished: rows that tie, more of them than the prior can hold, make the
+        posterior improper there.
+        """
+        algebra, blocks = self.prior.algebra, roots[0]
+        conditional = Wishart(
+            algebra,
+            self.prior.degrees_of_freedom + len(blocks) * nu0,
+            self.prior.scale_inverse + algebra.gram(blocks).sum(axis=0, keepdims=True),
+        )
+        size = conditional.scale_inverse.shape[-1]
+        drawn = algebra.spread(conditional.scale_inverse, 1, size)
+        expected = algebra.spread(self.prior.scale_inverse, 1, size)
+        if not np.all(drawn < MOST_NARROW * expected):
+            raise DegenerateFitError(
+                "the scale that the prior learns goes to zero with a component on tied rows: give "
+                "a covariance_prior, or fewer components"
+            )
+        return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
+
+    def log_density_of(self, roots: Array, nu0: float) -> Array:
+        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks, S integrated out.
+
+        ∫ Wishart(S | V, g) Π_b Wishart(Λ_b | S⁻¹, ν0) dS is a ratio of normalisers: given the
+        blocks, S is Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b Λ_b.
+        """
+        prior, algebra, p = self.prior, self.prior.algebra, self.prior.dimension
+        n_draws, n_blocks = roots.shape[:2]
+        flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
+        log_det = algebra.log_det(flat).reshape(n_draws, n_blocks, -1)
+        total = algebra.gram(flat).reshape(roots.shape).sum(axis=1)
+        given = -algebra.log_det(algebra.root(prior.scale_inverse + total)).reshape(n_draws, -1)
+        nu = np.asarray(nu0)
+        blocks = (
+            0.5 * (nu0 - p - 1.0) * log_det.sum(axis=1)
+            + n_blocks * log_normaliser(nu, np.zeros(1), p)
+            + prior.log_normaliser
+            - log_normaliser(prior.degrees_of_freedom + n_blocks * nu0, given, p)
+        )
+        density: Array = blocks.sum(axis=1)
+        return density
+
+    @once
+    def _known(self) -> FixedScale:
+        return FixedScale(self.prior.algebra, self.prior.scale_inverse)
+
+    learned = True

@@ -1,0 +1,1 @@
+"""The same prior and likelihood in PyMC."""

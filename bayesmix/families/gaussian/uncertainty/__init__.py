@@ -1,0 +1,1 @@
+"""q(μ, Λ) in uncorrelated coordinates of unit variance."""

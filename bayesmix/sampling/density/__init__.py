@@ -1,0 +1,1 @@
+"""Densities of mixtures: over some columns, given others, their regions and bands."""

@@ -1,0 +1,1 @@
+"""The evidence and leave-one-out densities, by weights, bridges and bounds."""

@@ -1,0 +1,1 @@
+"""Labels of draws: their order, and how sure the assignment of a row is."""

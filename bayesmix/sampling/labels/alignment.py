@@ -1,0 +1,111 @@
+"""Labels of draws put in the order of a fit: relabelling on responsibilities (Stephens 2000).
+
+Every draw is relabelled so that its responsibilities are nearest, in Kullback-Leibler divergence,
+to their average over relabelled draws (algorithm 2 there, sec. 4.1): in turn an assignment problem
+a draw, and a new average. The first average is the fit's own responsibilities, so that columns keep
+the numbers of its components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import Source
+from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.sampling.labels.assignment import shares_of
+from bayesmix.workflow.result import FitResult
+
+BATCH_VALUES = 2**21
+# Responsibilities of rows at draws that are held: of more rows evenly spaced ones are looked at.
+MOST_VALUES = 2**25
+# A share that no row's average falls short of: one row alone must not decide for all others.
+LEAST_SHARE = 1e-6
+MOST_SWEEPS = 50
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which component of every draw is which of the fit.
+
+    Attributes
+    ----------
+    order : array (S, K) of int
+        ``order[s, k]`` is the component of draw s that stands for component k. Components that the
+        fit does not have (pruned ones) come last, in an order without meaning.
+    responsibilities : array (m, K)
+        Averages over relabelled draws, of the rows that were looked at.
+    rows : array (m,) of int
+        Which rows these are.
+    n_sweeps : int
+    """
+
+    order: Integers = field(repr=False)
+    responsibilities: Array = field(repr=False)
+    rows: Integers = field(repr=False)
+    n_sweeps: int
+
+    def relabelled(self, values: Array) -> Array:
+        """Values (S, K, ...) with their components in the order of the fit."""
+        further = (1,) * (values.ndim - 2)
+        return np.take_along_axis(values, self.order.reshape(*self.order.shape, *further), axis=1)
+
+
+def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
+    """Draws of a fit's model relabelled to that fit, by the responsibilities for its rows.
+
+    Of rows by draws by components above 2^25 evenly spaced rows are taken.
+    """
+    n_draws, n_components = draws.weights.log_weights.shape
+    most = max(1, MOST_VALUES // (n_draws * n_components))
+    rows = np.arange(0, source.shape[0], -(-source.shape[0] // most))
+    some = source.in_memory(rows).rows
+    framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
+    with single_threaded_blas():
+        own, _ = result.mixture.responsibilities(framed)
+        pivot = np.zeros((len(rows), n_components))
+        pivot[:, : result.n_components] = own
+        size = max(1, BATCH_VALUES // (n_components * len(rows)))
+        every = np.empty((n_draws, n_components, len(rows)))
+        for start in range(0, n_draws, size):
+            shares = shares_of(draws, framed, start, start + size)
+            every[start : start + size] = shares.transpose(1, 2, 0)
+        order, average, n_sweeps = relabelling(every, pivot, weights)
+    return Alignment(order, average, rows, n_sweeps)
+
+
+def relabelling(
+    responsibilities: Array, pivot: Array, row_weights: Array
+) -> tuple[Integers, Array, int]:
+    """Orders (S, K), the average (n, K) of what they relabel, and after how many sweeps.
+
+    Stephens 2000, algorithm 2, from responsibilities (S, K, n) and a first average (n, K).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.sampling.labels.alignment import relabelling
+    >>> pivot = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
+    >>> order, _, _ = relabelling(np.stack([pivot.T, pivot.T[::-1]]), pivot, np.ones(3))
+    >>> order.tolist()
+    [[0, 1], [1, 0]]
+    """
+    order = np.zeros((0, 0), dtype=np.intp)
+    average, n_sweeps = pivot, 0
+    for _ in range(MOST_SWEEPS):
+        logs = np.log(np.maximum(average, LEAST_SHARE)) * row_weights[:, None]
+        # What a draw's own entropy adds is the same in all orders.
+        gains = responsibilities @ logs
+        best = np.array([linear_sum_assignment(gain.T, maximize=True)[1] for gain in gains])
+        if np.array_equal(best, order):
+            break
+        order, n_sweeps = best, n_sweeps + 1
+        average = np.zeros_like(pivot)
+        for one, mine in zip(responsibilities, order, strict=True):
+            average += one[mine].T
+        average /= len(order)
+    return order, average, n_sweeps

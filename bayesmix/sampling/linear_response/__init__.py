@@ -1,0 +1,1 @@
+"""Covariances that a variational fit implies, but q does not show."""

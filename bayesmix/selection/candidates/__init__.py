@@ -1,0 +1,1 @@
+"""Candidates: what they are, their fits one after another, where K ends."""

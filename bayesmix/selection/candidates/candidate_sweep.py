@@ -1,0 +1,218 @@
+"""One pass over the candidates, on all rows and on folds; it may be left at any time.
+
+Candidates come in chains that differ in K alone, on all rows or on those of one fold. Each begins
+near the one before it in its chain, and near the best of those that it contains (as many
+components, a simpler structure) on the same rows. So nothing crosses the border of a fold, and
+fits may be made anywhere, once those that they begin near are there, without changing a number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.parallel import SECONDS_ALONE
+from bayesmix.records import Mixture
+from bayesmix.selection.candidates.combinations import Contents, asked, contents, simplest_first
+from bayesmix.selection.candidates.out_of_reach import hopeless
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.task import WHOLE, Task
+from bayesmix.selection.criteria.held_out import combined
+from bayesmix.selection.criteria.scores import Score
+
+
+@dataclass
+class Sweep:
+    """All chains and how far each has come: rows by (chain, part)."""
+
+    task: Task
+    chains: list[list[dict[str, Any]]]
+    whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
+    rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
+    at_least: int = 0  # so many of every chain, whatever is given up
+    seen: Mixture | None = None  # where candidates of as many components begin as well
+
+    @property
+    def parts(self) -> list[int]:
+        return [*([WHOLE] if self.whole else []), *range(len(self.task.splits))]
+
+    @property
+    def total(self) -> int:
+        return len(self.parts) * self.n_candidates
+
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates there are."""
+        return sum(map(len, self.chains))
+
+    @property
+    def n_found(self) -> int:
+        """How many of them were fitted so far, to all rows where they are."""
+        return sum(len(self.done(number, self.parts[0])) for number in range(len(self.chains)))
+
+    def done(self, chain: int, part: int) -> list[Row]:
+        """The rows that this chain has so far."""
+        return self.rows.setdefault((chain, part), [])
+
+    def one_by_one(self) -> Iterator[Row]:
+        """Candidate after candidate, each with all its folds; may be left at any time."""
+        for number, place in self._in_order():
+            for part in self.parts:
+                rows = self.done(number, part)
+                if len(rows) > place or self._ended(number, part):
+                    continue
+                row = self.task.kept(*self._job(number, part))
+                self._note(rows, row)
+                yield row
+
+    def _in_order(self) -> list[tuple[int, int]]:
+        """(chain, place) of all candidates: chain by chain, or all chains side by side."""
+        order = simplest_first(self.inside, len(self.chains))
+        found = [(number, place) for number in order for place in range(len(self.chains[number]))]
+        return sorted(found, key=lambda each: each[1]) if self.side_by_side else found
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether chains wait for one another: where one ends depends on the others."""
+        return self.task.refuted is not None
+
+    def every(self, workers: int) -> Iterator[Row]:
+        """All rows as they come; worker processes join in once it takes a while."""
+        began = time.perf_counter()
+        for row in self.one_by_one():
+            yield row
+            busy = time.perf_counter() - began > SECONDS_ALONE
+            if busy and workers > 1 and len(self.unfinished) > 1:
+                yield from self.in_workers(workers)
+                return
+
+    def in_workers(self, workers: int) -> Iterator[Row]:
+        """What is left, in worker processes: again and again the next of every chain that can."""
+        from joblib import Parallel, delayed
+
+        with Parallel(n_jobs=workers, return_as="generator") as parallel:
+            while ready := self.ready:
+                finished = parallel(delayed(self.task.kept)(*self._job(*each)) for each in ready)
+                for key, row in zip(ready, finished, strict=True):
+                    self._note(self.done(*key), row)
+                    yield row
+
+    @cached_property
+    def inside(self) -> Contents:
+        """(chain, place) of every candidate -> those of the candidates that it contains."""
+        return contents(self.chains)
+
+    def _job(self, chain: int, part: int) -> tuple[dict[str, Any], int, int, tuple[Mixture, ...]]:
+        """What ``Task.kept`` is next asked for in a chain."""
+        place = len(rows := self.done(chain, part))
+        there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
+        simpler = [row for found in there for row in found if row.begin is not None]
+        best = sorted(simpler, key=lambda row: row.reached)[-1:]
+        near = [row.begin for row in (*rows[-1:], *best) if row.begin is not None]
+        parameters = self.chains[chain][place]
+        if self.seen is not None and self.seen.n_components == asked(parameters):
+            near.append(self.seen)
+        return parameters, self.number(chain, place), part, tuple(near)
+
+    @property
+    def ready(self) -> list[tuple[int, int]]:
+        """Where the next candidate contains none that is left; the richest, slow ones first."""
+        left = self.unfinished
+        if self.side_by_side:
+            first = min(len(self.done(*each)) for each in left) if left else 0
+            left = [each for each in left if len(self.done(*each)) == first]
+        return [
+            (chain, part)
+            for chain, part in reversed(left)
+            if not any(
+                (other, part) in left and len(self.done(other, part)) <= at
+                for other, at in self.inside[chain, len(self.done(chain, part))]
+            )
+        ]
+
+    @property
+    def unfinished(self) -> list[tuple[int, int]]:
+        """The chains and parts in which something is left to do, the simplest first."""
+        return [
+            (number, part)
+            for number in simplest_first(self.inside, len(self.chains))
+            for part in self.parts
+            if len(self.done(number, part)) < len(self.chains[number])
+            and not self._ended(number, part)
+        ]
+
+    def _ended(self, number: int, part: int) -> bool:
+        """Whether nothing more of a chain is to be tried."""
+        rows = self.done(number, part)
+        if len(rows) < self.at_least:
+            return False
+        if self.task.given_up(rows) or not self.side_by_side:
+            return self.task.given_up(rows)
+        others = [self.done(other, part) for other in range(len(self.chains)) if other != number]
+        return hopeless(rows, others, self.task.watched, self.task.given_up)
+
+    def number(self, chain: int, place: int) -> int:
+        """The candidate's number among all."""
+        return sum(map(len, self.chains[:chain])) + place
+
+    def _note(self, rows: list[Row], row: Row) -> None:
+        """Keep a row; one that Ctrl-C ended is kept of a fit to all rows only, and ends the sweep.
+
+        Held-out density of a fit that was broken off would say nothing of the candidate.
+        """
+        self.task.heard(row)
+        if not row.interrupted or row.estimator is not None:
+            rows.append(row)
+        if row.interrupted:
+            raise KeyboardInterrupt
+
+    def candidates(self, weights: Array) -> list[Row]:
+        """A row per candidate that was fitted, with its held-out score."""
+        found = []
+        for number in range(len(self.chains)):
+            for place, row in enumerate(self.done(number, self.parts[0])):
+                if not self.whole:
+                    row = Row(row.parameters, row.n_components, {}, row.seconds)
+                found.append(self._with_folds(row, number, place, weights))
+        return found
+
+    def fitted_to_all(self, candidate: int) -> Row:
+        """A candidate's row on all rows, after those of its chain before it."""
+        number = 0
+        while candidate >= len(self.chains[number]):
+            candidate -= len(self.chains[number])
+            number += 1
+        done = self.done(number, WHOLE)
+        while len(done) <= candidate:
+            self._note(done, self.task.kept(*self._job(number, WHOLE)))
+        return done[candidate]
+
+    def _with_folds(self, row: Row, number: int, place: int, weights: Array) -> Row:
+        if not self.task.splits or (self.whole and row.sound is None):
+            return row
+        parts = []
+        for part, split in enumerate(self.task.splits):
+            rows = self.done(number, part)
+            one = rows[place] if len(rows) > place else None
+            if one is None or one.density is None:
+                reason = "interrupted" if one is None else one.note
+                scores = row.scores | {"cv": Score(math.nan)}
+                note = "; ".join(filter(None, [row.note, f"fold {part}: {reason}"]))
+                return replace(row, scores=scores, note=note)
+            parts.append((split.test, one.density))
+        held = combined(parts, weights)
+        return replace(row, scores=row.scores | {"cv": held.score}, held=held)
+
+    def folds(self) -> list[tuple[int, int, Row]]:
+        """(candidate, fold, row) of all fits to folds."""
+        return [
+            (self.number(number, place), part, row)
+            for (number, part), rows in sorted(self.rows.items())
+            if part != WHOLE
+            for place, row in enumerate(rows)
+        ]

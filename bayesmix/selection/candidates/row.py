@@ -1,0 +1,80 @@
+"""A candidate and what came of it: the row that criteria, tables and sentences read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.records import Mixture
+from bayesmix.selection.candidates.combinations import asked
+from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.held_out import HeldOut
+from bayesmix.selection.criteria.scores import Score
+from bayesmix.workflow.result import FitResult
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate fitted to all rows or to those of a fold, with what came of it.
+
+    Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
+    density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
+    """
+
+    parameters: dict[str, Any]
+    n_components: int
+    scores: dict[str, Score]
+    seconds: float
+    note: str = ""
+    warnings: tuple[str, ...] = ()
+    estimator: Any = field(default=None, compare=False, repr=False)
+    begin: Mixture | None = field(default=None, compare=False, repr=False)
+    density: Array | None = field(default=None, compare=False, repr=False)
+    interrupted: bool = False
+    reached: float = math.nan  # the objective
+    held: HeldOut | None = field(default=None, compare=False, repr=False)
+    objection: str = ""  # why it may not be chosen, in words that follow "since"
+    refuted: bool = False  # whether folds refuted its kind
+    unkept: str = ""  # why the checkpoint does not hold it
+
+    @property
+    def asked(self) -> int:
+        """K as it was asked for; a pruned fit may have found fewer."""
+        return asked(self.parameters)
+
+    @property
+    def excluded(self) -> str:
+        """Why it may not be chosen; empty where it may."""
+        return "its structure predicts held-out rows worse" if self.refuted else self.objection
+
+    @property
+    def may_win(self) -> bool:
+        return not self.excluded
+
+    def value(self, criterion: str) -> float:
+        """The score's value, NaN where there is none."""
+        score = self.scores.get(criterion)
+        return math.nan if score is None else score.value
+
+    @property
+    def kind(self) -> str:
+        """What the candidate is apart from its number of components."""
+        others = [
+            (key, value)
+            for key, value in self.parameters.items()
+            if key.split("__")[-1] != "n_components"
+        ]
+        return repr(sorted(others, key=lambda item: item[0]))
+
+    @property
+    def result(self) -> FitResult | None:
+        """The fit itself, where there is one."""
+        return None if self.estimator is None else last_step(self.estimator).result_
+
+    @property
+    def sound(self) -> FitResult | None:
+        """The fit, unless its likelihood is no value to compare with."""
+        result = self.result
+        return None if result is None or result.degenerate is not None else result

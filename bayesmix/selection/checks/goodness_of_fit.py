@@ -1,0 +1,337 @@
+"""Whether rows lie as far from their components as the model says: fit in absolute terms.
+
+The best of bad candidates is not good. Each row is turned into the probability, under a component,
+of lying nearer to it than the row does; under the model these values, weighted with the
+responsibilities, are uniform on average. How far they are from uniform is judged by the parametric
+bootstrap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from bayesmix import validation
+from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import PointComponents, Source
+from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.records import Mixture
+from bayesmix.selection.checks.depth_in_component import GRID, Inside, ReachStep, reference
+from bayesmix.selection.checks.resampling import (
+    fit_quietly,
+    no_starts,
+    repeated,
+    to_refit,
+)
+from bayesmix.selection.fitted import checked_rows, fitted_mixture
+from bayesmix.sources import as_source
+from bayesmix.workflow.result import plug_in_density
+
+MOST_ROWS = 10_000
+DOUBTFUL = 0.05
+# Places on the grid: the contours that should hold half of the rows, and 95 in 100.
+HALF, FAR = int(0.5 * GRID), int(0.95 * GRID)
+# Streams of the rows looked at, and of the reference; replicates count from 0.
+OF_ROWS, OF_REFERENCE = 2**30, 2**30 + 1
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GoodnessOfFit:
+    """How far rows lie from their components, against what the model says; see ``goodness_of_fit``.
+
+    Attributes
+    ----------
+    statistic : float
+        Cramér-von Mises distance of the observed shares from uniform, times the number of rows.
+    p_value : float
+        (1 + replicates as far or failed) / (1 + replicates).
+    grid : array (G + 1,)
+        Contours of the components, by the share of rows that should lie inside.
+    shares : array (G + 1,)
+        The share of rows that does.
+    replicates : array (n_resamples, G + 1)
+        ``shares`` of data drawn from the fitted model; NaN where one could not be fitted.
+    components : DataFrame
+        The same for every component: ``rows`` (expected), ``mean`` (0.5 where it fits; above: rows
+        lie further out), ``half`` and ``far`` (shares inside half, and beyond 95 %), ``statistic``,
+        ``p_value``.
+    n_rows : float
+        How many were looked at (Σ w).
+    notes : tuple of str
+        What was done otherwise than by default.
+    """
+
+    statistic: float
+    p_value: float
+    grid: Array
+    shares: Array
+    replicates: Array
+    components: pd.DataFrame
+    n_rows: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_failed(self) -> int:
+        """Replicates without a value; each counts as one further from uniform than the rows."""
+        return int(np.isnan(self.replicates[:, 0]).sum())
+
+    @property
+    def fits(self) -> bool:
+        """Whether the rows do not contradict the model at the 5 % level."""
+        return self.p_value > DOUBTFUL
+
+    def band(self, level: float = 0.95) -> tuple[Array, Array]:
+        """Lower and upper ``shares`` between which the model's own data lie all along, jointly."""
+        fitted = self.replicates[~np.isnan(self.replicates[:, 0])]
+        away = fitted - self.grid
+        deviation = np.sqrt(np.mean(away * away, axis=0))
+        unit = np.where(deviation > 0, deviation, 1.0)
+        reach = float(np.quantile(np.abs(away / unit).max(axis=1), level))
+        return self.grid - reach * deviation, self.grid + reach * deviation
+
+    def summary(self) -> str:
+        """The verdict, in which way the rows differ, and which component they are in."""
+        p = f"(p = {self.p_value:.2g})"
+        if self.fits:
+            lines = [f"Rows lie as far from their components as this model says {p}."]
+        else:
+            lines = [f"{self._difference()} {p}."]
+            k = int(self.components["p_value"].argmin())
+            worst = self.components.iloc[k]
+            if len(self.components) > 1 and worst["p_value"] <= DOUBTFUL:
+                lines.append(
+                    f"Component {k} fits worst: {worst['half']:.0%} of its rows inside "
+                    f"the contour for 50%, {worst['far']:.1%} beyond that for 95%."
+                )
+        if self.n_failed:
+            lines.append(
+                f"{self.n_failed} of {len(self.replicates)} replicates could not be fitted; they "
+                "count as further from the model than the rows."
+            )
+        return "\n".join([*lines, *self.notes])
+
+    def _difference(self) -> str:
+        """In which way the rows differ most from the model."""
+        away = self.shares - self.grid
+        half, far = self.shares[HALF], 1.0 - self.shares[FAR]
+        spread = np.nanstd(self.replicates[:, [HALF, FAR]], axis=0) + 1e-12
+        if abs(away[FAR]) / spread[1] > abs(away[HALF]) / spread[0]:
+            if far > 1.0 - self.grid[FAR]:
+                return (
+                    "More rows than expected lie far out: the tails are heavier than the model's, "
+                    f"{far:.1%} of the rows beyond the contour for 95%"
+                )
+            return (
+                "Fewer rows than expected lie far out: the tails are lighter than the model's, "
+                f"{far:.1%} of the rows beyond the contour for 95%"
+            )
+        if half > self.grid[HALF]:
+            return (
+                "More rows than expected lie near the centres, as where tails are heavier than the "
+                f"model's: {half:.0%} of the rows inside the contour for 50%"
+            )
+        return (
+            "Fewer rows than expected lie near the centres, as where clusters are flat, hollow or "
+            f"several in one: {half:.0%} of the rows inside the contour for 50%"
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Observed less expected shares with the model's band; see ``plot_goodness_of_fit``."""
+        from bayesmix.plots.absolute_fit import plot_goodness_of_fit
+
+        return plot_goodness_of_fit(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"<GoodnessOfFit: {self.summary().splitlines()[0]}>"
+
+
+def goodness_of_fit(
+    model: Any,
+    X: Any,
+    sample_weight: Any = None,
+    n_resamples: int = 99,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    progress: bool | None = None,
+) -> GoodnessOfFit:
+    """Test whether rows could have come from the fitted mixture.
+
+    Of a Gaussian component, u_nk = F(d²_nk), F the chi-squared distribution with as many degrees
+    of freedom as columns and d the Mahalanobis distance; of a discrete one, the probability that a
+    row of the component is more probable than row n, as ranks among 5,000 drawn rows have it, ties
+    shared evenly. A row counts for component k with its responsibility. Under the model the
+    weighted distribution of the u is uniform in expectation, exactly. The distance from uniform is
+    compared with that of data sets drawn from the fitted model and refitted, beginning at it. Of a
+    variational fit all this is done at its summary (``means_``, ``covariances_``).
+
+    What it sees: tails, flat or hollow clusters, two clusters under one component. It does not see
+    all: a mixture with many components can imitate most shapes, and then passes.
+
+    Parameters
+    ----------
+    model : fitted estimator, search or pipeline
+    X : array, frame or source (n, D)
+        The rows of the fit. For other rows, and for a model that was given and not fitted,
+        parameters are taken as known: nothing is refitted.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    n_resamples : int, default=99
+        The p-value is a multiple of 1 / (n_resamples + 1).
+    n_jobs : int, optional
+        Worker processes; None: all cores. Changes no number.
+    random_state : None, int, RandomState or Generator
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
+
+    Returns
+    -------
+    GoodnessOfFit
+
+    Notes
+    -----
+    Of more than 10,000 rows so many are drawn, and parameters are taken as known; where they were
+    estimated from not many more, the p-value is then too large.
+
+    Raises
+    ------
+    ValueError
+        For a model that is not fitted, bad rows or parameters.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> bm.goodness_of_fit(gm, X, random_state=0).fits
+    True
+    """
+    estimator, rows = fitted_mixture(model, X)
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
+    seed = root_seed(random_state)
+    source = checked_rows(estimator, rows, sample_weight)
+    result = estimator.result_
+    notes = []
+    refit = True
+    if source.shape[0] != result.n_rows:
+        refit = False
+        notes.append("These are not the rows of the fit: its parameters are taken as known.")
+    if source.total_weight > MOST_ROWS:
+        refit = False
+        notes.append(
+            f"{MOST_ROWS:,} of {source.total_weight:,.0f} rows were looked at, with parameters "
+            "taken as known."
+        )
+        source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
+    null = result.plug_in
+    n_drawn = max(2, round(source.total_weight))
+    again = None
+    if refit:
+        again = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
+    task = ReplicateTask(again, result, n_drawn, seed)
+    with single_threaded_blas():
+        observed = inside(null, source, seed)
+        replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
+    return _judged(observed, replicates, tuple(notes))
+
+
+def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Inside:
+    """How many rows lie inside the contours of a plug-in mixture's components."""
+    generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
+    mass = source.reduce(ReachStep(mixture, reference(mixture, generator)), mixture.n_components)
+    reached = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
+    return Inside(reached[:, -1].copy(), reached)
+
+
+def some_rows(source: Source, generator: np.random.Generator) -> Source:
+    """10,000 rows, each row as often as it counts."""
+    weights = source.in_memory().weights
+    if weights is None:
+        return source.sample(MOST_ROWS, generator)
+    drawn = generator.multinomial(MOST_ROWS, weights / weights.sum())
+    rows = np.flatnonzero(drawn)
+    values = source.in_memory(rows).values
+    return as_source(values, drawn[rows].astype(np.float64), source.n_jobs)
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicateTask:
+    """Draw rows from the fitted model, refit (unless ``estimator`` is None), and look at them."""
+
+    estimator: Any
+    result: Any
+    n_rows: int
+    seed: int
+
+    def __call__(self, number: int) -> Inside | None:
+        generator = stream(self.seed, Purpose.RESAMPLE, number)
+        null = plug_in_density(self.result.mixture)
+        counts = generator.multinomial(self.n_rows, null.weights.mean())
+        values = null.frame.undo(null.components.draw(counts, generator))
+        mixture = null
+        if self.estimator is not None:
+            again = clone(self.estimator)
+            again.result_ = self.result
+            try:
+                fit_quietly(again, values)
+            except ValueError:
+                return None
+            mixture = again.result_.plug_in
+        return inside(mixture, as_source(values), self.seed)
+
+
+def _judged(
+    observed: Inside, replicates: list[Inside | None], notes: tuple[str, ...]
+) -> GoodnessOfFit:
+    K, n = len(observed.counts), float(observed.counts.sum())
+    nothing = np.full((1 + K, GRID + 1), np.nan)
+    of_replicates = np.array(
+        [
+            nothing
+            if each is None
+            # A variational refit may have fewer components: then only the whole is compared.
+            else np.vstack(
+                [each.shares, each.by_component if len(each.counts) == K else nothing[1:]]
+            )
+            for each in replicates
+        ]
+    )
+    of_rows = np.vstack([observed.shares, observed.by_component])
+    distances = _distance(of_rows)
+    others = _distance(of_replicates)
+    known = ~np.isnan(others)
+    exceeding = (~(others < distances)).sum(axis=0)
+    failed_components = (~known[:, 1:]).sum(axis=0)
+    p_values: Array = (1.0 + exceeding) / (1.0 + len(replicates))
+    p_values[1:] = (1.0 + exceeding[1:] - failed_components) / (1.0 + known[:, 1:].sum(axis=0))
+    shares = of_rows[1:]
+    components = pd.DataFrame(
+        {
+            "rows": observed.counts,
+            "mean": 1.0 - np.trapezoid(shares, dx=1.0 / GRID, axis=1),
+            "half": shares[:, HALF],
+            "far": 1.0 - shares[:, FAR],
+            "statistic": observed.counts * distances[1:],
+            "p_value": p_values[1:],
+        }
+    ).rename_axis("component")
+    return GoodnessOfFit(
+        statistic=float(n * distances[0]),
+        p_value=float(p_values[0]),
+        grid=frozen(np.linspace(0.0, 1.0, GRID + 1)),
+        shares=frozen(of_rows[0]),
+        replicates=frozen(of_replicates[:, 0]),
+        components=components,
+        n_rows=n,
+        notes=notes,
+    )
+
+
+def _distance(shares: Array) -> Array:
+    """∫ (share - expected)² of curves (..., G + 1)."""
+    away = shares - np.linspace(0.0, 1.0, GRID + 1)
+    return np.asarray(np.trapezoid(away * away, dx=1.0 / GRID, axis=-1), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""The choice among candidates: rule, ranking, probabilities, and the words for it."""

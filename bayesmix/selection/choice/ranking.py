@@ -1,0 +1,136 @@
+"""Which candidate a criterion chooses, and what candidates are worth when they are averaged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayesmix.errors import UndefinedError
+from bayesmix.selection.candidates.candidate_sweep import Sweep
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.choice.averaging import AveragedDensity, averaged
+from bayesmix.selection.choice.probability import Probabilities, evidence_of
+from bayesmix.selection.choice.summary_text import NAMES, label
+from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
+from bayesmix.selection.criteria.held_out import finite, stacking, within_one_error
+from bayesmix.selection.criteria.scores import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, column_of
+
+WEIGHTS_OF_AKAIKE = ("aic", "aicc")
+MOST_POLISHED = 12
+
+
+def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
+    """Rows with what compares them among one another, and those that may win searched to the end.
+
+    Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
+    the search, by folds the winner alone; None: none is.
+    """
+    task = sweep.task
+    if not sweep.whole:
+        rows = with_winner(sweep, rows, criterion)
+    order = chosen(rows, criterion)
+    if polish is None:
+        return rows
+    within = 0.0 if task.by_folds else polish
+    scored = column_of(criterion)
+    best = rows[order[0]].value(scored) if order else math.nan
+    for i in order[:MOST_POLISHED]:
+        if i == order[0] or rows[i].value(scored) > best - within:
+            rows[i] = task.polished(rows[i])
+    return rows
+
+
+def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
+    """Rows of candidates that were fitted to folds alone, the winner's as all rows have it.
+
+    One whose likelihood collapses on all rows does not win, as where all were fitted to them.
+    """
+    for i in chosen(rows, criterion):
+        whole = sweep.fitted_to_all(i)
+        if whole.sound is not None:
+            scores = whole.scores | {"cv": rows[i].scores["cv"]}
+            rows[i] = replace(whole, scores=scores, held=rows[i].held)
+            break
+        rows[i] = whole
+    return rows
+
+
+def answerable(rows: list[Row], criterion: str) -> str:
+    """The criterion, or the one in its place where candidates that matter have no value of it.
+
+    Importance weights may fail for some candidates: the others must not win for that. In the place
+    of leave-one-out stand folds.
+    """
+    if criterion == "loo":
+        return "cv" if any(disowned(row, criterion) for row in rows) else criterion
+    return evidence_of(rows)[1] if criterion == "evidence" else criterion
+
+
+def disowned(row: Row, criterion: str) -> bool:
+    """Whether a sound fit has no value of a criterion for what its own diagnostic says."""
+    return row.sound is not None and not math.isfinite(row.value(criterion))
+
+
+def chosen(rows: list[Row], criterion: str) -> list[int]:
+    """Numbers of the candidates that have a value, the chosen one first, then by value."""
+    scored = column_of(criterion)
+    values = np.array([row.value(scored) for row in rows])
+    order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
+    order.sort(key=lambda i: (not rows[i].may_win, -values[i], i))
+    if criterion == "cv_1se" and order:
+        held = [row.held for row in rows]
+        sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
+        simplest = within_one_error(held, sizes)
+        order = [simplest, *(i for i in order if i != simplest)]
+    return order
+
+
+def why_none(rows: list[Row]) -> str:
+    """Why candidates have no value: what became of their fits, or why fits have no evidence."""
+    reasons = [row.note for row in rows if row.note]
+    reasons += [
+        str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
+    ]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) -> AveragedDensity:
+    """The density averaged over candidates.
+
+    Shares come from stacking where the criterion is held-out density (Yao et al. 2018), from the
+    probabilities of candidates where they have an evidence, and are exp(criterion) for BIC and for
+    AIC (Akaike weights).
+
+    Raises
+    ------
+    UndefinedError
+        Where the criterion is about clusters, not about the density.
+    """
+    if criterion in OF_FOLDS:
+        numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
+        held = [rows[i].held for i in numbers]
+        densities = np.column_stack([one.density for one in held if one is not None])
+        assert held[0] is not None
+        shares = stacking(densities, held[0].weights)
+        how = "stacking of held-out densities"
+    elif found is not None:
+        numbers = [int(i) for i in np.flatnonzero(found.values > 0)]
+        shares, how = found.values[numbers], f"their probabilities ({found.source})"
+    elif criterion in (*ON_THE_SCALE_OF_EVIDENCE, *WEIGHTS_OF_AKAIKE):
+        numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
+        values = np.array([rows[i].value(criterion) for i in numbers])
+        shares, how = np.exp(values - logsumexp(values)), f"exp({NAMES[criterion]})"
+    else:
+        raise UndefinedError(
+            f"{NAMES.get(criterion, criterion)} is not about the density, and gives no shares to "
+            "average with: use criterion='cv', 'bic', 'aic' or a variational estimator"
+        )
+    return averaged(
+        [rows[i].estimator for i in numbers],
+        shares,
+        [label(rows[i]) for i in numbers],
+        how,
+    )

@@ -1,0 +1,102 @@
+"""Which candidates may be chosen: every component must hold rows enough, and more than one value.
+
+A likelihood, and an evidence, gains from a component on a single outlier or on one value of a
+rounded column. Neither is a cluster, and neither is the reason for a choice; both are said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.protocols import Source
+from bayesmix.selection.candidates.row import Row
+
+# A column is a lattice where this share of its rows has a value that others have too, and where all
+# values are whole numbers of steps apart, but for so much of a step.
+TIED_SHARE = 0.5
+OFF_THE_LATTICE = 1e-3
+# A component narrower than this many steps holds, for the most part, one value: two neighbours, in
+# equal shares, have a standard deviation of half a step.
+STEPS_OF_ONE_VALUE = 0.5
+MOST_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A column whose values lie on a grid."""
+
+    column: int
+    name: str
+    step: float
+    n_values: int
+    tied: float  # the share of rows whose value another row has too
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.n_values} values in steps of {self.step:g})"
+
+
+def lattices(source: Source | None) -> tuple[Lattice, ...]:
+    """The columns of a source that are rounded to a step."""
+    if source is None:
+        return ()
+    names = source.columns or [f"column {d}" for d in range(source.shape[1])]
+    first = source.in_memory(slice(MOST_ROWS)).values
+    found = []
+    for d, gap in enumerate(source.summary.gap):
+        if gap <= 0.0:
+            continue
+        column = np.asarray(first[:, d], dtype=np.float64)
+        values, times = np.unique(column, return_counts=True)
+        tied = float(times[times > 1].sum() / len(column))
+        steps = (values - values[0]) / gap
+        on_grid = np.abs(steps - np.rint(steps)).max(initial=0.0) < OFF_THE_LATTICE * steps[-1]
+        if tied >= TIED_SHARE and on_grid and len(values) > 1:
+            found.append(Lattice(d, str(names[d]), float(gap), len(values), tied))
+    return tuple(found)
+
+
+def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
+    """Why a candidate may not be chosen, in words that follow "since"; empty where it may."""
+    result = row.sound
+    if result is None or not result.family.continuous or result.n_components == 1:
+        return ""
+    needed = result.n_features + 1
+    few = np.flatnonzero(result.counts < needed)
+    if len(few):
+        sizes = ", ".join(f"{count:.1f}" for count in sorted(result.counts[few])[:3])
+        more = ", ..." if len(few) > 3 else ""
+        return (
+            f"{_components(few)} fewer than {needed} rows ({sizes}{more}): outliers, or nothing, "
+            "and no cluster"
+        )
+    on_one = narrow(result, grid)
+    if on_one:
+        k, lattice = on_one[0]
+        return (
+            f"component {k} sits on one value of {lattice.name}, which moves in steps of "
+            f"{lattice.step:g}"
+        )
+    held = [event for event in result.events if event.kind == "held" and event.components]
+    return f"component {held[0].components[0]} sits on tied rows" if held else ""
+
+
+def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
+    """Components that hold one value of a lattice, and the lattice."""
+    if not grid:
+        return []
+    spread = result.plug_in.components.unframed(result.mixture.frame).deviations
+    return [
+        (k, lattice)
+        for k in range(result.n_components)
+        for lattice in grid
+        if spread[k, lattice.column] < STEPS_OF_ONE_VALUE * lattice.step
+    ]
+
+
+def _components(numbers: Any) -> str:
+    if len(numbers) == 1:
+        return f"component {numbers[0]} holds"
+    return f"{len(numbers)} components hold"

@@ -1,0 +1,1 @@
+"""Clusterings: components merged, their overlap, and what comes back."""

@@ -1,0 +1,1 @@
+"""Criteria: one scale in nats, folds, the evidence and what stands for it."""

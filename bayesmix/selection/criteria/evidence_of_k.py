@@ -1,0 +1,159 @@
+"""What a variational fit says of the evidence for its number of components."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.protocols import Source
+from bayesmix.selection.criteria.scores import Score
+from bayesmix.sources import all_weights
+from bayesmix.weights import DirichletPrior
+from bayesmix.workflow.result import FitResult
+
+if TYPE_CHECKING:
+    from bayesmix.sampling.evidence.bridge import Bridge
+    from bayesmix.sampling.evidence.importance import Evidence
+
+# A component with less than this share of a row is empty; empty ones coincide with the prior.
+EMPTY = 1e-3
+COINCIDING = 1e-6
+N_DRAWS = 1000
+# Share of the rows whose leave-one-out density may be in doubt.
+MOST_DOUBTFUL = 0.01
+# Of an estimate by bridge sampling, in nats: chains that disagree say nothing.
+LARGEST_ERROR = 0.5
+
+
+def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
+    """Why this fit has no evidence for its number of components, as the error to raise, or None.
+
+    K is compared under one symmetric Dirichlet prior with α0 >= 1 for all K, without pruning;
+    otherwise components stay empty, and what a fit tells of is the number of occupied ones.
+    """
+    if not result.variational:
+        return UndefinedError(
+            "a maximum likelihood or maximum a posteriori fit has no evidence: use "
+            "BayesianGaussianMixture, as in bayesmix.select(X, criterion='elbo_log_k')"
+        )
+    weights = getattr(result.inference, "weights", None)
+    if not isinstance(weights, DirichletPrior):
+        return UndefinedError(
+            "stick-breaking and type-II weights leave components empty and give no probabilities "
+            "over their number: look at the number of occupied components (n_components_ of a "
+            "pruned fit), or use weight_concentration_prior_type='dirichlet_distribution'"
+        )
+    if weights.concentration < 1.0:
+        return UndefinedError(
+            f"weight_concentration_prior={weights.concentration:g} is below 1 and leaves "
+            "components empty: look at the number of occupied components, or give 1 or more"
+        )
+    if result.n_components != result.requested_components:
+        return UndefinedError(
+            "a pruned fit has another number of components than its prior: use prune=False"
+        )
+    return None
+
+
+def log_relabellings(result: FitResult) -> float:
+    """log(K! / ∏ m_j!), m_j the sizes of groups of coinciding components (all empty: one group).
+
+    A mode of the posterior has that many copies, of which a variational fit covers one, so that
+    bound + this approximates the log evidence. Only an approximation: modes overlap, and the sum
+    has exceeded the exact evidence by up to 1.8 nats. NaN where it does not apply: pruned fits,
+    sparse (α0 < 1), stick-breaking or type-II weights.
+    """
+    if why_no_probabilities(result) is not None:
+        return math.nan
+    groups = [int(np.sum(result.counts < EMPTY))]
+    left = list(np.flatnonzero(result.counts >= EMPTY))
+    means = result.mixture.components.means
+    counts = result.counts
+    while left:
+        first = left.pop(0)
+        twins = [
+            k
+            for k in left
+            if abs(counts[k] - counts[first]) < COINCIDING * counts[first]
+            and np.abs(means[k] - means[first]).max() < COINCIDING
+        ]
+        left = [k for k in left if k not in twins]
+        groups.append(1 + len(twins))
+    K = result.n_components
+    return float(gammaln(K + 1) - sum(gammaln(size + 1) for size in groups))
+
+
+def evidence(result: FitResult, source: Source) -> Score:
+    """Importance-weighted log evidence, with its standard error and Pareto k.
+
+    For how many components made the rows, under a prior that is meant: draws from q, symmetrised
+    over relabellings, weighted by p(X, θ) / q(θ). Its expected logarithm is a lower bound too, at
+    least the ELBO's. It depends on the prior as the exact evidence does. Where Pareto k is above
+    0.7 q misses too much of the posterior: then it is estimated by bridge sampling from Gibbs
+    draws, which the note says.
+    """
+    found = evidence_of(result, source, N_DRAWS, result.seed)
+    return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
+
+
+def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
+    """By importance sampling, and where that fails by bridge sampling."""
+    from bayesmix.sampling.evidence.importance import importance_evidence, without_evidence
+
+    found = importance_evidence(result, source, n_draws, seed)
+    if math.isfinite(found.estimate) or without_evidence(result) or _fractional(source):
+        return found
+    bridge = _bridged(result, source, seed)
+    if not bridge.standard_error <= LARGEST_ERROR:
+        return found
+    note = f"by bridge sampling, since Pareto k is {found.pareto_k:.2f}"
+    return replace(found, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note)
+
+
+def _fractional(source: Source) -> bool:
+    """Whether rows have weights that Gibbs sampling cannot repeat them by."""
+    weights = all_weights(source)
+    return not np.array_equal(weights, np.rint(weights))
+
+
+def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
+    """From a few chains of Gibbs sampling that begin at draws from q."""
+    from bayesmix.sampling.evidence.bridge import Bridge, bridge_evidence
+    from bayesmix.sampling.gibbs.rounds import Plan
+    from bayesmix.sampling.gibbs.sampler import sampled
+    from bayesmix.workflow.progress import FitProgress
+
+    plan = Plan(n_chains=4, n_warm=500, n_draws=1000, seed=seed)
+    with FitProgress(plan.n_warm + plan.n_draws, False) as silent:
+        try:
+            found = sampled(result, source, plan, silent, result.n_components)
+        except InvalidInputError as problem:  # so many tied rows that no posterior is proper
+            return Bridge(math.nan, math.nan, str(problem))
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    return bridge_evidence(result, source, found.draws, found.n_chains, seed)
+
+
+def leave_one_out_score(result: FitResult, source: Source) -> Score:
+    """Total leave-one-out log predictive density of a variational fit, by importance sampling.
+
+    For prediction, without a second fit: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
+    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). As a count of
+    clusters it chooses too many. NaN where more than one row in a hundred has a Pareto k above 0.7.
+    """
+    from bayesmix.sampling.evidence.leave_one_out import leave_one_out
+    from bayesmix.sampling.evidence.pareto import TRUSTED_UP_TO
+
+    found = leave_one_out(result, source, seed=result.seed)
+    worst = float(np.max(found.pareto_k)) if len(found.pareto_k) else math.nan
+    if np.mean(~(found.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
+        return Score(math.nan, math.nan, found.note, worst)
+    return Score(found.total, found.standard_error, found.note, worst)
+
+
+OF_DRAWS = {"evidence": evidence, "loo": leave_one_out_score}

@@ -1,0 +1,1 @@
+"""The search for the optimum: starts, moves, and how they are judged."""

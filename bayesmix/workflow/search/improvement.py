@@ -1,0 +1,390 @@
+"""Moves until none helps: ranked by what they promise on a sample, taken on the objective.
+
+With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
+bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
+anew, and of a crowded mixture some swaps are drawn at random; splits too, where K may move. Trials
+that cannot win are abandoned.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from bayesmix.engine.run import Problem, State
+from bayesmix.engine.stopping import REMAINING_IN_SEARCH
+from bayesmix.errors import DegenerateFitError
+from bayesmix.workflow.model import Model, is_valueless
+from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.moves import (
+    Deletion,
+    Done,
+    Merge,
+    Move,
+    deletions,
+    holds_as_many,
+    merge_losses,
+)
+from bayesmix.workflow.search.newcomers import Newcomer
+from bayesmix.workflow.search.pairs import Divided, Division, best_divisions
+from bayesmix.workflow.search.random_swaps import RandomSwap, Surroundings
+from bayesmix.workflow.search.splits import Halves, Look, best_splits
+
+MOST_ROUNDS = 60
+# Predicted losses (nats a row) from which no trial of a move, or of a division, comes back.
+HOPELESS_MOVE, HOPELESS = 0.02, 0.05
+MOST_DIVISIONS = 12
+# Pairs (in multiples of K) whose merging is looked at, and what it may cost the rows of a pair that
+# is divided anew: where it is more, two clusters are too well told apart for that to be better.
+MOST_MERGES = 2
+TOLD_APART = 0.25
+# What counts as better is more than the gain (nats a row) that may remain while searching.
+BETTER = 2.0 * REMAINING_IN_SEARCH
+# A trial gets a few passes; where none is better by then, so many that came closest go on, and few
+# where random swaps follow: those find more in as many passes. A trial must not be far behind (nats
+# a row; at first, and later), and goes on while what it gains in so many passes, that many times
+# over, would bring it past the state that it began at, unless its components hold as many rows as
+# there: then it is on its way back.
+MOST_FOLLOWED, FEW_FOLLOWED = 10, 3
+TRIAL_PASSES = 8
+FAR_BEHIND = (1e-2, 1e-2)
+MORE_PASSES = 25
+PATIENCE = 4.0
+MOST_MORE = 8
+# New components drawn for each move that was worth a trial, at most so many, and so many again;
+# draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
+# behind one may be (nats a row) after its first passes, and later.
+DRAWN, MOST_DRAWN, DRAWN_AGAIN = 900, 2600, 1700
+MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 8, 5
+FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
+# The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
+# row) after the first: a third or more of those that fail are seen to by then.
+AT_ONCE = ((TRIAL_PASSES, np.inf),)
+BY_STAGES = ((2, 9e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
+
+AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
+
+
+@dataclass
+class Improver:
+    """Moves of one search; ``view`` is the problem on the rows where they are looked for.
+
+    A first look, whether there is anything to look for, is at the ``sample``.
+    """
+
+    attempts: Attempts
+    model: Model
+    view: Problem
+    sample: Problem
+    large: bool  # whether a trial on all rows costs much more than one look at the sample
+    surely: bool = False  # whether only moves that promise to gain are tried
+    splits: list[Halves] = field(default_factory=list)  # of the latest round
+    divided: list[Divided] = field(default_factory=list)  # likewise
+    looks: dict[int, tuple[State, Look]] = field(default_factory=dict)  # of each view
+    merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # likewise
+    worthy: int = 0  # how many moves of the latest round were worth a trial
+    done: Done | None = None  # where no move was worth a trial
+
+    def improved(self, problem: Problem, state: State) -> State:
+        """Moves until none helps, judged on the rows of ``problem``."""
+        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+            if self.attempts.monitor.stopped is not None:
+                break
+            better = self._one_round(problem, state)
+            if better is None:
+                break
+            state = better
+        return state
+
+    def divided_anew(self, problem: Problem, state: State) -> State:
+        """Other divisions of pairs where no other move helps; then moves again, until none does.
+
+        With K fixed hardly any helps in a crowded mixture: random swaps find more in as much time.
+        """
+        if self._crowded and not self._free:
+            return state
+        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+            if self.attempts.monitor.stopped is not None:
+                break
+            better = self._first_better(problem, self._divisions(state), state)
+            if better is None:
+                break
+            # Further along a ridge swaps are what they were.
+            same = holds_as_many(better, state)
+            state = better if same else self.improved(problem, better)
+        return state
+
+    def swapped_at_random(
+        self, problem: Problem, state: State, generator: np.random.Generator
+    ) -> State:
+        """Where random swaps lead, in a crowded mixture; until none of a few draws is better.
+
+        Where K may move there are more moves from there.
+        """
+        most = min(DRAWN * self.worthy, MOST_DRAWN) if self._crowded else 0
+        earlier: list[Newcomer] = []
+        for _ in range(MOST_ACCEPTED if most else 0):
+            look, may_add = self._look(problem, state), self._may_add(state)
+            around = Surroundings(problem, state, look, self.attempts, may_add)
+            better, earlier = self._swapped(around, generator, most, earlier)
+            if better is None:
+                break
+            state, most = better, DRAWN_AGAIN
+            if self._free:
+                state = self.divided_anew(problem, self.improved(problem, state))
+            if self.attempts.monitor.stopped is not None:
+                break
+        return state
+
+    def _swapped(
+        self,
+        around: Surroundings,
+        generator: np.random.Generator,
+        most: int,
+        earlier: list[Newcomer],
+    ) -> tuple[State | None, list[Newcomer]]:
+        """Where the first random swap leads that is better, and the new components found."""
+        problem, state, found = around.problem, around.state, []
+        trial = partial(self._tried_at_random, problem, state)
+        threads = problem.threads_beside(state.at().n_components)
+        for _ in range(MOST_DRAWS):
+            swaps, newcomers = around.swaps(generator, most, earlier)
+            found += newcomers
+            most, earlier = DRAWN_AGAIN, []
+            for _, better in self.attempts.in_order(trial, swaps[:MOST_RANDOM_SWAPS], threads):
+                if better is not None or self.attempts.monitor.stopped is not None:
+                    return better, found
+            if not swaps:
+                break
+        return None, found
+
+    def _tried_at_random(
+        self, problem: Problem, state: State, attempts: Attempts, swap: RandomSwap
+    ) -> State | None:
+        """A random swap followed where that may lead to a better mixture."""
+        trial = self._begun(problem, state, BY_STAGES, attempts, swap)
+        if trial is None:
+            return None
+        return self._followed(problem, state, FAR_BEHIND_AT_RANDOM, attempts, (swap, trial))
+
+    def _one_round(self, problem: Problem, state: State) -> State | None:
+        """The first move of the round that is better, or None."""
+        self.worthy = 0
+        if not self._promising(state):
+            return None
+        merges = self._merges(self.view, state)
+        look, worth = self._look(self.view, state), self._worth(merges)
+        self.splits = best_splits(self.view, state, look, self.splits, worth)
+        moves = list(self._moves(state, merges))
+        self.worthy = len(moves)
+        if not moves:
+            shares = self._look(self.sample, state).shares
+            self.done = Done(shares, self._merges(self.sample, state))
+        if self.surely:
+            moves = [move for move in moves if move.predicted > 0.0]
+        return self._first_better(problem, moves, state)
+
+    def _promising(self, state: State) -> bool:
+        """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
+        if self.done is not None and self.done.is_at(self._look(self.sample, state).shares):
+            self.merges[id(self.sample)] = state, self.done.merges
+            return False
+        if self._free or self.sample is self.view:
+            return True
+        look, worth = self._look(self.sample, state), self._worth(self._merges(self.sample, state))
+        return bool(best_splits(self.sample, state, look, [], worth))
+
+    def _look(self, view: Problem, state: State) -> Look:
+        """A look at those rows, taken once for a state."""
+        known = self.looks.get(id(view))
+        if known is None or known[0] is not state:
+            self.looks[id(view)] = known = state, Look.at(view, state)
+        return known[1]
+
+    def _worth(self, merges: list[Merge]) -> float:
+        """What a split has to gain for any move with it to be worth a trial."""
+        if self._free or self._small:
+            return -np.inf
+        return self._hopeless + min((loss for loss, _, _ in merges), default=np.inf)
+
+    @property
+    def _small(self) -> bool:
+        """Whether the sample is all rows: trials cost little there."""
+        return self.sample is self.view and not self.large
+
+    @property
+    def _alone(self) -> bool:
+        """Whether moves are to find most: with K fixed, random swaps after them do."""
+        return self.large or self._free
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether random swaps are to come: the last round had moves worth a trial."""
+        return self.worthy > 0 and not (self.large or self._small)
+
+    @property
+    def _free(self) -> bool:
+        """Whether moves may change the number of components."""
+        return self.view.objective.variational and self.model.prune
+
+    def _may_add(self, state: State) -> bool:
+        """Whether there may be a component more."""
+        return self._free and self.model.n_components > state.at().n_components
+
+    @property
+    def _hopeless(self) -> float:
+        """What a move is expected to gain that is not worth a trial."""
+        return -HOPELESS_MOVE * self.view.source.total_weight - 10.0
+
+    def _merges(self, view: Problem, state: State) -> list[Merge]:
+        """What merging pairs would lose by those rows, found once for a state."""
+        known = self.merges.get(id(view))
+        if known is None or known[0] is not state:
+            most = MOST_MERGES * state.at().n_components
+            look = self._look(view, state)
+            self.merges[id(view)] = known = state, merge_losses(view, state, look, most)
+        return known[1]
+
+    def _first_better(
+        self, problem: Problem, moves: Iterable[AnyMove], state: State
+    ) -> State | None:
+        """A move that is better after a few passes at once, else one of those that came closest."""
+        behind: list[tuple[AnyMove, State]] = []
+        stages = AT_ONCE if self._alone or self._small else BY_STAGES
+        begun = partial(self._begun, problem, state, stages)
+        followed = partial(self._followed, problem, state, FAR_BEHIND)
+        threads = problem.threads_beside(state.at().n_components)
+        for move, trial in self.attempts.in_order(begun, moves, threads):
+            if trial is not None:
+                if self._is_better(problem, trial, state):
+                    return followed(self.attempts, (move, trial))
+                behind.append((move, trial))
+            if self.attempts.monitor.stopped is not None:
+                return None
+        behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
+        few = MOST_FOLLOWED if self._alone else FEW_FOLLOWED
+        most = len(behind) if self._small else few
+        for _, better in self.attempts.in_order(followed, behind[:most], threads):
+            if better is not None or self.attempts.monitor.stopped is not None:
+                return better
+        for move, trial in behind[most:]:
+            self._note(self.attempts, move, trial, state, accepted=False)
+        return None
+
+    def _moves(self, state: State, merges: list[Merge]) -> Iterator[Move | Deletion]:
+        """Moves worth a trial: fewer components first where K is free, then the most promising."""
+        K, splits = state.at().n_components, self.splits
+        if self._free:
+            few = 2.0 * (self.view.source.shape[1] + 1)
+            yield from deletions(state.expectation.counts, few)
+            yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
+        moves = []
+        if self._may_add(state):
+            moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
+        for halves in splits:
+            for loss, i, j in merges:
+                if halves.k not in (i, j):
+                    moves.append(Move(halves, (i, j), halves.gain - loss))
+        moves.sort(key=lambda move: -move.predicted)
+        used: Counter[tuple[int, ...]] = Counter()
+        most, of_each = (8, 2) if self.large else (2 * K + 2, 3)
+        tried = 0
+        for move in moves:
+            if move.predicted < self._hopeless or tried >= most:
+                return
+            if any(used[part] >= of_each for part in move.touched):
+                continue
+            used.update(move.touched)
+            tried += 1
+            yield move
+
+    def _near(self, view: Problem, state: State) -> list[tuple[int, int]]:
+        """Pairs that are not well told apart."""
+        counts = state.expectation.counts
+        merges = self._merges(view, state)
+        return [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
+
+    def _divisions(self, state: State) -> list[Division]:
+        """Other ways in which pairs that are not well told apart may share their rows."""
+        near = self._near(self.sample, state) and self._near(self.view, state)
+        look = self._look(self.view, state)
+        self.divided = best_divisions(self.view, state, look, near, self.divided)
+        hopeless = -HOPELESS * self.view.source.total_weight - 10.0
+        found = [
+            division
+            for pair in self.divided
+            for division in pair.divisions
+            if division.predicted > hopeless
+        ]
+        found.sort(key=lambda division: -division.predicted)
+        return found[:MOST_DIVISIONS]
+
+    def _followed(
+        self,
+        problem: Problem,
+        state: State,
+        far_behind: tuple[float, float],
+        attempts: Attempts,
+        entry: tuple[AnyMove, State],
+    ) -> State | None:
+        """Where a trial leads if that is better; abandoned where it falls behind."""
+        move, trial = entry
+        n_rows = problem.source.total_weight
+        goal = state.objective + BETTER * n_rows
+        for number in range(MOST_MORE):
+            if trial.status != "max_iter" or attempts.monitor.stopped is not None:
+                break
+            if move.kind == "divide" and trial.objective < goal and holds_as_many(trial, state):
+                break
+            if trial.objective < state.objective - far_behind[min(number, 1)] * n_rows:
+                break
+            before = trial.objective
+            more = attempts.run(problem, trial, MORE_PASSES)
+            if more is None:
+                return None
+            trial = more
+            if trial.objective + PATIENCE * (trial.objective - before) < goal:
+                break
+        accepted = self._is_better(problem, trial, state)
+        self._note(attempts, move, trial, state, accepted)
+        return trial if accepted else None
+
+    def _is_better(self, problem: Problem, trial: State, state: State) -> bool:
+        goal = state.objective + BETTER * problem.source.total_weight
+        return self.attempts.rank(trial) > self.attempts.rank(state) and (
+            trial.objective > goal or is_valueless(problem, state)
+        )
+
+    def _note(
+        self, attempts: Attempts, move: AnyMove, trial: State, state: State, accepted: bool
+    ) -> None:
+        gain = trial.objective - state.objective
+        attempts.note(move.kind, str(move), trial, gain, accepted)
+
+    def _begun(
+        self,
+        problem: Problem,
+        state: State,
+        stages: tuple[tuple[int, float], ...],
+        attempts: Attempts,
+        move: AnyMove,
+    ) -> State | None:
+        """The first passes of a trial; None where a covariance could not be factorised.
+
+        ``stages`` are passes, and how far behind it may be after them to get those of the next.
+        """
+        try:
+            trial: State | None = move.begun(problem, state)
+        except DegenerateFitError:
+            return None
+        for passes, behind in stages:
+            trial = trial and attempts.run(problem, trial, passes)
+            least = state.objective - behind * problem.source.total_weight
+            if trial is None or trial.objective < least:
+                break
+        return trial

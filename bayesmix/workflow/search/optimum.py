@@ -1,0 +1,398 @@
+"""Finding the optimum: short starts, then moves judged on the objective, until none helps.
+
+Coarse to fine: a few k-means++ starts get a dozen passes on a sample, and where all rows are many
+the best is improved there by moves; then it goes to all rows, where the moves that still help are
+made (``improve``). Starts that cannot win are abandoned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bayesmix.engine.monitor import Monitor
+from bayesmix.engine.run import Problem, State, begin_at
+from bayesmix.engine.stopping import AMONG_CANDIDATES, REMAINING_IN_SEARCH, Aitken
+from bayesmix.errors import DegenerateFitError
+from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture
+from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
+from bayesmix.workflow.result import ALIKE, SearchRecord
+from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.improvement import Improver
+from bayesmix.workflow.search.moves import Move
+from bayesmix.workflow.search.splits import Look, best_splits
+from bayesmix.workflow.search.starts import (
+    OfMixture,
+    Start,
+    begun,
+    hierarchical_start,
+    numbered_starts,
+)
+
+# Rows of the sample: enough to tell the parameters of full covariances, within bounds. Fewer
+# have optima that all rows do not have (decision 42).
+SAMPLE_ROWS, MOST_SAMPLED = 2000, 20_000
+ROWS_A_PARAMETER = 15
+# Where rows are so many the whole search works on some of them first, and all rows only end it.
+RUNG_ROWS, MANY_ROWS = 50_000, 200_000
+# Moves are first made on the sample where a pass over all rows is more work than this, in rows
+# times components times what a row costs them; less work is mostly overhead.
+COARSE_ABOVE = 2**22
+# Starts, on small data more of them; the later batches are for where every start so far collapsed.
+BATCHES = (range(9), range(9, 18))
+BATCHES_OF_LARGE = (range(8), range(8, 16))
+# Of large data the best of so many starts in a row is improved on the sample, until two such ends
+# are in one place (nats a row) and none is better.
+STARTS_OF_A_RUN, ONE_PLACE = 2, 1e-5
+BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
+BESIDE_GROWN = 2  # of these, where a mixture of fewer components is there to grow from
+# Where so many starts end in one place (nats a row) and none in a better one, no more are made.
+ENOUGH_ALIKE = 3
+# Of small data, how many starts are settled and improved.
+SETTLED = 2
+SETTLED_AMONG_SPIKES = 3
+FIRST_PASSES = 6
+SHORT_PASSES = 15
+# Where no moves follow, all starts get a few passes, and a few of them some more.
+PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 3, 2
+# So many splits of a mixture of fewer components are starts; passes over its parts that find them.
+SPLITS, LOOKS = 2, 2
+SHORT_LLOYD = 5
+GUIDED = 2  # by way of a prior so many times as many
+# Numbers of starts that are not k-means++: of a hierarchy, and of fits of other candidates.
+HIERARCHICAL, GROWN = -1, -2
+SETTLE_PASSES = 400
+FINISH_PASSES = 5000
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the search ended, and what it tried."""
+
+    state: State
+    records: tuple[SearchRecord, ...]
+
+
+@dataclass(frozen=True)
+class _Short:
+    """A start and where a dozen passes led."""
+
+    number: int
+    start: Start
+    state: State
+
+    def __str__(self) -> str:
+        return "start from another candidate" if self.number <= GROWN else f"start {self.number}"
+
+
+def search(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The best state that starts and moves lead to."""
+    if settings.moves and problem.source.shape[0] > MANY_ROWS:
+        return _by_a_rung(problem, model, settings, monitor, index)
+    return _on_these_rows(problem, model, settings, monitor, index)
+
+
+def _by_a_rung(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The search on some of the rows, and its end on all of them: moves that still help there."""
+    generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
+    sample = problem.source.sample(RUNG_ROWS, generator)
+    rung = replace(problem, source=sample.standing_for(problem.source.total_weight))
+    found = _on_these_rows(rung, model, settings, monitor, index)
+    searcher = _Searcher(problem, model, settings, monitor, index)
+    state = begin_at(searcher.loose, found.state.at(), nearby=found.state)
+    state = searcher.attempts.run(searcher.loose, state, SETTLE_PASSES) or state
+    state = searcher.coarse.improved(searcher.loose, state)
+    finished = searcher.attempts.run(problem, state, FINISH_PASSES)
+    return Found(finished or state, (*found.records, *searcher.attempts.records))
+
+
+def _on_these_rows(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Found:
+    """The search, with starts on a sample where rows are many."""
+    searcher = _Searcher(problem, model, settings, monitor, index)
+    try:
+        return searcher.found()
+    except KeyboardInterrupt:
+        # Not all of the work is inside a run, which would have ended with its best so far.
+        best = searcher.attempts.fallback()
+        if best is None:
+            raise
+        monitor.interrupt()
+        return Found(best, tuple(searcher.attempts.records))
+
+
+@dataclass
+class _Searcher:
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int
+    collapsed: int = 0  # how many starts did
+
+    def __post_init__(self) -> None:
+        if not self._large:
+            # Moves look at all rows: few enough to be at hand, wherever they come from.
+            self.problem = replace(self.problem, source=self.problem.source.in_memory())
+        stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
+        self.loose = replace(self.problem, stopping=stopping)
+        self.sample = self._sampled()
+        # Where a pass over all rows costs little, moves are looked for and tried there.
+        view = self.sample if self._large else self.loose
+        self.attempts = Attempts(self.problem, self.monitor)
+        self.improver = Improver(self.attempts, self.model, view, self.sample, self._large)
+        self.coarse = self.improver
+        if not self._large:
+            self.coarse = replace(self.improver, view=self.sample, large=True, surely=True)
+
+    @property
+    def small(self) -> bool:
+        """Whether all rows are few enough to search on."""
+        return self.sample is self.loose
+
+    @property
+    def _large(self) -> bool:
+        """Whether a pass over all rows costs so much more than one over the sample."""
+        n_rows, n_features = self.problem.source.shape
+        work = n_rows * self.model.n_components * (n_features * n_features + 16)
+        return n_rows > self._enough and work > COARSE_ABOVE
+
+    def found(self) -> Found:
+        """Settled starts, improved by moves, and the best of them run to its end."""
+        settled = self.settled_starts()
+        if not self.settings.moves:
+            # Settled starts are where a short search ends: a candidate with too many components
+            # would go on for thousands of passes.
+            return Found(settled[0], tuple(self.attempts.records))
+        improved = []
+        for state in settled:
+            improved.append(self.improver.improved(self.loose, state))
+            if self.monitor.stopped is not None:
+                break
+        best = self.improver.divided_anew(self.loose, max(improved, key=self.attempts.rank))
+        generator = stream(self.settings.seed, Purpose.MOVE, self.index)
+        best = self.improver.swapped_at_random(self.loose, best, generator)
+        finished = self.attempts.run(self.problem, best, FINISH_PASSES)
+        return Found(finished or best, tuple(self.attempts.records))
+
+    def _sampled(self) -> Problem:
+        """The problem on a sample whose weights stand for all rows."""
+        source = self.problem.source
+        if source.shape[0] <= self._enough:
+            return self.loose
+        generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
+        weighted = source.sample(self._enough, generator).standing_for(source.total_weight)
+        return replace(self.loose, source=weighted, stopping=AMONG_CANDIDATES)
+
+    @property
+    def _enough(self) -> int:
+        """How many rows tell as much as a search needs to know."""
+        D = self.problem.source.shape[1]
+        parameters = self.model.n_components * (1 + D + D * (D + 1) // 2)
+        return min(max(SAMPLE_ROWS, ROWS_A_PARAMETER * parameters), MOST_SAMPLED)
+
+    def settled_starts(self) -> list[State]:
+        """The best of the short starts, run on all rows; more of them where all collapse.
+
+        Of small data two different ones are worth improving: passes are cheap and optima many.
+        """
+        settled: list[State] = []
+        for batch in self._batches if self.model.n_components > 1 else (range(1),):
+            short = self._short_runs(batch)
+            spiky = self._spiky(len(batch))
+            several = self.small and self.settings.moves
+            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if several else 1
+            for entry in short:
+                state = self._settled(entry)
+                if state is not None and not self._known(state, settled):
+                    settled.append(state)
+                    self.attempts.note("settle", str(entry), state, 0.0, True)
+                sound = [state for state in settled if not is_valueless(self.problem, state)]
+                if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
+                    return sorted(sound or settled, key=self.attempts.rank, reverse=True)
+            if not spiky and any(not is_valueless(self.problem, state) for state in settled):
+                break
+        if not settled:
+            raise DegenerateFitError(
+                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
+                "fewer components, or a simpler covariance_type"
+            )
+        return sorted(settled, key=self.attempts.rank, reverse=True)[:wanted]
+
+    @property
+    def _batches(self) -> tuple[range, ...]:
+        if not self.settings.moves:
+            return BATCHES_ALONE
+        return BATCHES if self.small else BATCHES_OF_LARGE
+
+    def _short_runs(self, batch: range) -> list[_Short]:
+        """A dozen passes from every start, the best first; of a sample it is improved there."""
+        if not self.settings.moves:
+            return self._raced(batch)
+        if not self.small and self.model.n_components > 1:
+            return self._independent_runs(batch)
+        short = self._begun(batch, SHORT_PASSES if self.small else FIRST_PASSES)
+        return sorted(short, key=self._promise, reverse=True)
+
+    def _independent_runs(self, batch: range) -> list[_Short]:
+        """The best of a few starts, improved on the sample, until two such runs agree."""
+        short: list[_Short] = []
+        improved: list[_Short] = []
+        for first in batch[::STARTS_OF_A_RUN]:
+            begun = self._begun(range(first, first + STARTS_OF_A_RUN), FIRST_PASSES)
+            if not begun:
+                continue
+            short += begun
+            self.coarse.done = None
+            improved.append(self._improved(max(begun, key=self._promise)))
+            if self._alike(improved, ONE_PLACE) >= 2 or self.monitor.stopped is not None:
+                break
+        short.sort(key=self._promise, reverse=True)
+        return sorted(improved, key=self._promise, reverse=True) + short
+
+    def _begun(self, batch: range, passes: int) -> list[_Short]:
+        """So many passes from every start of a batch; the first has those near other fits too."""
+        short: list[_Short] = []
+        for number, start in self._starts(batch):
+            entry = self._short(number, start, passes)
+            if entry is not None:
+                short.append(entry)
+            if self._alike(short, ALIKE) >= ENOUGH_ALIKE:
+                break
+        short += self._near_others(passes) if batch.start == 0 else []
+        for entry in short:
+            self.attempts.note("start", str(entry), entry.state, 0.0, False)
+        return short
+
+    def _improved(self, entry: _Short) -> _Short:
+        """A short start improved by moves on the sample."""
+        state = self.attempts.run(self.sample, entry.state, SHORT_PASSES) or entry.state
+        state = self.coarse.improved(self.sample, state)
+        return replace(entry, state=state)
+
+    def _raced(self, batch: range) -> list[_Short]:
+        """A few passes from every start and some more of the best, the best first."""
+        short = self._near_others(PASSES_OF_ALL) if batch.start == 0 else []
+        for number, start in self._starts(batch[:BESIDE_GROWN] if short else batch):
+            entry = self._short(number, start, PASSES_OF_ALL)
+            if entry is not None:
+                short.append(entry)
+        short.sort(key=self._promise, reverse=True)
+        for place, entry in enumerate(short[:FEW]):
+            state = self.attempts.run(self.sample, entry.state, PASSES_OF_FEW)
+            short[place] = replace(entry, state=state or entry.state)
+        for entry in short:
+            self.attempts.note("start", str(entry), entry.state, 0.0, False)
+        return sorted(short, key=self._promise, reverse=True)
+
+    def _promise(self, entry: _Short) -> tuple[tuple[bool, float], int]:
+        return self.attempts.rank(entry.state), -entry.number
+
+    def _alike(self, short: list[_Short], nats: float) -> int:
+        """How many ended within so many nats a row of the best place so far."""
+        near = nats * self.problem.source.total_weight
+        values = [
+            entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
+        ]
+        return sum(value > max(values) - near for value in values)
+
+    def _known(self, state: State, settled: list[State]) -> bool:
+        """Whether an earlier start led to the same optimum."""
+        near = ALIKE * self.problem.source.total_weight
+        return any(abs(state.objective - other.objective) < near for other in settled)
+
+    def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
+        """Numbered k-means++ starts, in columns scaled in several ways; a hierarchical one."""
+        K, settings, source = self.model.n_components, self.settings, self.sample.source
+        summary = self.problem.source.summary
+        yield from numbered_starts(
+            source, summary, K, settings.seed, self.index, batch, SHORT_LLOYD
+        )
+        if batch.start == 0 and self._spiky(len(batch)):
+            given = hierarchical_start(source, K)
+            if given is not None:
+                yield HIERARCHICAL, given
+
+    def _near_others(self, passes: int) -> list[_Short]:
+        """More starts: fits of other candidates, of fewer components with a good split made."""
+        if self.monitor.stopped is not None:
+            return []
+        near = [one for one in self.settings.near if one.n_components <= self.model.n_components]
+        states = (state for one in near for state in self._from(one))
+        runs = (self.attempts.run(self.sample, state, passes) for state in states)
+        return [
+            _Short(GROWN - place, OfMixture(state.at()), state)
+            for place, state in enumerate(runs)
+            if state is not None
+        ]
+
+    def _from(self, near: Mixture) -> Iterator[State]:
+        """Runs about to begin at a fit of another candidate."""
+        K = self.model.n_components
+        if near.n_components == K:  # of another structure
+            yield begun(self.sample, OfMixture(near), K)
+            return
+        state = self._resumed(near)
+        while state is not None and state.at().n_components < K - 1:
+            state = next(self._split(state), None)
+            state = state and self.attempts.run(self.sample, state, SHORT_PASSES)
+        if state is not None:
+            yield from self._split(state)
+
+    def _split(self, state: State) -> Iterator[State]:
+        """Runs about to begin with one of the best splits made."""
+        look = Look.at(self.sample, state)
+        for halves in best_splits(self.sample, state, look, [], looks=LOOKS, more=0)[:SPLITS]:
+            yield Move(halves, None, halves.gain).begun(self.sample, state)
+
+    def _resumed(self, near: Mixture) -> State | None:
+        """The run that ended at a mixture: on the same rows one look at them is all it takes."""
+        frame = self.sample.frame
+        if near.frame.equals(frame) and self.problem.family.made(near.components):
+            return begin_at(self.sample, replace(near, frame=frame))
+        start = begun(self.sample, OfMixture(near), near.n_components)
+        return self.attempts.run(self.sample, start, SHORT_PASSES)
+
+    def _spiky(self, n_starts: int) -> bool:
+        """Whether most starts collapse on small data: good optima then lie among spikes."""
+        return self.small and 2 * self.collapsed >= n_starts
+
+    def _short(self, number: int, start: Start, passes: int) -> _Short | None:
+        """So many passes from one start, on the sample."""
+        if self.monitor.stopped is not None and self.attempts.begun:
+            return None
+        state = self.attempts.run(
+            self.sample, begun(self.sample, start, self.model.n_components), passes
+        )
+        if state is None or is_valueless(self.sample, state):
+            self.collapsed += 1
+            state = self._by_way_of_a_prior(start, passes) or state
+        return None if state is None else _Short(number, start, state)
+
+    def _by_way_of_a_prior(self, start: Start, passes: int) -> State | None:
+        """A likelihood run from where the same start leads under a prior: it collapses less."""
+        K, sample = self.model.n_components, self.sample
+        objective = under_a_prior(sample, sample.source, K)
+        guided = replace(sample, objective=objective, accelerate=False)
+        state = self.attempts.run(guided, begun(guided, start, K), GUIDED * passes)
+        if state is None:
+            return None
+        return self.attempts.run(sample, begun(sample, OfMixture(state.at()), K), passes)
+
+    def _settled(self, entry: _Short) -> State | None:
+        """A short start run on all rows until little is left to gain."""
+        if self.small:
+            return self.attempts.run(self.loose, entry.state, SETTLE_PASSES)
+        # An E-step over all rows comes first, so that an interrupt from here on has a result.
+        state = begin_at(self.loose, entry.state.at(), nearby=entry.state)
+        settled = self.attempts.run(self.loose, state, SETTLE_PASSES)
+        if settled is None:
+            again = begun(self.loose, entry.start, self.model.n_components)
+            settled = self.attempts.run(self.loose, again, SETTLE_PASSES)
+        return settled

@@ -1,0 +1,321 @@
+"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given).
+
+Distances are taken in columns divided by their robust scale, so that units do not matter, and draws
+are made over the distinct rows in sorted order, so that neither does the order of the rows, nor
+whether a row is repeated or weighted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import ndtri
+
+from bayesmix.engine.expectation import StartStep
+from bayesmix.engine.run import Problem, State, begin
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.random import Purpose, stream
+from bayesmix.records import Mixture, Rows, Summary
+
+# Rows -> responsibilities (n, K)
+Start: TypeAlias = Callable[[Rows], Array]
+SAMPLE_ROWS = 4096
+LLOYD_ROUNDS = 100
+# Columns stand out by the shortest interval that holds half of a component, of at least ...
+LEAST_SHARE = 0.1
+# ... and by this factor at most.
+MOST_EMPHASIS = 100.0
+# A share that is reached but for rounding is reached.
+LESS_THAN_ROUNDING = 1.0 - 1e-12
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct rows (m, D) in columns of unit scale, in sorted order, with their weights (m,)."""
+
+    values: Array
+    weights: Array
+
+
+def distinct_rows(
+    source: Source, summary: Summary, generator: np.random.Generator, most: int = SAMPLE_ROWS
+) -> Distinct:
+    """The distinct rows of (a sample of) the source."""
+    sample = source.sample(most, generator).rows
+    values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
+    weights = sample.weights_or_ones
+    keys = _keys(values)
+    if _tie(keys):
+        values, inverse = np.unique(values, axis=0, return_inverse=True)
+        weights = np.bincount(inverse.ravel(), weights, len(values)).astype(np.float64)
+        keys = _keys(values)
+    order = np.lexsort(keys)
+    order = order[weights[order] > 0]
+    return Distinct(values[order], weights[order])
+
+
+def stretches(rows: Distinct, n_components: int) -> list[Array]:
+    """Factors (D,) by which columns of unit scale are stretched, for starts to take in turn.
+
+    The robust scale of a column with two heaps is the distance between them: there they stand out
+    less than noise does. The standard deviation is less misled, and the shortest interval that
+    holds half of a component's share of the rows is about as wide as a heap.
+    """
+    parts = rows.weights / rows.weights.sum()
+    away = rows.values - parts @ rows.values
+    deviation = np.sqrt(parts @ (away * away))
+    share = max(0.5 / n_components, LEAST_SHARE)
+    widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
+    normal = 2.0 * ndtri(0.5 + 0.5 * share)
+    heaps = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
+    spread = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 1.0)
+    return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(spread)), spread]
+
+
+def _narrowest(column: Array, weights: Array, share: float) -> float:
+    """Length of the shortest interval that holds this share of the weight."""
+    if np.ptp(weights) == 0.0:
+        ordered = np.sort(column)
+        rows = int(np.ceil(share * len(ordered) * LESS_THAN_ROUNDING))
+        return float((ordered[rows - 1 :] - ordered[: len(ordered) + 1 - rows]).min())
+    order = np.argsort(column)
+    ordered, weighed = column[order], weights[order]
+    mass = np.cumsum(weighed)
+    before = mass - weighed
+    ends = np.searchsorted(mass, before + share * mass[-1] * LESS_THAN_ROUNDING)
+    fits = ends < len(ordered)
+    return float((ordered[ends[fits]] - ordered[fits]).min())
+
+
+def _keys(values: Array) -> list[Array]:
+    """What rows are put in order by: free of the order of columns, and of rounding."""
+    squares = values * values
+    return [
+        np.round(powers.sum(axis=1), 9) for powers in (squares * squares, squares * values, squares)
+    ]
+
+
+def _tie(keys: list[Array]) -> bool:
+    """Whether rows may be equal: only then is it worth looking for those that are."""
+    return len(np.unique(keys[-1])) < len(keys[-1])
+
+
+def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:
+    """Greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007): the best of a few draws."""
+    trials = 2 + int(np.log(n_centres))
+    centres = np.empty((n_centres, rows.values.shape[1]))
+    first = _draw(rows.weights, 1, generator)[0]
+    centres[0] = rows.values[first]
+    squares = np.einsum("nd,nd->n", rows.values, rows.values)
+    nearest = np.maximum(_beyond(rows.values, centres[:1])[0] + squares, 0.0)
+    for k in range(1, n_centres):
+        mass = rows.weights * nearest
+        candidates = _draw(mass if mass.sum() > 0 else rows.weights, trials, generator)
+        distances = _beyond(rows.values, rows.values[candidates])
+        distances += squares
+        np.maximum(distances, 0.0, out=distances)
+        np.minimum(distances, nearest, out=distances)
+        best = int((distances @ rows.weights).argmin())
+        centres[k] = rows.values[candidates[best]]
+        nearest = distances[best]
+    return centres
+
+
+def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
+    """k-means centres after at most ``rounds`` rounds; an empty centre stays where it is."""
+    centres = centres.copy()
+    labels = np.full(len(rows.values), -1)
+    for _ in range(rounds):
+        updated = _beyond(rows.values, centres).argmin(axis=0)
+        if np.array_equal(updated, labels):
+            break
+        labels = updated
+        totals = np.bincount(labels, weights=rows.weights, minlength=len(centres))
+        for d in range(centres.shape[1]):
+            moved = np.bincount(
+                labels, weights=rows.weights * rows.values[:, d], minlength=len(centres)
+            )
+            np.divide(moved, totals, out=centres[:, d], where=totals > 0)
+    return centres
+
+
+def _beyond(values: Array, centres: Array) -> Array:
+    """|x - c|² - |x|² (K, n), by a matrix product: digits that cancel do not matter in a start."""
+    out: Array = (-2.0 * centres) @ values.T
+    out += np.einsum("kd,kd->k", centres, centres)[:, None]
+    return out
+
+
+def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
+    reached = np.cumsum(mass)
+    places = np.searchsorted(reached, generator.random(n) * reached[-1], side="right")
+    return np.minimum(places, len(mass) - 1)
+
+
+def numbered_starts(
+    source: Source,
+    summary: Summary,
+    n_components: int,
+    seed: int,
+    index: int,
+    numbers: range,
+    rounds: int,
+) -> Iterator[tuple[int, Start]]:
+    """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise."""
+    rows = distinct_rows(source, summary, stream(seed, Purpose.START, index))
+    scales = stretches(rows, n_components)
+    for number in numbers:
+        generator = stream(seed, Purpose.START, index, number)
+        factors = scales[number % len(scales)]
+        seen = Distinct(rows.values * factors, rows.weights)
+        centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
+        yield number, NearestCentre(centres, summary, factors)
+
+
+def hierarchical_start(source: Source, n_components: int) -> Given | None:
+    """The clusters of a model-based hierarchy; None where the rows are too many, or too few.
+
+    On the principal axes of standardised columns, each divided by the root of its singular value,
+    as in mclust (Scrucca & Raftery 2015).
+    """
+    from bayesmix.workflow.search.hierarchy import MOST_ROWS, hierarchical_labels
+
+    rows = source.in_memory().rows
+    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
+    unique, inverse = np.unique(values, axis=0, return_inverse=True)
+    if not 2 * n_components <= len(unique) <= MOST_ROWS:
+        return None
+    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
+    away = unique - np.average(unique, axis=0, weights=totals)
+    deviation = np.sqrt(np.average(away * away, axis=0, weights=totals))
+    standardised = away / np.where(deviation > 0, deviation, 1.0)
+    roots = np.sqrt(totals)[:, None]
+    _, sizes, axes = np.linalg.svd(roots * standardised, full_matrices=False)
+    extent = sizes > 1e-6 * sizes[0]
+    turned = standardised @ axes[extent].T / np.sqrt(sizes[extent])
+    labels = hierarchical_labels(turned, totals, n_components)
+    return Given(one_hot(labels[inverse.ravel()], n_components))
+
+
+@dataclass(frozen=True)
+class NearestCentre:
+    """Every row belongs to its nearest centre (K, D); equal centres share.
+
+    Centres are in columns of unit scale, stretched by factors (D,) where there are any.
+    """
+
+    centres: Array
+    summary: Summary
+    factors: Array | float = 1.0
+
+    def __call__(self, rows: Rows) -> Array:
+        values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
+            self.summary.scale / self.factors
+        )
+        labels = _beyond(values, self.centres).argmin(axis=0)
+        return one_hot(labels, len(self.centres))
+
+
+@dataclass(frozen=True)
+class RandomShares:
+    """Random responsibilities, normalised; the same for a row whatever the chunks' workers."""
+
+    n_components: int
+    seed: int
+    run: int
+
+    def __call__(self, rows: Rows) -> Array:
+        generator = stream(self.seed, Purpose.START, self.run, rows.first)
+        shares = generator.random((len(rows), self.n_components))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
+
+
+@dataclass(frozen=True)
+class Given:
+    """Responsibilities (n, K) that the user gave."""
+
+    responsibilities: Array
+
+    def __call__(self, rows: Rows) -> Array:
+        return self.responsibilities[rows.first : rows.first + len(rows)]
+
+
+@dataclass(frozen=True)
+class OfMixture:
+    """The responsibilities of a mixture, as a start on other rows."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Array:
+        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
+        return shares
+
+
+def one_hot(labels: Any, n_components: int) -> Array:
+    """Responsibilities of 0 and 1 from labels (n,)."""
+    out = np.zeros((len(labels), n_components))
+    out[np.arange(len(labels)), labels] = 1.0
+    return out
+
+
+def begun(
+    problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
+) -> State:
+    """A run about to take its first M-step from a start's responsibilities; see ``begin``."""
+    step = StartStep(problem.family, problem.frame, start, n_components)
+    return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
+
+
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def named_start(
+    name: str, source: Source, summary: Summary, n_components: int, seed: int, run: int
+) -> Start:
+    """The start that ``init_params`` names."""
+    if name == "random":
+        return RandomShares(n_components, seed, run)
+    generator = stream(seed, Purpose.START, run)
+    rows = distinct_rows(source, summary, generator)
+    if name == "random_from_data":
+        replace = len(rows.values) < n_components
+        chosen = generator.choice(
+            len(rows.values), n_components, replace=replace, p=rows.weights / rows.weights.sum()
+        )
+        return NearestCentre(rows.values[chosen], summary)
+    centres = plus_plus(rows, n_components, generator)
+    if name == "kmeans":
+        centres = lloyd(rows, centres, LLOYD_ROUNDS)
+    return NearestCentre(centres, summary)
+
+
+def given_start(value: Any, n_rows: int, n_components: int) -> Given:
+    """Responsibilities (n, K) or labels (n,), checked.
+
+    Raises ``InvalidInputError`` for other shapes, negative shares or rows that do not sum to 1.
+    """
+    array = np.asarray(value)
+    if array.ndim == 1 and array.dtype.kind in "iub":
+        if len(array) != n_rows or array.min() < 0 or array.max() >= n_components:
+            raise InvalidInputError(
+                f"init_params as labels must be {n_rows} integers from 0 to {n_components - 1}, "
+                f"got {len(array)} from {array.min()} to {array.max()}"
+            )
+        return Given(one_hot(array.astype(int), n_components))
+    if array.shape != (n_rows, n_components) or array.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"init_params as responsibilities must have shape ({n_rows}, {n_components}), "
+            f"got {array.shape} of {array.dtype}"
+        )
+    shares = array.astype(np.float64)
+    if not np.isfinite(shares).all() or shares.min() < 0:
+        raise InvalidInputError("init_params: responsibilities must be finite and not negative")
+    if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
+        raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
+    return Given(shares)
