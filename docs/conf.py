@@ -1,8 +1,9 @@
 """How Sphinx builds the documentation: `make docs`."""
 
 import sys
-import tomllib
 from pathlib import Path
+
+from bayesmix.version import __version__
 
 _here = Path(__file__).parent
 sys.path.insert(0, str(_here / "_ext"))
@@ -10,7 +11,7 @@ sys.path.insert(0, str(_here / "_ext"))
 project = "bayesmix"
 author = "bayesmix developers"
 copyright = author
-release = tomllib.loads((_here.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+release = __version__
 
 extensions = [
     "myst_parser",
