@@ -102,7 +102,7 @@ def test_one_normal_is_one_component(n_features):
     assert sum(k > 1 for k in chosen) <= 1
 
 
-@pytest.mark.parametrize("place", ["growth.looked_ahead", "rule.held_out"])
+@pytest.mark.parametrize("place", ["candidates.growth.looked_ahead", "choice.rule.held_out"])
 def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
