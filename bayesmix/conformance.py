@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     ) -> None:
         _family: p.FamilyOf[Sums, Bernoullis] = family
         _point: p.PointComponents = point
+        _linear: p.LinearComponents = point
+        _linear = posterior
         _posterior: p.PosteriorOf[BernoulliDraws] = posterior
         _draws: p.DrawnComponents = draws
         _prior: p.PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
     ) -> None:
         _family: p.FamilyOf[Sums, Poissons] = family
         _point: p.PointComponents = point
+        _linear: p.LinearComponents = point
+        _linear = posterior
         _posterior: p.PosteriorOf[PoissonDraws] = posterior
         _predictive: p.Predictive = predictive
         _draws: p.DrawnComponents = draws
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
     ) -> None:
         _statistics: p.Statistics = statistics
         _linear: p.LinearOf[Sums] = linear
+        _components: p.LinearComponents = linear
         _coordinates: p.Coordinates = coordinates
         _twin: p.ComponentsTwin = twin
         _guard: p.Guard = guard
@@ -110,6 +115,9 @@ if TYPE_CHECKING:
         _family: p.FamilyOf[Moments, Gaussians] = family
         _statistics: p.Statistics = statistics
         _linear: p.CompiledCentredOf[Moments] = linear
+        _components: p.LinearComponents = linear
+        _components = point
+        _components = posterior
         _point: p.PointComponents = point
         _posterior: p.PosteriorOf[GaussianDraws] = posterior
         _predictive: p.Predictive = predictive

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 
 from bayesmix.engine.expectation import Assessment
 from bayesmix.numerics.features import cost_of
-from bayesmix.protocols import Additive, CompiledCentred, Components
-from bayesmix.records import ChunkSums, FeatureSums, Known, Mixture, Rows, Sweep
+from bayesmix.protocols import Additive, Components
+from bayesmix.records import ChunkSums, FeatureSums, Known, Mixture, Rows, Sweep, centred_pass
 
 # In rows times components times ``cost_of`` one row for one of them.
 COMPILE_ABOVE = 700_000
@@ -30,15 +30,9 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
     return work >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
-def centred_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple[Sweep, Additive]:
-    """One pass of the compiled centred form, of components that have one."""
-    form = cast("CompiledCentred", mixture.components.linear)
-    return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
-
-
 def linear_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple[Sweep, Additive]:
     """One pass of the compiled linear form."""
-    form, coefficients = mixture.components.linear, mixture.coefficients
+    form, coefficients = mixture.linear, mixture.coefficients
     sums = np.zeros(coefficients.shape)
     found = known.swept(
         "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums

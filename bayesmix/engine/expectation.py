@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 from scipy.linalg.blas import dasum
@@ -18,7 +18,7 @@ from scipy.linalg.blas import dasum
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Additive, Components, Family, Statistics
+from bayesmix.protocols import Additive, Components, Family, LinearComponents, Statistics
 from bayesmix.protocols import Linear as LinearForm
 from bayesmix.records import ChunkSums, FeatureSums, Frame, Mixture, Rows
 from bayesmix.weights import PointWeights
@@ -27,6 +27,8 @@ BLOCK_VALUES = 2**16
 
 # Log densities (n, K), and what makes statistics of responsibilities.
 Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
+# What a pass does to a chunk.
+Step: TypeAlias = Callable[[Rows], ChunkSums]
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,18 @@ class Part:
 
     def of(self, mixture: Mixture[Components]) -> Mixture[Components]:
         """The mixture that these rows know."""
-        components = mixture.components.linear.subset(self.components)
+        components = mixture.components.subset(self.components)
         return Mixture(PointWeights(self.shares), components, mixture.frame)
+
+
+def each_by_itself(
+    step_of: Callable[[Mixture[Components]], Step],
+    mixture: Mixture[Components],
+    parts: Sequence[Part],
+) -> list[tuple[Statistics, float]]:
+    """One E-step of every part: its statistics and its log normaliser."""
+    passed = (step_of(part.of(mixture))(part.rows).finished() for part in parts)
+    return [(each.statistics, each.log_normaliser) for each in passed]
 
 
 class Arithmetic(Protocol):
@@ -87,8 +99,7 @@ class Centred:
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[Part]
     ) -> list[tuple[Statistics, float]]:
-        passed = (ExpectationStep(part.of(mixture), self)(part.rows).finished() for part in parts)
-        return [(each.statistics, each.log_normaliser) for each in passed]
+        return each_by_itself(lambda own: ExpectationStep(own, self), mixture, parts)
 
 
 @dataclass(frozen=True)
@@ -99,11 +110,11 @@ class Linear:
     watched: bool = True
 
     def densities(self, components: Components, values: Array) -> Densities:
-        own = components.linear
+        own = cast("LinearComponents", components).linear
         return _of_features(own, own.coefficients, own.features(values))
 
     def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
-        own = mixture.components.linear
+        own = mixture.linear
         return _of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
 
     def of_parts(
@@ -115,7 +126,7 @@ class Linear:
         """
         if not parts:
             return []
-        own = mixture.components.linear
+        own = mixture.linear
         features = [part.rows.features(own, mixture.frame) for part in parts]
         joint = np.hstack(
             [own.coefficients[p.components] @ each for p, each in zip(parts, features, strict=True)]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from bayesmix.engine.compiled import Kernel, KernelStep
-from bayesmix.engine.expectation import Arithmetic, Densities, ExpectationStep, Part
+from bayesmix.engine.expectation import (
+    Arithmetic,
+    Densities,
+    ExpectationStep,
+    Part,
+    Step,
+    each_by_itself,
+)
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Components, Source, Statistics
-from bayesmix.records import ChunkSums, Expectation, Mixture, Rows
+from bayesmix.records import Expectation, Mixture, Rows
 
 # Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
 # little more, no more than the objective may fall; of large problems what rounding in fact leaves.
 MOST_LOSS = 1e-12
 MOST_LOSS_OF_LARGE = 1e-11
-
-Step: TypeAlias = Callable[[Rows], ChunkSums]
 
 
 class Form(Protocol):
@@ -107,7 +112,7 @@ class Dense:
             return True
         share = MOST_LOSS if self.kernel is None else MOST_LOSS_OF_LARGE
         most = share * expectation.magnitude
-        loss: float = mixture.components.linear.loss(expectation.statistics, most)
+        loss: float = mixture.linear.loss(expectation.statistics, most)
         return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
     def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Dense:
@@ -121,5 +126,4 @@ class Dense:
     ) -> list[tuple[Statistics, float]]:
         if self.kernel is None:
             return self.arithmetic.of_parts(mixture, parts)
-        passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
-        return [(each.statistics, each.log_normaliser) for each in passed]
+        return each_by_itself(self.step, mixture, parts)

@@ -21,7 +21,7 @@ from bayesmix.engine.stopping import Stopping
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.filled import filled_at_once
-from bayesmix.protocols import Family, Guard, Objective, Source
+from bayesmix.protocols import Components, Family, Guard, Objective, Source
 from bayesmix.records import ChunkSums, Event, Expectation, Frame, Mixture
 
 # Plain passes after a jump that gained so little that it may have been the last.
@@ -45,6 +45,15 @@ class Problem:
     accelerate: bool
     form: Form  # that a run begins with
     notes: tuple[Event, ...] = ()  # what is known of the rows before any run
+
+    def densities(self, mixture: Mixture) -> Mixture[Components]:
+        """The mixture as rows see it: linear forms, of families that have them.
+
+        Raises ``DegenerateFitError`` where one has collapsed; some of them cost nothing more.
+        """
+        if not self.family.linear:
+            return mixture
+        return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
     def threads_beside(self, n_components: int) -> int:
         """How many threads fits side by side may take: those that a pass of so many leaves idle."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.compiled import Kernel, linear_pass, of_sweep
-from bayesmix.engine.expectation import Densities, Part
-from bayesmix.engine.forms import Dense, Step
+from bayesmix.engine.expectation import Densities, Part, Step
+from bayesmix.engine.forms import Dense
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Components, Source, Statistics
@@ -190,7 +190,7 @@ def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
 
 def neighbours(mixture: Mixture[Components], width: int) -> Any:
     """Of each component those that are nearest to it by its family's measure (K, G), in order."""
-    near = mixture.components.linear.near(mixture.finite_log_weights)
+    near = mixture.linear.near(mixture.finite_log_weights)
     np.fill_diagonal(near, np.inf)
     return np.argsort(-near, axis=1, kind="stable")[:, :width]
 

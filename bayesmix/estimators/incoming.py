@@ -199,15 +199,10 @@ def explained(X: Any, problem: Exception) -> str:
     """scikit-learn's message, with the rows that are to blame or with the remedy."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
-        values = (
-            np.asarray(X, dtype=np.float64)
-            if not hasattr(X, "iloc")
-            else (
-                X.to_numpy(
-                    np.float64, na_value=np.nan
-                )  # pandas, perhaps with its own missing values
-            )
-        )
+        if hasattr(X, "iloc"):  # pandas, perhaps with its own missing values
+            values = X.to_numpy(np.float64, na_value=np.nan)
+        else:
+            values = np.asarray(X, dtype=np.float64)
         return _not_finite(Fault.of(values, ~np.isfinite(values)), getattr(X, "columns", None))
     if "Reshape your data" in text:
         return (

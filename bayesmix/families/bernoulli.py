@@ -322,6 +322,7 @@ class Bernoulli:
     continuous = False
     drawn_columns = 0
     linear = True
+    far_densities = False
     centred_kernel = False
 
     def made(self, components: Any) -> bool:

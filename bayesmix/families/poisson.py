@@ -293,6 +293,7 @@ class Poisson:
     continuous = False
     drawn_columns = 1
     linear = True
+    far_densities = False
     centred_kernel = False
 
     def made(self, components: Any) -> bool:

@@ -69,7 +69,7 @@ def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any
     """The band of a density averaged over candidates, over the columns of a view."""
     number = drawable_level("band", level)
     _check_curve(view, average.estimators[0].result_)
-    drawn = [each for _, each in average.drawn(DRAWS, SEED, method or "variational", data)]
+    drawn = [each for _, each in average.drawn(DRAWS, SEED, method, data)]
     return Band(number, lambda points: marginal_band(drawn, view.columns, points, number))
 
 

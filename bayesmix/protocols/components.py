@@ -92,9 +92,6 @@ class Densities(Protocol):
 class Components(Densities, Protocol):
     """All that an E-step needs of K densities."""
 
-    @property
-    def linear(self) -> Linear: ...
-
     def statistics(self, values: Array, responsibilities: Array) -> Statistics:
         """Statistics of framed rows; responsibilities (n, K) carry the row weights."""
         ...
@@ -102,8 +99,20 @@ class Components(Densities, Protocol):
     def subset(self, keep: Integers) -> Self: ...
 
 
+class LinearComponents(Components, Protocol):
+    """Components whose log densities are linear in features: a capability, ``Family.linear``."""
+
+    @property
+    def linear(self) -> Linear:
+        """Their linear forms; raises ``DegenerateFitError`` where one has collapsed."""
+        ...
+
+
 class FarDensities(Densities, Protocol):
-    """Log densities of rows so far away that squares of distances are no doubles: continuous."""
+    """Log densities of rows so far away that squares of distances are no doubles.
+
+    A capability: ``Family.far_densities``.
+    """
 
     @property
     def precision_root(self) -> Array:

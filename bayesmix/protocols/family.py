@@ -42,7 +42,15 @@ class FamilyOf(Protocol[S, P]):
 
     @property
     def linear(self) -> bool:
-        """Whether its components are ``Linear``."""
+        """Whether its components are ``LinearComponents``.
+
+        Where they are not, updates raise ``DegenerateFitError`` if a component collapses.
+        """
+        ...
+
+    @property
+    def far_densities(self) -> bool:
+        """Whether its densities are ``FarDensities``; otherwise theirs are sound at any row."""
         ...
 
     def made(self, components: Components) -> bool:

@@ -5,7 +5,15 @@
 
 from __future__ import annotations
 
-from bayesmix.records.mixture import ChunkSums, Expectation, FeatureSums, Mixture, Repair, finished
+from bayesmix.records.mixture import (
+    ChunkSums,
+    Expectation,
+    FeatureSums,
+    Mixture,
+    Repair,
+    centred_pass,
+    finished,
+)
 from bayesmix.records.rows import (
     FLAT_FLOOR,
     LOWEST_LOG,
@@ -37,5 +45,6 @@ __all__ = [
     "Summary",
     "Sweep",
     "WeightSpread",
+    "centred_pass",
     "finished",
 ]

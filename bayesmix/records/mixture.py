@@ -11,17 +11,19 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
-from bayesmix.records.rows import LOWEST_LOG, Event, Frame
+from bayesmix.records.rows import LOWEST_LOG, Event, Frame, Known, Rows, Sweep
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from bayesmix.protocols.components import (
         Additive,
+        CompiledCentred,
         Components,
         Densities,
         FittedComponents,
         Linear,
+        LinearComponents,
         Statistics,
     )
     from bayesmix.protocols.weights import Weights
@@ -69,6 +71,11 @@ class Mixture(Generic[C, W]):
         log_normaliser = normalise(joint)
         return joint, log_normaliser
 
+    @property
+    def linear(self: Mixture[Components]) -> Linear:
+        """Linear forms of the components, of families that have them."""
+        return cast("LinearComponents", self.components).linear
+
     @once
     def finite_log_weights(self) -> Array:
         """E[log π_k] (K,), as kernels need it."""
@@ -78,9 +85,17 @@ class Mixture(Generic[C, W]):
     @once
     def coefficients(self: Mixture[Components]) -> Array:
         """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
-        coefficients: Array = self.components.linear.coefficients.copy()
+        coefficients: Array = self.linear.coefficients.copy()
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
+
+
+def centred_pass(
+    mixture: Mixture[Components], rows: Rows, known: Known
+) -> tuple[Sweep, Statistics]:
+    """One pass of the compiled centred form over rows, of components that have one."""
+    form = cast("CompiledCentred", mixture.linear)
+    return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
 
 
 @filled_at_once

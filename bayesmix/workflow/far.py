@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Densities, FarDensities
+from bayesmix.protocols import Densities, Family, FarDensities
 from bayesmix.records import Frame, Mixture
 
 # Lengths, in standard deviations, whose squares and sums of squares are doubles.
@@ -22,13 +22,10 @@ LONGEST = 1e150
 STEP = 64
 
 
-def described(mixture: Mixture[Densities], values: Array, continuous: bool) -> tuple[Array, Array]:
-    """Probabilities of the components (n, K) and the log density (n,), framed, of rows as stored.
-
-    Only where values are ``continuous`` may they be far.
-    """
+def described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+    """Probabilities of the components (n, K) and the log density (n,), framed, of stored rows."""
     frame = mixture.frame
-    if not continuous:
+    if not family.far_densities:
         return mixture.responsibilities(frame.apply(values))
     components = cast("FarDensities", mixture.components)
     limit = _reach(components, frame.n_directions) * frame.scale

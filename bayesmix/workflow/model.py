@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import centred_pass, compiled_pays, linear_pass
+from bayesmix.engine.compiled import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense, Form
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
@@ -16,7 +16,7 @@ from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Family, Source
-from bayesmix.records import Event, Frame, Mixture, Rows, Summary
+from bayesmix.records import Event, Frame, Mixture, Rows, Summary, centred_pass
 from bayesmix.weights import FreeWeights
 
 

@@ -156,7 +156,7 @@ class FitResult:
 
     def log_density(self, values: Array) -> Array:
         """Predictive log density (n,) in nats and data units."""
-        _, framed = described(self.density, values, self.family.continuous)
+        _, framed = described(self.density, values, self.family)
         log_density: Array = framed - self.log_volume
         if self.family.continuous:
             log_density += self.mixture.frame.log_flat(values)
@@ -164,12 +164,12 @@ class FitResult:
 
     def probabilities(self, values: Array) -> Array:
         """Normalised terms of the predictive density (n, K)."""
-        shares, _ = described(self.density, values, self.family.continuous)
+        shares, _ = described(self.density, values, self.family)
         return np.ascontiguousarray(shares)
 
     def responsibilities(self, values: Array) -> Array:
         """q(Z) (n, K): for a point the same as ``probabilities``."""
-        shares, _ = described(self.mixture, values, self.family.continuous)
+        shares, _ = described(self.mixture, values, self.family)
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:

@@ -16,14 +16,14 @@ from reference import exact, prior_from_covariance, slow_vb
 from scipy import integrate, special, stats
 
 import bayesmix as bm
-from bayesmix.engine.compiled import centred_pass, linear_pass
+from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.poisson import Poissons
-from bayesmix.records import Frame
+from bayesmix.records import Frame, centred_pass
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")

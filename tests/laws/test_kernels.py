@@ -7,10 +7,10 @@ from sklearn.exceptions import ConvergenceWarning
 pytest.importorskip("numba")
 
 import bayesmix as bm
-from bayesmix.engine.compiled import centred_pass, linear_pass
+from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.numerics import compiled
-from bayesmix.records import Known, Rows, finished
+from bayesmix.records import Known, Rows, centred_pass, finished
 
 ROUNDING = 2.0**-53
 

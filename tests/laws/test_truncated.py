@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.compiled import CompiledAssessment, KernelStep, centred_pass
+from bayesmix.engine.compiled import CompiledAssessment, KernelStep
 from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
 from bayesmix.engine.run import GOES_ON_CENTRED
 from bayesmix.engine.truncated import (
@@ -19,7 +19,7 @@ from bayesmix.engine.truncated import (
     neighbours,
     refreshed,
 )
-from bayesmix.records import Frame, Mixture, Rows
+from bayesmix.records import Frame, Mixture, Rows, centred_pass
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 

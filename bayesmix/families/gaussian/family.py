@@ -52,6 +52,7 @@ class Gaussian:
     continuous = True
     drawn_columns = 2
     linear = True
+    far_densities = True
     centred_kernel = True
 
     def __post_init__(self) -> None:

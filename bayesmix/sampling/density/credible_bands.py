@@ -54,10 +54,10 @@ def marginal_band(
 ) -> Array:
     """Ends (n, 2) of the density of some columns alone at values (n, C), pointwise."""
     mixtures = [marginal(each, columns) for drawn in parts for each in drawn.mixtures()]
-    continuous = parts[0].result.family.continuous
+    family = parts[0].result.family
 
     def log_densities(rows: slice) -> Array:
-        return np.column_stack([log_density(each, values[rows], continuous) for each in mixtures])
+        return np.column_stack([log_density(each, values[rows], family) for each in mixtures])
 
     return _band(log_densities, len(values), len(mixtures), level, False)
 

@@ -231,7 +231,7 @@ class MixtureDensity:
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
     def _log_density(self, rows: Rows) -> Array:
-        return partition.log_density(self.mixture, rows.values, self.family.continuous)
+        return partition.log_density(self.mixture, rows.values, self.family)
 
     def _over(
         self, places: Integers, mixture: Mixture[Predictive], given: Mapping[Any, float]

@@ -13,16 +13,16 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Predictive
+from bayesmix.protocols import Family, Predictive
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.far import described
 
 
-def log_density(mixture: Mixture[Predictive], values: Array, continuous: bool) -> Array:
+def log_density(mixture: Mixture[Predictive], values: Array, family: Family) -> Array:
     """log p(x) (n,) in nats and data units; of counts a log probability."""
-    _, log_density = described(mixture, values, continuous)
-    if continuous:
+    _, log_density = described(mixture, values, family)
+    if family.continuous:
         log_density += mixture.frame.log_flat(values) - mixture.frame.log_volume
     return log_density
 

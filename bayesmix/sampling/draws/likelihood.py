@@ -115,7 +115,9 @@ def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
 
 def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     """The linear form where it keeps its digits under q, which draws are not far from."""
+    if not result.family.linear:
+        return CENTRED
     mixture: Mixture = result.mixture
     expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    loss = mixture.components.linear.loss(expectation.finished().statistics)
+    loss = mixture.linear.loss(expectation.finished().statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED

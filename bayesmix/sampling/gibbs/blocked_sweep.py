@@ -25,6 +25,7 @@ from bayesmix.protocols import (
     Additive,
     Components,
     DrawnComponents,
+    LinearComponents,
     OrderedWeightsPrior,
     Posterior,
     Source,
@@ -221,4 +222,5 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
 
 def _keeps_digits(components: Components, statistics: Statistics, source: Source) -> bool:
     """Whether features serve: they lose digits where clusters lie far apart."""
-    return bool(components.linear.loss(statistics) <= MOST_LOSS * source.total_weight)
+    form = cast("LinearComponents", components).linear
+    return bool(form.loss(statistics) <= MOST_LOSS * source.total_weight)

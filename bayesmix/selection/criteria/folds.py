@@ -96,11 +96,6 @@ def steps_before(model: Any) -> Any:
     return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
 
 
-def was_interrupted(model: Any) -> bool:
-    """Whether Ctrl-C came during the fit."""
-    return bool(last_step(model).result_.status == "interrupted")
-
-
 def log_density(model: Any, X: Any) -> Array:
     """Log density (n,) of rows in nats and in *their* units, whatever a pipeline makes of them.
 

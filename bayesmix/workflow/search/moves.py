@@ -152,7 +152,7 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
             updated = problem.objective.update(
                 of_statistics(merged), mixture, problem.frame, problem.guard.resolution
             )
-            one = updated.components.linear.subset(np.array([i]))
+            one = problem.densities(updated).components.subset(np.array([i]))
         except DegenerateFitError:
             continue
         of_both = one.expected_log_density(look.values)[:, 0] + updated.weights.expected_log()[i]

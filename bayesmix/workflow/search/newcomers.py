@@ -21,6 +21,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import beside
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
+from bayesmix.protocols import Components
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.search.beginnings import Begun, Held, fewest_to_keep
@@ -105,7 +106,7 @@ class SideBySide:
         statistics = statistics_of(groups)
         return cls(groups, rows, known, statistics, np.concatenate([g.gains for g in groups]))
 
-    def passed(self, components: Mixture, kernel: Kernel, room: Array) -> SideBySide:
+    def passed(self, components: Mixture[Components], kernel: Kernel, room: Array) -> SideBySide:
         """All after the E-step of each by itself; ``room`` is what their shares cost all rows."""
         found, sums = kernel(components, self.rows, self.known)
         return replace(self, statistics=finished(sums), gains=found.of_groups[:, 0] - room)
@@ -177,7 +178,8 @@ class Present:
         groups = self.among_all(self.after(self.grouped(begun), PASSES_OF_SOME))
         for (passes, most), more in zip(STAGES, (earlier, ()), strict=True):
             left, together = self._left(self.after(groups, passes))
-            groups = best_of(left, together, most, fewest, apart) + self._again(more)
+            linear = together if self.problem.family.linear else None
+            groups = best_of(left, linear, most, fewest, apart) + self._again(more)
         for group, components in self._updated(groups):
             shares, _, _ = self._shares(components, group.held)
             for share in shares.T:
@@ -236,24 +238,27 @@ class Present:
         left = [group.subset(group.statistics.counts >= LEAST_COUNT) for group in groups]
         return updated(self.problem, self.state, [group for group in left if group.size])
 
-    def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture]]:
+    def _updated(self, groups: list[Newcomers]) -> Iterator[tuple[Newcomers, Mixture[Components]]]:
         """The same, with the components that those of a group become."""
         left, together = self._left(groups)
+        if not left:
+            return
+        densities = self.problem.densities(together)
         for group, keep in placed(left):
-            form = together.components.linear.subset(keep)
-            yield group, self._beside(group.statistics.counts, replace(together, components=form))
+            own = replace(densities, components=densities.components.subset(keep))
+            yield group, self._beside(group.statistics.counts, own)
 
-    def _beside(self, counts: Array, components: Mixture) -> Mixture:
+    def _beside(self, counts: Array, components: Mixture[Components]) -> Mixture[Components]:
         """Components weighted by the odds of their share of all rows."""
         shares = np.minimum(counts / self.problem.source.total_weight, LARGEST)
         return replace(components, weights=PointWeights(shares / (1.0 - shares)))
 
-    def _room(self, components: Mixture) -> Array:
+    def _room(self, components: Mixture[Components]) -> Array:
         """What the share of each costs all rows, in nats."""
         room: Array = np.log1p(components.weights.mean())
         return self.problem.source.total_weight * room
 
-    def _passed(self, group: Newcomers, components: Mixture) -> Newcomers:
+    def _passed(self, group: Newcomers, components: Mixture[Components]) -> Newcomers:
         """After the E-step of each by itself."""
         shares, gains, statistics = self._shares(components, group.held)
         weights = group.held.rows.weights
@@ -282,7 +287,7 @@ class Present:
         return update_of(self.problem, self.state, statistics)
 
     def _shares(
-        self, components: Mixture, held: Held
+        self, components: Mixture[Components], held: Held
     ) -> tuple[Array, Array, Callable[[Array], Any]]:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
         odds, statistics = self.state.form.joints(components, held.rows)
@@ -305,22 +310,22 @@ def best_of(
 ) -> list[Newcomers]:
     """So many that gain most, of those that have as many rows as ``fewest``; one of each place.
 
-    ``together`` are the components that they become, None where there are none.
+    ``together`` are the components that they become: without linear forms (None) no place shows.
     """
-    if together is None:
+    if not groups:
         return []
     counts = np.concatenate([group.statistics.counts for group in groups])
     gains = np.concatenate([group.gains for group in groups])
     enough = np.flatnonzero(counts >= fewest)
     best = enough[different(gains[enough], apart)][: LOOKED_AT * most]
     kept = np.zeros(len(gains), dtype=np.bool_)
-    kept[in_places(together, best)[:most]] = True
+    kept[(best if together is None else in_places(together, best))[:most]] = True
     return [group.subset(kept[own]) for group, own in placed(groups)]
 
 
 def in_places(together: Mixture, best: Integers) -> Integers:
     """Components without those that lie where one before them does."""
-    near = together.components.linear.subset(best).near(np.zeros(len(best))) > -ONE_PLACE
+    near = together.linear.subset(best).near(np.zeros(len(best))) > -ONE_PLACE
     kept: list[int] = []
     for j in range(len(best)):
         if not near[j, kept].any():

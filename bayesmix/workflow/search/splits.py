@@ -223,9 +223,11 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
         return _advanced_together(problem, state, kernel, groups, passes)
     for number in range(passes):
         groups, together = updated(problem, state, groups)
+        if not groups:
+            return []
         places = list(placed(groups))
         parts = [Part(group.rows, keep, _shares(group)) for group, keep in places]
-        passed = state.form.of_parts(together, parts)
+        passed = state.form.of_parts(problem.densities(together), parts)
         groups = [
             replace(group, statistics=statistics, value=value)
             for (group, _), (statistics, value) in zip(places, passed, strict=True)
@@ -291,7 +293,7 @@ def update_of(problem: Problem, state: State, statistics: Any) -> Mixture:
     mixture = problem.objective.update(
         of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
     )
-    _ = mixture.components.linear
+    _ = problem.densities(mixture)
     return mixture
 
 

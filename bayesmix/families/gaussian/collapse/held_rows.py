@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.records import Known, Mixture, Rows
+from bayesmix.records import Known, Mixture, Rows, centred_pass
 
 ROWS_NAMED = 20
 # Rows times components times features of a chunk that are worth a compiler.
@@ -137,6 +137,5 @@ class Held:
             joint = mixture.log_joint(mixture.frame.apply(rows.values))
             return joint.argmax(axis=1), normalise(joint)
         known = Known.everything(len(rows), n_components, describe=True)
-        form: Any = mixture.components.linear
-        sweep, _ = form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
+        sweep, _ = centred_pass(mixture, rows, known)
         return sweep.best, sweep.log_density
