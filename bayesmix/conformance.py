@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         BetaPrior,
         BetaProbabilities,
     )
-    from bayesmix.families.columns import ColumnCoordinates
     from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.covariance.algebra import Algebra
     from bayesmix.families.gaussian.covariance.dense import Dense
@@ -37,9 +36,13 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
     from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
-    from bayesmix.families.negative_binomial import NegativeBinomials
+    from bayesmix.families.independent.columns import NoGuard
+    from bayesmix.families.independent.coordinates import ColumnCoordinates
+    from bayesmix.families.independent.linear import LinearInTotals
+    from bayesmix.families.independent.negative_binomial import NegativeBinomials
+    from bayesmix.families.independent.sums import Sums
+    from bayesmix.families.independent.twin import TotalsTwin
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
-    from bayesmix.families.sums import LinearInTotals, NoGuard, Sums, TotalsTwin
     from bayesmix.sources.array import ArraySource
     from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
     from bayesmix.weights.point import FreeWeights, PointTwin, PointWeights, WeightDraws

@@ -62,6 +62,11 @@ class FamilyOf(Protocol[S, P]):
         """Whether its components have a compiled pass of the centred form."""
         ...
 
+    @property
+    def linear_kernel(self) -> bool:
+        """Whether its components have a compiled pass of the linear form."""
+        ...
+
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether, compiled, the linear form takes less time than the centred one."""
         ...

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.bernoulli import BetaPrior
 from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
-from bayesmix.families.poisson import GammaPrior
+from bayesmix.families.independent.beta_factors import SuccessPrior
+from bayesmix.families.independent.gamma_factors import RatePrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
@@ -180,12 +180,12 @@ def _(prior: NormalWishart, result: FitResult) -> str:
 
 
 @prior_in_words.register
-def _(prior: GammaPrior, result: FitResult) -> str:
+def _(prior: RatePrior, result: FitResult) -> str:
     return f"Rates ~ Gamma(shape {prior.shape:g}, rate {_numbers(prior.rate)}), by column."
 
 
 @prior_in_words.register
-def _(prior: BetaPrior, result: FitResult) -> str:
+def _(prior: SuccessPrior, result: FitResult) -> str:
     return f"Probabilities ~ Beta({prior.successes:g}, {prior.failures:g})."
 
 

@@ -83,7 +83,7 @@ def first_form(family: Family, source: Source, frame: Frame, n_components: int) 
     centred = Dense(CENTRED)
     if not family.linear:
         return centred
-    if not compiled_pays(*source.shape, n_components):
+    if not (family.linear_kernel and compiled_pays(*source.shape, n_components)):
         return Dense(LINEAR, None, centred)
     if family.centred_kernel:
         centred = Dense(CENTRED, centred_pass)

@@ -54,6 +54,7 @@ class Gaussian:
     linear = True
     far_densities = True
     centred_kernel = True
+    linear_kernel = True
 
     def __post_init__(self) -> None:
         if self.covariance not in STRUCTURES:

@@ -1,4 +1,4 @@
-"""Beta and Gamma factors of independent columns, in uncorrelated coordinates of unit variance.
+"""Factors of independent columns, in uncorrelated coordinates of unit variance.
 
 What a row's column multiplies, and what is left of the constant: linear response needs them.
 """
@@ -83,8 +83,10 @@ class ColumnCoordinates:
         return self.write(self.expected + self.deviation * away)
 
 
-def of_betas(successes: Array, failures: Array, read: Read, write: Write) -> ColumnCoordinates:
-    """Beta factors: x log(θ / (1 - θ)) + log(1 - θ)."""
+def of_betas(
+    successes: Array, failures: Array, most: Array | float, read: Read, write: Write
+) -> ColumnCoordinates:
+    """Beta factors of ``most`` trials: x log(θ / (1 - θ)) + most log(1 - θ)."""
     success, failure = polygamma(1, successes), polygamma(1, failures)
     both, total = success + failure, successes + failures
     mean = successes / total
@@ -92,29 +94,11 @@ def of_betas(successes: Array, failures: Array, read: Read, write: Write) -> Col
         name="probabilities",
         expected=digamma(successes) - digamma(failures),
         deviation=np.sqrt(both),
-        slope=-failure / both,
-        left=success * failure / both - polygamma(1, total),
+        slope=most * (-failure / both),
+        left=most**2 * (success * failure / both - polygamma(1, total)),
         across=1.0 / (total * np.sqrt(both)),
-        across_left=(failure / both - mean) / total,
+        across_left=most * ((failure / both - mean) / total),
         own=mean * (1.0 - mean) / (total + 1.0),
-        read=read,
-        write=write,
-    )
-
-
-def of_gammas(shape: Array, rate: Array, read: Read, write: Write) -> ColumnCoordinates:
-    """Gamma factors: x log λ - λ."""
-    of_log = polygamma(1, shape)
-    left = (shape - 1.0 / of_log) / rate**2
-    return ColumnCoordinates(
-        name="rates",
-        expected=digamma(shape) - np.log(rate),
-        deviation=np.sqrt(of_log),
-        slope=-1.0 / (rate * of_log),
-        left=left,
-        across=1.0 / (rate * np.sqrt(of_log)),
-        across_left=-left,
-        own=shape / rate**2,
         read=read,
         write=write,
     )

@@ -7,23 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
-from bayesmix.records import Frame
+from bayesmix.families.independent.columns import Columns
+from bayesmix.numerics.arrays import Array, Integers
 
 
 @dataclass(frozen=True)
-class NegativeBinomials:
+class NegativeBinomials(Columns):
     """Gamma-Poisson predictive: shape (K, D) and rate (K, D) integrated out."""
 
     shape: Array
     rate: Array
-
-    @property
-    def n_components(self) -> int:
-        return len(self.shape)
-
-    def unframed(self, frame: Frame) -> NegativeBinomials:
-        return self
 
     @property
     def means(self) -> Array:
@@ -34,24 +27,6 @@ class NegativeBinomials:
     def deviations(self) -> Array:
         """Standard deviation of every column (K, D)."""
         return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
-
-    @property
-    def covariances(self) -> Array:
-        """Covariance matrices (K, D, D): given the component, columns are independent."""
-        return diagonal_matrices(self.deviations**2)
-
-    def marginal(self, columns: Integers) -> NegativeBinomials:
-        """The densities of some columns."""
-        return NegativeBinomials(self.shape[:, columns], self.rate[:, columns])
-
-    def conditional(self, columns: Integers, given: Integers, values: Array) -> NegativeBinomials:
-        """The densities of ``columns``: given the component, columns are independent."""
-        return self.marginal(columns)
-
-    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
-        own = self.means[:, columns]
-        return np.broadcast_to(own, (len(values), *own.shape))
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | k, data) (n, K)."""

@@ -1,0 +1,1 @@
+"""What families of independent columns share: given its component, columns are independent."""

@@ -1,0 +1,236 @@
+"""Successes among trials under Beta factors: what Bernoulli and binomial columns share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import betaln, digamma, log_expit, logit, xlog1py, xlogy
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.columns import (
+    ConjugatePrior,
+    DrawnColumns,
+    PointColumns,
+    PosteriorColumns,
+)
+from bayesmix.families.independent.coordinates import ColumnCoordinates, of_betas
+from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading
+from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.twin import TotalsTwin
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.protocols import Named
+from bayesmix.records import Frame
+
+# Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
+SURE = 700.0
+
+
+def _stabilised(shares: Array, most: Array | float) -> Array:
+    """Angles in which a column varies as much at any share: see ``LinearInTotals.near``."""
+    return np.sqrt(most) * np.arcsin(np.sqrt(shares))
+
+
+class OfTrials(ABC):
+    """Whatever knows how many trials a column has."""
+
+    @property
+    @abstractmethod
+    def most(self) -> Array | float:
+        """The number of trials, of every column (D,) or of all."""
+
+    @property
+    @abstractmethod
+    def reading(self) -> Reading:
+        """Successes in a row."""
+
+
+class SuccessColumns(OfTrials, PointColumns):
+    """Probabilities (K, D) of success at a point; zeros and ones are allowed."""
+
+    probabilities: Array
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44)."""
+        exact = not (self.probabilities == 1.0).any()
+        places = _stabilised(self.probabilities, self.most)
+        return LinearInTotals(self._coefficients(SURE), self.reading, exact, places)
+
+    def _coefficients(self, sure: float) -> Array:
+        """As above; a failure where only successes can be is ``sure`` nats away."""
+        always = self.probabilities == 1.0
+        safe = np.where(always, 0.5, self.probabilities)
+        log_odds = np.where(always, sure, np.maximum(logit(safe), NEVER))
+        constants = self.most * np.where(always, -sure, np.log1p(-safe))
+        base = [np.ones((len(safe), 1))] if self.reading.has_base else []
+        return np.hstack([constants.sum(axis=1, keepdims=True), log_odds, *base])
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
+        form = LinearInTotals(self._coefficients(0.0), self.reading)
+        out = form.expected_log_density(values)
+        always = self.probabilities == 1.0
+        against = (self.most - values) @ always.T.astype(float) if not self.linear.exact else 0.0
+        out[(out < IMPOSSIBLE) | (against > 0)] = -np.inf
+        return out
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.most * self.probabilities
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.most * (self.probabilities * (1.0 - self.probabilities)))
+
+
+class SuccessDraws(OfTrials, DrawnColumns):
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    log_successes: Array
+    log_failures: Array
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        """All S K densities, those of a draw together."""
+        n_features = self.log_successes.shape[2]
+        failures = self.log_failures.reshape(-1, n_features)
+        log_odds = self.log_successes.reshape(-1, n_features) - failures
+        base = [np.ones((len(failures), 1))] if self.reading.has_base else []
+        constants = (self.most * failures).sum(axis=1, keepdims=True)
+        return LinearInTotals(np.hstack([constants, log_odds, *base]), self.reading)
+
+    def parameters(self, frame: Frame) -> Named:
+        """Probabilities (S, K, D), with what axes after the first stand for."""
+        return {"probabilities": (("component", "feature"), np.exp(self.log_successes))}
+
+
+class BetaFactors(OfTrials, PosteriorColumns):
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    successes: Array
+    failures: Array
+
+    @abstractmethod
+    def drawn(self, log_successes: Array, log_failures: Array) -> SuccessDraws:
+        """Draws (S, K, D) of log p and log (1 - p)."""
+
+    @property
+    def shares(self) -> Array:
+        """E[p] (K, D)."""
+        return self.successes / (self.successes + self.failures)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.most * self.shares
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """E[log p(x | θ_k)], linear in the row."""
+        log_odds = digamma(self.successes) - digamma(self.failures)
+        log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
+        constants = (self.most * log_failure).sum(axis=1, keepdims=True)
+        base = [np.ones((len(constants), 1))] if self.reading.has_base else []
+        coefficients = np.hstack([constants, log_odds, *base])
+        places = _stabilised(self.shares, self.most)
+        return LinearInTotals(coefficients, self.reading, stabilised=places)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
+        """Independent draws of θ."""
+        successes = log_gammas(self.successes, n_draws, generator)
+        failures = log_gammas(self.failures, n_draws, generator)
+        total = np.logaddexp(successes, failures)
+        return self.drawn(successes - total, failures - total)
+
+    def log_factors(self, draws: SuccessDraws) -> tuple[Array, Array]:
+        """Shared (S,): nothing. Entry (j, k) of (S, J, K): log q_j of the drawn θ_k."""
+        normalisers = betaln(self.successes, self.failures).sum(axis=1)
+        pairs: Array = (
+            (draws.log_successes @ (self.successes - 1.0).T).transpose(0, 2, 1)
+            + (draws.log_failures @ (self.failures - 1.0).T).transpose(0, 2, 1)
+            - normalisers[:, None]
+        )
+        return np.zeros(len(pairs)), pairs
+
+    def coordinates(self) -> ColumnCoordinates:
+        """Log odds, standardised."""
+        return of_betas(
+            self.successes,
+            self.failures,
+            self.most,
+            lambda draws: draws.log_successes - draws.log_failures,
+            lambda odds: self.drawn(log_expit(odds), log_expit(-odds)),
+        )
+
+
+class SuccessPrior(ConjugatePrior[BetaFactors]):
+    """θ ~ Beta(successes, failures), the same for every component and column."""
+
+    successes: float
+    failures: float
+
+    @abstractmethod
+    def at_mode(self, q: BetaFactors) -> SuccessColumns:
+        """Where q is largest."""
+
+    def kl(self, q: BetaFactors) -> float:
+        """Σ KL(Beta || Beta)."""
+        a, b = q.successes, q.failures
+        total = digamma(a + b)
+        divergence = (
+            betaln(self.successes, self.failures)
+            - betaln(a, b)
+            + (a - self.successes) * (digamma(a) - total)
+            + (b - self.failures) * (digamma(b) - total)
+        )
+        return float(divergence.sum())
+
+    def mode(
+        self, statistics: Sums, previous: Any = None, resolution: Any = None
+    ) -> SuccessColumns:
+        """Posterior mode; refused where a parameter is below 1 and no mode may exist."""
+        if min(self.successes, self.failures) < 1.0:
+            raise InvalidInputError(
+                "a maximum a posteriori fit needs Beta parameters of at least 1, got "
+                f"({self.successes}, {self.failures})"
+            )
+        return self.at_mode(self.posterior(statistics))
+
+    def log_density(self, components: SuccessColumns) -> float:
+        """log p(θ) at a point; 0 log 0 is 0."""
+        p = components.probabilities
+        density = (
+            xlogy(self.successes - 1.0, p)
+            + xlog1py(self.failures - 1.0, -p)
+            - betaln(self.successes, self.failures)
+        )
+        return float(density.sum())
+
+    def log_density_of(self, draws: SuccessDraws) -> Array:
+        """log p(θ) (S,) of draws."""
+        density: Array = (
+            (self.successes - 1.0) * draws.log_successes
+            + (self.failures - 1.0) * draws.log_failures
+            - betaln(self.successes, self.failures)
+        ).sum(axis=(1, 2))
+        return density
+
+    def pymc_distribution(self, pm: Any, q: BetaFactors, n_components: int) -> TotalsTwin:
+        """The same prior over K components in PyMC, and their densities."""
+        from pytensor import tensor as pt
+
+        axes = ("component", "feature")
+        # Arrays: of a number that float32 can hold PyTensor would take log Γ in float32.
+        alpha, beta = np.array(self.successes), np.array(self.failures)
+        p = pm.Beta("probabilities", alpha=alpha, beta=beta, dims=axes)
+        logs = {"log_successes": pt.log(p), "log_failures": pt.log1p(-p)}
+        successes, failures = logs.values()
+        constants, slopes = (q.most * failures).sum(axis=1), successes - failures
+        return TotalsTwin(constants, slopes, logs, q.drawn, q.reading)

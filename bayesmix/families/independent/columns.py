@@ -1,0 +1,283 @@
+"""Components whose columns are independent: at a point, under a posterior, drawn; and their family.
+
+What is written here is the same for every such family. Arrays are (K, D), those of draws (S, K, D),
+so that what is said of some components or columns is said of every field alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.linear import LinearInTotals, Reading, sums
+from bayesmix.families.independent.sums import Sums
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.features import COMPILED
+from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source
+from bayesmix.records import Event, Frame, Mixture, Repair, Summary
+
+P = TypeVar("P", bound="PointColumns")
+Q = TypeVar("Q", bound="PosteriorColumns")
+
+
+class ByComponent(ABC):
+    """A frozen record of which every field is an array with an axis of components."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def picked(self, *places: Any) -> Self:
+        """Every field at the same places."""
+        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+
+    def subset(self, keep: Integers) -> Self:
+        """Some of the components, in the order given."""
+        return self.picked(keep)
+
+
+class Columns(ByComponent):
+    """K densities of independent columns, in the data's own coordinates."""
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    @abstractmethod
+    def means(self) -> Array:
+        """E[x | k] (K, D)."""
+
+    @property
+    @abstractmethod
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+
+    @abstractmethod
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k) (n, K)."""
+
+    @abstractmethod
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        return diagonal_matrices(self.deviations**2)
+
+    def marginal(self, columns: Integers) -> Self:
+        """The densities of some columns."""
+        return self.picked(slice(None), columns)
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Self:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
+
+    def unframed(self, frame: Frame) -> Self:
+        return self
+
+
+class PointColumns(Columns):
+    """K densities at a point θ."""
+
+    @property
+    @abstractmethod
+    def linear(self) -> LinearInTotals:
+        """log p(x | θ_k), linear in what is read of a row."""
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return self.linear.statistics(values, responsibilities)
+
+    def released(self) -> Self:
+        return self
+
+    def plug_in(self) -> Self:
+        return self
+
+    def predictive(self) -> Self:
+        return self
+
+
+class PosteriorColumns(ByComponent):
+    """q(θ) = Π q(θ_kd)."""
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    @abstractmethod
+    def means(self) -> Array:
+        """E[x | k] (K, D)."""
+
+    @property
+    @abstractmethod
+    def linear(self) -> LinearInTotals:
+        """E[log p(x | θ_k)], linear in what is read of a row."""
+
+    @abstractmethod
+    def coordinates(self) -> Coordinates:
+        """q(θ) in coordinates of unit variance."""
+
+    @abstractmethod
+    def plug_in(self) -> PointComponents:
+        """E[θ]."""
+
+    @abstractmethod
+    def predictive(self) -> Predictive:
+        """p(x | k, data): parameters integrated out."""
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log p(x | θ_k)] (n, K)."""
+        return self.linear.expected_log_density(values)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return self.linear.statistics(values, responsibilities)
+
+    def released(self) -> Self:
+        return self
+
+    def unframed(self, frame: Frame) -> Self:
+        return self
+
+
+class DrawnColumns(ByComponent):
+    """S draws of the parameters of K components: every field is (S, K, ...)."""
+
+    @property
+    @abstractmethod
+    def components(self) -> LinearInTotals:
+        """All S K densities, those of a draw together."""
+
+    @abstractmethod
+    def at(self, draw: int) -> PointComponents:
+        """One of the draws as K densities at a point."""
+
+    @abstractmethod
+    def parameters(self, frame: Frame) -> Named:
+        """Parameters (S, ...) by name, with what axes after the first stand for."""
+
+    def subset(self, keep: Integers) -> Self:
+        """Some components of every draw."""
+        return self.picked(slice(None), keep)
+
+
+class ConjugatePrior(ABC, Generic[Q]):
+    """A prior over the parameters of every column of every component, given or the default."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    fixes_scale = True
+
+    @abstractmethod
+    def posterior(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Q:
+        """q(θ) given counts and totals."""
+
+    def conditional(self, statistics: Sums, last: Any, generator: np.random.Generator) -> Q:
+        """p(θ | X, Z): a step of Gibbs sampling."""
+        return self.posterior(statistics)
+
+    def unframed(self, frame: Frame) -> Self:
+        return self
+
+    def over(self, default: Any, frame: Frame) -> Any:
+        """The family's own prior with these parameters."""
+        names = [field.name for field in fields(self)]
+        if names != [field.name for field in fields(default)]:
+            raise InvalidInputError(
+                f"prior must be of the family's kind, like {default!r}, got {self!r}"
+            )
+        return replace(default, **{name: getattr(self, name) for name in names})
+
+
+class ColumnsFamily(ABC, Generic[P]):
+    """What an E-step, a start and a search ask of a family, the same for all of them."""
+
+    drawn_columns = 0
+    linear = True
+    far_densities = False
+    centred_kernel = False
+
+    @property
+    @abstractmethod
+    def reading(self) -> Reading:
+        """What it reads in a row."""
+
+    @abstractmethod
+    def at_means(self, means: Array) -> P:
+        """The densities with these means (K, D)."""
+
+    @property
+    @abstractmethod
+    def mean_where_empty(self) -> float:
+        """The mean of a component that never had rows."""
+
+    @property
+    def linear_kernel(self) -> bool:
+        """Whether the kernel knows what it reads."""
+        return self.reading.kind in COMPILED
+
+    def made(self, components: Any) -> bool:
+        return True
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return True
+
+    def frame(self, summary: Summary) -> Frame:
+        """The data's own coordinates."""
+        return Frame.identity(summary.n_features)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Nothing: a constant column is a value like others."""
+        return frame, ()
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(self.reading, values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: P | None = None,
+        resolution: Any = None,
+        frame: Frame | None = None,
+    ) -> P:
+        """The mean of a column is that of its rows."""
+        # A component without rows stays what it was, where there is one to stay.
+        same = previous is not None and previous.means.shape == statistics.totals.shape
+        empty = previous.means if previous is not None and same else self.mean_where_empty
+        return self.at_means(statistics.shares(empty))
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """One a column."""
+        return n_components * n_features
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """No limit: the likelihood is bounded."""
+        return None
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
+        """The likelihood is bounded."""
+        return NoGuard()
+
+
+@dataclass(frozen=True)
+class NoGuard:
+    """For families whose likelihood is bounded."""
+
+    resolution: None = None
+
+    def examine(
+        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+    ) -> Repair | None:
+        """Nothing to see."""
+        return None

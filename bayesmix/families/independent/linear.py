@@ -1,0 +1,153 @@
+"""Log densities that are linear in what a row's columns are each read as: counts, ones, levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.families.independent.sums import Sums
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+
+# In place of the logarithm of zero where it multiplies counts that may be zero.
+NEVER = -1e200
+
+
+class Reading(Protocol):
+    """What an exponential family reads in a row: log p(x | θ) = η(θ) t(x) + c(θ) + log h(x)."""
+
+    @property
+    def kind(self) -> int:
+        """One of ``numerics.features``."""
+        ...
+
+    @property
+    def has_base(self) -> bool:
+        """Whether log h(x) is anything but 0."""
+        ...
+
+    def totals(self, values: Array) -> Array:
+        """t(x) (F, n)."""
+        ...
+
+    def log_base(self, values: Array) -> Array:
+        """log h(x) (n,), over all columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Columns as they are."""
+
+    kind: int = features.TOTALS
+    has_base: bool = False
+
+    def totals(self, values: Array) -> Array:
+        return values.T
+
+    def log_base(self, values: Array) -> Array:
+        return np.zeros(len(values))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts, which come in x! orders."""
+
+    kind: int = features.COUNTS
+    has_base: bool = True
+
+    def totals(self, values: Array) -> Array:
+        return values.T
+
+    def log_base(self, values: Array) -> Array:
+        """-Σ log x!."""
+        logs: Array = -gammaln(values.T + 1.0).sum(axis=0)
+        return logs
+
+
+PLAIN, COUNTS = Plain(), Counts()
+
+
+def sums(reading: Reading, values: Array, responsibilities: Array) -> Sums:
+    """Sums of rows under responsibilities (n, K)."""
+    totals = (reading.totals(values) @ responsibilities).T
+    return Sums(responsibilities.sum(axis=0), totals)
+
+
+@dataclass(frozen=True)
+class LinearInTotals:
+    """K log densities that are linear in [1, t(x)], or in [1, t(x), log h(x)].
+
+    ``exact`` is False where an outcome that cannot be would need infinities that cancel.
+    """
+
+    coefficients: Array  # (K, F)
+    reading: Reading = PLAIN
+    exact: bool = True
+    stabilised: Array | None = None  # (K, D) means where columns vary as much, 1/4, at any mean
+
+    @property
+    def kind(self) -> int:
+        """Which features these are."""
+        return self.reading.kind
+
+    def features(self, values: Array) -> Array:
+        """[1, t(x)] or [1, t(x), log h(x)] (F, n)."""
+        totals = self.reading.totals(values)
+        out = np.empty((self.coefficients.shape[1], totals.shape[1]))
+        out[0] = 1.0
+        out[1 : 1 + len(totals)] = totals
+        if self.reading.has_base:
+            out[-1] = self.reading.log_base(values)
+        return out
+
+    @property
+    def n_components(self) -> int:
+        return len(self.coefficients)
+
+    @property
+    def linear(self) -> LinearInTotals:
+        """Itself: to an E-step, linear forms are components."""
+        return self
+
+    def subset(self, keep: Integers) -> LinearInTotals:
+        """Some of the forms, in the order given."""
+        places = None if self.stabilised is None else self.stabilised[keep]
+        return LinearInTotals(self.coefficients[keep], self.reading, self.exact, places)
+
+    def near(self, log_weights: Array) -> Array:
+        """log ∫ √(p_j p_k) and half the log weight of k (K, K): how much k may take of j's rows.
+
+        The Bhattacharyya coefficient of Poisson columns is exp(-½ (√λ_j - √λ_k)²); of Bernoulli
+        columns cos(φ_j - φ_k), which is no more than that of their angles φ = arcsin √p.
+        """
+        places = self.stabilised
+        assert places is not None
+        squares = np.einsum("kd,kd->k", places, places)
+        overlaps: Array = places @ places.T - 0.5 * (squares[:, None] + squares)
+        return overlaps + 0.5 * log_weights
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals."""
+        return sums(self.reading, values, responsibilities)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """(n, K)."""
+        out: Array = (self.coefficients @ self.features(values)).T
+        return out
+
+    def from_sums(self, summed: Array) -> Sums:
+        """Counts and totals from summed features."""
+        n_features = summed.shape[1] - 1 - self.reading.has_base
+        return Sums(summed[:, 0].copy(), summed[:, 1 : 1 + n_features].copy())
+
+    def loss(self, statistics: Sums, most: float = 0.0) -> float:
+        """Bound on the rounding error of Σ_n w_n log p(x_n), in nats; log x! is below the rest."""
+        if not self.exact:
+            return np.inf
+        sizes = np.concatenate([statistics.counts[:, None], statistics.totals], axis=1)
+        weight = float(np.einsum("kf,kf->", np.abs(self.coefficients[:, : sizes.shape[1]]), sizes))
+        return 2.0 * UNIT_ROUNDOFF * float(self.coefficients.shape[1]) * weight

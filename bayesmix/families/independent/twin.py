@@ -1,0 +1,47 @@
+"""The twin in PyMC of columns that are independent given their component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.families.independent.linear import PLAIN, Reading
+from bayesmix.numerics.arrays import Array
+
+
+@dataclass(frozen=True)
+class TotalsTwin:
+    """K densities in PyMC that are linear in t(x); their parameters are one variable of the model.
+
+    ``drawn`` are tensors by name, of which ``record`` makes the family's draws.
+    """
+
+    constants: Any  # (K,)
+    slopes: Any  # (K, F)
+    drawn: dict[str, Any]
+    record: Callable[..., Any]
+    reading: Reading = PLAIN
+
+    def log_density(self, pm: Any, values: Array) -> Any:
+        """log p(x_n | θ_k) (n, K)."""
+        totals = np.ascontiguousarray(self.reading.totals(values).T)
+        density = pm.Data("rows", totals, dims=("row", None)) @ self.slopes.T + self.constants
+        if self.reading.has_base:
+            base = pm.Data("log_base", self.reading.log_base(values), dims="row")
+            density = density + base[:, None]
+        return density
+
+    def named(self, frame: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Nothing beside the variable itself, which is in the units of the data."""
+        return {}
+
+    def draws(self, values: Mapping[str, Array]) -> Any:
+        """S draws from the values (S, ...) of ``drawn``."""
+        return self.record(**values)
+
+    def point(self, draws: Any) -> dict[str, Array]:
+        """Values (S, K, D) of the model's variable at draws."""
+        return {name: values for name, (_, values) in draws.parameters(None).items()}
