@@ -30,6 +30,7 @@ from benchmarks import (
     posterior,
     right_k,
     solution,
+    streams,
     tables,
 )
 
@@ -46,6 +47,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "bound": ("The same for variational fits, K free up to 20", optimum.run_variational),
     "memory": ("Peak memory above the data", memory.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
+    "streams": ("Rows as they arrive, beside whole fits", streams.run),
     "nested": ("Nested cross-validation on Old Faithful", choosing.nested),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": (

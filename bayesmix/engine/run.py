@@ -149,8 +149,8 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """One E-step over all rows, in a surer form where digits would be lost."""
-    expectation = summed(problem.source, mixture, form)
-    if form.keeps_digits(mixture, expectation):
+    expectation, kept = surely_summed(problem.source, mixture, form)
+    if kept is form:
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
@@ -158,8 +158,15 @@ def _expect(
         "in the centred form",
         at_pass=passes,
     )
-    form = form.surer
-    return summed(problem.source, mixture, form), form, (event,)
+    return expectation, kept, (event,)
+
+
+def surely_summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
+    """The sums of one E-step, and the form that kept their digits."""
+    expectation = summed(source, mixture, form)
+    if form.keeps_digits(mixture, expectation):
+        return expectation, form
+    return summed(source, mixture, form.surer), form.surer
 
 
 def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:

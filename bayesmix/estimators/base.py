@@ -23,6 +23,7 @@ from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
 from bayesmix.estimators.rows import labels, log_densities, probabilities, responsibilities
+from bayesmix.estimators.streaming import Arriving
 from bayesmix.estimators.transforming import Transforming
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
@@ -45,7 +46,7 @@ OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 ARRAYS_OF_A_SAMPLE = 3.0
 
 
-class MixtureEstimator(HowSure, Transforming, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult

@@ -75,6 +75,13 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
     return source
 
 
+def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
+    """Rows that a stream goes on with: of the same columns, and of values as at fit."""
+    source = new_rows(estimator, X, sample_weight)
+    _refuse(source, large=True)
+    return source.present()
+
+
 def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if not is_source(X):

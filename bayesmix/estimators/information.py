@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.workflow.assess import assess
@@ -18,6 +18,14 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
             raise InvalidInputError("this mixture was not fitted to rows: give X")
         if sample_weight is not None:
             raise InvalidInputError("sample_weight belongs to rows: give X as well")
+        if result.stream is not None:
+            name = criterion.__name__
+            raise UnsupportedError(
+                f"{name}() of a stream is not known: its rows went by, and of their likelihood "
+                f"only a bound is known (lower_bound_): give rows, {name}(X); of all of them, add "
+                "up score_samples batch by batch, and take result_.n_parameters, "
+                f"{result.n_parameters}, into account"
+            )
         sums = result.plug_in_sums
     else:
         source = incoming.new_rows(estimator, X, sample_weight)

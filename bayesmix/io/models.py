@@ -202,6 +202,10 @@ def _check(result: Any, features: Any) -> None:
         "counts": (result.counts.shape, (K,)),
         "hard counts": (result.hard_counts.shape, (K,)),
     }
+    if result.stream is not None:
+        total = result.stream.total
+        sizes["sums"] = (total.statistics.counts.shape, (K,))
+        sizes["entropies"] = (total.entropies.shape, (K,))
     for part, (found, expected) in sizes.items():
         if found != expected:
             raise DamagedFileError(

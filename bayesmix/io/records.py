@@ -17,6 +17,7 @@ import numpy as np
 
 from bayesmix import protocols
 from bayesmix.engine import objectives
+from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import bernoulli, gaussian, poisson
 from bayesmix.families.bernoulli import Bernoulli
@@ -24,6 +25,8 @@ from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.independent import sums
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture
@@ -77,8 +80,13 @@ RECORDS: dict[str, Any] = {
         poisson.GammaPrior,
         Row,
         Score,
+        Stream,
+        NamedBatches,
+        BatchSums,
+        Moments,
     )
 }
+RECORDS["Totals"] = sums.Sums  # there are others of its name
 
 # What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
 POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)
@@ -109,6 +117,13 @@ DOMAINS = {
     "GammaRates.shape": POSITIVE,
     "GammaRates.rate": POSITIVE,
     "GammaPrior.rate": POSITIVE,
+    "Moments.counts": NOT_NEGATIVE,
+    "Moments.means": ANY,
+    "Moments.scatter": ANY,
+    "Totals.counts": NOT_NEGATIVE,
+    "Totals.totals": NOT_NEGATIVE,
+    "BatchSums.entropies": ANY,
+    "BatchSums.hard_counts": NOT_NEGATIVE,
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
 }
@@ -122,7 +137,7 @@ NAMED: dict[str, Any] = {
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
 # What annotations name that is no type at run time.
-PROTOCOLS = vars(protocols) | {"Mixture": Mixture}
+PROTOCOLS = vars(protocols) | {"Mixture": Mixture, "Stream": Stream}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 

@@ -151,6 +151,10 @@ class LinearOf(Components, Protocol[S]):
         """How near component k is to j, about in nats (K, K): what it may take of j's rows."""
         ...
 
+    def expected_log_likelihood(self, statistics: S) -> float:
+        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, less what no parameter touches."""
+        ...
+
     def loss(self, statistics: S, most: float = 0.0) -> float:
         """Bound on the rounding error of Σ w log p(x) computed through the features, in nats.
 

@@ -86,6 +86,12 @@ def sentence(result: Any) -> str:
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{result.family.name}, {size}, given"
+    if result.stream is not None:
+        bound = name if result.variational else "free energy"
+        return (
+            f"{result.family.name}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
+            f"in {result.stream.n_batches} batches"
+        )
     value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
     iterations = len(result.trace)
     return (

@@ -13,7 +13,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, assessed, begin_at, run
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
@@ -239,19 +239,7 @@ def _result(
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
-    volume = log_volume * total_weight
-    # What the data's units do to the objective: to the likelihood, and to a density over (μ, Σ).
-    shift = -volume
-    if problem.objective.name == "maximum_a_posteriori":
-        prior: Any = problem.objective.prior  # type: ignore[attr-defined]  # MAP has one
-        # Directions that were set aside have no prior: only the others change their units.
-        frame = problem.frame
-        units = Frame(
-            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
-        )
-        shift += prior.unframed(units).log_density(
-            mixture.components.unframed(units)
-        ) - prior.log_density(mixture.components)
+    shift = units_of(model.family, problem.objective, mixture, total_weight)
     exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
     # Where the last pass was one on a lower bound, the objective is computed as it is.
     objective = exact if state.resolution is not None or not state.form.exact else state.objective
@@ -259,7 +247,7 @@ def _result(
         sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
     else:
         sums = Sums(
-            assessment.log_likelihood - volume,
+            assessment.log_likelihood - log_volume * total_weight,
             assessment.entropy,
             assessment.log_largest,
             total_weight,
@@ -291,7 +279,24 @@ def _result(
         ),
         versions=versions(),
         columns=problem.source.columns,
+        resolution=state.resolution,
     )
+
+
+def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
+    """What the data's units do to an objective: to the likelihood, and to a density over (μ, Σ)."""
+    frame = mixture.frame
+    shift = -total_weight * frame.log_volume if family.continuous else 0.0
+    if objective.name == "maximum_a_posteriori":
+        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has one
+        # Directions that were set aside have no prior: only the others change their units.
+        units = Frame(
+            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
+        )
+        shift += prior.unframed(units).log_density(
+            mixture.components.unframed(units)
+        ) - prior.log_density(mixture.components)
+    return shift
 
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:

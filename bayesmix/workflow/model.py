@@ -80,6 +80,13 @@ def posed(
 
 def first_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
     """The form that a run begins with, from the size of the problem."""
+    form = dense_form(family, source, frame, n_components)
+    large = family.linear and compiled_pays(*source.shape, n_components)
+    return Truncated(form) if large and n_components > MANY else form
+
+
+def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Dense:
+    """The same where every row is to know every component."""
     centred = Dense(CENTRED)
     if not family.linear:
         return centred
@@ -87,10 +94,9 @@ def first_form(family: Family, source: Source, frame: Frame, n_components: int) 
         return Dense(LINEAR, None, centred)
     if family.centred_kernel:
         centred = Dense(CENTRED, centred_pass)
-    form = centred
     if family.linear_is_faster(frame.n_directions):
-        form = Dense(LINEAR, linear_pass, centred)
-    return Truncated(form) if n_components > MANY else form
+        return Dense(LINEAR, linear_pass, centred)
+    return centred
 
 
 def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:

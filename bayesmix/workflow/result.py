@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
 from bayesmix.workflow.far import described
+
+# Few fits are to rows that went by.
+if TYPE_CHECKING:
+    from bayesmix.engine.streaming import Stream
 
 # Nats a row within which two starts ended in one place.
 ALIKE = 1e-6
@@ -63,6 +67,8 @@ class FitResult:
     search_trace: tuple[SearchRecord, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
+    resolution: Array | None = None  # what components were held at, framed, in blocks
+    stream: Stream | None = None  # what a fit to rows that went by goes on from
 
     def __post_init__(self) -> None:
         frozen(self)

@@ -143,6 +143,13 @@ class Quadratics:
         counts, totals = sums[:, 0].copy(), sums[:, 1 : 1 + n_features]
         return Moments.about_origin(structure, counts, totals, second)
 
+    def expected_log_likelihood(self, statistics: Moments) -> float:
+        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)], by distances of means and scatter about them."""
+        algebra, counts = self.structure.algebra, statistics.counts
+        away = counts @ algebra.lengths(statistics.means - self.means, self.root)
+        within = algebra.trace(statistics.scatter, self.root).sum()
+        return float(counts @ self.offset - 0.5 * (away + within))
+
     def loss(self, statistics: Moments, most: float = 0.0) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
 

@@ -144,6 +144,13 @@ class LinearInTotals:
         n_features = summed.shape[1] - 1 - self.reading.has_base
         return Sums(summed[:, 0].copy(), summed[:, 1 : 1 + n_features].copy())
 
+    def expected_log_likelihood(self, statistics: Sums) -> float:
+        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)] without log h(x), which no parameter touches."""
+        constants, slopes = self.coefficients[:, 0], self.coefficients[:, 1:]
+        totals = statistics.totals
+        of_totals = np.vdot(slopes[:, : totals.shape[1]], totals)
+        return float(constants @ statistics.counts + of_totals)
+
     def loss(self, statistics: Sums, most: float = 0.0) -> float:
         """Bound on the rounding error of Σ_n w_n log p(x_n), in nats; log x! is below the rest."""
         if not self.exact:
