@@ -21,6 +21,7 @@ _HOMES = {
     "Gaussian": "families.gaussian",
     "Bernoulli": "families.bernoulli",
     "Poisson": "families.poisson",
+    "Exponential": "families.exponential",
     "BetaPrior": "families.bernoulli",
     "GammaPrior": "families.poisson",
     "GaussianPrior": "families.gaussian",

@@ -14,6 +14,7 @@ from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
+from bayesmix.families.exponential import Exponential as Exponential
 from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
 from bayesmix.families.poisson import GammaPrior as GammaPrior

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bayesmix import protocols as p
     from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.engine.stopping import Aitken, Change
+    from bayesmix.families import exponential
     from bayesmix.families.bernoulli import (
         Bernoulli,
         BernoulliDraws,
@@ -86,6 +87,28 @@ if TYPE_CHECKING:
         _draws: p.DrawnComponents = draws
         _prior: p.PriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
         _choice: p.PriorChoiceOf[GammaPrior] = prior
+
+    def _exponential(
+        family: exponential.Exponential,
+        point: exponential.Exponentials,
+        posterior: exponential.ExponentialRates,
+        predictive: exponential.Lomaxes,
+        draws: exponential.ExponentialDraws,
+        prior: exponential.ExponentialPrior,
+        choice: GammaPrior,
+    ) -> None:
+        _family: p.FamilyOf[Sums, exponential.Exponentials] = family
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[exponential.ExponentialDraws] = posterior
+        _predictive: p.Predictive = predictive
+        _draws: p.DrawnComponents = draws
+        _prior: p.PriorOf[
+            Sums,
+            exponential.Exponentials,
+            exponential.ExponentialRates,
+            exponential.ExponentialDraws,
+        ] = prior
+        _choice: p.PriorChoiceOf[exponential.ExponentialPrior] = choice
 
     def _independent_columns(
         statistics: Sums,

@@ -613,6 +613,18 @@ def test_the_bernoulli_evidence_is_an_integral_and_sums_to_one():
     assert logsumexp(logs) == pytest.approx(0, abs=1e-13)
 
 
+def test_the_exponential_evidence_is_an_integral():
+    rows, row_weights = np.array([[3.0], [0.2], [1.0]]), np.array([1.0, 2.0, 0.5])
+
+    def integrand(rate):
+        log_likelihood = row_weights @ stats.expon.logpdf(rows[:, 0], scale=1.0 / rate)
+        return np.exp(log_likelihood) * stats.gamma.pdf(rate, 1.4, scale=1 / 0.6)
+
+    total, _ = integrate.quad(integrand, 0, 60, epsabs=1e-13, limit=200)
+    value = exact.exponential_log_evidence(rows, 1.4, 0.6, row_weights)
+    assert value == pytest.approx(np.log(total), rel=1e-8)
+
+
 def test_the_poisson_evidence_is_an_integral_and_a_product_of_negative_binomials():
     rows, row_weights = np.array([[3.0], [0.0], [1.0]]), np.array([1.0, 2.0, 0.5])
 

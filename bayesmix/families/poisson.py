@@ -25,7 +25,7 @@ from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Source
+from bayesmix.protocols import Named, Source
 from bayesmix.records import Frame, Summary
 
 # Up to here a double can tell a count from the next.
@@ -80,6 +80,10 @@ class PoissonDraws(RateDraws):
     log_rates: Array
 
     form = staticmethod(_linear)
+
+    def parameters(self, frame: Frame) -> Named:
+        """Rates (S, K, D), with what axes after the first stand for."""
+        return {"rates": (("component", "feature"), np.exp(self.log_rates))}
 
     def at(self, draw: int) -> Poissons:
         """One of the draws as K densities at a point."""

@@ -19,8 +19,9 @@ from bayesmix import protocols
 from bayesmix.engine import objectives
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import bernoulli, gaussian, poisson
+from bayesmix.families import bernoulli, exponential, gaussian, poisson
 from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
@@ -78,6 +79,10 @@ RECORDS: dict[str, Any] = {
         poisson.Poissons,
         poisson.GammaRates,
         poisson.GammaPrior,
+        Exponential,
+        exponential.Exponentials,
+        exponential.ExponentialRates,
+        exponential.ExponentialPrior,
         Row,
         Score,
         Stream,
@@ -124,6 +129,10 @@ DOMAINS = {
     "Totals.totals": NOT_NEGATIVE,
     "BatchSums.entropies": ANY,
     "BatchSums.hard_counts": NOT_NEGATIVE,
+    "Exponentials.rates": POSITIVE,
+    "ExponentialRates.shape": POSITIVE,
+    "ExponentialRates.rate": POSITIVE,
+    "ExponentialPrior.rate": POSITIVE,
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
 }

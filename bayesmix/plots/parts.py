@@ -75,6 +75,7 @@ def part_view(density: MixtureDensity) -> View:
         continuous=density.family.continuous,
         n_features=len(density.columns),
         given=", ".join(_named(label, value) for label, value in density.given.items()),
+        least=density.family.least,
     )
 
 

@@ -59,6 +59,7 @@ class View:
     columns: Integers
     continuous: bool
     n_features: int  # of the fit
+    least: float = -np.inf  # below which there are no values
     given: str = ""  # values of other columns that the density is conditional on
 
     @property
@@ -95,7 +96,7 @@ class View:
         seen = (self.weights >= LEAST_WEIGHT) | (self.weights == self.weights.max())
         middle, away = self.means[seen, column], self.deviations[seen, column]
         low, high = (middle - deviations * away).min(), (middle + deviations * away).max()
-        return float(low), float(high)
+        return max(float(low), self.least), float(high)
 
     def extent(self, column: int, values: Array | None) -> tuple[float, float]:
         """Where the axis of this column begins and ends."""
@@ -112,7 +113,7 @@ class View:
         beyond = 4.0 * margin
         low = min(first - margin, max(low, first - beyond))
         high = max(last + margin, min(high, last + beyond))
-        return float(low), float(high)
+        return max(float(low), self.least), float(high)
 
 
 def view_of(model: Any, columns: Any, X: Any = None) -> View:
@@ -139,6 +140,7 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
         columns=chosen,
         continuous=result.family.continuous,
         n_features=result.n_features,
+        least=result.family.least,
     )
 
 

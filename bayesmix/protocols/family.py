@@ -41,6 +41,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def least(self) -> float:
+        """Below which there are no values: where the axes of figures begin at the latest."""
+        ...
+
+    @property
     def linear(self) -> bool:
         """Whether its components are ``LinearComponents``.
 

@@ -81,7 +81,7 @@ def posed(
 def first_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
     """The form that a run begins with, from the size of the problem."""
     form = dense_form(family, source, frame, n_components)
-    large = family.linear and compiled_pays(*source.shape, n_components)
+    large = family.linear_kernel and compiled_pays(*source.shape, n_components)
     return Truncated(form) if large and n_components > MANY else form
 
 

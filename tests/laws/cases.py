@@ -19,6 +19,7 @@ import bayesmix as bm
 from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense
+from bayesmix.families import exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -215,6 +216,17 @@ class CountsCase:
     def prior(self, letters):
         return self.choice(letters)
 
+    def values_of(self, point):
+        """Parameters (K, D)."""
+        return point.rates
+
+    def drawn_values(self, draws):
+        """Parameters (S, K, D) of draws."""
+        return np.exp(draws.log_rates)
+
+    def predictive_means(self, posterior):
+        return posterior.means
+
     def exact_family(self, letters, n_components):
         def log_evidence(rows):
             return self.log_evidence(rows, letters)
@@ -263,6 +275,12 @@ class BernoulliCase(CountsCase):
 
     def rows(self, rng, n, dimension):
         return (rng.random((n, dimension)) < rng.uniform(0.2, 0.8, dimension)).astype(float)
+
+    def values_of(self, point):
+        return point.probabilities
+
+    def drawn_values(self, draws):
+        return np.exp(draws.log_successes)
 
     def point(self, rng, n_components, dimension):
         return Bernoullis(rng.uniform(0.1, 0.9, size=(n_components, dimension)))
@@ -354,9 +372,67 @@ class PoissonCase(CountsCase):
         return exact.poisson_log_evidence(rows, letters["shape"], letters["rate"], row_weights)
 
 
+@dataclass(frozen=True)
+class ExponentialCase(CountsCase):
+    """Positive numbers."""
+
+    name = "exponential"
+
+    @property
+    def family(self):
+        return bm.Exponential()
+
+    def rows(self, rng, n, dimension):
+        return rng.exponential(rng.uniform(0.5, 6.0, dimension), size=(n, dimension))
+
+    def grouped(self, rng, shares):
+        return rng.exponential(8.0 * shares**2, (len(shares), 2))
+
+    def point(self, rng, n_components, dimension):
+        return exponential.Exponentials(rng.uniform(0.3, 6.0, size=(n_components, dimension)))
+
+    def log_density_by_scipy(self, point, rows):
+        return stats.expon.logpdf(rows[:, None, :], scale=1.0 / point.rates).sum(axis=2)
+
+    def nudged(self, point, rng, size):
+        factors = np.exp(size * rng.normal(size=point.rates.shape))
+        return exponential.Exponentials(point.rates * factors)
+
+    def letters(self, rng, dimension):
+        return {"shape": 1.4, "rate": rng.uniform(0.3, 1.2, dimension), "alpha0": 1.3}
+
+    def choice(self, letters):
+        return bm.GammaPrior(letters["shape"], letters["rate"])
+
+    def prior(self, letters):
+        return exponential.ExponentialPrior(letters["shape"], letters["rate"])
+
+    def log_density(self, x, rate):
+        return np.log(rate) - rate * x
+
+    def marginal(self, posterior, k, d):
+        return stats.gamma(posterior.shape[k, d], scale=1.0 / posterior.rate[k, d])
+
+    def marginal_prior(self, letters, d):
+        return stats.gamma(letters["shape"], scale=1.0 / letters["rate"][d])
+
+    def predictive_by_hand(self, posterior, rows):
+        logs = stats.lomax.logpdf(rows[:, None, :], posterior.shape, scale=posterior.rate)
+        return logs.sum(axis=2)
+
+    def predictive_means(self, posterior):
+        return posterior.rate / (posterior.shape - 1.0)
+
+    def log_evidence(self, rows, letters, row_weights=None):
+        return exact.exponential_log_evidence(rows, letters["shape"], letters["rate"], row_weights)
+
+
 GAUSSIAN_CASES = tuple(GaussianCase(covariance) for covariance in COVARIANCES)
 COUNT_CASES = (BernoulliCase(), PoissonCase())
 CASES = GAUSSIAN_CASES + COUNT_CASES
+# Families of independent columns, and all families: for laws that take no time.
+COLUMN_CASES = (*COUNT_CASES, ExponentialCase())
+EVERY_CASE = GAUSSIAN_CASES + COLUMN_CASES
 
 
 def identity(case):

@@ -26,7 +26,7 @@ from bayesmix.sampling.gibbs.sampler import gibbs
 from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
-from laws.cases import CASES, GAUSSIAN_CASES, estimator, generator, identity
+from laws.cases import CASES, EVERY_CASE, GAUSSIAN_CASES, estimator, generator, identity
 
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)
 N_CHAINS = 24
@@ -156,7 +156,7 @@ def test_draws_of_one_component_have_the_exact_posterior_moments(case):
     assert (found.weights == 1.0).all()
 
 
-@every_case
+@pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
@@ -247,7 +247,7 @@ def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentra
 # What comes with draws
 
 
-@every_case
+@pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 def test_densities_of_draws_are_those_of_the_rows_and_of_the_prior(case):
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)

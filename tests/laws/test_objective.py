@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from laws.cases import (
-    CASES,
-    COUNT_CASES,
+    COLUMN_CASES,
+    EVERY_CASE,
     GAUSSIAN_CASES,
     PLAIN,
     WEIGHT_KINDS,
@@ -25,9 +25,9 @@ from laws.cases import (
     soft_assignments,
 )
 
-every_case = pytest.mark.parametrize("case", CASES, ids=identity)
+every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
-every_count = pytest.mark.parametrize("case", COUNT_CASES, ids=identity)
+every_count = pytest.mark.parametrize("case", COLUMN_CASES, ids=identity)
 every_weights = pytest.mark.parametrize("weights", WEIGHT_KINDS)
 
 
@@ -418,7 +418,7 @@ def test_the_map_objective_of_counts_is_the_log_joint_density(case):
         np.log(model.weights_) + case.log_density_by_scipy(point, rows), axis=1
     ).sum()
     log_prior = em.log_prior_weights(model.weights_, letters) + sum(
-        case.marginal_prior(letters, d).logpdf(model.means_[:, d]).sum() for d in range(3)
+        case.marginal_prior(letters, d).logpdf(case.values_of(point)[:, d]).sum() for d in range(3)
     )
     assert model.result_.objective == pytest.approx(log_likelihood + log_prior, rel=1e-10)
     assert model.log_likelihood_ == pytest.approx(log_likelihood, rel=1e-10)

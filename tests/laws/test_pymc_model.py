@@ -22,7 +22,15 @@ from bayesmix.sampling.draws.likelihood import log_likelihoods
 from bayesmix.sampling.draws.parameters import draws_of, log_prior
 from bayesmix.sampling.draws.posterior_sample import parameters_of
 from bayesmix.sources import ArraySource
-from laws.cases import COUNT_CASES, GAUSSIAN_CASES, WEIGHT_PRIORS, estimator, generator, identity
+from laws.cases import (
+    COLUMN_CASES,
+    COUNT_CASES,
+    GAUSSIAN_CASES,
+    WEIGHT_PRIORS,
+    estimator,
+    generator,
+    identity,
+)
 
 # What PyTensor says of compilers and BLAS on this machine is no failure of the package.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -158,6 +166,11 @@ def test_the_joint_density_is_that_of_the_fit(case, weights, fixed):
 @pytest.mark.parametrize("case", COUNT_CASES, ids=identity)
 def test_the_joint_density_of_counts_is_that_of_the_fit(case, weights):
     fitted(case, weights, fixed=True).assert_equal(32)
+
+
+@pytest.mark.parametrize("case", COLUMN_CASES[len(COUNT_CASES) :], ids=identity)
+def test_the_joint_density_of_columns_is_that_of_the_fit(case):
+    fitted(case, "dirichlet_distribution", fixed=True).assert_equal(32)
 
 
 def flat_rows():

@@ -178,6 +178,19 @@ def poisson_log_evidence(rows, shape, rate, row_weights=None):
     return float(np.sum(prior_term + posterior_term) - np.sum(weights @ gammaln(rows + 1)))
 
 
+def exponential_log_evidence(rows, shape, rate, row_weights=None):
+    """Exact log evidence with rate_d ~ Gamma(shape_d, rate_d).
+
+    sum_d shape log rate - log Gamma(shape) + log Gamma(shape + N) - (shape + N) log(rate + s_d).
+    """
+    rows = np.asarray(rows, dtype=float)
+    weights = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, dtype=float)
+    n, totals = weights.sum(), weights @ rows
+    prior_term = shape * np.log(rate) - gammaln(shape)
+    posterior_term = gammaln(shape + n) - (shape + n) * np.log(rate + totals)
+    return float(np.sum(prior_term + posterior_term))
+
+
 # Families: rows -> (assignment -> log p(X | Z))
 
 

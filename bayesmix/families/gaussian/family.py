@@ -51,6 +51,7 @@ class Gaussian:
     name = "gaussian"
     continuous = True
     drawn_columns = 2
+    least = -np.inf
     linear = True
     far_densities = True
     centred_kernel = True

@@ -192,7 +192,7 @@ class ConjugatePrior(ABC, Generic[Q]):
     def over(self, default: Any, frame: Frame) -> Any:
         """The family's own prior with these parameters."""
         names = [field.name for field in fields(self)]
-        if names != [field.name for field in fields(default)]:
+        if not set(names) <= {field.name for field in fields(default)}:
             raise InvalidInputError(
                 f"prior must be of the family's kind, like {default!r}, got {self!r}"
             )
@@ -203,6 +203,7 @@ class ColumnsFamily(ABC, Generic[P]):
     """What an E-step, a start and a search ask of a family, the same for all of them."""
 
     drawn_columns = 0
+    least = 0.0
     linear = True
     far_densities = False
     centred_kernel = False

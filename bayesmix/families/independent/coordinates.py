@@ -36,6 +36,7 @@ class ColumnCoordinates:
     own: Array  # Var(θ)
     read: Read
     write: Write
+    of_means: Array | None = None  # d E[x] / dθ, where θ is not E[x] itself
 
     @property
     def size(self) -> int:
@@ -65,7 +66,11 @@ class ColumnCoordinates:
             across[k, np.arange(D), places[:-1]] = self.across[k]
             across[k, :, places[-1]] = self.across_left[k] / np.sqrt(self.left[k].sum())
         spread = Spread((K, D), across.reshape(-1, self.size), np.diag(self.own.ravel()))
-        return {self.name: spread}
+        if self.of_means is None:
+            return {self.name: spread}
+        slopes = self.of_means.reshape(-1, 1)  # to first order, as all of linear response is
+        means = Spread((K, D), slopes * spread.across, slopes * spread.own * slopes.T)
+        return {"means": means, self.name: spread}
 
     @property
     def moved(self) -> Integers:

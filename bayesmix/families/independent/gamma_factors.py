@@ -21,8 +21,6 @@ from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gammas import log_gammas
-from bayesmix.protocols import Named
-from bayesmix.records import Frame
 
 
 class RateColumns(PointColumns):
@@ -46,10 +44,6 @@ class RateDraws(DrawnColumns):
         """All S K densities, those of a draw together."""
         log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
         return self.form(log_rates, np.exp(log_rates))
-
-    def parameters(self, frame: Frame) -> Named:
-        """Rates (S, K, D), with what axes after the first stand for."""
-        return {"rates": (("component", "feature"), np.exp(self.log_rates))}
 
 
 class GammaFactors(PosteriorColumns):

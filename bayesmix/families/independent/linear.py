@@ -25,6 +25,11 @@ class Reading(Protocol):
         ...
 
     @property
+    def measured(self) -> bool:
+        """Whether t(x) has the units of the data."""
+        ...
+
+    @property
     def has_base(self) -> bool:
         """Whether log h(x) is anything but 0."""
         ...
@@ -42,6 +47,7 @@ class Reading(Protocol):
 class Plain:
     """Columns as they are."""
 
+    measured: bool = False
     kind: int = features.TOTALS
     has_base: bool = False
 
@@ -56,6 +62,7 @@ class Plain:
 class Counts:
     """Counts, which come in x! orders."""
 
+    measured: bool = False
     kind: int = features.COUNTS
     has_base: bool = True
 
@@ -68,13 +75,13 @@ class Counts:
         return logs
 
 
-PLAIN, COUNTS = Plain(), Counts()
+PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()
 
 
 def sums(reading: Reading, values: Array, responsibilities: Array) -> Sums:
     """Sums of rows under responsibilities (n, K)."""
     totals = (reading.totals(values) @ responsibilities).T
-    return Sums(responsibilities.sum(axis=0), totals)
+    return Sums(responsibilities.sum(axis=0), totals, reading.measured)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,8 @@ class LinearInTotals:
     def from_sums(self, summed: Array) -> Sums:
         """Counts and totals from summed features."""
         n_features = summed.shape[1] - 1 - self.reading.has_base
-        return Sums(summed[:, 0].copy(), summed[:, 1 : 1 + n_features].copy())
+        totals = summed[:, 1 : 1 + n_features].copy()
+        return Sums(summed[:, 0].copy(), totals, self.reading.measured)
 
     def expected_log_likelihood(self, statistics: Sums) -> float:
         """Σ_k Σ_n r_nk E[log p(x_n | θ_k)] without log h(x), which no parameter touches."""

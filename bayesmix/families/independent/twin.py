@@ -43,5 +43,6 @@ class TotalsTwin:
         return self.record(**values)
 
     def point(self, draws: Any) -> dict[str, Array]:
-        """Values (S, K, D) of the model's variable at draws."""
-        return {name: values for name, (_, values) in draws.parameters(None).items()}
+        """Values (S, K, D) of the model's variable at draws: their first parameter."""
+        name, (_, values) = next(iter(draws.parameters(None).items()))
+        return {name: values}

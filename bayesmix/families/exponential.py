@@ -1,0 +1,247 @@
+"""Exponential family: independent positive columns without memory, Gamma posterior over rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import polygamma
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.columns import Columns, ColumnsFamily
+from bayesmix.families.independent.coordinates import ColumnCoordinates
+from bayesmix.families.independent.gamma_factors import (
+    GammaFactors,
+    RateColumns,
+    RateDraws,
+    RatePrior,
+)
+from bayesmix.families.independent.linear import MEASURED, LinearInTotals
+from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.twin import TotalsTwin
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Named, Source
+from bayesmix.records import Frame, Summary
+
+# In place of a mean of zero, which only rounding makes.
+SMALLEST = float(np.finfo(float).tiny)
+
+
+def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
+    """log p(x | λ_k) = Σ log λ - λ x."""
+    # Two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)): see ``LinearInTotals.near``.
+    places = 0.5 * log_rates
+    coefficients = np.hstack([log_rates.sum(axis=1, keepdims=True), -rates])
+    return LinearInTotals(coefficients, MEASURED, stabilised=places)
+
+
+def _positive(log_densities: Array, values: Array) -> Array:
+    """Minus infinity (n, K) where a value is negative."""
+    log_densities[(values < 0.0).any(axis=1)] = -np.inf
+    return log_densities
+
+
+@dataclass(frozen=True)
+class Exponentials(RateColumns):
+    """Rates (K, D) at a point."""
+
+    rates: Array
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """log p(x | λ_k), linear in the row."""
+        return _linear(np.log(self.rates), self.rates)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | λ_k) (n, K)."""
+        return _positive(self.linear.expected_log_density(values), values)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return 1.0 / self.rates
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D): that of an exponential is its mean."""
+        return self.means
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        rates = np.repeat(self.rates, counts, axis=0)
+        return generator.standard_exponential(rates.shape) / rates
+
+
+@dataclass(frozen=True)
+class Lomaxes(Columns):
+    """Gamma-exponential predictive: shape (K, D) and rate (K, D) integrated out."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def means(self) -> Array:
+        """E[x | k], infinite where the shape is not above 1."""
+        return self.rate / np.where(self.shape > 1.0, self.shape - 1.0, 0.0)
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D), NaN where the shape is not above 2."""
+        defined = self.shape > 2.0
+        squares = np.divide(
+            self.shape, self.shape - 2.0, where=defined, out=np.full_like(self.shape, np.nan)
+        )
+        return self.means * np.sqrt(squares)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k, data) (n, K)."""
+        out, own = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(own / rate)).sum(axis=1)
+        return _positive(out, values)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        shape = np.repeat(self.shape, counts, axis=0)
+        rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
+        return generator.standard_exponential(rates.shape) / rates
+
+
+@dataclass(frozen=True)
+class ExponentialDraws(RateDraws):
+    """S draws of rates by their logarithms (S, K, D)."""
+
+    log_rates: Array
+
+    form = staticmethod(_linear)
+
+    def parameters(self, frame: Frame) -> Named:
+        """Rates (S, K, D) and means, with what axes after the first stand for."""
+        axes, rates = ("component", "feature"), np.exp(self.log_rates)
+        return {"rates": (axes, rates), "means": (axes, 1.0 / rates)}
+
+    def at(self, draw: int) -> Exponentials:
+        """One of the draws as K densities at a point."""
+        return Exponentials(np.exp(self.log_rates[draw]))
+
+
+@dataclass(frozen=True)
+class ExponentialRates(GammaFactors):
+    """q(λ) = Π Gamma(shape, rate), both (K, D)."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] at E[λ]."""
+        return self.rate / self.shape
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """E[log p(x | λ_k)], linear in the row."""
+        return _linear(self.log_rates, self.rates)
+
+    def drawn(self, log_rates: Array) -> ExponentialDraws:
+        return ExponentialDraws(log_rates)
+
+    def coordinates(self) -> ColumnCoordinates:
+        """Rates, standardised: x (-λ) + log λ; draws to first order by log λ, which is free."""
+        expected = -self.rates
+        return ColumnCoordinates(
+            name="rates",
+            expected=expected,
+            deviation=np.sqrt(self.shape) / self.rate,
+            slope=-1.0 / self.rates,
+            left=polygamma(1, self.shape) - 1.0 / self.shape,
+            across=-np.sqrt(self.shape) / self.rate,
+            across_left=np.zeros_like(self.rate),
+            of_means=-1.0 / self.rates**2,
+            own=self.shape / self.rate**2,
+            read=lambda draws: expected * (1.0 + draws.log_rates - np.log(self.rates)),
+            write=lambda values: ExponentialDraws(values / expected - 1.0 + np.log(self.rates)),
+        )
+
+    def plug_in(self) -> Exponentials:
+        """E[λ]."""
+        return Exponentials(self.rates)
+
+    def predictive(self) -> Lomaxes:
+        """p(x | k, data): rates integrated out."""
+        return Lomaxes(self.shape, self.rate)
+
+
+@dataclass(frozen=True)
+class ExponentialPrior(RatePrior):
+    """λ ~ Gamma(shape, rate (D,)), the same for every component: ``GammaPrior`` of this family."""
+
+    shape: float
+    rate: Array
+
+    def posterior(
+        self, statistics: Sums, previous: Any = None, resolution: Any = None
+    ) -> ExponentialRates:
+        """Counts added to the shape, totals to the rate."""
+        shape = self.shape + np.repeat(statistics.counts[:, None], len(self.rate), axis=1)
+        return ExponentialRates(shape, self.rate + statistics.totals)
+
+    def at_rates(self, rates: Array) -> Exponentials:
+        return Exponentials(rates)
+
+    def twin(self, rates: Any, log_rates: Any, q: GammaFactors) -> TotalsTwin:
+        logs = {"log_rates": log_rates}
+        return TotalsTwin(log_rates.sum(axis=1), -rates, logs, ExponentialDraws, MEASURED)
+
+
+@dataclass(frozen=True)
+class Exponential(ColumnsFamily[Exponentials]):
+    """Positive columns such as waiting times, exponential and independent within a component.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).exponential([[3.0, 8.0]], (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Exponential()).fit(rows).n_components_
+    1
+    """
+
+    name = "exponential"
+    continuous = True
+    drawn_columns = 1
+    least = SMALLEST
+    reading = MEASURED
+    mean_where_empty = 1.0
+
+    def check(self, values: Any, first: int = 0) -> None:
+        """Raise where a value is not positive: rows of zeros would have a density without bound."""
+        wrong = ~(values > 0)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InvalidInputError(
+                f"X must hold positive numbers for an exponential mixture, got "
+                f"{values[row, column]:g} in row {first + row}, column {column}: give a zero half "
+                "of the smallest step that is measured, or use another family"
+            )
+
+    def at_means(self, means: Array) -> Exponentials:
+        """One over the mean."""
+        return Exponentials(1.0 / np.maximum(means, SMALLEST))
+
+    def feasible(self, statistics: Sums) -> bool:
+        """Components with rows have positive totals."""
+        return bool((statistics.totals[statistics.counts > 0] > 0).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
+        """Exponential rates with the mean of the column's."""
+        return ExponentialPrior(1.0, summary.mean)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> ExponentialPrior:
+        """Shape 1.5 with the mean of the column's: no rate reaches 0."""
+        return ExponentialPrior(1.5, 1.5 * source.summary.mean)
+
+    def as_draws(self, points: Sequence[Exponentials]) -> ExponentialDraws:
+        """Mixtures at points as draws."""
+        return ExponentialDraws(np.log([one.rates for one in points]))
