@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesmix import protocols as p
+    from bayesmix.engine.expectation import Arithmetic, Centred, Linear
+    from bayesmix.engine.forms import Dense as DenseForm
+    from bayesmix.engine.forms import Form
     from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.engine.stopping import Aitken, Change
+    from bayesmix.engine.truncated import Truncated
+    from bayesmix.estimators.base import MixtureEstimator
+    from bayesmix.estimators.fitting import SourceFitter, TableFitter
+    from bayesmix.estimators.search import MixtureSearch
     from bayesmix.families import exponential
     from bayesmix.families.bernoulli import (
         Bernoulli,
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior, NormalWishart
     from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Scale, Wishart
     from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
+    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AxesTwin, DenseTwin, WishartTwin
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
@@ -44,6 +52,10 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.sums import Sums
     from bayesmix.families.independent.twin import TotalsTwin
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
+    from bayesmix.io.checkpoint import Checkpoint
+    from bayesmix.report.chosen import Search
+    from bayesmix.selection.candidates.fitter import Fitter
+    from bayesmix.selection.candidates.task import Checkpoint as Kept
     from bayesmix.sources.array import ArraySource
     from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
     from bayesmix.weights.point import FreeWeights, PointTwin, PointWeights, WeightDraws
@@ -167,6 +179,8 @@ if TYPE_CHECKING:
         learned: Wishart,
         whitened_dense: whitened.Dense,
         whitened_axes: whitened.Axes,
+        dense_twin: DenseTwin,
+        axes_twin: AxesTwin,
     ) -> None:
         _algebra: Algebra = dense
         _algebra = axes
@@ -174,6 +188,8 @@ if TYPE_CHECKING:
         _scale = learned
         _whitened: whitened.Whitened = whitened_dense
         _whitened = whitened_axes
+        _twin: WishartTwin = dense_twin
+        _twin = axes_twin
 
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
@@ -208,6 +224,26 @@ if TYPE_CHECKING:
         _bayesian = bound
         _rule: p.Stopping = aitken
         _rule = change
+
+    def _forms(centred: Centred, linear: Linear, dense: DenseForm, truncated: Truncated) -> None:
+        _arithmetic: Arithmetic = centred
+        _arithmetic = linear
+        _form: Form = dense
+        _form = truncated
+
+    def _selection(
+        source: SourceFitter,
+        table: TableFitter,
+        kept: Checkpoint,
+        estimator: MixtureEstimator,
+        search: MixtureSearch,
+    ) -> None:
+        _fitter: Fitter = source
+        _fitter = table
+        _kept: Kept = kept
+        _mixture: p.FittedMixture = estimator
+        _search: Search = search
+        _procedure: p.Procedure = search
 
     def _sources(array: ArraySource) -> None:
         _source: p.InMemory = array

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.numerics.arrays import Booleans
 from bayesmix.sampling.gibbs.by_chain import DrawsInChains
 
 
@@ -43,7 +44,7 @@ class NutsDraws(DrawsInChains):
     compile_seconds : float
     """
 
-    diverging: Any
+    diverging: Booleans
     warmup: int
     sampler: str
     status: str

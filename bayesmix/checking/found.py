@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ from bayesmix.checking.stationary import Moved
 from bayesmix.checking.verdict import Finding
 from bayesmix.sampling.evidence.importance import Evidence
 from bayesmix.sampling.labels.alignment import Alignment
+
+if TYPE_CHECKING:
+    from bayesmix.checking.draws import NutsDraws
+    from bayesmix.sampling.gibbs.chains import Gibbs
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -63,7 +67,7 @@ class CrossCheck:
         All of it.
     """
 
-    found: Any
+    found: Gibbs | NutsDraws
     own: FitDraws
     alignment: Alignment
     parameters: pd.DataFrame

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.protocols import PymcModel
 
 # What chain or stream number -> values of the variables of the model
 Beginning: TypeAlias = Callable[[int], dict[str, Array]]
@@ -24,7 +25,7 @@ class Job:
     ``begin`` takes any whole number and returns a beginning that belongs to it.
     """
 
-    model: Any
+    model: PymcModel
     names: tuple[str, ...]
     begin: Beginning
     n_chains: int
@@ -40,7 +41,7 @@ class Run:
     """Values (C, S, ...) by name, divergences (C, S), and how long it took."""
 
     values: dict[str, Array]
-    diverging: Any
+    diverging: Booleans
     compile_seconds: float
     seconds: float
 

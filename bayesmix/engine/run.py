@@ -17,11 +17,10 @@ from bayesmix.engine.compiled import CompiledAssessment, compiled_pays
 from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.engine.forms import Form
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import Stopping
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.filled import filled_at_once
-from bayesmix.protocols import Components, Family, Guard, Objective, Source
+from bayesmix.protocols import Components, Family, Guard, Objective, Source, Stopping
 from bayesmix.records import ChunkSums, Event, Expectation, Frame, Mixture
 
 # Plain passes after a jump that gained so little that it may have been the last.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 # Nats per row that may remain when a run is called converged; where runs are only compared with
 # one another, in a search or among candidates; and the rounding of a sum.
@@ -17,20 +16,6 @@ REMAINING_GAIN = 1e-9
 REMAINING_IN_SEARCH = 1e-6
 ROUNDING = 1e-13
 CONFIRMATIONS = 3
-
-
-class Stopping(Protocol):
-    """A rule that looks at the objective of consecutive passes."""
-
-    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
-
-    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether the last passes look like the end, which plain passes are to confirm."""
-        ...
-
-    def is_small(self, gain: float, n_rows: float) -> bool:
-        """Whether after such a jump it is worth to look if that was the end."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change, Stopping
+from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
@@ -27,7 +27,7 @@ from bayesmix.estimators.streaming import Arriving
 from bayesmix.estimators.transforming import Transforming
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
+from bayesmix.protocols import Source, Stopping
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 
 from bayesmix import validation
 from bayesmix.estimators import incoming
 from bayesmix.estimators.rows import log_densities
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Source
+from bayesmix.protocols import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.fitter import Effort
 from bayesmix.selection.criteria.folds import (
@@ -28,6 +29,9 @@ from bayesmix.sources import as_source
 from bayesmix.workflow.model import CheckStep
 from bayesmix.workflow.result import FitResult
 
+if TYPE_CHECKING:
+    from bayesmix.estimators.base import MixtureEstimator
+
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
@@ -35,12 +39,12 @@ SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 class SourceFitter:
     """Fits a mixture to rows that were checked and looked at once."""
 
-    estimator: Any
+    estimator: MixtureEstimator
     source: Source
     prefix: str = ""
 
     @property
-    def table(self) -> Any:
+    def table(self) -> UserRows:
         """The source itself."""
         return self.source
 
@@ -49,11 +53,11 @@ class SourceFitter:
         """Whether the mixture searches at all."""
         return self.estimator.search is not None
 
-    def on(self, rows: Any) -> SourceFitter:
+    def on(self, rows: Chosen) -> SourceFitter:
         """The same for some of the rows, by number."""
         return replace(self, source=incoming.part_of(self.source, rows))
 
-    def candidate(self, parameters: Mapping[str, Any], effort: Effort = Effort.AS_ASKED) -> Any:
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
         """The mixture with other parameters, not fitted yet."""
         return _made(self.estimator, parameters, effort)
 
@@ -79,9 +83,9 @@ class SourceFitter:
 class TableFitter:
     """Fits what reads rows as they came, such as a pipeline; ``source`` are the same rows."""
 
-    estimator: Any
-    table: Any
-    sample_weight: Any
+    estimator: Procedure
+    table: UserRows
+    sample_weight: ArrayLike | None
     source: Source
 
     @property
@@ -94,13 +98,13 @@ class TableFitter:
         """Whether the mixture searches at all."""
         return getattr(last_step(self.estimator), "search", None) is not None
 
-    def on(self, rows: Any) -> TableFitter:
+    def on(self, rows: Chosen) -> TableFitter:
         """The same for some of the rows, by number."""
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
         part = incoming.part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
-    def candidate(self, parameters: Mapping[str, Any], effort: Effort = Effort.AS_ASKED) -> Any:
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
         """The estimator with other parameters, not fitted yet."""
         return _made(self.estimator, parameters, effort)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
@@ -14,18 +14,25 @@ from sklearn.utils.validation import check_array
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots.subject import raw_rows
+from bayesmix.protocols import FittedMixture, Procedure
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Rows
 from bayesmix.sources import as_source
 from bayesmix.workflow.search.starts import given_start, named_start
 
 
+class Startable(Procedure, Protocol):
+    """An estimator that may have a prior, and takes a start."""
+
+    prior: object
+
+
 @dataclass(frozen=True)
 class Run:
     """An estimator with an explicit start, and what there is to show of the start itself."""
 
-    estimator: Any
-    opening: Any  # a mixture, responsibilities (n, K), or None
+    estimator: Startable
+    opening: FittedMixture | Array | None  # a mixture, responsibilities (n, K), or None
 
     def after(self, iteration: int, X: Any, sample_weight: Any) -> Any:
         """The model after so many iterations from the start."""

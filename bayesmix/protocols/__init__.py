@@ -40,6 +40,12 @@ from bayesmix.protocols.family import (
     Family,
     FamilyOf,
 )
+from bayesmix.protocols.outside import (
+    FittedMixture,
+    Parameters,
+    Procedure,
+    UserRows,
+)
 from bayesmix.protocols.priors import (
     OrderedWeightsPrior,
     OrderedWeightsPriorOf,
@@ -51,6 +57,7 @@ from bayesmix.protocols.priors import (
     WeightsPriorOf,
 )
 from bayesmix.protocols.source import (
+    Chosen,
     InMemory,
     Source,
 )
@@ -59,6 +66,7 @@ from bayesmix.protocols.twins import (
     ComponentsTwinOf,
     NamedTensors,
     Pymc,
+    PymcModel,
     Tensor,
     WeightsTwin,
     WeightsTwinOf,
@@ -76,6 +84,7 @@ from bayesmix.protocols.weights import (
 __all__ = [
     "Additive",
     "Bayesian",
+    "Chosen",
     "CompiledCentred",
     "CompiledCentredOf",
     "Components",
@@ -92,6 +101,7 @@ __all__ = [
     "FamilyOf",
     "FarDensities",
     "FittedComponents",
+    "FittedMixture",
     "Guard",
     "GuardOf",
     "InMemory",
@@ -103,6 +113,7 @@ __all__ = [
     "Objective",
     "OrderedWeightsPrior",
     "OrderedWeightsPriorOf",
+    "Parameters",
     "PointComponents",
     "Posterior",
     "PosteriorOf",
@@ -111,11 +122,14 @@ __all__ = [
     "PriorChoice",
     "PriorChoiceOf",
     "PriorOf",
+    "Procedure",
     "Pymc",
+    "PymcModel",
     "Source",
     "Statistics",
     "Stopping",
     "Tensor",
+    "UserRows",
     "VaryingWeights",
     "VaryingWeightsOf",
     "Weights",

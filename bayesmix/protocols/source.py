@@ -7,14 +7,16 @@ known there alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.records.rows import Rows, Summary
 
 Value = TypeVar("Value")
+# Some of the rows: their numbers, whether each is one of them, or a slice.
+Chosen: TypeAlias = Indices | Booleans | slice
 
 
 class Source(Protocol):
@@ -68,7 +70,7 @@ class Source(Protocol):
         """Without rows of weight zero, which are no rows."""
         ...
 
-    def subset(self, rows: Any) -> Source:
+    def subset(self, rows: Chosen) -> Source:
         """Some rows (ascending indices or a slice), with their weights."""
         ...
 
@@ -76,7 +78,7 @@ class Source(Protocol):
         """At most n rows drawn without replacement (all of them where there are fewer)."""
         ...
 
-    def in_memory(self, rows: Any = None) -> InMemory:
+    def in_memory(self, rows: Chosen | None = None) -> InMemory:
         """Some rows (indices or a slice) at hand, by default all of them.
 
         All are for what cannot work in parts; raises ``TooManyRowsError`` where they are too many.
@@ -88,7 +90,7 @@ class InMemory(Source, Protocol):
     """Rows at hand: the few that a search works on, or what looks at all of them at once."""
 
     @property
-    def values(self) -> Any:
+    def values(self) -> Stored:
         """Values (n, D) of any real type."""
         ...
 

@@ -16,6 +16,7 @@ D = TypeVar("D", contravariant=True)  # draws of a family, or of a kind of weigh
 # PyMC and PyTensor have no types; which values are theirs is said at least.
 Pymc: TypeAlias = ModuleType
 Tensor: TypeAlias = Any
+PymcModel: TypeAlias = Any
 NamedTensors: TypeAlias = dict[str, tuple[tuple[str, ...], Tensor]]
 
 

@@ -109,7 +109,7 @@ class Rows:
     values: Stored
     weights: Array | None = None
     first: int = 0
-    _kept: dict[int, tuple[Frame, Any]] = field(
+    _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from bayesmix.protocols import FittedMixture
 from bayesmix.report import figures, tables
+from bayesmix.report.chosen import Search
 from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
 from bayesmix.report.reproduce import in_lines
 from bayesmix.report.subject import Subject, capital, counted
@@ -23,7 +25,7 @@ from bayesmix.writing import write
 class Fitted:
     """A fit in the place of a search that chose it."""
 
-    best_estimator_: Any
+    best_estimator_: FittedMixture
 
 
 def write_fit_report(
@@ -68,7 +70,7 @@ def write_fit_report(
     'report.html'
     """
     place = report_place(path)
-    subject = Subject(Fitted(model), X)
+    subject = Subject(cast("Search", Fitted(model)), X)  # nothing is said of candidates
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     clusters = merge_components(model, X)
     headline = capital(f"{counted(subject.result.n_components, 'component')}")

@@ -178,7 +178,7 @@ def shell_command(subject: Subject) -> list[str] | None:
     parts = ["bayesmix", "select", "data.csv"]
     if search.n_components is not None:
         parts += ["--components", _listed_numbers(search.n_components)]
-    parts += ["--covariance", ",".join(structures), "--criterion", search.criterion]
+    parts += ["--covariance", ",".join(structures), "--criterion", str(search.criterion)]
     if variational and search.criterion not in OF_A_POSTERIOR:
         parts += ["--method", "variational"]
     return [*parts, "--seed", str(result.seed), "--report"]

@@ -10,6 +10,8 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
+from bayesmix.protocols import UserRows
+from bayesmix.report.chosen import Search
 from bayesmix.selection.choice.summary_text import NAMES
 from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.scores import column_of
@@ -26,8 +28,8 @@ WORDS = (
 class Subject:
     """A fitted search and the rows to show, None where there are none."""
 
-    search: Any
-    X: Any = None
+    search: Search
+    X: UserRows = None
 
     @cached_property
     def estimator(self) -> Any:
@@ -43,7 +45,7 @@ class Subject:
     @cached_property
     def steps(self) -> Any:
         """The fitted steps before the mixture, None where there are none."""
-        best = self.search.best_estimator_
+        best: Any = self.search.best_estimator_
         return best[:-1] if len(getattr(best, "steps", ())) > 1 else None
 
     @cached_property

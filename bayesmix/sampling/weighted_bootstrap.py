@@ -24,7 +24,7 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.parallel import ordered_map, resolve_jobs, single_threaded_blas
 from bayesmix.protocols import InMemory, Source
 from bayesmix.random import Purpose, root_seed, stream
@@ -68,7 +68,7 @@ class WeightedBootstrap:
 
     result: FitResult
     draws: Draws
-    converged: Any
+    converged: Booleans
     n_failed: int
     status: str
     seed: int

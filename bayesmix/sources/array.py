@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.features import BLOCK_ROWS, cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Rows, Summary
@@ -48,11 +48,11 @@ class ArraySource:
     the rows, where these are some of the rows that were given.
     """
 
-    values: Any
+    values: Stored
     weights: Array | None = None
     n_jobs: int | None = 1
     columns: tuple[str, ...] | None = None
-    numbers: Any = None
+    numbers: Integers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what rows keep of one pass for the next."""

@@ -14,6 +14,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
+from bayesmix.protocols import Tensor
 from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights, WeightDraws
 
@@ -86,7 +87,7 @@ class Dirichlet:
 class DirichletTwin:
     """Dirichlet weights in PyMC: π is a variable of the model."""
 
-    weights: Any
+    weights: Tensor
 
     @cached_property
     def log_weights(self) -> Any:

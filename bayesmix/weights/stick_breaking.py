@@ -17,6 +17,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
+from bayesmix.protocols import Tensor
 from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights
 
@@ -126,7 +127,7 @@ class StickBreaking:
 class StickTwin:
     """Sticks in PyMC, by -log(1 - v) (K - 1,)."""
 
-    spent: Any
+    spent: Tensor
 
     @cached_property
     def drawn(self) -> dict[str, Any]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from bayesmix.engine.compiled import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense, Form
-from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+from bayesmix.engine.objectives import (
+    MaximumAPosteriori,
+    MaximumLikelihood,
+    VariationalBayes,
+)
 from bayesmix.engine.run import Problem, State
-from bayesmix.engine.stopping import Stopping
 from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
-from bayesmix.protocols import Family, Source
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Family, Objective, PriorChoice, Source, Stopping
 from bayesmix.records import Event, Frame, Mixture, Rows, Summary, centred_pass
 from bayesmix.weights import FreeWeights
+
+# Rows -> responsibilities (n, K)
+Start: TypeAlias = Callable[[Rows], Array]
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Model:
 
     n_components: int
     family: Family
-    inference: Any
+    inference: Objective
     prune: bool = False
 
 
@@ -37,7 +45,7 @@ class Settings:
     stopping: Stopping
     max_iter: int = 100
     n_init: int = 1
-    init: Any = "kmeans"
+    init: str | Start = "kmeans"
     search: bool = True
     moves: bool = True  # whether a search goes on after its starts
     accelerate: bool = True
@@ -59,7 +67,7 @@ def posed(
     source: Source,
     settings: Settings,
     frame: Frame,
-    objective: Any,
+    objective: Objective,
     notes: tuple[Event, ...] = (),
 ) -> Problem:
     """The problem of these rows in a frame, under an objective whose priors are resolved."""
@@ -112,7 +120,7 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
     return model.family.set_aside(frame, source)
 
 
-def resolve_objective(model: Model, source: Source, frame: Frame) -> Any:
+def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     """The inference with its priors filled in."""
     inference, family = model.inference, model.family
     if isinstance(inference, MaximumLikelihood):
@@ -131,7 +139,7 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Any:
             f"VariationalBayes(), got {inference!r}"
         )
     if inference.prior is not None:
-        prior = inference.prior.over(prior, frame)
+        prior = cast("PriorChoice", inference.prior).over(prior, frame)
     return replace(inference, prior=prior, weights=weights)
 
 

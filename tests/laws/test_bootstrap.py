@@ -103,7 +103,7 @@ def test_a_data_set_whose_fit_collapses_has_no_value():
 
     tied = object.__new__(Tied)
     tied.__dict__.update(null.result_.__dict__)
-    task = ReplicateTask(to_refit(bm.GaussianMixture(1), 0, 1), tied, 60, 0)
+    task = ReplicateTask(to_refit(bm.GaussianMixture(1), 0, 1)._fitter, 1, tied, 60, 0)
     assert np.isnan(task(0))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import betaincinv
@@ -17,8 +17,12 @@ from scipy.special import betaincinv
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.protocols import Procedure
 from bayesmix.sampling.density.contours import intervals_above
 from bayesmix.sampling.density.credible_bands import checked_level, tails
+
+if TYPE_CHECKING:
+    from bayesmix.sampling.density.mixture_density import MixtureDensity
 
 # Scores this near are ties: the density of one row, computed in two batches.
 TIE = 1e-9
@@ -94,11 +98,11 @@ class DensityRegion:
     [0.86, 0.94]
     """
 
-    density: Any
+    density: MixtureDensity
     level: float
     scores: Scores
     calibrated: bool
-    model: Any = None
+    model: Procedure | None = None
 
     @property
     def threshold(self) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class DrawnMixtures:
 
     result: FitResult
     parts: tuple[Draws, ...]
-    align_by: Any = None
+    align_by: Source | None = None
 
     @property
     def n_draws(self) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
+from bayesmix.protocols import Parameters
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.combinations import Contents, asked, contents, simplest_first
 from bayesmix.selection.candidates.out_of_reach import hopeless
@@ -31,7 +32,7 @@ class Sweep:
     """All chains and how far each has come: rows by (chain, part)."""
 
     task: Task
-    chains: list[list[dict[str, Any]]]
+    chains: list[list[Parameters]]
     whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
     rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
     at_least: int = 0  # so many of every chain, whatever is given up

@@ -6,12 +6,11 @@ no more of estimators than this, and no estimator anything that selection alone 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Source
+from bayesmix.protocols import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.records import Mixture
 from bayesmix.workflow.result import FitResult
 
@@ -34,7 +33,7 @@ class Fitter(Protocol):
         ...
 
     @property
-    def table(self) -> Any:
+    def table(self) -> UserRows:
         """The rows as the estimator reads them."""
         ...
 
@@ -48,22 +47,22 @@ class Fitter(Protocol):
         """Whether the estimator searches at all."""
         ...
 
-    def on(self, rows: Any) -> Fitter:
+    def on(self, rows: Chosen) -> Fitter:
         """The same for some of the rows, by number."""
         ...
 
-    def candidate(self, parameters: Mapping[str, Any], effort: Effort = Effort.AS_ASKED) -> Any:
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """The estimator with other parameters, not fitted yet."""
         ...
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+    def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, whose search begins at mixtures of no more components as well."""
         ...
 
-    def source_of(self, candidate: Any) -> Source:
+    def source_of(self, candidate: Procedure) -> Source:
         """The rows as the mixture of a fitted candidate reads them."""
         ...
 
-    def log_density(self, candidate: Any) -> Array:
+    def log_density(self, candidate: Procedure) -> Array:
         """Log density (n,) of the rows in their units, by a candidate fitted to these or others."""
         ...

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Parameters, Procedure
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.criteria.folds import last_step
@@ -23,13 +23,13 @@ class Row:
     density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
     """
 
-    parameters: dict[str, Any]
+    parameters: Parameters
     n_components: int
     scores: dict[str, Score]
     seconds: float
     note: str = ""
     warnings: tuple[str, ...] = ()
-    estimator: Any = field(default=None, compare=False, repr=False)
+    estimator: Procedure | None = field(default=None, compare=False, repr=False)
     begin: Mixture | None = field(default=None, compare=False, repr=False)
     density: Array | None = field(default=None, compare=False, repr=False)
     interrupted: bool = False

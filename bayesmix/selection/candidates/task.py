@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bayesmix.errors import BayesmixWarning, UnsupportedError
+from bayesmix.protocols import Parameters, Procedure, UserRows
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.fitter import Effort, Fitter
@@ -22,7 +23,7 @@ from bayesmix.selection.criteria.evidence_of_k import log_relabellings
 from bayesmix.selection.criteria.folds import (
     Split,
 )
-from bayesmix.selection.criteria.scores import OF_FOLDS, PLUG_IN, Score
+from bayesmix.selection.criteria.scores import OF_FOLDS, PLUG_IN, Criterion, Score
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
@@ -33,7 +34,7 @@ WHOLE = -1
 class Question:
     """Which fit of a search: a candidate with its number, the part of the rows, where it begins."""
 
-    parameters: dict[str, Any]
+    parameters: Parameters
     number: int
     part: int
     near: tuple[Mixture, ...]
@@ -42,10 +43,10 @@ class Question:
 class Checkpoint(Protocol):
     """Where finished fits are kept."""
 
-    def get(self, question: Question, model: Any, X: Any) -> Row | None:
+    def get(self, question: Question, model: Procedure, X: UserRows) -> Row | None:
         """What came of a fit, with ``model``, which is not fitted yet, as its estimator."""
 
-    def put(self, question: Question, row: Row, X: Any) -> None:
+    def put(self, question: Question, row: Row, X: UserRows) -> None:
         """Keep it; ``OSError`` or ``UnsupportedError`` where that cannot be."""
 
     def tell(self, reason: str) -> None:
@@ -61,7 +62,7 @@ class Task:
 
     fitter: Fitter
     splits: tuple[Split, ...] = ()
-    criteria: Mapping[str, Any] = field(default_factory=dict)
+    criteria: Mapping[str, Criterion] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
@@ -166,8 +167,8 @@ class Task:
         row = replace(row, scores=scores, estimator=model)
         if result.degenerate is not None:
             return replace(row, note=f"{DEGENERATE}: {result.degenerate}")
-        for name, criterion in PLUG_IN.items():
-            scores[name] = Score(criterion(result.plug_in_sums, result.n_parameters))
+        for name, of_sums in PLUG_IN.items():
+            scores[name] = Score(of_sums(result.plug_in_sums, result.n_parameters))
         if result.variational:
             scores["elbo"] = Score(result.objective)
             scores["elbo_log_k"] = Score(result.objective + log_relabellings(result))

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from bayesmix import validation
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import PointComponents, Source
+from bayesmix.protocols import PointComponents, Procedure, Source
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.selection.checks.depth_in_component import GRID, Inside, ReachStep, reference
@@ -30,7 +30,7 @@ from bayesmix.selection.checks.resampling import (
 )
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
 from bayesmix.sources import as_source
-from bayesmix.workflow.result import plug_in_density
+from bayesmix.workflow.result import FitResult, plug_in_density
 
 MOST_ROWS = 10_000
 DOUBTFUL = 0.05
@@ -262,8 +262,8 @@ def some_rows(source: Source, generator: np.random.Generator) -> Source:
 class ReplicateTask:
     """Draw rows from the fitted model, refit (unless ``estimator`` is None), and look at them."""
 
-    estimator: Any
-    result: Any
+    estimator: Procedure | None
+    result: FitResult
     n_rows: int
     seed: int
 

@@ -167,7 +167,8 @@ def likelihood_ratio_test(
             )
     statistic = _ratio(observed)
     task = ReplicateTask(
-        to_refit(smaller, seed, n_jobs),
+        to_refit(smaller, seed, n_jobs)._fitter,
+        smaller.n_components,
         observed[0],
         max(2, round(fitter.source.total_weight)),
         seed,
@@ -188,7 +189,8 @@ def likelihood_ratio_test(
 class ReplicateTask:
     """Draw rows from the fitted mixture and fit both sizes to them."""
 
-    smaller: Any
+    fitter_of: Callable[[Array], Fitter]
+    n_components: int
     null: FitResult
     n_rows: int
     seed: int
@@ -197,8 +199,8 @@ class ReplicateTask:
         generator = stream(self.seed, Purpose.RESAMPLE, number)
         rows, _ = self.null.draw(self.n_rows, generator)
         try:
-            fitter = self.smaller._fitter(rows)
-            results = _both(fitter, self.smaller.n_components, quiet(fitter.fit))
+            fitter = self.fitter_of(rows)
+            results = _both(fitter, self.n_components, quiet(fitter.fit))
         except ValueError:
             return np.nan
         if any(result.degenerate is not None for result in results):

@@ -18,11 +18,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import resolve_jobs
+from bayesmix.protocols import UserRows
 from bayesmix.random import root_seed
 from bayesmix.selection.checks.resampling import collected, fit_quietly
 from bayesmix.selection.criteria.folds import (
@@ -168,9 +170,9 @@ def _choices(folds: list[OuterFold]) -> str:
 class Outer:
     """Run one procedure on the rows of one outer fold, and judge it on the others."""
 
-    X: Any
-    sample_weight: Any
-    groups: Any
+    X: UserRows
+    sample_weight: ArrayLike | None
+    groups: ArrayLike | None
     splits: tuple[Split, ...]
 
     def __call__(self, name: str, procedure: Any, number: int) -> OuterFold:

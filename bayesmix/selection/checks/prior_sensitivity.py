@@ -11,11 +11,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.parallel import resolve_jobs
+from bayesmix.protocols import Parameters
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Task
@@ -43,8 +45,8 @@ class PriorSensitivity:
     ``probabilities``: P(K | rows, prior), a row per prior.
     """
 
-    table: Any
-    probabilities: Any
+    table: pd.DataFrame
+    probabilities: pd.DataFrame
     n_components: int
 
     @property
@@ -172,7 +174,7 @@ class PriorOfGrid:
     degrees_of_freedom: float
     mean_precision: float
     scale: str
-    parameters: dict[str, Any]
+    parameters: Parameters
 
 
 def grid(estimator: Any, scale: Any) -> Iterator[PriorOfGrid]:
@@ -209,8 +211,6 @@ def _collected(
     priors: list[PriorOfGrid], rows: list[Row], length: int, n_components: int
 ) -> PriorSensitivity:
     """What each prior chooses, from its candidates in a row."""
-    import pandas as pd
-
     entries, tables = [], []
     for number, prior in enumerate(priors):
         mine = rows[number * length : (number + 1) * length]

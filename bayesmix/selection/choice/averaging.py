@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import FittedMixture
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.criteria.folds import last_step, log_density, n_rows_of, rows_of
 
@@ -29,7 +30,7 @@ class AveragedDensity:
     ``how`` says where the shares are from: the evidence, or stacking of held-out densities.
     """
 
-    estimators: tuple[Any, ...]
+    estimators: tuple[FittedMixture, ...]
     shares: Array
     labels: tuple[str, ...]
     how: str
@@ -48,14 +49,14 @@ class AveragedDensity:
         """Rows (n, D) drawn from the averaged density, candidate by candidate."""
         if n_samples < 1:
             raise InvalidInputError(f"n_samples must be at least 1, got {n_samples}")
-        for estimator in self.estimators:
-            if estimator is not last_step(estimator):
-                raise UnsupportedError("a pipeline cannot undo its steps: sample its last step")
+        mixtures = [last_step(estimator) for estimator in self.estimators]
+        if any(own is not whole for own, whole in zip(mixtures, self.estimators, strict=True)):
+            raise UnsupportedError("a pipeline cannot undo its steps: sample its last step")
         seed = root_seed(random_state)
         counts = stream(seed, Purpose.SAMPLE).multinomial(n_samples, self.shares)
         parts = [
-            estimator.result_.draw(int(count), stream(seed, Purpose.SAMPLE, number + 1))[0]
-            for number, (estimator, count) in enumerate(zip(self.estimators, counts, strict=True))
+            mixture.result_.draw(int(count), stream(seed, Purpose.SAMPLE, number + 1))[0]
+            for number, (mixture, count) in enumerate(zip(mixtures, counts, strict=True))
             if count
         ]
         return np.concatenate(parts)

@@ -17,6 +17,7 @@ from scipy.special import entr
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.parallel import single_threaded_blas
+from bayesmix.protocols import FittedMixture
 from bayesmix.records import Mixture
 from bayesmix.selection.clustering.overlap import Overlap, OverlapStep, membership
 from bayesmix.selection.fitted import checked_rows, fitted_mixture
@@ -52,7 +53,7 @@ class Merging:
         How many rows were looked at (Σ w).
     """
 
-    model: Any
+    model: FittedMixture
     tree: pd.DataFrame
     weights: Array
     n_clusters: int

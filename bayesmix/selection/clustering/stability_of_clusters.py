@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Procedure, UserRows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.checks.resampling import fit_quietly, repeated, to_refit
 from bayesmix.selection.criteria.folds import last_step, rows_of, weights_of
@@ -188,9 +190,9 @@ def stability(
 class SplitTask:
     """Fit to the parts of one split, and compare the clusterings of all rows."""
 
-    procedure: Any
-    X: Any
-    sample_weight: Any
+    procedure: Procedure
+    X: UserRows
+    sample_weight: ArrayLike | None
     weights: Array
     labels: Integers
     n_resamples: int
@@ -230,7 +232,7 @@ class SplitTask:
             "note": "",
         }
         model = to_refit(self.procedure, self.seed, 1)
-        given = None if self.sample_weight is None else self.sample_weight[part]
+        given = None if self.sample_weight is None else np.asarray(self.sample_weight)[part]
         try:
             fit_quietly(model, rows_of(self.X, part), given)
             labels = np.asarray(model.predict(self.X))

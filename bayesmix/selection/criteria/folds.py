@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources import all_weights, is_source
 
 # Points at which a step of a pipeline is tried, and how far from affine it may be.
@@ -23,8 +23,8 @@ AFFINE = 1e-8
 class Split:
     """Row numbers of one fold."""
 
-    train: Any
-    test: Any
+    train: Integers
+    test: Integers
 
 
 def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, ...]:

@@ -6,9 +6,13 @@ scikit-learn's signs and factors (-2, lower is better) exist only at its own met
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from bayesmix.protocols import Source
 from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.result import FitResult
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class Score:
     standard_error: float = math.nan
     note: str = ""
     pareto_k: float = math.nan
+
+
+# What a fit is worth on its rows.
+Criterion: TypeAlias = Callable[[FitResult, Source], float | Score]
 
 
 def bic(sums: Sums, n_parameters: int) -> float:

@@ -8,13 +8,13 @@ rows; whether it is taken is decided on the objective over all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from bayesmix.engine.run import Problem, State, begin, begin_at
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
 from bayesmix.workflow.search.splits import Halves, Look, of_statistics, same_rows
 
@@ -77,7 +77,7 @@ class Move:
 class Deletion:
     """Leave out some components of a mixture; the others take their rows."""
 
-    keep: Any
+    keep: Integers
     gone: tuple[int, ...]
     predicted: float = 0.0
     kind = "delete"

@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix.engine.run import Problem, State
 from bayesmix.numerics.arrays import Integers
 from bayesmix.parallel import ordered_map
+from bayesmix.protocols import Statistics
 from bayesmix.records import Rows
 from bayesmix.workflow.search.splits import SHARE_TO_COUNT, Group, Look, advanced
 
@@ -31,7 +32,7 @@ class Nearby:
 
     members: Integers  # (m,), ascending
     rows: Rows
-    statistics: Any  # of the members over these rows
+    statistics: Statistics  # of the members over these rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Refitted:
     """What the members of a neighbourhood were replaced by, and what that gains there."""
 
     members: Integers
-    statistics: Any
+    statistics: Statistics
     gain: float
 
 

@@ -21,7 +21,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import beside
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
-from bayesmix.protocols import Components
+from bayesmix.protocols import Components, Statistics
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.search.beginnings import Begun, Held, fewest_to_keep
@@ -55,7 +55,7 @@ class Newcomers:
 
     k: int  # the component that they begin in
     held: Held  # some of its rows, or all
-    statistics: Any
+    statistics: Statistics
     gains: Array  # (m,) nats, which a pass tells
 
     @property
@@ -86,7 +86,7 @@ class SideBySide:
     groups: list[Newcomers]  # as they began
     rows: Rows
     known: Known
-    statistics: Any  # of all
+    statistics: Statistics  # of all
     gains: Array
 
     @classmethod
@@ -124,7 +124,7 @@ class Newcomer:
     """One of them."""
 
     k: int
-    halves: Any  # statistics of what it leaves of component ``k``, and of what it takes
+    halves: Statistics  # statistics of what it leaves of component ``k``, and of what it takes
     row: int  # of which it takes most
 
 

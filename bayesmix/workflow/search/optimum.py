@@ -16,7 +16,7 @@ from bayesmix.engine.stopping import AMONG_CANDIDATES, REMAINING_IN_SEARCH, Aitk
 from bayesmix.errors import DegenerateFitError
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
-from bayesmix.workflow.model import Model, Settings, is_valueless, under_a_prior
+from bayesmix.workflow.model import Model, Settings, Start, is_valueless, under_a_prior
 from bayesmix.workflow.result import ALIKE, SearchRecord
 from bayesmix.workflow.search.attempts import Attempts
 from bayesmix.workflow.search.improvement import Improver
@@ -24,7 +24,6 @@ from bayesmix.workflow.search.moves import Move
 from bayesmix.workflow.search.splits import Look, best_splits
 from bayesmix.workflow.search.starts import (
     OfMixture,
-    Start,
     begun,
     hierarchical_start,
     numbered_starts,

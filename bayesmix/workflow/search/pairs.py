@@ -15,6 +15,7 @@ import numpy as np
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.quantiles import quantiles
+from bayesmix.protocols import Statistics
 from bayesmix.records import Rows
 from bayesmix.workflow.search.splits import (
     FIRST_LOOK,
@@ -42,7 +43,7 @@ class Division:
     """Two components that take the place of a pair, and what of the objective that may gain."""
 
     pair: tuple[int, int]
-    statistics: Any  # of the two, over the sample
+    statistics: Statistics  # of the two, over the sample
     predicted: float
     kind = "divide"
 

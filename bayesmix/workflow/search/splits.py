@@ -18,6 +18,7 @@ from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.once import once
+from bayesmix.protocols import Statistics
 from bayesmix.records import Expectation, Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 
@@ -85,7 +86,7 @@ class Halves(OfRows):
     """Two components that a split puts in the place of component ``k``."""
 
     k: int
-    statistics: Any  # of the two, over the sample
+    statistics: Statistics  # of the two, over the sample
     gain: float
     shares: Array  # responsibilities (n,) of component k on the sample, when this was found
 
@@ -96,7 +97,7 @@ class Group:
 
     k: int
     rows: Rows
-    statistics: Any
+    statistics: Statistics
     value: float = -np.inf
 
     def sound(self, problem: Problem, state: State) -> list[Group]:
@@ -327,7 +328,7 @@ class _Joined:
     groups: list[Group]  # as they began
     rows: Rows
     known: Known
-    statistics: Any  # of the components of all
+    statistics: Statistics  # of the components of all
     values: Array  # (A,)
 
     @classmethod

@@ -7,9 +7,9 @@ whether a row is repeated or weighted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -21,9 +21,8 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
+from bayesmix.workflow.model import Start
 
-# Rows -> responsibilities (n, K)
-Start: TypeAlias = Callable[[Rows], Array]
 SAMPLE_ROWS = 4096
 LLOYD_ROUNDS = 100
 # Columns stand out by the shortest interval that holds half of a component, of at least ...

@@ -8,12 +8,15 @@ in common is here, once per algebra.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Frame
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import WishartTwin
 
 # A block held exactly at the floor is not below it: room for the rounding of the sum.
 BELOW_FLOOR = 0.999
@@ -30,7 +33,7 @@ class Algebra(Protocol):
         ...
 
     @property
-    def twin(self) -> Any:
+    def twin(self) -> WishartTwin:
         """The same precisions in PyMC."""
         ...
 

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -40,10 +41,10 @@ class GaussianPrior:
     0.5
     """
 
-    mean: Any = None
+    mean: ArrayLike | None = None
     mean_precision: float | None = None
     degrees_of_freedom: float | None = None
-    covariance: Any = None
+    covariance: ArrayLike | None = None
 
     @property
     def fixes_scale(self) -> bool:

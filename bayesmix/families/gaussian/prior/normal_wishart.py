@@ -8,7 +8,7 @@ likelihood. What is learned is part of q and of the bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class NormalWishart:
         if previous is None or not (self.scale.learned or self.learns_mean_precision):
             return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
         scale: Any = self.scale.relearned(
-            previous.scale, self.degrees_of_freedom, previous.precisions
+            cast("Any", previous.scale), self.degrees_of_freedom, previous.precisions
         )
         mean_precision = previous.prior_mean_precision
         if self.learns_mean_precision:
@@ -106,7 +106,7 @@ class NormalWishart:
         nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
         normaliser = log_normaliser(nu0, scale.expected_log_det, wishart.dimension)
         wisharts = wishart.kl_to(nu0, normaliser, scale)
-        return float(normals.sum()) + wisharts + self.scale.kl(scale)
+        return float(normals.sum()) + wisharts + self.scale.kl(cast("Any", scale))
 
     def mode(
         self,
@@ -193,7 +193,7 @@ class GaussianPosterior:
     means: Array  # (K, D)  m_k
     mean_precision: Array  # (K,)  β_k
     precisions: Wishart  # q(Λ), in blocks
-    scale: Any  # q(S), or the fixed S
+    scale: Wishart | FixedScale  # q(S), or the fixed S
     prior_mean_precision: float  # β0
     resolution: Array | None = None
 

@@ -16,6 +16,7 @@ from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.pymc_twin.wishart_blocks import Roots
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Tensor
 from bayesmix.records import Frame
 
 MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"
@@ -26,7 +27,7 @@ class GaussianTwin:
     """K Gaussians of one draw in PyMC: means (K, D), roots of Λ in blocks and of S."""
 
     structure: Structure
-    means: Any
+    means: Tensor
     roots: Roots
     scale: Roots
     learned: bool

@@ -10,13 +10,15 @@ Over axes Λ is a Gamma variable.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
+from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.prior.wishart_scale import log_normaliser
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2
+from bayesmix.protocols import Pymc, Tensor
 from bayesmix.records import FLAT_FLOOR, Frame
 
 
@@ -24,15 +26,49 @@ from bayesmix.records import FLAT_FLOOR, Frame
 class Roots:
     """Roots U of precisions (or of S) in blocks, and log |U Uᵀ| of each, as tensors."""
 
-    values: Any
-    log_det: Any
+    values: Tensor
+    log_det: Tensor
+
+
+class WishartTwin(Protocol):
+    """What a twin of Gaussians needs of its precisions; a pair of these, as of algebras."""
+
+    def wishart(
+        self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
+    ) -> Roots:
+        """Roots of B blocks of Wishart(W, ν), ``inverse`` the root of W⁻¹."""
+        ...
+
+    def point(self, name: str, roots: Array) -> dict[str, Array]:
+        """The variables of a Wishart at drawn roots (S, ...)."""
+        ...
+
+    def triangular(self, roots: Array) -> Array:
+        """Roots of the same precisions as ``point`` takes them."""
+        ...
+
+    def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
+        """|Uᵀ(x_n - m_k)|² (n, K)."""
+        ...
+
+    def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
+        """log |Λ_k| (K,)."""
+        ...
+
+    def inverse(self, roots: Roots) -> Tensor:
+        """Covariances in blocks."""
+        ...
+
+    def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
+        """Covariance-like framed blocks in data coordinates."""
+        ...
 
 
 class DenseTwin:
     """Matrices: U upper triangular, the logarithms of its diagonal and the rest its variables."""
 
     def wishart(
-        self, pm: Any, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
+        self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
     ) -> Roots:
         """Roots of B blocks of Wishart(W, ν), ``inverse`` the root of W⁻¹; ``shape`` is (B,)."""
         from pytensor import tensor as pt
@@ -70,29 +106,29 @@ class DenseTwin:
         reversed_ = np.linalg.cholesky(whole[..., ::-1, ::-1])
         return np.ascontiguousarray(reversed_[..., ::-1, ::-1])
 
-    def products(self, left: Any, roots: Any) -> Any:
+    def products(self, left: Tensor, roots: Tensor) -> Tensor:
         """Left (m, p) times every root: (m, B p)."""
         n_blocks, size, _ = roots.type.shape
         return left @ roots.transpose(1, 0, 2).reshape((size, n_blocks * size))
 
-    def squared(self, values: Any, means: Any, roots: Roots) -> Any:
+    def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
         """|Uᵀ(x_n - m_k)|² (n, K)."""
         n_blocks, size, _ = roots.values.type.shape
         whitened = self.products(values, roots.values).reshape((-1, n_blocks, size))
         centres = (means[:, :, None] * roots.values).sum(axis=1)
         return ((whitened - centres) ** 2).sum(axis=2)
 
-    def log_det(self, roots: Roots, n_components: int, n_features: int) -> Any:
+    def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
         """log |Λ_k| (K,)."""
         return roots.log_det + np.zeros(n_components)
 
-    def inverse(self, roots: Roots) -> Any:
+    def inverse(self, roots: Roots) -> Tensor:
         """(U Uᵀ)⁻¹ in blocks."""
         from pytensor import tensor as pt
 
         return pt.linalg.inv(roots.values @ roots.values.transpose(0, 2, 1))
 
-    def lifted(self, algebra: Any, blocks: Any, frame: Frame) -> Any:
+    def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
         """Covariance-like framed blocks in data coordinates."""
         return algebra.lift(blocks, frame, FLAT_FLOOR)
 
@@ -101,7 +137,7 @@ class AxesTwin:
     """One variable for a precision: Gamma(ν/2, rate S/2)."""
 
     def wishart(
-        self, pm: Any, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
+        self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
     ) -> Roots:
         """Roots of precisions of this shape, which share S or have one a column."""
         from pytensor import tensor as pt
@@ -119,19 +155,19 @@ class AxesTwin:
         """Themselves."""
         return roots
 
-    def squared(self, values: Any, means: Any, roots: Roots) -> Any:
+    def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
         """|Uᵀ(x_n - m_k)|² (n, K)."""
         return (((values[:, None, :] - means) * roots.values) ** 2).sum(axis=2)
 
-    def log_det(self, roots: Roots, n_components: int, n_features: int) -> Any:
+    def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
         """log |Λ_k| (K,)."""
         return (roots.log_det + np.zeros((n_components, n_features))).sum(axis=1)
 
-    def inverse(self, roots: Roots) -> Any:
+    def inverse(self, roots: Roots) -> Tensor:
         """Variances."""
         return 1.0 / (roots.values * roots.values)
 
-    def lifted(self, algebra: Any, blocks: Any, frame: Frame) -> Any:
+    def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
         """Variances in data coordinates: an affine map, taken from its values at the axes."""
         size = blocks.type.shape[-1]
         offset = algebra.lift(np.zeros((1, size)), frame, FLAT_FLOOR)

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -26,7 +29,7 @@ from bayesmix.records import Frame, Spread
 class GaussianCoordinates:
     """Coordinates in this order: S, blocks (elements, then what is left of log|M|), components."""
 
-    q: Any  # GaussianPosterior
+    q: GaussianPosterior
     learned: bool  # whether S has a factor in q
 
     @cached_property
