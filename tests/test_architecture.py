@@ -304,3 +304,39 @@ def test_every_protocol_is_bound_to_classes():
     every = {value for value in every if isinstance(value, type)}
     assert len(every) > 20
     assert {each.__name__ for each in every - held} == set()
+
+
+def untyped(tree: ast.AST) -> Iterator[str]:
+    """Fields of records and signatures of protocols that say ``Any``."""
+    for each in ast.walk(tree):
+        if not isinstance(each, ast.ClassDef):
+            continue
+        protocol = any("Protocol" in ast.unparse(base) for base in each.bases)
+        if not protocol and not any("dataclass" in ast.unparse(one) for one in each.decorator_list):
+            continue
+        for item in each.body:
+            found: list[ast.expr | None] = []
+            if isinstance(item, ast.AnnAssign):
+                found = [item.annotation]
+            elif protocol and isinstance(item, ast.FunctionDef):
+                arguments = item.args.posonlyargs + item.args.args + item.args.kwonlyargs
+                found = [item.returns, *(one.annotation for one in arguments)]
+            names = {
+                one.id
+                for annotation in found
+                if annotation is not None
+                for one in ast.walk(annotation)
+                if isinstance(one, ast.Name)
+            }
+            if "Any" in names and "ClassVar" not in names:
+                yield f"{each.name}:{item.lineno}"
+
+
+def test_records_and_protocols_say_what_they_hold():
+    """``Any`` hides mistakes from the type checker; for what users hand in: protocols.outside."""
+    assert list(untyped(ast.parse("@dataclass\nclass A:\n    b: dict[str, Any]"))) == ["A:3"]
+    assert list(untyped(ast.parse("class A(Protocol):\n    def b(c: Any): ..."))) == ["A:2"]
+    found = {
+        path: list(untyped(ast.parse(path.read_text("utf-8")))) for path in PACKAGE.rglob("*.py")
+    }
+    assert {path: classes for path, classes in found.items() if classes} == {}

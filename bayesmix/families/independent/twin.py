@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.families.independent.linear import PLAIN, Reading
 from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import DrawnComponents, Tensor
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class TotalsTwin:
     ``drawn`` are tensors by name, of which ``record`` makes the family's draws.
     """
 
-    constants: Any  # (K,)
-    slopes: Any  # (K, F)
-    drawn: dict[str, Any]
-    record: Callable[..., Any]
+    constants: Tensor  # (K,)
+    slopes: Tensor  # (K, F)
+    drawn: dict[str, Tensor]
+    record: Callable[..., DrawnComponents]
     reading: Reading = PLAIN
 
     def log_density(self, pm: Any, values: Array) -> Any:
