@@ -22,6 +22,7 @@ _HOMES = {
     "Bernoulli": "families.bernoulli",
     "Poisson": "families.poisson",
     "Exponential": "families.exponential",
+    "FactorAnalytic": "families.factor_analytic",
     "BetaPrior": "families.bernoulli",
     "GammaPrior": "families.poisson",
     "GaussianPrior": "families.gaussian",

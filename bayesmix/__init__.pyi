@@ -15,6 +15,7 @@ from bayesmix.estimators.select import select as select
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
 from bayesmix.families.exponential import Exponential as Exponential
+from bayesmix.families.factor_analytic import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
 from bayesmix.families.poisson import GammaPrior as GammaPrior

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
         BetaPrior,
         BetaProbabilities,
     )
+    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
+    from bayesmix.families.factor_analytic.factors import FactorAnalytic
+    from bayesmix.families.factor_analytic.noise_guard import NoiseGuard
+    from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments
     from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.covariance.algebra import Algebra
     from bayesmix.families.gaussian.covariance.dense import Dense
@@ -168,6 +172,18 @@ if TYPE_CHECKING:
         _prior: p.PriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
         _choice: p.PriorChoiceOf[NormalWishart] = choice
         _guard: p.GuardOf[GaussianMixtures] = guard
+
+    def _factor_analytic(
+        family: FactorAnalytic,
+        statistics: ProjectedMoments,
+        point: FactorAnalysers,
+        guard: NoiseGuard,
+    ) -> None:
+        _family: p.FamilyOf[ProjectedMoments, FactorAnalysers] = family
+        _statistics: p.Statistics = statistics
+        _point: p.PointComponents = point
+        _far: p.FarDensities = point
+        _guard: p.Guard = guard
 
     def _covariance_models(model: Decomposed) -> None:
         _model: Structure = model

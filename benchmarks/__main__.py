@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import (
     bands,
     choosing,
+    columns,
     crosscheck,
     first,
     fresh,
@@ -48,6 +49,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "memory": ("Peak memory above the data", memory.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
     "streams": ("Rows as they arrive, beside whole fits", streams.run),
+    "columns": ("Factor analysers: clusters in many columns", columns.run),
+    "columns_memory": ("Factor analysers: memory by columns", columns.memory),
     "nested": ("Nested cross-validation on Old Faithful", choosing.nested),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": (

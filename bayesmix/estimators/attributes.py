@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
+from bayesmix import validation
 from bayesmix.workflow.result import FitResult
 
 if TYPE_CHECKING:
+    from bayesmix.families.factor_analytic import FactorAnalysers
     from bayesmix.families.gaussian import GaussianPosterior
+
+# How many arrays of their size forming matrices takes.
+ARRAYS_OF_MATRICES = 2.0
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
     """means_, covariances_, precisions_, precisions_cholesky_; for q also its parameters."""
     components = result.unframed
+    if result.family.name == "factor_analytic":
+        _describe_factors(estimator, components)
+        return
     structure = components.structure
     root = structure.algebra.root(components.blocks)
     estimator.means_ = components.means.copy()
@@ -23,6 +32,40 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
     estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
     if result.variational:
         _describe_posterior(estimator, result, components)
+
+
+def _describe_factors(estimator: Any, components: FactorAnalysers) -> None:
+    model = components.model
+    estimator.means_ = components.means.copy()
+    loadings, noise = components.loadings, components.noise
+    estimator.loadings_ = (loadings[0] if model.shared_loadings else loadings).copy()
+    estimator.noise_variances_ = (noise[:, 0] if model.isotropic_noise else noise).copy()
+
+
+class FormedOnRequest:
+    """Matrices (K, D, D) of factor analysers; those of other structures are set by the fit."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, estimator: Any, owner: Any) -> Any:
+        if estimator is None:
+            return self
+        components = estimator._fitted().unframed
+        K, D = components.means.shape
+        validation.in_memory(
+            f"{self.name}_ of {K} components over {D:,} columns",
+            ARRAYS_OF_MATRICES * 8.0 * K * D * D,
+            "use loadings_ and noise_variances_",
+        )
+        if self.name != "precisions_cholesky":
+            return getattr(components, self.name)
+        identity = np.eye(D)
+        roots = [
+            solve_triangular(np.linalg.cholesky(one), identity, lower=True).T
+            for one in components.covariances
+        ]
+        return np.array(roots)
 
 
 def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior) -> None:

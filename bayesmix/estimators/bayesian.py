@@ -9,8 +9,8 @@ from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families.gaussian import Gaussian, GaussianPrior
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.estimators.structures import family_of
+from bayesmix.families.gaussian import GaussianPrior
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
@@ -137,8 +137,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
-        validation.one_of("covariance_type", self.covariance_type, tuple(STRUCTURES))
-        ridge = validation.auto_or_number("reg_covar", self.reg_covar, 0.0)
+        family = family_of(self.covariance_type, self.reg_covar)
         prior = GaussianPrior(
             self.mean_prior,
             self.mean_precision_prior,
@@ -147,7 +146,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         )
         return Model(
             n_components,
-            Gaussian(self.covariance_type, ridge),
+            family,
             VariationalBayes(prior=prior, weights=self._weights(n_components)),
             prune=validation.flag("prune", self.prune),
         )

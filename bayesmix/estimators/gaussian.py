@@ -12,9 +12,10 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes import describe_gaussian
+from bayesmix.estimators.attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.families.gaussian import Gaussian, Gaussians
+from bayesmix.estimators.structures import family_of
+from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.protocols import Source, Weights
 from bayesmix.records import Frame, Mixture
@@ -34,11 +35,11 @@ class GaussianMixture(MixtureEstimator):
     ----------
     n_components : int, default=1
         How many components.
-    covariance_type : {"full", "tied", "diag", "spherical"} or letters, default="full"
+    covariance_type : {"full", "tied", "diag", "spherical"}, letters or family, default="full"
         A matrix each, one matrix for all, a variance a column each, one variance each. Letters are
         mclust's, for volume, shape and axes (E equal, V variable, I as the columns): "EII" one
         variance for all, "EEI" a variance a column for all, "VEI" such variances in one proportion,
-        "EVI" such variances of one volume.
+        "EVI" such variances of one volume. ``FactorAnalytic(q)`` is for many columns.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
         ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
@@ -87,6 +88,9 @@ class GaussianMixture(MixtureEstimator):
     weights_ : array (K,)
     means_ : array (K, D)
     covariances_, precisions_, precisions_cholesky_ : arrays, shaped by ``covariance_type``
+        Of factor analysers (K, D, D), formed when they are asked for.
+    loadings_, noise_variances_ : arrays (K, D, q) and (K, D)
+        Of factor analysers; shared loadings are (D, q), one noise for all columns is (K,).
     n_components_ : int
     converged_, n_iter_ : bool, int
     log_likelihood_ : float
@@ -107,11 +111,15 @@ class GaussianMixture(MixtureEstimator):
            [ 2.04, 54.48]])
     """
 
+    covariances_ = FormedOnRequest("covariances")
+    precisions_ = FormedOnRequest("precisions")
+    precisions_cholesky_ = FormedOnRequest("precisions_cholesky")
+
     def __init__(
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: Any = "full",
         tol: str | float = "auto",
         reg_covar: str | float = "auto",
         max_iter: int = 100,
@@ -158,8 +166,7 @@ class GaussianMixture(MixtureEstimator):
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
-        validation.one_of("covariance_type", self.covariance_type, tuple(STRUCTURES))
-        ridge = validation.auto_or_number("reg_covar", self.reg_covar, 0.0)
+        family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
             from bayesmix.families.gaussian import GaussianPrior
@@ -182,7 +189,7 @@ class GaussianMixture(MixtureEstimator):
             raise InvalidInputError(
                 "weight_concentration_prior needs a prior: set prior='auto' or a GaussianPrior"
             )
-        return Model(n_components, Gaussian(self.covariance_type, ridge), inference)
+        return Model(n_components, family, inference)
 
     def _explicit_parameters(self) -> bool:
         return any(

@@ -109,7 +109,7 @@ class Mixture(MixtureEstimator):
         return Model(n_components, family, inference, prune=validation.flag("prune", self.prune))
 
     def _describe(self, result: FitResult) -> None:
-        if isinstance(result.family, Gaussian):
+        if result.family.name in ("gaussian", "factor_analytic"):
             describe_gaussian(self, result)
             return
         self.means_ = result.unframed.means.copy()

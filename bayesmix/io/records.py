@@ -19,7 +19,7 @@ from bayesmix import protocols
 from bayesmix.engine import objectives
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import bernoulli, exponential, gaussian, poisson
+from bayesmix.families import bernoulli, exponential, factor_analytic, gaussian, poisson
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian import Gaussian
@@ -83,6 +83,9 @@ RECORDS: dict[str, Any] = {
         exponential.Exponentials,
         exponential.ExponentialRates,
         exponential.ExponentialPrior,
+        factor_analytic.FactorAnalytic,
+        factor_analytic.FactorModel,
+        factor_analytic.FactorAnalysers,
         Row,
         Score,
         Stream,
@@ -133,6 +136,9 @@ DOMAINS = {
     "ExponentialRates.shape": POSITIVE,
     "ExponentialRates.rate": POSITIVE,
     "ExponentialPrior.rate": POSITIVE,
+    "FactorAnalysers.means": ANY,
+    "FactorAnalysers.loadings": ANY,
+    "FactorAnalysers.noise": POSITIVE,
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
 }

@@ -72,6 +72,11 @@ class FamilyOf(Protocol[S, P]):
         """Whether its components have a compiled pass of the linear form."""
         ...
 
+    @property
+    def rearranged(self) -> bool:
+        """Whether a search may split, merge and exchange components by their statistics."""
+        ...
+
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether, compiled, the linear form takes less time than the centred one."""
         ...

@@ -56,6 +56,7 @@ class Gaussian:
     far_densities = True
     centred_kernel = True
     linear_kernel = True
+    rearranged = True
 
     def __post_init__(self) -> None:
         if self.covariance not in STRUCTURES:

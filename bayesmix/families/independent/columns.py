@@ -207,6 +207,7 @@ class ColumnsFamily(ABC, Generic[P]):
     linear = True
     far_densities = False
     centred_kernel = False
+    rearranged = True
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -29,7 +29,7 @@ def component_numbers(value: Any, largest: int) -> list[int]:
 
 def candidate_chains(
     numbers: Sequence[int],
-    covariance_type: str | Sequence[str] | None,
+    covariance_type: Any,
     param_grid: Any,
     prefix: str = "",
 ) -> list[list[dict[str, Any]]]:
@@ -42,7 +42,7 @@ def candidate_chains(
         [None]
         if covariance_type is None
         else [covariance_type]
-        if isinstance(covariance_type, str)
+        if isinstance(covariance_type, str) or not isinstance(covariance_type, Iterable)
         else list(covariance_type)
     )
     if not structures:

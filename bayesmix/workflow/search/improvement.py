@@ -92,7 +92,7 @@ class Improver:
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
-        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+        for _ in range(self._most_rounds):
             if self.attempts.monitor.stopped is not None:
                 break
             better = self._one_round(problem, state)
@@ -108,7 +108,7 @@ class Improver:
         """
         if self._crowded and not self._free:
             return state
-        for _ in range(MOST_ROUNDS if self.model.n_components > 1 else 0):
+        for _ in range(self._most_rounds):
             if self.attempts.monitor.stopped is not None:
                 break
             better = self._first_better(problem, self._divisions(state), state)
@@ -211,6 +211,12 @@ class Improver:
         if self._free or self._small:
             return -np.inf
         return self._hopeless + min((loss for loss, _, _ in merges), default=np.inf)
+
+    @property
+    def _most_rounds(self) -> int:
+        """How many rounds of moves there may be."""
+        any_moves = self.model.n_components > 1 and self.model.family.rearranged
+        return MOST_ROUNDS if any_moves else 0
 
     @property
     def _small(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at
 from bayesmix.engine.stopping import AMONG_CANDIDATES, REMAINING_IN_SEARCH, Aitken
-from bayesmix.errors import DegenerateFitError
+from bayesmix.errors import DegenerateFitError, UnsupportedError
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, Start, is_valueless, under_a_prior
@@ -313,7 +313,7 @@ class _Searcher:
         yield from numbered_starts(
             source, summary, K, settings.seed, self.index, batch, SHORT_LLOYD
         )
-        if batch.start == 0 and self._spiky(len(batch)):
+        if batch.start == 0 and self.problem.family.rearranged and self._spiky(len(batch)):
             given = hierarchical_start(source, K)
             if given is not None:
                 yield HIERARCHICAL, given
@@ -337,7 +337,7 @@ class _Searcher:
         if near.n_components == K:  # of another structure
             yield begun(self.sample, OfMixture(near), K)
             return
-        state = self._resumed(near)
+        state = self._resumed(near) if self.problem.family.rearranged else None
         while state is not None and state.at().n_components < K - 1:
             state = next(self._split(state), None)
             state = state and self.attempts.run(self.sample, state, SHORT_PASSES)
@@ -377,7 +377,10 @@ class _Searcher:
     def _by_way_of_a_prior(self, start: Start, passes: int) -> State | None:
         """A likelihood run from where the same start leads under a prior: it collapses less."""
         K, sample = self.model.n_components, self.sample
-        objective = under_a_prior(sample, sample.source, K)
+        try:
+            objective = under_a_prior(sample, sample.source, K)
+        except UnsupportedError:
+            return None
         guided = replace(sample, objective=objective, accelerate=False)
         state = self.attempts.run(guided, begun(guided, start, K), GUIDED * passes)
         if state is None:

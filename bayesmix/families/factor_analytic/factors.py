@@ -1,0 +1,192 @@
+"""The family of factor analysers: covariances of a few factors, for many columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from bayesmix import validation
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
+from bayesmix.families.factor_analytic.factor_model import FactorModel
+from bayesmix.families.factor_analytic.noise_guard import NoiseGuard
+from bayesmix.families.factor_analytic.projected_moments import (
+    NO_ROWS,
+    ProjectedMoments,
+    projected_moments,
+)
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.random import Purpose, stream
+from bayesmix.records import Event, Frame, Summary
+
+# (shared loadings, isotropic noise): the first letter says whether loadings are constrained to be
+# equal, the second whether noises are, the third whether a noise is the same in all columns.
+KINDS = {"UUU": (False, False), "CUU": (True, False), "UUC": (False, True)}
+# A start sees rows along so many more directions than there are factors.
+MORE_DIRECTIONS = 10
+
+
+@dataclass(frozen=True)
+class FactorAnalytic:
+    """Covariances Λ Λᵀ + Ψ of a few factors and a noise a column: as ``covariance_type``.
+
+    What they cost is linear in the columns, and rows may be fewer than these (Ghahramani & Hinton
+    1997; McNicholas & Murphy 2008). Fitted by maximum likelihood.
+
+    Parameters
+    ----------
+    n_factors : int
+        How many factors, fewer than columns.
+    kind : {"UUU", "CUU", "UUC"}, default="UUU"
+        Loadings and noise of their own for every component; shared loadings; or one noise variance
+        for all columns of a component (probabilistic principal components).
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> loadings = rng.normal(size=(2, 40, 2))
+    >>> X = np.vstack([rng.normal(size=(30, 2)) @ one.T + rng.normal(size=(30, 40)) + 4 * k
+    ...                for k, one in enumerate(loadings)])
+    >>> gm = bm.GaussianMixture(2, covariance_type=bm.FactorAnalytic(2), random_state=0).fit(X)
+    >>> gm.loadings_.shape, gm.noise_variances_.shape
+    ((2, 40, 2), (2, 40))
+    """
+
+    n_factors: int
+    kind: str = "UUU"
+
+    name = "factor_analytic"
+    continuous = True
+    least = -np.inf
+    drawn_columns = 2
+    linear = False
+    linear_kernel = False
+    far_densities = True
+    centred_kernel = False
+    rearranged = False
+
+    def __post_init__(self) -> None:
+        validation.integer("n_factors", self.n_factors, 1)
+        validation.one_of("kind", self.kind, tuple(KINDS))
+
+    def __repr__(self) -> str:
+        kind = "" if self.kind == "UUU" else f", {self.kind!r}"
+        return f"FactorAnalytic({self.n_factors}{kind})"
+
+    @property
+    def model(self) -> FactorModel:
+        return FactorModel(self.n_factors, *KINDS[self.kind])
+
+    def made(self, components: Any) -> bool:
+        return bool(components.model == self.model)
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return False
+
+    def check(self, values: Any, first: int = 0) -> None:
+        """Any finite real value will do."""
+
+    def frame(self, summary: Summary) -> Frame:
+        """That of variances, one for all columns where there is one noise for all."""
+        if self.n_factors >= summary.n_features:
+            raise InvalidInputError(
+                f"FactorAnalytic({self.n_factors}) needs more columns than factors, got "
+                f"{summary.n_features}: use fewer factors, or covariance_type='full'"
+            )
+        if summary.constant.all():
+            raise InvalidInputError(
+                f"X must hold rows that differ, but all {summary.n_rows} are equal: there is no "
+                "spread to fit a density to"
+            )
+        return Gaussian("spherical" if self.model.isotropic_noise else "diag").frame(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Nothing; constant columns are named: their noise is at its floor in every component."""
+        columns = np.flatnonzero(source.summary.constant)
+        if not len(columns) or self.model.isotropic_noise:
+            return frame, ()
+        names = ", ".join(map(str, columns))
+        what = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
+        text = (
+            f"{what} constant: the noise there is the same small one in every component, so that "
+            "densities compare, and parameters are counted as for other columns. Drop constant "
+            "columns to silence this"
+        )
+        return frame, (Event("flat", text),)
+
+    def statistics(self, values: Array, responsibilities: Array) -> ProjectedMoments:
+        """Moments of framed rows where no mixture is known, along directions that are arbitrary.
+
+        They are a test matrix (Halko, Martinsson & Tropp 2011), the same for the same columns.
+        """
+        n_features = values.shape[1]
+        shape = (n_features, min(n_features, self.n_factors + MORE_DIRECTIONS))
+        test = stream(0, Purpose.START, *shape).standard_normal(shape)
+        directions = np.broadcast_to(test, (responsibilities.shape[1], *shape))
+        return projected_moments(self.model, values, responsibilities, directions)
+
+    def maximum_likelihood(
+        self,
+        statistics: ProjectedMoments,
+        previous: FactorAnalysers | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> FactorAnalysers:
+        """Means, loadings and noise of the moments; see ``FactorModel.updated``."""
+        loadings, noise = statistics.estimate
+        means = statistics.means
+        empty = statistics.counts <= NO_ROWS
+        if empty.any():
+            # Its weight is zero, so nothing depends on it but the next look at it.
+            same = previous is not None and previous.means.shape == means.shape
+            before = previous.means if previous is not None and same else np.zeros_like(means)
+            means = np.where(empty[:, None], before, means)
+            loadings = np.where(empty[:, None, None], 0.0, loadings)
+            noise = np.where(empty[:, None], 1.0, noise)
+        if resolution is not None:
+            noise = np.maximum(noise, self.model.of_noise(resolution))
+        return FactorAnalysers(self.model, means, loadings, noise)
+
+    def feasible(self, statistics: ProjectedMoments) -> bool:
+        """No noise is negative."""
+        return bool(statistics.estimate[1].min() >= 0.0)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
+        """Refused."""
+        raise UnsupportedError(
+            "factor analysers have no conjugate posterior, so there is no variational fit of "
+            "them: use GaussianMixture without a prior, in a search "
+            "MixtureSearch(GaussianMixture()); or covariance_type='diag', the nearest that has one"
+        )
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
+        """Refused."""
+        raise UnsupportedError(
+            "factor analysers have no fit under a prior: use prior=None, or "
+            "covariance_type='diag', the nearest that has one"
+        )
+
+    def as_draws(self, points: Sequence[FactorAnalysers]) -> NoReturn:
+        """Refused."""
+        raise UnsupportedError(
+            "factor analysers are not compared draw by draw, for a factor may turn from one to "
+            "the next: use covariance_type='diag' or 'full' for draws of a density"
+        )
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of means, loadings and noise (McNicholas & Murphy 2008, table 1)."""
+        return n_components * n_features + self.model.n_parameters(n_components, n_features)
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """No limit: noise is held at a floor."""
+        return None
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoiseGuard:
+        """Noise that has run out is watched for."""
+        return NoiseGuard(frame, summary)
