@@ -56,6 +56,15 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.sums import Sums
     from bayesmix.families.independent.twin import TotalsTwin
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
+    from bayesmix.families.product.components import Products
+    from bayesmix.families.product.coordinates import ProductCoordinates
+    from bayesmix.families.product.draws import ProductDraws
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.product.guard import ProductGuard, WholeRows
+    from bayesmix.families.product.linear import LinearProduct
+    from bayesmix.families.product.prior import PartPriors, ProductPrior
+    from bayesmix.families.product.some_columns import SomeColumns
+    from bayesmix.families.product.statistics import ProductStatistics
     from bayesmix.io.checkpoint import Checkpoint
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
@@ -139,6 +148,33 @@ if TYPE_CHECKING:
         _coordinates: p.Coordinates = coordinates
         _twin: p.ComponentsTwin = twin
         _guard: p.Guard = guard
+
+    def _product(
+        family: Product,
+        statistics: ProductStatistics,
+        linear: LinearProduct,
+        components: Products,
+        draws: ProductDraws,
+        coordinates: ProductCoordinates,
+        prior: PartPriors,
+        choice: ProductPrior,
+        guard: ProductGuard,
+        whole: WholeRows,
+        columns: SomeColumns,
+    ) -> None:
+        _family: p.FamilyOf[ProductStatistics, Products] = family
+        _statistics: p.Statistics = statistics
+        _linear: p.LinearOf[ProductStatistics] = linear
+        _point: p.PointComponents = components
+        _posterior: p.PosteriorOf[ProductDraws] = components
+        _far: p.FarDensities = components
+        _draws: p.DrawnComponents = draws
+        _coordinates: p.CoordinatesOf[ProductDraws] = coordinates
+        _prior: p.PriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
+        _choice: p.PriorChoiceOf[PartPriors] = choice
+        _guard: p.Guard = guard
+        _whole: p.Whole = whole
+        _source: p.InMemory = columns
 
     def _gaussian(
         family: Gaussian,

@@ -56,6 +56,10 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
     def _model(self) -> Model:
         """What to fit, from the parameters, checked."""
 
+    def _model_of(self, model: Model, source: Source) -> Model:
+        """What to fit, once the columns are known."""
+        return model
+
     @abstractmethod
     def _describe(self, result: FitResult) -> None:
         """Set the fitted attributes of this kind of model."""
@@ -94,6 +98,7 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
         try:
             model = self._model()
             source = rows(validation.jobs(self.n_jobs))
+            model = self._model_of(model, source)
             settings = replace(self._settings(model, source), near=near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bayesmix import validation
@@ -10,6 +11,8 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.product import Product
+from bayesmix.protocols import Source
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
 
@@ -107,6 +110,11 @@ class Mixture(MixtureEstimator):
                 f"VariationalBayes(), got {self.inference!r}"
             )
         return Model(n_components, family, inference, prune=validation.flag("prune", self.prune))
+
+    def _model_of(self, model: Model, source: Source) -> Model:
+        if isinstance(model.family, Product):
+            return replace(model, family=model.family.over(source.columns, source.shape[1]))
+        return model
 
     def _describe(self, result: FitResult) -> None:
         if result.family.name in ("gaussian", "factor_analytic"):

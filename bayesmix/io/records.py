@@ -19,7 +19,7 @@ from bayesmix import protocols
 from bayesmix.engine import objectives
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import bernoulli, exponential, factor_analytic, gaussian, poisson
+from bayesmix.families import bernoulli, exponential, factor_analytic, gaussian, poisson, product
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian import Gaussian
@@ -86,6 +86,12 @@ RECORDS: dict[str, Any] = {
         factor_analytic.FactorAnalytic,
         factor_analytic.FactorModel,
         factor_analytic.FactorAnalysers,
+        product.Product,
+        product.Part,
+        product.Layout,
+        product.Products,
+        product.PartPriors,
+        product.ProductStatistics,
         Row,
         Score,
         Stream,

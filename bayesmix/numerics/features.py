@@ -7,6 +7,7 @@ COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
 COMPILED = (TOTALS, COUNTS, AXES, DENSE)  # others no kernel knows
+PRODUCT = -2  # those of the parts of a product, side by side: NumPy alone makes them
 # Rows that a compiled pass takes at once at most: an odd number of cache lines of doubles, so that
 # the rows of a block's arrays do not fall onto the same few places of the first-level cache.
 LINE = 8

@@ -35,6 +35,7 @@ from bayesmix.protocols.engine import (
     GuardOf,
     Objective,
     Stopping,
+    Whole,
 )
 from bayesmix.protocols.family import (
     Family,
@@ -138,4 +139,5 @@ __all__ = [
     "WeightsPriorOf",
     "WeightsTwin",
     "WeightsTwinOf",
+    "Whole",
 ]

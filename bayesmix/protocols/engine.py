@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.protocols.components import Densities
 from bayesmix.protocols.priors import Prior, WeightsPrior
 from bayesmix.records.mixture import Expectation, Mixture, Repair
 from bayesmix.records.rows import Event, Frame
@@ -66,12 +67,29 @@ class Stopping(Protocol):
         ...
 
 
+class Whole(Protocol):
+    """A mixture of whole rows, for the guard of some of their columns."""
+
+    @property
+    def columns(self) -> Integers:
+        """Which columns of the rows these are."""
+        ...
+
+    def log_joint(self, values: Stored, components: Densities) -> Array:
+        """Log joints (n, K) of whole rows as stored, under such components of these columns."""
+        ...
+
+
 class GuardOf(Protocol[M]):
     """Watches updated mixtures before they are used, and the only one who may change them."""
 
     @property
     def resolution(self) -> Array | None:
         """Variance below which the rows say nothing, for all components from the start, or None."""
+        ...
+
+    def among(self, whole: Whole) -> Self:
+        """The same watch over some columns of rows whose components all columns tell apart."""
         ...
 
     def examine(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from bayesmix.numerics.arrays import Array, Stored
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols.components import (
     Components,
     DrawnComponents,
@@ -60,6 +60,10 @@ class FamilyOf(Protocol[S, P]):
 
     def made(self, components: Components) -> bool:
         """Whether components are of this very family, and of its structure where it has several."""
+        ...
+
+    def marginal(self, columns: Integers) -> Self:
+        """The family of some of the columns."""
         ...
 
     @property

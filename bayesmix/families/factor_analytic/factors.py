@@ -19,7 +19,7 @@ from bayesmix.families.factor_analytic.projected_moments import (
     projected_moments,
 )
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Event, Frame, Summary
@@ -85,6 +85,10 @@ class FactorAnalytic:
 
     def made(self, components: Any) -> bool:
         return bool(components.model == self.model)
+
+    def marginal(self, columns: Integers) -> FactorAnalytic:
+        """Itself: it is the same over any columns."""
+        return self
 
     def linear_is_faster(self, n_features: int) -> bool:
         return False

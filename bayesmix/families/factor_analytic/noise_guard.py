@@ -16,6 +16,7 @@ import numpy as np
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.gaussian.collapse.collapse_guard import VARIANCE_FLOOR
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 AT_THE_FLOOR = 1.0 + 1e-9
@@ -35,6 +36,10 @@ class NoiseGuard:
         unit, tied = self.summary.scale / self.frame.scale, self.summary.gap / self.frame.scale
         floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
         return floor[None]
+
+    def among(self, whole: Whole) -> NoiseGuard:
+        """Itself: it looks at no rows."""
+        return self
 
     def examine(
         self,

@@ -14,7 +14,7 @@ from bayesmix.families.gaussian.collapse.flat_directions import without_flat_dir
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
@@ -71,6 +71,10 @@ class Gaussian:
 
     def made(self, components: Any) -> bool:
         return bool(components.structure.name == self.structure.name)
+
+    def marginal(self, columns: Integers) -> Gaussian:
+        """Itself: it is the same over any columns."""
+        return self
 
     def linear_is_faster(self, n_features: int) -> bool:
         return self.structure.algebra.linear_is_faster(n_features)

@@ -17,7 +17,7 @@ from bayesmix.families.independent.linear import LinearInTotals, Reading, sums
 from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
-from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source
+from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 P = TypeVar("P", bound="PointColumns")
@@ -231,6 +231,10 @@ class ColumnsFamily(ABC, Generic[P]):
     def made(self, components: Any) -> bool:
         return True
 
+    def marginal(self, columns: Integers) -> Self:
+        """Itself: it is the same over any columns."""
+        return self
+
     def linear_is_faster(self, n_features: int) -> bool:
         return True
 
@@ -277,6 +281,10 @@ class NoGuard:
     """For families whose likelihood is bounded."""
 
     resolution: None = None
+
+    def among(self, whole: Whole) -> NoGuard:
+        """Itself."""
+        return self
 
     def examine(
         self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool

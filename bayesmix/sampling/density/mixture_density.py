@@ -118,7 +118,7 @@ class MixtureDensity:
                     f"given must hold finite numbers, got {value!r:.40} for {column!r}"
                 )
         values = np.array([[float(value) for value in given.values()]])
-        self.family.check(values)
+        self.family.marginal(known).check(values)
         mixture = partition.conditional(self.mixture, free, known, values[0])
         labels = [self._labels[place] for place in known]
         return self._over(free, mixture, dict(zip(labels, values[0].tolist(), strict=True)))
@@ -239,6 +239,7 @@ class MixtureDensity:
         return replace(
             self,
             mixture=mixture,
+            family=self.family.marginal(places),
             columns=tuple(self.columns[place] for place in places),
             names=None if self.names is None else tuple(self.names[place] for place in places),
             given={**self.given, **given},
@@ -288,7 +289,7 @@ class MixtureDensity:
 
     def _rows(self, name: str, X: Any, places: Sequence[int] | Integers) -> Array:
         values = checked_values(name, X, [self._labels[place] for place in places])
-        self.family.check(values)
+        self.family.marginal(np.asarray(places)).check(values)
         return values
 
 

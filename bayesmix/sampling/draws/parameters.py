@@ -71,6 +71,9 @@ def _arrays(record: Any) -> Iterator[Array]:
     for value in (getattr(record, field.name) for field in fields(record)):
         if isinstance(value, np.ndarray):
             yield value
+        elif isinstance(value, tuple):
+            for each in filter(is_dataclass, value):
+                yield from _arrays(each)
         elif is_dataclass(value):
             yield from _arrays(value)
 
@@ -82,6 +85,8 @@ def _each(record: Any, change: Callable[[Array], Array]) -> Any:
     for name, value in values.items():
         if isinstance(value, np.ndarray):
             changed[name] = change(value)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(_each(x, change) if is_dataclass(x) else x for x in value)
         elif is_dataclass(value):
             changed[name] = _each(value, change)
     return replace(record, **changed)

@@ -19,7 +19,7 @@ from scipy.linalg.blas import dnrm2
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, align
-from bayesmix.protocols import Source
+from bayesmix.protocols import Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 # Most fits have no collapsed component to look at.
@@ -51,6 +51,11 @@ class GaussianGuard:
     summary: Summary
     repair: bool
     ridge: float | None = None  # variance, in data units, that every value is uncertain by
+    whole: Whole | None = None  # where these are some columns of the rows
+
+    def among(self, whole: Whole) -> GaussianGuard:
+        """The same watch over some columns of rows whose components all columns tell apart."""
+        return replace(self, whole=whole)
 
     @property
     def unit(self) -> Array:
@@ -148,7 +153,8 @@ class GaussianGuard:
         # A wider component would hold rows of its neighbours as well.
         looked_at = mixture if sound else shown
         holdings = self.source.reduce(
-            Held(looked_at, directions, self.floor, self._needed, n_worst), mixture.n_components
+            Held(looked_at, directions, self.floor, self._needed, n_worst, self.whole),
+            mixture.n_components,
         )
         if shared:
             enough = np.any(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.protocols import Whole
 from bayesmix.records import Known, Mixture, Rows, centred_pass
 
 ROWS_NAMED = 20
@@ -92,9 +93,12 @@ class Held:
     floor: Array
     needed: int
     n_worst: int
+    whole: Whole | None = None
 
     def __call__(self, rows: Rows) -> Holdings:
         labels, log_density = self._described(rows)
+        if self.whole is not None:
+            rows = replace(rows, values=rows.values[:, self.whole.columns])
         if rows.weights is not None:
             absent = rows.weights == 0
             labels, log_density = labels.copy(), log_density.copy()
@@ -132,7 +136,11 @@ class Held:
 
         By the compiled kernel where that is much work.
         """
-        mixture, n_components = self.mixture, self.mixture.n_components
+        n_components = self.mixture.n_components
+        if self.whole is not None:
+            joint = self.whole.log_joint(rows.values, self.mixture.components)
+            return joint.argmax(axis=1), normalise(joint)
+        mixture = self.mixture
         if rows.values.size * n_components < MUCH_WORK or find_spec("numba") is None:
             joint = mixture.log_joint(mixture.frame.apply(rows.values))
             return joint.argmax(axis=1), normalise(joint)

@@ -1,0 +1,329 @@
+"""A product of families: each has its own columns, independent of the others' in a component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.product.components import Products
+from bayesmix.families.product.draws import ProductDraws
+from bayesmix.families.product.guard import ProductGuard, of_parts
+from bayesmix.families.product.layout import Layout
+from bayesmix.families.product.some_columns import some_columns
+from bayesmix.families.product.statistics import ProductStatistics
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.once import once
+from bayesmix.protocols import Family, Source
+from bayesmix.records import Event, Frame, Summary
+
+if TYPE_CHECKING:
+    from bayesmix.families.product.prior import PartPriors
+
+Columns: TypeAlias = tuple[str | int, ...]
+# A dict as a user writes it, and then a tuple of ``Part``.
+Parts: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """Columns, as a user names them, and their family."""
+
+    columns: Columns
+    family: Family
+
+    @property
+    def label(self) -> str:
+        return ", ".join(map(str, self.columns))
+
+
+@dataclass(frozen=True)
+class Product:
+    """Families by column, independent of one another given the component.
+
+    Parameters
+    ----------
+    parts : dict
+        A column, or a tuple of columns, by name or number -> its family. Every column of the rows
+        is in one of them, once.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> bird = rng.integers(0, 2, 200)
+    >>> frame = pd.DataFrame({"bill": rng.normal(40 + 9 * bird), "eggs": rng.poisson(1 + 3 * bird)})
+    >>> family = bm.Product({"bill": bm.Gaussian(), "eggs": bm.Poisson()})
+    >>> m = bm.Mixture(2, family=family, random_state=0).fit(frame)
+    >>> bool((m.predict(frame) == m.predict(frame[["eggs", "bill"]])).all())
+    True
+    """
+
+    parts: Parts
+    names: tuple[str, ...] | None = field(default=None, repr=False)
+
+    name = "product"
+    drawn_columns = 0
+    centred_kernel = False
+    linear_kernel = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.parts, Mapping):
+            object.__setattr__(self, "parts", _parts_of(self.parts))
+
+    def __repr__(self) -> str:
+        keys = [one.columns if len(one.columns) > 1 else one.columns[0] for one in self.parts]
+        pairs = zip(keys, self.families, strict=True)
+        inner = ", ".join(f"{key!r}: {family!r}" for key, family in pairs)
+        return f"Product({{{inner}}})"
+
+    def over(self, names: Sequence[str] | None, n_columns: int) -> Product:
+        """The product of rows with these columns, each of which is in one part.
+
+        Raises ``InvalidInputError`` for columns that are not there, in two parts or in none.
+        """
+        numbers = [tuple(_number(one, names, n_columns) for one in p.columns) for p in self.parts]
+        used = [number for own in numbers for number in own]
+        called = [str(number) for number in range(n_columns)] if names is None else list(names)
+        if twice := sorted({number for number in used if used.count(number) > 1}):
+            raise InvalidInputError(
+                f"family must have every column once, but {called[twice[0]]!r} is in two parts"
+            )
+        if left := [called[number] for number in range(n_columns) if number not in used]:
+            raise InvalidInputError(
+                f"family must have every column of X, but {', '.join(map(repr, left))} "
+                f"{'is' if len(left) == 1 else 'are'} in no part: add to the parts, or drop columns"
+            )
+        parts = tuple(
+            replace(part, columns=own if names is None else tuple(called[one] for one in own))
+            for part, own in zip(self.parts, numbers, strict=True)
+        )
+        return Product(parts, None if names is None else tuple(called))
+
+    @property
+    def families(self) -> tuple[Any, ...]:
+        return tuple(part.family for part in self.parts)
+
+    @once
+    def layout(self) -> Layout:
+        """Which columns of the data every part has."""
+        n_columns = sum(len(part.columns) for part in self.parts)
+        columns = tuple(
+            tuple(_number(one, self.names, n_columns) for one in part.columns)
+            for part in self.parts
+        )
+        labels = tuple(part.label for part in self.parts)
+        continuous = tuple(bool(family.continuous) for family in self.families)
+        far = tuple(bool(family.far_densities) for family in self.families)
+        return Layout(labels, columns, columns, continuous, far)
+
+    # What it is, as its parts are
+
+    @property
+    def continuous(self) -> bool:
+        return any(family.continuous for family in self.families)
+
+    @property
+    def least(self) -> float:
+        return float(min(family.least for family in self.families))
+
+    @property
+    def far_densities(self) -> bool:
+        return any(family.far_densities for family in self.families)
+
+    @property
+    def linear(self) -> bool:
+        return all(family.linear for family in self.families)
+
+    @property
+    def rearranged(self) -> bool:
+        return all(family.rearranged for family in self.families)
+
+    def made(self, components: Any) -> bool:
+        """Whether components are of the same parts, each of its structure."""
+        mine = self.layout.columns == components.layout.columns
+        return mine and all(
+            family.made(part) for family, part in zip(self.families, components.parts, strict=True)
+        )
+
+    def marginal(self, columns: Integers) -> Product:
+        """The product of the parts that have any of the columns."""
+        names = None if self.names is None else tuple(self.names[column] for column in columns)
+        parts, picked = [], self.layout.picked(columns)
+        for family, (numbers, places) in zip(self.families, picked, strict=True):
+            if len(numbers):
+                called = places.tolist() if names is None else [names[place] for place in places]
+                parts.append(Part(tuple(called), family.marginal(numbers)))
+        return Product(tuple(parts), names)
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        """The features of all parts, and one product of matrices."""
+        return True
+
+    def check(self, values: Any, first: int = 0) -> None:
+        """Raise where a part cannot produce its values."""
+        for part, own in zip(self.parts, self.layout.columns, strict=True):
+            try:
+                part.family.check(values[:, list(own)], first)
+            except InvalidInputError:
+                self._check_columns(part, values[:, list(own)], first)
+                raise
+
+    def _check_columns(self, part: Part, values: Any, first: int) -> None:
+        """The same column by column, so that the message has the right one."""
+        for place, name in enumerate(part.columns):
+            try:
+                part.family.check(values[:, [place]], first)
+            except InvalidInputError as problem:
+                told = str(problem).replace("column 0", f"column {name!r}")
+                raise InvalidInputError(told) from None
+
+    def frame(self, summary: Summary) -> Frame:
+        """The frames of the parts, side by side."""
+        layout = self.layout
+        pairs = zip(self.families, layout.summaries(summary), strict=True)
+        return layout.joined([family.frame(own) for family, own in pairs])
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Without directions in which all rows of one continuous part agree.
+
+        Raises ``InvalidInputError`` where there are several such parts.
+        """
+        layout = self.layout
+        found = [
+            family.set_aside(own, some_columns(source, columns))
+            for family, own, columns in zip(
+                self.families, layout.frames(frame), layout.columns, strict=True
+            )
+        ]
+        flat = [
+            part for part, (own, _) in zip(self.parts, found, strict=True) if own.flat is not None
+        ]
+        if flat and sum(layout.continuous) > 1:
+            raise InvalidInputError(
+                f"X has directions in which all rows agree, in the part {flat[0].label!r}: of "
+                "several continuous parts none may have any. Drop constant columns, and those that "
+                "follow from others"
+            )
+        events = tuple(
+            replace(event, message=f"in the part {part.label!r}, {event.message}")
+            for part, (_, own) in zip(self.parts, found, strict=True)
+            for event in own
+        )
+        return layout.joined([own for own, _ in found]), events
+
+    # Estimates
+
+    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
+        layout = self.layout.narrowed(values.shape[1])
+        pairs = zip(self.families, layout.split(values), strict=True)
+        return ProductStatistics(
+            layout, tuple(family.statistics(own, responsibilities) for family, own in pairs)
+        )
+
+    def maximum_likelihood(
+        self,
+        statistics: ProductStatistics,
+        previous: Products | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Products:
+        """Every part by itself."""
+        layout, n_parts = statistics.layout, len(self.parts)
+        frames = (None,) * n_parts if frame is None else layout.frames(frame)
+        before = (None,) * n_parts if previous is None else previous.parts
+        known = of_parts(resolution, n_parts)
+        given = zip(self.families, statistics.parts, before, known, frames, strict=True)
+        return Products(layout, tuple(family.maximum_likelihood(*each) for family, *each in given))
+
+    def feasible(self, statistics: ProductStatistics) -> bool:
+        """Whether all parts could have their statistics."""
+        pairs = zip(self.families, statistics.parts, strict=True)
+        return all(family.feasible(own) for family, own in pairs)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
+        """The default prior of every part."""
+        from bayesmix.families.product.prior import PartPriors
+
+        layout = self.layout.narrowed(frame.n_directions)
+        given = zip(self.families, layout.summaries(summary), layout.frames(frame), strict=True)
+        return PartPriors(layout, tuple(family.reference_prior(*each) for family, *each in given))
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> PartPriors:
+        """The default prior of every part for a mode."""
+        from bayesmix.families.product.prior import PartPriors
+
+        layout = self.layout.narrowed(frame.n_directions)
+        given = zip(self.families, layout.columns, layout.frames(frame), strict=True)
+        return PartPriors(
+            layout,
+            tuple(
+                family.map_prior(some_columns(source, columns), own, n_components)
+                for family, columns, own in given
+            ),
+        )
+
+    def as_draws(self, points: Sequence[Products]) -> ProductDraws:
+        """Mixtures at points as draws."""
+        columns = zip(*(point.parts for point in points), strict=True)
+        pairs = zip(self.families, columns, strict=True)
+        return ProductDraws(
+            points[0].layout, tuple(family.as_draws(list(own)) for family, own in pairs)
+        )
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """The sum over the parts; ``n_features`` are those of framed rows."""
+        widths = map(len, self.layout.narrowed(n_features).framed)
+        pairs = zip(self.families, widths, strict=True)
+        return sum(family.n_parameters(n_components, width) for family, width in pairs)
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """The smallest of the limits of the parts."""
+        pairs = zip(self.families, self.layout.columns, strict=True)
+        limits = [family.max_components(n_distinct, len(own)) for family, own in pairs]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
+        """The guard of every part."""
+        layout = self.layout.narrowed(frame.n_directions)
+        given = zip(self.families, layout.frames(frame), layout.summaries(summary), strict=True)
+        return ProductGuard(
+            layout, tuple(family.guard(source, own, of, repair) for family, own, of in given)
+        )
+
+
+def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
+    """What a user says, checked."""
+    if not parts:
+        raise InvalidInputError("Product must have a part: {column: family}, got none")
+    made = []
+    for key, family in parts.items():
+        columns = tuple(key) if isinstance(key, tuple | list) else (key,)
+        fine = all(isinstance(one, str | Integral) and not isinstance(one, bool) for one in columns)
+        if not columns or not fine:
+            raise InvalidInputError(
+                f"the keys of Product must be columns, or tuples of them, by name or number, got "
+                f"{key!r}"
+            )
+        if not callable(getattr(family, "maximum_likelihood", None)):
+            raise InvalidInputError(
+                f"Product must have a family for {key!r}, such as bayesmix.Gaussian(), got "
+                f"{family!r}"
+            )
+        if isinstance(family, Product):
+            raise UnsupportedError(f"a part of Product must not be a Product, as {key!r} is")
+        named = tuple(one if isinstance(one, str) else int(one) for one in columns)
+        made.append(Part(named, family))
+    return tuple(made)
+
+
+def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> int:
+    """The number of a column."""
+    if isinstance(column, str) and names is not None and column in names:
+        return list(names).index(column)
+    if isinstance(column, int) and 0 <= column < n_columns:
+        return column
+    there = f"from 0 to {n_columns - 1}" if names is None else ", ".join(map(repr, names))
+    raise InvalidInputError(f"family must name columns of X, which are {there}, got {column!r}")
