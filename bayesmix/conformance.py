@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
     from bayesmix.selection.candidates.task import Checkpoint as Kept
-    from bayesmix.sources.array import ArraySource
+    from bayesmix.sources.array import ArraySource, KeptHere
+    from bayesmix.sources.local import KeptParts, Local
+    from bayesmix.sources.partitioned import OnChosen, PartitionedSource
     from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
     from bayesmix.weights.point import FreeWeights, PointTwin, PointWeights, WeightDraws
     from bayesmix.weights.stick_breaking import (
@@ -297,5 +299,17 @@ if TYPE_CHECKING:
         _search: Search = search
         _procedure: p.Procedure = search
 
-    def _sources(array: ArraySource) -> None:
-        _source: p.InMemory = array
+    def _sources(
+        array: ArraySource,
+        here: KeptHere,
+        source: PartitionedSource,
+        local: Local,
+        kept: KeptParts,
+        task: OnChosen[int],
+    ) -> None:
+        _rows: p.InMemory = array
+        _source: p.Source = source
+        _engine: p.Engine = local
+        _task: p.Task[int] = task
+        _left: p.Kept = here
+        _left = kept

@@ -26,7 +26,7 @@ from bayesmix.selection.criteria.folds import (
     steps_before,
 )
 from bayesmix.sources import as_source
-from bayesmix.workflow.model import CheckStep
+from bayesmix.workflow.model import check_values
 from bayesmix.workflow.result import FitResult
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class SourceFitter:
     def log_density(self, candidate: Any) -> Array:
         """Log density (n,) of the rows by a fitted mixture."""
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
-        source.reduce(CheckStep(candidate.result_.family), 1)
+        check_values(candidate.result_.family, source, 1)
         density: Array = candidate._each(source, log_densities)
         return density
 

@@ -12,11 +12,12 @@ from sklearn.utils.validation import validate_data
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
+from bayesmix.records import Fault
 from bayesmix.selection.criteria.folds import rows_of
 from bayesmix.sources import ArraySource, as_source, is_source
-from bayesmix.sources.faults import LARGEST_VALUE, Fault, Faults, faults_in
+from bayesmix.sources.faults import LARGEST_VALUE
 from bayesmix.validation import jobs, unmasked
-from bayesmix.workflow.model import CheckStep
+from bayesmix.workflow.model import check_values
 
 # What scikit-learn says, and what it leaves to the reader to find out.
 REMEDIES = {
@@ -71,7 +72,7 @@ def part_of(source: Source, rows: Any) -> Source:
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
     """Rows at predict time: as many columns, in the same order, of values as at fit."""
     source = _new_rows(estimator, X, sample_weight)
-    source.reduce(CheckStep(estimator.result_.family), 1)
+    check_values(estimator.result_.family, source, 1)
     return source
 
 
@@ -125,20 +126,21 @@ def _unless_equal(weights: Array | None) -> Array | None:
 
 def _refuse(source: Source, large: bool = False) -> None:
     """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit."""
-    found: Faults = source.reduce(faults_in, 1)
+    found = source.faults
     if found.not_finite:
-        raise InvalidInputError(_not_finite(found.not_finite, source.columns))
+        row = source.row_text(found.not_finite.row)
+        raise InvalidInputError(_not_finite(found.not_finite, source.columns, row))
     if found.weight:
         raise InvalidInputError(
             "the weights of X must be finite and not negative, got "
-            f"{found.weight.value:g} for row {found.weight.row}: leave out that row"
+            f"{found.weight.value:g} for {source.row_text(found.weight.row)}: leave out that row"
         )
     if large and found.too_large:
         fault = found.too_large
         raise InvalidInputError(
-            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in row "
-            f"{fault.row}, column {_column(fault, source.columns)}, whose square is more than a "
-            "double holds: divide that column"
+            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
+            f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
+            "is more than a double holds: divide that column"
         )
 
 
@@ -223,11 +225,11 @@ def explained(X: Any, problem: Exception) -> str:
     return named
 
 
-def _not_finite(fault: Fault, columns: Any) -> str:
+def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
     value = "NaN" if np.isnan(fault.value) else "infinity"
     more = f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
     return (
-        f"X must be finite numbers, but it contains {value} in row {fault.row}, column "
+        f"X must be finite numbers, but it contains {value} in {row or f'row {fault.row}'}, column "
         f"{_column(fault, columns)}{more}: drop or impute such rows"
     )
 

@@ -22,16 +22,16 @@ from bayesmix.io.columns import (
     listed,
     source_of,
 )
-from bayesmix.sources import ArraySource, open_npy
+from bayesmix.io.folders import names_many, positions, read_parts
+from bayesmix.io.parts import ENDINGS, NUMPY, PARQUET, SEPARATORS, is_url
+from bayesmix.sources import ArraySource, PartitionedSource, open_npy
 from bayesmix.validation import in_memory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
-PARQUET = (".parquet", ".pq")
-NUMPY = (".npy",)
-ENDINGS = (*SEPARATORS, PARQUET[0], *NUMPY)
+# Bytes of a Parquet file that is not read at once.
+LARGE_PARQUET = 2**28
 # A table in text is read in pieces first; what its values and its columns take in memory.
 PIECE = 2**20
 BYTES_OF_A_VALUE = 24
@@ -53,12 +53,18 @@ def read(
     path: str | PathLike[str],
     columns: Sequence[str] | Sequence[int] | str | int | None = None,
     weight: str | int | None = None,
-) -> ArraySource:
-    """The rows of a file as a source, accepted wherever X is.
+) -> ArraySource | PartitionedSource:
+    """The rows of a file, or of many, as a source, accepted wherever X is.
 
     The ending of the name says what the file is: ``.csv`` and ``.tsv`` (also with ``.gz``), text in
     UTF-8 whose first line names the columns; ``.parquet``; ``.npy``, which stays on disk and is
     mapped into memory. Numbers in text are read to the last bit.
+
+    A folder, a pattern as ``data/*.parquet``, a URL that fsspec opens and a Parquet file of more
+    than a quarter of a gigabyte are read in parts, in every pass anew, so that rows need not fit in
+    memory: Parquet by row groups, ``.npy`` in pieces, text a file at a time. The parts of a folder
+    are in the order of their names, numbers in them as numbers; names that begin with "." or "_"
+    are passed over, and so are folders inside.
 
     Parameters
     ----------
@@ -73,7 +79,7 @@ def read(
 
     Returns
     -------
-    ArraySource
+    ArraySource or PartitionedSource
         ``columns`` are the names, which fitted estimators keep as ``feature_names_in_``.
 
     Raises
@@ -94,13 +100,15 @@ def read(
     array(['waiting'], dtype=object)
     """
     path = fspath(path)
-    if not os.path.isfile(path):
-        what = f"{path} is a folder" if os.path.isdir(path) else f"there is no {path}"
-        raise InvalidInputError(f"path must name a file of rows, but {what}")
     asked = [columns] if isinstance(columns, str | int) else columns
     chosen = None if asked is None else list(asked)
     if chosen is not None and not chosen:
         raise InvalidInputError("columns must name at least one column, got none")
+    many = names_many(path)
+    if not many and not os.path.isfile(path):
+        raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+    if many or _is_large(path):
+        return read_parts(path, chosen, weight)
     name = path.lower()
     if name.endswith(NUMPY):
         return _read_npy(path, chosen, weight)
@@ -108,11 +116,21 @@ def read(
         return source_of(path, _parquet(path, chosen, weight), chosen, weight)
     for ending, separator in SEPARATORS.items():
         if name.endswith(ending):
-            return source_of(path, _text(path, separator, chosen), chosen, weight)
+            return table_of_text(path, separator, chosen, weight)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
     )
+
+
+def _is_large(path: str) -> bool:
+    """Whether a Parquet file is better read in parts, again in every pass."""
+    return path.lower().endswith(PARQUET) and os.path.getsize(path) > LARGE_PARQUET
+
+
+def table_of_text(path: str, separator: str, columns: list[Any] | None, weight: Any) -> ArraySource:
+    """A table in text as a source."""
+    return source_of(path, _text(path, separator, columns), columns, weight)
 
 
 def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
@@ -123,7 +141,8 @@ def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
     recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     exact: Any = {} if recent else {"float_precision": "round_trip"}
     try:
-        _check_size(path, separator)
+        if not is_url(path):
+            _check_size(path, separator)
         with warnings.catch_warnings():
             # Lines that are longer than the line of names: pandas would drop what is too much.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -254,32 +273,10 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any) -> ArraySource:
     n_rows, n_columns = values.shape
     if not n_rows or not n_columns:
         raise InvalidInputError(f"{path} must hold rows and columns, and has shape {values.shape}")
-    places = list(range(n_columns))
-    if columns is not None:
-        places = [_place(path, "columns", column, n_columns) for column in columns]
-    kept = None if weight is None else _place(path, "weight", weight, n_columns)
-    if kept is not None:
-        if columns is not None and kept in places:
-            raise InvalidInputError(
-                f"weight must not be one of the columns to fit, got {weight!r} for both"
-            )
-        places = [place for place in places if place != kept]
-        if not places:
-            raise InvalidInputError(f"{path} must have a column to fit beside the weight")
-    chosen = values if len(places) == n_columns else values[:, places]
+    places, kept = positions(path, columns, weight, n_columns)
+    chosen = values if len(places) == n_columns else values[:, list(places)]
     check_values(path, chosen, [f"column {place}" for place in places])
     weights = None
     if kept is not None:
         weights = checked_weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))
     return ArraySource(chosen, weights)
-
-
-def _place(path: str, argument: str, column: Any, n_columns: int) -> int:
-    """The position of a column, as an integer or its digits."""
-    place = int(column) if str(column).isdecimal() else -1
-    if not 0 <= place < n_columns:
-        raise InvalidInputError(
-            f"{argument} of a .npy file must be positions from 0 to {n_columns - 1}, since it has "
-            f"no names; got {column!r} for {path}"
-        )
-    return place

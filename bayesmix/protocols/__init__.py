@@ -47,6 +47,12 @@ from bayesmix.protocols.outside import (
     Procedure,
     UserRows,
 )
+from bayesmix.protocols.partitions import (
+    Engine,
+    Loader,
+    Part,
+    Task,
+)
 from bayesmix.protocols.priors import (
     OrderedWeightsPrior,
     OrderedWeightsPriorOf,
@@ -60,6 +66,7 @@ from bayesmix.protocols.priors import (
 from bayesmix.protocols.source import (
     Chosen,
     InMemory,
+    Kept,
     Source,
 )
 from bayesmix.protocols.twins import (
@@ -96,6 +103,7 @@ __all__ = [
     "Densities",
     "DrawnComponents",
     "DrawnWeights",
+    "Engine",
     "FactorisedWeights",
     "FactorisedWeightsOf",
     "Family",
@@ -106,15 +114,18 @@ __all__ = [
     "Guard",
     "GuardOf",
     "InMemory",
+    "Kept",
     "Linear",
     "LinearComponents",
     "LinearOf",
+    "Loader",
     "Named",
     "NamedTensors",
     "Objective",
     "OrderedWeightsPrior",
     "OrderedWeightsPriorOf",
     "Parameters",
+    "Part",
     "PointComponents",
     "Posterior",
     "PosteriorOf",
@@ -129,6 +140,7 @@ __all__ = [
     "Source",
     "Statistics",
     "Stopping",
+    "Task",
     "Tensor",
     "UserRows",
     "VaryingWeights",

@@ -33,6 +33,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def any_real(self) -> bool:
+        """Whether every finite number will do, so that no row has to be looked at."""
+        ...
+
+    @property
     def drawn_columns(self) -> int:
         """Over how many columns together a density is drawn: 2, of counts 1 (bars).
 

@@ -12,11 +12,24 @@ from typing import Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
+from bayesmix.records.faults import Faults
 from bayesmix.records.rows import Rows, Summary
 
 Value = TypeVar("Value")
 # Some of the rows: their numbers, whether each is one of them, or a slice.
 Chosen: TypeAlias = Indices | Booleans | slice
+
+
+class Kept(Protocol):
+    """An integer of every row, which stays where the rows are: what one pass leaves to another."""
+
+    def differing(self, other: Kept) -> int:
+        """For how many rows two of them differ; both are of one source."""
+        ...
+
+    def some(self, rows: slice) -> Indices:
+        """Those of some rows, brought here."""
+        ...
 
 
 class Source(Protocol):
@@ -34,6 +47,15 @@ class Source(Protocol):
 
     @property
     def summary(self) -> Summary: ...
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with values and weights."""
+        ...
+
+    def row_text(self, row: int) -> str:
+        """What messages call a row, with the file where it lies in one of several."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -54,12 +76,23 @@ class Source(Protocol):
         """How many threads have nothing to do in a pass; ``width`` is K."""
         ...
 
-    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
-        """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K."""
+    def reduce(
+        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
+    ) -> Value:
+        """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K.
+
+        The rows come with what an ``earlier`` pass over this source kept of them.
+        """
         ...
 
-    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
+    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         """Per-row output of every chunk, in the order of the rows."""
+        ...
+
+    def keep(
+        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
+    ) -> Kept:
+        """Per-row output, an integer of every row, left where the rows are."""
         ...
 
     def with_jobs(self, n_jobs: int | None) -> Source:
@@ -76,6 +109,10 @@ class Source(Protocol):
 
     def sample(self, n: int, generator: np.random.Generator) -> InMemory:
         """At most n rows drawn without replacement (all of them where there are fewer)."""
+        ...
+
+    def spread(self, n: int) -> InMemory:
+        """About n rows, evenly spaced; all of them where there are fewer."""
         ...
 
     def in_memory(self, rows: Chosen | None = None) -> InMemory:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bayesmix.records.faults import Fault, Faults
 from bayesmix.records.mixture import (
     ChunkSums,
     Expectation,
@@ -35,6 +36,8 @@ __all__ = [
     "ChunkSums",
     "Event",
     "Expectation",
+    "Fault",
+    "Faults",
     "FeatureSums",
     "Frame",
     "Known",

@@ -104,11 +104,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Rows:
-    """Values (n, D) of one chunk as stored, their weights, and the index of the first."""
+    """Values (n, D) of one chunk as stored, their weights, and the index of the first.
+
+    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for.
+    """
 
     values: Stored
     weights: Array | None = None
     first: int = 0
+    earlier: Indices | None = None
     _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -169,9 +173,16 @@ class Rows:
                 self.values[start : start + size],
                 None if self.weights is None else self.weights[start : start + size],
                 self.first + start,
+                None if self.earlier is None else self.earlier[start : start + size],
             )
             for start in range(0, len(self), size)
         ]
+
+    def recalling(self, earlier: Indices) -> Rows:
+        """The same rows, with all that is known of them, and what an earlier pass kept."""
+        rows = Rows(self.values, self.weights, self.first, earlier)
+        object.__setattr__(rows, "_kept", self._kept)
+        return rows
 
 
 @dataclass(frozen=True)

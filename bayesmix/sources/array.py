@@ -9,10 +9,12 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
 from bayesmix.numerics.features import BLOCK_ROWS, cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
-from bayesmix.records import Rows, Summary
+from bayesmix.protocols import Kept
+from bayesmix.records import Faults, Rows, Summary
+from bayesmix.sources.faults import faults_in
 from bayesmix.sources.summary import summarise
 
 Value = TypeVar("Value")
@@ -23,7 +25,7 @@ CHUNK_WORK = 2**21
 BESIDES = 8
 # A pass of less (about 0.3 ms), by ``cost_of``, is over before another thread has joined in.
 WORTH_HALVING = 3_000_000
-OF_THE_ROWS = ("summary", "total_weight", "rows")
+OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
@@ -38,6 +40,21 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
     size = -(-n_rows // (2 * pairs))
     return size if size < BLOCK_ROWS else -(-size // BLOCK_ROWS) * BLOCK_ROWS
+
+
+@dataclass(frozen=True)
+class KeptHere:
+    """An integer of every row of an array (n,)."""
+
+    values: Indices
+
+    def differing(self, other: Kept) -> int:
+        """For how many rows two of them differ."""
+        return int(np.count_nonzero(self.values != other.some(slice(None))))
+
+    def some(self, rows: slice) -> Indices:
+        """Those of some rows."""
+        return self.values[rows]
 
 
 @dataclass(frozen=True)
@@ -76,27 +93,45 @@ class ArraySource:
         """All rows at once: what they keep of one pass is there in the next."""
         return Rows(self.values, self.weights)
 
-    def _chunks(self, width: int) -> list[Rows]:
+    @cached_property
+    def faults(self) -> Faults:
+        """What is wrong with values and weights."""
+        return self.reduce(faults_in, 1)
+
+    def row_text(self, row: int) -> str:
+        """What messages call a row."""
+        return f"row {row}"
+
+    def _chunks(self, width: int, earlier: Kept | None = None) -> list[Rows]:
         n_rows, n_features = self.shape
-        return self.rows.blocks(chunk_rows(n_rows, n_features, width))
+        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        return rows.blocks(chunk_rows(n_rows, n_features, width))
 
     def idle(self, width: int) -> int:
         """How many of the threads have nothing to do in a pass: chunks are few."""
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
-    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
+    def reduce(
+        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
+    ) -> Value:
         """Σ over chunks, each computed whole, merged in a fixed binary tree."""
-        chunks = self._chunks(width)
+        chunks = self._chunks(width, earlier)
         if len(chunks) == 1:
             return step(chunks[0])
         return reduced(step, chunks, resolve_jobs(self.n_jobs))
 
-    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
+    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         """Per-row output, concatenated in the order of the rows."""
-        chunks = self._chunks(width)
+        chunks = self._chunks(width, earlier)
         parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
         whole: Value = parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
         return whole
+
+    def keep(
+        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
+    ) -> KeptHere:
+        """Per-row output; here is where the rows are."""
+        return KeptHere(self.map(step, width, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:
         """The same rows for so many threads."""
@@ -115,6 +150,10 @@ class ArraySource:
         rows = np.flatnonzero(self.weights)
         some = self.subset(rows)
         return some if self.numbers is not None else replace(some, numbers=rows)
+
+    def spread(self, n: int) -> ArraySource:
+        """About n rows, evenly spaced."""
+        return self.subset(slice(None, None, max(1, len(self.values) // n)))
 
     def in_memory(self, rows: Any = None) -> ArraySource:
         """Some rows (indices or a slice), by default all of them: they are at hand."""

@@ -17,7 +17,7 @@ from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
-from bayesmix.workflow.model import CheckStep, Model, Settings, rank, resolve
+from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search.optimum import search
 from bayesmix.workflow.search.starts import begun, named_start
@@ -48,7 +48,7 @@ def fit(
     """
     began = time.perf_counter()
     monitor = monitor or Monitor()
-    source.reduce(CheckStep(model.family), model.n_components)
+    check_values(model.family, source, model.n_components)
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         best: Outcome | None = None

@@ -13,6 +13,8 @@ from bayesmix.errors import TooManyRowsError
 from bayesmix.parallel import reduced
 from bayesmix.records import Rows
 from bayesmix.sources import ArraySource
+from bayesmix.sources.array import KeptHere
+from bayesmix.sources.faults import faults_in
 from bayesmix.sources.summary import summarise
 
 
@@ -62,11 +64,27 @@ class Parts:
     def idle(self, width):
         return 0
 
-    def reduce(self, step, width):
-        return reduced(step, self._parts, 1)
+    @property
+    def faults(self):
+        return self.reduce(faults_in, 1)
 
-    def map(self, step, width):
-        return np.concatenate([step(part) for part in self._parts])
+    def row_text(self, row):
+        return f"row {row}"
+
+    def _recalling(self, earlier):
+        if earlier is None:
+            return self._parts
+        own = np.split(earlier.values, np.cumsum(self._sizes)[:-1])
+        return [part.recalling(some) for part, some in zip(self._parts, own, strict=True)]
+
+    def reduce(self, step, width, earlier=None):
+        return reduced(step, self._recalling(earlier), 1)
+
+    def map(self, step, width, earlier=None):
+        return np.concatenate([step(part) for part in self._recalling(earlier)])
+
+    def keep(self, step, width, earlier=None):
+        return KeptHere(self.map(step, width, earlier))
 
     def with_jobs(self, n_jobs):
         return self
@@ -91,6 +109,9 @@ class Parts:
         n_rows = self.shape[0]
         chosen = generator.choice(n_rows, n, replace=False) if n < n_rows else np.arange(n_rows)
         return self.in_memory(np.sort(chosen))
+
+    def spread(self, n):
+        return self.in_memory(slice(None, None, max(1, self.shape[0] // n)))
 
     def in_memory(self, rows=None):
         n_rows = self.shape[0]

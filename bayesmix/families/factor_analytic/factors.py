@@ -63,6 +63,7 @@ class FactorAnalytic:
 
     name = "factor_analytic"
     continuous = True
+    any_real = True
     least = -np.inf
     drawn_columns = 2
     linear = False

@@ -50,6 +50,7 @@ class Gaussian:
     ridge: float | None = None
     name = "gaussian"
     continuous = True
+    any_real = True
     drawn_columns = 2
     least = -np.inf
     linear = True

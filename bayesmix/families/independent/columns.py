@@ -202,6 +202,8 @@ class ConjugatePrior(ABC, Generic[Q]):
 class ColumnsFamily(ABC, Generic[P]):
     """What an E-step, a start and a search ask of a family, the same for all of them."""
 
+    any_real = False  # what a column holds, each family checks
+
     drawn_columns = 0
     least = 0.0
     linear = True

@@ -126,6 +126,10 @@ class Product:
         return any(family.continuous for family in self.families)
 
     @property
+    def any_real(self) -> bool:
+        return all(family.any_real for family in self.families)
+
+    @property
     def least(self) -> float:
         return float(min(family.least for family in self.families))
 

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from bayesmix.families.product.layout import summary_of
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.once import once
-from bayesmix.protocols import InMemory, Source
-from bayesmix.records import Rows, Summary
+from bayesmix.protocols import InMemory, Kept, Source
+from bayesmix.records import Faults, Rows, Summary
 
 Value = TypeVar("Value")
 
@@ -72,13 +72,30 @@ class SomeColumns:
         n_threads: int = self.source.idle(width)
         return n_threads
 
-    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
-        value: Value = self.source.reduce(OfColumns(step, self.picked), width)
+    @property
+    def faults(self) -> Faults:
+        """Those of all columns: rows are checked whole."""
+        faults: Faults = self.source.faults
+        return faults
+
+    def row_text(self, row: int) -> str:
+        text: str = self.source.row_text(row)
+        return text
+
+    def reduce(
+        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
+    ) -> Value:
+        value: Value = self.source.reduce(OfColumns(step, self.picked), width, earlier)
         return value
 
-    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
-        value: Value = self.source.map(OfColumns(step, self.picked), width)
+    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
+        value: Value = self.source.map(OfColumns(step, self.picked), width, earlier)
         return value
+
+    def keep(
+        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
+    ) -> Kept:
+        return self.source.keep(OfColumns(step, self.picked), width, earlier)
 
     def with_jobs(self, n_jobs: int | None) -> Source:
         return self._of(self.source.with_jobs(n_jobs))
@@ -91,6 +108,9 @@ class SomeColumns:
 
     def sample(self, n: int, generator: np.random.Generator) -> InMemory:
         return self._of(self.source.sample(n, generator))
+
+    def spread(self, n: int) -> InMemory:
+        return self._of(self.source.spread(n))
 
     def in_memory(self, rows: Any = None) -> InMemory:
         return self._of(self.source.in_memory(rows))

@@ -73,10 +73,9 @@ def without_flat_directions(
 
 def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
     """Whether a few rows alone have an extent in every direction; the others can only add to it."""
-    every = source.shape[0] // SOME_ROWS
-    if every < 2:
+    if source.shape[0] < 2 * SOME_ROWS:
         return False
-    some = source.in_memory(slice(None, None, every))
+    some = source.spread(SOME_ROWS)
     share = some.total_weight / source.total_weight
     if share == 0.0:
         return False
