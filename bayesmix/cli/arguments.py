@@ -86,15 +86,15 @@ def numbers(text: str | None) -> list[int] | None:
 
 def structures(text: str | None) -> list[str] | None:
     """Covariance structures separated by commas; None where nothing is given."""
-    from bayesmix.families.gaussian.covariance.models import STRUCTURES
+    from bayesmix.families.gaussian.covariance.models import NAMED
 
     if text is None:
         return None
     found = names(text) or []
-    unknown = [name for name in found if name not in STRUCTURES]
+    unknown = [name for name in found if name not in NAMED]
     if unknown or not found:
         got = ", ".join(unknown) or repr(text)
-        raise InvalidInputError(f"--covariance must be among {', '.join(STRUCTURES)}, got {got}")
+        raise InvalidInputError(f"--covariance must be among {', '.join(NAMED)}, got {got}")
     return list(dict.fromkeys(found))
 
 

@@ -42,7 +42,7 @@ Structures = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="Structures, of full,tied,diag,spherical (these without), EII,EEI,VEI,EVI",
+        help="Structures: full,tied,diag,spherical (these without), or letters of mclust's",
     ),
 ]
 Criteria = Annotated[

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.gaussian import GaussianMixture as Ours
 from bayesmix.families.gaussian import Gaussian, Gaussians
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import NAMED
 
 
 def from_sklearn(model: Any) -> Any:
@@ -37,7 +37,7 @@ def from_sklearn(model: Any) -> Any:
         )
     check_is_fitted(model)
     ours = Ours(n_components=len(model.weights_), covariance_type=model.covariance_type)
-    structure = STRUCTURES[model.covariance_type]
+    structure = NAMED[model.covariance_type]
     blocks = structure.blocks.from_covariances(np.array(model.covariances_, dtype=np.float64))
     components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
     result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)

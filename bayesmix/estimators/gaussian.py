@@ -16,7 +16,7 @@ from bayesmix.estimators.attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.structures import family_of
 from bayesmix.families.gaussian import Gaussians
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.protocols import Source, Weights
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
@@ -37,9 +37,12 @@ class GaussianMixture(MixtureEstimator):
         How many components.
     covariance_type : {"full", "tied", "diag", "spherical"}, letters or family, default="full"
         A matrix each, one matrix for all, a variance a column each, one variance each. Letters are
-        mclust's, for volume, shape and axes (E equal, V variable, I as the columns): "EII" one
-        variance for all, "EEI" a variance a column for all, "VEI" such variances in one proportion,
-        "EVI" such variances of one volume. ``FactorAnalytic(q)`` is for many columns.
+        mclust's, for volume, shape and axes (E equal, V variable, I as the columns): "EII" (or
+        "tied_spherical") one variance for all, "EEI" ("tied_diag") a variance a column for all,
+        "VEI" such variances in one proportion, "EVI" of one volume; matrices: "VEE" in one
+        proportion, "EVE" and "VVE" with axes in common, of one volume and of any, "EEV" and "VEV"
+        with shapes in common, "EVV" of one volume. "VVV", "EEE", "VVI", "VII" are the first four.
+        ``FactorAnalytic(q)`` is for many columns.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
         ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
@@ -206,7 +209,7 @@ class GaussianMixture(MixtureEstimator):
         given = self._given_parameters(K, n_features)
         if all(part is not None for part in given):
             weights, means, blocks = given
-            structure = STRUCTURES[self.covariance_type]
+            structure = NAMED[self.covariance_type]
             mixture: Mixture = Mixture(
                 PointWeights(weights),
                 Gaussians(structure, means, blocks),
@@ -284,7 +287,7 @@ def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
     """Covariance blocks from precisions in scikit-learn's shape, checked."""
-    structure = STRUCTURES[covariance_type]
+    structure = NAMED[covariance_type]
     shape = structure.blocks.covariance_shape(K, n_features)
     precisions = validation.finite_array(
         "precisions_init", value, shape, of=f" for covariance_type={covariance_type!r}"

@@ -8,7 +8,7 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.factor_analytic import FactorAnalytic
 from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.protocols import Family
 
 
@@ -16,7 +16,7 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
     """The family, with ``reg_covar`` checked, and what only some structures take refused."""
     ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
     if not isinstance(covariance_type, FactorAnalytic):
-        names = tuple(STRUCTURES)
+        names = tuple(NAMED)
         validation.one_of("covariance_type", covariance_type, names, "or FactorAnalytic(q)")
         return Gaussian(covariance_type, ridge)
     if ridge is not None:

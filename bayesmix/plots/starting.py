@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots.subject import raw_rows
 from bayesmix.protocols import FittedMixture, Procedure
@@ -69,7 +69,7 @@ def explicit(start: Any, X: Any) -> Run:
 def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
     """The start as a mixture; always of full covariances, whose shape says what they are."""
     means = np.asarray(means, dtype=np.float64)
-    structure = STRUCTURES[start.covariance_type]
+    structure = NAMED[start.covariance_type]
     blocks = structure.blocks.from_covariances(np.asarray(precisions, dtype=np.float64))
     dense = structure.algebra.dense(blocks, *means.shape)
     return type(start).from_parameters(weights, means, np.linalg.inv(dense))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
 from bayesmix.selection.criteria.folds import last_step
@@ -170,7 +170,7 @@ def shell_command(subject: Subject) -> list[str] | None:
         and search.criterion in CRITERIA
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows
-        and all(structure in STRUCTURES for structure in structures)
+        and all(structure in NAMED for structure in structures)
         and _of_the_shell(search.estimator)
     )
     if not fits:

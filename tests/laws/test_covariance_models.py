@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.families.gaussian import Gaussians
-from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.covariance.blocks import MATRICES
+from bayesmix.families.gaussian.covariance.models import RICHER, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.records import Known, Rows
 from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
 
@@ -63,6 +64,8 @@ def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
     rows = read_csv("iris.csv", usecols=range(4))
     reference = read_json("iris14_em_python.json")["models"][NAMES.get(name, name)]
     trace = np.array(reference["loglik_trace_first10"])
+    # Where axes are in common the reference's own M-step ends early: see the test of stationarity.
+    rtol = 2e-8 if name in ("EVE", "VVE") else 1e-10
     model = bm.GaussianMixture(
         3,
         covariance_type=name,
@@ -73,9 +76,56 @@ def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
     )
     with pytest.warns(ConvergenceWarning):
         model.fit(rows)
-    np.testing.assert_allclose(model.objective_trace_, trace, rtol=1e-10)
+    np.testing.assert_allclose(model.objective_trace_, trace, rtol=rtol)
     model.set_params(max_iter=3000, tol=1e-12).fit(rows)
     assert model.log_likelihood_ == pytest.approx(reference["loglik"], abs=1e-6)
+
+
+@every_structure
+@settings(max_examples=20, deadline=None)
+@given(seeds, component_counts, dimensions)
+def test_what_the_letters_say_is_equal_is_equal(name, seed, n_components, n_features):
+    structure, rng = STRUCTURES[name], generator(seed)
+    scatter, counts = sufficient(structure, rng, n_components, n_features)
+    blocks = structure.estimate(scatter, counts, None)
+    covariances = structure.algebra.dense(blocks, n_components, n_features)
+    variances, axes = np.linalg.eigh(covariances)
+    volume, shape, orientation = structure.letters
+    logs = np.log(variances)
+    volumes, shapes = logs.mean(axis=1), logs - logs.mean(axis=1, keepdims=True)
+    close = {"rtol": 0.0, "atol": 1e-9}
+    if volume == "E":
+        np.testing.assert_allclose(volumes, volumes[0], **close)
+    if shape == "E":
+        np.testing.assert_allclose(shapes, shapes[:1].repeat(n_components, axis=0), **close)
+    if shape == "I":
+        np.testing.assert_allclose(shapes, 0.0, **close)
+    if orientation == "I":
+        axes = np.eye(n_features)[None]
+    if orientation != "V":
+        seen = axes[0].T @ covariances @ axes[0]
+        if shape == "V" and orientation == "E":  # the first's axes, but where they are nobody's
+            commuted = covariances[0] @ covariances - covariances @ covariances[0]
+            np.testing.assert_allclose(commuted, 0.0, atol=1e-9 * covariances.max() ** 2)
+        else:
+            off = seen * (1.0 - np.eye(n_features))
+            np.testing.assert_allclose(off, 0.0, atol=1e-9 * covariances.max())
+
+
+def test_names_like_scikit_learns_and_letters_are_the_same_models():
+    rows = read_csv("faithful.csv")
+    pairs = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
+    for one, other in (pairs | {"tied_spherical": "EII", "tied_diag": "EEI"}).items():
+        fits = [
+            bm.GaussianMixture(2, covariance_type=name, random_state=0).fit(rows)
+            for name in (one, other)
+        ]
+        assert fits[0].log_likelihood_ == fits[1].log_likelihood_
+        assert fits[0].covariances_.shape == fits[1].covariances_.shape
+    fit = bm.BayesianGaussianMixture(2, covariance_type="EEE", random_state=0).fit(rows)
+    assert bm.BayesianGaussianMixture(2, covariance_type="tied", random_state=0).fit(
+        rows
+    ).elbo_ == pytest.approx(fit.elbo_, rel=1e-12)
 
 
 @every_other
@@ -83,7 +133,10 @@ def test_em_on_iris_takes_the_steps_of_an_independent_implementation(name):
 def test_likelihoods_are_at_least_mclusts(name, data):
     table = read_json(f"mclust_bic_{data}.json")["tight_tol"]
     rows = read_csv(f"{data}.csv", usecols=range(table["d"]))
-    for n_components in range(1, 6):
+    # The other numbers of components: python -m benchmarks mclust.
+    for n_components in range(1, 4 if STRUCTURES[name].blocks is MATRICES else 6):
+        if table["loglik"][name][str(n_components)] is None:
+            continue
         model = bm.GaussianMixture(n_components, covariance_type=name, random_state=0).fit(rows)
         assert model.log_likelihood_ >= table["loglik"][name][str(n_components)] - 1e-3
         free = model.result_.family.n_parameters(n_components, table["d"]) + n_components - 1
@@ -94,9 +147,9 @@ def test_likelihoods_are_at_least_mclusts(name, data):
 @pytest.mark.parametrize("prior", [None, "auto"])
 @pytest.mark.parametrize("search", [None, "auto"])
 def test_the_objective_never_falls(name, prior, search):
-    for seed in range(12):
+    for seed in range(6 if search is None else 2):
         rng = generator(seed)
-        n_components, n_features = int(rng.integers(1, 5)), int(rng.integers(1, 6))
+        n_components, n_features = int(rng.integers(1, 5)), int(rng.integers(1, 7))
         rows = rng.normal(size=(80, n_features)) + 3.0 * rng.normal(size=n_features) * (
             rng.integers(0, 3, (80, 1))
         )
@@ -172,7 +225,8 @@ def test_units_of_the_columns_change_nothing_else(name):
 def test_variational_fits_are_refused_and_the_nearest_is_named(name):
     rows = read_csv("faithful.csv")
     nearest = STRUCTURES[name].nearest
-    assert STRUCTURES[nearest].contains(name)
+    richer = zip(STRUCTURES[nearest].letters, STRUCTURES[name].letters, strict=True)
+    assert all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in richer)
     assert STRUCTURES[nearest].nearest is None
     for model in (
         bm.BayesianGaussianMixture(2, covariance_type=name),
@@ -257,5 +311,5 @@ def test_richer_structures_begin_near_simpler_ones_and_reach_as_much():
 
 
 def test_a_name_that_is_no_structure_is_refused_with_all_that_there_are():
-    with pytest.raises(BayesmixError, match="'EVI', got 'VEV'"):
-        bm.GaussianMixture(2, covariance_type="VEV").fit(read_csv("faithful.csv"))
+    with pytest.raises(BayesmixError, match=r"'EVV', .*got 'IVE'"):
+        bm.GaussianMixture(2, covariance_type="IVE").fit(read_csv("faithful.csv"))

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
-from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
+from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import Array, Integers
@@ -35,7 +35,7 @@ LARGEST = 1e151
 class Gaussian:
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
-    Or "EII", "EEI", "VEI", "EVI" for fits at a point; ``GaussianMixture`` says what they are.
+    Or mclust's letters, for fits at a point; ``GaussianMixture`` says what they are.
     ``ridge`` (a variance in data units) is added to every variance, as scikit-learn's
     ``reg_covar``; None adds nothing.
 
@@ -60,15 +60,15 @@ class Gaussian:
     rearranged = True
 
     def __post_init__(self) -> None:
-        if self.covariance not in STRUCTURES:
+        if self.covariance not in NAMED:
             raise InvalidInputError(
-                f"covariance_type must be one of {', '.join(map(repr, STRUCTURES))}, "
+                f"covariance_type must be one of {', '.join(map(repr, NAMED))}, "
                 f"got {self.covariance!r}"
             )
 
     @property
     def structure(self) -> Structure:
-        return STRUCTURES[self.covariance]
+        return NAMED[self.covariance]
 
     def made(self, components: Any) -> bool:
         return bool(components.structure.name == self.structure.name)

@@ -1,7 +1,7 @@
 """M-steps: covariances that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)) within a structure.
 
 Scatters S_k and n_k come as the structure's blocks have them, n_k above 0. A variance that is none
-is found when the covariance is inverted.
+is found when the covariance is inverted. Those here have a closed form (Celeux & Govaert 1995).
 """
 
 from __future__ import annotations
@@ -10,10 +10,6 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, align
 
-# Turns of volumes and shape at most, and the change of the shape, as a share of itself, at which
-# both stay: what it still costs is the square of it, below rounding.
-TURNS = 1000
-UNCHANGED = 1e-12
 # In place of a variance of zero, in columns of about unit scale: far below any that rows support,
 # so that it is looked at, and so far from zero that products of a few stay within a double.
 NO_VARIANCE = 1e-100
@@ -24,37 +20,49 @@ def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
     return scatter / align(counts, scatter)
 
 
-def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """VEI: Σ_k = λ_k B with B diagonal and |B| = 1 (Celeux & Govaert 1995).
-
-    λ_k given B and B given λ_k, in turns until both stay, from the shape that was. Each is a
-    maximum, and in logarithms the whole is concave, so that what stays is the maximum of both.
-    """
-    shape = _unit_volume(scatter.sum(axis=0) if previous is None else previous[0])
-    for _ in range(TURNS):
-        before = shape
-        shape = _unit_volume((scatter / _volumes(scatter, counts, shape)).sum(axis=0))
-        if np.all(np.abs(shape - before) <= UNCHANGED * shape):
-            break
-    return _volumes(scatter, counts, shape) * shape
-
-
 def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """EVI: Σ_k = λ B_k with B_k diagonal and |B_k| = 1 (Celeux & Govaert 1995)."""
-    shapes = _unit_volume(scatter)
+    """EVI: Σ_k = λ B_k with B_k diagonal and |B_k| = 1."""
+    shapes = unit_volume(scatter)
+    volumes = np.maximum((scatter / (counts * shapes)).mean(axis=1, keepdims=True), NO_VARIANCE)
     share = counts[:, :1] / counts[:, :1].sum()
-    volume = (share * _volumes(scatter, counts, shapes)).sum()
-    covariances: Array = volume * shapes
+    covariances: Array = (share * volumes).sum() * shapes
     return covariances
 
 
-def _volumes(scatter: Array, counts: Array, shapes: Array) -> Array:
-    """The best λ_k (K, 1), given shapes."""
-    volumes: Array = (scatter / (counts * shapes)).mean(axis=1, keepdims=True)
-    return np.maximum(volumes, NO_VARIANCE)
+def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """EVV: Σ_k = λ C_k with |C_k| = 1."""
+    volumes = determinant_roots(scatter)
+    covariances: Array = volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
+    return covariances
 
 
-def _unit_volume(variances: Array) -> Array:
+def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """EEV: Σ_k = λ D_k A D_kᵀ with |A| = 1."""
+    squares, axes = principal(scatter)
+    return along(axes, squares.sum(axis=0) / counts.sum())
+
+
+def principal(scatter: Array) -> tuple[Array, Array]:
+    """Sums of squares (K, D) along the axes of every component, and the axes (K, D, D)."""
+    squares, axes = np.linalg.eigh(scatter)
+    return np.maximum(squares, 0.0), axes
+
+
+def along(axes: Array, variances: Array) -> Array:
+    """The matrices (K, D, D) with these axes and variances."""
+    roots = axes * np.sqrt(variances)[..., None, :]
+    matrices: Array = roots @ np.swapaxes(roots, -1, -2)
+    return matrices
+
+
+def determinant_roots(matrices: Array) -> Array:
+    """|S|^(1/D), never zero."""
+    logs = np.linalg.slogdet(matrices)[1] / matrices.shape[-1]
+    roots: Array = np.exp(np.maximum(logs, np.log(NO_VARIANCE)))
+    return roots
+
+
+def unit_volume(variances: Array) -> Array:
     """The same in proportion, with a product of 1 over the columns."""
     logs = np.log(np.maximum(variances, NO_VARIANCE))
     shapes: Array = np.exp(logs - logs.mean(axis=-1, keepdims=True))

@@ -3,7 +3,8 @@
 Σ_k = λ_k D_k A_k D_kᵀ (Banfield & Raftery 1993, Celeux & Govaert 1995): a volume, a shape A_k with
 |A_k| = 1 and an orientation D_k, each equal for all components (E), variable (V), or that of the
 identity (I). A structure is named by these three letters, as in mclust; scikit-learn's four have
-its names too. What is asked of a structure follows from the letters, but for its M-step.
+its names too, and two more have names like those. What is asked of a structure follows from the
+letters, but for its M-step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,21 @@ from bayesmix.families.gaussian.covariance.blocks import (
     SCALARS,
     Blocks,
 )
-from bayesmix.families.gaussian.covariance.m_steps import averaged, of_one_shape, of_one_volume
+from bayesmix.families.gaussian.covariance.common_axes import (
+    of_common_axes,
+    of_common_axes_and_volume,
+)
+from bayesmix.families.gaussian.covariance.common_shape import (
+    of_one_matrix,
+    of_one_shape,
+    of_own_axes_and_volumes,
+)
+from bayesmix.families.gaussian.covariance.m_steps import (
+    averaged,
+    of_one_volume,
+    of_own_axes,
+    of_own_forms,
+)
 from bayesmix.numerics.arrays import Array
 
 # From poor to rich: an equal shape is a variable one, the identity an equal one.
@@ -132,8 +147,8 @@ class Decomposed:
         return self.blocks
 
     def contains(self, other: str) -> bool:
-        known = STRUCTURES.get(other)
-        if known is None or other == self.name:
+        known = NAMED.get(other)
+        if known is None or known.name == self.name:
             return False
         if known.common_scale and not self.common_scale:
             return False
@@ -162,7 +177,22 @@ STRUCTURES: dict[str, Decomposed] = {
         Decomposed("EEI", "EEI", ONE_DIAGONAL, averaged, nearest="diag"),
         Decomposed("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
         Decomposed("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
+        Decomposed("VEE", "VEE", MATRICES, of_one_matrix, nearest="full"),
+        Decomposed("EVE", "EVE", MATRICES, of_common_axes_and_volume, nearest="full"),
+        Decomposed("VVE", "VVE", MATRICES, of_common_axes, nearest="full"),
+        Decomposed("EEV", "EEV", MATRICES, of_own_axes, nearest="full"),
+        Decomposed("VEV", "VEV", MATRICES, of_own_axes_and_volumes, nearest="full"),
+        Decomposed("EVV", "EVV", MATRICES, of_own_forms, nearest="full"),
     )
+}
+# Every name that a structure goes by.
+NAMED = STRUCTURES | {
+    "VVV": STRUCTURES["full"],
+    "EEE": STRUCTURES["tied"],
+    "VVI": STRUCTURES["diag"],
+    "VII": STRUCTURES["spherical"],
+    "tied_spherical": STRUCTURES["EII"],
+    "tied_diag": STRUCTURES["EEI"],
 }
 # Those that scikit-learn has: compared where nothing is said. Over one column two are left of them.
 SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
@@ -171,5 +201,5 @@ OF_ONE_COLUMN = ("full", "tied")
 
 def contained(name: str) -> list[str]:
     """The structures that are special cases of one, in whatever units columns are."""
-    structure = STRUCTURES.get(name)
-    return [] if structure is None else [other for other in STRUCTURES if structure.contains(other)]
+    structure = NAMED.get(name)
+    return [] if structure is None else [other for other in NAMED if structure.contains(other)]
