@@ -28,6 +28,9 @@ from bayesmix.records import Frame, centred_pass
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
+# Variances that all components share: what they are of one component, and the shape of covariances.
+ONE_COMPONENT = {"EII": "spherical", "EEI": "diag"}
+POOLED = {"EII": lambda dimension: (), "EEI": lambda dimension: (dimension,)}
 
 # Forms of the E-step by NumPy, and what is the same by a kernel.
 CENTRED_FORM, COMPILED_CENTRED = Dense(CENTRED), Dense(CENTRED, centred_pass)
@@ -101,6 +104,8 @@ class GaussianCase:
             return positive_definite(rng, dimension, n_components)
         if self.covariance == "tied":
             return positive_definite(rng, dimension)
+        if self.covariance in POOLED:
+            return rng.uniform(0.3, 3.0, size=POOLED[self.covariance](dimension))
         shape = (n_components, dimension) if self.covariance == "diag" else (n_components,)
         return rng.uniform(0.3, 3.0, size=shape)
 
@@ -108,6 +113,10 @@ class GaussianCase:
         """Covariances of scikit-learn's shape as matrices (K, D, D)."""
         if self.covariance in ("full", "tied"):
             return np.broadcast_to(covariances, (n_components, dimension, dimension))
+        if self.covariance in POOLED:
+            return np.array(
+                [np.broadcast_to(covariances, dimension) * np.eye(dimension)] * n_components
+            )
         return np.array([np.broadcast_to(c, dimension) * np.eye(dimension) for c in covariances])
 
     def point(self, rng, n_components, dimension):
@@ -142,9 +151,9 @@ class GaussianCase:
             "tied": positive_definite(rng, dimension),
             "diag": rng.uniform(0.5, 2.0, dimension),
             "spherical": 0.8,
-        }[self.covariance]
+        }[ONE_COMPONENT.get(self.covariance, self.covariance)]
         return prior_from_covariance(
-            self.covariance,
+            ONE_COMPONENT.get(self.covariance, self.covariance),
             covariance_prior=scale_inverse,
             nu0=dimension + 1.7,
             beta0=0.4,
@@ -428,6 +437,8 @@ class ExponentialCase(CountsCase):
 
 
 GAUSSIAN_CASES = tuple(GaussianCase(covariance) for covariance in COVARIANCES)
+# Not among all cases, whose laws the references write for four structures.
+POOLED_CASES = tuple(GaussianCase(covariance) for covariance in POOLED)
 COUNT_CASES = (BernoulliCase(), PoissonCase())
 CASES = GAUSSIAN_CASES + COUNT_CASES
 # Families of independent columns, and all families: for laws that take no time.

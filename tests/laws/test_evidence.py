@@ -22,9 +22,18 @@ from bayesmix.sampling.evidence.permanent import log_permanents
 from bayesmix.sampling.evidence.upper_bound import evidence_from_above
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
-from laws.cases import CASES, GAUSSIAN_CASES, WEIGHT_PRIORS, estimator, generator, identity
+from laws.cases import (
+    CASES,
+    GAUSSIAN_CASES,
+    POOLED_CASES,
+    WEIGHT_PRIORS,
+    estimator,
+    generator,
+    identity,
+)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)
+every_and_pooled = pytest.mark.parametrize("case", CASES + POOLED_CASES, ids=identity)
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 Z = 5.0
 ROUNDING = 1e-8
@@ -222,7 +231,7 @@ def test_a_cluster_too_narrow_for_features_is_looked_at_centred():
     np.testing.assert_allclose(likelihoods, expected, rtol=1e-10)
 
 
-@every_case
+@every_and_pooled
 @pytest.mark.parametrize("n_components", [2, 3])
 def test_symmetrised_q_is_the_average_over_relabelled_fits(case, n_components):
     rows, letters = two_groups(case, 3, 12)
@@ -251,7 +260,7 @@ def test_draws_joined_and_taken_apart_are_the_same(case):
 # Evidence
 
 
-@every_case
+@every_and_pooled
 def test_evidence_of_one_component_is_exact(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)

@@ -26,9 +26,19 @@ from bayesmix.sampling.gibbs.sampler import gibbs
 from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
-from laws.cases import CASES, EVERY_CASE, GAUSSIAN_CASES, estimator, generator, identity
+from laws.cases import (
+    CASES,
+    EVERY_CASE,
+    GAUSSIAN_CASES,
+    POOLED_CASES,
+    estimator,
+    generator,
+    identity,
+)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)
+every_conjugate = pytest.mark.parametrize("case", GAUSSIAN_CASES + POOLED_CASES, ids=identity)
+every_and_pooled = pytest.mark.parametrize("case", EVERY_CASE + POOLED_CASES, ids=identity)
 N_CHAINS = 24
 SPARSE = 0.4
 Z = 6.5
@@ -138,7 +148,7 @@ def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
     assert_exact(found, rows, expected)
 
 
-@every_case
+@every_and_pooled
 def test_draws_of_one_component_have_the_exact_posterior_moments(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
@@ -169,7 +179,7 @@ def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
     assert np.allclose(found.score_samples(new), together, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
+@every_conjugate
 def test_where_rows_are_drawn_anew_in_every_sweep_parameters_have_their_prior(case):
     """Geweke 2004: θ, X | θ, Z | X, θ, θ | X, Z, ... leaves the prior, a learned scale's too."""
     rng = generator(9)
@@ -247,7 +257,7 @@ def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentra
 # What comes with draws
 
 
-@pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
+@every_and_pooled
 def test_densities_of_draws_are_those_of_the_rows_and_of_the_prior(case):
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)

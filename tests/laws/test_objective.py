@@ -17,6 +17,7 @@ from laws.cases import (
     EVERY_CASE,
     GAUSSIAN_CASES,
     PLAIN,
+    POOLED_CASES,
     WEIGHT_KINDS,
     WEIGHT_PRIORS,
     estimator,
@@ -26,6 +27,8 @@ from laws.cases import (
 )
 
 every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
+every_conjugate = pytest.mark.parametrize("case", GAUSSIAN_CASES + POOLED_CASES, ids=identity)
+every_and_pooled = pytest.mark.parametrize("case", EVERY_CASE + POOLED_CASES, ids=identity)
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 every_count = pytest.mark.parametrize("case", COLUMN_CASES, ids=identity)
 every_weights = pytest.mark.parametrize("weights", WEIGHT_KINDS)
@@ -51,7 +54,7 @@ def bayesian(case, letters, n_components=1, weights="dirichlet_distribution", **
 # One component
 
 
-@every_gaussian
+@every_conjugate
 @pytest.mark.parametrize("dimension", range(1, 21))
 def test_elbo_at_one_component_is_the_exact_log_evidence(case, dimension):
     rng = generator(dimension)
@@ -62,7 +65,7 @@ def test_elbo_at_one_component_is_the_exact_log_evidence(case, dimension):
     assert model.lower_bound_ == model.elbo_
 
 
-@every_gaussian
+@every_conjugate
 @every_weights
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_elbo_at_one_component_is_exact_for_weighted_rows_and_any_weights(case, weights, offset):
@@ -128,7 +131,7 @@ WEIGHTS_OF_ASSIGNMENTS = {
 }
 
 
-@every_case
+@every_and_pooled
 @every_weights
 @pytest.mark.parametrize("seed", range(4))
 def test_elbo_is_below_the_evidence_by_enumeration(case, weights, seed):

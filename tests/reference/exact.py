@@ -138,11 +138,36 @@ def log_evidence_spherical(scatters, counts, prior):
     return float(total)
 
 
+def log_evidence_eii(scatters, counts, prior):
+    """log p(X | Z) where all components and columns share one lambda ~ Gamma(nu0/2, 1/(2 W0)).
+
+    As `log_evidence_tied`, with the one integral over lambda: D N degrees of freedom, all traces.
+    """
+    dimension = len(prior["m0"])
+    total = sum(log_mean_factor(count, dimension, prior["beta0"]) for count in counts)
+    inverse, squares = 1 / prior["W0"], sum(np.trace(scatter) for scatter in scatters)
+    total += log_gamma_integral(inverse + squares, prior["nu0"] + dimension * sum(counts))
+    return float(total - log_gamma_integral(inverse, prior["nu0"]))
+
+
+def log_evidence_eei(scatters, counts, prior):
+    """log p(X | Z) where components share lambda_d: `log_evidence_tied` column by column."""
+    dimension = len(prior["m0"])
+    total = sum(log_mean_factor(count, dimension, prior["beta0"]) for count in counts)
+    inverse, scatter = 1 / np.asarray(prior["W0"]), sum(scatters)
+    for d in range(dimension):
+        total += log_gamma_integral(inverse[d] + scatter[d, d], prior["nu0"] + sum(counts))
+        total -= log_gamma_integral(inverse[d], prior["nu0"])
+    return float(total)
+
+
 GAUSSIAN_EVIDENCE = {
     "full": log_evidence_full,
     "tied": log_evidence_tied,
     "diag": log_evidence_diag,
     "spherical": log_evidence_spherical,
+    "EII": log_evidence_eii,
+    "EEI": log_evidence_eei,
 }
 
 
