@@ -32,7 +32,9 @@ class BayesianGaussianMixture(MixtureEstimator):
     ----------
     n_components : int, default=1
         The most components; see ``prune``.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+    covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}, default="full"
+        "EEI" ("tied_diag") is a variance a column for all components, "EII" ("tied_spherical") one
+        for all columns as well. The other structures have no conjugate posterior and are refused.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
         ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,

@@ -21,6 +21,7 @@ from laws.cases import (
     EVERY_CASE,
     GAUSSIAN_CASES,
     KERNELS,
+    POOLED_CASES,
     assert_same,
     component_counts,
     dimensions,
@@ -32,8 +33,10 @@ from laws.cases import (
     soft_assignments,
 )
 
+every_conjugate = pytest.mark.parametrize("case", GAUSSIAN_CASES + POOLED_CASES, ids=identity)
 every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 every_gaussian = pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
+every_and_pooled = pytest.mark.parametrize("case", EVERY_CASE + POOLED_CASES, ids=identity)
 every_count = pytest.mark.parametrize("case", COLUMN_CASES, ids=identity)
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -125,7 +128,7 @@ def predictive_mixture(case, dimension, seed):
     return (lambda rows: mixture.responsibilities(np.atleast_2d(rows))[1]), posterior
 
 
-@every_gaussian
+@every_conjugate
 @pytest.mark.parametrize("seed", range(3))
 def test_the_predictive_density_integrates_to_one_by_quadrature(case, seed):
     log_density, posterior = predictive_mixture(case, 1, seed)
@@ -360,7 +363,7 @@ def test_a_subset_is_the_components_that_were_kept(case):
 # Priors and posteriors
 
 
-@every_case
+@every_and_pooled
 def test_covariances_are_those_of_draws(case):
     rng, n = generator(8), 20_000
     point = case.point(rng, 2, 3)
@@ -433,7 +436,7 @@ def test_the_learned_scale_has_no_kl_before_it_has_learned(case):
     assert prior.scale.kl(learned.scale) > 0.0
 
 
-@every_gaussian
+@every_conjugate
 def test_every_update_of_a_learned_prior_raises_the_bound(case):
     """At fixed responsibilities: coordinate ascent over q(θ), q(S) and β0."""
     _, rows, responsibilities = drawn(case, n=40)
@@ -483,7 +486,7 @@ def test_maximum_likelihood_is_stationary(case, seed):
     )
 
 
-@every_case
+@every_and_pooled
 @pytest.mark.parametrize("seed", range(3))
 def test_the_posterior_mode_is_stationary(case, seed):
     rng, rows, responsibilities = drawn(case, n=40, seed=seed)

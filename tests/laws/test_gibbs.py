@@ -97,7 +97,7 @@ def assert_exact(found, rows, expected):
 
 @pytest.mark.parametrize(
     ("case", "n_components", "prior"),
-    [(case, 2, DirichletPrior) for case in CASES]
+    [(case, 2, DirichletPrior) for case in CASES + POOLED_CASES]
     + [(case, 3, DirichletPrior) for case in (CASES[1], CASES[-1])]
     + [(case, 3, StickBreakingPrior) for case in (CASES[0], CASES[-2])],
     ids=lambda value: getattr(value, "name", str(value)),

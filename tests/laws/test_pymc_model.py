@@ -26,6 +26,7 @@ from laws.cases import (
     COLUMN_CASES,
     COUNT_CASES,
     GAUSSIAN_CASES,
+    POOLED_CASES,
     WEIGHT_PRIORS,
     estimator,
     generator,
@@ -160,6 +161,11 @@ def fitted(case, weights="dirichlet_distribution", fixed=False, n_components=K, 
 @pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
 def test_the_joint_density_is_that_of_the_fit(case, weights, fixed):
     fitted(case, weights, fixed).assert_equal(31)
+
+
+@pytest.mark.parametrize("case", POOLED_CASES, ids=identity)
+def test_the_joint_density_of_shared_variances_is_that_of_the_fit(case):
+    fitted(case).assert_equal(31)
 
 
 @pytest.mark.parametrize("weights", WEIGHT_PRIORS)

@@ -35,7 +35,7 @@ LARGEST = 1e151
 class Gaussian:
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
-    Or mclust's letters, for fits at a point; ``GaussianMixture`` says what they are.
+    Or mclust's letters, of which ``GaussianMixture`` says what they are.
     ``ridge`` (a variance in data units) is added to every variance, as scikit-learn's
     ``reg_covar``; None adds nothing.
 

@@ -29,10 +29,11 @@ class GaussianPrior:
     mean_precision : float, optional
         β0 > 0.
     degrees_of_freedom : float, optional
-        ν0 > D - 1 (full, tied), > 0 (diag, spherical).
+        ν0 > D - 1 (full, tied), > 0 (diagonal and spherical ones).
     covariance : array, optional
-        W0⁻¹ in data units: (D, D) for full and tied, (D,) for diag, a number for spherical. Taken
-        as fixed; without it the default scale stands, which variational Bayes learns.
+        W0⁻¹ in data units: (D, D) for full and tied, (D,) for diag and EEI, a number for spherical
+        and EII. Taken as fixed; without it the default scale stands, which variational Bayes
+        learns.
 
     Examples
     --------
