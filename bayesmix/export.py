@@ -104,6 +104,7 @@ def to_sklearn(model: Any) -> Any:
     from sklearn.mixture import GaussianMixture
 
     result: FitResult = model.result_
+    result.refuse_noise("scikit-learn")
     if result.variational:
         raise UnsupportedError(
             "a variational fit's density has no counterpart in scikit-learn: "

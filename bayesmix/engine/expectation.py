@@ -183,6 +183,11 @@ class ExpectationStep:
     def _block(self, rows: Rows) -> ChunkSums:
         joint, statistics = self.arithmetic.joints(self.mixture, rows)
         log_normaliser = normalise(joint)
+        if self.mixture.noise is not None:
+            volume = self.mixture.frame.log_volume
+            log_normaliser, _ = self.mixture.noise.joined(
+                joint, log_normaliser, rows.values, volume
+            )
         weight = float(len(rows))
         if rows.weights is not None:
             joint *= rows.weights[:, None]
@@ -258,6 +263,7 @@ class AssessmentStep:
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)
         np.log(responsibilities, out=logs, where=responsibilities > 0)
+        K = self.mixture.n_components
         labels = responsibilities.argmax(axis=1)
         largest = np.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
         present = weights > 0
@@ -265,6 +271,6 @@ class AssessmentStep:
             float(log_normaliser[present] @ weights[present]),
             float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
             float(largest @ weights),
-            weights @ responsibilities,
-            np.bincount(labels, weights, self.mixture.n_components).astype(np.float64),
+            (weights @ responsibilities)[:K],
+            np.bincount(labels, weights, K).astype(np.float64)[:K],
         )

@@ -177,7 +177,7 @@ def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
 def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:
     """What a fit is described by, from one look at all rows."""
     K = mixture.n_components
-    compiled = family.centred_kernel and compiled_pays(*source.shape, K)
+    compiled = family.centred_kernel and compiled_pays(*source.shape, K) and mixture.noise is None
     step: Any = (CompiledAssessment if compiled else AssessmentStep)(mixture)
     total: Assessment = source.reduce(step, K)
     return total

@@ -17,6 +17,7 @@ from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
 
+KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
 
@@ -86,7 +87,13 @@ def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
 
 def is_variational(estimator: Any, wanted: set[str]) -> bool:
     """Whether the estimator is variational; refuses criteria that need it where it is not."""
-    variational = bool(last_step(estimator)._model().inference.variational)
+    model = last_step(estimator)._model()
+    variational = bool(model.inference.variational)
+    if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
+        raise InvalidInputError(
+            f"criterion={refused[0]!r} does not know of noise: use 'bic', 'icl', 'cv', or 'elbo' "
+            "of a variational fit"
+        )
     for name in sorted(wanted & set(OF_A_POSTERIOR)):
         if not variational:
             raise InvalidInputError(

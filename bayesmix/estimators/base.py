@@ -184,7 +184,7 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
             raise InvalidInputError(f"init_params must be {otherwise}: {problem}") from None
         if rows is not None and given.ndim and len(given) > rows[-1]:
             given = given[rows]
-        return given_start(given, source.shape[0], model.n_components)
+        return given_start(given, source.shape[0], model.n_components, model.noise is not None)
 
     def _monitor(self) -> Monitor:
         validation.optional_integer("max_passes", self.max_passes, 1)
@@ -230,7 +230,9 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
         self.result_ = result
         self.n_features_in_ = result.n_features
         self.n_components_ = result.n_components
-        self.weights_ = result.mixture.weights.mean().copy()
+        self.weights_ = result.mixture.mean_weights.copy()
+        if result.mixture.noise is not None:
+            self.noise_weight_ = result.mixture.noise.weight
         self.converged_ = result.converged
         self.n_iter_ = len(result.trace)
         self.objective_trace_ = result.trace.copy()
@@ -280,11 +282,14 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
         return float(np.average(log_density[counted], weights=weights[counted]))
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the components for every row (n, K): normalised terms of the density."""
+        """Probabilities of the components for every row (n, K): normalised terms of the density.
+
+        With noise (n, K + 1): it is last.
+        """
         return self._map(X, probabilities)
 
     def predict(self, X: Any) -> Integers:
-        """The most probable component of every row (n,)."""
+        """The most probable component of every row (n,), -1 for noise."""
         return self._map(X, labels)
 
     def responsibilities(self, X: Any) -> Array:

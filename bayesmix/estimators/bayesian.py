@@ -9,6 +9,7 @@ from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.noise import noise_density
 from bayesmix.estimators.structures import family_of
 from bayesmix.families.gaussian import GaussianPrior
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
@@ -56,6 +57,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         Drop components that hold less than a row, while the bound does not fall.
     search, acceleration, max_passes, max_seconds, n_jobs, progress
         As in ``GaussianMixture``; the search moves K as well, on the bound.
+    noise : None, "uniform" or density, default=None
+        As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
+        the components.
 
     Attributes
     ----------
@@ -63,6 +67,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         E[π].
     means_, covariances_, precisions_, precisions_cholesky_ : arrays
         m_k, E[Λ]⁻¹, E[Λ] and its Cholesky factor.
+    noise_weight_ : float
+        E[ε], where there is noise: it and ``weights_`` sum to 1.
     elbo_, lower_bound_ : float
         The exact evidence lower bound, total, in nats. No log K! in it.
     weight_concentration_, mean_precision_, degrees_of_freedom_
@@ -111,6 +117,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         max_seconds: float | None = None,
         n_jobs: int | None = None,
         progress: bool | None = None,
+        noise: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -136,6 +143,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.max_seconds = max_seconds
         self.n_jobs = n_jobs
         self.progress = progress
+        self.noise = noise
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
@@ -151,6 +159,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             family,
             VariationalBayes(prior=prior, weights=self._weights(n_components)),
             prune=validation.flag("prune", self.prune),
+            noise=noise_density(self.noise),
         )
 
     def _weights(self, n_components: int) -> Any:

@@ -14,6 +14,7 @@ from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.noise import noise_density
 from bayesmix.estimators.structures import family_of
 from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import NAMED
@@ -85,6 +86,11 @@ class GaussianMixture(MixtureEstimator):
         Threads; None: all cores this process may use. Changes no bit of the result.
     progress : None or bool, default=None
         A bar in a terminal or notebook when a fit takes more than a second; True: anywhere.
+    noise : None, "uniform" or density, default=None
+        Rows that belong to no component, beside them. "uniform": 1 / V in the smaller of two boxes
+        that hold all rows of the fit, along columns or principal axes (mclust's), and nothing
+        outside. A density: a fitted estimator with ``score_samples``, or a function of rows that
+        returns log densities. The label of noise is -1; ``n_components`` does not count it.
 
     Attributes
     ----------
@@ -94,6 +100,8 @@ class GaussianMixture(MixtureEstimator):
         Of factor analysers (K, D, D), formed when they are asked for.
     loadings_, noise_variances_ : arrays (K, D, q) and (K, D)
         Of factor analysers; shared loadings are (D, q), one noise for all columns is (K,).
+    noise_weight_ : float
+        Share of the noise, where there is one: it and ``weights_`` sum to 1.
     n_components_ : int
     converged_, n_iter_ : bool, int
     log_likelihood_ : float
@@ -143,6 +151,7 @@ class GaussianMixture(MixtureEstimator):
         max_seconds: float | None = None,
         n_jobs: int | None = None,
         progress: bool | None = None,
+        noise: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -166,6 +175,7 @@ class GaussianMixture(MixtureEstimator):
         self.max_seconds = max_seconds
         self.n_jobs = n_jobs
         self.progress = progress
+        self.noise = noise
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
@@ -192,7 +202,8 @@ class GaussianMixture(MixtureEstimator):
             raise InvalidInputError(
                 "weight_concentration_prior needs a prior: set prior='auto' or a GaussianPrior"
             )
-        return Model(n_components, family, inference)
+        noise = noise_density(self.noise)
+        return Model(n_components, family, inference, noise=noise)
 
     def _explicit_parameters(self) -> bool:
         return any(

@@ -20,9 +20,8 @@ def probabilities(result: FitResult, rows: Rows) -> Array:
 
 
 def labels(result: FitResult, rows: Rows) -> Integers:
-    """Most probable components (n,)."""
-    most: Integers = result.probabilities(rows.values).argmax(axis=1)
-    return most
+    """Most probable components (n,), -1 for noise."""
+    return result.labels(rows.values)
 
 
 def entropies(result: FitResult, rows: Rows) -> Array:

@@ -21,6 +21,7 @@ def select(
     criterion: Any = "auto",
     sample_weight: Any = None,
     random_state: Any = 0,
+    noise: Any = False,
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -42,6 +43,9 @@ def select(
         posterior, maximum likelihood otherwise.
     sample_weight : array (n,), optional
     random_state : default=0
+    noise : bool or as of ``GaussianMixture``, default=False
+        Whether rows may belong to no component; True is "uniform". "auto" is then "bic", and what
+        the evidence or a posterior is needed for is refused.
     **options
         Further options of ``MixtureSearch``.
 
@@ -57,7 +61,9 @@ def select(
     >>> search.best_params_
     {'covariance_type': 'tied', 'n_components': 3}
     """
-    search = procedure(X, n_components, covariance_type, criterion, random_state, **options)
+    search = procedure(
+        X, n_components, covariance_type, criterion, random_state, noise=noise, **options
+    )
     return search.fit(X, sample_weight=sample_weight)
 
 
@@ -68,13 +74,18 @@ def procedure(
     criterion: Any = "auto",
     random_state: Any = 0,
     estimator: Any = None,
+    noise: Any = False,
     **options: Any,
 ) -> MixtureSearch:
     """The search that ``select`` fits to such rows, not fitted yet."""
+    if isinstance(noise, bool):
+        noise = "uniform" if noise else None
+    if noise is not None and criterion == "auto":
+        criterion = "bic"
     if estimator is None:
         estimator = comparable() if criterion in OF_A_POSTERIOR else GaussianMixture()
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
-        estimator.set_params(search="short")
+        estimator.set_params(search="short", noise=noise)
     if covariance_type is None:
         one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
         covariance_type = OF_ONE_COLUMN if one_column else SCIKIT_LEARNS

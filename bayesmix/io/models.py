@@ -179,10 +179,11 @@ def adopt(model: Any, result: Any, features: Any) -> None:
         model.feature_names_in_ = np.array(features, dtype=object)
     # A trial row: what does not fit together fails here, not in the user's hands.
     trial = result.mixture.frame.centre[None]
+    shares = result.n_components + (result.mixture.noise is not None)
     if (
         result.log_density(trial).shape != (1,)
-        or result.probabilities(trial).shape != (1, result.n_components)
-        or result.responsibilities(trial).shape != (1, result.n_components)
+        or result.probabilities(trial).shape != (1, shares)
+        or result.responsibilities(trial).shape != (1, shares)
     ):
         raise DamagedFileError("is damaged: its parts do not fit together")
 

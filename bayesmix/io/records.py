@@ -17,6 +17,7 @@ import numpy as np
 
 from bayesmix import protocols
 from bayesmix.engine import objectives
+from bayesmix.engine.noise import WithNoise
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import bernoulli, exponential, factor_analytic, gaussian, poisson, product
@@ -30,7 +31,7 @@ from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent import sums
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
-from bayesmix.records import Event, Frame, Mixture
+from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
@@ -98,6 +99,9 @@ RECORDS: dict[str, Any] = {
         NamedBatches,
         BatchSums,
         Moments,
+        Noise,
+        UniformNoise,
+        WithNoise,
     )
 }
 RECORDS["Totals"] = sums.Sums  # there are others of its name
@@ -137,6 +141,10 @@ DOMAINS = {
     "Totals.counts": NOT_NEGATIVE,
     "Totals.totals": NOT_NEGATIVE,
     "BatchSums.entropies": ANY,
+    "UniformNoise.origin": ANY,
+    "UniformNoise.lower": ANY,
+    "UniformNoise.upper": ANY,
+    "UniformNoise.axes": ANY,
     "BatchSums.hard_counts": NOT_NEGATIVE,
     "Exponentials.rates": POSITIVE,
     "ExponentialRates.shape": POSITIVE,
@@ -158,7 +166,11 @@ NAMED: dict[str, Any] = {
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
 # What annotations name that is no type at run time.
-PROTOCOLS = vars(protocols) | {"Mixture": Mixture, "Stream": Stream}
+PROTOCOLS = vars(protocols) | {
+    "Mixture": Mixture,
+    "Stream": Stream,
+    "NoiseDensity": NoiseDensity,
+}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 

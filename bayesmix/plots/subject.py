@@ -30,6 +30,7 @@ def fitted(model: Any) -> Any:
     """The fitted estimator: the model itself, or the best one of a search."""
     estimator = getattr(model, "best_estimator_", model)
     if isinstance(getattr(estimator, "result_", None), FitResult):
+        estimator.result_.refuse_noise("a plot")
         return estimator
     if hasattr(estimator, "steps"):
         raise UnsupportedError(

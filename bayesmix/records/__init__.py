@@ -15,6 +15,7 @@ from bayesmix.records.mixture import (
     centred_pass,
     finished,
 )
+from bayesmix.records.noise import Noise, NoiseDensity, OwnNoise, UniformNoise, hypervolume
 from bayesmix.records.rows import (
     FLAT_FLOOR,
     LOWEST_LOG,
@@ -42,12 +43,17 @@ __all__ = [
     "Frame",
     "Known",
     "Mixture",
+    "Noise",
+    "NoiseDensity",
+    "OwnNoise",
     "Repair",
     "Rows",
     "Spread",
     "Summary",
     "Sweep",
+    "UniformNoise",
     "WeightSpread",
     "centred_pass",
     "finished",
+    "hypervolume",
 ]

@@ -11,6 +11,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
+from bayesmix.records.noise import Noise
 from bayesmix.records.rows import LOWEST_LOG, Event, Frame, Known, Rows, Sweep
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Mixture(Generic[C, W]):
     weights: W
     components: C
     frame: Frame
+    noise: Noise | None = None
 
     @property
     def n_components(self) -> int:
@@ -62,14 +64,40 @@ class Mixture(Generic[C, W]):
     def log_joint(self, values: Array) -> Array:
         """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
         joint: Array = self.components.expected_log_density(values)
-        joint += self.weights.expected_log()
+        joint += self.log_weights
         return joint
 
+    @property
+    def log_weights(self) -> Array:
+        """E[log (1 - ε) π_k] (K,): ε is the weight of the noise."""
+        logs: Array = self.weights.expected_log()
+        return logs if self.noise is None else logs + self.noise.log_rest
+
+    @property
+    def mean_weights(self) -> Array:
+        """E[(1 - ε) π_k] (K,)."""
+        shares: Array = self.weights.mean()
+        return shares if self.noise is None else shares * (1.0 - self.noise.weight)
+
     def responsibilities(self, values: Array) -> tuple[Array, Array]:
-        """Responsibilities (n, K) and log normaliser (n,) of framed rows."""
+        """Responsibilities (n, K) and log normaliser (n,) of framed rows.
+
+        (n, K + 1) with noise, which is last.
+        """
         joint = self.log_joint(values)
         log_normaliser = normalise(joint)
-        return joint, log_normaliser
+        if self.noise is None:
+            return joint, log_normaliser
+        return self.with_noise(joint, log_normaliser, self.frame.undo(values))
+
+    def with_noise(
+        self, shares: Array, log_normaliser: Array, values: Array
+    ) -> tuple[Array, Array]:
+        """The same (n, K + 1) and (n,) of rows in data units, from those of the components."""
+        assert self.noise is not None
+        log_volume = self.frame.log_volume
+        total, own = self.noise.joined(shares, log_normaliser, values, log_volume)
+        return np.column_stack([shares, own]), total
 
     @property
     def linear(self: Mixture[Components]) -> Linear:
@@ -79,7 +107,7 @@ class Mixture(Generic[C, W]):
     @once
     def finite_log_weights(self) -> Array:
         """E[log π_k] (K,), as kernels need it."""
-        logs: Array = np.maximum(self.weights.expected_log(), LOWEST_LOG)
+        logs: Array = np.maximum(self.log_weights, LOWEST_LOG)
         return logs
 
     @once

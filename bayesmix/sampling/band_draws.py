@@ -20,6 +20,7 @@ def drawn_mixtures(
 ) -> DrawnMixtures:
     """Draws of a fitted estimator's mixture by a method, or those that are given instead of one."""
     result: FitResult = estimator._fitted()
+    result.refuse_noise("a band")
     number = validation.integer("n_draws", n_draws, 1)
     if _has_draws(method):
         return _given(result, method).at_most(number)

@@ -33,6 +33,7 @@ def fitted_mixture(model: Any) -> Any:
             f"{type(model).__name__}: call fit first; of a pipeline give the last step and "
             "transformed rows"
         )
+    estimator.result_.refuse_noise("what samples")
     return estimator
 
 

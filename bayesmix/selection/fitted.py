@@ -22,6 +22,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
             "model must be a fitted mixture of bayesmix, a pipeline that ends in one, or a fitted "
             f"search, got {type(model).__name__}: call fit first"
         )
+    estimator.result_.refuse_noise("this analysis")
     for _, step in getattr(best, "steps", ())[:-1]:
         if step is not None and step != "passthrough":
             X = step.transform(X)

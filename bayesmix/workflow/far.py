@@ -7,6 +7,7 @@ widest of them, which is the limit of its probabilities.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -23,7 +24,14 @@ STEP = 64
 
 
 def described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
-    """Probabilities of the components (n, K) and the log density (n,), framed, of stored rows."""
+    """Probabilities of the components (n, K) and the log density (n,), framed, of stored rows.
+
+    (n, K + 1) with noise, which is last.
+    """
+    if mixture.noise is not None:
+        shares, log_density = described(replace(mixture, noise=None), values, family)
+        log_density += mixture.noise.log_rest
+        return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
     frame = mixture.frame
     if not family.far_densities:
         return mixture.responsibilities(frame.apply(values))
@@ -42,7 +50,7 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
     for exponent in np.unique(exponents):
         some = exponents == exponent
         joint, beyond = components.beyond(units[some], int(exponent))
-        joint += mixture.weights.expected_log()
+        joint += mixture.log_weights
         log_density[far[some]] = normalise(joint) + beyond
         shares[far[some]] = joint
     return shares, log_density

@@ -18,6 +18,7 @@ from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
+from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
 from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search.optimum import search
 from bayesmix.workflow.search.starts import begun, named_start
@@ -51,6 +52,10 @@ def fit(
     check_values(model.family, source, model.n_components)
     with single_threaded_blas():
         problem = resolve(model, source, settings)
+        if model.noise is not None:
+            refuse_flat(problem)
+            if continue_from is not None and continue_from.noise is None:
+                continue_from = replace(continue_from, noise=first_noise(problem))
         best: Outcome | None = None
         try:
             for outcome in _outcomes(problem, model, settings, monitor, continue_from):
@@ -132,6 +137,8 @@ def _one_run(
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
+    elif model.noise is not None:
+        state = begun_with_noise(problem, model, settings, monitor, index)
     elif not problem.form.exact:
         from bayesmix.workflow.many import first_of_many
 

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.engine.compiled import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense, Form
+from bayesmix.engine.noise import WithNoise
 from bayesmix.engine.objectives import (
     MaximumAPosteriori,
     MaximumLikelihood,
@@ -21,7 +22,16 @@ from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Family, Objective, PriorChoice, Source, Stopping
-from bayesmix.records import Event, Frame, Mixture, Rows, Summary, centred_pass
+from bayesmix.records import (
+    Event,
+    Frame,
+    Mixture,
+    NoiseDensity,
+    Rows,
+    Summary,
+    centred_pass,
+    hypervolume,
+)
 from bayesmix.weights import FreeWeights
 
 # Rows -> responsibilities (n, K)
@@ -36,6 +46,7 @@ class Model:
     family: Family
     inference: Objective
     prune: bool = False
+    noise: NoiseDensity | str | None = None  # beside the components; "uniform" is of the rows
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def posed(
 ) -> Problem:
     """The problem of these rows in a frame, under an objective whose priors are resolved."""
     family = model.family
-    repair = isinstance(objective, MaximumLikelihood)
+    repair = objective.name == "maximum_likelihood"
     return Problem(
         source=source,
         family=family,
@@ -81,9 +92,16 @@ def posed(
         guard=family.guard(source, frame, source.summary, repair),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
-        form=first_form(family, source, frame, model.n_components),
+        form=first_form(family, source, frame, model.n_components)
+        if model.noise is None
+        else without_kernel(family),
         notes=notes,
     )
+
+
+def without_kernel(family: Family) -> Dense:
+    """The form of mixtures with noise, which kernels do not know."""
+    return Dense(LINEAR, None, Dense(CENTRED)) if family.linear else Dense(CENTRED)
 
 
 def first_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
@@ -121,6 +139,20 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
 
 
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
+    """The inference with its priors filled in, and with the noise."""
+    objective = _of_components(model, source, frame)
+    if model.noise is None:
+        return objective
+    density = noise_of(model.noise, source)
+    return WithNoise(objective, density, source.total_weight)
+
+
+def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
+    """The density of the noise: 1 / V of these rows, where it is to be "uniform"."""
+    return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
+
+
+def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """The inference with its priors filled in."""
     inference, family = model.inference, model.family
     if isinstance(inference, MaximumLikelihood):

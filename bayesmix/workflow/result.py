@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import Bayesian, Family, Objective, PointComponents, Posterior, Predictive
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
@@ -20,6 +20,8 @@ from bayesmix.workflow.far import described
 if TYPE_CHECKING:
     from bayesmix.engine.streaming import Stream
 
+# The label of noise.
+NOISE = -1
 # Nats a row within which two starts ended in one place.
 ALIKE = 1e-6
 
@@ -103,9 +105,9 @@ class FitResult:
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters, for AIC and BIC."""
-        K = self.n_components
-        return (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
+        """Free parameters, for AIC and BIC; the weight of the noise is one."""
+        K, noise = self.n_components, self.mixture.noise is not None
+        return noise + (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
     @property
     def search_summary(self) -> str:
@@ -146,7 +148,10 @@ class FitResult:
         mixture = self.mixture
         return frozen(
             Mixture(
-                PointWeights(mixture.weights.mean()), mixture.components.predictive(), mixture.frame
+                PointWeights(mixture.weights.mean()),
+                mixture.components.predictive(),
+                mixture.frame,
+                mixture.noise and mixture.noise.averaged,
             )
         )
 
@@ -169,9 +174,32 @@ class FitResult:
         return log_density
 
     def probabilities(self, values: Array) -> Array:
-        """Normalised terms of the predictive density (n, K)."""
+        """Normalised terms of the predictive density (n, K), with noise (n, K + 1).
+
+        Rows where the noise has no density lie beyond all rows of the fit: they are noise.
+        """
         shares, _ = described(self.density, values, self.family)
+        noise = self.density.noise
+        if noise is not None:
+            beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
+            shares[beyond] = 0.0
+            shares[beyond, -1] = 1.0
         return np.ascontiguousarray(shares)
+
+    def labels(self, values: Array) -> Integers:
+        """The most probable component (n,), -1 for noise."""
+        most: Integers = self.probabilities(values).argmax(axis=1)
+        return (
+            most if self.mixture.noise is None else np.where(most < self.n_components, most, NOISE)
+        )
+
+    def refuse_noise(self, what: str) -> None:
+        """Refuse what is not defined, or not there yet, of a mixture with noise."""
+        if self.mixture.noise is not None:
+            raise UnsupportedError(
+                f"{what} does not know of noise: fit without it (noise=None) to the rows that "
+                "predict does not label -1"
+            )
 
     def responsibilities(self, values: Array) -> Array:
         """q(Z) (n, K): for a point the same as ``probabilities``."""
@@ -179,11 +207,16 @@ class FitResult:
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
-        """n rows of the predictive density and their components, in component order."""
-        density = self.density
-        counts = generator.multinomial(n, density.weights.mean())
+        """n rows of the predictive density and their components, in order, noise at the end."""
+        density, noise = self.density, self.density.noise
+        n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
+        counts = generator.multinomial(n - n_noise, density.weights.mean())
         values = density.frame.undo(density.components.draw(counts, generator))
-        return values, np.repeat(np.arange(self.n_components), counts)
+        labels = np.repeat(np.arange(self.n_components), counts)
+        if noise is None:
+            return values, labels
+        values = np.vstack([values, noise.density.draw(n_noise, generator)])
+        return values, np.append(labels, np.full(n_noise, NOISE))
 
     def __repr__(self) -> str:
         from bayesmix.workflow.display import as_text
@@ -199,5 +232,8 @@ class FitResult:
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
     """A mixture at the point that summarises it: E[π] and the components' ``plug_in``."""
     return Mixture(
-        PointWeights(mixture.weights.mean()), mixture.components.plug_in(), mixture.frame
+        PointWeights(mixture.weights.mean()),
+        mixture.components.plug_in(),
+        mixture.frame,
+        mixture.noise and mixture.noise.averaged,
     )

@@ -28,6 +28,8 @@ def rows_needed(model: Model, n_features: int) -> int:
 
 def check_first(model: Model, source: Source) -> None:
     """Refuse what no stream can begin with."""
+    if model.noise is not None:
+        raise UnsupportedError("partial_fit does not know of noise: use fit, or noise=None")
     refuse_family(model.family)
     n_rows, n_features = source.shape
     needed = rows_needed(model, n_features)

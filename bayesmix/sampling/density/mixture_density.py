@@ -295,6 +295,7 @@ class MixtureDensity:
 
 def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity:
     """The predictive density of a fit over all of its columns."""
+    result.refuse_noise("the density of columns and of regions")
     return MixtureDensity(
         result.density,
         result.family,

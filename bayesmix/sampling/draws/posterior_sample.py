@@ -67,6 +67,7 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
 
     Raises ``UnsupportedError`` where the fit has no posterior.
     """
+    result.refuse_noise("a draw")
     if not result.variational:
         words = result.inference.name.replace("_", " ")
         raise UnsupportedError(

@@ -253,7 +253,7 @@ class OfMixture:
 
     def __call__(self, rows: Rows) -> Array:
         shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
-        return shares
+        return shares[:, : self.mixture.n_components]
 
 
 def one_hot(labels: Any, n_components: int) -> Array:
@@ -294,22 +294,24 @@ def named_start(
     return NearestCentre(centres, summary)
 
 
-def given_start(value: Any, n_rows: int, n_components: int) -> Given:
-    """Responsibilities (n, K) or labels (n,), checked.
+def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:
+    """Responsibilities (n, K) or labels (n,), checked; with ``noise`` (n, K + 1), and labels of -1.
 
     Raises ``InvalidInputError`` for other shapes, negative shares or rows that do not sum to 1.
     """
     array = np.asarray(value)
     if array.ndim == 1 and array.dtype.kind in "iub":
-        if len(array) != n_rows or array.min() < 0 or array.max() >= n_components:
+        least = -int(noise)
+        if len(array) != n_rows or array.min() < least or array.max() >= n_components:
             raise InvalidInputError(
-                f"init_params as labels must be {n_rows} integers from 0 to {n_components - 1}, "
+                f"init_params as labels must be {n_rows} integers from {least} to "
+                f"{n_components - 1}, "
                 f"got {len(array)} from {array.min()} to {array.max()}"
             )
-        return Given(one_hot(array.astype(int), n_components))
-    if array.shape != (n_rows, n_components) or array.dtype.kind not in "fiub":
+        return Given(one_hot(array.astype(int), n_components + noise)[:, :n_components])
+    if array.shape != (n_rows, n_components + noise) or array.dtype.kind not in "fiub":
         raise InvalidInputError(
-            f"init_params as responsibilities must have shape ({n_rows}, {n_components}), "
+            f"init_params as responsibilities must have shape ({n_rows}, {n_components + noise}), "
             f"got {array.shape} of {array.dtype}"
         )
     shares = array.astype(np.float64)
@@ -317,4 +319,4 @@ def given_start(value: Any, n_rows: int, n_components: int) -> Given:
         raise InvalidInputError("init_params: responsibilities must be finite and not negative")
     if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
         raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
-    return Given(shares)
+    return Given(shares[:, :n_components])

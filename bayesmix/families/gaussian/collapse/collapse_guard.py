@@ -143,11 +143,8 @@ class GaussianGuard:
         from bayesmix.families.gaussian.collapse.held_rows import Held
 
         held = self._extended(resolution, mixture.n_components, directions)
-        shown = Mixture(
-            mixture.weights,
-            _at_resolution(mixture.components, self.structure, held),
-            mixture.frame,
-        )
+        at_resolution = _at_resolution(mixture.components, self.structure, held)
+        shown = Mixture(mixture.weights, at_resolution, mixture.frame, mixture.noise)
         shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
         # A wider component would hold rows of its neighbours as well.

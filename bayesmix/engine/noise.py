@@ -1,0 +1,87 @@
+"""Noise beside the components of any objective: how much of the rows it takes.
+
+ε ~ Beta(1, 1): its mode where the objective is at a point, q(ε) = Beta(1 + N_0, 1 + N - N_0) where
+it is a bound. The components, their weights and their priors know nothing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from scipy.special import betaln, digamma
+
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Bayesian, Objective, Prior, WeightsPrior
+from bayesmix.records import Expectation, Frame, Mixture, Noise, NoiseDensity
+
+
+@dataclass(frozen=True)
+class WithNoise:
+    """An objective of which the mixtures have noise."""
+
+    inner: Objective
+    density: NoiseDensity
+    total_weight: float  # Σ w of all rows
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def variational(self) -> bool:
+        return self.inner.variational
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return self.inner.weights_prior
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Bayesian", self.inner).parameters_prior
+
+    @property
+    def prior(self) -> Any:
+        """As the objective has it."""
+        return getattr(self.inner, "prior", None)
+
+    @property
+    def weights(self) -> Any:
+        """As the objective has it."""
+        return getattr(self.inner, "weights", None)
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """That of the components; what of the rows is not theirs is noise."""
+        mixture = self.inner.update(expectation, previous, frame, resolution)
+        share = 1.0 - float(expectation.counts.sum()) / self.total_weight
+        return replace(mixture, noise=self.noise(min(max(share, 0.0), 1.0)))
+
+    def noise(self, share: float) -> Noise:
+        """The noise where it holds this share of the rows."""
+        if not self.variational:
+            return Noise.at(self.density, share)
+        noisy, others = self._beta(share)
+        total = digamma(noisy + others)
+        log_weight, log_rest = digamma(noisy) - total, digamma(others) - total
+        return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + others))
+
+    def _beta(self, share: float) -> tuple[float, float]:
+        """q(ε)."""
+        return 1.0 + share * self.total_weight, 1.0 + (1.0 - share) * self.total_weight
+
+    def regulariser(self, mixture: Mixture) -> float:
+        """That of the components, and of a bound -KL(q(ε) || p(ε))."""
+        value = self.inner.regulariser(mixture)
+        if not self.variational or mixture.noise is None:
+            return value
+        noise = mixture.noise
+        total = self.total_weight + 2.0
+        noisy, others = noise.weight * total, (1.0 - noise.weight) * total
+        kl = (noisy - 1.0) * noise.log_weight + (others - 1.0) * noise.log_rest
+        return value - float(kl - betaln(noisy, others))

@@ -1,0 +1,138 @@
+"""L1: rows that belong to no component: a density beside the mixture, and how much it takes.
+
+The mixture is (1 - ε) Σ π_k p_k + ε p_0 (Banfield & Raftery 1993; Fraley & Raftery 2002, uniform
+noise). ε is split off before the weights π, so that these stay what they are without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Booleans, Stored
+
+# Rows at the edge of the box lie in it, whatever turning its axes rounds.
+ROUNDING = 1e-9
+
+
+class NoiseDensity(Protocol):
+    """A density that no fit changes, in the data's coordinates."""
+
+    def log_density(self, values: Array) -> Array:
+        """Log density (n,) of rows."""
+        ...
+
+    def draw(self, n: int, generator: np.random.Generator) -> Array:
+        """n rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class UniformNoise:
+    """1 / V in a box that holds all rows of a fit, along the columns or the rows' own axes."""
+
+    origin: Array  # (D,)
+    lower: Array  # (D,) from there, along the axes
+    upper: Array
+    axes: Array | None = None  # (D, D), orthonormal
+
+    @property
+    def log_volume(self) -> float:
+        """log V, minus infinity where the rows have no extent along an axis."""
+        with np.errstate(divide="ignore"):
+            return float(np.log(self.upper - self.lower).sum())
+
+    def inside(self, values: Array) -> Booleans:
+        """Whether rows (n,) lie in the box."""
+        away = values - self.origin
+        along = away if self.axes is None else away @ self.axes
+        room = ROUNDING * (self.upper - self.lower)
+        within = (along >= self.lower - room) & (along <= self.upper + room)
+        return np.asarray(within.all(axis=1))
+
+    def log_density(self, values: Array) -> Array:
+        return np.where(self.inside(values), -self.log_volume, -np.inf)
+
+    def draw(self, n: int, generator: np.random.Generator) -> Array:
+        along = generator.uniform(self.lower, self.upper, (n, len(self.lower)))
+        return self.origin + (along if self.axes is None else along @ self.axes.T)
+
+
+@dataclass(frozen=True)
+class OwnNoise:
+    """A density that the user gave: log densities (n,) of rows, and rows where it can draw."""
+
+    log_densities: Callable[[Array], Array]
+    draws: Callable[[int, np.random.Generator], Array] | None = None
+
+    def log_density(self, values: Array) -> Array:
+        return np.asarray(self.log_densities(values), dtype=np.float64)
+
+    def draw(self, n: int, generator: np.random.Generator) -> Array:
+        if self.draws is None:
+            raise UnsupportedError(
+                "sample needs rows of the noise, and noise was given as a function: give a fitted "
+                "estimator, or 'uniform'"
+            )
+        return self.draws(n, generator)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a mixture: its density, E[log ε], E[log (1 - ε)] and E[ε]."""
+
+    density: NoiseDensity
+    log_weight: float
+    log_rest: float
+    weight: float
+
+    @classmethod
+    def at(cls, density: NoiseDensity, weight: float) -> Noise:
+        """Of a weight that is known."""
+        with np.errstate(divide="ignore"):
+            logs = float(np.log(weight)), float(np.log1p(-weight))
+        return cls(density, *logs, weight)
+
+    @property
+    def averaged(self) -> Noise:
+        """At E[ε]: what the density of a row takes."""
+        return self.at(self.density, self.weight)
+
+    def joined(
+        self, joint: Array, log_normaliser: Array, values: Array, log_volume: float
+    ) -> tuple[Array, Array]:
+        """The log normaliser with the noise, and the noise's share of every row (n,).
+
+        ``joint``, the components' shares (n, K) of rows in data units, is divided in place.
+        """
+        own = self.log_weight + self.log_density(values, log_volume)
+        total = np.logaddexp(log_normaliser, own)
+        # Where neither has a density that is a double, the row stays with the components.
+        somewhere = ~np.isneginf(total)
+        share = np.zeros(len(total))
+        np.subtract(own, total, out=share, where=somewhere)
+        share = np.where(somewhere, np.exp(share), 0.0)
+        joint *= (1.0 - share)[:, None]
+        return total, share
+
+    def log_density(self, values: Array, log_volume: float) -> Array:
+        """Log density (n,), framed, of rows in data units."""
+        return self.density.log_density(values) + log_volume
+
+
+def hypervolume(values: Stored) -> UniformNoise:
+    """The smaller of two boxes of rows, along columns or principal axes, as mclust's ``hypvol``."""
+    rows = np.asarray(values, dtype=np.float64)
+    origin = rows.min(axis=0)
+    away = rows - origin
+    along_columns = UniformNoise(origin, np.zeros_like(origin), away.max(axis=0))
+    if rows.shape[1] == 1:
+        return along_columns
+    _, axes = np.linalg.eigh(np.cov(away.T))
+    along = away @ axes
+    along_axes = UniformNoise(origin, along.min(axis=0), along.max(axis=0), axes)
+    return min(along_columns, along_axes, key=lambda box: box.log_volume)
