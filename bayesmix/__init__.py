@@ -75,6 +75,8 @@ _HOMES = {
     "plot_nested": "plots",
     "plot_occupied": "plots",
     "plot_over_k": "plots",
+    "plot_pairs": "plots",
+    "plot_profile": "plots",
     "plot_region": "plots",
     "plot_uncertainty": "plots",
     "plot_stability": "plots",

@@ -37,6 +37,8 @@ from bayesmix.plots import plot_nested as plot_nested
 from bayesmix.plots import plot_objective as plot_objective
 from bayesmix.plots import plot_occupied as plot_occupied
 from bayesmix.plots import plot_over_k as plot_over_k
+from bayesmix.plots import plot_pairs as plot_pairs
+from bayesmix.plots import plot_profile as plot_profile
 from bayesmix.plots import plot_region as plot_region
 from bayesmix.plots import plot_selection as plot_selection
 from bayesmix.plots import plot_sensitivity as plot_sensitivity

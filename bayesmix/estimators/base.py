@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,6 +23,7 @@ from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
 from bayesmix.estimators.rows import labels, log_densities, probabilities, responsibilities
+from bayesmix.estimators.showing import Showing
 from bayesmix.estimators.streaming import Arriving
 from bayesmix.estimators.transforming import Transforming
 from bayesmix.numerics.arrays import Array, Integers
@@ -33,6 +34,7 @@ from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import all_weights
+from bayesmix.workflow.display import summary
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
@@ -46,7 +48,7 @@ OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 ARRAYS_OF_A_SAMPLE = 3.0
 
 
-class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult
@@ -347,6 +349,21 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, BaseEstima
         return information(self, criteria.icl, X, sample_weight)
 
     # Looking and keeping
+
+    def summary(self) -> str:
+        """What was found, by how many of the starts, and what happened on the way, in words.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful())
+        >>> print(gm.summary().splitlines()[0][:54])
+        Gaussian, 2 components, log likelihood -1130.26, conve
+        """
+        return summary(self._fitted())
+
+    def _answer_html(self) -> str:
+        return self.result_._repr_html_()
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
         """The density with its components, over the rows where they are given; see plot_density."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix import validation
@@ -19,6 +19,8 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.estimators import asked, incoming
+from bayesmix.estimators.of_the_best import OfTheBest
+from bayesmix.estimators.showing import Showing
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
@@ -42,16 +44,19 @@ from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.folds import last_step, make_splits, rows_of, table_of, weights_of
+from bayesmix.selection.criteria.folds import make_splits, rows_of, table_of, weights_of
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
+from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
 
 # With folds every candidate is fitted to each: a range that takes care of itself ends here.
 MOST_BY_FOLDS = 10
+# Candidates in the table of a notebook.
+MOST_SHOWN = 6
 
 
-class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureSearch(OfTheBest, Showing):
     """Fit every candidate, compare them on one scale (nats, greater is better), keep the best.
 
     Parameters
@@ -104,10 +109,12 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     Attributes
     ----------
     results_ : DataFrame
-        A row per candidate, a column per criterion (with its standard error where it has one),
-        seconds, warnings, and a note where there is no value.
+        A row per candidate, ranked: the chosen one first, those without a value last. What it is,
+        the criterion that chose and how many nats it is "behind"; then all criteria (with standard
+        errors where they have one), seconds, warnings, and a note where there is no value.
     folds_, restarts_ : DataFrame
         A row per candidate and fold; a row for everything that the searches of the fits tried.
+        Their column "candidate" is the row of ``results_``.
     best_index_, best_params_, best_score_, best_estimator_
     estimators_ : list
         The fit of every candidate; None where it failed.
@@ -235,11 +242,12 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                 splits = make_splits(self.cv, X, seed, groups)
                 rows = with_folds(task, rows, splits, weights, resolve_jobs(self.n_jobs))
             judgement = Judgement(rows)
-        self.folds_ = tables.folds(sweep.folds())
-        self._adopt(judgement, criterion, source.total_weight, (numbers, grows, grid))
+        tried = (numbers, grows, grid)
+        self._adopt(judgement, criterion, source.total_weight, tried, sweep.folds())
         return self
 
     interrupted_: bool
+    _answer = "results_"
     # Whether of candidates that folds compare the winner alone is wanted.
     _alone = False
 
@@ -265,8 +273,14 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                 )
 
     def _adopt(
-        self, judgement: Judgement, wanted: str, n: float, tried: tuple[list[int], bool, Any]
+        self,
+        judgement: Judgement,
+        wanted: str,
+        n: float,
+        tried: tuple[list[int], bool, Any],
+        folds: list[tuple[int, int, Row]],
     ) -> None:
+        """Keep what was found, the candidates from the best on; without a value they come last."""
         rows = judgement.rows
         criterion = answerable(rows, wanted)
         if criterion != wanted:
@@ -278,21 +292,24 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         order = chosen(rows, criterion)
         if not order:
             raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
-        best = order[0]
+        ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
+        judgement = replace(judgement, rows=[rows[i] for i in ranked])
+        rows = judgement.rows
         scored = column_of(criterion)
         self.criterion_ = criterion
         self.results_ = tables.results(rows, scored)
         self.restarts_ = tables.restarts(rows)
-        self.best_index_ = best
-        self.best_params_ = rows[best].parameters
-        self.best_score_ = rows[best].value(scored)
+        self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
+        self.best_index_ = 0
+        self.best_params_ = rows[0].parameters
+        self.best_score_ = rows[0].value(scored)
         self._rows = rows if self.refit else []
         self._averaged: AveragedDensity | None = None
-        self.cautions_ = words.cautions(rows, best, *tried)
+        self.cautions_ = words.cautions(rows, *tried)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._probabilities(rows)
-        self._summary = words.summary(judgement, order, criterion, n, found, self.cautions_)
+        self._summary = words.summary(judgement, criterion, n, found, self.cautions_)
 
     def _probabilities(self, rows: list[Row]) -> Probabilities | None:
         """Of the candidates, where they have an evidence."""
@@ -351,40 +368,9 @@ class MixtureSearch(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         check_is_fitted(self, "results_")
         return self._summary
 
-    def predict(self, X: Any) -> Any:
-        """The most probable component of every row, under the best candidate."""
-        return self.best_estimator_.predict(X)
-
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities of the components, under the best candidate."""
-        return self.best_estimator_.predict_proba(X)
-
-    def score_samples(self, X: Any) -> Any:
-        """Log density of every row in nats, under the best candidate."""
-        return self.best_estimator_.score_samples(X)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density in nats, under the best candidate."""
-        return float(self.best_estimator_.score(X))
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
-        """Rows and components drawn from the best candidate."""
-        return last_step(self.best_estimator_).sample(n_samples, random_state)
-
-    def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
-        """Credible band (n, 2) of the averaged density: it knows that K was chosen.
-
-        As ``averaged_.density_interval``; with ``data``, the rows of the fit, by Gibbs sampling.
-
-        Examples
-        --------
-        >>> import bayesmix as bm
-        >>> X = bm.datasets.load_faithful()
-        >>> search = bm.select(X, n_components=(2, 3), covariance_type="tied")
-        >>> search.density_interval(X[:1], level=0.9).shape
-        (1, 2)
-        """
-        return self.averaged_.density_interval(X, level, **options)
+    def _answer_html(self) -> str:
+        table = tables.leading(self.results_, column_of(self.criterion_), MOST_SHOWN)
+        return summary_html(self._summary, *table, len(self.results_))
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The criterion over K for every structure; see ``plot_selection``."""

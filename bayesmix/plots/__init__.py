@@ -11,6 +11,8 @@ from bayesmix.plots.gibbs import plot_occupied
 from bayesmix.plots.merging import plot_merging
 from bayesmix.plots.nested import plot_nested
 from bayesmix.plots.objective import plot_objective
+from bayesmix.plots.pairs import plot_pairs
+from bayesmix.plots.profile import plot_profile
 from bayesmix.plots.regions import plot_region
 from bayesmix.plots.regression import plot_conditional_mean
 from bayesmix.plots.selection import plot_selection
@@ -33,6 +35,8 @@ __all__ = [
     "plot_objective",
     "plot_occupied",
     "plot_over_k",
+    "plot_pairs",
+    "plot_profile",
     "plot_region",
     "plot_selection",
     "plot_sensitivity",

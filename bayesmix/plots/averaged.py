@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.plots import style
 from bayesmix.plots.bands import Band, band_of_average, draw_band
 from bayesmix.plots.curve import curve_grid, histogram, rug
@@ -40,8 +40,8 @@ def plot_averaged(
 
     Parameters
     ----------
-    average : AveragedDensity
-        ``search.averaged_``.
+    average : fitted search or AveragedDensity
+        A search, or its ``averaged_``.
     X : array, frame or source (n, D), optional
         Rows to show.
     ax : matplotlib Axes, optional
@@ -68,6 +68,11 @@ def plot_averaged(
     >>> bm.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
     'waiting'
     """
+    average = getattr(average, "averaged_", average)
+    if not hasattr(average, "estimators"):
+        raise InvalidInputError(
+            f"average must be a fitted search or its averaged_, got {type(average).__name__}"
+        )
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
     if band is not None and len(first.columns) > 1:

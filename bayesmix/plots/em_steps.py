@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.bars import counts_between, draw_probabilities
@@ -28,8 +28,8 @@ FURTHEST = 0.6
 
 
 def plot_em_steps(
-    X: Any,
     start: Any,
+    X: Any,
     iterations: Sequence[int] = (0, 1, 2, 5, 10, 20),
     ax: Any = None,
     *,
@@ -44,11 +44,11 @@ def plot_em_steps(
 
     Parameters
     ----------
-    X : array or frame (n, D)
     start : estimator
         With a start of its own: ``init_params`` as responsibilities, labels, a callable or a name,
         or ``weights_init``, ``means_init`` and ``precisions_init``. Or parameters to start at:
         ``GaussianMixture.from_parameters(weights, means, covariances)``.
+    X : array or frame (n, D)
     iterations : sequence of int
     ax : sequence of matplotlib Axes, optional
         One for every iteration; None makes a new figure.
@@ -67,11 +67,16 @@ def plot_em_steps(
     >>> start = bm.GaussianMixture.from_parameters(
     ...     [1 / 3, 1 / 3, 1 / 3], [[-4.0], [0.0], [8.0]], [1.0, 0.2, 3.0]
     ... )
-    >>> axes = bm.plot_em_steps(X, start, (0, 1, 5), ax=Figure().subplots(1, 3))
+    >>> axes = bm.plot_em_steps(start, X, (0, 1, 5), ax=Figure().subplots(1, 3))
     >>> print(axes[1].get_title(loc="left"))
     iteration 1
     log likelihood −14.41
     """
+    if hasattr(X, "fit") and not hasattr(start, "fit"):
+        warn("plot_em_steps(X, start) is now plot_em_steps(start, X)", FutureWarning)
+        start, X = X, start
+    if not hasattr(start, "fit"):
+        raise InvalidInputError(f"start must be an estimator, got {type(start).__name__}")
     wanted = [int(each) for each in iterations]
     if not wanted or min(wanted) < 0:
         raise InvalidInputError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plot_nested(found, ax=Figure().subplots()).get_xlabel()
     'log density of a row (nats, greater is better)'
     """
+    if not hasattr(found, "held"):
+        raise InvalidInputError(
+            f"found must be what nested_cv returned, got {type(found).__name__}"
+        )
     ax = style.axes_or_new(ax, height=1.9 + 0.9 * len(found.held))
     scores, table = found.scores, found.table
     for place, name in enumerate(found.held):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.curve import curve_grid, rug
@@ -62,6 +62,10 @@ def plot_region(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
+    if not hasattr(region, "contains"):
+        raise InvalidInputError(
+            f"region must be what density_region returned, got {type(region).__name__}"
+        )
     view = _view_of(region)
     values = None if X is None else raw_rows(X)[0]
     inside = None if X is None else region.contains(X)

@@ -15,20 +15,26 @@ from bayesmix.selection.criteria.scores import column_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Candidates this many times as far below the best as the median one are out of the picture.
-FURTHEST = 3.0
 MOST_TICKS = 20
 LOWEST_RESCALED = -2.0
-PAIRED = "cv_behind_se"
 TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
+# Nats behind within which the scale is about linear; beyond, it is about logarithmic.
+CLOSE = 2.0
+MARKS = (0, 1, 3)
+# How solid lines are of what was left out.
+FAINT = 0.4
+# A legend of more lines than this stands beside the axes.
+MOST_ON_TOP = 2
 
 
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    r"""A criterion over the number of components, a line for every covariance structure.
+    r"""How far behind the best every candidate is, a line for every covariance structure.
 
-    The best candidate is ringed. On the lower edge, crosses are candidates without a value (failed
-    or degenerate fits), triangles those too far below the others to be drawn. Standard errors are
-    drawn where the criterion has them.
+    The best is on top, at 0. The scale is linear for close candidates and logarithmic for others,
+    so that the close are told apart and all are in the picture. The chosen candidate is ringed;
+    lines of structures that were left out are faint. Crosses on the lower edge are candidates
+    without a value (failed or degenerate fits). Standard errors are drawn where the criterion has
+    them; of held-out density those of the difference.
 
     Parameters
     ----------
@@ -49,7 +55,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'evidence and folds\n(nats, greater is better)'
+    'nats behind the best\nby evidence and folds'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -63,50 +69,62 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     if name not in results.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     ax = style.axes_or_new(ax)
+    value = results[name].where(np.isfinite(results[name]))
+    decides = name == column_of(search.criterion_)
+    best = search.best_index_ if decides else value.idxmax()
     table = results.assign(
-        value=results[name].where(np.isfinite(results[name])),
-        error=results.get(PAIRED if name == "cv" else f"{name}_se", np.nan),
+        behind=value[best] - value,
+        error=results.get("cv_behind_se" if name == "cv" else f"{name}_se", np.nan),
+        out=(results["excluded"] != "") if decides and "excluded" in results else False,
     )
-    chosen = name == column_of(search.criterion_)
-    best = table.loc[search.best_index_ if chosen else table["value"].idxmax()]
     handles: list[Any] = []
     labels: list[str] = []
     groups = list(_groups(table))
-    lowest = _lowest(table["value"].dropna().to_numpy())
     for index, (label, rows) in enumerate(groups):
         nudge = 0.06 * (index - (len(groups) - 1) / 2)
         with_errors = bool(table["error"].notna().any())
-        handles.append(_line(ax, rows, index, nudge if with_errors else 0.0))
-        nudge *= 2.0
-        _on_the_edge(ax, rows[rows["value"].isna()], index, nudge, "x")
-        if lowest is not None:
-            _on_the_edge(ax, rows[rows["value"] < lowest], index, nudge, "v")
-        labels.append(label or _title(name))
-    if name == "cv" and table["error"].notna().any():
-        handles.append(ax.axhline(table["value"].max(), color=style.FAINT, ls=":", lw=1.2))
-        labels.append("best value; bars: one standard error of the difference from it")
-    ring = ax.plot(
-        best["n_components"], best["value"], "o", ms=15, mfc="none", mec=style.INK, mew=1.6,
-        zorder=4,
-    )  # fmt: skip
-    handles += ring
-    word = "best" if best["value"] == table["value"].max() else "chosen"
-    n = int(best["n_components"])
-    labels.append(f"{word}: {n} component{'s' if n != 1 else ''}" + _kind(best, groups))
-    if lowest is not None:
-        ax.set_ylim(bottom=lowest)
-        below = int((table["value"] < lowest).sum())
-        style.note(ax, [f"{below} of {len(table)} candidates lie below (triangles)"])
+        out = bool(rows["out"].all())
+        handles.append(_line(ax, rows, index, nudge if with_errors else 0.0, out))
+        _on_the_edge(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
+        labels.append(f"{label or _title(name)}{', left out' if out else ''}")
+    handles += ax.plot(
+        table["n_components"][best], 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
+    )
+    word = "best" if table["behind"].min() >= 0.0 else "chosen"
+    n = int(table["n_components"][best])
+    kind = _kind(table.loc[best], groups)
+    labels.append(f"{word}: {n} component{'s' if n != 1 else ''}{kind}")
+    error = table["error"].fillna(0.0)
+    _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     ax.set_xlabel("components")
-    ax.set_ylabel(f"{_title(name)}\n(nats, greater is better)")
+    ax.set_ylabel(f"nats behind the best\nby {_title(name)}")
     numbers = np.unique(table["n_components"])
     if len(numbers) <= MOST_TICKS:
         ax.set_xticks(numbers)
     else:
         style.whole_numbers(ax)
     style.quiet(ax)
-    style.legend_on_top(ax, handles, labels)
+    if len(handles) > MOST_ON_TOP:
+        style.legend_beside(ax, handles, labels)
+    else:
+        style.legend_on_top(ax, handles, labels)
     return ax
+
+
+def _scale(ax: Axes, least: float, most: float) -> None:
+    """The best on top; room for all, and marks at whole nats."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    ax.set_yscale("asinh", linear_width=CLOSE)
+    marks = [*MARKS]
+    while marks[-1] < max(most, -least):
+        marks.append(10 * marks[-2])
+    ahead = [-mark for mark in marks[1:] if mark <= -least]
+    ax.yaxis.set_major_locator(FixedLocator([*ahead, *marks]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.set_ylim(max(1.5 * most, 3.0), min(-0.8, 1.5 * least))
+    ax.axhline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
 
 
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
@@ -149,16 +167,6 @@ def _title(criterion: str) -> str:
     return NAMES.get(criterion, criterion).removeprefix("the ")
 
 
-def _lowest(values: Any) -> float | None:
-    """Where the axis begins so that hopeless candidates do not flatten the rest; None: at the last.
-
-    Three times as far below the best as the median candidate.
-    """
-    best = values.max()
-    lowest = best - FURTHEST * (best - np.median(values))
-    return float(lowest) if values.min() < lowest < best else None
-
-
 def _groups(table: Any) -> Iterator[tuple[str, Any]]:
     """Candidates that differ in the number of components only, under what sets them apart."""
     parameters = list(table.columns[: list(table.columns).index("found_components")])
@@ -182,13 +190,13 @@ def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
     return ""
 
 
-def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
-    """One line of candidates that have a value."""
+def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
+    """One line of candidates that have a value; faint where none of them may be chosen."""
     rows = rows.sort_values("n_components")
-    fine = rows[rows["value"].notna()]
+    fine = rows[rows["behind"].notna()]
     container = ax.errorbar(
         fine["n_components"] + nudge,
-        fine["value"],
+        fine["behind"],
         yerr=fine["error"] if fine["error"].notna().any() else None,
         color=style.colour(index),
         marker=style.marker(index),
@@ -196,17 +204,18 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
         ms=6,
         lw=1.5,
         capsize=2.5,
-        zorder=3,
+        alpha=FAINT if out else 1.0,
+        zorder=2 if out else 3,
     )
     return container
 
 
-def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float, marker: str) -> None:
-    """Candidates that have no place in the picture, at its lower edge."""
+def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float) -> None:
+    """Candidates that have no value, at the lower edge."""
     if not len(rows):
         # An empty line would count as one at the figure's corner, and the layout makes room for it.
         return
     ax.plot(
-        rows["n_components"] + nudge, np.full(len(rows), 0.02), marker, color=style.colour(index),
+        rows["n_components"] + nudge, np.full(len(rows), 0.02), "x", color=style.colour(index),
         transform=ax.get_xaxis_transform(), ms=5, mew=1.4, zorder=3, clip_on=False,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
+    if not hasattr(found, "probabilities"):
+        raise InvalidInputError(
+            f"found must be what sensitivity returned, got {type(found).__name__}"
+        )
     ax = style.axes_or_new(ax)
     numbers = np.array(found.probabilities.columns, dtype=int)
     scales = list(dict.fromkeys(found.table["scale"]))

@@ -43,6 +43,8 @@ LINES: tuple[Any, ...] = (
 INK = "#1a1a1a"
 FILL = "#d9d9d9"
 FAINT = "#767676"
+# Inches that the ticks and the label of the horizontal axis take.
+LABEL = 0.5
 
 
 def colour(k: int) -> str:
@@ -168,3 +170,20 @@ def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> No
     taken = size.height / available.height
     low, high = ax.get_ylim()
     ax.set_ylim(low, low + (high - low) / max(1.0 - taken - 0.02, 0.3))
+
+
+def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend below the axes and their label, where it hides nothing."""
+    _laid_out(ax)
+    below = LABEL * ax.figure.dpi / ax.get_window_extent().height
+    ax.legend(
+        handles,
+        labels,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -below),
+        ncols=2,
+        fontsize="small",
+        frameon=False,
+        columnspacing=1.4,
+        handlelength=2.4,
+    )

@@ -187,14 +187,15 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
             )
         return separating_columns(result)
     listed = [columns] if isinstance(columns, str | Integral) else list(columns)
-    chosen = [_column(names, column) for column in listed]
+    chosen = [column_number(names, column) for column in listed]
     if not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
         number = "one column" if most == 1 else "one or two different columns"
         raise InvalidInputError(f"columns must be {number}, got {columns!r}")
     return np.array(chosen)
 
 
-def _column(names: Sequence[str], column: Any) -> int:
+def column_number(names: Sequence[str], column: Any) -> int:
+    """The number of a column that is named or numbered."""
     if isinstance(column, str) and column in names:
         return names.index(column)
     if isinstance(column, Integral) and 0 <= int(column) < len(names):

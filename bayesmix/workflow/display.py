@@ -41,32 +41,62 @@ class Table:
 
 def as_text(result: Any) -> str:
     """What ``repr`` shows."""
+    return "\n".join([f"<FitResult: {sentence(result)}>", *_indented(result)])
+
+
+def summary(result: Any) -> str:
+    """The fit in words: what was found, how sure of the optimum, what happened on the way."""
+    lines = [_capital(f"{sentence(result)}."), *_indented(result)]
+    if result.search_trace:
+        lines.append(_capital(f"{result.search_summary}."))
+    return "\n".join(lines)
+
+
+def _indented(result: Any) -> list[str]:
+    """The components and what happened on the way, a line each."""
     table = component_table(result)
     lines = [table.heads, *table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     body = ["  ".join(map(str.rjust, line, widths)) for line in lines]
     notes = [table.more, *events(result)]
-    indented = [f"  {line}" for line in [*body, *filter(None, notes)]]
-    return "\n".join([f"<FitResult: {sentence(result)}>", *indented])
+    return [f"  {line}" for line in [*body, *filter(None, notes)]]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def as_html(result: Any) -> str:
-    """What a notebook shows."""
+    """What a notebook shows: what to heed first, then the components."""
     table = component_table(result)
-    heads = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in table.heads)
-    rows = "".join(
-        f"<tr>{_cells(row, share)}</tr>"
-        for row, share in zip(table.rows, table.shares, strict=True)
+    notes = "".join(f"<div>{html.escape(note)}</div>" for note in events(result))
+    more = f'<div style="{FAINT}">{html.escape(table.more)}</div>' if table.more else ""
+    return (
+        f"<div><div>{html.escape(sentence(result))}</div>{notes}"
+        f"{html_table(table.heads, table.rows, table.shares)}{more}</div>"
     )
-    notes = "".join(
-        f'<div style="{FAINT}">{html.escape(note)}</div>'
-        for note in [table.more, *events(result)]
-        if note
+
+
+def summary_html(text: str, heads: Any, rows: Any, n_rows: int) -> str:
+    """What a notebook shows of a search: its answer, what to know of it, the first candidates."""
+    answer, *lines = text.splitlines()
+    more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
+    said = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return (
+        f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{said}'
+        f'</ul></div>{html_table(heads, rows, [0.0] * len(rows))}<div style="{FAINT}">{more}</div>'
+    )
+
+
+def html_table(heads: Any, rows: Any, shares: Any) -> str:
+    """A table whose second column has a bar behind every number, as long as its share."""
+    head = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in heads)
+    body = "".join(
+        f"<tr>{_cells(row, share)}</tr>" for row, share in zip(rows, shares, strict=True)
     )
     return (
-        f"<div><div>{html.escape(sentence(result))}</div>"
         '<table style="border-collapse:collapse; margin:.4em 0; background:none; color:inherit">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 

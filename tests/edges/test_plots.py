@@ -358,7 +358,7 @@ def test_the_axes_that_were_given_are_drawn_on_and_returned(ax, faithful, two, s
     assert bm.plot_objective(two, ax) is ax
     assert bm.plot_selection(search, ax) is ax
     axes = Figure().subplots(1, 2)
-    assert list(bm.plot_em_steps(faithful, two, (0, 1), axes)) == list(axes)
+    assert list(bm.plot_em_steps(two, faithful, (0, 1), axes)) == list(axes)
     assert two.plot(faithful, ax) is ax
     assert search.plot(ax) is ax
     assert plt.get_fignums() == []
@@ -409,7 +409,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, two, sea
         lambda: bm.plot_density(two),
         lambda: bm.plot_objective(two),
         lambda: bm.plot_selection(search),
-        lambda: bm.plot_em_steps(faithful, two, (1,)),
+        lambda: bm.plot_em_steps(two, faithful, (1,)),
     ):
         with pytest.raises(MissingExtraError, match=r"pip install 'bayesmix\[plot\]'"):
             draw()
@@ -498,20 +498,21 @@ def test_selection_draws_a_line_a_structure_and_rings_the_best(ax, search):
     bm.plot_selection(search, ax)
     lines = [line for line in ax.lines if len(line.get_xdata()) == 3]
     results = search.results_
-    for line, structure in zip(lines, ("full", "tied"), strict=True):
-        rows = results[results["covariance_type"] == structure]
-        np.testing.assert_array_equal(line.get_ydata(), rows["bic"])
+    structures = list(dict.fromkeys(results["covariance_type"]))
+    for line, structure in zip(lines, structures, strict=True):
+        rows = results[results["covariance_type"] == structure].sort_values("n_components")
+        np.testing.assert_array_equal(line.get_ydata(), search.best_score_ - rows["bic"])
     best = results.loc[search.best_index_]
     ring = max(ax.lines, key=lambda line: line.get_markersize())
     assert ring.get_xdata() == [best["n_components"]]
-    assert ring.get_ydata() == [best["bic"]]
+    assert ring.get_ydata() == [0.0]
     assert labelled(ax, f"best: {best['n_components']} components, {best['covariance_type']}")
     assert list(ax.get_xticks()) == [1, 2, 3]
 
 
 def test_another_criterion_can_be_drawn(ax, search):
     bm.plot_selection(search, ax, criterion="aic")
-    assert ax.get_ylabel() == "AIC\n(nats, greater is better)"
+    assert ax.get_ylabel() == "nats behind the best\nby AIC"
     with pytest.raises(InvalidInputError, match="column of results_"):
         bm.plot_selection(search, ax, criterion="waic")
 
@@ -538,11 +539,32 @@ def test_one_component_is_not_plural(ax):
     assert labelled(ax, "best: 1 component")
 
 
-def test_hopeless_candidates_do_not_flatten_the_others(ax):
+def test_all_candidates_are_in_the_picture_and_the_close_ones_apart(ax):
     given = table(found_components=[1, 2, 3], bic=[-3000.0, -21.0, -20.0])
     bm.plot_selection(given, ax)
-    assert ax.get_ylim()[0] > -30.0
-    assert ax.get_title(loc="right") == "1 of 3 candidates lie below (triangles)"
+    hopeless, close, best = ax.transAxes.inverted().transform(
+        ax.transData.transform([(1, 2980.0), (2, 1.0), (3, 0.0)])
+    )[:, 1]
+    assert 0.0 < hopeless < 0.2
+    assert 0.02 < best - close < 0.2
+    assert best < 1.0
+
+
+def test_what_was_left_out_is_faint_and_may_be_ahead(ax):
+    given = table(
+        covariance_type=["full", "full", "diag"],
+        found_components=[1, 2, 3],
+        bic=[-10.0, -11.0, -20.0],
+        excluded=["worse", "worse", ""],
+    )
+    given.best_index_ = 2
+    bm.plot_selection(given, ax)
+    assert labelled(ax, "full, left out")
+    assert labelled(ax, "chosen: 3 components, diag")
+    line = next(line for line in ax.lines if len(line.get_xdata()) == 2)
+    assert line.get_alpha() < 1.0
+    assert list(line.get_ydata()) == [-10.0, -9.0]
+    assert ax.get_ylim()[1] < -10.0
 
 
 # EM step by step
@@ -554,7 +576,7 @@ def test_panels_show_the_published_iterations(textbook):
     start = bm.GaussianMixture.from_parameters(
         init["weights"], np.array(init["means"], float)[:, None], init["variances"]
     )
-    axes = bm.plot_em_steps(SEVEN, start, (0, 1, 2, 5))
+    axes = bm.plot_em_steps(start, SEVEN, (0, 1, 2, 5))
     likelihoods = example["nll_at_init_and_after_each_iteration"]
     for ax, i in zip(axes, (0, 1, 2, 5), strict=True):
         at = init if i == 0 else example["iterations"][i - 1]
@@ -580,7 +602,7 @@ def textbook():
 
 def test_a_start_from_responsibilities_shows_the_rows_alone(faithful):
     labels = (np.arange(272) % 2).astype(int)
-    axes = bm.plot_em_steps(faithful, bm.GaussianMixture(2, init_params=labels), (0, 1, 30))
+    axes = bm.plot_em_steps(bm.GaussianMixture(2, init_params=labels), faithful, (0, 1, 30))
     assert not axes[0].patches
     assert len(axes[1].patches) == 4
     np.testing.assert_array_equal(
@@ -590,7 +612,7 @@ def test_a_start_from_responsibilities_shows_the_rows_alone(faithful):
 
 def test_all_panels_are_one_run_even_of_a_random_start_without_a_seed(faithful):
     start = bm.BayesianGaussianMixture(3, init_params="random")
-    axes = bm.plot_em_steps(faithful, start, (0, 1, 2, 4))
+    axes = bm.plot_em_steps(start, faithful, (0, 1, 2, 4))
     bounds = [float(ax.get_title(loc="left").split("−")[1]) for ax in axes[1:]]
     assert bounds == sorted(bounds, reverse=True)
     assert all(len(ax.patches) == 6 for ax in axes[1:])
@@ -612,7 +634,7 @@ def test_explicit_parameters_are_the_first_panel(faithful, structure):
         means_init=[[2.5, 90.0], [4.5, 50.0]],
         precisions_init=precisions,
     )
-    axes = bm.plot_em_steps(faithful, start, (0, 3))
+    axes = bm.plot_em_steps(start, faithful, (0, 3))
     sides = {
         "full": (0.5, 50**0.5),
         "tied": (0.5, 50**0.5),
@@ -631,7 +653,7 @@ def test_explicit_parameters_are_the_first_panel(faithful, structure):
 def test_panels_share_columns_and_limits():
     iris = bm.datasets.load_iris()
     start = bm.GaussianMixture(3, covariance_type="diag", init_params="k-means++", random_state=0)
-    axes = bm.plot_em_steps(iris, start, (0, 1, 3, 8))
+    axes = bm.plot_em_steps(start, iris, (0, 1, 3, 8))
     assert {(ax.get_xlim(), ax.get_ylim()) for ax in axes} == {
         (axes[0].get_xlim(), axes[0].get_ylim())
     }
@@ -640,7 +662,7 @@ def test_panels_share_columns_and_limits():
 
 def test_counts_have_steps_too(counts):
     start = bm.Mixture(2, family=bm.Poisson(), init_params="random", random_state=1)
-    axes = bm.plot_em_steps(counts, start, (0, 1, 60))
+    axes = bm.plot_em_steps(start, counts, (0, 1, 60))
     assert axes[0].get_ylabel() == "probability"
     assert "(converged at" in axes[2].get_title(loc="left")
 
@@ -648,10 +670,10 @@ def test_counts_have_steps_too(counts):
 def test_steps_that_cannot_be_shown_are_refused(faithful):
     start = bm.GaussianMixture(2, means_init=[[2.0, 50.0], [4.0, 80.0]], random_state=0)
     with pytest.raises(InvalidInputError, match="give all three"):
-        bm.plot_em_steps(faithful, start, (0, 1))
-    assert len(bm.plot_em_steps(faithful, start, (1,))) == 1
+        bm.plot_em_steps(start, faithful, (0, 1))
+    assert len(bm.plot_em_steps(start, faithful, (1,))) == 1
     for wrong in ((), (-1, 2)):
         with pytest.raises(InvalidInputError, match="at least 0"):
-            bm.plot_em_steps(faithful, start, wrong)
+            bm.plot_em_steps(start, faithful, wrong)
     with pytest.raises(InvalidInputError, match="ax must hold 2 axes"):
-        bm.plot_em_steps(faithful, start, (1, 2), Figure().subplots(1, 3))
+        bm.plot_em_steps(start, faithful, (1, 2), Figure().subplots(1, 3))

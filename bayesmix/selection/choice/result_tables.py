@@ -15,11 +15,15 @@ WITH_ERRORS = ("cv", "evidence", "loo")
 
 
 def results(rows: list[Row], criterion: str) -> Any:
-    """A row per candidate, a column per criterion with its standard error where it has one."""
+    """A row per candidate, a column per criterion with its standard error where it has one.
+
+    What a candidate is and the criterion that chose come first, then how many nats each candidate
+    is behind the first one.
+    """
     import pandas as pd
 
     columns: list[dict[str, Any]] = []
-    names = list(dict.fromkeys(name for row in rows for name in row.scores))
+    names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
     ratios = _entropy_ratios(rows)
     best = max((row for row in rows if row.held is not None), key=_held_out, default=None)
     for row, ratio in zip(rows, ratios, strict=True):
@@ -32,6 +36,8 @@ def results(rows: list[Row], criterion: str) -> Any:
                 entry[f"{name}_se"] = error
             if name in row.scores and math.isfinite(row.scores[name].pareto_k):
                 entry[f"{name}_k"] = row.scores[name].pareto_k
+            if name == criterion:
+                entry["behind"] = rows[0].value(name) - row.value(name)
         if best is not None and best.held is not None:
             behind = None if row.held is None else best.held.less(row.held)
             entry["cv_behind"] = math.nan if behind is None else behind.value
@@ -70,6 +76,21 @@ def _entropy_ratios(rows: list[Row]) -> list[float]:
         else:
             ratios.append(nec(row.sound.plug_in_sums, one))
     return ratios
+
+
+def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the first candidates: what they are, how far behind, other criteria."""
+    columns = list(results.columns)
+    kind = columns[: columns.index("found_components")]
+    beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]
+    rows = [
+        [
+            *(str(row[name]) for name in kind),
+            *(f"{row[name]:,.2f}" for name in (criterion, "behind", *beside)),
+        ]
+        for _, row in results.head(most).iterrows()
+    ]
+    return [*kind, criterion, "behind", *beside], rows
 
 
 def folds(found: list[tuple[int, int, Row]]) -> Any:

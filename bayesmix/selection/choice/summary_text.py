@@ -67,10 +67,13 @@ def label(row: Row) -> str:
 
 
 def cautions(
-    rows: list[Row], best: int, numbers: list[int], grows: bool, grid: tuple[Lattice, ...]
+    rows: list[Row], numbers: list[int], grows: bool, grid: tuple[Lattice, ...]
 ) -> list[str]:
-    """What is at an edge, which components hold few rows, and which columns are lattices."""
-    row, notes = rows[best], []
+    """What is at an edge, which components hold few rows, and which columns are lattices.
+
+    Of the first candidate, which was chosen.
+    """
+    row, notes = rows[0], []
     if row.asked == max(numbers) and len(numbers) > 1:
         limit = (
             "as far as K grows by itself for so many rows" if grows else "the most that were tried"
@@ -104,16 +107,18 @@ def _coarse(rows: list[Row], grid: tuple[Lattice, ...]) -> list[Lattice]:
 
 def summary(
     judgement: Judgement,
-    order: list[int],
     criterion: str,
     n: float,
     found: Probabilities | None,
     notes: list[str],
 ) -> str:
-    """The answer, how close the runners-up are, how sure of K, what other criteria would say."""
+    """The answer, how close the runners-up are, how sure of K, what other criteria would say.
+
+    Candidates are ranked, the chosen one first.
+    """
     rows = judgement.rows
-    best = rows[order[0]]
     scored = column_of(criterion)
+    best, *others = (row for row in rows if math.isfinite(row.value(scored)))
     lines = [f"By {NAMES.get(criterion, criterion)}: {label(best)}."]
     if criterion == RULE:
         lines += _how_it_was_chosen(judgement, best, n)
@@ -124,10 +129,10 @@ def summary(
     if found is not None:
         lines.append(_probable(rows, found, criterion == RULE))
     if criterion == "cv_1se":
-        lines += _simpler(rows, order)
+        lines += _simpler(best, others)
     else:
-        free = [place for place in order[1:] if rows[place].may_win]
-        lines += [_runner_up(rows[place], best, scored) for place in free[:3]]
+        free = [row for row in others if row.may_win]
+        lines += [_runner_up(row, best, scored) for row in free[:3]]
     lines += _others(rows, best, criterion, found)
     failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
     if failed:
@@ -194,9 +199,9 @@ def _kind(row: Row) -> str:
     return label(row).split(", ", 1)[-1]
 
 
-def _simpler(rows: list[Row], order: list[int]) -> list[str]:
+def _simpler(best: Row, others: list[Row]) -> list[str]:
     """What the one-standard-error rule gave up, and why that is not much."""
-    best, leader = rows[order[0]], rows[order[1]] if len(order) > 1 else rows[order[0]]
+    leader = others[0] if others else best
     if best.held is None or leader.held is None or leader.value("cv") <= best.value("cv"):
         return ["It has the best held-out density as well."]
     behind = leader.held.less(best.held)

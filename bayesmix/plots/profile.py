@@ -1,0 +1,109 @@
+"""``plot_profile``: what sets the components apart, over many columns of any family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.plots import style
+from bayesmix.plots.subject import column_names, column_number, fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Columns in the order of the fit up to so many, then those that differ most.
+MOST_COLUMNS = 40
+MOST_NAMED = 10
+INCHES_A_COLUMN = 0.3
+ROOM = 0.6  # of the place of a column, for its components
+
+
+def plot_profile(
+    model: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    standardised: bool | None = None,
+) -> Axes:
+    """Mean of every component in every column, a line a column.
+
+    Bars are one standard deviation to each side, of continuous families.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    X : frame, optional
+        Its names are those of the columns, where the fit knows none.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure, as high as the columns are many.
+    columns : list of names or numbers, optional
+        None: all up to 40, else the 40 in which the components lie furthest apart.
+    standardised : bool, optional
+        Whether a column is shown in standard deviations from its mean, both of the mixture. None:
+        where the family is continuous, so that columns of different units share an axis.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> gm = bm.GaussianMixture(n_components=3, random_state=0).fit(X)
+    >>> ax = bm.plot_profile(gm, ax=Figure().subplots())
+    >>> [label.get_text() for label in ax.get_yticklabels()][:2]
+    ['sepal_length', 'sepal_width']
+    """
+    result = fitted(model).result_
+    names = column_names(fitted(model), X)
+    weights = result.mixture.weights.mean()
+    point = result.unframed.plug_in()
+    centre = weights @ point.means
+    spread = np.sqrt(weights @ (point.deviations**2 + (point.means - centre) ** 2))
+    spread = np.where(spread > 0.0, spread, 1.0)
+    shown = _columns(names, columns, weights @ ((point.means - centre) / spread) ** 2)
+    standardised = result.family.continuous if standardised is None else standardised
+    bars = result.family.continuous
+    origin, unit = (centre, spread) if standardised else (0.0, 1.0)
+    means, deviations = (point.means - origin) / unit, point.deviations / unit
+    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_COLUMN * len(shown))
+    places = np.arange(len(shown))
+    for k, weight in enumerate(weights):
+        nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
+        ax.errorbar(
+            means[k, shown], places + nudge, xerr=deviations[k, shown] if bars else None,
+            color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2,
+            label=f"{k}: weight {weight:.2f}", zorder=3,
+        )  # fmt: skip
+    for place in places[1:]:
+        ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
+    if standardised:
+        ax.axvline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
+    ax.set_yticks(places, [names[d] for d in shown])
+    ax.set_ylim(len(shown) - 0.5, -0.5)
+    what = "mean ± standard deviation" if bars else "mean"
+    ax.set_xlabel(f"{what}{', standardised' if standardised else ''}")
+    style.quiet(ax)
+    if len(shown) < len(names):
+        style.note(ax, [f"{len(shown)} of {len(names)} columns, those that differ most"])
+    if 1 < len(weights) <= MOST_NAMED:
+        style.legend_beside(ax, *ax.get_legend_handles_labels())
+    return ax
+
+
+def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
+    """Numbers of the columns to draw; ``apart``: how much of each one's variance is between."""
+    if columns is not None:
+        listed = [columns] if isinstance(columns, str | int) else list(columns)
+        if not listed:
+            raise InvalidInputError("columns must name a column at least, got none")
+        return [column_number(names, column) for column in listed]
+    if len(names) <= MOST_COLUMNS:
+        return list(range(len(names)))
+    return sorted(int(d) for d in np.argsort(-apart, kind="stable")[:MOST_COLUMNS])

@@ -1,0 +1,194 @@
+"""What a fit and a search show of themselves, and the figures of many columns."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+
+X = bm.datasets.load_faithful()
+IRIS = bm.datasets.load_iris()
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return bm.GaussianMixture(2, random_state=0).fit(X)
+
+
+@pytest.fixture(scope="module")
+def search():
+    structures = ("full", "tied")
+    return bm.MixtureSearch(
+        n_components=(1, 2, 3), covariance_type=structures, random_state=0, criterion="bic"
+    ).fit(X)
+
+
+def test_a_fit_says_its_answer_after_its_parameters(mixture):
+    first, *answer = repr(mixture).split("\n", 1)
+    assert first == "GaussianMixture(n_components=2, random_state=0)"
+    assert answer == [mixture.summary()]
+    assert "2 components" in mixture.summary()
+    assert "starts was reached by" in mixture.summary()
+    assert repr(clone(mixture)) == first
+
+
+def test_a_search_says_its_answer_after_its_parameters(search):
+    assert repr(search).endswith(search.summary())
+    assert repr(clone(search)) not in (repr(search), "")
+
+
+def test_a_mixture_within_a_pipeline_is_broken_into_lines_as_others_are(mixture):
+    steps = make_pipeline(
+        StandardScaler(),
+        bm.BayesianGaussianMixture(
+            8, covariance_type="tied", weight_concentration_prior_type="dirichlet_distribution"
+        ),
+    )
+    assert len(repr(steps).splitlines()) >= 4
+    assert "components" not in repr(steps).replace("n_components", "")
+
+
+@pytest.mark.parametrize("kind", ["mixture", "search"])
+def test_a_notebook_shows_answer_and_figure_above_the_diagram(kind, request):
+    fitted = request.getfixturevalue(kind)
+    for html in (fitted._repr_mimebundle_()["text/html"], fitted._repr_html_()):
+        answer, figure = html.index("2 components"), html.index("data:image/png")
+        assert answer < figure < html.index("sk-top-container")
+    assert "data:image/png" not in clone(fitted)._repr_html_()
+
+
+def test_a_family_without_a_figure_is_shown_without_one():
+    rows = np.random.default_rng(0).integers(0, 2, (60, 3))
+    fitted = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(rows)
+    html = fitted._repr_html_()
+    assert "img" not in html.split("sk-top-container")[0]
+    assert "2 components" in html
+
+
+def test_candidates_are_ranked_and_say_how_far_behind_they_are(search):
+    table = search.results_
+    assert search.best_index_ == 0
+    assert table["bic"].is_monotonic_decreasing
+    assert (table["behind"] == search.best_score_ - table["bic"]).all()
+    assert list(table.columns[:5]) == [
+        "covariance_type", "n_components", "found_components", "bic", "behind",
+    ]  # fmt: skip
+    for row, fitted in zip(table.itertuples(), search.estimators_, strict=True):
+        assert fitted.n_components_ == row.n_components
+        assert fitted.covariance_type == row.covariance_type
+        assert -0.5 * fitted.bic() == row.bic
+
+
+def test_folds_and_restarts_number_candidates_as_the_table_does():
+    by_folds = bm.MixtureSearch(n_components=(1, 2, 3), criterion="cv", cv=3, random_state=0)
+    by_folds.fit(X)
+    table = by_folds.results_
+    assert not table["cv"].is_monotonic_increasing
+    means = by_folds.folds_.groupby("candidate")[["held_out", "rows"]].apply(
+        lambda folds: (folds["held_out"] * folds["rows"]).sum()
+    )
+    assert means.to_numpy() == pytest.approx(table["cv"].to_numpy(), rel=1e-10)
+
+
+def test_pairs_are_columns_alone_and_together():
+    fitted = bm.GaussianMixture(3, random_state=0).fit(IRIS)
+    axes = bm.plot_pairs(fitted, IRIS, axes=Figure(figsize=(7, 7)).subplots(4, 4))
+    for row in range(4):
+        for place in range(4):
+            ax = axes[row, place]
+            low, high = ax.get_xlim()
+            column = IRIS.iloc[:, place]
+            assert low <= column.min()
+            assert column.max() <= high
+            ellipses = [patch for patch in ax.patches if type(patch).__name__ == "Ellipse"]
+            assert len(ellipses) == (6 if row > place else 0)
+    drawn = sum(len(points.get_offsets()) for points in axes[2, 1].collections)
+    assert drawn == len(IRIS)
+    unsure = int((fitted.predict_proba(IRIS).max(axis=1) < 0.9).sum())
+    assert f"{unsure} of 150 rows" in axes[0, 3].get_title(loc="right")
+    assert [ax.get_xlabel() for ax in axes[3]] == list(IRIS.columns)
+
+
+def test_pairs_of_many_columns_take_those_that_tell_components_apart():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(200, 8))
+    rows[100:, [1, 6]] += 6.0
+    fitted = bm.GaussianMixture(2, covariance_type="diag", random_state=0).fit(rows)
+    axes = bm.plot_pairs(fitted, axes=Figure().subplots(5, 5))
+    named = [ax.get_xlabel() for ax in axes[4]]
+    assert {"x1", "x6"} <= set(named)
+    assert "5 of 8 columns" in axes[0, 4].get_title(loc="right")
+    two = bm.plot_pairs(fitted, rows, axes=Figure().subplots(2, 2), columns=[6, 1])
+    assert [ax.get_xlabel() for ax in two[1]] == ["x6", "x1"]
+    for wrong in ([1], [1, 1], "x1", [1, 99]):
+        with pytest.raises(InvalidInputError, match="columns must be"):
+            bm.plot_pairs(fitted, rows, columns=wrong)
+    with pytest.raises(InvalidInputError, match="axes must be an array"):
+        bm.plot_pairs(fitted, rows, axes=Figure().subplots(2, 2))
+
+
+def test_pairs_refuse_what_is_drawn_over_one_column():
+    counts = np.random.default_rng(0).poisson(3.0, (50, 2))
+    with pytest.raises(UnsupportedError, match="one column"):
+        bm.plot_pairs(bm.Mixture(1, family=bm.Poisson()).fit(counts))
+
+
+def test_many_rows_are_binned():
+    rows = np.random.default_rng(0).normal(size=(6000, 2))
+    fitted = bm.GaussianMixture(1, random_state=0).fit(rows)
+    axes = bm.plot_pairs(fitted, rows, axes=Figure().subplots(2, 2))
+    (bins,) = (each for each in axes[1, 0].collections if each.get_array() is not None)
+    seen = np.ones(len(rows), dtype=bool)
+    for values, (low, high) in zip(
+        rows.T, (axes[1, 0].get_xlim(), axes[1, 0].get_ylim()), strict=True
+    ):
+        seen &= (values >= low) & (values <= high)
+    assert bins.get_array().sum() == seen.sum()
+
+
+def test_a_profile_has_the_mean_of_every_component_in_every_column():
+    fitted = bm.GaussianMixture(3, random_state=0).fit(IRIS)
+    ax = bm.plot_profile(fitted, ax=Figure().subplots(), standardised=False)
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 4]
+    for line, mean in zip(lines, fitted.means_, strict=True):
+        assert list(line.get_xdata()) == list(mean)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(IRIS.columns)
+    whole = bm.plot_profile(fitted, ax=Figure().subplots(), columns=["petal_width"])
+    spread = IRIS["petal_width"].std(ddof=0)
+    (first, *_) = (line for line in whole.lines if line.get_marker() == "o")
+    assert first.get_xdata()[0] == pytest.approx(
+        (fitted.means_[0, 3] - IRIS["petal_width"].mean()) / spread, rel=1e-6
+    )
+    with pytest.raises(InvalidInputError, match="columns must be among"):
+        bm.plot_profile(fitted, columns=["petal"])
+
+
+def test_figures_say_what_they_need(mixture):
+    for plot, words in (
+        (bm.plot_averaged, "average must be a fitted search"),
+        (bm.plot_nested, "what nested_cv returned"),
+        (bm.plot_sensitivity, "what sensitivity returned"),
+        (bm.plot_region, "what density_region returned"),
+        (bm.plot_selection, "search must be a fitted MixtureSearch"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            plot(mixture)
+    with pytest.raises(InvalidInputError, match="start must be an estimator"):
+        bm.plot_em_steps(X, X)
+
+
+def test_a_search_can_be_drawn_averaged(search):
+    ax = bm.plot_averaged(search, X, ax=Figure().subplots(), columns="waiting")
+    assert ax.get_xlabel() == "waiting"
+
+
+def test_the_old_order_of_em_steps_still_works():
+    start = bm.GaussianMixture(2, init_params=(np.arange(272) % 2))
+    with pytest.warns(FutureWarning, match=r"now plot_em_steps\(start, X\)"):
+        old = bm.plot_em_steps(X, start, (1,), Figure().subplots(1, 1))
+    new = bm.plot_em_steps(start, X, (1,), Figure().subplots(1, 1))
+    assert old[0].get_title(loc="left") == new[0].get_title(loc="left")
