@@ -122,14 +122,14 @@ def candidate_table(search: Any) -> Table:
 
 
 def _grid(search: Any) -> Table:
-    """Nats behind the best, a column per covariance structure: small is good."""
+    """Nats behind the best, a column per covariance structure, the best one first."""
     results, criterion = search.results_, search.criterion_
     structures = list(dict.fromkeys(results["covariance_type"]))
     table = new_table(f"{_name(criterion)}: nats behind the best ({search.best_score_:,.2f})")
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
-    for K in dict.fromkeys(results["n_components"]):
+    for K in sorted(set(results["n_components"])):
         cells = []
         for structure in structures:
             here = results[

@@ -111,7 +111,10 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert "272 rows, columns eruptions, waiting" in done.stdout
     grid = done.stdout.split("nats behind the best")[1].split("By evidence")[0]
     assert "best" in grid
-    assert grid.split("\n")[1].split() == ["components", "full", "tied", "diag", "spherical"]
+    head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
+    assert head[:2] == ["components", "tied"]
+    assert set(head[2:]) == {"full", "diag", "spherical"}
+    assert [line[0] for line in lines if line[0].isdigit()] == ["1", "2", "3"]
     assert "By evidence and folds: 3 components, tied covariance." in done.stdout
     assert "Probability of the number of components" in done.stdout
     assert "Runner-up" in done.stdout
@@ -188,7 +191,7 @@ def test_candidates_without_a_value_are_marked_and_said(run, tmp_path):
     pd.DataFrame(rows, columns=["a", "b"]).to_csv("ties.csv", index=False)
     arguments = ("--components", "1:3", "--covariance", "full,tied", "--method", "em")
     text = run("select", "ties.csv", *arguments).stdout
-    assert re.search(r"^ +2 +- ", text, re.M)
+    assert re.search(r"^ +2 .* -( |$)", text, re.M)
     assert "no value: a component collapsed" in text
 
 

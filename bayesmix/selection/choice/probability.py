@@ -101,6 +101,7 @@ def over_k(rows: list[Row], found: Probabilities) -> Any:
     """P(K | X) as a Series; ``attrs`` holds the prior over K and where the evidence is from."""
     import pandas as pd
 
-    series = pd.Series(totals_over_k(rows, found), name="probability").rename_axis("n_components")
+    series = pd.Series(totals_over_k(rows, found), name="probability").sort_index()
+    series = series.rename_axis("n_components")
     series.attrs = {"prior": found.prior, "evidence": found.source}
     return series
