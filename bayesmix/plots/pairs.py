@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Integers
 from bayesmix.plots import style
 from bayesmix.plots.curve import draw_curve
 from bayesmix.plots.plane import draw_ellipses, draw_points, draw_regions, limits_of
@@ -95,11 +95,11 @@ def plot_pairs(
     names = column_names(estimator, X)
     shown = _columns(estimator, names, columns)
     axes = _grid_of(axes, len(shown))
+    values = raw_rows([[]] if X is None else X)[0]
     sample = sample_of(estimator, view_of(estimator, shown[:1], X), X, sample_weight)
-    values = None if X is None else raw_rows(X)[0]
 
     def of(*columns: int) -> Sample | None:
-        return None if sample is None else replace(sample, values=values[:, columns])
+        return None if sample is None else replace(sample, values=values[:, list(columns)])
 
     for row, below in enumerate(shown):
         for place, across in enumerate(shown):
@@ -202,7 +202,7 @@ def _bins(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
 
 def _unsure(ax: Axes, sample: Sample) -> None:
     """Rows whose component is not sure, in the colour of the most probable one."""
-    unsure: Array = np.flatnonzero(sample.probabilities.max(axis=1) < SURE)
+    unsure: Integers = np.flatnonzero(sample.probabilities.max(axis=1) < SURE)
     unsure = unsure[:: -(-len(unsure) // MOST_UNSURE) or 1]
     labels = sample.labels[unsure]
     for k in np.unique(labels):
