@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
+from bayesmix.estimators.mixed import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Fault
 from bayesmix.selection.criteria.folds import rows_of
-from bayesmix.sources import ArraySource, as_source, is_source
+from bayesmix.sources import ArraySource, as_source, coding_of, is_source
 from bayesmix.sources.faults import LARGEST_VALUE
 from bayesmix.validation import jobs, unmasked
 from bayesmix.workflow.model import check_values
@@ -41,16 +42,21 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     Rows of weight zero are left out: they are no rows. Those that stay have the numbers that they
     had among all.
     """
+    mixed, coding = reads_levels(estimator), None
     if is_source(X):
         _refuse_weights(sample_weight)
+        if mixed is None:
+            _refuse_levels(X)
         _adopt_columns(estimator, X)
         source = _given(X, n_jobs, everything_once=True)
     else:
+        if mixed is not None:
+            X, coding = mixed(X)
         values = validated(estimator, X, reset=True, ensure_min_samples=2)
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
-        source = as_source(values, _unless_equal(weights), n_jobs, columns)
+        source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
     _refuse(source, large=True)
     return source.present()
 
@@ -85,6 +91,7 @@ def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
 
 def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     n_jobs = jobs(estimator.n_jobs)
+    X = as_fitted(X, estimator.result_.family)
     if not is_source(X):
         values = validated(estimator, X, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
@@ -115,8 +122,24 @@ def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Sour
         return X.with_jobs(n_jobs)
     weights = None if X.weights is None else row_weights(X.weights, len(X.values))
     return ArraySource(
-        X.values, _unless_equal(weights) if everything_once else weights, n_jobs, X.columns
+        X.values,
+        _unless_equal(weights) if everything_once else weights,
+        n_jobs,
+        X.columns,
+        coding=X.coding,
     )
+
+
+def _refuse_levels(source: Source) -> None:
+    """Codes of levels are no numbers to a family that knows none."""
+    coding = coding_of(source)
+    if coding is not None and coding.has_levels:
+        pairs = zip(coding.names, coding.levels, strict=True)
+        named = ", ".join(repr(name) for name, levels in pairs if levels is not None)
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {named}: leave them out, or use "
+            'Mixture(family="auto")'
+        )
 
 
 def _unless_equal(weights: Array | None) -> Array | None:

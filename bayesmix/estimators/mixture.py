@@ -10,11 +10,17 @@ from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.mixed import AUTO, family_for, is_mixed, with_structure
+from bayesmix.estimators.part_parameters import ComponentsByColumn
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Product
 from bayesmix.protocols import Source
+from bayesmix.sources import coding_of
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
+
+# What fits of one family have.
+OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
 class Mixture(MixtureEstimator):
@@ -23,11 +29,15 @@ class Mixture(MixtureEstimator):
     Parameters
     ----------
     n_components : int, default=1
-    family : Family, optional
-        ``Gaussian(covariance)``, ``Bernoulli()``, ``Poisson()``; None is a full Gaussian.
+    family : Family, "auto", optional
+        ``Gaussian(covariance)``, ``Bernoulli()``, ``Poisson()``, ``Product({column: family})``;
+        None is a full Gaussian. "auto" reads the types of a frame: numbers are one Gaussian block,
+        categories, text and truth values levels; dates and keys are left out, with a warning.
     inference : optional
         ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``, with priors if
         you want other than the default ones; None is maximum likelihood.
+    covariance_type : str, optional
+        The structure of Gaussians in the family; None: as the family says.
     prune : bool, default=True
         Variational fits: drop components that hold less than a row, while the bound does not fall.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
@@ -40,6 +50,9 @@ class Mixture(MixtureEstimator):
     weights_ : array (K,)
     means_ : array (K, D)
         Mean of every component; further attributes for Gaussians as in the Gaussian estimators.
+    components_ : mapping, products
+        A part's parameters by its columns: ``components_["eggs"]["rates"]``. Products have no
+        ``means_``.
     log_likelihood_, elbo_ : float
         Total, in nats; the bound for variational fits.
     result_ : FitResult
@@ -61,6 +74,7 @@ class Mixture(MixtureEstimator):
         *,
         family: Any = None,
         inference: Any = None,
+        covariance_type: str | None = None,
         prune: bool = True,
         tol: str | float = "auto",
         max_iter: int = 100,
@@ -80,6 +94,7 @@ class Mixture(MixtureEstimator):
         self.n_components = n_components
         self.family = family
         self.inference = inference
+        self.covariance_type = covariance_type
         self.prune = prune
         self.tol = tol
         self.max_iter = max_iter
@@ -96,9 +111,15 @@ class Mixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.progress = progress
 
+    def __getattr__(self, name: str) -> Any:
+        if name in OF_ONE_FAMILY and "components_" in vars(self):
+            keys = ", ".join(f"components_[{key!r}]" for key in self.components_)
+            raise AttributeError(f"a product of families has no {name}, its parts have: {keys}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
-        family = Gaussian() if self.family is None else self.family
+        family = Gaussian() if self.family is None or self.family == AUTO else self.family
         if isinstance(family, type) or not hasattr(family, "maximum_likelihood"):
             raise InvalidInputError(
                 f"family must be Gaussian(), Bernoulli() or Poisson(), got {self.family!r}"
@@ -112,13 +133,20 @@ class Mixture(MixtureEstimator):
         return Model(n_components, family, inference, prune=validation.flag("prune", self.prune))
 
     def _model_of(self, model: Model, source: Source) -> Model:
-        if isinstance(model.family, Product):
-            return replace(model, family=model.family.over(source.columns, source.shape[1]))
-        return model
+        family: Any = model.family
+        if is_mixed(self.family):
+            coding = coding_of(source)
+            family = family_for(self.family, source.columns, source.shape[1], coding)
+        return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:
         if result.family.name in ("gaussian", "factor_analytic"):
             describe_gaussian(self, result)
+            return
+        if isinstance(result.family, Product):
+            self.components_ = ComponentsByColumn(result.family, result.unframed)
+            if result.variational:
+                describe_weights(self, result)
             return
         self.means_ = result.unframed.means.copy()
         if result.variational:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bayesmix.engine.objectives import VariationalBayes
+from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.mixed import coding_of_table, is_mixed_table
+from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+from bayesmix.weights import DirichletPrior
 
 POLISH = 6.0
 
@@ -33,6 +38,8 @@ def select(
     Parameters
     ----------
     X : array, frame or source (n, D)
+        Of a frame with columns of categories, text or truth values these are levels; dates and keys
+        are left out, with a warning. See ``Mixture(family="auto")``.
     n_components : int or sequence of int, optional
         None: K grows from 1 until more components are refuted, under a prior over K that falls
         with it (beta-negative-binomial); at most 30.
@@ -82,13 +89,17 @@ def procedure(
         noise = "uniform" if noise else None
     if noise is not None and criterion == "auto":
         criterion = "bic"
+    numbers = columns_of_numbers(X)
+    if noise is not None and is_mixed_table(X):
+        raise UnsupportedError(
+            "noise is for columns of numbers: leave out the others, or the noise"
+        )
     if estimator is None:
-        estimator = comparable() if criterion in OF_A_POSTERIOR else GaussianMixture()
+        estimator = comparable(X) if criterion in OF_A_POSTERIOR else likely(X)
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
-        estimator.set_params(search="short", noise=noise)
-    if covariance_type is None:
-        one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
-        covariance_type = OF_ONE_COLUMN if one_column else SCIKIT_LEARNS
+        estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
+    if covariance_type is None and numbers != 0:
+        covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(
         estimator,
         n_components,
@@ -99,10 +110,27 @@ def procedure(
     )
 
 
-def comparable() -> Any:
+def comparable(X: Any = None) -> Any:
     """A variational estimator whose bounds are about K: one symmetric prior, nothing pruned."""
+    if is_mixed_table(X):
+        prior = VariationalBayes(weights=DirichletPrior(1.0))
+        return Mixture(family="auto", inference=prior, prune=False)
     return BayesianGaussianMixture(
         weight_concentration_prior_type="dirichlet_distribution",
         weight_concentration_prior=1.0,
         prune=False,
     )
+
+
+def likely(X: Any = None) -> Any:
+    """A maximum likelihood estimator for such columns."""
+    return Mixture(family="auto") if is_mixed_table(X) else GaussianMixture()
+
+
+def columns_of_numbers(X: Any) -> int:
+    """How many columns of a table are of numbers; of other rows about as many as there are."""
+    coding = coding_of_table(X)
+    if coding is not None:
+        return sum(own is None for own in coding.levels)
+    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
+    return 1 if one_column else 2

@@ -32,6 +32,7 @@ from bayesmix.families.independent import sums
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
+from bayesmix.records.coding import Coding
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
@@ -87,6 +88,7 @@ RECORDS: dict[str, Any] = {
         factor_analytic.FactorAnalytic,
         factor_analytic.FactorModel,
         factor_analytic.FactorAnalysers,
+        Coding,
         product.Product,
         product.Part,
         product.Layout,

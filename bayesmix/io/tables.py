@@ -107,20 +107,31 @@ def read(
     many = names_many(path)
     if not many and not os.path.isfile(path):
         raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
-    if many or _is_large(path):
+    if in_parts(path):
         return read_parts(path, chosen, weight)
     name = path.lower()
     if name.endswith(NUMPY):
         return _read_npy(path, chosen, weight)
+    return source_of(path, frame_of(path, chosen, weight), chosen, weight)
+
+
+def frame_of(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
+    """The table of a file that is no array, with names that are text."""
+    name = path.lower()
     if name.endswith(PARQUET):
-        return source_of(path, _parquet(path, chosen, weight), chosen, weight)
+        return _parquet(path, columns, weight)
     for ending, separator in SEPARATORS.items():
         if name.endswith(ending):
-            return table_of_text(path, separator, chosen, weight)
+            return _text(path, separator, columns)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
     )
+
+
+def in_parts(path: str) -> bool:
+    """Whether rows are read part by part, in every pass anew."""
+    return names_many(path) or _is_large(path)
 
 
 def _is_large(path: str) -> bool:

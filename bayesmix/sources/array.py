@@ -14,6 +14,7 @@ from bayesmix.numerics.features import BLOCK_ROWS, cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.protocols import Kept
 from bayesmix.records import Faults, Rows, Summary
+from bayesmix.records.coding import Coding
 from bayesmix.sources.faults import faults_in
 from bayesmix.sources.summary import summarise
 
@@ -62,7 +63,8 @@ class ArraySource:
     """values (n, D) of any real type, optional weights (n,), and how many threads may work.
 
     ``columns`` are the names of the features, where they have any; ``numbers`` what messages call
-    the rows, where these are some of the rows that were given.
+    the rows, where these are some of the rows that were given; ``coding`` what the columns were
+    before they became numbers, where that is known.
     """
 
     values: Stored
@@ -70,6 +72,7 @@ class ArraySource:
     n_jobs: int | None = 1
     columns: tuple[str, ...] | None = None
     numbers: Integers | None = None
+    coding: Coding | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what rows keep of one pass for the next."""

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
+from bayesmix.records.coding import Coding
 from bayesmix.sources.array import ArraySource
 
 
@@ -20,12 +21,21 @@ def as_source(
     weights: Array | None = None,
     n_jobs: int | None = 1,
     columns: tuple[str, ...] | None = None,
+    coding: Coding | None = None,
 ) -> Source:
     """A source for so many threads: X where it is one, else the rows of an array (n, D).
 
-    ``weights`` and ``columns`` belong to arrays; a source has its own.
+    ``weights``, ``columns`` and their ``coding`` belong to arrays; a source has its own.
     """
-    return X.with_jobs(n_jobs) if is_source(X) else ArraySource(X, weights, n_jobs, columns)
+    if is_source(X):
+        return X.with_jobs(n_jobs)
+    return ArraySource(X, weights, n_jobs, columns, coding=coding)
+
+
+def coding_of(source: Source) -> Coding | None:
+    """What the columns of a source were before they became numbers, where it knows."""
+    coding: Coding | None = getattr(source, "coding", None)
+    return coding
 
 
 def all_weights(source: Source) -> Array:

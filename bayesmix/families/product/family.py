@@ -18,6 +18,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event, Frame, Summary
+from bayesmix.records.coding import Coding
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
@@ -63,6 +64,7 @@ class Product:
 
     parts: Parts
     names: tuple[str, ...] | None = field(default=None, repr=False)
+    coding: Coding | None = field(default=None, repr=False)
 
     name = "product"
     drawn_columns = 0
@@ -79,7 +81,9 @@ class Product:
         inner = ", ".join(f"{key!r}: {family!r}" for key, family in pairs)
         return f"Product({{{inner}}})"
 
-    def over(self, names: Sequence[str] | None, n_columns: int) -> Product:
+    def over(
+        self, names: Sequence[str] | None, n_columns: int, coding: Coding | None = None
+    ) -> Product:
         """The product of rows with these columns, each of which is in one part.
 
         Raises ``InvalidInputError`` for columns that are not there, in two parts or in none.
@@ -100,7 +104,7 @@ class Product:
             replace(part, columns=own if names is None else tuple(called[one] for one in own))
             for part, own in zip(self.parts, numbers, strict=True)
         )
-        return Product(parts, None if names is None else tuple(called))
+        return Product(parts, None if names is None else tuple(called), coding)
 
     @property
     def families(self) -> tuple[Any, ...]:

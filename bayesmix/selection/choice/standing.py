@@ -85,6 +85,8 @@ def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
 
 def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
     """Components that hold one value of a lattice, and the lattice."""
+    family = result.family
+    grid = tuple(each for each in grid if family.marginal(np.array([each.column])).continuous)
     if not grid:
         return []
     spread = result.plug_in.components.unframed(result.mixture.frame).deviations

@@ -140,6 +140,9 @@ def summary(
             f"{len(failed)} of {len(rows)} candidates have no value (failed or degenerate): "
             "see the column note of results_."
         )
+    coding = getattr(getattr(best.result, "family", None), "coding", None)
+    if coding is not None:
+        lines.append(f"Columns: {coding.sentence}.")
     return "\n".join(lines)
 
 

@@ -1,0 +1,127 @@
+"""What the columns of a table are: numbers, levels, or neither, with the reason."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.records.coding import Level
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Text of which this share are numbers is a column of numbers with a few odd cells.
+MOSTLY_NUMBERS = 0.5
+# Every value its own is a key from so many rows on: fewer may differ by chance.
+FEWEST_OF_A_KEY = 10
+CELLS_NAMED = 3
+KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
+# What a date has at least: three groups of digits, or a month by name.
+DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``levels`` of a column of levels; ``why`` it is left out, where it is."""
+
+    levels: tuple[Level, ...] | None = None
+    why: str = ""
+    odd: str = ""  # cells that are no numbers, in words
+
+
+NUMBER = Kind()
+
+
+def kind_of(name: str, column: pd.Series[Any]) -> Kind:
+    """What a column is, from its type and its values."""
+    import pandas as pd
+
+    dtype = column.dtype
+    if pd.api.types.is_bool_dtype(dtype):
+        return Kind(levels_of(column))
+    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
+        return Kind(why="dates")
+    if not column.notna().any():
+        return Kind(why="empty")
+    if pd.api.types.is_complex_dtype(dtype):
+        return Kind(why="complex numbers")
+    if pd.api.types.is_numeric_dtype(dtype):
+        return _of_numbers(name, column)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _of_levels(column)
+    return _of_text(column)
+
+
+def _of_numbers(name: str, column: pd.Series[Any]) -> Kind:
+    values = column.dropna().to_numpy(dtype=np.float64)
+    if values.min() == values.max():
+        return Kind(why="one value")
+    whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
+    if whole and len(values) >= FEWEST_OF_A_KEY and len(np.unique(values)) == len(values):
+        counted = values.max() - values.min() == len(values) - 1
+        if counted or KEY_NAME.search(name):
+            return Kind(why="key-like: every row has another value")
+    return NUMBER
+
+
+def _of_text(column: pd.Series[Any]) -> Kind:
+    import pandas as pd
+
+    present = column.dropna()
+    if not present.map(lambda value: isinstance(value, str)).all():
+        kinds = {type(value).__name__ for value in present}
+        if kinds <= {"bool", "int", "float"} and "bool" not in kinds:
+            return NUMBER
+        if not kinds <= {"bool", "int", "float", "str"}:
+            return Kind(why=f"neither numbers nor text ({', '.join(sorted(kinds))})")
+    text = present.astype(str).str.strip()
+    numbers = pd.to_numeric(text, errors="coerce")
+    share = float(numbers.notna().mean())
+    if share > MOSTLY_NUMBERS:
+        wrong = text[numbers.isna()]
+        cells = ", ".join(
+            f"{value!r} in row {place}"
+            for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
+        )
+        more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
+        odd = f"{cells}{more}"
+        return Kind(why=f"numbers but for {odd}", odd=odd)
+    if text.str.contains(DATE_LIKE).all() and _are_dates(text):
+        return Kind(why="dates")
+    return _of_levels(column)
+
+
+def _are_dates(text: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
+
+
+def _of_levels(column: pd.Series[Any]) -> Kind:
+    levels, n_rows = levels_of(column), int(column.notna().sum())
+    if len(levels) == 1:
+        return Kind(why="one value")
+    if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
+        return Kind(why="key-like: every row has another value")
+    if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
+        return Kind(why=f"key-like: {len(levels)} levels in {n_rows} rows")
+    return Kind(levels)
+
+
+def levels_of(column: pd.Series[Any]) -> tuple[Any, ...]:
+    """The levels that occur, in the order of a categorical type, else sorted."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        there = set(column.dropna())
+        found = [level for level in column.cat.categories if level in there]
+    else:
+        found = list(column.dropna().unique())
+        found.sort(key=lambda value: (isinstance(value, str), value))
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in found)

@@ -1,0 +1,179 @@
+"""Tables of numbers, categories and text: what is taken for what, and the same columns later."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError
+from bayesmix.io.coding import coded, recoded
+from bayesmix.io.kinds import kind_of
+
+OPTIONS = {"random_state": 0, "n_jobs": 1}
+
+
+def birds(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n)
+    frame = pd.DataFrame(
+        {
+            "bill": rng.normal(40.0 + 9.0 * kind),
+            "sex": np.where(rng.random(n) < 0.5, "f", "m"),
+            "flipper": rng.normal(200.0 + 8.0 * kind, 3.0),
+            "wet": rng.random(n) < 0.2 + 0.3 * kind,
+        }
+    )
+    return frame, kind
+
+
+def agreement(labels, kind):
+    return pd.crosstab(labels, kind).max(axis=1).sum() / len(kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels", "why"),
+    [
+        ([1.5, 2.0, 2.0] * 5, None, ""),
+        (["a", "b", None] * 5, ("a", "b"), ""),
+        ([True, False] * 5, (False, True), ""),
+        (pd.Categorical(["hi", "lo"] * 5, ["lo", "mid", "hi"]), ("lo", "hi"), ""),
+        (pd.date_range("2020-01-01", periods=12), None, "dates"),
+        (["2020-01-03", "2021-12-30"] * 5, None, "dates"),
+        (["3/1/20", "30/12/21"] * 5, None, "dates"),
+        ([f"row {i}" for i in range(20)], None, "key-like"),
+        (list(range(5, 25)), None, "key-like"),
+        ([7.0] * 12, None, "one value"),
+        (["x"] * 12, None, "one value"),
+        ([None] * 12, None, "empty"),
+        (["1", "2", "n/a", "4"] * 5, None, "numbers but for 'n/a' in row 2, 'n/a' in row 6"),
+        ([object(), object()] * 6, None, "neither numbers nor text"),
+        ([1 + 2j] * 12, None, "complex"),
+    ],
+)
+def test_a_column_is_what_its_type_and_its_values_say(values, levels, why):
+    found = kind_of("column", pd.Series(values))
+    assert found.levels == levels
+    assert found.why.startswith(why)
+    assert bool(found.why) == bool(why)
+
+
+def test_numbers_that_happen_to_differ_are_no_key_but_ids_are():
+    far = pd.Series(np.random.default_rng(0).permutation(np.arange(40) * 7))
+    assert not kind_of("income", far).why
+    assert kind_of("bird_id", far).why.startswith("key-like")
+
+
+def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
+    frame, kind = birds()
+    n = len(frame)
+    wide = frame.assign(id=[f"b{i}" for i in range(n)], date=pd.date_range("2020", periods=n))
+    with pytest.warns(BayesmixWarning, match=r"left out: id \(key-like.*date \(dates\)"):
+        m = bm.Mixture(3, family="auto", **OPTIONS).fit(wide)
+    assert list(m.components_) == [("bill", "flipper"), "sex", "wet"]
+    assert agreement(m.predict(wide), kind) > 0.95
+    assert m.result_.family.coding.sentence.startswith("numbers: bill, flipper; categories: sex (2")
+    plain = frame.assign(sex=frame["sex"] == "m").astype(float)
+    family = bm.Product({("bill", "flipper"): bm.Gaussian(), ("sex", "wet"): bm.Bernoulli()})
+    by_hand = bm.Mixture(3, family=family, **OPTIONS).fit(plain)
+    assert m.log_likelihood_ == pytest.approx(by_hand.log_likelihood_, rel=1e-9)
+
+
+def test_the_same_columns_are_found_by_name_and_levels_by_theirs(tmp_path):
+    frame, _ = birds()
+    m = bm.Mixture(3, family="auto", **OPTIONS).fit(frame)
+    expected = m.predict_proba(frame)
+    turned = frame[["wet", "flipper", "sex", "bill"]]
+    np.testing.assert_array_equal(m.predict_proba(turned), expected)
+    one_level = frame[frame["sex"] == "m"]
+    np.testing.assert_array_equal(m.predict_proba(one_level), expected[frame["sex"] == "m"])
+    with pytest.warns(BayesmixWarning, match="not used: colour"):
+        m.predict(frame.assign(colour="red"))
+    with pytest.raises(InvalidInputError, match=r"'sex' \('f', 'm'\), got 'x' in row 0"):
+        m.predict(frame.assign(sex="x"))
+    with pytest.raises(InvalidInputError, match="'wet' is not among"):
+        m.predict(frame.drop(columns="wet"))
+    with pytest.raises(InvalidInputError, match="numbers in column 'bill', got 'long' in row 0"):
+        m.predict(frame.assign(bill="long"))
+    m.save(tmp_path / "birds.bayesmix")
+    loaded = bm.load(tmp_path / "birds.bayesmix")
+    np.testing.assert_array_equal(loaded.predict_proba(turned), expected)
+    assert repr(loaded.components_) == repr(m.components_)
+
+
+def test_parts_have_parameters_and_a_product_has_no_means():
+    frame, _ = birds()
+    m = bm.Mixture(2, family="auto", **OPTIONS).fit(frame)
+    assert m.components_["flipper"]["means"].shape == (2, 2)
+    assert m.components_["sex"].levels == (("f", "m"),)
+    share = m.components_["sex"]["probabilities"]
+    assert share.shape == (2, 1)
+    assert ((share > 0) & (share < 1)).all()
+    assert "levels: f, m" in repr(m.components_["sex"])
+    with pytest.raises(AttributeError, match=r"no means_, its parts have: components_\[\('bill'"):
+        _ = m.means_
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = m.nothing
+    with pytest.raises(KeyError, match="the parts are"):
+        _ = m.components_["colour"]
+
+
+def test_explicit_parts_read_levels_and_name_what_they_cannot_be():
+    frame, _ = birds()
+    parts = {("bill", "flipper"): bm.Gaussian("diag"), "sex": bm.Bernoulli(), "wet": bm.Bernoulli()}
+    m = bm.Mixture(2, family=bm.Product(parts), **OPTIONS).fit(frame)
+    assert m.components_["sex"].levels == (("f", "m"),)
+    dated = frame.assign(date=pd.date_range("2020", periods=len(frame)))
+    with_dates = bm.Product({**parts, "date": bm.Gaussian()})
+    some = bm.Product({key: parts[key] for key in parts if key != "wet"})
+    for family, X, words in (
+        (with_dates, dated, "'date' is not: dates"),
+        (some, frame, "'wet' is in no part"),
+    ):
+        m = bm.Mixture(2, family=family, **OPTIONS)
+        with pytest.raises(InvalidInputError, match=words):
+            m.fit(X)
+
+
+def test_select_on_a_mixed_frame_chooses_structure_and_number():
+    frame, kind = birds(240)
+    dated = frame.assign(day=pd.date_range("2020", periods=240))
+    with pytest.warns(BayesmixWarning, match=r"left out: day \(dates\)"):
+        search = bm.select(dated, n_components=(1, 2, 3, 4), covariance_type=("diag", "full"))
+    assert search.best_estimator_.n_components_ == 3
+    assert set(search.results_["covariance_type"]) == {"diag", "full"}
+    assert agreement(search.predict(dated), kind) > 0.95
+    assert "Columns: numbers: bill, flipper; categories: sex (2 levels)" in search.summary()
+    assert search.best_params_["covariance_type"] in ("diag", "full")
+
+
+def test_a_frame_of_numbers_is_selected_as_before():
+    frame, _ = birds(100)
+    search = bm.select(frame[["bill", "flipper"]], n_components=(1, 2), covariance_type="diag")
+    assert type(search.best_estimator_) is bm.BayesianGaussianMixture
+
+
+def test_odd_cells_in_a_column_of_numbers_are_named():
+    frame = pd.DataFrame({"a": ["1.5", "2", "?", "4"] * 4, "b": np.arange(16.0) ** 2})
+    with pytest.warns(BayesmixWarning, match=r"'a' is left out.*'\?' in row 2"):
+        made, coding = coded(frame)
+    assert coding.names == ("b",)
+    assert list(made) == ["b"]
+    with pytest.raises(InvalidInputError, match="numbers in column 'a'"):
+        recoded(frame, type(coding)(("a",), (None,)))
+
+
+def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
+    from bayesmix.io.mixed_tables import read_mixed
+
+    frame, _ = birds()
+    frame.to_csv(tmp_path / "birds.csv", index=False)
+    source = read_mixed(tmp_path / "birds.csv")
+    assert source.coding.levels[1] == ("f", "m")
+    with pytest.raises(InvalidInputError, match="these columns are not: 'sex', 'wet'"):
+        bm.GaussianMixture(2).fit(source)
+    m = bm.Mixture(3, family="auto", **OPTIONS).fit(source)
+    in_memory = bm.Mixture(3, family="auto", **OPTIONS).fit(frame)
+    np.testing.assert_array_equal(m.predict(source), in_memory.predict(frame))
+    some = read_mixed(tmp_path / "birds.csv", exclude=["sex", "wet"])
+    assert some.coding is None
+    assert some.columns == ("bill", "flipper")
