@@ -6,11 +6,13 @@ start with many centres is nearly as good as another.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from bayesmix.engine.run import Problem
+from bayesmix.errors import UnsupportedError
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, under_a_prior
@@ -35,7 +37,8 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     statistics: Any = problem.family.statistics(problem.frame.apply(sample.values), shares)
     objective = problem.objective
     if objective.name == "maximum_likelihood":
-        objective = under_a_prior(problem, sample, K)
+        with suppress(UnsupportedError):  # a family without a prior begins at its likelihood
+            objective = under_a_prior(problem, sample, K)
     factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
     return objective.update(
         of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution

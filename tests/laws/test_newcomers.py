@@ -10,6 +10,9 @@ import bayesmix as bm
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
+from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian.moments import moments
+from bayesmix.records import Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.search import beginnings, newcomers
@@ -350,3 +353,37 @@ def test_what_ended_where_another_did_is_left_out():
     gains = np.array([1.0, 5.0, 4.9995, 3.0, 5.0])
     np.testing.assert_array_equal(different(gains, 1e-3), [1, 3, 0])
     np.testing.assert_array_equal(different(gains, -1.0), [1, 4, 2, 3, 0])
+
+
+class OfItsOwn(bm.Gaussian):
+    """Normal components as those of a family that has no linear forms."""
+
+    linear = centred_kernel = linear_kernel = False
+
+    def maximum_likelihood(self, *arguments):
+        found = super().maximum_likelihood(*arguments)
+        _ = found.precision_root  # raises where one has collapsed
+        return found
+
+
+def test_a_family_without_linear_forms_is_searched_all_the_same(monkeypatch):
+    def refused(mixture):
+        raise AssertionError("linear forms of a family that has none")
+
+    def of_all(components, values, shares):
+        assert shares.shape[1] == components.n_components
+        return moments(components.structure, values, shares)
+
+    rng = np.random.default_rng(3)
+    values = two_clusters(rng)
+    best = bm.Mixture(5, random_state=0).fit(values)
+    known = in_form(one_component(values), CENTRED_FORM)
+    expected = list(known.fitted(known.begun(np.random.default_rng(0), 40), (), 1e-3))
+    monkeypatch.setattr(Mixture, "linear", property(refused))
+    monkeypatch.setattr(Gaussians, "statistics", of_all)
+    present = one_component(values, family=OfItsOwn())
+    found = list(present.fitted(present.begun(np.random.default_rng(0), 40), (), 1e-3))
+    # Without linear forms it does not show which of them lie in one place.
+    assert {one.row for one in expected} <= {one.row for one in found}
+    own = bm.Mixture(5, family=OfItsOwn(), random_state=0).fit(values)
+    assert own.result_.objective == pytest.approx(best.result_.objective, abs=1e-4)

@@ -21,7 +21,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import beside
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
-from bayesmix.protocols import Components, Statistics
+from bayesmix.protocols import Additive, Components, Statistics
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.search.beginnings import Begun, Held, fewest_to_keep
@@ -227,11 +227,17 @@ class Present:
 
     def _summed(self, begun: Begun) -> Newcomers:
         held, parts = begun.held, []
-        _, statistics = self.state.form.joints(self.state.at(), held.rows)
+        statistics = self._of_shares(held)
         for near in begun.near():
             parts.append(finished(statistics(near.T * held.weights[:, None])))
         sums = type(parts[0]).joined(parts)
         return Newcomers(begun.k, held, sums, np.zeros(len(sums.counts)))
+
+    def _of_shares(self, held: Held) -> Callable[[Array], Additive]:
+        """What makes sums of shares of rows in components that are not there yet."""
+        if self.problem.family.linear:
+            return self.state.form.joints(self.state.at(), held.rows)[1]
+        return partial(self.problem.family.statistics, held.values)
 
     def _left(self, groups: list[Newcomers]) -> tuple[list[Newcomers], Any]:
         """Those that have rows and do not collapse, and the components that they all become."""
