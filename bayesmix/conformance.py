@@ -198,6 +198,10 @@ if TYPE_CHECKING:
         _components: p.LinearComponents = linear
         _components = point
         _components = posterior
+        _completing: p.CompletingOf[Moments] = linear
+        _incomplete: p.Incomplete = point
+        _incomplete = posterior
+        _incomplete = predictive
         _point: p.PointComponents = point
         _posterior: p.PosteriorOf[GaussianDraws] = posterior
         _predictive: p.Predictive = predictive

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     CANDIDATE = 6
     DRAW = 7
     RESAMPLE = 8
+    GAPS = 9
 
 
 def root_seed(random_state: Any) -> int:

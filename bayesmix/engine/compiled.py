@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bayesmix.engine.expectation import Assessment
+from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.numerics.features import cost_of
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import Additive, Components
 from bayesmix.records import ChunkSums, FeatureSums, Known, Mixture, Rows, Sweep, centred_pass
 
@@ -65,6 +66,8 @@ class CompiledAssessment:
     mixture: Mixture[Components]
 
     def __call__(self, rows: Rows) -> Assessment:
+        if has_gaps(rows.values):
+            return AssessmentStep(self.mixture)(rows)
         known = Known.everything(len(rows), self.mixture.n_components, describe=True)
         sweep, statistics = centred_pass(self.mixture, rows, known)
         log_likelihood, _, entropy, log_largest = sweep.totals

@@ -9,7 +9,7 @@ its rounding. What a run makes of them, and of kernels, is its form (``engine.fo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.linalg.blas import dasum
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Additive, Components, Family, LinearComponents, Statistics
 from bayesmix.protocols import Linear as LinearForm
@@ -229,6 +230,7 @@ class Assessment:
     log_largest: float  # Σ w log max r
     counts: Array
     hard_counts: Array  # rows by largest responsibility
+    unseen_volume: float = 0.0  # Σ w log volume of the columns that rows do not have
 
     def __add__(self, other: Assessment) -> Assessment:
         return Assessment(
@@ -237,6 +239,7 @@ class Assessment:
             self.log_largest + other.log_largest,
             self.counts + other.counts,
             self.hard_counts + other.hard_counts,
+            self.unseen_volume + other.unseen_volume,
         )
 
 
@@ -248,13 +251,23 @@ class AssessmentStep:
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
-        size = block_rows(rows.values.shape[1], mixture.n_components)
+        if has_gaps(rows.values):
+            parts = (self._pattern(columns, some) for columns, some in rows.by_pattern())
+        else:
+            size = block_rows(rows.values.shape[1], mixture.n_components)
+            parts = (self._block(block) for block in rows.blocks(size))
         total: Assessment | None = None
-        for block in rows.blocks(size):
-            part = self._block(block)
+        for part in parts:
             total = part if total is None else total + part
         assert total is not None
         return total
+
+    def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
+        """Of rows that have only these columns."""
+        seen = self.mixture.marginal(columns)
+        unseen = self.mixture.frame.log_volume - seen.frame.log_volume
+        volume = unseen * float(rows.weights_or_ones.sum())
+        return replace(AssessmentStep(seen)(rows), unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
         responsibilities, log_normaliser = self.mixture.responsibilities(

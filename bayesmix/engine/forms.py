@@ -72,6 +72,9 @@ class Form(Protocol):
     ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
 
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        """The rows on which moves are looked for: none has gaps."""
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -127,3 +130,6 @@ class Dense:
         if self.kernel is None:
             return self.arithmetic.of_parts(mixture, parts)
         return each_by_itself(self.step, mixture, parts)
+
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        return rows

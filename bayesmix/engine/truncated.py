@@ -105,6 +105,9 @@ class Truncated:
     ) -> list[tuple[Statistics, float]]:
         return self.dense.of_parts(mixture, parts)
 
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        return rows
+
     def of(self, rows: Rows, describe: bool = False) -> Known:
         """What the rows of a chunk know."""
         every, neighbours = self.found

@@ -72,9 +72,11 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
     K = q.n_components
     freedom = q.precisions.degrees_of_freedom
     estimator.mean_precision_ = q.mean_precision.copy()
-    estimator.degrees_of_freedom_ = np.broadcast_to(
-        freedom if freedom.ndim == 1 else freedom[:, 0], (K,)
-    ).copy()
+    # With missing values every column of "diag" has its own, as it has rows of its own.
+    by_column = q.mean_precision.ndim == 2 and not q.structure.blocks.isotropic
+    if not by_column:
+        freedom = np.broadcast_to(freedom if freedom.ndim == 1 else freedom[:, 0], (K,))
+    estimator.degrees_of_freedom_ = freedom.copy()
     prior: Any = result.prior
     estimator.mean_prior_ = prior.mean.copy()
     estimator.mean_precision_prior_ = float(q.prior_mean_precision)

@@ -19,6 +19,7 @@ from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
+from bayesmix.estimators.imputing import Imputing, refuse_gaps
 from bayesmix.estimators.information import information
 from bayesmix.estimators.posterior import HowSure
 from bayesmix.estimators.progress import Reporter
@@ -48,7 +49,7 @@ OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 ARRAYS_OF_A_SAMPLE = 3.0
 
 
-class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult
@@ -99,6 +100,8 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, Showing): 
         before = dict(self.__dict__)
         try:
             model = self._model()
+            if incoming.missing_of(self) == "use":
+                refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = replace(self._settings(model, source), near=near)
@@ -277,7 +280,7 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, Showing): 
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats; weighted where there are weights."""
-        source = self._rows(X, sample_weight)
+        source = self._seen(X, sample_weight)
         log_density = self._each(source, log_densities)
         weights = all_weights(source)
         counted = weights > 0
@@ -299,12 +302,18 @@ class MixtureEstimator(HowSure, Arriving, Transforming, DensityMixin, Showing): 
         return self._map(X, responsibilities)
 
     def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
-        return self._each(self._rows(X), say)
+        return self._each(self._seen(X), say)
 
     def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
         with single_threaded_blas():
             out: PerRow = source.map(partial(say, self.result_), self.result_.n_components)
         return out
+
+    def _seen(self, X: Any, sample_weight: Any = None) -> Source:
+        """The same; with ``missing="use"`` they may have gaps."""
+        self._fitted()
+        gaps = incoming.missing_of(self) == "use"
+        return incoming.new_rows(self, X, sample_weight, gaps)
 
     def _rows(self, X: Any, sample_weight: Any = None) -> Source:
         """Rows of the fitted columns, checked, with their weights."""

@@ -60,6 +60,9 @@ class BayesianGaussianMixture(MixtureEstimator):
     noise : None, "uniform" or density, default=None
         As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
         the components.
+    missing : {"error", "use", "drop"}, default="error"
+        What NaN in X means: an error; a value missing at random, so that a row counts by those that
+        it has (the exact observed-data likelihood); or a row to leave out of the fit.
 
     Attributes
     ----------
@@ -118,6 +121,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         n_jobs: int | None = None,
         progress: bool | None = None,
         noise: Any = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -144,6 +148,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.progress = progress
         self.noise = noise
+        self.missing = missing
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

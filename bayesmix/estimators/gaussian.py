@@ -91,6 +91,9 @@ class GaussianMixture(MixtureEstimator):
         that hold all rows of the fit, along columns or principal axes (mclust's), and nothing
         outside. A density: a fitted estimator with ``score_samples``, or a function of rows that
         returns log densities. The label of noise is -1; ``n_components`` does not count it.
+    missing : {"error", "use", "drop"}, default="error"
+        What NaN in X means: an error; a value missing at random, so that a row counts by those that
+        it has (the exact observed-data likelihood); or a row to leave out of the fit.
 
     Attributes
     ----------
@@ -152,6 +155,7 @@ class GaussianMixture(MixtureEstimator):
         n_jobs: int | None = None,
         progress: bool | None = None,
         noise: Any = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -176,6 +180,7 @@ class GaussianMixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.progress = progress
         self.noise = noise
+        self.missing = missing
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

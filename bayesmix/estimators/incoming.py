@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from bayesmix.errors import InvalidInputError, InvalidTypeError
+from bayesmix import validation
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.mixed import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
-from bayesmix.records import Fault
-from bayesmix.selection.criteria.folds import rows_of
+from bayesmix.records import Fault, Rows
+from bayesmix.selection.criteria.folds import last_step, rows_of
 from bayesmix.sources import ArraySource, as_source, coding_of, is_source
 from bayesmix.sources.faults import LARGEST_VALUE
 from bayesmix.validation import jobs, unmasked
@@ -30,6 +31,7 @@ REMEDIES = {
     "inhomogeneous": "X must be a table: every row as long as the others",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
+MISSING = ("error", "use", "drop")
 # Weights count rows: sums out of this range are no number of rows, and leave doubles when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)
 # A row with less than this share of all weight changes no digit: it is left out as if it had none.
@@ -43,6 +45,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     had among all.
     """
     mixed, coding = reads_levels(estimator), None
+    missing = missing_of(estimator)
     if is_source(X):
         _refuse_weights(sample_weight)
         if mixed is None:
@@ -52,13 +55,48 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     else:
         if mixed is not None:
             X, coding = mixed(X)
-        values = validated(estimator, X, reset=True, ensure_min_samples=2)
+        values = validated(estimator, X, missing != "error", reset=True, ensure_min_samples=2)
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
-    _refuse(source, large=True)
+    if missing == "drop":
+        source = _complete(source)
+    in_memory = isinstance(source, ArraySource)
+    if missing == "use" and not in_memory and source.faults.not_finite:
+        raise UnsupportedError(
+            "missing='use' takes rows that lie in memory, and these are read part by part: give "
+            "X.in_memory(), or drop rows with missing values (missing='drop')"
+        )
+    _refuse(source, large=True, gaps=missing == "use")
     return source.present()
+
+
+def missing_of(estimator: Any) -> str:
+    """What an estimator, of a search its own, does with missing values."""
+    inner = last_step(getattr(estimator, "estimator", estimator))
+    missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
+    return missing
+
+
+def _complete(source: Source) -> Source:
+    """The rows without gaps, with the numbers that they had among all."""
+    complete: Any = source.map(_is_complete, 1)
+    if complete.all():
+        return source
+    if np.count_nonzero(complete) < 2:
+        raise InvalidInputError(
+            f"X must have two rows or more without missing values, but only "
+            f"{np.count_nonzero(complete)} of {len(complete)} are left with missing='drop': use "
+            "missing='use'"
+        )
+    whole = source.in_memory()
+    assert isinstance(whole, ArraySource)
+    return whole.numbered(np.flatnonzero(complete))
+
+
+def _is_complete(rows: Rows) -> Any:
+    return ~np.isnan(np.asarray(rows.values)).any(axis=1)
 
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
@@ -75,9 +113,12 @@ def part_of(source: Source, rows: Any) -> Source:
     return some
 
 
-def new_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
-    """Rows at predict time: as many columns, in the same order, of values as at fit."""
-    source = _new_rows(estimator, X, sample_weight)
+def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = False) -> Source:
+    """Rows at predict time: as many columns, in the same order, of values as at fit.
+
+    ``gaps``: they may have some.
+    """
+    source = _new_rows(estimator, X, sample_weight, gaps)
     check_values(estimator.result_.family, source, 1)
     return source
 
@@ -89,13 +130,16 @@ def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
     return source.present()
 
 
-def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
+def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     X = as_fitted(X, estimator.result_.family)
     if not is_source(X):
-        values = validated(estimator, X, reset=False)
+        values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
-        return as_source(values, weights, n_jobs)
+        source = as_source(values, weights, n_jobs)
+        if gaps:
+            _refuse(source, gaps=True)
+        return source
     _refuse_weights(sample_weight)
     if X.shape[1] != estimator.n_features_in_:
         raise InvalidInputError(
@@ -109,7 +153,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
             f"{REMEDIES['is expecting']}"
         )
     source = _given(X, n_jobs)
-    _refuse(source)
+    _refuse(source, gaps=gaps)
     return source
 
 
@@ -147,12 +191,27 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def _refuse(source: Source, large: bool = False) -> None:
-    """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit."""
+def _refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
+    """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit.
+
+    ``gaps``: values may be missing, but for whole rows and, at fit, whole columns.
+    """
     found = source.faults
-    if found.not_finite:
-        row = source.row_text(found.not_finite.row)
-        raise InvalidInputError(_not_finite(found.not_finite, source.columns, row))
+    unusable = found.infinite if gaps else found.not_finite
+    if unusable:
+        row = source.row_text(unusable.row)
+        raise InvalidInputError(_not_finite(unusable, source.columns, row))
+    if found.empty:
+        raise InvalidInputError(
+            f"X must have a value in every row, but {source.row_text(found.empty.row)} has "
+            f"none{_others(found.empty)}: leave out such rows"
+        )
+    if large and found.never is not None and found.never.any():
+        never = Fault(1, 0, int(np.argmax(found.never)))
+        raise InvalidInputError(
+            f"X must have a value in every column, but column {_column(never, source.columns)} has "
+            "none: leave out that column"
+        )
     if found.weight:
         raise InvalidInputError(
             "the weights of X must be finite and not negative, got "
@@ -209,8 +268,13 @@ def row_weights(value: Any, n_rows: int) -> Array:
     return np.where(weights < LEAST_WEIGHT * total, 0.0, weights)
 
 
-def validated(estimator: Any, X: Any, **options: Any) -> Any:
-    """X as scikit-learn validates it, float32 or float64, with errors that say what to do."""
+def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any:
+    """X as scikit-learn validates it, float32 or float64, with errors that say what to do.
+
+    ``gaps``: values may be missing, whatever stands in their place.
+    """
+    if gaps:
+        X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
     try:
         if isinstance(X, (list, tuple)):
@@ -225,6 +289,19 @@ def validated(estimator: Any, X: Any, **options: Any) -> Any:
         raise InvalidTypeError(explained(X, problem)) from None
     except ValueError as problem:
         raise InvalidInputError(explained(X, problem)) from None
+
+
+def _nan_for_gaps(X: Any) -> Any:
+    """X with NaN for what is masked, and in columns of objects for None and pandas' NA."""
+    if np.ma.isMaskedArray(X):
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas
+        objects = [str(dtype) == "object" for dtype in X.dtypes]
+        if any(objects):
+            X = X.copy()
+            for column in X.columns[objects]:
+                X[column] = X[column].where(X[column].notna(), np.nan)
+    return X
 
 
 def explained(X: Any, problem: Exception) -> str:
@@ -249,12 +326,19 @@ def explained(X: Any, problem: Exception) -> str:
 
 
 def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
-    value = "NaN" if np.isnan(fault.value) else "infinity"
-    more = f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
+    missing = bool(np.isnan(fault.value))
+    value, remedy = "infinity", "drop or impute such rows"
+    if missing:
+        value = "NaN"
+        remedy += ", or give missing='use' or 'drop' where the mixture is made"
     return (
         f"X must be finite numbers, but it contains {value} in {row or f'row {fault.row}'}, column "
-        f"{_column(fault, columns)}{more}: drop or impute such rows"
+        f"{_column(fault, columns)}{_others(fault)}: {remedy}"
     )
+
+
+def _others(fault: Fault) -> str:
+    return f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
 
 
 def _column(fault: Fault, columns: Any) -> str:

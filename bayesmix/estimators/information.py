@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators import incoming
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.workflow.assess import assess
 
@@ -28,7 +27,7 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
             )
         sums = result.plug_in_sums
     else:
-        source = incoming.new_rows(estimator, X, sample_weight)
+        source = estimator._seen(X, sample_weight)
         with single_threaded_blas():
             sums = assess(result.family, result.plug_in, source, result.log_volume)
     value: float = -2.0 * criterion(sums, result.n_parameters)

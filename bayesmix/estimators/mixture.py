@@ -44,6 +44,9 @@ class Mixture(MixtureEstimator):
         As in ``GaussianMixture``.
     search, acceleration, max_passes, max_seconds, n_jobs, progress
         As in ``GaussianMixture``.
+    missing : {"error", "use", "drop"}, default="error"
+        What NaN in X means: an error; a value missing at random, so that a row counts by those that
+        it has (the exact observed-data likelihood); or a row to leave out of the fit.
 
     Attributes
     ----------
@@ -90,6 +93,7 @@ class Mixture(MixtureEstimator):
         max_seconds: float | None = None,
         n_jobs: int | None = None,
         progress: bool | None = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.family = family
@@ -110,6 +114,7 @@ class Mixture(MixtureEstimator):
         self.max_seconds = max_seconds
         self.n_jobs = n_jobs
         self.progress = progress
+        self.missing = missing
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_ONE_FAMILY and "components_" in vars(self):

@@ -19,6 +19,7 @@ class Arriving:
 
     result_: FitResult
     n_jobs: int | None
+    missing: str
     _model: Callable[[], Model]
     _fit: Callable[..., None]
     _adopt: Callable[[FitResult], None]
@@ -92,6 +93,11 @@ class Arriving:
                 raise InvalidInputError(
                     f"forgetting must be a share, more than 0 and less than 1, got {forgetting!r}"
                 )
+        if incoming.missing_of(self) != "error":
+            raise UnsupportedError(
+                f"missing={self.missing!r} is for fit: give partial_fit rows without missing "
+                "values, and missing='error'"
+            )
         before = dict(self.__dict__)
         model = self._model()
         try:

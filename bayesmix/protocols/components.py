@@ -89,6 +89,14 @@ class Densities(Protocol):
         ...
 
 
+class Incomplete(Densities, Protocol):
+    """Densities that say what they do of rows with gaps."""
+
+    def marginal(self, columns: Integers) -> Densities:
+        """log ∫ exp E[log p(x | θ_k)] over the other columns, of rows that have these."""
+        ...
+
+
 class Components(Densities, Protocol):
     """All that an E-step needs of K densities."""
 
@@ -160,6 +168,24 @@ class LinearOf(Components, Protocol[S]):
 
         A rough bound is enough where it is no more than ``most``.
         """
+        ...
+
+
+class CompletingOf(LinearOf[S], Protocol[S]):
+    """Linear forms that make statistics of all columns of rows with gaps."""
+
+    def marginal(self, columns: Integers) -> Linear:
+        """log ∫ exp(.) over the other columns: the forms of rows that have these."""
+        ...
+
+    def drawn(
+        self, columns: Integers, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """Rows (n, D) drawn from the components ``labels`` given these columns' values (n, d)."""
+        ...
+
+    def completed(self, columns: Integers, sums: S) -> Statistics:
+        """Statistics of rows that have only these columns, from those of the columns."""
         ...
 
 
@@ -328,5 +354,6 @@ class CoordinatesOf(Protocol[D]):
 # Those of any family.
 Linear: TypeAlias = LinearOf[Any]
 CompiledCentred: TypeAlias = CompiledCentredOf[Any]
+Completing: TypeAlias = CompletingOf[Any]
 Posterior: TypeAlias = PosteriorOf[Any]
 Coordinates: TypeAlias = CoordinatesOf[Any]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.numerics.arrays import Booleans
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -41,6 +43,9 @@ class Faults:
     """What is wrong with some rows, by kind."""
 
     not_finite: Fault = NONE
+    infinite: Fault = NONE
+    empty: Fault = NONE  # rows without any value
+    never: Booleans | None = None  # (D,) columns without any value
     too_large: Fault = NONE
     weight: Fault = NONE  # neither finite nor at least 0
 
@@ -50,6 +55,16 @@ class Faults:
     def __add__(self, other: Faults) -> Faults:
         return Faults(
             self.not_finite + other.not_finite,
+            self.infinite + other.infinite,
+            self.empty + other.empty,
+            _both(self.never, other.never),
             self.too_large + other.too_large,
             self.weight + other.weight,
         )
+
+
+def _both(one: Booleans | None, other: Booleans | None) -> Booleans | None:
+    """Where both are true; None says nothing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
+from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.records.noise import Noise
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         Components,
         Densities,
         FittedComponents,
+        Incomplete,
         Linear,
         LinearComponents,
         Statistics,
@@ -61,9 +64,27 @@ class Mixture(Generic[C, W]):
             components=self.components.subset(keep),
         )
 
+    def marginal(self, columns: Integers) -> Mixture[Any]:
+        """As rows see it that have only these columns."""
+        if self.noise is not None:
+            raise UnsupportedError(
+                "noise beside a mixture has no density of some columns alone: leave out rows with "
+                "missing values, or fit without noise"
+            )
+        frame, places = self.frame.of_columns(columns)
+        return Mixture(self.weights, cast("Incomplete", self.components).marginal(places), frame)
+
     def log_joint(self, values: Array) -> Array:
-        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
+        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form.
+
+        Of a row with gaps: log ∫ exp(.) over what it does not have.
+        """
         joint: Array = self.components.expected_log_density(values)
+        if np.isnan(joint[:, 0]).any() and has_gaps(values):
+            components = cast("Incomplete", self.components)
+            for columns, rows in patterns(values):
+                seen = components.marginal(columns)
+                joint[rows] = seen.expected_log_density(values[np.ix_(rows, columns)])
         joint += self.log_weights
         return joint
 

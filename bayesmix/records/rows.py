@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Booleans, Indices, Stored
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
+from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.once import once
 from bayesmix.numerics.warming import called
 
@@ -63,6 +65,27 @@ class Frame:
         n_flat = len(self.centre) - self.n_directions
         return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
 
+    def of_columns(self, columns: Integers) -> tuple[Frame, Integers]:
+        """The frame of some columns, and which of the framed columns they are.
+
+        Constant columns have no framed column: they are independent of all others. Rows on a
+        slanted plane have no framed columns at all.
+        """
+        centre, scale = self.centre[columns], self.scale[columns]
+        if self.basis is None:
+            return Frame(centre, scale), columns
+        if not np.array_equal(self.basis, self.basis.astype(bool)):
+            raise UnsupportedError(
+                "all rows of the fit lie on a plane between the columns, where rows with missing "
+                "values have no place: leave out columns that follow from others"
+            )
+        varies = self.basis[columns].any(axis=1)
+        places = self.basis[columns[varies]].argmax(axis=1)
+        if varies.all():
+            return Frame(centre, scale), places
+        identity = np.eye(len(columns))
+        return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places
+
     def equals(self, other: Frame) -> bool:
         """Whether a mixture in the one frame is the same mixture in the other."""
         return all(
@@ -116,6 +139,9 @@ class Rows:
     _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _patterns: list[tuple[Integers, Rows]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -154,6 +180,19 @@ class Rows:
         if stored.size <= MOST_KEPT:
             self._kept[STORED] = frame, answer
         return answer
+
+    def by_pattern(self) -> list[tuple[Integers, Rows]]:
+        """The rows of every pattern of gaps, in the columns that they have."""
+        if self._patterns:
+            return self._patterns
+        values, weights = np.asarray(self.values), self.weights
+        found = []
+        for columns, rows in patterns(values):
+            own = None if weights is None else weights[rows]
+            found.append((columns, Rows(values[np.ix_(rows, columns)], own)))
+        if values.size <= MOST_KEPT:
+            self._patterns.extend(found)
+        return found
 
     def _known(self, kind: int, frame: Frame) -> Any:
         """What was kept of that kind in a frame, or None."""
@@ -198,6 +237,7 @@ class Summary:
     gap: Array  # smallest step between distinct values where values tie, else 0
     constant: Booleans  # (D,): all rows agree
     mean: Array
+    n_missing: int = 0  # how many values
 
     @property
     def n_features(self) -> int:

@@ -150,7 +150,10 @@ class ArraySource:
         """Without rows of weight zero; these have the numbers that they had."""
         if self.weights is None or self.weights.all():
             return self
-        rows = np.flatnonzero(self.weights)
+        return self.numbered(np.flatnonzero(self.weights))
+
+    def numbered(self, rows: Integers) -> ArraySource:
+        """Some rows, with the numbers that they had among all."""
         some = self.subset(rows)
         return some if self.numbers is not None else replace(some, numbers=rows)
 

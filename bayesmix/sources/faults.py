@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 
 from bayesmix.records import Fault, Faults, Rows
@@ -13,20 +16,24 @@ ROWS_AT_ONCE = 2**18
 
 def faults_in(rows: Rows) -> Faults:
     """What is wrong with the rows of a chunk, read in pieces."""
-    total = Faults()
-    for piece in rows.blocks(ROWS_AT_ONCE):
-        total = total + _of_values(piece) + _of_weights(piece)
-    return total
+    pieces = rows.blocks(ROWS_AT_ONCE)
+    return reduce(add, [_of_values(piece) + _of_weights(piece) for piece in pieces], Faults())
 
 
 def _of_values(rows: Rows) -> Faults:
     values = np.asarray(rows.values)
-    if not values.size or max(float(values.max()), -float(values.min())) <= LARGEST_VALUE:
+    if not values.size:
         return Faults()
-    finite = np.isfinite(values)
+    if max(float(values.max()), -float(values.min())) <= LARGEST_VALUE:
+        return Faults(never=np.zeros(values.shape[1], dtype=np.bool_))
+    finite, missing = np.isfinite(values), np.isnan(values)
+    nothing = np.broadcast_to(missing.all(axis=1, keepdims=True), values.shape)
     return Faults(
-        Fault.of(values, ~finite, rows.first),
-        Fault.of(values, finite & (np.abs(values) > LARGEST_VALUE), rows.first),
+        not_finite=Fault.of(values, ~finite, rows.first),
+        infinite=Fault.of(values, np.isinf(values), rows.first),
+        empty=Fault.of(values, nothing, rows.first),
+        never=missing.all(axis=0),
+        too_large=Fault.of(values, finite & (np.abs(values) > LARGEST_VALUE), rows.first),
     )
 
 

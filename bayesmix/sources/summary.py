@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import without_gaps
 from bayesmix.numerics.quantiles import quantiles
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.records import Summary
@@ -37,9 +38,14 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         used = None
     repeated = weights is not None and bool(np.any(weights > 1))
 
+    n_missing = missing_in(values)
+
     def summed_up(d: int) -> tuple[float, ...]:
-        own = values[:, d] if present is None else values[present, d]
-        return _column(np.asarray(own, dtype=np.float64), used, repeated)
+        own = np.asarray(values[:, d] if present is None else values[present, d], dtype=np.float64)
+        if not n_missing:
+            return _column(own, used, repeated)
+        known = ~np.isnan(own)
+        return _column(own[known], None if used is None else used[known], repeated)
 
     jobs = resolve_jobs(n_jobs) if n_rows > WORTH_A_THREAD else 1
     columns = list(ordered_map(summed_up, range(n_features), jobs))
@@ -56,6 +62,7 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         gap=gap,
         constant=minimum == maximum,
         mean=mean,
+        n_missing=n_missing,
     )
 
 
@@ -64,10 +71,12 @@ class _Part:
     """Sums and extremes of some rows, about the centre."""
 
     total: float
+    known: Array  # Σ w by column, of the rows that have a value there
     sums: Array
     squares: Array
     minimum: Array
     maximum: Array
+    n_missing: int
 
     @classmethod
     def of(cls, values: Any, weights: Array | None, centre: Array) -> _Part:
@@ -75,21 +84,31 @@ class _Part:
         own = np.ones(len(rows)) if weights is None else weights
         away = rows - centre
         present = rows if weights is None else rows[own > 0]
+        n_missing = missing_in(rows)
+        total = float(own.sum())
+        known = np.full(rows.shape[1], total)
+        if n_missing:
+            known = own @ ~np.isnan(rows)
+            away = without_gaps(away)
         return cls(
-            float(own.sum()),
+            total,
+            known,
             own @ away,
             own @ (away * away),
-            present.min(axis=0, initial=np.inf),
-            present.max(axis=0, initial=-np.inf),
+            np.fmin.reduce(present, axis=0, initial=np.inf),
+            np.fmax.reduce(present, axis=0, initial=-np.inf),
+            n_missing,
         )
 
     def __add__(self, other: _Part) -> _Part:
         return _Part(
             self.total + other.total,
+            self.known + other.known,
             self.sums + other.sums,
             self.squares + other.squares,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
+            self.n_missing + other.n_missing,
         )
 
 
@@ -104,8 +123,8 @@ def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> 
 
     whole: _Part = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
     constant = whole.minimum == whole.maximum
-    mean = whole.sums / whole.total
-    deviation = np.sqrt(np.maximum(whole.squares / whole.total - mean * mean, 0.0))
+    mean = whole.sums / whole.known
+    deviation = np.sqrt(np.maximum(whole.squares / whole.known - mean * mean, 0.0))
     return replace(
         some,
         n_rows=len(values),
@@ -116,7 +135,13 @@ def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> 
         maximum=whole.maximum,
         constant=constant,
         mean=some.centre + mean,
+        n_missing=whole.n_missing,
     )
+
+
+def missing_in(values: Any) -> int:
+    """How many values are missing."""
+    return int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
 
 
 def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float, ...]:

@@ -23,6 +23,5 @@ def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) 
     """The sums of a density over rows."""
     assessment = assessed(family, source, mixture)
     n = source.total_weight
-    return Sums(
-        assessment.log_likelihood - n * log_volume, assessment.entropy, assessment.log_largest, n
-    )
+    log_likelihood = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
+    return Sums(log_likelihood, assessment.entropy, assessment.log_largest, n)

@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Densities, Family, FarDensities
 from bayesmix.records import Frame, Mixture
@@ -28,6 +29,8 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
 
     (n, K + 1) with noise, which is last.
     """
+    if has_gaps(values):
+        return _by_pattern(mixture, values, family)
     if mixture.noise is not None:
         shares, log_density = described(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
@@ -54,6 +57,31 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
         log_density[far[some]] = normalise(joint) + beyond
         shares[far[some]] = joint
     return shares, log_density
+
+
+def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+    """log p(x) (n,) in nats and data units, of what rows have; of counts a log probability."""
+    if has_gaps(values):
+        out = np.empty(len(values))
+        for columns, rows in patterns(values):
+            seen = mixture.marginal(columns)
+            out[rows] = log_density(seen, values[np.ix_(rows, columns)], family)
+        return out
+    _, found = described(mixture, values, family)
+    if family.continuous:
+        found = found - mixture.frame.log_volume
+        found += mixture.frame.log_flat(values)
+    return found
+
+
+def _by_pattern(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+    """What is said of rows with gaps by the columns that they have."""
+    shares, log_normaliser = np.empty((len(values), mixture.n_components)), np.empty(len(values))
+    for columns, rows in patterns(values):
+        seen = values[np.ix_(rows, columns)]
+        found = described(mixture.marginal(columns), seen, family)
+        shares[rows], log_normaliser[rows] = found
+    return shares, log_normaliser
 
 
 def _reach(components: FarDensities, n_features: int) -> float:

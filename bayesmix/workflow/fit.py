@@ -247,6 +247,7 @@ def _result(
     total_weight = problem.source.total_weight
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
     shift = units_of(model.family, problem.objective, mixture, total_weight)
+    shift += assessment.unseen_volume
     exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
     # Where the last pass was one on a lower bound, the objective is computed as it is.
     objective = exact if state.resolution is not None or not state.form.exact else state.objective
@@ -254,7 +255,7 @@ def _result(
         sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
     else:
         sums = Sums(
-            assessment.log_likelihood - log_volume * total_weight,
+            assessment.log_likelihood - log_volume * total_weight + assessment.unseen_volume,
             assessment.entropy,
             assessment.log_largest,
             total_weight,

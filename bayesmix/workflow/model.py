@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.engine.compiled import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense, Form
+from bayesmix.engine.gaps import Gapped
 from bayesmix.engine.noise import WithNoise
 from bayesmix.engine.objectives import (
     MaximumAPosteriori,
@@ -92,7 +93,7 @@ def posed(
         guard=family.guard(source, frame, source.summary, repair),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
-        form=first_form(family, source, frame, model.n_components)
+        form=first_form(family, source, frame, model.n_components, settings.seed)
         if model.noise is None
         else without_kernel(family),
         notes=notes,
@@ -104,8 +105,11 @@ def without_kernel(family: Family) -> Dense:
     return Dense(LINEAR, None, Dense(CENTRED)) if family.linear else Dense(CENTRED)
 
 
-def first_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
+def first_form(family: Family, source: Source, frame: Frame, n_components: int, seed: int) -> Form:
     """The form that a run begins with, from the size of the problem."""
+    if source.summary.n_missing:
+        compiled = family.centred_kernel and compiled_pays(*source.shape, n_components)
+        return Gapped(Dense(CENTRED, centred_pass if compiled else None), seed)
     form = dense_form(family, source, frame, n_components)
     large = family.linear_kernel and compiled_pays(*source.shape, n_components)
     return Truncated(form) if large and n_components > MANY else form

@@ -14,7 +14,7 @@ from bayesmix.protocols import Bayesian, Family, Objective, PointComponents, Pos
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
-from bayesmix.workflow.far import described
+from bayesmix.workflow.far import described, log_density
 
 # Few fits are to rows that went by.
 if TYPE_CHECKING:
@@ -167,11 +167,7 @@ class FitResult:
 
     def log_density(self, values: Array) -> Array:
         """Predictive log density (n,) in nats and data units."""
-        _, framed = described(self.density, values, self.family)
-        log_density: Array = framed - self.log_volume
-        if self.family.continuous:
-            log_density += self.mixture.frame.log_flat(values)
-        return log_density
+        return log_density(self.density, values, self.family)
 
     def probabilities(self, values: Array) -> Array:
         """Normalised terms of the predictive density (n, K), with noise (n, K + 1).

@@ -11,10 +11,14 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
+from bayesmix.families.gaussian.covariance.m_steps import averaged
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
+from bayesmix.families.gaussian.gaps import available
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.features import DENSE
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
 
@@ -70,6 +74,12 @@ class Gaussian:
     def structure(self) -> Structure:
         return NAMED[self.covariance]
 
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether its M-step takes rows with gaps: over axes columns then have counts each."""
+        structure = self.structure
+        return structure.algebra.kind == DENSE or structure.estimate is averaged
+
     def made(self, components: Any) -> bool:
         return bool(components.structure.name == self.structure.name)
 
@@ -93,10 +103,15 @@ class Gaussian:
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """The frame without directions in which all rows agree, and an event that names them."""
+        if source.summary.n_missing:
+            _refuse_constant(source)
+            return frame, ()
         return without_flat_directions(self.structure, frame, source)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments of framed rows."""
+        """Centred moments of framed rows; of gaps a first guess."""
+        if has_gaps(values):
+            return available(self.structure, values, responsibilities)
         return moments(self.structure, values, responsibilities)
 
     def maximum_likelihood(
@@ -113,7 +128,9 @@ class Gaussian:
         return maximum_likelihood(self.structure, statistics, previous, resolution, ridge)
 
     def feasible(self, statistics: Moments) -> bool:
-        """No variance is negative; that no direction's is shows when it is factorised."""
+        """No variance or count is negative; directions show when they are factorised."""
+        if statistics.known.min() < 0.0:
+            return False
         n_features = statistics.means.shape[1]
         spread = self.structure.algebra.spread(
             statistics.scatter, len(statistics.counts), n_features
@@ -153,6 +170,17 @@ class Gaussian:
         """Collapse is watched for; see ``guard``. Under a prior it also brings in the ridge."""
         ridge = None if repair else self.ridge
         return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
+
+
+def _refuse_constant(source: Source) -> None:
+    """Refuse columns without extent beside gaps, which frames of directions do not have."""
+    constant = np.flatnonzero(source.summary.constant)
+    if len(constant):
+        column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
+        raise InvalidInputError(
+            "X with missing values must have columns that differ from row to row, but all values "
+            f"of column {column} are equal: leave out that column"
+        )
 
 
 def _refuse_extremes(summary: Summary, scale: Array) -> None:

@@ -1,7 +1,8 @@
 """Centred moments of weighted rows, merged pairwise (Chan, Golub & LeVeque 1983).
 
 ``(count, mean, scatter about the mean)`` is additive over rows without cancellation, wherever the
-data lie. Moments are merged and scaled, never subtracted.
+data lie. Moments are merged and scaled, never subtracted. Over axes a row with gaps counts in the
+columns that it has.
 """
 
 from __future__ import annotations
@@ -21,24 +22,48 @@ from bayesmix.numerics.once import once
 @filled_at_once
 @dataclass(frozen=True)
 class Moments:
-    """counts (K,), means (K, D) and scatter in the structure's blocks."""
+    """counts (K,), means (K, D) and scatter in the structure's blocks.
+
+    ``column_counts`` (K, D) are Σ w r of the rows that have a value there; None where all have.
+    """
 
     structure: Structure
     counts: Array
     means: Array
     scatter: Array
+    column_counts: Array | None = None
 
     def __add__(self, other: Moments) -> Moments:
-        counts = self.counts + other.counts
-        share = np.zeros_like(counts)
-        np.divide(other.counts, counts, out=share, where=counts > 0)
+        own, theirs = self.known, other.known
+        known = own + theirs
+        share = np.zeros_like(known)
+        np.divide(theirs, known, out=share, where=known > 0)
         delta = other.means - self.means
         return Moments(
             self.structure,
-            counts,
-            self.means + share[:, None] * delta,
-            self.scatter + other.scatter + _between(self.structure, self.counts * share, delta),
+            self.counts + other.counts,
+            self.means + share * delta,
+            self.scatter + other.scatter + _between(self.structure, own * share, delta),
+            known if self.by_column or other.by_column else None,
         )
+
+    @property
+    def by_column(self) -> bool:
+        """Whether rows are counted column by column, as some have gaps."""
+        return self.column_counts is not None
+
+    @property
+    def known(self) -> Array:
+        """Σ w r behind every mean (K, D), or (K, 1) where it is the same for all columns."""
+        return self.counts[:, None] if self.column_counts is None else self.column_counts
+
+    @property
+    def block_counts(self) -> Array:
+        """Rows' worth behind every block, of which each pooled column of a row is one."""
+        blocks = self.structure.blocks
+        if self.column_counts is None:
+            return blocks.counts(self.counts, self.means.shape[1])
+        return blocks.pool(self.column_counts)
 
     @property
     def shared(self) -> bool:
@@ -47,32 +72,44 @@ class Moments:
 
     def scaled(self, factor: float) -> Moments:
         """The moments of rows repeated ``factor`` times."""
-        return replace(self, counts=factor * self.counts, scatter=factor * self.scatter)
+        by_column = None if self.column_counts is None else factor * self.column_counts
+        return replace(
+            self,
+            counts=factor * self.counts,
+            scatter=factor * self.scatter,
+            column_counts=by_column,
+        )
 
     def subset(self, keep: Integers) -> Moments:
         """Those of some components; a shared scatter stays whole."""
         structure = self.structure
         scatter = structure.blocks.keep(self.scatter, keep)
-        return Moments(structure, self.counts[keep], self.means[keep], scatter)
+        by_column = None if self.column_counts is None else self.column_counts[keep]
+        return Moments(structure, self.counts[keep], self.means[keep], scatter, by_column)
 
     def merged(self, first: int, second: int) -> Moments:
         """With ``second`` added to ``first`` and left out."""
         pair = np.array([first, second])
-        counts, means = self.counts[pair], self.means[pair]
-        total = counts.sum()
-        share = counts[1] / total if total > 0 else 0.0
+        known, means = self.known[pair], self.means[pair]
+        total = known.sum(axis=0)
+        share = np.zeros_like(total)
+        np.divide(known[1], total, out=share, where=total > 0)
         delta = means[1:] - means[:1]
         rest = np.delete(np.arange(len(self.counts)), second)
         place = first - (second < first)
         new_counts, new_means = self.counts[rest], self.means[rest]
-        new_counts[place], new_means[place] = total, means[0] + share * delta[0]
-        pooled = _between(self.structure, np.array([counts[0] * share]), delta)
+        new_counts[place] = self.counts[pair].sum()
+        new_means[place] = means[0] + share * delta[0]
+        pooled = _between(self.structure, (known[0] * share)[None], delta)
         if self.shared:
             scatter = self.scatter + pooled
         else:
             scatter = self.scatter[rest]
             scatter[place] = self.scatter[first] + self.scatter[second] + pooled[0]
-        return Moments(self.structure, new_counts, new_means, scatter)
+        by_column = None if self.column_counts is None else self.column_counts[rest]
+        if by_column is not None:
+            by_column[place] = total
+        return Moments(self.structure, new_counts, new_means, scatter, by_column)
 
     def split(self, k: int, halves: Moments) -> Moments:
         """With the first half in the place of component k, and the other at the end."""
@@ -83,13 +120,17 @@ class Moments:
         counts[k], means[k] = halves.counts[0], halves.means[0]
         if self.shared:
             # What they share loses the scatter between the two.
-            delta = halves.means[1:] - halves.means[:1]
-            share = halves.counts[:1] * halves.counts[1:] / max(halves.counts.sum(), 1e-300)
+            delta, known = halves.means[1:] - halves.means[:1], halves.known
+            share = known[:1] * known[1:] / np.maximum(known.sum(axis=0), 1e-300)
             scatter = self.scatter - _between(self.structure, share, delta)
         else:
             scatter = np.concatenate([self.scatter, halves.scatter[1:]])
             scatter[k] = halves.scatter[0]
-        return Moments(self.structure, counts, means, scatter)
+        by_column = None
+        if self.column_counts is not None or halves.column_counts is not None:
+            by_column = np.concatenate([self._spread_counts, halves._spread_counts[1:]])
+            by_column[k] = halves._spread_counts[0]
+        return Moments(self.structure, counts, means, scatter, by_column)
 
     def exchanged(self, keep: Integers, others: Moments) -> Moments:
         """Some components, and others in the place of the rest; a shared scatter stays whole."""
@@ -100,16 +141,28 @@ class Moments:
     def joined(parts: Sequence[Moments]) -> Moments:
         """Those of all components of several; what their components share is summed."""
         structure = parts[0].structure
+        by_column = None
+        if any(part.by_column for part in parts):
+            by_column = np.concatenate([part._spread_counts for part in parts])
         return Moments(
             structure,
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.means for part in parts]),
             structure.blocks.pool(np.concatenate([part.scatter for part in parts])),
+            by_column,
         )
 
+    @property
+    def _spread_counts(self) -> Array:
+        """Σ w r (K, D) by column."""
+        return np.broadcast_to(self.known, self.means.shape)
+
     def about(self, point: Array, shrink: Array) -> Array:
-        """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
-        return self.scatter + _between(self.structure, shrink * self.counts, self.means - point)
+        """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks.
+
+        ``shrink`` is as ``known``.
+        """
+        return self.scatter + _between(self.structure, shrink * self.known, self.means - point)
 
     def pack(self) -> Array:
         """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
@@ -120,18 +173,22 @@ class Moments:
 
     @once
     def _packed(self) -> Array:
-        totals = self.counts[:, None] * self.means
-        return np.concatenate([self.counts, totals.ravel(), self.second.ravel()])
+        totals = self.known * self.means
+        sums = [self.counts, totals.ravel(), self.second.ravel()]
+        return np.concatenate(sums if self.column_counts is None else [*sums, self.known.ravel()])
 
     def units(self) -> Array:
         """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
         total = self.second.sum(axis=0, keepdims=True)
-        total /= self.structure.blocks.counts(self.counts, n_features).sum()
+        total /= self.block_counts.sum()
         square = algebra.spread(total, 1, n_features)[0]
         unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
         of_second = algebra.stretch(np.ones(self.scatter.shape), unit).ravel()
-        return np.concatenate([np.ones(n_components), np.tile(unit, n_components), of_second])
+        of_counts = np.ones(0 if self.column_counts is None else self.column_counts.size)
+        return np.concatenate(
+            [np.ones(n_components), np.tile(unit, n_components), of_second, of_counts]
+        )
 
     def unpack(self, vector: Array) -> Moments:
         """The moments that pack to ``vector``."""
@@ -139,17 +196,24 @@ class Moments:
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
         totals = vector[n_components:end].reshape(n_components, n_features)
-        second = vector[end:].reshape(self.scatter.shape)
-        return Moments.about_origin(self.structure, counts, totals, second)
+        place = end + self.scatter.size
+        second = vector[end:place].reshape(self.scatter.shape)
+        by_column = None if self.column_counts is None else vector[place:].reshape(totals.shape)
+        return Moments.about_origin(self.structure, counts, totals, second, by_column)
 
     @classmethod
     def about_origin(
-        cls, structure: Structure, counts: Array, totals: Array, second: Array
+        cls,
+        structure: Structure,
+        counts: Array,
+        totals: Array,
+        second: Array,
+        column_counts: Array | None = None,
     ) -> Moments:
         """From Σ r x, and Σ r x xᵀ in blocks, instead of means and the scatter about them."""
-        means = averages(totals, counts)
+        means = averages(totals, counts[:, None] if column_counts is None else column_counts)
         between = structure.blocks.pool(structure.algebra.outer(totals, means))
-        made = cls(structure, counts, means, second - between)
+        made = cls(structure, counts, means, second - between, column_counts)
         Moments.second.given(made, second)
         return made
 
@@ -157,7 +221,7 @@ class Moments:
     def second(self) -> Array:
         """Σ r x xᵀ in blocks."""
         n_components, n_features = self.means.shape
-        return self.about(np.zeros(n_features), np.ones(n_components))
+        return self.about(np.zeros(n_features), np.ones((n_components, 1)))
 
     @property
     def squares(self) -> Array:
@@ -167,17 +231,17 @@ class Moments:
             return spread(self.second, *self.means.shape)
         # The scatter of a component on one row may be rounding, of either sign.
         own = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
-        return own + self.counts[:, None] * self.means * self.means
+        return own + self.known * self.means * self.means
 
 
 def _between(structure: Structure, weight: Array, delta: Array) -> Array:
-    """Σ w_k δ_k δ_kᵀ in blocks."""
-    return structure.blocks.pool(structure.algebra.outer(weight[:, None] * delta, delta))
+    """Σ w_k δ_k δ_kᵀ in blocks, w (K, 1) or, over axes, (K, D)."""
+    return structure.blocks.pool(structure.algebra.outer(weight * delta, delta))
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
     """Moments of framed rows under responsibilities (n, K): the mean first, then the scatter."""
     counts = responsibilities.sum(axis=0)
-    means = averages((values.T @ responsibilities).T, counts)
+    means = averages((values.T @ responsibilities).T, counts[:, None])
     scatter = structure.algebra.scatter(values, responsibilities, means)
     return Moments(structure, counts, means, structure.blocks.pool(scatter))

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.filled import filled_at_once
@@ -61,7 +61,10 @@ class Gaussians:
         offset = 0.5 * (
             algebra.per_component(log_det, n_components, n_features) - n_features * LOG_2PI
         )
-        return Quadratics(self.structure, offset, self.means, root)
+        by_column = None
+        if self.resolution is not None:
+            by_column = offsets_by_column(self.structure, log_det, self.means.shape)
+        return Quadratics(self.structure, offset, self.means, root, by_column)
 
     def expected_log_density(self, values: Array) -> Array:
         """log N(x | μ_k, Σ_k) (n, K)."""
@@ -176,17 +179,16 @@ def maximum_likelihood(
     weight is zero, so nothing depends on them.
     """
     means = statistics.means
-    n_components, n_features = means.shape
-    empty = statistics.counts <= NO_ROWS
+    n_components = len(means)
+    empty = statistics.known <= NO_ROWS
     known = with_resolution(statistics, resolution)
     if np.count_nonzero(empty):
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
-        means = np.where(empty[:, None], before, means)
+        means = np.where(empty, before, means)
         known = _with_average(statistics, resolution, empty)
     earlier = None if previous is None else previous.blocks
-    block_counts = structure.blocks.counts(known.counts, n_features)
-    blocks = structure.estimate(known.scatter, block_counts, earlier)
+    blocks = structure.estimate(known.scatter, known.block_counts, earlier)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)
@@ -194,11 +196,19 @@ def maximum_likelihood(
 
 def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
     """The same with components that are empty as if a negligible part of all rows were theirs."""
+    by_column = statistics.column_counts
     some = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
+    counts = statistics.counts.sum()
+    if by_column is not None:
+        some = replace(some, column_counts=np.maximum(by_column, NO_ROWS))
+        if statistics.structure.blocks.isotropic:
+            empty = empty.all(axis=1, keepdims=True)
+        else:
+            counts = by_column.sum(axis=0)
     known = with_resolution(some, resolution)
     if known.shared:
         return known
-    average = known.scatter.sum(axis=0) / max(float(statistics.counts.sum()), 1.0)
+    average = known.scatter.sum(axis=0) / np.maximum(counts, 1.0)
     return replace(known, scatter=known.scatter + NO_ROWS * align(empty, known.scatter) * average)
 
 
@@ -206,7 +216,10 @@ def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
     """The moments of rows that are known to the resolution only."""
     if resolution is None:
         return statistics
-    between = statistics.structure.blocks.pool(align(statistics.counts, resolution) * resolution)
+    counts = align(statistics.counts, resolution)
+    if statistics.column_counts is not None:
+        counts = statistics.column_counts
+    between = statistics.structure.blocks.pool(counts * resolution)
     return replace(statistics, scatter=statistics.scatter + between)
 
 

@@ -14,11 +14,13 @@ import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.gaps import completed, drawn
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
+from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import Frame, Known, Sweep
 
 # Squared distances that differ by less, as a share of them, are of components equally wide.
@@ -32,12 +34,16 @@ SMALLEST = 1e-300
 @filled_at_once
 @dataclass(frozen=True)
 class Quadratics:
-    """offset (K,), means (K, D) and precision roots in blocks."""
+    """offset (K,), means (K, D) and precision roots in blocks.
+
+    ``column_offset`` (K, D) adds up to the offset over axes; None where it follows from the roots.
+    """
 
     structure: Structure
     offset: Array
     means: Array
     root: Array
+    column_offset: Array | None = None
 
     def expected_log_density(self, values: Array) -> Array:
         """offset_k - ½ |Uᵀ(x - m_k)|² (n, K), centred form."""
@@ -83,7 +89,39 @@ class Quadratics:
     def subset(self, keep: Integers) -> Quadratics:
         """Some of the forms, in the order given."""
         root = self.root if len(self.root) == 1 else self.root[keep]
-        return Quadratics(self.structure, self.offset[keep], self.means[keep], root)
+        by_column = None if self.column_offset is None else self.column_offset[keep]
+        return Quadratics(self.structure, self.offset[keep], self.means[keep], root, by_column)
+
+    @once
+    def covariance(self) -> Array:
+        """(U Uᵀ)⁻¹ in blocks."""
+        return self.structure.algebra.inverse(self.root)
+
+    def marginal(self, columns: Integers) -> Quadratics:
+        """log ∫ exp(.) over the other columns: the forms of rows that have only these."""
+        algebra, means = self.structure.algebra, self.means[:, columns]
+        if self.column_offset is not None:
+            by_column = self.column_offset[:, columns]
+            root = algebra.select(self.root, columns)
+            return Quadratics(self.structure, by_column.sum(axis=1), means, root, by_column)
+        root = algebra.root(algebra.select(self.covariance, columns))
+        of_all = algebra.per_component(algebra.log_det(self.root), *self.means.shape)
+        hidden = of_all - algebra.per_component(algebra.log_det(root), *means.shape)
+        n_hidden = self.means.shape[1] - len(columns)
+        offset = self.offset + 0.5 * (n_hidden * LOG_2PI - hidden)
+        return Quadratics(self.structure, offset, means, root)
+
+    def drawn(
+        self, columns: Integers, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """Rows (n, D) of N(m, (U Uᵀ)⁻¹) of the components ``labels`` given these columns (n, d)."""
+        return drawn(
+            self.structure, self.means, self.covariance, columns, values, labels, generator
+        )
+
+    def completed(self, columns: Integers, sums: Moments) -> Moments:
+        """The moments of rows that have only these columns, from those of the columns."""
+        return completed(self.structure, self.means, self.covariance, columns, sums)
 
     @property
     def kind(self) -> int:
@@ -165,3 +203,11 @@ class Quadratics:
             return rough
         sizes = self.structure.algebra.feature_bounds(statistics.counts, statistics.squares)
         return float(rounding * np.vdot(np.abs(self.coefficients), sizes))
+
+
+def offsets_by_column(
+    structure: Structure, log_det: Array, shape: tuple[int, ...], less: Array | float = 0.0
+) -> Array | None:
+    """½ (log det - log 2π - ``less``) (K, D) over axes, None for dense blocks."""
+    by_column = structure.algebra.by_column(log_det, *shape)
+    return None if by_column is None else 0.5 * (by_column - LOG_2PI - less)

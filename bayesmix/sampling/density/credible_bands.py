@@ -12,8 +12,9 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
-from bayesmix.sampling.density.partition import conditional_means, log_density, marginal
+from bayesmix.sampling.density.partition import conditional_means, marginal
 from bayesmix.sampling.draws.mixtures import DrawnMixtures
+from bayesmix.workflow.far import log_density
 
 # Rows times draws that are held at a time.
 BLOCK_VALUES = 2**22

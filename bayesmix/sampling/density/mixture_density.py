@@ -20,6 +20,7 @@ from bayesmix.sampling.density import partition
 from bayesmix.sampling.density.checked_values import checked_values
 from bayesmix.sampling.density.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sources import as_source, is_source
+from bayesmix.workflow.far import log_density
 from bayesmix.workflow.result import FitResult
 
 # Of rows that stand for the density, the stream.
@@ -231,7 +232,7 @@ class MixtureDensity:
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
     def _log_density(self, rows: Rows) -> Array:
-        return partition.log_density(self.mixture, rows.values, self.family)
+        return log_density(self.mixture, rows.values, self.family)
 
     def _over(
         self, places: Integers, mixture: Mixture[Predictive], given: Mapping[Any, float]

@@ -13,24 +13,15 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Family, Predictive
+from bayesmix.protocols import Predictive
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.far import described
-
-
-def log_density(mixture: Mixture[Predictive], values: Array, family: Family) -> Array:
-    """log p(x) (n,) in nats and data units; of counts a log probability."""
-    _, log_density = described(mixture, values, family)
-    if family.continuous:
-        log_density += mixture.frame.log_flat(values) - mixture.frame.log_volume
-    return log_density
 
 
 def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predictive]:
     """The mixture over some of the columns, the others integrated out."""
     mixture = _by_columns(mixture)
-    frame, places = _frame_of(mixture.frame, columns)
+    frame, places = mixture.frame.of_columns(columns)
     return Mixture(mixture.weights, mixture.components.marginal(places), frame)
 
 
@@ -39,8 +30,8 @@ def conditional(
 ) -> Mixture[Predictive]:
     """The mixture over ``columns`` where those ``given`` have these values (G,), in data units."""
     mixture = _by_columns(mixture)
-    frame, places = _frame_of(mixture.frame, columns)
-    known_frame, known = _frame_of(mixture.frame, given)
+    frame, places = mixture.frame.of_columns(columns)
+    known_frame, known = mixture.frame.of_columns(given)
     framed = known_frame.apply(values[None])
     shares = _shares(mixture, known, framed)
     components = mixture.components.conditional(places, known, framed[0])
@@ -52,8 +43,8 @@ def conditional_means(
 ) -> Array:
     """E[x_columns | x_given] (n, C) for rows of the given columns (n, G), in data units."""
     mixture = _by_columns(mixture)
-    frame, places = _frame_of(mixture.frame, columns)
-    known_frame, known = _frame_of(mixture.frame, given)
+    frame, places = mixture.frame.of_columns(columns)
+    known_frame, known = mixture.frame.of_columns(given)
     framed = known_frame.apply(values)
     shares = _shares(mixture, known, framed)
     each = mixture.components.conditional_means(places, known, framed)
@@ -87,19 +78,3 @@ def _by_columns(mixture: Mixture[Predictive]) -> Mixture[Predictive]:
     around = replace(frame, centre=np.zeros(n_features), scale=np.ones(n_features))
     components = mixture.components.unframed(around)
     return Mixture(mixture.weights, components, Frame(frame.centre, frame.scale))
-
-
-def _frame_of(frame: Frame, columns: Integers) -> tuple[Frame, Integers]:
-    """The frame of some columns, and which of the framed columns they are.
-
-    Constant columns have no framed column: they are independent of all others.
-    """
-    centre, scale = frame.centre[columns], frame.scale[columns]
-    if frame.basis is None:
-        return Frame(centre, scale), columns
-    varies = frame.basis[columns].any(axis=1)
-    places = frame.basis[columns[varies]].argmax(axis=1)
-    if varies.all():
-        return Frame(centre, scale), places
-    identity = np.eye(len(columns))
-    return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places

@@ -47,7 +47,7 @@ class Look:
     @classmethod
     def at(cls, problem: Problem, state: State) -> Look:
         """``problem`` on the rows of the view, which are at hand."""
-        mixture, rows = state.at(), problem.source.in_memory().rows
+        mixture, rows = state.at(), state.form.complete(state.at(), problem.source.in_memory().rows)
         values = mixture.frame.apply(rows.values)
         return cls(rows, values, *mixture.responsibilities(values))
 

@@ -8,7 +8,7 @@ whether a row is repeated or weighted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bayesmix.engine.expectation import StartStep
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
@@ -35,10 +36,32 @@ LESS_THAN_ROUNDING = 1.0 - 1e-12
 
 @dataclass(frozen=True)
 class Distinct:
-    """Distinct rows (m, D) in columns of unit scale, in sorted order, with their weights (m,)."""
+    """Distinct rows (m, D) in columns of unit scale, in sorted order, with their weights (m,).
+
+    Where some have gaps these are 0, and ``stress`` (m, D) is what squares count: 0 in a gap, more
+    in the other columns of its row, so that rows are as far apart as if they had all.
+    """
 
     values: Array
     weights: Array
+    stress: Array | None = None
+
+    @property
+    def squares(self) -> Array:
+        """|x|² (m,)."""
+        if self.stress is None:
+            squares: Array = np.einsum("nd,nd->n", self.values, self.values)
+        else:
+            squares = np.einsum("nd,nd,nd->n", self.stress, self.values, self.values)
+        return squares
+
+    def beyond(self, centres: Array) -> Array:
+        """|x - c|² - |x|² (K, m), by matrix products: digits that cancel do not matter here."""
+        if self.stress is None:
+            out: Array = (-2.0 * centres) @ self.values.T
+            out += np.einsum("kd,kd->k", centres, centres)[:, None]
+            return out
+        return (-2.0 * centres) @ (self.stress * self.values).T + centres**2 @ self.stress.T
 
 
 def distinct_rows(
@@ -48,14 +71,27 @@ def distinct_rows(
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     weights = sample.weights_or_ones
-    keys = _keys(values)
+    n_features = values.shape[1]
+    filled, stress = _seen(values)
+    whole = filled if stress is None else np.hstack([filled, stress])
+    keys = _keys(whole)
     if _tie(keys):
-        values, inverse = np.unique(values, axis=0, return_inverse=True)
-        weights = np.bincount(inverse.ravel(), weights, len(values)).astype(np.float64)
-        keys = _keys(values)
+        whole, inverse = np.unique(whole, axis=0, return_inverse=True)
+        weights = np.bincount(inverse.ravel(), weights, len(whole)).astype(np.float64)
+        keys = _keys(whole)
     order = np.lexsort(keys)
     order = order[weights[order] > 0]
-    return Distinct(values[order], weights[order])
+    values = whole[order, :n_features]
+    return Distinct(values, weights[order], None if stress is None else whole[order, n_features:])
+
+
+def _seen(values: Array) -> tuple[Array, Array | None]:
+    """Rows with 0 for gaps, and what squares then count (None: all of them 1)."""
+    if not has_gaps(values):
+        return values, None
+    present = ~np.isnan(values)
+    share = np.maximum(present.mean(axis=1, keepdims=True), 1.0 / values.shape[1])
+    return without_gaps(values), present / share
 
 
 def stretches(rows: Distinct, n_components: int) -> list[Array]:
@@ -65,15 +101,27 @@ def stretches(rows: Distinct, n_components: int) -> list[Array]:
     less than noise does. The standard deviation is less misled, and the shortest interval that
     holds half of a component's share of the rows is about as wide as a heap.
     """
-    parts = rows.weights / rows.weights.sum()
-    away = rows.values - parts @ rows.values
-    deviation = np.sqrt(parts @ (away * away))
     share = max(0.5 / n_components, LEAST_SHARE)
-    widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
+    if rows.stress is None:
+        parts = rows.weights / rows.weights.sum()
+        away = rows.values - parts @ rows.values
+        deviation = np.sqrt(parts @ (away * away))
+        widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
+    else:
+        columns = zip(rows.values.T, rows.stress.T > 0, strict=True)
+        known = [(column[own], rows.weights[own]) for column, own in columns]
+        deviation = np.array([_deviation(*column) for column in known])
+        widths = np.array([_narrowest(*column, share) for column in known])
     normal = 2.0 * ndtri(0.5 + 0.5 * share)
     heaps = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
     spread = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 1.0)
     return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(spread)), spread]
+
+
+def _deviation(column: Array, weights: Array) -> float:
+    """Standard deviation of weighted values."""
+    mean = np.average(column, weights=weights)
+    return float(np.sqrt(np.average((column - mean) ** 2, weights=weights)))
 
 
 def _narrowest(column: Array, weights: Array, share: float) -> float:
@@ -110,12 +158,12 @@ def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) ->
     centres = np.empty((n_centres, rows.values.shape[1]))
     first = _draw(rows.weights, 1, generator)[0]
     centres[0] = rows.values[first]
-    squares = np.einsum("nd,nd->n", rows.values, rows.values)
-    nearest = np.maximum(_beyond(rows.values, centres[:1])[0] + squares, 0.0)
+    squares = rows.squares
+    nearest = np.maximum(rows.beyond(centres[:1])[0] + squares, 0.0)
     for k in range(1, n_centres):
         mass = rows.weights * nearest
         candidates = _draw(mass if mass.sum() > 0 else rows.weights, trials, generator)
-        distances = _beyond(rows.values, rows.values[candidates])
+        distances = rows.beyond(rows.values[candidates])
         distances += squares
         np.maximum(distances, 0.0, out=distances)
         np.minimum(distances, nearest, out=distances)
@@ -130,24 +178,20 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     centres = centres.copy()
     labels = np.full(len(rows.values), -1)
     for _ in range(rounds):
-        updated = _beyond(rows.values, centres).argmin(axis=0)
+        updated = rows.beyond(centres).argmin(axis=0)
         if np.array_equal(updated, labels):
             break
         labels = updated
         totals = np.bincount(labels, weights=rows.weights, minlength=len(centres))
         for d in range(centres.shape[1]):
+            if rows.stress is not None:
+                known = rows.weights * (rows.stress[:, d] > 0)
+                totals = np.bincount(labels, weights=known, minlength=len(centres))
             moved = np.bincount(
                 labels, weights=rows.weights * rows.values[:, d], minlength=len(centres)
             )
             np.divide(moved, totals, out=centres[:, d], where=totals > 0)
     return centres
-
-
-def _beyond(values: Array, centres: Array) -> Array:
-    """|x - c|² - |x|² (K, n), by a matrix product: digits that cancel do not matter in a start."""
-    out: Array = (-2.0 * centres) @ values.T
-    out += np.einsum("kd,kd->k", centres, centres)[:, None]
-    return out
 
 
 def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
@@ -171,7 +215,7 @@ def numbered_starts(
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
         factors = scales[number % len(scales)]
-        seen = Distinct(rows.values * factors, rows.weights)
+        seen = replace(rows, values=rows.values * factors)
         centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
         yield number, NearestCentre(centres, summary, factors)
 
@@ -186,6 +230,8 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
 
     rows = source.in_memory().rows
     values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
+    if has_gaps(values):
+        return None
     unique, inverse = np.unique(values, axis=0, return_inverse=True)
     if not 2 * n_components <= len(unique) <= MOST_ROWS:
         return None
@@ -216,7 +262,8 @@ class NearestCentre:
         values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
             self.summary.scale / self.factors
         )
-        labels = _beyond(values, self.centres).argmin(axis=0)
+        filled, stress = _seen(values)
+        labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
         return one_hot(labels, len(self.centres))
 
 

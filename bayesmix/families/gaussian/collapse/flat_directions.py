@@ -11,6 +11,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import without_gaps
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Rows
 
@@ -119,7 +120,7 @@ class _Nearest:
     unit: Array
 
     def __call__(self, rows: Rows) -> _Point:
-        values = self.frame.apply(rows.values) / self.unit
+        values = without_gaps(self.frame.apply(rows.values)) / self.unit
         distances = (values * values).sum(axis=1)
         nearest = int(distances.argmin())
         return _Point(float(distances[nearest]), values[nearest].copy())
@@ -165,5 +166,5 @@ class _Farthest:
 
 def _seen_from(anchor: Array, frame: Frame, unit: Array, rows: Rows) -> tuple[Array, Array, float]:
     """Rows less the anchor in columns of unit scale, their lengths, and what is drawn in."""
-    away = frame.apply(rows.values) / unit - anchor
+    away = without_gaps(frame.apply(rows.values)) / unit - anchor
     return away, np.sqrt((away * away).sum(axis=1)), DRAWN_IN_AT * float(np.sqrt(len(unit)))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Whole
 from bayesmix.records import Known, Mixture, Rows, centred_pass
@@ -18,6 +19,8 @@ ROWS_NAMED = 20
 MUCH_WORK = 2**18
 # Of a component's rows first so many times the distinct values that are needed are looked at.
 MOSTLY_ENOUGH = 4
+# A column with less of a direction has no part in it.
+NO_PART = 1e-9
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,11 @@ class Held:
                 for k, axes in enumerate(self.directions)
             ),
             self.needed,
-            Lowest(log_density[worst], self.mixture.frame.apply(rows.values[worst]), self.n_worst),
+            Lowest(
+                log_density[worst],
+                without_gaps(self.mixture.frame.apply(rows.values[worst])),
+                self.n_worst,
+            ),
         )
 
     def _holding(self, k: int, axes: Array, rows: Rows, mine: Any) -> Holding:
@@ -125,6 +132,9 @@ class Held:
 
     def _distinct(self, away: Array, axis: Array) -> Array:
         """Distinct values along a direction, no more than are needed."""
+        if has_gaps(away):
+            known = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
+            away = without_gaps(away[known])
         first = away[: MOSTLY_ENOUGH * self.needed]
         distinct = np.unique(np.round(first @ axis, 9))
         if len(distinct) < self.needed and len(first) < len(away):
@@ -141,7 +151,8 @@ class Held:
             joint = self.whole.log_joint(rows.values, self.mixture.components)
             return joint.argmax(axis=1), normalise(joint)
         mixture = self.mixture
-        if rows.values.size * n_components < MUCH_WORK or find_spec("numba") is None:
+        little = rows.values.size * n_components < MUCH_WORK
+        if little or find_spec("numba") is None or has_gaps(rows.values):
             joint = mixture.log_joint(mixture.frame.apply(rows.values))
             return joint.argmax(axis=1), normalise(joint)
         known = Known.everything(len(rows), n_components, describe=True)

@@ -91,6 +91,10 @@ class Algebra(Protocol):
         """Numbers per block summed to numbers per component (K,)."""
         ...
 
+    def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array | None:
+        """Numbers per block as numbers per column (K, D), None where a block has many columns."""
+        ...
+
     def scale_root(self, root: Array, factor: Array) -> Array:
         """sqrt(factor) U, factor of block shape."""
         ...
@@ -195,9 +199,9 @@ class Algebra(Protocol):
 
 
 def averages(totals: Array, counts: Array) -> Array:
-    """totals (K, D) / counts (K,), contiguous; the mean of nothing is 0."""
+    """totals (K, D) / counts (K, 1 or D), contiguous; the mean of nothing is 0."""
     means = np.empty(totals.shape)
-    if np.count_nonzero(counts) == len(counts):
-        return np.divide(totals, counts[:, None], out=means)
+    if np.count_nonzero(counts) == counts.size:
+        return np.divide(totals, counts, out=means)
     means[:] = 0.0
-    return np.divide(totals, counts[:, None], out=means, where=counts[:, None] > 0)
+    return np.divide(totals, counts, out=means, where=counts > 0)

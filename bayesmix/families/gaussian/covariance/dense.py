@@ -97,6 +97,9 @@ class Dense:
             block_values if len(block_values) == n_components else block_values.repeat(n_components)
         )
 
+    def by_column(self, block_values: Array, n_components: int, n_features: int) -> None:
+        return None
+
     def scale_root(self, root: Array, factor: Array) -> Array:
         scaled: Array = np.sqrt(factor)[:, None, None] * root
         return scaled

@@ -94,6 +94,9 @@ class Axes:
         total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
         return total
 
+    def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        return self.spread(block_values, n_components, n_features)
+
     def scale_root(self, root: Array, factor: Array) -> Array:
         scaled: Array = np.sqrt(factor) * root
         return scaled

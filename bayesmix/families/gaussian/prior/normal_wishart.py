@@ -23,7 +23,7 @@ from bayesmix.families.gaussian.prior.wishart_scale import (
     log_normaliser,
 )
 from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin, gaussian_twin
-from bayesmix.families.gaussian.quadratic import Quadratics
+from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
 from bayesmix.numerics.arrays import Array, Integers, align
@@ -78,19 +78,19 @@ class NormalWishart:
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> tuple[Array, Array, Wishart]:
         """m_k, β_k, and the Wishart factors of blocks that nothing else constrains."""
-        counts = statistics.counts
-        beta = mean_precision + counts
-        means = (mean_precision * self.mean + counts[:, None] * statistics.means) / beta[:, None]
+        beta = mean_precision + statistics.known
+        means = (mean_precision * self.mean + statistics.known * statistics.means) / beta
         known = with_resolution(statistics, resolution)
         scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
-        nu = self.degrees_of_freedom + self.structure.blocks.counts(counts, len(self.mean))
-        return means, beta, Wishart(self.structure.algebra, nu, scale_inverse)
+        nu = self.degrees_of_freedom + statistics.block_counts
+        precisions = Wishart(self.structure.algebra, nu, scale_inverse)
+        return means, beta if statistics.by_column else beta[:, 0], precisions
 
     def _best_mean_precision(self, q: GaussianPosterior) -> float:
         """β0 that maximises the bound at q(μ, Λ): type-II maximum likelihood, within its range."""
         n_components, n_features = q.means.shape
         away = q.expected_distance(self.mean)
-        best = n_components * n_features / (n_features / q.mean_precision + away).sum()
+        best = n_components * n_features / (q.inverse_precisions + away).sum()
         lowest, highest = MEAN_PRECISION_RANGE
         return min(max(float(best), lowest), highest)
 
@@ -99,10 +99,9 @@ class NormalWishart:
         n_features = len(self.mean)
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
         ratio = beta0 / beta
-        normals = 0.5 * (
-            n_features * (ratio - 1.0 - np.log(ratio))
-            + beta0 * posterior.expected_distance(self.mean)
-        )
+        leaning = ratio - 1.0 - np.log(ratio)
+        leaning = n_features * leaning if leaning.ndim == 1 else leaning.sum(axis=1)
+        normals = 0.5 * (leaning + beta0 * posterior.expected_distance(self.mean))
         nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
         normaliser = log_normaliser(nu0, scale.expected_log_det, wishart.dimension)
         wisharts = wishart.kl_to(nu0, normaliser, scale)
@@ -191,7 +190,7 @@ class GaussianPosterior:
 
     structure: Structure
     means: Array  # (K, D)  m_k
-    mean_precision: Array  # (K,)  β_k
+    mean_precision: Array  # (K,)  β_k, or (K, D) where rows with gaps count in some columns
     precisions: Wishart  # q(Λ), in blocks
     scale: Wishart | FixedScale  # q(S), or the fixed S
     prior_mean_precision: float  # β0
@@ -215,6 +214,14 @@ class GaussianPosterior:
         """E[Λ]⁻¹ in blocks: the covariances that a summary shows."""
         return self.precisions.mean_inverse
 
+    @property
+    def inverse_precisions(self) -> Array:
+        """Σ_d 1 / β_k (K,)."""
+        if self.mean_precision.ndim == 1:
+            return self.n_features / self.mean_precision
+        total: Array = (1.0 / self.mean_precision).sum(axis=1)
+        return total
+
     def expected_distance(self, point: Array) -> Array:
         """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
         return self.structure.algebra.lengths(self.means - point, self.precision_root)
@@ -229,13 +236,19 @@ class GaussianPosterior:
         offset = 0.5 * (
             algebra.per_component(log_det, n_components, n_features)
             - n_features * LOG_2PI
-            - n_features / self.mean_precision
+            - self.inverse_precisions
         )
-        return Quadratics(self.structure, offset, self.means, self.precision_root)
+        uncertain = align(1.0 / self.mean_precision, self.means)
+        by_column = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
+        return Quadratics(self.structure, offset, self.means, self.precision_root, by_column)
 
     def expected_log_density(self, values: Array) -> Array:
         """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
         return self.linear.expected_log_density(values)
+
+    def marginal(self, columns: Integers) -> Quadratics:
+        """log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the other columns."""
+        return self.linear.marginal(columns)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
         """The same of far rows in two parts: see ``Quadratics.beyond``."""
@@ -267,7 +280,7 @@ class GaussianPosterior:
         away = self.structure.algebra.coloured(normal, roots)
         return GaussianDraws(
             self.structure,
-            self.means + away / np.sqrt(self.mean_precision)[:, None],
+            self.means + away / np.sqrt(align(self.mean_precision, self.means)),
             roots,
             self.scale.draw(n_draws, generator),
             self.prior_mean_precision,
