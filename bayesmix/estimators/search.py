@@ -15,11 +15,10 @@ from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
     SelectionWarning,
-    UndefinedError,
     warn,
 )
 from bayesmix.estimators import asked, incoming
-from bayesmix.estimators.of_the_best import OfTheBest
+from bayesmix.estimators.found import Found
 from bayesmix.estimators.showing import Showing
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
@@ -30,11 +29,9 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.averaging import AveragedDensity
-from bayesmix.selection.choice.probability import Probabilities, over_k, prior_asked, probabilities
+from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
     answerable,
-    averaged_over,
     chosen,
     completed,
     disowned,
@@ -45,7 +42,6 @@ from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
 from bayesmix.selection.criteria.folds import make_splits, rows_of, table_of, weights_of
-from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
@@ -56,7 +52,7 @@ MOST_BY_FOLDS = 10
 MOST_SHOWN = 6
 
 
-class MixtureSearch(OfTheBest, Showing):
+class MixtureSearch(Found, Showing):
     """Fit every candidate, compare them on one scale (nats, greater is better), keep the best.
 
     Parameters
@@ -295,73 +291,32 @@ class MixtureSearch(OfTheBest, Showing):
         ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
         judgement = replace(judgement, rows=[rows[i] for i in ranked])
         rows = judgement.rows
-        scored = column_of(criterion)
-        self.criterion_ = criterion
-        self.results_ = tables.results(rows, scored)
-        self.restarts_ = tables.restarts(rows)
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
-        self.best_index_ = 0
-        self.best_params_ = rows[0].parameters
-        self.best_score_ = rows[0].value(scored)
-        self._rows = rows if self.refit else []
-        self._averaged: AveragedDensity | None = None
+        self._show(rows, criterion)
         self.cautions_ = words.cautions(rows, *tried)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._probabilities(rows)
         self._summary = words.summary(judgement, criterion, n, found, self.cautions_)
 
-    def _probabilities(self, rows: list[Row]) -> Probabilities | None:
-        """Of the candidates, where they have an evidence."""
-        try:
-            return probabilities(rows, self._prior_over_k)
-        except UndefinedError:
-            return None
+    def _show(self, rows: list[Row], criterion: str) -> None:
+        """The tables and the best of ranked candidates."""
+        scored = column_of(criterion)
+        self.criterion_ = criterion
+        self.results_ = tables.results(rows, scored)
+        self.restarts_ = tables.restarts(rows)
+        self.best_index_ = 0
+        self.best_params_ = rows[0].parameters
+        self.best_score_ = rows[0].value(scored)
+        self._rows = rows if self.refit else []
+        self._averaged = None
 
-    @property
-    def k_probabilities_(self) -> Any:
-        """P(K | rows) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
-
-        Raises
-        ------
-        UndefinedError
-            Where candidates have no evidence, with what to do.
-        """
-        self._check_kept()
-        return over_k(self._rows, probabilities(self._rows, self._prior_over_k))
-
-    @property
-    def averaged_(self) -> AveragedDensity:
-        """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
-        self._check_kept()
-        if self._averaged is None:
-            self._averaged = averaged_over(
-                self._rows, self.criterion_, self._probabilities(self._rows)
-            )
-        return self._averaged
-
-    @property
-    def best_estimator_(self) -> Any:
-        """The fit of the best candidate."""
-        self._check_kept()
-        return self._rows[self.best_index_].estimator
-
-    @property
-    def estimators_(self) -> list[Any]:
-        """The fit of every candidate, as in ``results_``; None where it failed."""
-        self._check_kept()
-        return [row.estimator for row in self._rows]
-
-    @property
-    def held_out_(self) -> list[HeldOut | None]:
-        """Held-out log density by row of every candidate; None where there are no folds."""
-        self._check_kept()
-        return [row.held for row in self._rows]
-
-    def _check_kept(self) -> None:
-        check_is_fitted(self, "results_")
-        if not self._rows:
-            raise UndefinedError("refit=False kept no fitted model: set refit=True")
+    def _restore(self, rows: list[Row], kept: dict[str, Any], folds: list[Any]) -> None:
+        """Be the search that was saved."""
+        for name, value in kept.items():
+            setattr(self, name, value)
+        self.folds_ = tables.of_folds(folds)
+        self._show(rows, self.criterion_)
 
     def summary(self) -> str:
         """The answer in a sentence, how close the runners-up are, what others would choose."""

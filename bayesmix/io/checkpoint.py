@@ -28,7 +28,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
-from bayesmix.io.models import adopt
+from bayesmix.io.mixtures import adopt
 from bayesmix.io.records import Reader, Writer
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row

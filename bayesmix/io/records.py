@@ -34,6 +34,7 @@ from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
     Dirichlet,
@@ -97,6 +98,7 @@ RECORDS: dict[str, Any] = {
         product.ProductStatistics,
         Row,
         Score,
+        HeldOut,
         Stream,
         NamedBatches,
         BatchSums,
@@ -195,6 +197,8 @@ class Writer:
             return {"tuple": [self.value(each) for each in value]}
         if kind is dict and all(type(key) is str for key in value):
             return {"dict": {key: self.value(each) for key, each in value.items()}}
+        if kind is dict and all(type(key) is int for key in value):
+            return {"numbered": [[key, self.value(each)] for key, each in value.items()]}
         if kind in NAMED_TYPES:
             return {"named": NAMES[value]}
         if kind in RECORD_NAMES:
@@ -244,6 +248,8 @@ class Reader:
                 return tuple(self.value(each) for each in items)
             case {"dict": dict(items), **rest} if not rest:
                 return {key: self.value(each) for key, each in items.items()}
+            case {"numbered": list(items), **rest} if not rest:
+                return {int(key): self.value(each) for key, each in items}
             case {"named": str(name), **rest} if not rest:
                 if name not in NAMED:
                     raise DamagedFileError(f"names {name!r}, which this bayesmix does not know")

@@ -210,7 +210,7 @@ def same_estimators(one, other):
         ),
         strict=True,
     ):
-        assert repr(mine) == repr(theirs)
+        assert repr(clone(mine)) == repr(clone(theirs))
         assert vars(mine).keys() == vars(theirs).keys()
         for name in vars(mine):
             if name == "result_":

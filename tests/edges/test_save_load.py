@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from saved_models import MODELS, ROWS, any_family, gaussian
 from sklearn.mixture import GaussianMixture as SklearnMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import (
@@ -131,10 +133,6 @@ class OwnFamily(type(bm.Gaussian())):
     [
         (lambda: bm.GaussianMixture(2), "not fitted yet"),
         (lambda: SklearnMixture(2).fit(ROWS), "only GaussianMixture, .* can be saved"),
-        (
-            lambda: bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(ROWS),
-            r"best_estimator_\.save",
-        ),
         (lambda: any_family(ROWS, family=OwnFamily()), "OwnFamily is not among the types"),
         (lambda: 3, r"got builtins\.int"),
     ],
@@ -544,3 +542,58 @@ def test_every_record_declares_types_that_can_be_checked():
 )
 def test_types_of_fields(value, hint, expected):
     assert fits(value, hint) is expected
+
+
+SEARCHES = {
+    "the rule": lambda: bm.select(ROWS, n_components=(1, 2), covariance_type=("full", "diag")),
+    "folds": lambda: bm.MixtureSearch(
+        bm.GaussianMixture(covariance_type="diag", max_iter=300),
+        n_components=(1, 2, 3),
+        criterion="cv_1se",
+        cv=3,
+        random_state=1,
+    ).fit(ROWS),
+    "a fit that failed": lambda: bm.MixtureSearch(
+        n_components=(1, len(ROWS)), random_state=0, prior_over_k={1: 0.5, len(ROWS): 0.5}
+    ).fit(ROWS),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SelectionWarning")
+def test_a_search_is_saved_with_all_its_candidates(kind, tmp_path):
+    search = SEARCHES[kind]()
+    search.save(tmp_path / "search")
+    loaded = bm.load(tmp_path / "search")
+    assert loaded.summary() == search.summary()
+    for name in ("results_", "folds_", "restarts_"):
+        assert getattr(loaded, name).equals(getattr(search, name)), name
+    assert repr(loaded.get_params()) == repr(search.get_params())
+    for name in ("best_params_", "best_score_", "best_index_", "criterion_", "cautions_"):
+        assert getattr(loaded, name) == getattr(search, name), name
+    for one, other in zip(loaded.estimators_, search.estimators_, strict=True):
+        assert (one is None) == (other is None)
+        if other is not None:
+            assert (one.predict_proba(ROWS) == other.predict_proba(ROWS)).all()
+    assert (loaded.averaged_.score_samples(ROWS) == search.averaged_.score_samples(ROWS)).all()
+    if kind == "the rule":
+        assert loaded.k_probabilities_.equals(search.k_probabilities_)
+
+
+def test_what_a_search_cannot_keep_is_said(tmp_path):
+    def simplest(result, source):
+        return -result.n_parameters
+
+    search = bm.MixtureSearch(n_components=(1, 2), criterion=simplest, random_state=0).fit(ROWS)
+    with pytest.warns(BayesmixWarning, match="criterion is a function and is not saved"):
+        search.save(tmp_path / "search")
+    assert bm.load(tmp_path / "search").results_.equals(search.results_)
+    steps = make_pipeline(StandardScaler(), bm.GaussianMixture())
+    of_steps = bm.MixtureSearch(steps, n_components=(1, 2), random_state=0).fit(ROWS)
+    with pytest.raises(UnsupportedError, match="a search of pipelines cannot be saved"):
+        of_steps.save(tmp_path / "steps")
+    bare = bm.MixtureSearch(n_components=(1, 2), random_state=0, refit=False).fit(ROWS)
+    with pytest.raises(ValueError, match="refit=False kept no fitted model"):
+        bare.save(tmp_path / "bare")
+    with pytest.raises(ValueError, match="not fitted"):
+        bm.MixtureSearch().save(tmp_path / "unfitted")

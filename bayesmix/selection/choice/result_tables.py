@@ -95,9 +95,6 @@ def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[li
 
 def folds(found: list[tuple[int, int, Row]]) -> Any:
     """A row per candidate and fold: components, mean held-out log density, seconds, note."""
-    import pandas as pd
-
-    columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
     entries = [
         (
             candidate,
@@ -111,6 +108,14 @@ def folds(found: list[tuple[int, int, Row]]) -> Any:
         )
         for candidate, part, row in found
     ]
+    return of_folds(entries)
+
+
+def of_folds(entries: list[Any]) -> Any:
+    """The table with these rows."""
+    import pandas as pd
+
+    columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
     return pd.DataFrame(entries, columns=[*columns, "warnings"])
 
 

@@ -1,0 +1,124 @@
+"""What a fitted search found: its candidates, their average, and the best one as a mixture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from bayesmix.errors import UndefinedError
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.choice.averaging import AveragedDensity
+from bayesmix.selection.choice.probability import Probabilities, over_k, probabilities
+from bayesmix.selection.choice.ranking import averaged_over
+from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.held_out import HeldOut
+
+
+class Found:
+    """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
+
+    criterion_: str
+    best_index_: int
+    _rows: list[Row]
+    _prior_over_k: dict[int, float]
+    _averaged: AveragedDensity | None
+
+    def _probabilities(self, rows: list[Row]) -> Probabilities | None:
+        """Of the candidates, where they have an evidence."""
+        try:
+            return probabilities(rows, self._prior_over_k)
+        except UndefinedError:
+            return None
+
+    @property
+    def k_probabilities_(self) -> Any:
+        """P(K | rows) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+
+        Raises
+        ------
+        UndefinedError
+            Where candidates have no evidence, with what to do.
+        """
+        self._check_kept()
+        return over_k(self._rows, probabilities(self._rows, self._prior_over_k))
+
+    @property
+    def averaged_(self) -> AveragedDensity:
+        """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
+        self._check_kept()
+        if self._averaged is None:
+            self._averaged = averaged_over(
+                self._rows, self.criterion_, self._probabilities(self._rows)
+            )
+        return self._averaged
+
+    @property
+    def best_estimator_(self) -> Any:
+        """The fit of the best candidate."""
+        self._check_kept()
+        return self._rows[self.best_index_].estimator
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The fit of every candidate, as in ``results_``; None where it failed."""
+        self._check_kept()
+        return [row.estimator for row in self._rows]
+
+    @property
+    def candidates_(self) -> list[Row]:
+        """What came of every candidate, as in ``results_``: scores, fit, why it was left out."""
+        self._check_kept()
+        return self._rows
+
+    @property
+    def held_out_(self) -> list[HeldOut | None]:
+        """Held-out log density by row of every candidate; None where there are no folds."""
+        self._check_kept()
+        return [row.held for row in self._rows]
+
+    def _check_kept(self) -> None:
+        check_is_fitted(self, "results_")
+        if not self._rows:
+            raise UndefinedError("refit=False kept no fitted model: set refit=True")
+
+    def predict(self, X: Any) -> Any:
+        """The most probable component of every row, under the best candidate."""
+        return self.best_estimator_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the components, under the best candidate."""
+        return self.best_estimator_.predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log density of every row in nats, under the best candidate."""
+        return self.best_estimator_.score_samples(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log density in nats, under the best candidate."""
+        return float(self.best_estimator_.score(X))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+        """Rows and components drawn from the best candidate."""
+        return last_step(self.best_estimator_).sample(n_samples, random_state)
+
+    def save(self, path: Any) -> None:
+        """Write the search with all its candidates to one file; ``bayesmix.load`` reads it."""
+        from bayesmix.io import save
+
+        save(self, path)
+
+    def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
+        """Credible band (n, 2) of the averaged density: it knows that K was chosen.
+
+        As ``averaged_.density_interval``; with ``data``, the rows of the fit, by Gibbs sampling.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(2, 3), covariance_type="tied")
+        >>> search.density_interval(X[:1], level=0.9).shape
+        (1, 2)
+        """
+        return self.averaged_.density_interval(X, level, **options)
