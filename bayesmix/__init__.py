@@ -24,6 +24,7 @@ _HOMES = {
     "Exponential": "families.exponential",
     "FactorAnalytic": "families.factor_analytic",
     "Product": "families.product",
+    "StudentT": "families.student_t",
     "BetaPrior": "families.bernoulli",
     "GammaPrior": "families.poisson",
     "GaussianPrior": "families.gaussian",

@@ -65,6 +65,10 @@ if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors, ProductPrior
     from bayesmix.families.product.some_columns import SomeColumns
     from bayesmix.families.product.statistics import ProductStatistics
+    from bayesmix.families.student_t.components import StudentComponents
+    from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.student_t.scale_guard import ScaleGuard
+    from bayesmix.families.student_t.weighted_moments import WeightedMoments
     from bayesmix.io.checkpoint import Checkpoint
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
@@ -222,6 +226,18 @@ if TYPE_CHECKING:
         guard: NoiseGuard,
     ) -> None:
         _family: p.FamilyOf[ProjectedMoments, FactorAnalysers] = family
+        _statistics: p.Statistics = statistics
+        _point: p.PointComponents = point
+        _far: p.FarDensities = point
+        _guard: p.Guard = guard
+
+    def _student_t(
+        family: StudentT,
+        statistics: WeightedMoments,
+        point: StudentComponents,
+        guard: ScaleGuard,
+    ) -> None:
+        _family: p.FamilyOf[WeightedMoments, StudentComponents] = family
         _statistics: p.Statistics = statistics
         _point: p.PointComponents = point
         _far: p.FarDensities = point

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.workflow.result import FitResult
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
@@ -21,5 +22,5 @@ class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: 
 
     @property
     def _n_features_out(self) -> int:
-        n_components: int = self.result_.n_components
-        return n_components
+        result: FitResult = self.result_
+        return result.n_components + (result.mixture.noise is not None)

@@ -20,7 +20,15 @@ from bayesmix.engine import objectives
 from bayesmix.engine.noise import WithNoise
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import bernoulli, exponential, factor_analytic, gaussian, poisson, product
+from bayesmix.families import (
+    bernoulli,
+    exponential,
+    factor_analytic,
+    gaussian,
+    poisson,
+    product,
+    student_t,
+)
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian import Gaussian
@@ -86,6 +94,8 @@ RECORDS: dict[str, Any] = {
         exponential.Exponentials,
         exponential.ExponentialRates,
         exponential.ExponentialPrior,
+        student_t.StudentT,
+        student_t.StudentComponents,
         factor_analytic.FactorAnalytic,
         factor_analytic.FactorModel,
         factor_analytic.FactorAnalysers,
@@ -154,6 +164,9 @@ DOMAINS = {
     "ExponentialRates.shape": POSITIVE,
     "ExponentialRates.rate": POSITIVE,
     "ExponentialPrior.rate": POSITIVE,
+    "StudentComponents.means": ANY,
+    "StudentComponents.blocks": ANY,
+    "StudentComponents.degrees_of_freedom": POSITIVE,
     "FactorAnalysers.means": ANY,
     "FactorAnalysers.loadings": ANY,
     "FactorAnalysers.noise": POSITIVE,

@@ -166,6 +166,7 @@ def test_five_far_rows_are_noise_and_the_others_one_cluster(seed):
     assert (labels[495:][~inner] == -1).all()
     assert (labels[:495] == 0).mean() > 0.99
     assert search.predict_proba(rows).shape == (500, 2)
+    assert len(best.get_feature_names_out()) == 2
 
 
 def test_a_variational_fit_drops_what_it_does_not_need_beside_the_noise():
@@ -296,6 +297,7 @@ def test_what_does_not_know_of_noise_refuses_it():
         lambda: bm.gibbs(vb_fit, rows),
         lambda: bm.plot_density(point, rows),
         lambda: bm.merge_components(point, rows),
+        lambda: bm.likelihood_ratio_test(point, rows, n_resamples=3),
         point.to_sklearn,
     ):
         with pytest.raises(UnsupportedError, match="does not know of noise"):

@@ -231,7 +231,12 @@ def _check_inference(estimator: Any) -> None:
             "model must be a mixture estimator of bayesmix or a fitted search, got "
             f"{type(estimator).__name__}: of a pipeline give the last step and transformed rows"
         )
-    if estimator._model().inference.variational:
+    model = estimator._model()
+    if model.noise is not None:
+        raise UnsupportedError(
+            "the test does not know of noise: compare bic(), or fit without it (noise=None)"
+        )
+    if model.inference.variational:
         raise UnsupportedError(
             f"{type(estimator).__name__} maximises no likelihood, so that there is no ratio to "
             "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or give a "
