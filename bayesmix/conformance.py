@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from bayesmix.selection.candidates.fitter import Fitter
     from bayesmix.selection.candidates.task import Checkpoint as Kept
     from bayesmix.sources.array import ArraySource, KeptHere
+    from bayesmix.sources.cluster import DaskEngine, KeptThere
     from bayesmix.sources.local import KeptParts, Local
     from bayesmix.sources.partitioned import OnChosen, PartitionedSource
     from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
@@ -324,12 +325,16 @@ if TYPE_CHECKING:
         here: KeptHere,
         source: PartitionedSource,
         local: Local,
+        cluster: DaskEngine,
         kept: KeptParts,
+        there: KeptThere,
         task: OnChosen[int],
     ) -> None:
         _rows: p.InMemory = array
         _source: p.Source = source
         _engine: p.Engine = local
+        _engine = cluster
         _task: p.Task[int] = task
         _left: p.Kept = here
         _left = kept
+        _left = there

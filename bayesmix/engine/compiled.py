@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TypeAlias
 
@@ -39,6 +39,11 @@ def linear_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple
         "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums
     )
     return found, FeatureSums(form, sums)
+
+
+def kernel_view(mixture: Mixture[Components]) -> Mixture[Components]:
+    """The mixture as kernels see it, its linear forms alone: that is what a step takes along."""
+    return replace(mixture, components=mixture.linear)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bayesmix.engine.compiled import Kernel, KernelStep
+from bayesmix.engine.compiled import Kernel, KernelStep, kernel_view
 from bayesmix.engine.expectation import (
     Arithmetic,
     Densities,
@@ -16,7 +16,7 @@ from bayesmix.engine.expectation import (
     each_by_itself,
 )
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Components, Source, Statistics
+from bayesmix.protocols import Components, Kept, Source, Statistics
 from bayesmix.records import Expectation, Mixture, Rows
 
 # Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
@@ -52,6 +52,10 @@ class Form(Protocol):
     def kernel(self) -> Kernel | None:
         """The compiled pass over rows that know some components; None where NumPy makes it."""
 
+    @property
+    def earlier(self) -> Kept | None:
+        """What a pass asks of an earlier one, of every row."""
+
     def step(self, mixture: Mixture[Components]) -> Step:
         """What a pass does to a chunk; picklable, so that any source can run it."""
 
@@ -85,6 +89,7 @@ class Dense:
     instead: Dense | None = None  # where digits are lost
 
     exact = True
+    earlier = None
 
     @property
     def name(self) -> str:
@@ -105,7 +110,7 @@ class Dense:
     def step(self, mixture: Mixture[Components]) -> Step:
         if self.kernel is None:
             return ExpectationStep(mixture, self.arithmetic)
-        return KernelStep(mixture, self.kernel)
+        return KernelStep(kernel_view(mixture), self.kernel)
 
     def width(self, n_components: int) -> int:
         return n_components

@@ -36,6 +36,7 @@ class Gapped:
     name = "patterns of gaps"
     exact = True
     watched = False
+    earlier = None
 
     @property
     def surer(self) -> Gapped:

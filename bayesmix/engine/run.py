@@ -170,7 +170,9 @@ def surely_summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expecta
 
 def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
     """The sums of one E-step over all rows."""
-    total: ChunkSums = source.reduce(form.step(mixture), form.width(mixture.n_components))
+    total: ChunkSums = source.reduce(
+        form.step(mixture), form.width(mixture.n_components), form.earlier
+    )
     return total.finished()
 
 

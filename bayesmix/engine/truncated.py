@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import Kernel, linear_pass, of_sweep
+from bayesmix.engine.compiled import Kernel, kernel_view, linear_pass, of_sweep
 from bayesmix.engine.expectation import Densities, Part, Step
 from bayesmix.engine.forms import Dense
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Components, Source, Statistics
+from bayesmix.protocols import Components, Kept, Source, Statistics
 from bayesmix.records import ChunkSums, Expectation, Known, Mixture, Rows
 
 MANY = 100
@@ -38,13 +38,13 @@ MOST_LOST = 2.5e-4
 
 @dataclass(frozen=True)
 class Truncated:
-    """A form of the E-step: anchors (N,) of the rows and neighbours (K, G) of components.
+    """A form of the E-step: anchors of the rows, kept beside them, and neighbours (K, G).
 
     Without them (None) nothing is known of the rows yet.
     """
 
     dense: Dense  # what it does where every row knows every component
-    anchors: Indices | None = None
+    anchors: Kept | None = None
     neighbours: Indices | None = None
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
     looks: int = 0  # how often they were looked for since the first time
@@ -79,8 +79,13 @@ class Truncated:
         """Whether rows hardly change their anchors any more."""
         return self.moved <= SETTLED
 
+    @property
+    def earlier(self) -> Kept | None:
+        """The anchors: what a pass asks of the one that found them."""
+        return self.anchors
+
     def step(self, mixture: Mixture[Components]) -> Step:
-        return TruncatedStep(mixture, self)
+        return TruncatedStep(kernel_view(mixture), self.kernel, self.found[1])
 
     def width(self, n_components: int) -> int:
         """A row that knows few components is little work; rows are grouped within a chunk."""
@@ -108,20 +113,21 @@ class Truncated:
     def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
         return rows
 
-    def of(self, rows: Rows, describe: bool = False) -> Known:
-        """What the rows of a chunk know."""
-        every, neighbours = self.found
-        anchors = every[rows.first : rows.first + len(rows)]
-        sizes = np.bincount(anchors, minlength=len(neighbours))
-        bounds = np.concatenate([[0], np.cumsum(sizes)])
-        return Known(np.argsort(anchors, kind="stable"), bounds, neighbours, describe)
-
     @property
-    def found(self) -> tuple[Indices, Indices]:
+    def found(self) -> tuple[Kept, Indices]:
         """Anchors and neighbours, once they have been looked for."""
         assert self.anchors is not None
         assert self.neighbours is not None
         return self.anchors, self.neighbours
+
+
+def known(rows: Rows, nearest: Indices, describe: bool = False) -> Known:
+    """What the rows of a chunk know: the neighbours (K, G) of their anchors."""
+    anchors = rows.earlier
+    assert anchors is not None
+    sizes = np.bincount(anchors, minlength=len(nearest))
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    return Known(np.argsort(anchors, kind="stable"), bounds, nearest, describe)
 
 
 @dataclass(frozen=True)
@@ -129,26 +135,28 @@ class TruncatedStep:
     """What a pass does to a chunk."""
 
     mixture: Mixture[Components]
-    form: Truncated
+    kernel: Kernel
+    nearest: Indices
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        return of_sweep(*self.form.kernel(self.mixture, rows, self.form.of(rows)))
+        return of_sweep(*self.kernel(self.mixture, rows, known(rows, self.nearest)))
 
 
 @dataclass(frozen=True)
 class AnchorStep:
-    """The candidate of every row that has most of it; of all components without anchors."""
+    """The candidate of every row that has most of it; without neighbours, of all components."""
 
     mixture: Mixture[Components]
-    form: Truncated
+    kernel: Kernel
+    nearest: Indices | None = None
 
     def __call__(self, rows: Rows) -> Any:
         n_components = self.mixture.n_components
-        if self.form.anchors is None:
-            known = Known.everything(len(rows), n_components, describe=True)
+        if self.nearest is None:
+            candidates = Known.everything(len(rows), n_components, describe=True)
         else:
-            known = self.form.of(rows, describe=True)
-        sweep, _ = self.form.finest(self.mixture, rows, known)
+            candidates = known(rows, self.nearest, describe=True)
+        sweep, _ = self.kernel(self.mixture, rows, candidates)
         return sweep.best.astype(_index_type(n_components))
 
 
@@ -156,7 +164,9 @@ def first_truncation(source: Source, mixture: Mixture[Components], dense: Dense)
     """Candidates for rows of which nothing is known yet."""
     anchors = _every_anchor(source, mixture, dense)
     nearest = neighbours(mixture, WIDTHS[-1])
-    return _wide_enough(joint_of_some(source, mixture, 0), Truncated(dense, anchors, nearest))
+    some = anchors.some(_some_rows(source.shape[0], 0))
+    joint = joint_of_some(source, mixture, 0)
+    return _wide_enough(joint, some, Truncated(dense, anchors, nearest))
 
 
 def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> Truncated:
@@ -166,27 +176,34 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     everywhere.
     """
     nearest = neighbours(mixture, WIDTHS[-1])
-    further = replace(form, neighbours=nearest[:, : FURTHER * form.found[1].shape[1]])
-    anchors = source.map(AnchorStep(mixture, further), 1)
-    moved = float(np.mean(anchors != form.anchors))
+    before, width = form.found[0], form.found[1].shape[1]
+    step = AnchorStep(kernel_view(mixture), form.finest, nearest[:, : FURTHER * width])
+    anchors = source.keep(step, 1, before)
+    moved = anchors.differing(before) / source.shape[0]
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
     joint = joint_of_some(source, mixture, widest.looks)
-    if lost(joint, widest) > MOST_LOST:
-        widest = replace(widest, anchors=_every_anchor(source, mixture, form.dense))
-    return _wide_enough(joint, widest)
+    some = anchors.some(_some_rows(source.shape[0], widest.looks))
+    if lost(joint, nearest[some]) > MOST_LOST:
+        anchors = _every_anchor(source, mixture, form.dense)
+        widest = replace(widest, anchors=anchors)
+        some = anchors.some(_some_rows(source.shape[0], widest.looks))
+    return _wide_enough(joint, some, widest)
 
 
-def _every_anchor(source: Source, mixture: Mixture[Components], dense: Dense) -> Any:
+def _every_anchor(source: Source, mixture: Mixture[Components], dense: Dense) -> Kept:
     """The most responsible component of every row: a pass over all rows and all components."""
-    return source.map(AnchorStep(mixture, Truncated(dense)), mixture.n_components)
+    return source.keep(
+        AnchorStep(kernel_view(mixture), Truncated(dense).finest), mixture.n_components
+    )
 
 
-def _wide_enough(joint: Array, widest: Truncated) -> Truncated:
+def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
     """As few of the neighbours as leave the bound high enough; never very few while rows move."""
     found, nearest = widest, widest.found[1]
     for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
-        found = replace(widest, neighbours=np.sort(nearest[:, :width], axis=1))
-        if lost(joint, found) <= MOST_LOST:
+        few = np.sort(nearest[:, :width], axis=1)
+        found = replace(widest, neighbours=few)
+        if lost(joint, few[anchors]) <= MOST_LOST:
             break
     return found
 
@@ -204,11 +221,12 @@ def joint_of_some(source: Source, mixture: Mixture[Components], look: int) -> Ar
     return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
 
 
-def lost(joint: Array, form: Truncated) -> float:
-    """How far the truncated bound is below the exact one, in nats a row, on those rows."""
-    anchors, nearest = form.found
-    known = nearest[anchors[_some_rows(len(anchors), form.looks)]]
-    some = np.take_along_axis(joint, known, axis=1)
+def lost(joint: Array, candidates: Indices) -> float:
+    """How far the truncated bound is below the exact one, in nats a row, on those rows.
+
+    They know ``candidates`` (n, G).
+    """
+    some = np.take_along_axis(joint, candidates, axis=1)
     return float(np.mean(normalise(joint.copy()) - normalise(some)))
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import DensityMixin
@@ -18,6 +18,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming
+from bayesmix.estimators.blocks import lazily
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
 from bayesmix.estimators.imputing import Imputing, refuse_gaps
 from bayesmix.estimators.information import information
@@ -35,6 +36,7 @@ from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import all_weights
+from bayesmix.sources.collections import is_collection
 from bayesmix.workflow.display import summary
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
@@ -302,6 +304,8 @@ class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, 
         return self._map(X, responsibilities)
 
     def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
+        if is_collection(X):
+            return cast("PerRow", lazily(self, X, say, self._fitted()))
         return self._each(self._seen(X), say)
 
     def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:

@@ -11,12 +11,21 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.estimators.columns import (
+    OF_THE_FIT,
+    adopt_columns,
+    check_blocks,
+    check_columns,
+    frame_columns,
+    refuse_text,
+)
 from bayesmix.estimators.mixed import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Fault, Rows
 from bayesmix.selection.criteria.folds import last_step, rows_of
 from bayesmix.sources import ArraySource, as_source, coding_of, is_source
+from bayesmix.sources.collections import collected, is_collection
 from bayesmix.sources.faults import LARGEST_VALUE
 from bayesmix.validation import jobs, unmasked
 from bayesmix.workflow.model import check_values
@@ -27,7 +36,7 @@ REMEDIES = {
     "while a minimum of 1": "give at least one row and one column",
     "Complex data": "give the real and the imaginary part as two columns",
     "convert string": "X must be numbers: encode or drop text",
-    "is expecting": "give the columns that were given to fit, in the same order",
+    "is expecting": OF_THE_FIT,
     "inhomogeneous": "X must be a table: every row as long as the others",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
@@ -46,11 +55,13 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     """
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
+    if is_collection(X):
+        X, sample_weight = collected(X, sample_weight, n_jobs, frame_columns(X)), None
     if is_source(X):
         _refuse_weights(sample_weight)
         if mixed is None:
             _refuse_levels(X)
-        _adopt_columns(estimator, X)
+        adopt_columns(estimator, X)
         source = _given(X, n_jobs, everything_once=True)
     else:
         if mixed is not None:
@@ -68,7 +79,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' takes rows that lie in memory, and these are read part by part: give "
             "X.in_memory(), or drop rows with missing values (missing='drop')"
         )
-    _refuse(source, large=True, gaps=missing == "use")
+    refuse(source, large=True, gaps=missing == "use")
     return source.present()
 
 
@@ -101,7 +112,7 @@ def _is_complete(rows: Rows) -> Any:
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
     """Rows to fit that were checked before, for another estimator as well."""
-    _adopt_columns(estimator, source)
+    adopt_columns(estimator, source)
     return source.with_jobs(n_jobs)
 
 
@@ -126,34 +137,27 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
     """Rows that a stream goes on with: of the same columns, and of values as at fit."""
     source = new_rows(estimator, X, sample_weight)
-    _refuse(source, large=True)
+    refuse(source, large=True)
     return source.present()
 
 
 def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
-    X = as_fitted(X, estimator.result_.family)
+    if is_collection(X):
+        X, sample_weight = collected(X, sample_weight, n_jobs, check_blocks(estimator, X)), None
+    else:
+        X = as_fitted(X, estimator.result_.family)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
         if gaps:
-            _refuse(source, gaps=True)
+            refuse(source, gaps=True)
         return source
     _refuse_weights(sample_weight)
-    if X.shape[1] != estimator.n_features_in_:
-        raise InvalidInputError(
-            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input: {REMEDIES['is expecting']}"
-        )
-    known = getattr(estimator, "feature_names_in_", None)
-    if X.columns is not None and known is not None and tuple(known) != tuple(X.columns):
-        raise InvalidInputError(
-            f"X has the columns {', '.join(X.columns)}, but {', '.join(known)} were fitted: "
-            f"{REMEDIES['is expecting']}"
-        )
+    check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
-    _refuse(source, gaps=gaps)
+    refuse(source, gaps=gaps)
     return source
 
 
@@ -191,7 +195,7 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def _refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
+def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
     """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit.
 
     ``gaps``: values may be missing, but for whole rows and, at fit, whole columns.
@@ -216,6 +220,12 @@ def _refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
         raise InvalidInputError(
             "the weights of X must be finite and not negative, got "
             f"{found.weight.value:g} for {source.row_text(found.weight.row)}: leave out that row"
+        )
+    if large and not SUM_OF_WEIGHTS[0] <= source.total_weight < SUM_OF_WEIGHTS[1]:
+        raise InvalidInputError(
+            "the weights of X say how often each row counts and must sum to between "
+            f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got {source.total_weight:g}: divide "
+            "them by their mean"
         )
     if large and found.too_large:
         fault = found.too_large
@@ -344,41 +354,3 @@ def _others(fault: Fault) -> str:
 def _column(fault: Fault, columns: Any) -> str:
     """The column of a fault, by name where it has one."""
     return str(fault.column) if columns is None else repr(columns[fault.column])
-
-
-def refuse_text(X: Any) -> None:
-    """Name the columns that hold no numbers, before anything tries to convert them."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or not hasattr(X, "columns"):
-        if getattr(getattr(X, "dtype", None), "kind", "f") in "USMm":
-            raise InvalidInputError(
-                f"X must be numeric, got {X.dtype}: encode or drop such columns"
-            )
-        return
-    wrong = [
-        f"{column!r} ({dtype})"
-        for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
-        if not _is_numeric(X, place, dtype)
-    ]
-    if wrong:
-        raise InvalidInputError(
-            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
-        )
-
-
-def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
-    """Whether a column holds real numbers, be it in a column of objects."""
-    if hasattr(dtype, "is_numeric"):  # polars
-        return bool(dtype.is_numeric())
-    if getattr(dtype, "kind", "O") != "O" or not hasattr(X, "iloc"):
-        return getattr(dtype, "kind", "O") in "fiub"
-    return str(dtype) == "object" and all(isinstance(value, Real) for value in X.iloc[:, place])
-
-
-def _adopt_columns(estimator: Any, source: Source) -> None:
-    """What ``validate_data`` sets on an estimator, for rows that come as a source."""
-    estimator.n_features_in_ = source.shape[1]
-    if source.columns is not None:
-        estimator.feature_names_in_ = np.array(source.columns, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_

@@ -7,13 +7,14 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError, missing_extra
+from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
 from bayesmix.io.columns import (
     check_names,
     check_values,
@@ -24,6 +25,7 @@ from bayesmix.io.columns import (
 )
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.parts import ENDINGS, NUMPY, PARQUET, SEPARATORS, is_url
+from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import ArraySource, PartitionedSource, open_npy
 from bayesmix.validation import in_memory
 
@@ -53,6 +55,7 @@ def read(
     path: str | PathLike[str],
     columns: Sequence[str] | Sequence[int] | str | int | None = None,
     weight: str | int | None = None,
+    scheduler: Any = None,
 ) -> ArraySource | PartitionedSource:
     """The rows of a file, or of many, as a source, accepted wherever X is.
 
@@ -76,6 +79,10 @@ def read(
         of a ``.npy`` file have no names and are asked for by position, from 0.
     weight : name, optional
         The column that says how often each row counts.
+
+    scheduler : dask.distributed.Client or address, optional
+        The Dask cluster whose workers read the parts, each where it is worked on: they need the
+        same paths. None is this process.
 
     Returns
     -------
@@ -107,6 +114,8 @@ def read(
     many = names_many(path)
     if not many and not os.path.isfile(path):
         raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+    if scheduler is not None:
+        return read_parts(path, chosen, weight, _workers_of(scheduler))
     if in_parts(path):
         return read_parts(path, chosen, weight)
     name = path.lower()
@@ -127,6 +136,21 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         f"path must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
     )
+
+
+def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
+    """An engine on a Dask cluster: a client of it, or its address."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise missing_extra("dask", "dask") from None
+    from bayesmix.sources.cluster import DaskEngine
+
+    try:
+        client = Client(scheduler) if isinstance(scheduler, str) else scheduler
+    except (OSError, ValueError) as problem:
+        raise FileAccessError(f"no scheduler answers at {scheduler}: {problem}") from None
+    return partial(DaskEngine, client)
 
 
 def in_parts(path: str) -> bool:

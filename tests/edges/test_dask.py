@@ -1,0 +1,231 @@
+"""Dask arrays and frames, and rows on the workers of a cluster: the same bits as here."""
+
+import os
+import pickle
+import signal
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+import bayesmix as bm
+from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
+from bayesmix.errors import InvalidInputError
+from bayesmix.sources.collections import collected
+from bayesmix.sources.packing import packed, unpacked
+from bayesmix.sources.tree import climbed, height, runs
+
+pytest.importorskip("distributed")
+da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
+from distributed import Client, LocalCluster  # noqa: E402
+
+CHUNKS = (300, 1, 500, 199)
+COLUMNS = ["a", "b", "c"]
+MODELS = {
+    "likelihood": bm.GaussianMixture(3, random_state=0),
+    "variational": bm.BayesianGaussianMixture(4, random_state=0, search="short"),
+    "counts": bm.Mixture(2, family=bm.Poisson(), random_state=0, search="short"),
+}
+quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+def rows(seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=sum(CHUNKS))
+    return 9.0 + 8.0 * np.eye(3)[labels] + rng.normal(size=(len(labels), 3))
+
+
+def parts_of(X, folder, cuts=CHUNKS):
+    ends = np.cumsum(cuts)
+    for number, (end, n) in enumerate(zip(ends, cuts, strict=True)):
+        np.save(folder / f"part-{number}.npy", X[end - n : end])
+    return bm.read(folder)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_collections_have_the_bits_of_files_of_the_same_parts(name, client, tmp_path):
+    X = np.abs(np.round(rows())) if name == "counts" else rows()
+    expected = clone(MODELS[name]).fit(parts_of(X, tmp_path))
+    array = da.from_array(X, chunks=(CHUNKS, 2))
+    on_workers = bm.read(tmp_path, scheduler=client)
+    for given in (array, array.persist(), on_workers):
+        found = clone(MODELS[name]).fit(given)
+        np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
+        np.testing.assert_array_equal(found.means_, expected.means_)
+    assert found.score(array) == expected.score(parts_of(X, tmp_path))
+    np.testing.assert_array_equal(found.predict(array).compute(), expected.predict(X))
+
+
+def test_what_is_said_of_rows_is_lazy_and_in_the_index_of_a_frame():
+    X = rows()
+    model = bm.GaussianMixture(3, random_state=0).fit(pd.DataFrame(X, columns=COLUMNS))
+    index = 5 * np.arange(len(X))
+    pandas = pd.DataFrame(X, columns=COLUMNS, index=index)
+    frame = dd.from_pandas(pandas, npartitions=3)
+    labels = model.predict(frame)
+    assert isinstance(labels, dd.Series)
+    computed = frame.assign(label=labels).compute()
+    np.testing.assert_array_equal(computed["label"], model.predict(pandas))
+    np.testing.assert_array_equal(computed.index, index)
+    proba = model.predict_proba(frame)
+    assert list(proba.columns) == [0, 1, 2]
+    np.testing.assert_array_equal(proba.compute().to_numpy(), model.predict_proba(pandas))
+    array = da.from_array(X, chunks=(CHUNKS, 1))
+    array = array[array[:, 0] > 9.0]  # of unknown chunk sizes
+    kept = X[X[:, 0] > 9.0]
+    unnamed = bm.GaussianMixture(3, random_state=0).fit(X)
+    for method in ("score_samples", "predict", "predict_proba", "responsibilities"):
+        lazy = getattr(unnamed, method)(array)
+        assert isinstance(lazy, da.Array)
+        said = lazy.compute()
+        assert said.dtype == lazy.dtype
+        np.testing.assert_array_equal(said, getattr(unnamed, method)(kept))
+    with pytest.raises(InvalidInputError, match="columns b, a, c, but a, b, c were fitted"):
+        model.predict(frame[["b", "a", "c"]])
+    with pytest.raises(InvalidInputError, match="X has 2 features"):
+        model.predict(array[:, :2])
+
+
+def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesmix.sources.collections.current_client", lambda: None)
+    X = rows()
+    weights = (np.arange(len(X)) % 3).astype(float)
+    expected = bm.GaussianMixture(3, random_state=0).fit(X, sample_weight=weights)
+    array = da.from_array(X, chunks=(CHUNKS, 3))
+    array = array[array[:, 0] > -np.inf]
+    counts = da.from_array(weights, chunks=(CHUNKS,))
+    found = []
+    for most in (2**28, 10_000):
+        monkeypatch.setattr("bayesmix.sources.collections.MOST_KEPT", most)
+        found.append(bm.GaussianMixture(3, random_state=0).fit(array, sample_weight=counts))
+    assert found[0].result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
+    np.testing.assert_array_equal(found[0].means_, found[1].means_)
+    assert found[0].result_.total_weight == weights.sum()
+    with pytest.raises(InvalidInputError, match="sample_weight beside a Dask collection"):
+        bm.GaussianMixture(3).fit(array, sample_weight=weights)
+    with pytest.raises(InvalidInputError, match="the 4 blocks that X has, got 2"):
+        bm.GaussianMixture(3).fit(array, sample_weight=da.from_array(weights, chunks=500))
+
+
+def test_bad_rows_of_a_collection_are_named_with_their_block(client):
+    X = rows()
+    X[305, 1] = np.nan
+    array = da.from_array(X, chunks=(CHUNKS, 3))
+    with pytest.raises(InvalidInputError, match=r"NaN in row 305 \(row 4 of block 2\), column 1"):
+        bm.GaussianMixture(2).fit(array)
+    model = bm.GaussianMixture(2, random_state=0).fit(rows())
+    with pytest.raises(InvalidInputError, match=r"in one of its blocks, .* NaN in row 4, column 1"):
+        model.predict(array).compute()
+    counts = da.from_array(rows(), chunks=(CHUNKS, 3))
+    with pytest.raises(InvalidInputError, match="must hold counts"):
+        bm.Mixture(2, family=bm.Poisson()).fit(counts)
+    frame = dd.from_pandas(pd.DataFrame({"a": [1.0, 2.0], "t": ["x", "y"]}), npartitions=1)
+    with pytest.raises(InvalidInputError, match=r"not: 't'"):
+        bm.GaussianMixture(1).fit(frame)
+
+
+def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.workflow.model.MANY", 5)
+    monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (2, 4))
+    rng = np.random.default_rng(1)
+    X = 5.0 * rng.normal(size=(8, 2))[rng.integers(8, size=999)] + rng.normal(size=(999, 2))
+    local = parts_of(X, tmp_path, (250, 250, 250, 249))
+    model = bm.GaussianMixture(8, random_state=0, max_iter=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        here = clone(model).fit(local)
+        there = clone(model).fit(bm.read(tmp_path, scheduler=client))
+        plain = clone(model).fit(X)
+    assert here.result_.form == there.result_.form == "truncated"
+    np.testing.assert_array_equal(here.objective_trace_, there.objective_trace_)
+    assert here.result_.objective == pytest.approx(plain.result_.objective, rel=1e-3)
+
+
+def test_what_travels_is_no_larger_than_what_it_says():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 12))
+    model = bm.GaussianMixture(20, search=None, max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixture = model.fit(X).result_.mixture
+    needed = 8 * 20 * (1 + 12 + 12 * 13 // 2)
+    step = KernelStep(kernel_view(mixture), linear_pass)
+    step.mixture.coefficients  # noqa: B018  (a cache, that stays here)
+    content = packed(step)
+    assert len(content) < 1.1 * needed + 1500 < len(pickle.dumps(step))
+    again = unpacked(content)
+    np.testing.assert_array_equal(again.mixture.coefficients, mixture.coefficients)
+    for array in (np.tril(rng.normal(size=(3, 6, 6))), np.triu(rng.normal(size=(2, 5, 5)))):
+        assert len(packed(array)) < len(pickle.dumps(array))
+        np.testing.assert_array_equal(unpacked(packed(array)), array)
+    for array in (rng.normal(size=(4, 4)), np.eye(5)[None], np.full((2, 4, 4), np.nan)):
+        np.testing.assert_array_equal(unpacked(packed(array)), array)
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 7, 13, 64])
+def test_pieces_of_the_tree_added_apart_are_the_tree(n_parts):
+    from bayesmix.parallel import reduced
+
+    values = np.random.default_rng(n_parts).normal(size=n_parts) * 10.0 ** np.arange(n_parts)
+    whole = reduced(lambda i: values[i], range(n_parts), 1)
+    for most in (1, 2, 5, n_parts):
+        for holders in (None, [number // 3 % 2 for number in range(n_parts)]):
+            nodes = runs(n_parts, most, holders)
+            assert [p for node in nodes for p in range(node.start, node.stop)] == [*range(n_parts)]
+            sums = [
+                (node, reduced(lambda i: values[i], range(node.start, node.stop), 1))
+                for node in nodes
+            ]
+            assert climbed(sums, n_parts) == whole
+    assert height(1) == 0
+
+
+def killed_in_mid_fit(client, model, source):
+    """A fit in whose eighth pass a worker is killed, and how many passes it made."""
+    engine, passes = source.engine, []
+    reduce = engine.reduce
+
+    def counting(*arguments):
+        passes.append(1)
+        if len(passes) == 8:
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        return reduce(*arguments)
+
+    engine.reduce = counting
+    return model.fit(source), len(passes)
+
+
+@quiet
+def test_a_killed_worker_changes_no_bit(tmp_path):
+    X = rows()
+    model = bm.GaussianMixture(4, search=None, acceleration=None, max_iter=25, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it does not converge
+        expected = clone(model).fit(parts_of(X, tmp_path))
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+            Client(cluster) as client,
+        ):
+            array = da.from_array(X, chunks=(CHUNKS, 3))
+            for source in (
+                bm.read(tmp_path, scheduler=client),
+                collected(array, None, 1, None),
+            ):
+                found, passes = killed_in_mid_fit(client, clone(model), source)
+                assert passes > 12
+                np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
+                np.testing.assert_array_equal(found.means_, expected.means_)
