@@ -25,6 +25,8 @@ _HOMES = {
     "FactorAnalytic": "families.factor_analytic",
     "Product": "families.product",
     "StudentT": "families.student_t",
+    "Categorical": "families.categorical",
+    "CategoricalPrior": "families.categorical",
     "BetaPrior": "families.bernoulli",
     "GammaPrior": "families.poisson",
     "GaussianPrior": "families.gaussian",

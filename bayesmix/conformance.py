@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitting import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.families import exponential
+    from bayesmix.families import categorical, exponential
     from bayesmix.families.bernoulli import (
         Bernoulli,
         BernoulliDraws,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.coordinates import ColumnCoordinates
+    from bayesmix.families.independent.level_coordinates import LevelCoordinates
+    from bayesmix.families.independent.levels import LevelsTwin
     from bayesmix.families.independent.linear import LinearInTotals
     from bayesmix.families.independent.negative_binomial import NegativeBinomials
     from bayesmix.families.independent.sums import Sums
@@ -141,6 +143,29 @@ if TYPE_CHECKING:
             exponential.ExponentialDraws,
         ] = prior
         _choice: p.PriorChoiceOf[exponential.ExponentialPrior] = choice
+
+    def _categorical(
+        family: categorical.Categorical,
+        point: categorical.Categoricals,
+        posterior: categorical.LevelProbabilities,
+        draws: categorical.CategoricalDraws,
+        coordinates: LevelCoordinates,
+        twin: LevelsTwin,
+        prior: categorical.CategoricalPrior,
+    ) -> None:
+        _family: p.FamilyOf[Sums, categorical.Categoricals] = family
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[categorical.CategoricalDraws] = posterior
+        _draws: p.DrawnComponents = draws
+        _coordinates: p.Coordinates = coordinates
+        _twin: p.ComponentsTwin = twin
+        _prior: p.PriorOf[
+            Sums,
+            categorical.Categoricals,
+            categorical.LevelProbabilities,
+            categorical.CategoricalDraws,
+        ] = prior
+        _choice: p.PriorChoiceOf[categorical.CategoricalPrior] = prior
 
     def _independent_columns(
         statistics: Sums,

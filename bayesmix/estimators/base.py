@@ -17,7 +17,7 @@ from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming
+from bayesmix.estimators import incoming, levels
 from bayesmix.estimators.blocks import lazily
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
 from bayesmix.estimators.imputing import Imputing, refuse_gaps
@@ -46,7 +46,7 @@ from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
 PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
-OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
+OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "levels_")
 # How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
 ARRAYS_OF_A_SAMPLE = 3.0
 
@@ -134,7 +134,7 @@ class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, 
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
         source = source.with_jobs(n_jobs)
         if self._reads_sources:
-            return SourceFitter(self, source)
+            return SourceFitter(levels.with_levels(self, getattr(self, "levels_", None)), source)
         return TableFitter(self, X, sample_weight, source)
 
     def _reporter(self, per_row: float) -> Reporter:
@@ -338,7 +338,8 @@ class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, 
         n_bytes = 8.0 * n_rows * (ARRAYS_OF_A_SAMPLE * result.n_features + 1)
         validation.in_memory(f"n_samples={n_rows:,}", n_bytes, "sample in parts")
         seed = root_seed(self.random_state if random_state is None else random_state)
-        return result.draw(n_rows, stream(seed, Purpose.SAMPLE))
+        rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
+        return levels.decoded(result.family, rows), components
 
     # Criteria, with scikit-learn's sign: lower is better
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.estimators import levels
 from bayesmix.estimators.columns import (
     OF_THE_FIT,
     adopt_columns,
@@ -57,6 +58,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     missing = missing_of(estimator)
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs, frame_columns(X)), None
+    X = levels.to_fit(estimator, X)
     if is_source(X):
         _refuse_weights(sample_weight)
         if mixed is None:
@@ -129,7 +131,7 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 
     ``gaps``: they may have some.
     """
-    source = _new_rows(estimator, X, sample_weight, gaps)
+    source = _new_rows(estimator, levels.to_predict(estimator, X), sample_weight, gaps)
     check_values(estimator.result_.family, source, 1)
     return source
 

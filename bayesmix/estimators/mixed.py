@@ -10,6 +10,7 @@ from typing import Any
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Part, Product
 from bayesmix.records.coding import Coding
@@ -53,7 +54,7 @@ def coding_of_table(X: Any) -> Coding | None:
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     """Rows to fit as numbers, with what their codes stand for; what is no frame as it is."""
-    from bayesmix.io.coding import coded, is_frame
+    from bayesmix.io.coding import coded, is_frame, recoded
 
     if not is_frame(X):
         return X, None
@@ -61,7 +62,13 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         # Every column is in a part, or the product says that it is not.
         named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
         there = [str(name) for name in X.columns]
-        return coded(X, wanted=there) if set(named) <= set(there) else (X, None)
+        if not set(named) <= set(there):
+            return X, None
+        given = _given_levels(family)
+        frame, coding = coded(X, given, there)
+        pairs = zip(coding.names, coding.levels, strict=True)
+        coding = replace(coding, levels=tuple(given.get(name) or own for name, own in pairs))
+        return recoded(X, coding) if any(given.values()) else frame, coding
     frame, coding = coded(X)
     if coding.left_out:
         left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
@@ -106,7 +113,7 @@ def family_for(
 ) -> Any:
     """What is fitted to rows with these columns: "auto" and products are spelt out."""
     if isinstance(family, Product):
-        return family.over(columns, n_columns, coding)
+        return _knowing_levels(family.over(columns, n_columns, coding))
     if coding is None or not coding.has_levels:
         plain = Product({tuple(columns or range(n_columns)): Gaussian()})
         return plain.over(columns, n_columns, coding)
@@ -115,14 +122,41 @@ def family_for(
     for name, levels in zip(coding.names, coding.levels, strict=True):
         if levels is not None:
             parts.append(Part((name,), _of_levels(name, levels)))
-    return Product(tuple(parts)).over(columns, n_columns, coding)
+    return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
+
+
+def _given_levels(family: Product) -> dict[str, Any]:
+    """Categorical columns by name, with their levels where these are given."""
+    given: dict[str, Any] = {}
+    for part in family.parts:
+        if isinstance(part.family, Categorical):
+            levels = part.family.levels or [None] * len(part.columns)
+            given |= dict(zip(map(str, part.columns), levels, strict=True))
+    return given
+
+
+def _knowing_levels(family: Product) -> Product:
+    """The product with the levels of its categorical columns, as the rows are coded."""
+    coding: Coding | None = family.coding
+    known = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
+    parts = []
+    for part in family.parts:
+        own = part.family
+        if isinstance(own, Categorical) and own.levels is None:
+            levels: Any = [known.get(str(name)) for name in part.columns]
+            if None in levels:
+                raise InvalidInputError(
+                    f"the levels of {part.label!r} are not known: give rows as a frame, or name "
+                    "the levels, as in Categorical(levels=[[0, 1, 2]]), and give codes 0, 1, 2"
+                )
+            own = Categorical(tuple(levels))
+        parts.append(replace(part, family=own))
+    return replace(family, parts=tuple(parts))
 
 
 def _of_levels(name: str, levels: tuple[Any, ...]) -> Any:
     """The family of a column of levels."""
-    if len(levels) == 2:
-        return Bernoulli()
-    raise InvalidInputError(f"column {name!r} has {len(levels)} levels: leave it out")
+    return Bernoulli() if len(levels) == 2 else Categorical((levels,))
 
 
 def with_structure(family: Any, covariance: str | None) -> Any:

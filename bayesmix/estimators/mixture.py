@@ -8,6 +8,7 @@ from typing import Any
 from bayesmix import validation
 from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators import levels
 from bayesmix.estimators.attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.mixed import AUTO, family_for, is_mixed, with_structure
@@ -127,7 +128,8 @@ class Mixture(MixtureEstimator):
         family = Gaussian() if self.family is None or self.family == AUTO else self.family
         if isinstance(family, type) or not hasattr(family, "maximum_likelihood"):
             raise InvalidInputError(
-                f"family must be Gaussian(), Bernoulli() or Poisson(), got {self.family!r}"
+                "family must be one such as Gaussian(), Categorical() or Poisson(), got "
+                f"{self.family!r}"
             )
         inference = MaximumLikelihood() if self.inference is None else self.inference
         if isinstance(inference, type) or not hasattr(inference, "regulariser"):
@@ -142,6 +144,7 @@ class Mixture(MixtureEstimator):
         if is_mixed(self.family):
             coding = coding_of(source)
             family = family_for(self.family, source.columns, source.shape[1], coding)
+        family = levels.known(family, getattr(self, "levels_", None))
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:

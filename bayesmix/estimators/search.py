@@ -19,6 +19,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import asked, incoming
 from bayesmix.estimators.found import Found
+from bayesmix.estimators.levels import with_levels
 from bayesmix.estimators.showing import Showing
 from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
@@ -198,6 +199,7 @@ class MixtureSearch(Found, Showing):
         chains = candidate_chains(numbers, self.covariance_type, self.param_grid, prefix)
         variational = asked.is_variational(estimator, wanted)
         source = incoming.training_rows(self, X, sample_weight, 1)
+        estimator = with_levels(estimator, getattr(self, "levels_", None))
         if source.shape[0] < asked.shape_of(X)[0]:
             kept = source.numbers
             X, groups = rows_of(X, kept), None if groups is None else np.asarray(groups)[kept]

@@ -22,6 +22,7 @@ from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import (
     bernoulli,
+    categorical,
     exponential,
     factor_analytic,
     gaussian,
@@ -30,6 +31,7 @@ from bayesmix.families import (
     student_t,
 )
 from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.categorical import Categorical
 from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.dense import DENSE
@@ -37,6 +39,7 @@ from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent import sums
+from bayesmix.families.independent.levels import Levels
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
@@ -106,6 +109,11 @@ RECORDS: dict[str, Any] = {
         product.Products,
         product.PartPriors,
         product.ProductStatistics,
+        Categorical,
+        categorical.Categoricals,
+        categorical.LevelProbabilities,
+        categorical.CategoricalPrior,
+        Levels,
         Row,
         Score,
         HeldOut,
@@ -160,6 +168,8 @@ DOMAINS = {
     "UniformNoise.upper": ANY,
     "UniformNoise.axes": ANY,
     "BatchSums.hard_counts": NOT_NEGATIVE,
+    "Categoricals.probabilities": SHARES,
+    "LevelProbabilities.concentration": POSITIVE,
     "Exponentials.rates": POSITIVE,
     "ExponentialRates.shape": POSITIVE,
     "ExponentialRates.rate": POSITIVE,

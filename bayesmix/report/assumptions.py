@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 from bayesmix.families.independent.beta_factors import SuccessPrior
 from bayesmix.families.independent.gamma_factors import RatePrior
@@ -182,6 +183,14 @@ def _(prior: NormalWishart, result: FitResult) -> str:
 @prior_in_words.register
 def _(prior: RatePrior, result: FitResult) -> str:
     return f"Rates ~ Gamma(shape {prior.shape:g}, rate {_numbers(prior.rate)}), by column."
+
+
+@prior_in_words.register
+def _(prior: CategoricalPrior, result: FitResult) -> str:
+    return (
+        f"Probabilities of levels ~ Dirichlet({prior.least or 0.0:g} + {prior.mass:g} / L), L the "
+        "number of levels of the column."
+    )
 
 
 @prior_in_words.register

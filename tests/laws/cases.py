@@ -19,10 +19,11 @@ import bayesmix as bm
 from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense
-from bayesmix.families import exponential
+from bayesmix.families import categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.independent.levels import Levels
 from bayesmix.families.poisson import Poissons
 from bayesmix.records import Frame, centred_pass
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
@@ -436,6 +437,64 @@ class ExponentialCase(CountsCase):
         return exact.exponential_log_evidence(rows, letters["shape"], letters["rate"], row_weights)
 
 
+@dataclass(frozen=True)
+class CategoricalCase(CountsCase):
+    """Codes of three levels in each of two columns: a family knows how many it has."""
+
+    name = "categorical"
+    reading = Levels((3, 3))
+
+    @property
+    def family(self):
+        return bm.Categorical([range(3)] * 2)
+
+    def of(self, dimension):
+        return self.reading.subset(range(dimension))
+
+    def rows(self, rng, n, dimension):
+        return rng.choice(3, p=[0.5, 0.2, 0.3], size=(n, dimension)).astype(float)
+
+    def point(self, rng, n_components, dimension):
+        shares = rng.dirichlet([2.0, 2.0, 2.0], size=(n_components, dimension))
+        return categorical.Categoricals(shares.reshape(n_components, -1), self.of(dimension))
+
+    def log_density_by_scipy(self, point, rows):
+        shares = point.probabilities.reshape(point.n_components, -1, 3)
+        out = np.zeros((len(rows), len(shares)))
+        for (k, d), place in product(np.ndindex(*shares.shape[:2]), range(len(rows))):
+            seen = np.arange(3) == rows[place, d]
+            out[place, k] += stats.multinomial.logpmf(seen, 1, shares[k, d])
+        return out
+
+    def letters(self, rng, dimension):
+        return {"mass": 4.2, "dimension": dimension, "alpha0": 1.3}
+
+    def choice(self, letters):
+        return bm.CategoricalPrior(letters["mass"])
+
+    def prior(self, letters):
+        return categorical.CategoricalPrior(letters["mass"], 0.0, self.of(letters["dimension"]))
+
+    def grouped(self, rng, shares):
+        return rng.binomial(2, shares**2, (len(shares), 2))
+
+    def predictive_by_hand(self, posterior, rows):
+        mean = posterior.concentration.reshape(posterior.n_components, -1, 3)
+        mean = mean / mean.sum(axis=2, keepdims=True)
+        point = categorical.Categoricals(mean.reshape(len(mean), -1), posterior.reading)
+        return self.log_density_by_scipy(point, rows)
+
+    def log_evidence(self, rows, letters, row_weights=None):
+        weights = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights)
+        alpha = np.full(3, letters["mass"] / 3)
+        total = 0.0
+        for column in np.asarray(rows).T:
+            counts = np.bincount(column.astype(int), weights, 3)
+            total += special.gammaln(alpha + counts).sum() - special.gammaln(alpha).sum()
+            total += special.gammaln(alpha.sum()) - special.gammaln((alpha + counts).sum())
+        return total
+
+
 GAUSSIAN_CASES = tuple(GaussianCase(covariance) for covariance in COVARIANCES)
 # Not among all cases, whose laws the references write for four structures.
 POOLED_CASES = tuple(GaussianCase(covariance) for covariance in POOLED)
@@ -444,6 +503,7 @@ CASES = GAUSSIAN_CASES + COUNT_CASES
 # Families of independent columns, and all families: for laws that take no time.
 COLUMN_CASES = (*COUNT_CASES, ExponentialCase())
 EVERY_CASE = GAUSSIAN_CASES + COLUMN_CASES
+LEVEL_CASE = CategoricalCase()
 
 
 def identity(case):

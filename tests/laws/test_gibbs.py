@@ -30,6 +30,7 @@ from laws.cases import (
     CASES,
     EVERY_CASE,
     GAUSSIAN_CASES,
+    LEVEL_CASE,
     POOLED_CASES,
     estimator,
     generator,
@@ -257,7 +258,7 @@ def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentra
 # What comes with draws
 
 
-@every_and_pooled
+@pytest.mark.parametrize("case", [*EVERY_CASE, *POOLED_CASES, LEVEL_CASE], ids=identity)
 def test_densities_of_draws_are_those_of_the_rows_and_of_the_prior(case):
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)

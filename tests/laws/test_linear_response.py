@@ -12,6 +12,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import LevelProbabilities
 from bayesmix.families.gaussian.prior.wishart_scale import Wishart
 from bayesmix.families.independent.beta_factors import BetaFactors
 from bayesmix.families.independent.gamma_factors import GammaFactors
@@ -23,6 +24,7 @@ from laws.cases import (
     COVARIANCES,
     EVERY_CASE,
     GAUSSIAN_CASES,
+    LEVEL_CASE,
     estimator,
     generator,
     identity,
@@ -80,6 +82,8 @@ def expected(mixture):
     values = {"weights": mixture.weights.mean()}
     if isinstance(q, BetaFactors):
         return values | {"probabilities": q.shares.ravel(), "means": q.means.ravel()}
+    if isinstance(q, LevelProbabilities):
+        return values | {"probabilities": q.shares.ravel(), "means": q.means.ravel()}
     if isinstance(q, GammaFactors):
         return values | {"rates": q.rates.ravel(), "means": q.means.ravel()}
     values["means"] = frame.undo(q.means).ravel()
@@ -125,7 +129,7 @@ def assert_follows(response, result, rows, number, step=1e-4, rtol=2e-5):
 
 
 @pytest.mark.parametrize("weights", [bm.DirichletPrior(0.8), bm.StickBreakingPrior(1.3)])
-@pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
+@pytest.mark.parametrize("case", [*EVERY_CASE, LEVEL_CASE], ids=identity)
 def test_q_follows_the_weight_of_a_row_as_refits_do(case, weights):
     rows, letters = close_groups(case)
     model = converged(case, rows, weights=weights, letters=letters)

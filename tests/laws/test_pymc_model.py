@@ -26,6 +26,7 @@ from laws.cases import (
     COLUMN_CASES,
     COUNT_CASES,
     GAUSSIAN_CASES,
+    LEVEL_CASE,
     POOLED_CASES,
     WEIGHT_PRIORS,
     estimator,
@@ -126,6 +127,7 @@ COORDINATES = {
     "log_successes": lambda logs: pt.exp(logs).ravel(),
     "log_failures": None,
     "log_rates": lambda logs: pt.exp(logs).ravel(),
+    "log_probabilities": lambda logs: pt.exp(logs).reshape((K, D, -1))[:, :, :-1].ravel(),
 }
 
 
@@ -174,7 +176,7 @@ def test_the_joint_density_of_counts_is_that_of_the_fit(case, weights):
     fitted(case, weights, fixed=True).assert_equal(32)
 
 
-@pytest.mark.parametrize("case", COLUMN_CASES[len(COUNT_CASES) :], ids=identity)
+@pytest.mark.parametrize("case", [*COLUMN_CASES[len(COUNT_CASES) :], LEVEL_CASE], ids=identity)
 def test_the_joint_density_of_columns_is_that_of_the_fit(case):
     fitted(case, "dirichlet_distribution", fixed=True).assert_equal(32)
 

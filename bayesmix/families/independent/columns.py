@@ -25,13 +25,15 @@ Q = TypeVar("Q", bound="PosteriorColumns")
 
 
 class ByComponent(ABC):
-    """A frozen record of which every field is an array with an axis of components."""
+    """A frozen record of which every array has an axis of components."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def picked(self, *places: Any) -> Self:
-        """Every field at the same places."""
-        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+        """Every array at the same places."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: one[places] for name, one in named.items() if isinstance(one, np.ndarray)}
+        return replace(self, **arrays)
 
     def subset(self, keep: Integers) -> Self:
         """Some of the components, in the order given."""
@@ -92,6 +94,11 @@ class PointColumns(Columns):
     @abstractmethod
     def linear(self) -> LinearInTotals:
         """log p(x | θ_k), linear in what is read of a row."""
+
+    @property
+    def expected_totals(self) -> Array:
+        """E[t(x) | k] (K, F)."""
+        return self.means
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
@@ -222,8 +229,8 @@ class ColumnsFamily(ABC, Generic[P]):
 
     @property
     @abstractmethod
-    def mean_where_empty(self) -> float:
-        """The mean of a component that never had rows."""
+    def mean_where_empty(self) -> Array | float:
+        """E[t(x)] of a component that never had rows."""
 
     @property
     def linear_kernel(self) -> bool:
@@ -261,8 +268,9 @@ class ColumnsFamily(ABC, Generic[P]):
     ) -> P:
         """The mean of a column is that of its rows."""
         # A component without rows stays what it was, where there is one to stay.
-        same = previous is not None and previous.means.shape == statistics.totals.shape
-        empty = previous.means if previous is not None and same else self.mean_where_empty
+        before = None if previous is None else previous.expected_totals
+        same = before is not None and before.shape == statistics.totals.shape
+        empty = before if before is not None and same else self.mean_where_empty
         return self.at_means(statistics.shares(empty))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:

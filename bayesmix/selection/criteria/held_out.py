@@ -44,7 +44,7 @@ def _total(values: Array, weights: Array) -> Score:
     values, weights = values[counted], weights[counted]
     n = float(weights.sum())
     total = float(values @ weights)
-    if n <= 1.0:
+    if n <= 1.0 or not np.isfinite(total):  # a row of which a fit says: never
         return Score(total)
     variance = float(weights @ (values - total / n) ** 2) / (n - 1.0)
     return Score(total, math.sqrt(n * variance))
