@@ -87,11 +87,12 @@ def numbers(text: str | None) -> list[int] | None:
 def structures(text: str | None) -> list[str] | None:
     """Covariance structures separated by commas; None where nothing is given."""
     from bayesmix.families.gaussian.covariance.models import NAMED
+    from bayesmix.selection.candidates.structures_asked import ALL
 
     if text is None:
         return None
     found = names(text) or []
-    unknown = [name for name in found if name not in NAMED]
+    unknown = [name for name in found if name not in (*NAMED, ALL)]
     if unknown or not found:
         got = ", ".join(unknown) or repr(text)
         raise InvalidInputError(f"--covariance must be among {', '.join(NAMED)}, got {got}")
@@ -101,7 +102,7 @@ def structures(text: str | None) -> list[str] | None:
 def structure(text: str) -> str:
     """One covariance structure."""
     found = structures(text) or []
-    if len(found) > 1:
+    if len(found) > 1 or "all" in found:
         raise InvalidInputError(
             f"--covariance must be one structure for a fit, got {text!r}: "
             "bayesmix select compares several"

@@ -42,7 +42,7 @@ Structures = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="Structures: full,tied,diag,spherical (these without), or letters of mclust's",
+        help="Structures: full,tied,diag,spherical (these without), mclust's letters, all",
     ),
 ]
 Criteria = Annotated[

@@ -11,10 +11,12 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fitting import TableFitter
 from bayesmix.protocols import Source
+from bayesmix.selection.candidates.combinations import candidate_chains
 from bayesmix.selection.candidates.fitter import Fitter
+from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
 from bayesmix.selection.candidates.task import Checkpoint
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.criteria.folds import last_step, rows_of
 from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
 
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
@@ -109,6 +111,26 @@ def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fit
         return TableFitter(estimator, X, sample_weight, source)
     fitter: Fitter = estimator._fitter(X, sample_weight, source)
     return fitter
+
+
+def chains_of(
+    search: Any, X: Any, numbers: list[int], prefix: str, variational: bool
+) -> list[list[dict[str, Any]]]:
+    """The candidates in chains that differ in K alone, each model once."""
+    n_columns = None if prefix else shape_of(X)[1]
+    structures = structures_asked(search.covariance_type, n_columns, variational)
+    return each_once(candidate_chains(numbers, structures, search.param_grid, prefix), prefix)
+
+
+def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Rows, weights and groups without what training leaves out: rows of weight zero."""
+    if source.shape[0] == shape_of(X)[0]:
+        return X, sample_weight, groups
+    kept = source.numbers
+    weights, groups = (
+        None if each is None else np.asarray(each)[kept] for each in (sample_weight, groups)
+    )
+    return rows_of(X, kept), weights, groups
 
 
 def prefix_of(estimator: Any) -> str:

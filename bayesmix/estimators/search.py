@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix import validation
@@ -25,7 +24,7 @@ from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.combinations import candidate_chains, component_numbers
+from bayesmix.selection.candidates.combinations import component_numbers
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
@@ -42,7 +41,7 @@ from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.folds import make_splits, rows_of, table_of, weights_of
+from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
@@ -63,7 +62,8 @@ class MixtureSearch(Found, Showing):
     n_components : int or sequence of int, default=1..10
         None: K grows until more components are refuted (at most 30; by folds, 10).
     covariance_type : str or sequence of str, optional
-        Structures to compare; None leaves the estimator's own.
+        Structures to compare, each model once; None leaves the estimator's own. "all": mclust's
+        fourteen, of variational estimators the six with a posterior.
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
@@ -196,14 +196,11 @@ class MixtureSearch(Found, Showing):
             most = min(most, MOST_BY_FOLDS)
         numbers = component_numbers(self.n_components, most)
         prefix = asked.prefix_of(estimator)
-        chains = candidate_chains(numbers, self.covariance_type, self.param_grid, prefix)
         variational = asked.is_variational(estimator, wanted)
+        chains = asked.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)
         estimator = with_levels(estimator, getattr(self, "levels_", None))
-        if source.shape[0] < asked.shape_of(X)[0]:
-            kept = source.numbers
-            X, groups = rows_of(X, kept), None if groups is None else np.asarray(groups)[kept]
-            sample_weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
+        X, sample_weight, groups = asked.of_training(source, X, sample_weight, groups)
         splits = make_splits(self.cv, X, seed, groups) if folded else ()
         asked.share_threads(estimator, self.n_jobs, len(chains) * (1 + len(splits)))
         fitter = asked.fitter_of(estimator, X, sample_weight, source)
@@ -328,6 +325,19 @@ class MixtureSearch(Found, Showing):
     def _answer_html(self) -> str:
         table = tables.leading(self.results_, column_of(self.criterion_), MOST_SHOWN)
         return summary_html(self._summary, *table, len(self.results_))
+
+    def matrix(self, criterion: str | None = None) -> Any:
+        """A criterion as a table, K by structure; its ``attrs["best"]`` are the best three cells.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
+        >>> search.matrix().attrs["best"][0][:2]
+        ('tied', 3)
+        """
+        check_is_fitted(self, "results_")
+        return tables.over_structures(self.results_, column_of(criterion or self.criterion_))
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The criterion over K for every structure; see ``plot_selection``."""

@@ -44,7 +44,9 @@ def select(
         None: K grows from 1 until more components are refuted, under a prior over K that falls
         with it (beta-negative-binomial); at most 30.
     covariance_type : str or sequence of str, optional
-        None: all four, or of one column "full" and "tied", which the others then equal.
+        None: scikit-learn's four, or of one column "full" and "tied", which the others then equal.
+        "all": mclust's fourteen by criteria of maximum likelihood, such as "bic"; by those of a
+        posterior the six that have one.
     criterion : str or callable, default="auto"
         As in ``MixtureSearch``. A variational estimator is used where the criterion is of a
         posterior, maximum likelihood otherwise.

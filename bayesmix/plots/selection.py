@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_TICKS = 20
 LOWEST_RESCALED = -2.0
+# Of more lines only those of the best few candidates, which are named, are in colour.
+MOST_LINES, NAMED_CELLS = 7, 3
 TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 # Nats behind within which the scale is about linear; beyond, it is about logarithmic.
 CLOSE = 2.0
@@ -34,7 +36,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     so that the close are told apart and all are in the picture. The chosen candidate is ringed;
     lines of structures that were left out are faint. Crosses on the lower edge are candidates
     without a value (failed or degenerate fits). Standard errors are drawn where the criterion has
-    them; of held-out density those of the difference.
+    them; of held-out density those of the difference. Of more than seven
+    structures only those of the best three candidates are in colour, and these are named.
 
     Parameters
     ----------
@@ -80,13 +83,20 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     handles: list[Any] = []
     labels: list[str] = []
     groups = list(_groups(table))
+    leading = table["behind"].nsmallest(NAMED_CELLS).index
     for index, (label, rows) in enumerate(groups):
         nudge = 0.06 * (index - (len(groups) - 1) / 2)
         with_errors = bool(table["error"].notna().any())
         out = bool(rows["out"].all())
-        handles.append(_line(ax, rows, index, nudge if with_errors else 0.0, out))
+        line = _line(ax, rows, index, nudge if with_errors else 0.0, out)
+        if len(groups) > MOST_LINES and not rows.index.isin(leading).any():
+            _fade(line)
+            continue
+        handles.append(line)
         _on_the_edge(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
         labels.append(f"{label or _title(name)}{', left out' if out else ''}")
+    if len(groups) > MOST_LINES:
+        _name(ax, table.loc[leading], groups)
     handles += ax.plot(
         table["n_components"][best], 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
     )
@@ -208,6 +218,23 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
         zorder=2 if out else 3,
     )
     return container
+
+
+def _fade(line: Any) -> None:
+    """A line in the background."""
+    for artist in line.get_children():
+        artist.set(color=style.FAINT, zorder=1.5)
+    line.lines[0].set(marker="", lw=1.0)
+
+
+def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
+    """The best candidates by name, beside them."""
+    for place, (_, best) in enumerate(leading.iterrows()):
+        ax.annotate(
+            f"{place + 1}. {_kind(best, groups).removeprefix(', ')}, {int(best['n_components'])}",
+            (best["n_components"], best["behind"]),
+            textcoords="offset points", xytext=(12, 8 - 13 * place), color=style.INK, zorder=5,
+        )  # fmt: skip
 
 
 def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float) -> None:

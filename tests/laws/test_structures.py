@@ -54,7 +54,7 @@ def crossed(n, n_features, seed):
 
 
 def chains_of(numbers, structures, **extra):
-    return candidate_chains(numbers, structures, extra or None)
+    return candidate_chains(numbers, list(structures), extra or None)
 
 
 @pytest.mark.parametrize("search", ["auto", "short"])

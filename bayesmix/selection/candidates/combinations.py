@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -29,7 +29,7 @@ def component_numbers(value: Any, largest: int) -> list[int]:
 
 def candidate_chains(
     numbers: Sequence[int],
-    covariance_type: Any,
+    structures: Sequence[Any],
     param_grid: Any,
     prefix: str = "",
 ) -> list[list[dict[str, Any]]]:
@@ -38,15 +38,6 @@ def candidate_chains(
     ``prefix`` ("step__") addresses the last step of a pipeline.
     """
     grids: list[Mapping[str, Any]] = list(ParameterGrid(param_grid)) if param_grid else [{}]
-    structures: list[Any] = (
-        [None]
-        if covariance_type is None
-        else [covariance_type]
-        if isinstance(covariance_type, str) or not isinstance(covariance_type, Iterable)
-        else list(covariance_type)
-    )
-    if not structures:
-        raise InvalidInputError("covariance_type must name at least one structure")
     chains = []
     for extra in grids:
         for structure in structures:

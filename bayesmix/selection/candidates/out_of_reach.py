@@ -38,8 +38,9 @@ def hopeless(
 
 def _richer(one: list[Row], other: list[Row]) -> bool:
     """Whether a chain has more parameters at a number of components: at one many have as many."""
+    there = {row.asked: row.sound.n_parameters for row in other if row.sound is not None}
     return any(
-        a.sound.n_parameters > b.sound.n_parameters
-        for a, b in zip(one, other, strict=False)
-        if a.sound is not None and b.sound is not None
+        row.sound.n_parameters > there[row.asked]
+        for row in one
+        if row.sound is not None and row.asked in there
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.structures_asked import alike, from_simple_to_rich
 from bayesmix.selection.criteria.scores import nec
 
 # Scores that cost nothing have no error; of these it says how sure they are.
@@ -49,6 +50,24 @@ def results(rows: list[Row], criterion: str) -> Any:
         entry["warnings"] = "; ".join(row.warnings)
         columns.append(entry)
     return pd.DataFrame(columns)
+
+
+def over_structures(results: Any, criterion: str) -> Any:
+    """A criterion as a matrix, K by structure; ``attrs["best"]`` are the best three cells.
+
+    With one component some structures are the same model: all of them show its value.
+    """
+    names = from_simple_to_rich(dict.fromkeys(results["covariance_type"]))
+    matrix = results.pivot_table(
+        index="n_components", columns="covariance_type", values=criterion, dropna=False, sort=False
+    )
+    matrix = matrix.reindex(columns=names).sort_index()
+    best = matrix.stack().nlargest(3)
+    if 1 in matrix.index:
+        for name, others in alike(names).items():
+            matrix.loc[1, name] = matrix.loc[1, others].max()
+    matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
+    return matrix
 
 
 def _held_out(row: Row) -> float:

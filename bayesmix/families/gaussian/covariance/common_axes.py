@@ -21,6 +21,8 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 TURNS = 50
 UNTURNED = 1e-7
 UNTURNED_BY_PAIRS = 1e-9
+# The longest angle, in radians: beyond, what was said of it near by is no guide.
+LONGEST = 1.0
 # A turn that gains less than this share of what its slope promises is halved; at most so often.
 ENOUGH = 1e-4
 HALVINGS = 30
@@ -136,10 +138,11 @@ class _Point:
             _, angles, refused = dposv(
                 self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features, -slope
             )
-            if refused or np.abs(angles).max() > 1.0:
+            if refused or np.abs(angles).max() > LONGEST:
                 angles = None
         if angles is None:
             angles, unturned = -slope / self._by_pairs(own), UNTURNED_BY_PAIRS
+            angles = angles / max(1.0, np.abs(angles).max() / LONGEST)
         turn = np.zeros((n_features, n_features))
         turn[right, left] = angles
         return turn - turn.T, float(slope @ angles), unturned

@@ -1,0 +1,117 @@
+"""Which covariance structures a search compares, each model once.
+
+With one component fourteen structures are three models (one variance, a variance a column, a
+matrix), with one column two (one variance, or one each): a model that was fitted under two names
+would count twice in averages and shares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.covariance.models import (
+    NAMED,
+    OF_ONE_COLUMN,
+    SCIKIT_LEARNS,
+    STRUCTURES,
+    contained,
+)
+
+ALL = "all"
+ONE = "n_components"
+Chains = list[list[dict[str, Any]]]
+
+
+def structures_asked(asked: Any, n_features: int | None, variational: bool) -> list[Any]:
+    """The structures, each model under the first of its names; [None] where nothing is varied.
+
+    "all" stands for the fourteen, for those with a posterior where fits are variational.
+    ``n_features`` is None where it is not known.
+    """
+    if asked is None:
+        return [None]
+    listed = [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
+    if not listed:
+        raise InvalidInputError("covariance_type must name at least one structure")
+    found: list[Any] = []
+    for each in listed:
+        found += every(n_features, variational) if _is(each, ALL) else [each]
+    return list({_model(each, n_features): each for each in reversed(found)}.values())[::-1]
+
+
+def every(n_features: int | None, variational: bool) -> list[str]:
+    """Every structure that such fits have, from simple to rich."""
+    if n_features == 1:
+        return list(reversed(OF_ONE_COLUMN))
+    return from_simple_to_rich(
+        name for name, each in STRUCTURES.items() if not variational or each.nearest is None
+    )
+
+
+def from_simple_to_rich(structures: Iterable[Any]) -> list[Any]:
+    """By how many numbers are free, of two components over three columns; others last."""
+    return sorted(
+        structures, key=lambda each: NAMED[each].n_parameters(2, 3) if _known(each) else math.inf
+    )
+
+
+def each_once(chains: Chains, prefix: str = "") -> Chains:
+    """Without candidates of one component that are another one's model.
+
+    Searches of scikit-learn's four alone keep theirs: what is said of them compares each
+    structure with one component of its own.
+    """
+    name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
+    structures: list[Any] = [chain[0].get(name) for chain in chains]
+    if not any(_known(each) and NAMED[each].name not in SCIKIT_LEARNS for each in structures):
+        return chains
+    simple = sorted(range(len(chains)), key=lambda i: _n_contained(structures[i]))
+    seen: set[str] = set()
+    left: Chains = [[] for _ in chains]
+    for i in simple:
+        for parameters in chains[i]:
+            if parameters[number] == 1 and _known(structures[i]):
+                model = repr(sorted((parameters | {name: _alone(structures[i])}).items()))
+                if model in seen:
+                    continue
+                seen.add(model)
+            left[i].append(parameters)
+    return [chain for chain in left if chain]
+
+
+def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
+    """Each structure with those that are the same model where there is one component."""
+    return {
+        each: [other for other in structures if _known(other) and _alone(other) == _alone(each)]
+        for each in structures
+        if _known(each)
+    }
+
+
+def _is(each: Any, name: str) -> bool:
+    return isinstance(each, str) and each == name
+
+
+def _known(structure: Any) -> bool:
+    return isinstance(structure, str) and structure in NAMED
+
+
+def _n_contained(structure: Any) -> int:
+    return len(contained(structure)) if _known(structure) else 0
+
+
+def _model(structure: Any, n_features: int | None) -> Any:
+    """What is equal for names of one model at any number of components."""
+    if not _known(structure):
+        return repr(structure)
+    letters = NAMED[structure].letters
+    return letters[0] if n_features == 1 else letters
+
+
+def _alone(structure: str) -> str:
+    """The model that one component has."""
+    letters = NAMED[structure].letters
+    return "XII" if letters[1] == "I" else "XXI" if letters[2] == "I" else "XXX"
