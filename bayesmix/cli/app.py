@@ -10,11 +10,13 @@ from bayesmix.cli import arguments, questions
 from bayesmix.cli.arguments import Method, Sampler
 from bayesmix.cli.group import Commands
 from bayesmix.cli.options import (
+    Categorical,
     Checkpoint,
     Columns,
     Components,
     Criteria,
     Data,
+    Exclude,
     Jobs,
     Json,
     Model,
@@ -28,6 +30,7 @@ from bayesmix.cli.options import (
     example,
     rows_of,
     screen_of,
+    table_of,
 )
 
 app = typer.Typer(
@@ -89,6 +92,8 @@ def select(
     context: typer.Context,
     data: Data,
     columns: Columns = None,
+    exclude: Exclude = None,
+    categorical: Categorical = None,
     weight: Weight = None,
     components: Components = None,
     covariance: Structures = None,
@@ -118,7 +123,7 @@ def select(
     from bayesmix.cli.files import resumable
 
     kept = resumable(checkpoint, resume)
-    rows = rows_of(data, columns, weight)
+    rows = table_of(screen, data, columns, weight, exclude, categorical)
     shown = command_line(context) if report else None
     work.select(screen, data, rows, wanted, weight, out, shown, kept)
 
@@ -134,6 +139,8 @@ def fit(
         typer.Option(metavar="K", min=1, help="Number of components; variational: at most"),
     ],
     columns: Columns = None,
+    exclude: Exclude = None,
+    categorical: Categorical = None,
     weight: Weight = None,
     covariance: Annotated[
         str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
@@ -162,7 +169,7 @@ def fit(
     work.fit(
         screen,
         data,
-        rows_of(data, columns, weight),
+        table_of(screen, data, columns, weight, exclude, categorical),
         components,
         structure,
         method.value,
@@ -187,17 +194,22 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="CSV to write. Without: standard output")
     ] = None,
-    posterior: Annotated[
-        bool, typer.Option("--posterior", help="Also the probability of every component, p0, p1...")
-    ] = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Columns of DATA to carry along, such as an id"),
+    ] = None,
+    posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[bool, typer.Option("--rows", help="With --json: every row as well")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Component, probability and log density (nats) of every row, as CSV."""
+    """Component, probabilities of all components and log density (nats) of every row, as CSV."""
     from bayesmix.cli.predict import predict as run
 
-    run(screen_of(quiet, json), model, data, arguments.names(columns), out, posterior, rows)
+    screen, kept = screen_of(quiet, json), arguments.names(keep) or []
+    if posterior:
+        screen.note("--posterior is always on, and will be no option from version 0.3 on")
+    run(screen, model, data, arguments.names(columns), out, kept, rows)
 
 
 @app.command(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import UndefinedError
+from bayesmix.sources import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 
 UNITS = "log densities and criteria in nats, criteria greater is better"
@@ -41,9 +42,22 @@ def described(command: str, path: str, source: Any, weight: str | None) -> dict[
             "rows": n_rows,
             "total_weight": source.total_weight,
             "columns": column_names(source.columns, n_columns),
+            **_taken(source),
             "weight": weight,
         },
     }
+
+
+def _taken(source: Any) -> dict[str, Any]:
+    """What columns that are no numbers were taken for, and which were left out, where it is known.
+
+    Nothing of a table of numbers alone.
+    """
+    coding = coding_of(source)
+    if coding is None:
+        return {}
+    levels = {n: own for n, own in zip(coding.names, coding.levels, strict=True) if own is not None}
+    return {"levels": plain(levels), "left_out": dict(coding.left_out)}
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:
@@ -61,8 +75,7 @@ def model_values(model: Any) -> dict[str, Any]:
         "n_components": model.n_components_,
         "covariance_type": model.covariance_type,
         "weights": model.weights_,
-        "means": model.means_,
-        "covariances": model.covariances_,
+        **_parameters(model),
         "rows_per_component": result.counts,
         "log_likelihood": model.log_likelihood_,
         "objective": {"name": result.inference.name, "value": result.objective},
@@ -78,6 +91,19 @@ def model_values(model: Any) -> dict[str, Any]:
     }
     found: dict[str, Any] = plain(values)
     return found
+
+
+def _parameters(model: Any) -> dict[str, Any]:
+    """Means and covariances; of a product the parameters of every part, by its columns."""
+    parts = getattr(model, "components_", None)
+    if parts is None:
+        return {"means": model.means_, "covariances": model.covariances_}
+    return {
+        "parts": [
+            {"columns": part.columns, "levels": part.levels, "parameters": dict(part)}
+            for part in parts.values()
+        ]
+    }
 
 
 def search_values(search: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def unfitted(wanted: Searched, source: Any) -> Any:
         wanted.structures,
         criterion or ("bic" if method == "em" else "auto"),
         wanted.seed,
-        estimator=None if plain else comparable(),
+        estimator=None if plain else comparable(source),
         n_jobs=wanted.jobs,
     )
 
@@ -109,6 +109,7 @@ def fit(
     screen.say(rows_sentence(path, source, weight))
     model = _estimator(
         method,
+        source,
         n_components=components,
         covariance_type=structure,
         random_state=seed,
@@ -127,10 +128,17 @@ def fit(
     leave(interrupted)
 
 
-def _estimator(method: str, **parameters: Any) -> Any:
+def _estimator(method: str, source: Any, **parameters: Any) -> Any:
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.gaussian import GaussianMixture
+    from bayesmix.estimators.mixed import is_mixed_table
 
+    if is_mixed_table(source):
+        from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
+        from bayesmix.estimators.mixture import Mixture
+
+        inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
+        return Mixture(family="auto", inference=inference, **parameters)
     if method == "variational":
         return BayesianGaussianMixture(**parameters)
     return GaussianMixture(prior="auto" if method == "map" else None, **parameters)

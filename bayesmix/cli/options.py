@@ -21,6 +21,11 @@ Columns = Annotated[
     str | None,
     typer.Option(metavar="A,B", help="Columns to use. Without: every numeric one"),
 ]
+Exclude = Annotated[str | None, typer.Option(metavar="A,B", help="Columns not to use")]
+Categorical = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Columns whose values are categories, even if numbers"),
+]
 Weight = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Column that says how often each row counts")
 ]
@@ -87,7 +92,37 @@ def screen_of(quiet: bool, machine: bool) -> Any:
 
 
 def rows_of(path: str, columns: str | None, weight: str | None) -> Any:
-    """The rows of DATA."""
+    """The rows of DATA, numbers alone."""
     from bayesmix.cli.rows import read_rows
 
     return read_rows(path, arguments.names(columns), weight)
+
+
+def table_of(
+    screen: Any,
+    path: str,
+    columns: str | None,
+    weight: str | None,
+    exclude: str | None,
+    categorical: str | None,
+) -> Any:
+    """The rows of DATA, ``categorical`` columns as levels; what was left out becomes a note."""
+    from bayesmix.cli.rows import STANDARD_INPUT, of_data, read_rows
+    from bayesmix.cli.wording import left_out_sentence
+    from bayesmix.io.mixed_tables import left_out, read_mixed
+
+    named, without, levels = map(arguments.names, (columns, exclude, categorical))
+    with screen.noting_warnings():
+        if without or levels:
+            rows = of_data(
+                path, lambda place: read_mixed(place, named, weight, without or (), levels or ())
+            )
+            left = rows.coding.left_out
+        else:
+            found, left = [], ()
+            if path != STANDARD_INPUT:  # which is read once
+                found, left = of_data(path, lambda place: left_out(place, named, weight))
+            rows = read_rows(path, found if left else named, weight)
+    if left:
+        screen.remember(left_out_sentence(left))
+    return rows

@@ -5,14 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bayesmix.cli import describe, files
-from bayesmix.cli.rows import read_rows
+from bayesmix.cli.rows import STANDARD_INPUT, of_data, read_rows
 from bayesmix.cli.show import Screen
 from bayesmix.errors import InvalidInputError
 from bayesmix.writing import written
@@ -24,7 +24,7 @@ def predict(
     path: str,
     columns: list[str] | None,
     out: str | None,
-    posterior: bool,
+    keep: list[str],
     rows: bool,
 ) -> None:
     """Component, probability and log density of every row, as CSV or, with ``rows``, as JSON."""
@@ -34,7 +34,8 @@ def predict(
     probabilities = model.predict_proba(source)
     labels = probabilities.argmax(axis=1)
     densities = model.score_samples(source)
-    table = Table(labels, densities, probabilities, posterior)
+    kept = kept_of(path, keep)
+    table = Table(labels, densities, probabilities, kept)
     if place is not None:
         with written(place) as stream:
             table.write(codecs.getwriter("utf-8")(stream))
@@ -78,26 +79,43 @@ def rows_for(
     if columns is not None:
         # Asked for one by one, they may have other names than at the fit.
         return replace(read_rows(path, columns, weight), columns=None)
+    coding = getattr(model.result_.family, "coding", None)
+    if coding is not None and coding.has_levels:
+        from bayesmix.io.mixed_tables import read_as
+
+        return of_data(path, lambda place: read_as(place, coding, weight))
     names = getattr(model, "feature_names_in_", None)
     if names is None or path.lower().endswith(".npy"):
         return read_rows(path, None, weight)
     return read_rows(path, list(names), weight)
 
 
-class Table:
-    """A line per row: the most probable component, its probability, the log density; or all."""
+def kept_of(path: str, keep: list[str]) -> dict[str, list[Any]]:
+    """Columns of DATA that are carried along, as they are."""
+    if not keep:
+        return {}
+    from bayesmix.io.mixed_tables import kept_columns
 
-    def __init__(self, labels: Any, densities: Any, probabilities: Any, posterior: bool) -> None:
-        columns = [labels, probabilities.max(axis=1), densities]
-        self.names = ["component", "probability", "log_density"]
-        if posterior:
-            columns += list(probabilities.T)
-            self.names += [f"p{k}" for k in range(probabilities.shape[1])]
-        self.columns = columns
+    if path == STANDARD_INPUT:
+        raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
+    kept: dict[str, list[Any]] = of_data(path, lambda place: kept_columns(place, keep))
+    return kept
+
+
+class Table:
+    """A line per row: what is carried along, its component, how probable, its log density."""
+
+    def __init__(
+        self, labels: Any, densities: Any, probabilities: Any, kept: Mapping[str, list[Any]]
+    ) -> None:
+        each = [f"p{k}" for k in range(probabilities.shape[1])]
+        self.names = [*kept, "component", "probability", "log_density", *each]
+        found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
+        self.columns = [*kept.values(), *(column.tolist() for column in found)]
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The lines, as plain numbers."""
-        return zip(*(column.tolist() for column in self.columns), strict=True)
+        return zip(*self.columns, strict=True)
 
     def write(self, stream: Any) -> None:
         """As CSV."""

@@ -9,10 +9,12 @@ import typer
 from bayesmix.cli import arguments
 from bayesmix.cli.arguments import Parts
 from bayesmix.cli.options import (
+    Categorical,
     Columns,
     Components,
     Criteria,
     Data,
+    Exclude,
     Jobs,
     Json,
     Model,
@@ -26,6 +28,7 @@ from bayesmix.cli.options import (
     example,
     rows_of,
     screen_of,
+    table_of,
 )
 
 
@@ -70,6 +73,8 @@ def merge(
 def stability(
     data: Data,
     columns: Columns = None,
+    exclude: Exclude = None,
+    categorical: Categorical = None,
     weight: Weight = None,
     components: Components = None,
     covariance: Structures = None,
@@ -93,7 +98,7 @@ def stability(
     screen = screen_of(quiet, json)
     from bayesmix.cli import answers
 
-    rows = rows_of(data, columns, weight)
+    rows = table_of(screen, data, columns, weight, exclude, categorical)
     answers.stability(screen, data, rows, wanted, parts.value, resamples, weight, out)
 
 
@@ -123,6 +128,8 @@ def sensitivity(
 def nested(
     data: Data,
     columns: Columns = None,
+    exclude: Exclude = None,
+    categorical: Categorical = None,
     weight: Weight = None,
     components: Components = None,
     covariance: Structures = None,
@@ -143,7 +150,7 @@ def nested(
     screen = screen_of(quiet, json)
     from bayesmix.cli import answers
 
-    rows = rows_of(data, columns, weight)
+    rows = table_of(screen, data, columns, weight, exclude, categorical)
     answers.nested(screen, data, rows, wanted, folds, weight, out)
 
 

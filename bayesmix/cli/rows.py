@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,20 @@ def read_rows(path: str, columns: Sequence[str] | None, weight: str | None) -> A
     """The rows of DATA; ``-`` is standard input, which like ``.txt`` is text that names columns."""
     from bayesmix.io import read
 
+    return of_data(path, lambda place: read(place, columns, weight))
+
+
+def of_data(path: str, reader: Callable[[Any], Any]) -> Any:
+    """What a reader of files makes of DATA."""
     if path != STANDARD_INPUT and not path.lower().endswith(".txt"):
-        return read(path, columns, weight)
+        return reader(path)
     content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
     ending, table = _separated(content)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / f"rows{ending}"
         write(place, table)
         try:
-            return read(place, columns, weight)
+            return reader(place)
         except InvalidInputError as problem:
             raise type(problem)(str(problem).replace(str(place), name_of(path))) from None
 

@@ -50,6 +50,7 @@ class Screen:
         self.quiet = quiet
         self.machine = machine
         self.noted: set[str] = set()
+        self.remembered: list[str] = []
 
     @property
     def progress(self) -> bool | None:
@@ -73,6 +74,8 @@ class Screen:
 
     def table(self, table: Table) -> None:
         """A table with its caption, unless only the answer is wanted."""
+        while self.remembered:
+            self.note(self.remembered.pop())
         caption, table.caption = table.caption, None
         if not (self.quiet or self.machine):
             self.out.print()
@@ -83,6 +86,10 @@ class Screen:
     def wrote(self, place: Path, paths: Sequence[str]) -> None:
         """Which files are there now."""
         self.say(f"\nWrote to {place}: {', '.join(Path(path).name for path in paths)}")
+
+    def remember(self, text: str) -> None:
+        """A note that goes with what is found: of a command that fails, one line is said."""
+        self.remembered.append(text)
 
     def note(self, text: str) -> None:
         """Something that the user can act on, once."""
@@ -190,8 +197,7 @@ def component_table(model: Any, width: int) -> Table:
     """A row per component: its share, and mean (standard deviation) in as many columns as fit."""
     names = column_names(getattr(model, "feature_names_in_", None), model.n_features_in_)
     names = [printable(name) for name in names]
-    deviations = standard_deviations(model)
-    cells = [_means(model.means_[:, d], deviations[:, d]) for d in range(len(names))]
+    cells = _cells(model, len(names))
     table = new_table("")
     table.add_column("component", justify="right")
     table.add_column("share", justify="right")
@@ -204,10 +210,24 @@ def component_table(model: Any, width: int) -> Table:
         shown += 1
     for k in range(model.n_components_):
         table.add_row(str(k), f"{model.weights_[k]:.3f}", *(cells[d][k] for d in range(shown)))
+    mixed = getattr(model, "components_", None) is not None
     table.caption = "mean (standard deviation)"
+    if mixed:
+        table.caption = "mean ± standard deviation; of categories the most probable, and its share"
     if shown < len(names):
         table.caption += f"; {len(names) - shown} more columns do not fit here"
     return table
+
+
+def _cells(model: Any, n_columns: int) -> list[list[str]]:
+    """What stands in every column of the table of components."""
+    if getattr(model, "components_", None) is not None:
+        from bayesmix.workflow.display import cells_of
+
+        point = model.result_.unframed.plug_in()
+        return [cells_of(model.result_, point, d) for d in range(n_columns)]
+    deviations = standard_deviations(model)
+    return [_means(model.means_[:, d], deviations[:, d]) for d in range(n_columns)]
 
 
 def standard_deviations(model: Any) -> Any:
@@ -242,10 +262,8 @@ def fit_sentence(model: Any) -> str:
     ended = "converged" if result.converged else f"stopped ({result.status})"
     iterations = len(result.trace)
     after = f" after {iterations} iteration{'s' if iterations != 1 else ''}" if iterations else ""
-    return (
-        f"{K} component{'s' if K != 1 else ''}{of}, {model.covariance_type} covariance: {how} "
-        f"nats, {ended}{after}."
-    )
+    structure = "" if model.covariance_type is None else f", {model.covariance_type} covariance"
+    return f"{K} component{'s' if K != 1 else ''}{of}{structure}: {how} nats, {ended}{after}."
 
 
 def frame_table(title: str, frame: Any) -> Table:

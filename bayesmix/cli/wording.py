@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # What the functions below call things, and what they are called here.
 WORDS = (
@@ -37,3 +38,10 @@ def printable(text: str) -> str:
         sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def left_out_sentence(left: Sequence[tuple[str, str]]) -> str:
+    """Which columns are not used, why, and how text could be."""
+    text = [name for name, why in left if why == "text"]
+    how = f" (--categorical {','.join(text)} takes text as categories)" if text else ""
+    return f"left out: {', '.join(f'{name} ({why})' for name, why in left)}{how}"

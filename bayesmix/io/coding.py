@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.io.kinds import kind_of, levels_of
+from bayesmix.io.kinds import NUMBER, Kind, kind_of, levels_of
 from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import Coding
 
@@ -45,12 +45,16 @@ def is_plain(X: Any) -> bool:
 
 
 def coded(
-    X: Any, categorical: Collection[str] = (), wanted: Sequence[str] | None = None
+    X: Any,
+    categorical: Collection[str] = (),
+    wanted: Sequence[str] | None = None,
+    text: bool = True,
 ) -> tuple[pd.DataFrame, Coding]:
     """A frame as numbers: every column by its kind, but ``categorical`` ones as levels.
 
     Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
-    they are refused. A column of numbers with odd cells warns with them.
+    they are refused. A column of numbers with odd cells warns with them. ``text``: whether columns
+    of levels are taken as such by themselves.
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
@@ -58,8 +62,10 @@ def coded(
     for name in names:
         column = frame[name]
         kind = kind_of(name, column)
+        if kind.levels is not None and not (text or name in categorical):
+            kind = NUMBER if column.dtype.kind == "b" else Kind(why="text")
         own = levels_of(column) if name in categorical else kind.levels
-        numeric = own is None and column.dtype.kind in "iuf"
+        numeric = own is None and column.dtype.kind in "biuf"
         if kind.why and own is None and not (wanted is not None and numeric):
             if wanted is not None:
                 raise InvalidInputError(

@@ -19,6 +19,7 @@ MOSTLY_NUMBERS = 0.5
 # Every value its own is a key from so many rows on: fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
+KEY = "key-like: every row has another value"
 KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
 # What a date has at least: three groups of digits, or a month by name.
 DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
@@ -64,7 +65,7 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> Kind:
     if whole and len(values) >= FEWEST_OF_A_KEY and len(np.unique(values)) == len(values):
         counted = values.max() - values.min() == len(values) - 1
         if counted or KEY_NAME.search(name):
-            return Kind(why="key-like: every row has another value")
+            return Kind(why=KEY)
     return NUMBER
 
 
@@ -108,7 +109,7 @@ def _of_levels(column: pd.Series[Any]) -> Kind:
     if len(levels) == 1:
         return Kind(why="one value")
     if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
-        return Kind(why="key-like: every row has another value")
+        return Kind(why=KEY)
     if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
         return Kind(why=f"key-like: {len(levels)} levels in {n_rows} rows")
     return Kind(levels)

@@ -11,60 +11,79 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.io.coding import coded, recoded
-from bayesmix.io.columns import check_names, check_values, checked_weights, is_numeric, source_of
+from bayesmix.io.columns import check_names, check_values, checked_weights, is_numeric
+from bayesmix.io.kinds import KEY
 from bayesmix.io.parts import NUMPY
-from bayesmix.io.tables import frame_of, in_parts, read
-from bayesmix.protocols import Source
+from bayesmix.io.tables import frame_of, in_parts
 from bayesmix.records.coding import Coding
 from bayesmix.sources import ArraySource
 
 
 def read_mixed(
     path: str | PathLike[str],
-    columns: Sequence[str] | None = None,
-    weight: str | None = None,
-    exclude: Sequence[str] = (),
-    categorical: Sequence[str] = (),
-) -> Source:
-    """The rows of a file: columns of numbers, and of categories and text as codes of levels.
+    columns: Sequence[str] | None,
+    weight: str | None,
+    exclude: Sequence[str],
+    categorical: Sequence[str],
+) -> ArraySource:
+    """The rows of a file: columns of numbers, and ``categorical`` ones as codes of their levels.
 
-    ``coding`` of what comes back says what was taken for what, and what was left out: dates, keys,
-    columns of one value. A file of numbers alone is read as ``read`` reads it.
-
-    Parameters
-    ----------
-    path : path
-    columns : names, optional
-        The columns to use; None: all that are numbers or levels.
-    weight : name, optional
-        The column that says how often each row counts.
-    exclude : names
-        Columns not to use.
-    categorical : names
-        Columns whose values are levels, even where they are numbers.
+    ``coding`` of what comes back says what was left out: text, dates, keys, columns of one value.
+    ``columns`` are the only ones to use, where they are given, and ``exclude`` those not to use.
     """
     path = fspath(path)
-    whole = os.path.isfile(path) and not path.lower().endswith(NUMPY)
-    if not whole or in_parts(path):
-        if exclude or categorical:
-            raise InvalidInputError(f"{path} must be one table with names, to name columns of it")
-        return read(path, columns, weight)
-    frame = frame_of(path, None, None)
+    frame = _whole_table(path)
     names = [str(name) for name in frame.columns]
-    check_names(path, names, [*(columns or ()), *exclude, *categorical], None)
-    if weight is not None:
-        check_names(path, names, [], weight)
+    check_names(path, names, [*(columns or ()), *exclude], weight)
+    check_names(path, names, list(categorical), None)
     # A column without a name is the row numbers that pandas and R write.
     left = [name for name in names if name and name != weight and name not in exclude]
-    wanted = None if columns is None else [name for name in columns if name not in exclude]
-    there = frame[left if wanted is None else wanted]
-    plain = all(map(is_numeric, there.dtypes)) and not categorical
-    made, coding = coded(there, categorical, wanted)
-    if plain and not coding.left_out:
-        return source_of(path, frame, list(there.columns), weight)
+    wanted = None
+    if columns is not None:
+        wanted = list(dict.fromkeys([*columns, *categorical]))
+        left = [name for name in wanted if name not in exclude]
+    made, coding = coded(frame[left], categorical, None if wanted is None else left, text=False)
     values = made.to_numpy()
     check_values(path, values, coding.names)
     return _source(path, frame, values, coding, weight)
+
+
+def left_out(
+    path: str | PathLike[str], columns: Sequence[str] | None, weight: str | None
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Of a file whose numbers are to be used: the names of such columns, and of others why not.
+
+    Nothing of files in parts and of arrays, nor where the columns are named.
+    """
+    path = fspath(path)
+    array = not os.path.isfile(path) or path.lower().endswith(NUMPY) or in_parts(path)
+    if columns is not None or array:
+        return [], ()
+    frame = frame_of(path, None, None)
+    named = [str(name) for name in frame.columns]
+    there = [n for n in named if n and n != weight and named.count(n) == 1]
+    if not any(is_numeric(frame[name].dtype) for name in there):
+        return [], ()
+    try:
+        _, coding = coded(frame[there], text=False)
+    except InvalidInputError:
+        return [], ()
+    # Numbers that do not vary are set aside by the fit, which says so.
+    left = tuple(
+        (n, why) for n, why in coding.left_out if not is_numeric(frame[n].dtype) or why == KEY
+    )
+    gone = {name for name, _ in left}
+    numbers = [name for name in there if is_numeric(frame[name].dtype) and name not in gone]
+    return numbers, left
+
+
+def _whole_table(path: str) -> Any:
+    """The table of a file that is read whole."""
+    if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
+        raise InvalidInputError(
+            f"{path} must be one table with names, to name columns of it: give --columns alone"
+        )
+    return frame_of(path, None, None)
 
 
 def read_as(path: str | PathLike[str], coding: Coding, weight: str | None = None) -> ArraySource:

@@ -19,7 +19,7 @@ class Coding:
 
     names: tuple[str, ...]
     levels: tuple[tuple[Level, ...] | None, ...]
-    left_out: tuple[tuple[str, ...], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_levels(self) -> bool:

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bayesmix.workflow.result import ALIKE
 
 MOST_COMPONENTS = 12
@@ -135,8 +137,8 @@ def component_table(result: Any) -> Table:
     """Weight, expected rows, and mean ± standard deviation of every column, in data units."""
     point = result.unframed.plug_in()
     weights = result.mixture.weights.mean()
-    means = point.means[:MOST_COMPONENTS, :MOST_COLUMNS]
-    spread = point.deviations[:MOST_COMPONENTS, :MOST_COLUMNS]
+    shown = range(min(result.n_components, MOST_COMPONENTS))
+    columns = [cells_of(result, point, d) for d in range(min(result.n_features, MOST_COLUMNS))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
     heads = ("component", "weight", "rows", *names[:MOST_COLUMNS])
     counted = result.n_rows > 0
@@ -145,9 +147,9 @@ def component_table(result: Any) -> Table:
             str(k),
             f"{weights[k]:.3f}",
             f"{result.counts[k]:.1f}" if counted else "-",
-            *map(_mean_and_spread, means[k], spread[k]),
+            *(cells[k] for cells in columns),
         )
-        for k in range(len(means))
+        for k in shown
     )
     left_out = [
         f"{left} more {what}"
@@ -158,7 +160,19 @@ def component_table(result: Any) -> Table:
         if left > 0
     ]
     more = f"... and {' and '.join(left_out)}" if left_out else ""
-    return Table(heads, rows, tuple(float(w) for w in weights[: len(means)]), more)
+    return Table(heads, rows, tuple(float(w) for w in weights[: len(shown)]), more)
+
+
+def cells_of(result: Any, point: Any, column: int) -> list[str]:
+    """A column of the table: mean ± deviation, of levels the most probable and its share."""
+    coding = getattr(result.family, "coding", None)
+    levels = None if coding is None else coding.levels[column]
+    if levels is None:
+        pairs = zip(point.means[:, column], point.deviations[:, column], strict=True)
+        return [_mean_and_spread(mean, spread) for mean, spread in pairs]
+    own, codes = point.marginal(np.array([column])), np.arange(len(levels), dtype=np.float64)
+    shares = np.exp(own.expected_log_density(codes[:, None]))
+    return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
 
 
 def events(result: Any) -> list[str]:

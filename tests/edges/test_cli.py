@@ -443,5 +443,5 @@ def test_a_reader_that_has_heard_enough_is_no_error(tmp_path):
         text=True,
         timeout=60,
     )
-    assert done.stdout.startswith("component,probability,log_density\n0,1.0,")
+    assert done.stdout.startswith("component,probability,log_density,p0\n0,1.0,")
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,10 +1,16 @@
 """Tables of numbers, categories and text: what is taken for what, and the same columns later."""
 
+import io
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import bayesmix as bm
+from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError
 from bayesmix.io.coding import coded, recoded
 from bayesmix.io.kinds import kind_of
@@ -167,13 +173,66 @@ def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
 
     frame, _ = birds()
     frame.to_csv(tmp_path / "birds.csv", index=False)
-    source = read_mixed(tmp_path / "birds.csv")
+    source = read_mixed(tmp_path / "birds.csv", None, None, [], ["sex", "wet"])
     assert source.coding.levels[1] == ("f", "m")
     with pytest.raises(InvalidInputError, match="these columns are not: 'sex', 'wet'"):
         bm.GaussianMixture(2).fit(source)
     m = bm.Mixture(3, family="auto", **OPTIONS).fit(source)
     in_memory = bm.Mixture(3, family="auto", **OPTIONS).fit(frame)
     np.testing.assert_array_equal(m.predict(source), in_memory.predict(frame))
-    some = read_mixed(tmp_path / "birds.csv", exclude=["sex", "wet"])
-    assert some.coding is None
-    assert some.columns == ("bill", "flipper")
+    some = read_mixed(tmp_path / "birds.csv", None, None, ["flipper"], ["sex"])
+    assert some.columns == ("bill", "sex", "wet")
+    assert some.coding.levels == (None, ("f", "m"), None)
+
+
+# The shell
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """Runs a command in a folder with the birds, a key, dates and a count of them."""
+    frame, _ = birds(200)
+    n = len(frame)
+    more = {"id": np.arange(n) + 100, "day": pd.date_range("2020", periods=n).astype(str)}
+    frame.assign(**more).to_csv(tmp_path / "birds.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(app, [str(one) for one in arguments])
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def test_the_shell_says_what_it_left_out_and_takes_categories_on_request(shell):
+    search = ("select", "birds.csv", "--components", "1:3", "--covariance", "diag")
+    done = shell(*search)
+    assert "columns bill, flipper, wet\n" in done.stdout
+    assert "note: left out: sex (text), id (key-like" in done.stderr
+    assert "--categorical sex takes text as categories" in done.stderr
+    done = shell(*search, "--categorical", "sex,wet", "--exclude", "flipper", "--out", "found")
+    assert "Columns: numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
+    assert "left out: id (key-like" in done.stderr
+    values = json.loads(Path("found/result.json").read_text("utf-8"))
+    assert values["data"]["levels"] == {"sex": ["f", "m"], "wet": [False, True]}
+    assert values["data"]["left_out"]["day"] == "dates"
+    assert [part["columns"] for part in values["model"]["parts"]] == [["bill"], ["sex"], ["wet"]]
+    done = shell("predict", "found/model.bayesmix", "birds.csv", "--keep", "id,sex")
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert list(table)[:6] == ["id", "sex", "component", "probability", "log_density", "p0"]
+    assert table["id"].tolist() == list(range(100, 300))
+    model = bm.load("found/model.bayesmix")
+    frame = pd.read_csv("birds.csv")
+    assert table["component"].tolist() == model.predict(frame[["bill", "sex", "wet"]]).tolist()
+
+
+def test_one_fit_with_categories_in_the_shell(shell):
+    fit = ("fit", "birds.csv", "--components", 2, "--categorical", "sex")
+    done = shell(*fit, "--columns", "bill", "--method", "map")
+    assert "2 components, full covariance: log posterior" in done.stdout
+    assert "f 0." in done.stdout or "m 0." in done.stdout
+    assert (
+        "'colour'"
+        in shell("fit", "birds.csv", "--components", 2, "--exclude", "colour", code=2).stderr
+    )
