@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar, cast
 
@@ -97,8 +96,8 @@ class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, 
         """Fit, and the component of every row (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, rows: Callable[[int | None], Source], near: tuple[Mixture, ...] = ()) -> None:
-        """Fit to rows, made for so many threads; a search begins at mixtures nearby as well."""
+    def _fit(self, rows: Callable[..., Source], near: tuple[Mixture, ...] | None = None) -> None:
+        """Fit to rows for so many threads; ``near`` are fits that a candidate begins at as well."""
         before = dict(self.__dict__)
         try:
             model = self._model()
@@ -106,7 +105,7 @@ class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, 
                 refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
-            settings = replace(self._settings(model, source), near=near)
+            settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row)
             monitor = reporter.attach(self._monitor())

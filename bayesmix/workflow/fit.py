@@ -19,7 +19,7 @@ from bayesmix.version import versions
 from bayesmix.workflow.assess import Sums, assess
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
-from bayesmix.workflow.result import FitResult, SearchRecord, plug_in_density
+from bayesmix.workflow.result import TOO_FEW_ROWS, FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search.optimum import search
 from bayesmix.workflow.search.starts import begun, named_start
 
@@ -322,6 +322,10 @@ def _warn(result: FitResult) -> None:
     for event in result.events:
         if event.kind == "flat":
             warn(event.text, FlatDirectionWarning)
+    few = [event for event in result.events if event.kind == TOO_FEW_ROWS]
+    if few:
+        warn(few[0].text, DegenerateComponentWarning)
+        return
     held = [event for event in result.events if event.kind == "held" and event.components]
     if held:
         more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""

@@ -29,11 +29,11 @@ from bayesmix.records import (
     Mixture,
     NoiseDensity,
     Rows,
-    Summary,
     centred_pass,
     hypervolume,
 )
 from bayesmix.weights import FreeWeights
+from bayesmix.workflow.result import TOO_FEW_ROWS
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]
@@ -64,14 +64,22 @@ class Settings:
     seed: int = 0
     sort: bool = True
     near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
+    compared: bool = False  # whether a fit is there to be compared: without a value it is refused
+
+    def among(self, near: tuple[Mixture, ...] | None) -> Settings:
+        """Those of a candidate, which may begin near others; None: of a fit by itself."""
+        return self if near is None else replace(self, near=near, compared=True)
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     """The problem: frame, resolved priors and guard, from one look at all rows."""
-    _check_size(model, source, source.summary)
+    _check_size(model, source)
+    few = _too_few_rows(model, source)
+    if few and settings.compared:
+        raise InvalidInputError(few[0].text)
     frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
-    return posed(model, source, settings, frame, objective, notes)
+    return posed(model, source, settings, frame, objective, few + notes)
 
 
 def posed(
@@ -179,8 +187,8 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     return replace(inference, prior=prior, weights=weights)
 
 
-def _check_size(model: Model, source: Source, summary: Summary) -> None:
-    K, (n_rows, n_features) = model.n_components, source.shape
+def _check_size(model: Model, source: Source) -> None:
+    K, n_rows = model.n_components, source.shape[0]
     if n_rows < K:
         raise InvalidInputError(
             f"n_components={K} must not be larger than the number of rows, got n_samples = "
@@ -190,17 +198,24 @@ def _check_size(model: Model, source: Source, summary: Summary) -> None:
         raise InvalidInputError(
             f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
         )
+
+
+def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
+    """An event where the rows cannot determine so many components: no likelihood has a maximum."""
+    K, (n_rows, n_features) = model.n_components, source.shape
     if not isinstance(model.inference, MaximumLikelihood):
-        return
+        return ()
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
-    if largest is not None and largest < K and getattr(model.family, "ridge", None) is None:
-        remedy = f"use at most {largest} components, " if largest else "use "
-        raise InvalidInputError(
-            f"n_components={K} full covariances need at least {K * (n_features + 1)} distinct "
-            f"rows, got {n_distinct} (of n_samples = {n_rows}): {remedy}"
-            "a prior (prior='auto'), or covariance_type='diag'"
-        )
+    if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
+        return ()
+    remedy = f"use at most {largest} components, " if largest else "use "
+    text = (
+        f"n_components={K} full covariances need at least {K * (n_features + 1)} distinct rows, "
+        f"got {n_distinct} (of n_samples = {n_rows}), so the likelihood is no value to compare "
+        f"with: {remedy}a prior (prior='auto'), or covariance_type='diag'"
+    )
+    return (Event(TOO_FEW_ROWS, text),)
 
 
 def count_distinct(source: Source, needed: int) -> int:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 NOISE = -1
 # Nats a row within which two starts ended in one place.
 ALIKE = 1e-6
+# Events after which a maximised likelihood is no value to compare with: a component that is held,
+# and more components than the rows can determine.
+TOO_FEW_ROWS = "too few rows"
+VALUELESS = ("held", TOO_FEW_ROWS)
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ class FitResult:
         """Why the maximised likelihood is no value to compare with, or None where it is one."""
         if self.inference.name != "maximum_likelihood":
             return None
-        held = [event.text for event in self.events if event.kind == "held"]
-        return held[-1] if held else None
+        reasons = [event.text for event in self.events if event.kind in VALUELESS]
+        return reasons[-1] if reasons else None
 
     @property
     def n_parameters(self) -> int:

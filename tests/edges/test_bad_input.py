@@ -6,8 +6,8 @@ import pytest
 import scipy.sparse as sp
 
 import bayesmix as bm
-from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
-from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture, MixtureSearch
+from bayesmix.errors import BayesmixError, DegenerateComponentWarning, InvalidInputError
 from bayesmix.sources import ArraySource
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
@@ -116,9 +116,18 @@ def test_fewer_rows_than_components_are_refused_with_the_largest_number(kind):
     assert isinstance(refusal.value, InvalidInputError)
 
 
-def test_full_covariances_need_enough_distinct_rows():
-    with pytest.raises(ValueError, match=r"n_components=3 .*at least 9 distinct rows, got 8.*2"):
-        GaussianMixture(3).fit(np.repeat(X[:8], 5, axis=0))
+def test_more_full_covariances_than_rows_determine_are_fitted_and_have_no_value():
+    few = np.repeat(X[:8], 5, axis=0)
+    too_few = r"n_components=3 .*at least 9 distinct rows, got 8.*at most 2"
+    gm = GaussianMixture(3, random_state=0)
+    with pytest.warns(DegenerateComponentWarning, match=too_few):
+        gm.fit(few)
+    assert np.isfinite(gm.score_samples(few)).all()
+    assert np.isfinite(gm.log_likelihood_)
+    assert "at most 2" in gm.result_.degenerate
+    search = MixtureSearch(gm, n_components=(1, 3), random_state=0).fit(few)
+    assert search.best_params_ == {"n_components": 1}
+    assert np.isnan(search.results_["bic"][1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
