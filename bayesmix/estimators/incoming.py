@@ -148,7 +148,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs, check_blocks(estimator, X)), None
     else:
-        X = as_fitted(X, estimator.result_.family)
+        X = as_fitted(_in_order_of_fit(estimator, X), estimator.result_.family)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
@@ -161,6 +161,16 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     source = _given(X, n_jobs)
     refuse(source, gaps=gaps)
     return source
+
+
+def _in_order_of_fit(estimator: Any, X: Any) -> Any:
+    """A frame with the columns that were fitted has them in that order."""
+    known, columns = getattr(estimator, "feature_names_in_", None), getattr(X, "columns", None)
+    if known is None or columns is None or is_source(X):
+        return X
+    names = list(columns)
+    reordered = len(names) == len(known) and set(names) == set(known) and names != list(known)
+    return X[list(known)] if reordered else X
 
 
 def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
@@ -288,6 +298,7 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
+    X = eager(X)
     try:
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)

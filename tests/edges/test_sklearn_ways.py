@@ -59,3 +59,26 @@ def test_weights_are_routed_to_fit_and_score():
     assert np.array_equal(first.means_, expected.means_)
     held = expected.score(X.to_numpy()[:136], sample_weight=COUNTS[:136])
     assert found["test_score"][0] == pytest.approx(held, rel=1e-12)
+
+
+def test_columns_of_a_frame_are_found_by_name():
+    X = bm.datasets.load_iris()
+    fitted = bm.GaussianMixture(3, random_state=0).fit(X)
+    turned = X[X.columns[::-1]]
+    assert (fitted.predict_proba(turned) == fitted.predict_proba(X)).all()
+    assert fitted.bic(turned) == fitted.bic(X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.predict(turned.rename(columns={"petal_width": "width"}))
+
+
+def test_a_lazy_frame_is_collected():
+    class LazyFrame:
+        def collect(self):
+            return bm.datasets.load_faithful()
+
+    fitted = bm.GaussianMixture(2, random_state=0).fit(LazyFrame())
+    assert list(fitted.feature_names_in_) == ["eruptions", "waiting"]
+    expected = bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful())
+    assert (fitted.predict_proba(LazyFrame()) == expected.predict_proba(LazyFrame())).all()
+    search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(LazyFrame())
+    assert search.best_params_ == {"n_components": 2}

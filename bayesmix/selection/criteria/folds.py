@@ -50,7 +50,13 @@ def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, 
 
 def table_of(X: Any) -> Any:
     """X where it has rows to count and to take; an array of what only says that it is one."""
+    X = eager(X)
     return X if hasattr(X, "shape") or hasattr(X, "__len__") else np.asarray(X)
+
+
+def eager(X: Any) -> Any:
+    """Rows that are there: a lazy frame of polars is collected."""
+    return X.collect() if type(X).__name__ == "LazyFrame" else X
 
 
 def n_rows_of(X: Any) -> int:
