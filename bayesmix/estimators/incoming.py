@@ -24,7 +24,7 @@ from bayesmix.estimators.mixed import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Fault, Rows
-from bayesmix.selection.criteria.folds import last_step, rows_of
+from bayesmix.selection.criteria.folds import eager, last_step, rows_of
 from bayesmix.sources import ArraySource, as_source, coding_of, is_source
 from bayesmix.sources.collections import collected, is_collection
 from bayesmix.sources.faults import LARGEST_VALUE
