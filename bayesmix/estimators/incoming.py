@@ -165,6 +165,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
 
 def _in_order_of_fit(estimator: Any, X: Any) -> Any:
     """A frame with the columns that were fitted has them in that order."""
+    X = eager(X)
     known, columns = getattr(estimator, "feature_names_in_", None), getattr(X, "columns", None)
     if known is None or columns is None or is_source(X):
         return X
