@@ -58,7 +58,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     missing = missing_of(estimator)
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs, frame_columns(X)), None
-    X = levels.to_fit(estimator, X)
+    X = levels.to_fit(estimator, eager(X))
     if is_source(X):
         _refuse_weights(sample_weight)
         if mixed is None:
@@ -131,6 +131,7 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 
     ``gaps``: they may have some.
     """
+    X = _in_order_of_fit(estimator, X)
     source = _new_rows(estimator, levels.to_predict(estimator, X), sample_weight, gaps)
     check_values(estimator.result_.family, source, 1)
     return source
@@ -148,7 +149,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs, check_blocks(estimator, X)), None
     else:
-        X = as_fitted(_in_order_of_fit(estimator, X), estimator.result_.family)
+        X = as_fitted(X, estimator.result_.family)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
@@ -299,7 +300,6 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
-    X = eager(X)
     try:
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)
