@@ -277,8 +277,8 @@ if TYPE_CHECKING:
         axes: Axes,
         fixed: FixedScale,
         learned: Wishart,
-        whitened_dense: whitened.Dense,
-        whitened_axes: whitened.Axes,
+        whitened_dense: whitened.WhitenedMatrices,
+        whitened_axes: whitened.WhitenedAxes,
         dense_twin: DenseTwin,
         axes_twin: AxesTwin,
     ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix import validation
 from bayesmix.checking import compare, verdict
-from bayesmix.checking.found import CrossCheck
+from bayesmix.checking.cross_check import CrossCheck
 from bayesmix.checking.modes import Mode, modes_of
 from bayesmix.checking.quantities import FitDraws, fit_draws, of_all_draws, of_parameters
 from bayesmix.checking.stationary import moved_by_gibbs

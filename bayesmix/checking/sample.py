@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix import validation
-from bayesmix.checking.draws import NutsDraws
-from bayesmix.checking.model import OF_BEGINNINGS, Twin, beginnings, twin
+from bayesmix.checking.nuts_draws import NutsDraws
+from bayesmix.checking.pymc_model import OF_BEGINNINGS, Twin, beginnings, twin
 from bayesmix.checking.samplers import Job, by_nutpie, by_pymc
 from bayesmix.errors import (
     BayesmixWarning,

@@ -37,7 +37,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Run:
+class NutsRun:
     """Values (C, S, ...) by name, divergences (C, S), and how long it took."""
 
     values: dict[str, Array]
@@ -46,7 +46,7 @@ class Run:
     seconds: float
 
 
-def by_nutpie(job: Job) -> Run:
+def by_nutpie(job: Job) -> NutsRun:
     """Sampled by nutpie; interrupted, the draws so far."""
     import nutpie
 
@@ -91,7 +91,7 @@ def by_nutpie(job: Job) -> Run:
     return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
 
 
-def by_pymc(job: Job) -> Run:
+def by_pymc(job: Job) -> NutsRun:
     """Sampled by PyMC; interrupted, the draws so far."""
     import pymc as pm
 
@@ -138,7 +138,7 @@ def by_pymc(job: Job) -> Run:
 
 def arranged(
     chains: list[dict[str, Array]], diverging: list[Any], compile_seconds: float, seconds: float
-) -> Run:
+) -> NutsRun:
     """Chains of equal length: of an interrupted run those, and so much of them, as keep most."""
     lengths = np.array([len(chain) for chain in diverging])
     longest_first = np.argsort(-lengths, kind="stable")
@@ -153,7 +153,7 @@ def arranged(
         name: np.stack([chains[number][name][:n_draws] for number in numbers]) for name in chains[0]
     }
     divergences = np.stack([diverging[number][:n_draws] for number in numbers]).astype(bool)
-    return Run(values, divergences, compile_seconds, seconds)
+    return NutsRun(values, divergences, compile_seconds, seconds)
 
 
 def _length(values: list[Array]) -> int:

@@ -71,7 +71,7 @@ def crosscheck(
 
 def _table(check: Any) -> Any:
     """The worst of every kind of quantity."""
-    from bayesmix.checking.words import by_kind
+    from bayesmix.checking.summary_text import by_kind
 
     frame = by_kind(check)
     table = new_table("Fit and sampler: median ratio of standard deviations, else the worst")

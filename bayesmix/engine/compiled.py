@@ -13,13 +13,21 @@ from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.numerics.features import cost_of
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import Additive, Components
-from bayesmix.records import ChunkSums, FeatureSums, Known, Mixture, Rows, Sweep, centred_pass
+from bayesmix.records import (
+    ChunkSums,
+    FeatureSums,
+    KernelTotals,
+    Known,
+    Mixture,
+    Rows,
+    centred_pass,
+)
 
 # In rows times components times ``cost_of`` one row for one of them.
 COMPILE_ABOVE = 700_000
 
 # A pass over rows that know some of the components: what it adds up, and their statistics.
-Kernel: TypeAlias = Callable[["Mixture[Components]", Rows, Known], tuple[Sweep, Additive]]
+Kernel: TypeAlias = Callable[["Mixture[Components]", Rows, Known], tuple[KernelTotals, Additive]]
 
 
 def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
@@ -31,11 +39,13 @@ def compiled_pays(n_rows: int, n_features: int, n_components: int) -> bool:
     return work >= COMPILE_ABOVE and find_spec("numba") is not None
 
 
-def linear_pass(mixture: Mixture[Components], rows: Rows, known: Known) -> tuple[Sweep, Additive]:
+def linear_pass(
+    mixture: Mixture[Components], rows: Rows, known: Known
+) -> tuple[KernelTotals, Additive]:
     """One pass of the compiled linear form."""
     form, coefficients = mixture.linear, mixture.coefficients
     sums = np.zeros(coefficients.shape)
-    found = known.swept(
+    found = known.run_kernel(
         "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums
     )
     return found, FeatureSums(form, sums)
@@ -58,7 +68,7 @@ class KernelStep:
         return of_sweep(*self.kernel(self.mixture, rows, known))
 
 
-def of_sweep(sweep: Sweep, statistics: Additive) -> ChunkSums:
+def of_sweep(sweep: KernelTotals, statistics: Additive) -> ChunkSums:
     """What a pass adds up."""
     log_normaliser, magnitude, _, _ = sweep.totals
     return ChunkSums(log_normaliser, magnitude, statistics)

@@ -19,7 +19,7 @@ class Monitor:
     stage: str = ""
     told: bool = False  # whether somebody reads every pass
     latest: tuple[int, float, float] | None = None  # what was told of the last pass
-    above: Monitor | None = None  # what this one stops with
+    parent: Monitor | None = None  # what this one stops with
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -31,9 +31,9 @@ class Monitor:
         """Whether passes may be made elsewhere: nobody has to stop them or reads each."""
         return self.max_passes is None and self.max_seconds is None and not self.told
 
-    def beside(self) -> Monitor:
+    def child(self) -> Monitor:
         """One for work in another thread, which ends with this one; see ``counted``."""
-        return Monitor(above=self)
+        return Monitor(parent=self)
 
     def counted(self, other: Monitor) -> None:
         """Passes made elsewhere are passes once what they led to is taken."""
@@ -45,8 +45,8 @@ class Monitor:
         """One pass over rows is done."""
         self.passes += 1
         self.latest = iteration, objective, gain
-        if self.above is not None:
-            self.stopped = self.above.stopped
+        if self.parent is not None:
+            self.stopped = self.parent.stopped
         if self.on_pass is not None:
             self.on_pass(self.stage, iteration, objective, gain)
         if self.stopped is None:
@@ -58,5 +58,5 @@ class Monitor:
     def interrupt(self) -> None:
         """Ctrl-C came: the innermost fit ends with its best so far, and all above it too."""
         self.stopped = "interrupted"
-        if self.above is not None:
-            self.above.interrupt()
+        if self.parent is not None:
+            self.parent.interrupt()

@@ -54,7 +54,7 @@ class Problem:
             return mixture
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
-    def threads_beside(self, n_components: int) -> int:
+    def free_threads(self, n_components: int) -> int:
         """How many threads fits side by side may take: those that a pass of so many leaves idle."""
         return 1 + self.source.idle(n_components)
 

@@ -21,9 +21,9 @@ from bayesmix.estimators.blocks import lazily
 from bayesmix.estimators.fitting import SourceFitter, TableFitter
 from bayesmix.estimators.imputing import Imputing, refuse_gaps
 from bayesmix.estimators.information import information
-from bayesmix.estimators.posterior import HowSure
+from bayesmix.estimators.posterior import PosteriorMethods
 from bayesmix.estimators.progress import Reporter
-from bayesmix.estimators.rows import labels, log_densities, probabilities, responsibilities
+from bayesmix.estimators.row_answers import labels, log_densities, probabilities, responsibilities
 from bayesmix.estimators.showing import Showing
 from bayesmix.estimators.streaming import Arriving
 from bayesmix.estimators.transforming import Transforming
@@ -50,7 +50,7 @@ OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "levels_")
 ARRAYS_OF_A_SAMPLE = 3.0
 
 
-class MixtureEstimator(HowSure, Arriving, Imputing, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, clone
 
 from bayesmix import validation
 from bayesmix.estimators import incoming
-from bayesmix.estimators.rows import log_densities
+from bayesmix.estimators.row_answers import log_densities
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.records import Mixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix import validation
 from bayesmix.estimators import incoming
-from bayesmix.estimators.rows import entropies
+from bayesmix.estimators.row_answers import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import root_seed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmix.sampling.draws.posterior_sample import PosteriorSample
 
 
-class HowSure:
+class PosteriorMethods:
     """Methods of every estimator that speak of doubt, of parts of the density and of its regions.
 
     Bands and intervals are from draws of whole mixtures, and take the same three parameters:

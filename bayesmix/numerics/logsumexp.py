@@ -38,7 +38,7 @@ def normalise(log_joint: Array) -> Array:
     return log_normaliser
 
 
-def beside(log_odds: Array) -> Array:
+def shares_of_odds(log_odds: Array) -> Array:
     """Shares (n, K) that components take of rows, each by itself beside something else there.
 
     ``log_odds`` are log joints less those of what else there is. They are brought to where neither

@@ -14,7 +14,7 @@ from typing import Any
 SECONDS_BEFORE_A_WORD = 2.0
 
 
-def called(name: str, *arguments: Any) -> None:
+def call_kernel(name: str, *arguments: Any) -> None:
     """Calls a kernel of ``numerics.compiled``; the first one loads the compiler."""
     kernel = _kernel(name)
     if getattr(kernel, "overloads", True):

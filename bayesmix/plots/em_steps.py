@@ -14,7 +14,7 @@ from bayesmix.plots import style
 from bayesmix.plots.bars import counts_between, draw_probabilities
 from bayesmix.plots.curve import curve_grid, draw_components
 from bayesmix.plots.plane import draw_ellipses, draw_points
-from bayesmix.plots.starting import Run, explicit
+from bayesmix.plots.starting import ExplicitStart, explicit
 from bayesmix.plots.subject import REACH, Sample, View, raw_rows, sample_of, view_of
 
 NAMES = {
@@ -122,7 +122,7 @@ def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) 
     return Step(title, value, view.names, view, sample)
 
 
-def _opening_step(run: Run, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
+def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
     """The start; ``first`` is the run's model after one iteration, which knows the columns."""
     if run.opening is None:
         raise InvalidInputError(

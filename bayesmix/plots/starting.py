@@ -28,7 +28,7 @@ class Startable(Procedure, Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class ExplicitStart:
     """An estimator with an explicit start, and what there is to show of the start itself."""
 
     estimator: Startable
@@ -43,7 +43,7 @@ class Run:
             return model.fit(X, sample_weight=sample_weight)
 
 
-def explicit(start: Any, X: Any) -> Run:
+def explicit(start: Any, X: Any) -> ExplicitStart:
     """The start made explicit, so that runs of any length are parts of one run."""
     options = {"search": None, "acceleration": None, "prune": False, "progress": False}
     parameters = start.get_params(deep=False)
@@ -56,14 +56,14 @@ def explicit(start: Any, X: Any) -> Run:
             "means_init": start.means_,
             "precisions_init": start.precisions_,
         }
-        return Run(estimator.set_params(**given), start)
+        return ExplicitStart(estimator.set_params(**given), start)
     given = {name: parameters.get(f"{name}_init") for name in ("weights", "means", "precisions")}
     if all(value is not None for value in given.values()):
-        return Run(estimator, _given_mixture(start, **given))
+        return ExplicitStart(estimator, _given_mixture(start, **given))
     if any(value is not None for value in given.values()):
-        return Run(estimator, None)
+        return ExplicitStart(estimator, None)
     responsibilities = _responsibilities(start, X)
-    return Run(estimator.set_params(init_params=responsibilities), responsibilities)
+    return ExplicitStart(estimator.set_params(init_params=responsibilities), responsibilities)
 
 
 def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:

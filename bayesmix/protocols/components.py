@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.records.rows import Frame, Known, Spread, Sweep
+from bayesmix.records.rows import Frame, KernelTotals, Known, Spread
 
 S = TypeVar("S", contravariant=True)  # a family's own statistics
 D = TypeVar("D", contravariant=True)  # its own draws
@@ -194,7 +194,7 @@ class CompiledCentredOf(LinearOf[S], Protocol[S]):
 
     def centred_pass(
         self, values: Stored, weights: Array, frame: Frame, log_weights: Array, known: Known
-    ) -> tuple[Sweep, Statistics]:
+    ) -> tuple[KernelTotals, Statistics]:
         """Sums over rows as stored that know some of the components, and their statistics."""
         ...
 

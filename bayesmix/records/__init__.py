@@ -22,11 +22,11 @@ from bayesmix.records.rows import (
     NOT_GIVEN,
     Event,
     Frame,
+    KernelTotals,
     Known,
     Rows,
     Spread,
     Summary,
-    Sweep,
     WeightSpread,
 )
 
@@ -41,6 +41,7 @@ __all__ = [
     "Faults",
     "FeatureSums",
     "Frame",
+    "KernelTotals",
     "Known",
     "Mixture",
     "Noise",
@@ -50,7 +51,6 @@ __all__ = [
     "Rows",
     "Spread",
     "Summary",
-    "Sweep",
     "UniformNoise",
     "WeightSpread",
     "centred_pass",

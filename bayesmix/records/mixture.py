@@ -14,7 +14,7 @@ from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.records.noise import Noise
-from bayesmix.records.rows import LOWEST_LOG, Event, Frame, Known, Rows, Sweep
+from bayesmix.records.rows import LOWEST_LOG, Event, Frame, KernelTotals, Known, Rows
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -141,7 +141,7 @@ class Mixture(Generic[C, W]):
 
 def centred_pass(
     mixture: Mixture[Components], rows: Rows, known: Known
-) -> tuple[Sweep, Statistics]:
+) -> tuple[KernelTotals, Statistics]:
     """One pass of the compiled centred form over rows, of components that have one."""
     form = cast("CompiledCentred", mixture.linear)
     return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)

@@ -12,7 +12,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.once import once
-from bayesmix.numerics.warming import called
+from bayesmix.numerics.warming import call_kernel
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -250,14 +250,14 @@ class Known:
 
     ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
     ``candidates`` (A, G) components, filled up with -1. ``describe``: whether rows are described.
-    ``beside`` (n,): the log density, framed, of what every component is beside, each by itself.
+    ``rest`` (n,): the log density, framed, of all else, which each component is beside by itself.
     """
 
     order: Indices
     bounds: Indices
     candidates: Indices
     describe: bool = False
-    beside: Array | None = None
+    rest: Array | None = None
 
     @classmethod
     @lru_cache(maxsize=4)  # chunks are of one size or two, and come again in every pass
@@ -267,23 +267,23 @@ class Known:
             np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
         )
 
-    def swept(self, kernel: str, stored: Any, n_components: int, *own: Any) -> Sweep:
+    def run_kernel(self, kernel: str, stored: Any, n_components: int, *own: Any) -> KernelTotals:
         """A pass of a kernel over rows as ``stored``, with the arguments that are its own."""
         values, weights, frame = stored
-        beside = NOT_GIVEN if self.beside is None else self.beside
-        n_groups = len(self.candidates) if self.beside is None else n_components
+        rest = NOT_GIVEN if self.rest is None else self.rest
+        n_groups = len(self.candidates) if self.rest is None else n_components
         of_groups, of_rows = np.zeros((n_groups, 4)), OF_NO_ROWS
         if self.describe:
             n_rows = len(self.order)
             of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
         rows = values, frame.centre, frame.inverse_scale, weights
-        groups = self.order, self.bounds, self.candidates, beside
-        called(kernel, *rows, *groups, *own, of_groups, *of_rows)
-        return Sweep(of_groups, *of_rows)
+        groups = self.order, self.bounds, self.candidates, rest
+        call_kernel(kernel, *rows, *groups, *own, of_groups, *of_rows)
+        return KernelTotals(of_groups, *of_rows)
 
 
 @dataclass(frozen=True)
-class Sweep:
+class KernelTotals:
     """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
 
     # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r. (K, 4) of components

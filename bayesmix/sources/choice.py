@@ -35,7 +35,7 @@ class OfFold:
 
 
 @dataclass(frozen=True)
-class Present:
+class WithWeight:
     """Rows with a weight."""
 
     def __call__(self, among_all: Integers, among: Integers, weights: Array | None) -> Booleans:

@@ -19,7 +19,7 @@ FEWEST_BROUGHT = 10_000
 
 
 @dataclass(frozen=True)
-class Look:
+class FirstLook:
     """Sums over rows that are additive, extremes, and one row in so many, in their order."""
 
     faults: Faults
@@ -32,11 +32,11 @@ class Look:
     values: tuple[Stored, ...]
     weights: tuple[Array | None, ...]
 
-    def __add__(self, other: Look) -> Look:
+    def __add__(self, other: FirstLook) -> FirstLook:
         total = self.total + other.total
         share = other.total / total if total > 0.0 else 0.0
         delta = other.mean - self.mean
-        return Look(
+        return FirstLook(
             self.faults + other.faults,
             self.n_present + other.n_present,
             total,
@@ -86,7 +86,7 @@ class LookStep:
 
     every: int
 
-    def __call__(self, rows: Rows) -> Look:
+    def __call__(self, rows: Rows) -> FirstLook:
         found = faults_in(rows)
         brought = slice(-rows.first % self.every, None, self.every)
         values = np.asarray(rows.values, dtype=np.float64)
@@ -97,7 +97,7 @@ class LookStep:
             sums = 0.0, none, none, none, none
         else:
             sums = _sums(values, weights)
-        return Look(
+        return FirstLook(
             found,
             int(np.count_nonzero(weights)),
             *sums,

@@ -19,8 +19,8 @@ from bayesmix.parallel import ordered_map, reduced
 from bayesmix.protocols import Engine, Kept, Part, Task
 from bayesmix.records import Faults, Rows, Summary
 from bayesmix.sources.array import ArraySource, chunk_rows
-from bayesmix.sources.choice import Choice, Numbered, Present
-from bayesmix.sources.look import Look, LookStep, one_in
+from bayesmix.sources.choice import Choice, Numbered, WithWeight
+from bayesmix.sources.look import FirstLook, LookStep, one_in
 
 Value = TypeVar("Value")
 
@@ -139,7 +139,7 @@ class PartitionedSource:
     # What is known of the rows, from one reading
 
     @cached_property
-    def look(self) -> Look:
+    def look(self) -> FirstLook:
         """One look at all rows; some of them come along."""
         return self.reduce(LookStep(one_in(*self.shape)), 1)
 
@@ -207,7 +207,7 @@ class PartitionedSource:
 
     def present(self) -> PartitionedSource:
         """Without rows of weight zero."""
-        return self if self.look.n_present == self.shape[0] else self.chosen(Present())
+        return self if self.look.n_present == self.shape[0] else self.chosen(WithWeight())
 
     def subset(self, rows: Any) -> PartitionedSource:
         """Some rows, by ascending numbers, a mask, a slice or a rule; they stay where they are."""

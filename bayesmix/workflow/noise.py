@@ -69,7 +69,7 @@ def begun_with_noise(
         kept = np.sort(order[: len(order) - int(share * len(order))])
         source = problem.source if share == 0.0 else some.subset(kept)
         try:
-            mixture = fit(plain, source, own, monitor.beside()).mixture
+            mixture = fit(plain, source, own, monitor.child()).mixture
         except BayesmixError as refused:
             last = refused
             continue

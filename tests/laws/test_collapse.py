@@ -21,7 +21,7 @@ from bayesmix.errors import (
     FlatDirectionWarning,
 )
 from bayesmix.families.gaussian.collapse import held_rows as holdings
-from bayesmix.families.gaussian.collapse.held_rows import Held
+from bayesmix.families.gaussian.collapse.held_rows import HoldingStep
 from bayesmix.records import Rows
 from laws.cases import COVARIANCES, GAUSSIAN_CASES, generator, identity, soft_assignments
 
@@ -567,7 +567,7 @@ def test_what_components_hold_is_the_same_compiled_and_in_numpy(covariance, monk
     weights = rng.integers(0, 3, 900).astype(float)
     fit = bm.GaussianMixture(3, covariance_type=covariance, random_state=0, n_jobs=1).fit(rows)
     axes = [np.eye(3), np.eye(3)[:, :0], np.eye(3)[:, 1:]]
-    look = Held(fit.result_.mixture, axes, np.full(3, 1e-4), needed=20, n_worst=5)
+    look = HoldingStep(fit.result_.mixture, axes, np.full(3, 1e-4), needed=20, n_worst=5)
     found = []
     for much in (np.inf, 0):
         monkeypatch.setattr(holdings, "MUCH_WORK", much)

@@ -195,12 +195,12 @@ def test_groups_may_know_some_more_components_than_others(kernel, beside):
     found, together = kernel(
         mixture,
         rows,
-        Known(order, np.array([0, 250, 700]), np.array([[4, 0, 2], [3, -1, -1]]), beside=else_),
+        Known(order, np.array([0, 250, 700]), np.array([[4, 0, 2], [3, -1, -1]]), rest=else_),
     )
     together = finished(together)
     for place, (own, components) in enumerate(groups):
         n = own.stop - own.start
-        known = Known(order[own], np.array([0, n]), np.array([components]), beside=else_)
+        known = Known(order[own], np.array([0, n]), np.array([components]), rest=else_)
         alone, statistics = kernel(mixture, rows, known)
         statistics = finished(statistics)
         some = components if beside else [place]

@@ -14,8 +14,8 @@ from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.search import beginnings, nearby
 from bayesmix.workflow.search import random_swaps as scattered
 from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.divisions import best_divisions
 from bayesmix.workflow.search.moves import merge_losses
-from bayesmix.workflow.search.pairs import best_divisions
 from bayesmix.workflow.search.random_swaps import Surroundings
 from bayesmix.workflow.search.splits import Look, best_splits, of_statistics
 from bayesmix.workflow.search.starts import Given, begun
@@ -272,7 +272,7 @@ def test_random_swaps_are_drawn_in_the_same_way_again():
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
-    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
     monkeypatch.setattr(beginnings, "FEWEST_TO_KEEP", 1.5)
     monkeypatch.setattr(scattered, "STAGES", ((4, 1.0, 0.0),))
     rng = np.random.default_rng(8)
@@ -293,7 +293,7 @@ def test_what_a_new_component_gains_nearby_is_the_least_that_it_gains(covariance
     # With every row counted, however small its share, this is Jensen's inequality.
     monkeypatch.setattr(nearby, "SHARE_TO_COUNT", 0.0)
     monkeypatch.setattr(nearby, "SIZE", 2)
-    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
     rng = np.random.default_rng(5)
     centres = 2.5 * np.array([[0, 0], [0.5, 0], [0, 0.5], [4, 4], [6, 4], [4, 6], [5.5, 7]])
     values = rng.normal(size=(1050, 2)) + np.repeat(centres, 150, axis=0)
@@ -348,7 +348,7 @@ def test_beside_a_single_component_one_may_begin():
 
 
 def test_a_swap_begins_where_the_others_went_without_the_one_left_out(monkeypatch):
-    monkeypatch.setattr(scattered, "MAY_WIN_BACK", 1.0)
+    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
     problem, state, _ = small_in_broad()
     place = around(problem, state)
     swaps, _ = place.swaps(np.random.default_rng(1), 60)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 import bayesmix as bm
 from bayesmix.numerics import warming
-from bayesmix.numerics.warming import called
+from bayesmix.numerics.warming import call_kernel
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
 from bayesmix.sources.array import MOST_CHUNKS, chunk_rows
@@ -250,9 +250,9 @@ def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
     }
     monkeypatch.setattr("bayesmix.numerics.warming._kernel", kernels.__getitem__)
     warming._say.cache_clear()  # it is said once a process
-    called("known")
+    call_kernel("known")
     assert not caplog.records
-    called("slow")
+    call_kernel("slow")
     assert "compiles its kernels" in caplog.text
 
 
@@ -265,6 +265,6 @@ def test_ctrl_c_waits_for_the_compiler(monkeypatch):
 
     monkeypatch.setattr("bayesmix.numerics.warming._kernel", lambda name: kernel({}, compiling))
     with pytest.raises(KeyboardInterrupt):
-        called("slow")
+        call_kernel("slow")
     assert done == ["compiled"]
     assert signal.getsignal(signal.SIGINT) is before

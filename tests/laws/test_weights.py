@@ -11,7 +11,7 @@ from scipy.special import betaln
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.logsumexp import beside, normalise
+from bayesmix.numerics.logsumexp import normalise, shares_of_odds
 from bayesmix.weights import (
     DirichletPrior,
     FreeWeights,
@@ -270,7 +270,7 @@ def test_log_sum_exp_is_as_exact_far_from_zero(height):
 def test_shares_beside_something_else_keep_the_digits_of_both_sides():
     odds = np.concatenate([np.linspace(-690.0, 690.0, 400), [-1e6, -np.inf, np.inf, 1e6]])
     given = odds.copy()
-    shares = beside(given)
+    shares = shares_of_odds(given)
     np.testing.assert_allclose(shares, special.expit(np.clip(odds, -700.0, 700.0)), rtol=4e-16)
     log_sums = given - np.log(shares)
     np.testing.assert_allclose(

@@ -21,7 +21,7 @@ from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import Frame, Known, Sweep
+from bayesmix.records import Frame, KernelTotals, Known
 
 # Squared distances that differ by less, as a share of them, are of components equally wide.
 SAME = 1e-12
@@ -153,13 +153,13 @@ class Quadratics:
 
     def centred_pass(
         self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
-    ) -> tuple[Sweep, Moments]:
+    ) -> tuple[KernelTotals, Moments]:
         """A pass of the compiled centred form over rows as stored."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = np.ascontiguousarray(algebra.stacked(self.root, n_components, n_features))
         counts, means = np.zeros(n_components), np.zeros_like(self.means)
         scatter = np.zeros((n_components, *root.shape[1:]))
-        sweep = known.swept(
+        sweep = known.run_kernel(
             "centred_pass",
             (values, weights, frame),
             n_components,

@@ -49,7 +49,9 @@ class OfParameters:
         inner = ",\n".join(f"  {name}={value!r}" for name, value in self.items())
         return f"OfParameters(\n{inner}\n)"
 
-    def beside(self, other: OfParameters, combine: Callable[[Array, Array], Array]) -> OfParameters:
+    def combined_with(
+        self, other: OfParameters, combine: Callable[[Array, Array], Array]
+    ) -> OfParameters:
         """``combine`` of every parameter's numbers here and there."""
         mine, theirs = dict(self.items()), dict(other.items())
         return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})

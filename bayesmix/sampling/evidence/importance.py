@@ -44,7 +44,7 @@ SHARE_OF_CONDITIONALS = 0.8
 
 
 @dataclass(frozen=True)
-class Effort:
+class ChainEffort:
     """At most so many conditionals in a proposal, at least so many draws of each, Gibbs sweeps."""
 
     chains: int
@@ -53,12 +53,12 @@ class Effort:
     draws: int = 1  # times as many as were asked for
 
 
-LITTLE = Effort(chains=40, draws_of_chain=25, sweeps=5)
+LITTLE = ChainEffort(chains=40, draws_of_chain=25, sweeps=5)
 # Eight times the time. On 32 fits of 40 rows with vague priors an estimate came out in 94 % instead
 # of 47 %.
-MUCH = Effort(chains=100, draws_of_chain=10, sweeps=20)
+MUCH = ChainEffort(chains=100, draws_of_chain=10, sweeps=20)
 # For those that are nearly there: three times the draws.
-MOST = Effort(chains=300, draws_of_chain=10, sweeps=40, draws=3)
+MOST = ChainEffort(chains=300, draws_of_chain=10, sweeps=40, draws=3)
 # On 24 fits estimates of k between 0.5 and 0.7 were low by 0.1 to 0.25 nats, with errors of 0.1.
 SURE_UP_TO = 0.4
 WORTH_MORE = 1.0
@@ -183,7 +183,7 @@ class Weighted:
 
 
 def weighted_draws(
-    result: FitResult, source: Source, n_draws: int, seed: int, effort: Effort = LITTLE
+    result: FitResult, source: Source, n_draws: int, seed: int, effort: ChainEffort = LITTLE
 ) -> Weighted:
     """Draws with their importance weights: one in five from q, the others from conditionals.
 

@@ -149,7 +149,7 @@ def gibbs(
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptDraw:
     """One draw of one chain: (π, θ), Σ w log p(x | π, θ) framed, and how many components had rows.
 
     Rows were assigned at this very draw.
@@ -168,11 +168,11 @@ class SweepStep:
 
     def __call__(
         self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[Kept, Mixture[Posterior]]:
+    ) -> tuple[KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned, following = self.sampler.sweep(draw, generator, key)
         n_occupied = int(np.count_nonzero(assigned.statistics.counts))
-        return Kept(draw.bare, assigned.log_likelihood, n_occupied), following
+        return KeptDraw(draw.bare, assigned.log_likelihood, n_occupied), following
 
 
 def sampled(
@@ -192,7 +192,7 @@ def _arranged(
     result: FitResult,
     source: Source,
     plan: Plan,
-    chains: list[list[Kept]],
+    chains: list[list[KeptDraw]],
     status: str,
     seconds: float,
 ) -> Gibbs:

@@ -76,7 +76,7 @@ class LinearResponse:
     @cached_property
     def ratio(self) -> OfParameters:
         """Standard deviations beside those of q; NaN where q has none."""
-        return self.standard_deviations.beside(self.of_q, _quotient)
+        return self.standard_deviations.combined_with(self.of_q, _quotient)
 
     def covariance(self, name: str = "means") -> Array:
         """Covariance (m, m) of one field's m numbers, in their order, in data units."""

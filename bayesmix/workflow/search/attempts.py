@@ -65,7 +65,7 @@ class Attempts:
             if len(wave) == 1:
                 yield wave[0], work(self, wave[0])
                 continue
-            tried = [(Attempts(self.problem, self.monitor.beside()), item) for item in wave]
+            tried = [(Attempts(self.problem, self.monitor.child()), item) for item in wave]
             results = ordered_map(lambda one: work(*one), tried, n_threads)
             for (apart, item), result in zip(tried, results, strict=True):
                 self._take(apart)

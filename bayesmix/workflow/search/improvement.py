@@ -21,6 +21,7 @@ from bayesmix.engine.stopping import REMAINING_IN_SEARCH
 from bayesmix.errors import DegenerateFitError
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.divisions import Divided, Division, best_divisions
 from bayesmix.workflow.search.moves import (
     Deletion,
     Done,
@@ -31,7 +32,6 @@ from bayesmix.workflow.search.moves import (
     merge_losses,
 )
 from bayesmix.workflow.search.newcomers import Newcomer
-from bayesmix.workflow.search.pairs import Divided, Division, best_divisions
 from bayesmix.workflow.search.random_swaps import RandomSwap, Surroundings
 from bayesmix.workflow.search.splits import Halves, Look, best_splits
 
@@ -151,7 +151,7 @@ class Improver:
         """Where the first random swap leads that is better, and the new components found."""
         problem, state, found = around.problem, around.state, []
         trial = partial(self._tried_at_random, problem, state)
-        threads = problem.threads_beside(state.at().n_components)
+        threads = problem.free_threads(state.at().n_components)
         for _ in range(MOST_DRAWS):
             swaps, newcomers = around.swaps(generator, most, earlier)
             found += newcomers
@@ -264,7 +264,7 @@ class Improver:
         stages = AT_ONCE if self._alone or self._small else BY_STAGES
         begun = partial(self._begun, problem, state, stages)
         followed = partial(self._followed, problem, state, FAR_BEHIND)
-        threads = problem.threads_beside(state.at().n_components)
+        threads = problem.free_threads(state.at().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
                 if self._is_better(problem, trial, state):

@@ -18,7 +18,7 @@ from bayesmix.numerics.arrays import Integers
 from bayesmix.parallel import ordered_map
 from bayesmix.protocols import Statistics
 from bayesmix.records import Rows
-from bayesmix.workflow.search.splits import SHARE_TO_COUNT, Group, Look, advanced
+from bayesmix.workflow.search.splits import SHARE_TO_COUNT, LocalFit, Look, advanced
 
 # How many components a neighbourhood has, where there are as many.
 SIZE = 4
@@ -88,10 +88,10 @@ def refitted(
     """
     places = [id(nearby) for nearby, _ in tried]
     present = {id(nearby): nearby for nearby, _ in tried}
-    before = [Group(place, nearby.rows, nearby.statistics) for place, nearby in present.items()]
+    before = [LocalFit(place, nearby.rows, nearby.statistics) for place, nearby in present.items()]
     before = _advanced(problem, state, before, stages[0][0])
     now = {group.k: group.value for group in before}
-    groups = [Group(number, each.rows, other) for number, (each, other) in enumerate(tried)]
+    groups = [LocalFit(number, each.rows, other) for number, (each, other) in enumerate(tried)]
     gains: dict[int, float] = {}
     for passes, most, least in stages:
         groups = _advanced(problem, state, groups, passes)
@@ -104,11 +104,13 @@ def refitted(
     }
 
 
-def _advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
+def _advanced(
+    problem: Problem, state: State, groups: list[LocalFit], passes: int
+) -> list[LocalFit]:
     """All of them, in threads that a pass of the mixture does not need."""
     size = max(1, -(-len(groups) // PARTS))
     parts = [groups[start : start + size] for start in range(0, len(groups), size)]
-    n_threads = problem.threads_beside(state.at().n_components)
+    n_threads = problem.free_threads(state.at().n_components)
     done = ordered_map(lambda part: advanced(problem, state, part, passes), parts, n_threads)
     return [group for part in done for group in part]
 

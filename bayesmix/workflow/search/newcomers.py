@@ -18,7 +18,7 @@ from bayesmix.engine.compiled import Kernel
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import beside
+from bayesmix.numerics.logsumexp import shares_of_odds
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
 from bayesmix.protocols import Additive, Components, Statistics
@@ -98,7 +98,7 @@ class SideBySide:
         for own, (_, keep) in zip(candidates, placed(groups), strict=True):
             own[: len(keep)] = keep
         log_density = np.concatenate([each.log_density for each in held])
-        known = Known(np.arange(bounds[-1]), bounds, candidates, beside=log_density)
+        known = Known(np.arange(bounds[-1]), bounds, candidates, rest=log_density)
         rows = Rows(
             np.concatenate([each.rows.values for each in held]),
             np.concatenate([each.rows.weights_or_ones for each in held]),
@@ -106,10 +106,10 @@ class SideBySide:
         statistics = statistics_of(groups)
         return cls(groups, rows, known, statistics, np.concatenate([g.gains for g in groups]))
 
-    def passed(self, components: Mixture[Components], kernel: Kernel, room: Array) -> SideBySide:
-        """All after the E-step of each by itself; ``room`` is what their shares cost all rows."""
+    def passed(self, components: Mixture[Components], kernel: Kernel, cost: Array) -> SideBySide:
+        """All after the E-step of each by itself; ``cost`` is what their shares cost all rows."""
         found, sums = kernel(components, self.rows, self.known)
-        return replace(self, statistics=finished(sums), gains=found.of_groups[:, 0] - room)
+        return replace(self, statistics=finished(sums), gains=found.of_groups[:, 0] - cost)
 
     def apart(self) -> list[Newcomers]:
         """The groups with what they have become."""
@@ -146,7 +146,7 @@ class Present:
     @property
     def n_threads(self) -> int:
         """How many may work at once."""
-        return self.problem.threads_beside(self.state.at().n_components)
+        return self.problem.free_threads(self.state.at().n_components)
 
     def begun(self, generator: np.random.Generator, most: int) -> list[Begun]:
         """At most so many new components, each begun at a row that is drawn."""
@@ -259,17 +259,17 @@ class Present:
         shares = np.minimum(counts / self.problem.source.total_weight, LARGEST)
         return replace(components, weights=PointWeights(shares / (1.0 - shares)))
 
-    def _room(self, components: Mixture[Components]) -> Array:
+    def _cost_of_shares(self, components: Mixture[Components]) -> Array:
         """What the share of each costs all rows, in nats."""
-        room: Array = np.log1p(components.weights.mean())
-        return self.problem.source.total_weight * room
+        cost: Array = np.log1p(components.weights.mean())
+        return self.problem.source.total_weight * cost
 
     def _passed(self, group: Newcomers, components: Mixture[Components]) -> Newcomers:
         """After the E-step of each by itself."""
         shares, gains, statistics = self._shares(components, group.held)
         weights = group.held.rows.weights
         sums = finished(statistics(shares if weights is None else shares * weights[:, None]))
-        return replace(group, statistics=sums, gains=gains - self._room(components))
+        return replace(group, statistics=sums, gains=gains - self._cost_of_shares(components))
 
     def _by_kernel(self, kernel: Kernel, passes: int, groups: list[Newcomers]) -> list[Newcomers]:
         """After so many passes, each by one call of a kernel for all of them."""
@@ -283,7 +283,7 @@ class Present:
                     return []
                 joined = SideBySide.of(left)
             components = self._beside(joined.statistics.counts, together)
-            joined = joined.passed(components, kernel, self._room(components))
+            joined = joined.passed(components, kernel, self._cost_of_shares(components))
         return joined.apart()
 
     def _become(self, statistics: Any) -> Mixture:
@@ -298,7 +298,7 @@ class Present:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
         odds, statistics = self.state.form.joints(components, held.rows)
         odds -= held.log_density[:, None]
-        shares = beside(odds)
+        shares = shares_of_odds(odds)
         gains = odds - np.log(shares)
         weights = held.rows.weights
         return shares, gains.sum(axis=0) if weights is None else weights @ gains, statistics

@@ -35,7 +35,7 @@ STAGES = ((4, 0.6, 1e-3), (6, 0.35, 5e-4), (8, 0.35, 0.0))
 PASSES_NEARBY, MOST_LEFT_OUT, PASSES_WITHOUT = 3, 4, 12
 # What a swap may lose (nats a row) by the fits nearby that a trial on all rows may yet win back,
 # and the least that tells the ends of two that were drawn apart.
-MAY_WIN_BACK = 1e-3
+MOST_WON_BACK = 1e-3
 APART = 5e-6
 
 
@@ -105,7 +105,7 @@ class Surroundings:
         if K > 1:
             nearby = without_one(self.problem, self.state, self.near, PASSES_NEARBY)
             least = sorted(nearby, key=lambda k: -nearby[k].gain)[:MOST_LEFT_OUT]
-            tried = self.attempts.in_order(self._without, least, self.problem.threads_beside(K))
+            tried = self.attempts.in_order(self._without, least, self.problem.free_threads(K))
             rests.update((k, rest) for k, rest in tried if rest is not None)
         return rests
 
@@ -132,7 +132,7 @@ class Surroundings:
         if not losses:
             return [], []
         n_rows = self.problem.source.total_weight
-        least = min(losses.values()) - MAY_WIN_BACK * n_rows
+        least = min(losses.values()) - MOST_WON_BACK * n_rows
         fewest = fewest_to_keep(self.look.values)
         newcomers = list(self._newcomers(generator, most, earlier))
         stages = tuple(
@@ -150,7 +150,7 @@ class Surroundings:
             RandomSwap(begun[j], k, self.without[k], loss)
             for j in best
             for k, loss in losses.items()
-            if begun[j].gain >= loss - MAY_WIN_BACK * n_rows
+            if begun[j].gain >= loss - MOST_WON_BACK * n_rows
         ]
         return sorted(swaps, key=lambda swap: -swap.predicted), newcomers
 

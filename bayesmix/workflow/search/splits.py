@@ -92,7 +92,7 @@ class Halves(OfRows):
 
 
 @dataclass(frozen=True)
-class Group:
+class LocalFit:
     """The rows of component k, and the statistics of the components that are fitted to them."""
 
     k: int
@@ -100,7 +100,7 @@ class Group:
     statistics: Statistics
     value: float = -np.inf
 
-    def sound(self, problem: Problem, state: State) -> list[Group]:
+    def sound(self, problem: Problem, state: State) -> list[LocalFit]:
         """Itself where no component of it collapses."""
         return [self] if is_sound(problem, state, self.statistics) else []
 
@@ -128,8 +128,8 @@ def best_splits(
     """
     family, values, shares = problem.family, look.values, look.shares
     found: list[Halves] = []
-    pairs: list[Group] = []
-    wholes: list[Group] = []
+    pairs: list[LocalFit] = []
+    wholes: list[LocalFit] = []
     for k, column in enumerate(shares.T):
         before = of_the_same_rows(known, column)
         if before is not None:
@@ -140,10 +140,10 @@ def best_splits(
             continue
         weights = column[mine] * look.weights[mine]
         rows, own = Rows(look.rows.values[mine], weights), values[mine]
-        wholes.append(Group(k, rows, family.statistics(own, weights[:, None])))
+        wholes.append(LocalFit(k, rows, family.statistics(own, weights[:, None])))
         for side in _sides(own, weights):
             halves = nearly_divided(side, weights)
-            pairs.append(Group(k, rows, family.statistics(own, halves)))
+            pairs.append(LocalFit(k, rows, family.statistics(own, halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
     begun = advanced(problem, state, pairs, 1)
     likely = worth - LIKELY_MORE * problem.source.total_weight
@@ -216,7 +216,7 @@ def whitened(values: Array, weights: Array) -> Array:
     return white
 
 
-def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -> list[Group]:
+def advanced(problem: Problem, state: State, groups: list[LocalFit], passes: int) -> list[LocalFit]:
     """Every group after so many passes over its rows; without those that collapsed."""
     apart = not any(group.statistics.shared for group in groups)
     kernel = state.form.kernel
@@ -239,8 +239,8 @@ def advanced(problem: Problem, state: State, groups: list[Group], passes: int) -
 
 
 def _advanced_together(
-    problem: Problem, state: State, kernel: Kernel, groups: list[Group], passes: int
-) -> list[Group]:
+    problem: Problem, state: State, kernel: Kernel, groups: list[LocalFit], passes: int
+) -> list[LocalFit]:
     """The same by one call of a kernel a pass; groups are taken apart at the end."""
     joined = before = _Joined.of(groups)
     for _ in range(passes):
@@ -259,8 +259,8 @@ def _advanced_together(
 
 
 def _with_penalties(
-    problem: Problem, places: list[tuple[Group, Any]], together: Mixture, groups: list[Group]
-) -> list[Group]:
+    problem: Problem, places: list[tuple[LocalFit, Any]], together: Mixture, groups: list[LocalFit]
+) -> list[LocalFit]:
     """The groups with what their components add to the bound; ``places`` is before the E-step."""
     counts = np.concatenate([np.zeros(0), *(group.statistics.counts for group, _ in places)])
     return [
@@ -325,14 +325,14 @@ def placed(groups: Sequence[AnyGroup]) -> Iterator[tuple[AnyGroup, Any]]:
 class _Joined:
     """Groups whose rows lie one after another; those of a group know its components."""
 
-    groups: list[Group]  # as they began
+    groups: list[LocalFit]  # as they began
     rows: Rows
     known: Known
     statistics: Statistics  # of the components of all
     values: Array  # (A,)
 
     @classmethod
-    def of(cls, groups: list[Group]) -> _Joined:
+    def of(cls, groups: list[LocalFit]) -> _Joined:
         values = np.concatenate([group.rows.values for group in groups])
         weights = np.concatenate([group.rows.weights for group in groups])
         bounds = np.cumsum([0, *(len(group.rows) for group in groups)])
@@ -349,17 +349,17 @@ class _Joined:
         found, sums = kernel(mixture, self.rows, self.known)
         return replace(self, statistics=finished(sums), values=found.of_groups[:, 0])
 
-    def apart(self) -> list[Group]:
+    def apart(self) -> list[LocalFit]:
         """The groups with what they have become."""
         return [
-            Group(group.k, group.rows, self.statistics.subset(keep), float(value))
+            LocalFit(group.k, group.rows, self.statistics.subset(keep), float(value))
             for group, keep, value in zip(
                 self.groups, self.known.candidates, self.values, strict=True
             )
         ]
 
 
-def _shares(group: Group) -> Array:
+def _shares(group: LocalFit) -> Array:
     """How the components of a group share its rows."""
     shares: Array = group.statistics.counts / group.statistics.counts.sum()
     return shares

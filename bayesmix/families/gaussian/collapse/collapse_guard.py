@@ -140,7 +140,7 @@ class GaussianGuard:
         sound: bool,
     ) -> Repair | None:
         """Which of the narrow components hold too few distinct values, and what follows."""
-        from bayesmix.families.gaussian.collapse.held_rows import Held
+        from bayesmix.families.gaussian.collapse.held_rows import HoldingStep
 
         held = self._extended(resolution, mixture.n_components, directions)
         at_resolution = _at_resolution(mixture.components, self.structure, held)
@@ -150,7 +150,7 @@ class GaussianGuard:
         # A wider component would hold rows of its neighbours as well.
         looked_at = mixture if sound else shown
         holdings = self.source.reduce(
-            Held(looked_at, directions, self.floor, self._needed, n_worst, self.whole),
+            HoldingStep(looked_at, directions, self.floor, self._needed, n_worst, self.whole),
             mixture.n_components,
         )
         if shared:

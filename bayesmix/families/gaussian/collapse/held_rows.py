@@ -84,7 +84,7 @@ class Holdings:
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldingStep:
     """The rows that each component holds (its largest responsibility), seen along directions.
 
     Components without directions are not looked at. With them come the ``n_worst`` rows that the

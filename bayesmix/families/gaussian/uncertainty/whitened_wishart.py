@@ -1,7 +1,7 @@
 """Wishart factors Λ = R M Rᵀ with E[M] = I, in uncorrelated coordinates of unit variance.
 
 M = I + Σ_p z_p B_p / sqrt(ν), B_p symmetric with tr(B_p B_q) = 2 δ_pq, and what log|M| has beside
-its regression on M as one more coordinate (moments: Gupta & Nagar 2000, ch. 3). Dense, and over
+its regression on M as one more coordinate (moments: Gupta & Nagar 2000, ch. 3). Matrices, and over
 axes, where every column has a Gamma factor, or all columns share one.
 """
 
@@ -74,7 +74,7 @@ class Whitened(Protocol):
 
 def whitened(wishart: Any, n_features: int) -> Whitened:
     """The coordinates of a Wishart factor, in the algebra that it has."""
-    kind: Any = Dense if wishart.scale_inverse.ndim == 3 else Axes
+    kind: Any = WhitenedMatrices if wishart.scale_inverse.ndim == 3 else WhitenedAxes
     made: Whitened = kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
     return made
 
@@ -94,7 +94,7 @@ def _log_left(nu: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Dense:
+class WhitenedMatrices:
     """Matrices: R (B, D, D), ν (B,)."""
 
     root: Array
@@ -165,7 +165,7 @@ class Dense:
         with_own = (root @ self.basis @ root.T).reshape(-1, p * p).T / np.sqrt(nu)
         return with_own, _pairs(root @ root.T).reshape(p * p, p * p) / nu
 
-    def across(self, blocks: Dense, b: int) -> Array:
+    def across(self, blocks: WhitenedMatrices, b: int) -> Array:
         between = self.root[0].T @ blocks.root[b]
         turned = between @ self.basis @ between.T
         product: Array = np.einsum("pij,qij->pq", self.basis, turned)
@@ -206,7 +206,7 @@ def _pairs(matrix: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Axes:
+class WhitenedAxes:
     """Columns: R and ν (B, C), C = D, or 1 where all D columns share one."""
 
     root: Array
@@ -263,7 +263,7 @@ class Axes:
         expected, nu = self.root[0] ** 2, self.freedom[0]
         return np.diag(expected * np.sqrt(2.0 / nu)), np.diag(expected**2 * 2.0 / nu)
 
-    def across(self, blocks: Axes, b: int) -> Array:
+    def across(self, blocks: WhitenedAxes, b: int) -> Array:
         between = (self.root[0] * blocks.root[b]) ** 2
         return np.diag(-between / np.sqrt(self.freedom[0] * blocks.freedom[b]))
 

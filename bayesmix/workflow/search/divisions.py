@@ -21,7 +21,7 @@ from bayesmix.workflow.search.splits import (
     FIRST_LOOK,
     MORE_PASSES,
     SHARE_TO_COUNT,
-    Group,
+    LocalFit,
     Look,
     OfRows,
     advanced,
@@ -84,8 +84,8 @@ def best_divisions(
     family, values, shares = problem.family, look.values, look.shares
     found: list[Divided] = []
     held: dict[int, Array] = {}
-    present: list[Group] = []
-    anew: list[Group] = []
+    present: list[LocalFit] = []
+    anew: list[LocalFit] = []
     for number, pair in enumerate(pairs):
         both = shares[:, pair]
         before = of_the_same_rows(known, both)
@@ -102,10 +102,10 @@ def best_divisions(
         weights = total[mine] * row_weights
         rows = Rows(look.rows.values[mine], weights)
         halves = (both[mine].T * row_weights).T
-        present.append(Group(number, rows, family.statistics(values[mine], halves)))
+        present.append(LocalFit(number, rows, family.statistics(values[mine], halves)))
         for side in _sides(values[mine], weights):
             halves = nearly_divided(side, weights)
-            anew.append(Group(number, rows, family.statistics(values[mine], halves)))
+            anew.append(LocalFit(number, rows, family.statistics(values[mine], halves)))
     now = {group.k: group for group in advanced(problem, state, present, 1)}
     ranked = sorted(advanced(problem, state, anew, FIRST_LOOK), key=lambda group: -group.value)
     followed = [

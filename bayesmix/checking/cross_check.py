@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.checking import verdict, words
+from bayesmix.checking import summary_text, verdict
 from bayesmix.checking.compare import Distance
 from bayesmix.checking.modes import Mode
 from bayesmix.checking.quantities import FitDraws, Quantity
@@ -18,7 +18,7 @@ from bayesmix.sampling.evidence.importance import Evidence
 from bayesmix.sampling.labels.alignment import Alignment
 
 if TYPE_CHECKING:
-    from bayesmix.checking.draws import NutsDraws
+    from bayesmix.checking.nuts_draws import NutsDraws
     from bayesmix.sampling.gibbs.chains import Gibbs
 
 
@@ -111,7 +111,7 @@ class CrossCheck:
 
     def summary(self) -> str:
         """Verdict, convergence, differences and evidence in a few lines."""
-        return words.summary(self)
+        return summary_text.summary(self)
 
     def plot(self, axes: Any = None) -> Any:
         """Densities of parameters, both ways; see ``plot_crosscheck``."""
@@ -120,7 +120,7 @@ class CrossCheck:
         return plot_crosscheck(self, axes=axes)
 
     def __repr__(self) -> str:
-        return words.as_text(self)
+        return summary_text.as_text(self)
 
     def _repr_html_(self) -> str:
-        return words.as_html(self)
+        return summary_text.as_html(self)
