@@ -33,6 +33,7 @@ from bayesmix.plots import plot_crosscheck as plot_crosscheck
 from bayesmix.plots import plot_density as plot_density
 from bayesmix.plots import plot_em_steps as plot_em_steps
 from bayesmix.plots import plot_goodness_of_fit as plot_goodness_of_fit
+from bayesmix.plots import plot_latent_classes as plot_latent_classes
 from bayesmix.plots import plot_likelihood_ratio as plot_likelihood_ratio
 from bayesmix.plots import plot_merging as plot_merging
 from bayesmix.plots import plot_nested as plot_nested
@@ -61,6 +62,8 @@ from bayesmix.sampling.weighted_bootstrap import weighted_bootstrap as weighted_
 from bayesmix.selection.checks.conformal_regions import conformal_region as conformal_region
 from bayesmix.selection.checks.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit as goodness_of_fit
+from bayesmix.selection.checks.latent_classes import LatentClasses as LatentClasses
+from bayesmix.selection.checks.latent_classes import latent_classes as latent_classes
 from bayesmix.selection.checks.likelihood_ratio import LikelihoodRatioTest as LikelihoodRatioTest
 from bayesmix.selection.checks.likelihood_ratio import (
     likelihood_ratio_test as likelihood_ratio_test,

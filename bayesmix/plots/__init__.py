@@ -8,6 +8,7 @@ from bayesmix.plots.crosscheck import plot_crosscheck
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.em_steps import plot_em_steps
 from bayesmix.plots.gibbs import plot_occupied
+from bayesmix.plots.latent_classes import plot_latent_classes
 from bayesmix.plots.merging import plot_merging
 from bayesmix.plots.nested import plot_nested
 from bayesmix.plots.objective import plot_objective
@@ -29,6 +30,7 @@ __all__ = [
     "plot_density",
     "plot_em_steps",
     "plot_goodness_of_fit",
+    "plot_latent_classes",
     "plot_likelihood_ratio",
     "plot_merging",
     "plot_nested",

@@ -1,0 +1,100 @@
+"""Latent classes: standard errors against the truth, tests of fit against SciPy and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from laws.cases import generator
+
+PLAIN = {"random_state": 0, "n_jobs": 1, "tol": 1e-10, "max_iter": 5000}
+ANSWERS = np.array([[0.9, 0.8, 0.85, 0.7], [0.2, 0.3, 0.1, 0.25]])
+
+
+def answers(rng, n=600, share=0.4):
+    own = np.where(rng.random(n) < share, 0, 1)
+    return (rng.random((n, 4)) < ANSWERS[own]).astype(int)
+
+
+def fitted(rows, n_components=2, **options):
+    return bm.Mixture(n_components, family=bm.Categorical(), **(PLAIN | options)).fit(rows)
+
+
+def test_standard_errors_of_one_class_are_those_of_shares():
+    rows = generator(1).integers(0, 3, (500, 1))
+    found = bm.latent_classes(fitted(rows, 1), rows)
+    shares = np.array([(rows == level).mean(axis=0) for level in range(3)]).T.ravel()
+    np.testing.assert_allclose(found.probabilities[0], shares, atol=1e-10)
+    expected = np.sqrt(shares * (1.0 - shares) / 500)
+    np.testing.assert_allclose(found.standard_errors[0], expected, rtol=1e-6)
+    assert found.entropy == 1.0
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """200 intervals of 90 %: 0.82 to 0.97 but for once in ten thousand, rows being shared."""
+    held = []
+    for seed in range(25):
+        rows = answers(generator(2, seed))
+        found = bm.latent_classes(fitted(rows, search=None), rows, level=0.9)
+        ones = found.lower.index.get_level_values("level") == 1
+        order = np.argsort(-found.probabilities[ones].iloc[0].to_numpy())
+        low, high = (found.lower[ones].to_numpy().T, found.upper[ones].to_numpy().T)
+        held.append((low[order] <= ANSWERS) & (high[order] >= ANSWERS))
+    assert 0.82 < np.mean(held) < 0.97
+
+
+def test_one_class_is_the_test_of_independence():
+    rows = answers(generator(3))[:, :2]
+    found = bm.latent_classes(fitted(rows, 1), rows)
+    table = np.array([[((rows == (i, j)).all(axis=1)).sum() for j in (0, 1)] for i in (0, 1)])
+    for statistic, kind in ((found.x_squared, "pearson"), (found.g_squared, "log-likelihood")):
+        expected = stats.chi2_contingency(table, correction=False, lambda_=kind)
+        assert statistic == pytest.approx(expected.statistic, rel=1e-9)
+        assert found.degrees_of_freedom == expected.dof == 1
+    assert found.bivariate_residuals.iloc[0, 1] == pytest.approx(found.x_squared, rel=1e-9)
+
+
+def test_a_pair_that_classes_do_not_explain_stands_out():
+    rows = answers(generator(4))
+    rows[:, 3] = np.where(generator(5).random(len(rows)) < 0.9, rows[:, 2], rows[:, 3])
+    rows = np.column_stack([rows, answers(generator(4))[:, 0] ^ (generator(6).random(600) < 0.1)])
+    found = bm.latent_classes(fitted(rows, 1), rows)
+    assert found.bivariate_residuals.stack().idxmax() in {(2, 3), (0, 4)}
+    assert "Largest bivariate residual" in found.summary()
+
+
+def test_of_a_variational_fit_errors_are_those_of_linear_response():
+    rows = answers(generator(7), 200)
+    model = fitted(rows, inference=bm.VariationalBayes(), prune=False)
+    found = bm.latent_classes(model, rows)
+    expected = bm.linear_response(model, rows).standard_deviations
+    np.testing.assert_allclose(found.standard_errors.to_numpy().T, expected.probabilities)
+    np.testing.assert_allclose(found.sizes["standard_error"], expected.weights)
+
+
+def test_weights_are_repetitions():
+    rows = answers(generator(8), 150)
+    model = fitted(np.repeat(rows, 2, axis=0))
+    twice = bm.latent_classes(model, np.repeat(rows, 2, axis=0))
+    weighted = bm.latent_classes(model, rows, np.full(150, 2.0))
+    np.testing.assert_allclose(weighted.standard_errors, twice.standard_errors, rtol=1e-8)
+    assert weighted.g_squared == pytest.approx(twice.g_squared, rel=1e-9)
+
+
+def test_it_is_drawn_and_refuses_what_it_cannot_say():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    rows = answers(generator(9), 100)
+    found = bm.latent_classes(fitted(rows), rows)
+    ax = found.plot(ax=Figure().subplots())
+    assert len(ax.get_xticklabels()) == 4
+    with pytest.raises(InvalidInputError, match="LatentClasses"):
+        bm.plot_latent_classes(rows)
+    coins = bm.Mixture(2, family=bm.Bernoulli(), **PLAIN).fit(rows)
+    with pytest.raises(UnsupportedError, match="categorical"):
+        bm.latent_classes(coins, rows)
+    model = fitted(rows)
+    with pytest.raises(InvalidInputError, match="level"):
+        bm.latent_classes(model, rows, level=1.0)
