@@ -1,8 +1,8 @@
 from bayesmix import datasets as datasets
 from bayesmix import errors as errors
 from bayesmix.checking.check import crosscheck as crosscheck
-from bayesmix.checking.found import CrossCheck as CrossCheck
-from bayesmix.checking.model import pymc_model as pymc_model
+from bayesmix.checking.cross_check import CrossCheck as CrossCheck
+from bayesmix.checking.pymc_model import pymc_model as pymc_model
 from bayesmix.engine.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.engine.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.engine.objectives import VariationalBayes as VariationalBayes
