@@ -60,7 +60,8 @@ def begun_with_noise(
     from bayesmix.workflow.fit import fit
 
     plain = replace(model, noise=None)
-    own = replace(settings, n_init=1, seed=settings.seed + index, sort=False)
+    near = tuple(replace(one, noise=None) for one in settings.near)
+    own = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
     some = problem.source.sample(MOST_ROWS, stream(settings.seed, Purpose.START, index))
     order = np.argsort(loneliness(problem, some), kind="stable")
     best: State | None = None

@@ -169,6 +169,16 @@ def test_five_far_rows_are_noise_and_the_others_one_cluster(seed):
     assert len(best.get_feature_names_out()) == 2
 
 
+def test_a_search_over_many_components_goes_from_one_fit_with_noise_to_the_next():
+    rng = generator(9)
+    rows = rng.standard_t(2, (600, 2))
+    rows[:300, 0] += 12.0
+    estimator = bm.GaussianMixture(search="short", noise="uniform", max_iter=1000)
+    search = bm.MixtureSearch(estimator, [1, 2, 3, 4], criterion="bic", random_state=0).fit(rows)
+    assert search.results_["bic"].notna().all()
+    assert search.best_params_["n_components"] >= 2
+
+
 def test_a_variational_fit_drops_what_it_does_not_need_beside_the_noise():
     rows = contaminated(4)
     model = bm.BayesianGaussianMixture(3, noise="uniform", random_state=0, max_iter=500).fit(rows)
