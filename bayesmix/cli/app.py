@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bayesmix.cli import arguments, questions
-from bayesmix.cli.arguments import Method, Sampler
+from bayesmix.cli.arguments import Method, Missing, Sampler
 from bayesmix.cli.group import Commands
 from bayesmix.cli.options import (
     Categorical,
@@ -19,6 +19,7 @@ from bayesmix.cli.options import (
     Exclude,
     Jobs,
     Json,
+    MissingValues,
     Model,
     Out,
     Quiet,
@@ -95,6 +96,7 @@ def select(
     exclude: Exclude = None,
     categorical: Categorical = None,
     weight: Weight = None,
+    missing: MissingValues = Missing.ERROR,
     components: Components = None,
     covariance: Structures = None,
     criterion: Criteria = None,
@@ -117,13 +119,13 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report a
     page that says all of it, in one file.
     """
-    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs)
+    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs, missing)
     screen = screen_of(quiet, json)
     from bayesmix.cli import jobs as work
     from bayesmix.cli.files import resumable
 
     kept = resumable(checkpoint, resume)
-    rows = table_of(screen, data, columns, weight, exclude, categorical)
+    rows = table_of(screen, data, columns, weight, exclude, categorical, missing)
     shown = command_line(context) if report else None
     work.select(screen, data, rows, wanted, weight, out, shown, kept)
 
@@ -142,6 +144,7 @@ def fit(
     exclude: Exclude = None,
     categorical: Categorical = None,
     weight: Weight = None,
+    missing: MissingValues = Missing.ERROR,
     covariance: Annotated[
         str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
     ] = "full",
@@ -169,7 +172,7 @@ def fit(
     work.fit(
         screen,
         data,
-        table_of(screen, data, columns, weight, exclude, categorical),
+        table_of(screen, data, columns, weight, exclude, categorical, missing),
         components,
         structure,
         method.value,
@@ -177,6 +180,7 @@ def fit(
         out,
         seed,
         jobs,
+        missing.value,
     )
 
 

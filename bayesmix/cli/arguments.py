@@ -17,6 +17,14 @@ class Method(StrEnum):
     MAP = "map"
 
 
+class Missing(StrEnum):
+    """What missing values mean."""
+
+    ERROR = "error"
+    USE = "use"
+    DROP = "drop"
+
+
 class SearchMethod(StrEnum):
     """How the candidates of a search are fitted."""
 
@@ -120,6 +128,7 @@ class Searched:
     method: str | None
     seed: int
     jobs: int | None
+    missing: str = "error"
 
 
 def searched(
@@ -129,6 +138,7 @@ def searched(
     method: SearchMethod | None,
     seed: int,
     jobs: int | None,
+    missing: Missing = Missing.ERROR,
 ) -> Searched:
     """The options of a search, read."""
     return Searched(
@@ -138,4 +148,5 @@ def searched(
         None if method is None else method.value,
         seed,
         jobs,
+        missing.value,
     )

@@ -80,6 +80,7 @@ def unfitted(wanted: Searched, source: Any) -> Any:
         criterion or ("bic" if method == "em" else "auto"),
         wanted.seed,
         estimator=None if plain else comparable(source),
+        missing=wanted.missing,
         n_jobs=wanted.jobs,
     )
 
@@ -103,6 +104,7 @@ def fit(
     out: str | None,
     seed: int,
     jobs: int | None,
+    missing: str = "error",
 ) -> None:
     """Fit one mixture, show it, write it."""
     place = None if out is None else files.folder(out)
@@ -115,6 +117,7 @@ def fit(
         random_state=seed,
         n_jobs=jobs,
         progress=screen.progress,
+        missing=missing,
     )
     with screen.noting_warnings() as heard:
         model.fit(source)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesmix.cli import arguments
-from bayesmix.cli.arguments import Criterion, SearchMethod
+from bayesmix.cli.arguments import Criterion, Missing, SearchMethod
 
 Data = Annotated[
     str,
@@ -28,6 +28,10 @@ Categorical = Annotated[
 ]
 Weight = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Column that says how often each row counts")
+]
+MissingValues = Annotated[
+    Missing,
+    typer.Option(metavar="NAME", help="Missing values: error, use (what rows have), or drop rows"),
 ]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for what is found")]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same seed, same answer")]
@@ -105,24 +109,27 @@ def table_of(
     weight: str | None,
     exclude: str | None,
     categorical: str | None,
+    missing: Missing = Missing.ERROR,
 ) -> Any:
     """The rows of DATA, ``categorical`` columns as levels; what was left out becomes a note."""
     from bayesmix.cli.rows import STANDARD_INPUT, of_data, read_rows
     from bayesmix.cli.wording import left_out_sentence
     from bayesmix.io.mixed_tables import left_out, read_mixed
 
+    kept = "error" if missing is Missing.ERROR else "keep"
     named, without, levels = map(arguments.names, (columns, exclude, categorical))
     with screen.noting_warnings():
         if without or levels:
             rows = of_data(
-                path, lambda place: read_mixed(place, named, weight, without or (), levels or ())
+                path,
+                lambda place: read_mixed(place, named, weight, without or (), levels or (), kept),
             )
             left = rows.coding.left_out
         else:
             found, left = [], ()
             if path != STANDARD_INPUT:  # which is read once
                 found, left = of_data(path, lambda place: left_out(place, named, weight))
-            rows = read_rows(path, found if left else named, weight)
+            rows = read_rows(path, found if left else named, weight, kept)
     if left:
         screen.remember(left_out_sentence(left))
     return rows

@@ -76,9 +76,10 @@ def rows_for(
     model: Any, path: str, columns: Sequence[str] | None, weight: str | None = None
 ) -> Any:
     """The rows that a model is asked about: its own columns by name, unless others are named."""
+    kept = "keep" if model.missing == "use" else "error"
     if columns is not None:
         # Asked for one by one, they may have other names than at the fit.
-        return replace(read_rows(path, columns, weight), columns=None)
+        return replace(read_rows(path, columns, weight, kept), columns=None)
     coding = getattr(model.result_.family, "coding", None)
     if coding is not None and coding.has_levels:
         from bayesmix.io.mixed_tables import read_as
@@ -86,8 +87,8 @@ def rows_for(
         return of_data(path, lambda place: read_as(place, coding, weight))
     names = getattr(model, "feature_names_in_", None)
     if names is None or path.lower().endswith(".npy"):
-        return read_rows(path, None, weight)
-    return read_rows(path, list(names), weight)
+        return read_rows(path, None, weight, kept)
+    return read_rows(path, list(names), weight, kept)
 
 
 def kept_of(path: str, keep: list[str]) -> dict[str, list[Any]]:

@@ -14,11 +14,13 @@ from bayesmix.writing import write
 STANDARD_INPUT = "-"
 
 
-def read_rows(path: str, columns: Sequence[str] | None, weight: str | None) -> Any:
+def read_rows(
+    path: str, columns: Sequence[str] | None, weight: str | None, missing: str = "error"
+) -> Any:
     """The rows of DATA; ``-`` is standard input, which like ``.txt`` is text that names columns."""
     from bayesmix.io import read
 
-    return of_data(path, lambda place: read(place, columns, weight))
+    return of_data(path, lambda place: read(place, columns, weight, missing=missing))
 
 
 def of_data(path: str, reader: Callable[[Any], Any]) -> Any:

@@ -18,6 +18,7 @@ WORDS = (
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
+    (r"or read with missing='keep'", "or give --missing use"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (r"^(columns|weight) must", r"--\1 must"),

@@ -30,10 +30,13 @@ class Anderson:
     memory: int = MEMORY
 
     def remembered(self, source: Array, result: Statistics) -> Anderson:
-        """With one more pair."""
+        """With one more pair; afresh where sums came from other rows, of which more is counted."""
+        packed = result.pack()
+        if len(source) != len(packed):
+            return self.forgotten()
         return Anderson(
             (*self.inputs, source)[-self.memory :],
-            (*self.outputs, result.pack())[-self.memory :],
+            (*self.outputs, packed)[-self.memory :],
             self.units if self.inputs else result.units(),
             self.memory,
         )

@@ -132,7 +132,14 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
     ``gaps``: they may have some.
     """
     X = _in_order_of_fit(estimator, X)
-    source = _new_rows(estimator, levels.to_predict(estimator, X), sample_weight, gaps)
+    used = missing_of(estimator) == "use"
+    source = _new_rows(estimator, levels.to_predict(estimator, X), sample_weight, gaps or used)
+    if used and not gaps and source.faults.not_finite:
+        raise InvalidInputError(
+            "X must have no missing values here, where rows are looked at again, but "
+            f"{source.faults.not_finite.n_rows:,} rows have some: leave these out, or fill them in "
+            "(impute)"
+        )
     check_values(estimator.result_.family, source, 1)
     return source
 

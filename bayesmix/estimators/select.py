@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sklearn.base import clone
+
 from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
@@ -13,6 +15,7 @@ from bayesmix.estimators.mixed import coding_of_table, is_mixed_table
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
+from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 from bayesmix.weights import DirichletPrior
 
@@ -27,6 +30,7 @@ def select(
     sample_weight: Any = None,
     random_state: Any = 0,
     noise: Any = False,
+    missing: str = "error",
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -55,6 +59,8 @@ def select(
     noise : bool or as of ``GaussianMixture``, default=False
         Whether rows may belong to no component; True is "uniform". "auto" is then "bic", and what
         the evidence or a posterior is needed for is refused.
+    missing : {"error", "use", "drop"}, default="error"
+        What missing values mean, as of ``GaussianMixture``.
     **options
         Further options of ``MixtureSearch``.
 
@@ -71,7 +77,14 @@ def select(
     {'covariance_type': 'tied', 'n_components': 3}
     """
     search = procedure(
-        X, n_components, covariance_type, criterion, random_state, noise=noise, **options
+        X,
+        n_components,
+        covariance_type,
+        criterion,
+        random_state,
+        noise=noise,
+        missing=missing,
+        **options,
     )
     return search.fit(X, sample_weight=sample_weight)
 
@@ -84,6 +97,7 @@ def procedure(
     random_state: Any = 0,
     estimator: Any = None,
     noise: Any = False,
+    missing: str = "error",
     **options: Any,
 ) -> MixtureSearch:
     """The search that ``select`` fits to such rows, not fitted yet."""
@@ -100,6 +114,9 @@ def procedure(
         estimator = comparable(X) if criterion in OF_A_POSTERIOR else likely(X)
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
+    if missing != "error":
+        estimator = clone(estimator)
+        last_step(estimator).set_params(missing=missing)
     if covariance_type is None and numbers != 0:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(

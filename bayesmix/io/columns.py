@@ -21,9 +21,13 @@ PIECE = 2**18
 
 
 def source_of(
-    path: str, frame: pd.DataFrame, columns: list[Any] | None, weight: Any
+    path: str,
+    frame: pd.DataFrame,
+    columns: list[Any] | None,
+    weight: Any,
+    gaps: bool = False,
 ) -> ArraySource:
-    """Checked values of the wanted columns, with their names."""
+    """Checked values of the wanted columns, with their names; ``gaps``: some may be missing."""
     names = [str(name) for name in frame.columns]
     check_names(path, names, columns or [], weight)
     if not len(frame):
@@ -51,7 +55,7 @@ def source_of(
     values = np.empty((len(frame), len(wanted)))
     for place, name in enumerate(wanted):
         values[:, place] = _numbers(frame[name])
-    check_values(path, values, wanted)
+    check_values(path, values, wanted, gaps)
     weights = None if weight is None else checked_weights(path, weight, _numbers(frame[weight]))
     return ArraySource(values, weights, columns=tuple(wanted))
 
@@ -100,12 +104,16 @@ def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) ->
     )
 
 
-def check_values(path: str, values: Any, names: Sequence[str]) -> None:
-    """Refuse values that are missing or infinite and name their rows; a mapped file in pieces."""
-    for what, test, remedy in (
-        ("missing", np.isnan, "drop these rows or fill them in"),
+def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = False) -> None:
+    """Refuse values that are missing or infinite and name their rows; a mapped file in pieces.
+
+    ``gaps``: they may be missing.
+    """
+    wrongs = (
+        ("missing", np.isnan, "drop these rows or fill them in, or read with missing='keep'"),
         ("infinite", np.isinf, "drop these rows or correct them"),
-    ):
+    )
+    for what, test, remedy in wrongs[1:] if gaps else wrongs:
         found: list[str] = []
         n_found = 0
         for start in range(0, len(values), PIECE):

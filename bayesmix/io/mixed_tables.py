@@ -25,6 +25,7 @@ def read_mixed(
     weight: str | None,
     exclude: Sequence[str],
     categorical: Sequence[str],
+    missing: str = "error",
 ) -> ArraySource:
     """The rows of a file: columns of numbers, and ``categorical`` ones as codes of their levels.
 
@@ -44,7 +45,7 @@ def read_mixed(
         left = [name for name in wanted if name not in exclude]
     made, coding = coded(frame[left], categorical, None if wanted is None else left, text=False)
     values = made.to_numpy()
-    check_values(path, values, coding.names)
+    check_values(path, values, coding.names, gaps=missing == "keep")
     return _source(path, frame, values, coding, weight)
 
 

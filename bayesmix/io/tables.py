@@ -27,7 +27,7 @@ from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.parts import ENDINGS, NUMPY, PARQUET, SEPARATORS, is_url
 from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import ArraySource, PartitionedSource, open_npy
-from bayesmix.validation import in_memory
+from bayesmix.validation import in_memory, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,7 @@ def read(
     columns: Sequence[str] | Sequence[int] | str | int | None = None,
     weight: str | int | None = None,
     scheduler: Any = None,
+    missing: str = "error",
 ) -> ArraySource | PartitionedSource:
     """The rows of a file, or of many, as a source, accepted wherever X is.
 
@@ -79,7 +80,9 @@ def read(
         of a ``.npy`` file have no names and are asked for by position, from 0.
     weight : name, optional
         The column that says how often each row counts.
-
+    missing : {"error", "keep"}, default="error"
+        Whether values may be missing: kept, they are NaN, for estimators with ``missing="use"`` or
+        ``"drop"``.
     scheduler : dask.distributed.Client or address, optional
         The Dask cluster whose workers read the parts, each where it is worked on: they need the
         same paths. None is this process.
@@ -106,6 +109,7 @@ def read(
     >>> bm.GaussianMixture(n_components=2, random_state=0).fit(rows).feature_names_in_
     array(['waiting'], dtype=object)
     """
+    keep = one_of("missing", missing, ("error", "keep")) == "keep"
     path = fspath(path)
     asked = [columns] if isinstance(columns, str | int) else columns
     chosen = None if asked is None else list(asked)
@@ -120,8 +124,8 @@ def read(
         return read_parts(path, chosen, weight)
     name = path.lower()
     if name.endswith(NUMPY):
-        return _read_npy(path, chosen, weight)
-    return source_of(path, frame_of(path, chosen, weight), chosen, weight)
+        return _read_npy(path, chosen, weight, keep)
+    return source_of(path, frame_of(path, chosen, weight), chosen, weight, keep)
 
 
 def frame_of(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
@@ -300,7 +304,7 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
 # .npy: no names, and too large to read whole
 
 
-def _read_npy(path: str, columns: list[Any] | None, weight: Any) -> ArraySource:
+def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> ArraySource:
     with open(path, "rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
             raise InvalidInputError(f"{path} must be an array that numpy.save wrote, and is not")
@@ -310,7 +314,7 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any) -> ArraySource:
         raise InvalidInputError(f"{path} must hold rows and columns, and has shape {values.shape}")
     places, kept = positions(path, columns, weight, n_columns)
     chosen = values if len(places) == n_columns else values[:, list(places)]
-    check_values(path, chosen, [f"column {place}" for place in places])
+    check_values(path, chosen, [f"column {place}" for place in places], gaps)
     weights = None
     if kept is not None:
         weights = checked_weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))

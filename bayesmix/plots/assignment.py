@@ -115,7 +115,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     limits = limits_of(view, sample.values)
     draw_ellipses(ax, view)
     shown = sample.thinned(MOST_POINTS)
-    remarks = [*view.remarks, *outside_the_view(sample.values, limits)]
+    remarks = [*view.remarks, *sample.remarks, *outside_the_view(sample.values, limits)]
     if len(shown.values) < len(sample.values):
         remarks.append(f"{len(shown.values):,} of {len(sample.values):,} rows drawn")
     entropies = entr(shown.probabilities).sum(axis=1)

@@ -148,7 +148,7 @@ def draw_points(
     from matplotlib.colors import to_rgb
 
     values = sample.values
-    remarks = outside_the_view(values, limits)
+    remarks = sample.remarks + outside_the_view(values, limits)
     shown = sample.thinned(MOST_POINTS)
     if len(shown.values) < len(values):
         remarks.append(f"{len(shown.values):,} of {len(values):,} rows drawn")

@@ -233,11 +233,20 @@ def separating_columns(result: FitResult) -> Integers:
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to draw: values (n, d) of the view's columns, weights, probabilities (n, K)."""
+    """Rows to draw: values (n, d) of the view's columns, weights, probabilities (n, K).
+
+    ``left_out`` rows have missing values there.
+    """
 
     values: Array
     weights: Array | None
     probabilities: Array
+    left_out: int = 0
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said of rows that are not drawn."""
+        return [f"{self.left_out:,} rows with missing values left out"] if self.left_out else []
 
     @property
     def labels(self) -> Integers:
@@ -278,7 +287,12 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
                 f"sample_weight must hold {len(values)} numbers of at least 0, not all of them 0, "
                 f"got shape {weights.shape}"
             )
-    return Sample(values[:, view.columns], weights, probabilities)
+    shown = values[:, view.columns]
+    whole = ~np.isnan(shown).any(axis=1)
+    if whole.all():
+        return Sample(shown, weights, probabilities)
+    weights = None if weights is None else weights[whole]
+    return Sample(shown[whole], weights, probabilities[whole], int(np.count_nonzero(~whole)))
 
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:

@@ -92,7 +92,14 @@ def _rows(subject: Subject) -> str:
             f" with weights that sum to {result.total_weight:,g}: a row of weight 2 is that row "
             "twice, in every criterion"
         )
-    return text + ", taken to be independent draws of one density."
+    text += ", taken to be independent draws of one density."
+    if result.n_missing:
+        cells = result.n_rows * result.n_features
+        text += (
+            f" {result.n_missing:,} of {cells:,} values are missing, at random given what the rows "
+            "have: a row counts by these."
+        )
+    return text
 
 
 def _made_by(subject: Subject) -> str:

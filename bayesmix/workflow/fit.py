@@ -287,6 +287,7 @@ def _result(
         ),
         versions=versions(),
         columns=problem.source.columns,
+        n_missing=problem.source.summary.n_missing,
         resolution=state.resolution,
     )
 

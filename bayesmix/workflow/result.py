@@ -75,6 +75,7 @@ class FitResult:
     columns: tuple[str, ...] | None = None
     resolution: Array | None = None  # what components were held at, framed, in blocks
     stream: Stream | None = None  # what a fit to rows that went by goes on from
+    n_missing: int = 0  # values that the rows do not have
 
     def __post_init__(self) -> None:
         frozen(self)

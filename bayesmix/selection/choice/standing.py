@@ -49,6 +49,7 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
         if gap <= 0.0:
             continue
         column = np.asarray(first[:, d], dtype=np.float64)
+        column = column[~np.isnan(column)]
         values, times = np.unique(column, return_counts=True)
         tied = float(times[times > 1].sum() / len(column))
         steps = (values - values[0]) / gap

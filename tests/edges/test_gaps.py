@@ -1,0 +1,125 @@
+"""Missing values as they come in, whatever stands for them, and where they are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+from bayesmix.errors import InvalidInputError, UnsupportedError
+
+RNG = np.random.default_rng(0)
+WHOLE = np.concatenate([RNG.normal(0.0, 1.0, (60, 2)), RNG.normal(6.0, 1.0, (60, 2))])
+GAPS = WHOLE.copy()
+GAPS[::7, 1] = np.nan
+FRAME = pd.DataFrame(GAPS, columns=["a", "b"])
+NOTHING = np.where(np.arange(120)[:, None] == 3, np.nan, WHOLE)
+PLAIN = {"search": None, "random_state": 0}
+
+
+def used(**options):
+    """A mixture that takes gaps, unfitted."""
+    return bm.GaussianMixture(2, missing="use", **PLAIN, **options)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        FRAME.astype("Float64"),
+        FRAME.astype(object).where(FRAME.notna(), None),
+        np.ma.masked_invalid(GAPS),
+        GAPS.tolist(),
+    ],
+    ids=["pandas NA", "None", "masked", "list"],
+)
+def test_whatever_stands_for_a_gap_is_one(rows):
+    fitted = used().fit(rows)
+    np.testing.assert_array_equal(fitted.means_, used().fit(GAPS).means_)
+    np.testing.assert_array_equal(fitted.predict(rows), used().fit(GAPS).predict(GAPS))
+    assert fitted.result_.n_missing == np.isnan(GAPS).sum()
+
+
+def test_rows_with_gaps_are_dropped_with_their_weights_and_labels():
+    weights, labels = np.arange(120.0) + 1.0, np.repeat([0, 1], 60)
+    kept = ~np.isnan(GAPS).any(axis=1)
+    dropped = bm.GaussianMixture(2, missing="drop", init_params=labels, **PLAIN)
+    dropped.fit(GAPS, sample_weight=weights)
+    plain = bm.GaussianMixture(2, init_params=labels[kept], **PLAIN)
+    plain.fit(GAPS[kept], sample_weight=weights[kept])
+    np.testing.assert_array_equal(dropped.means_, plain.means_)
+    with pytest.raises(InvalidInputError, match="NaN in row 0"):
+        dropped.predict(GAPS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (NOTHING, "a value in every row, but row 3 has none"),
+        (GAPS * [1.0, np.nan], "a value in every column, but column 1 has none"),
+        (np.where(np.isnan(GAPS), np.inf, GAPS), "infinity in row 0, column 1"),
+        (GAPS * [0.0, 1.0], "all values of column 0 are equal: leave out that column"),
+    ],
+    ids=["a row", "a column", "infinity", "a constant"],
+)
+def test_what_cannot_be_used_is_said(rows, words):
+    with pytest.raises(InvalidInputError, match=words):
+        used().fit(rows)
+
+
+def test_what_takes_no_gaps_says_so():
+    with pytest.raises(InvalidInputError, match="or give missing='use' or 'drop'"):
+        bm.GaussianMixture(2).fit(GAPS)
+    with pytest.raises(UnsupportedError, match="Poisson components take no missing values"):
+        bm.Mixture(2, family=bm.Poisson(), missing="use").fit(np.abs(np.rint(GAPS)))
+    with pytest.raises(UnsupportedError, match="'VEI' takes no missing values: use 'diag'"):
+        used(covariance_type="VEI").fit(GAPS)
+    with pytest.raises(UnsupportedError, match="noise takes no missing values"):
+        used(noise="uniform").fit(GAPS)
+    with pytest.raises(UnsupportedError, match="is for fit"):
+        used().partial_fit(GAPS)
+    vb = bm.BayesianGaussianMixture(2, missing="use", **PLAIN).fit(GAPS)
+    with pytest.raises(InvalidInputError, match="no missing values here"):
+        vb.density_interval(GAPS)
+    with pytest.raises(InvalidInputError, match="missing must be one of"):
+        used().set_params(missing="some").fit(GAPS)
+
+
+def test_selection_and_saved_fits_take_gaps(tmp_path):
+    search = bm.select(
+        GAPS, n_components=(1, 2), covariance_type="diag", criterion="elbo", missing="use"
+    )
+    assert search.best_params_["n_components"] == 2
+    by_folds = bm.select(
+        GAPS, n_components=(1, 2), covariance_type="diag", criterion="cv", missing="use"
+    )
+    assert by_folds.best_params_["n_components"] == 2
+    assert list(by_folds.results_["note"]) == ["", ""]
+    search.best_estimator_.save(tmp_path / "model")
+    loaded = bm.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.score_samples(GAPS), search.score_samples(GAPS))
+    np.testing.assert_array_equal(loaded.impute(GAPS), search.best_estimator_.impute(GAPS))
+
+
+def test_a_plot_leaves_rows_with_gaps_out_and_says_so():
+    figure = used().fit(GAPS).plot(GAPS).figure
+    said = [text.get_text() for text in figure.findobj(Text)]
+    assert any("18 rows with missing values left out" in text for text in said)
+
+
+def test_the_shell_uses_what_rows_have(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FRAME.to_csv("rows.csv", index=False)
+
+    def run(*words):
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    refused = run("fit", "rows.csv", "--components", 2)
+    assert refused.exit_code == 2
+    assert "--missing use" in str(refused.exception) + refused.output
+    assert run("fit", "rows.csv", "--components", 2, "--missing", "drop").exit_code == 0
+    found = run("fit", "rows.csv", "--components", 2, "--missing", "use", "--out", "found")
+    assert found.exit_code == 0, found.output
+    said = run("predict", "found/model.bayesmix", "rows.csv")
+    assert len(said.stdout.splitlines()) == 121
