@@ -171,8 +171,40 @@ def draw_calibration() -> None:
     figure.savefig(STATIC / "calibration.png", dpi=130, metadata={"Software": None})
 
 
+def draw_covariances() -> None:
+    """Three ellipses of every covariance structure, as in Celeux & Govaert 1995."""
+    from bayesmix.families.gaussian.covariance.models import STRUCTURES
+
+    angles = np.linspace(0.0, 2.0 * np.pi, 200)
+    circle = np.stack([np.cos(angles), np.sin(angles)])
+    centres = ((-1.6, -1.0), (1.7, -0.9), (0.1, 1.6))
+    # By letter: the same for all, or one each; volumes, ratios of the axes' variances, directions.
+    volumes = {"E": (0.5, 0.5, 0.5), "V": (0.2, 0.5, 1.0)}
+    ratios = {"I": (1.0, 1.0, 1.0), "E": (3.0, 3.0, 3.0), "V": (1.3, 7.0, 2.6)}
+    directions = {"I": (0.0, 0.0, 0.0), "E": (0.6, 0.6, 0.6), "V": (0.6, 2.1, -0.5)}
+    figure, axes = plt.subplots(3, 5, figsize=(10.0, 6.6), layout="constrained")
+    shown = sorted(STRUCTURES.values(), key=lambda each: each.n_parameters(2, 3))
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    for structure, ax in zip(shown, axes.flat, strict=False):
+        volume, shape, direction = structure.letters
+        parts = zip(volumes[volume], ratios[shape], directions[direction], strict=True)
+        for centre, colour, (size, ratio, angle) in zip(centres, COLOURS, parts, strict=True):
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            lengths = np.sqrt(size * np.array([ratio**0.5, ratio**-0.5]))
+            line = turn @ (lengths[:, None] * circle)
+            ax.plot(centre[0] + line[0], centre[1] + line[1], color=colour, linewidth=1.8)
+        name = structure.letters
+        other = "" if structure.name == name else f" ({structure.name})"
+        ax.set_title(f"{name}{other}", fontsize="medium", loc="left")
+        ax.set(xlim=(-3.2, 3.4), ylim=(-2.5, 3.1), xticks=[], yticks=[], aspect="equal")
+        ax.spines[:].set_color("#bbbbbb")
+    figure.savefig(STATIC / "covariances.png", dpi=110, metadata={"Software": None})
+
+
 if __name__ == "__main__":
     draw()
+    draw_covariances()
     draw_optimism()
     draw_galaxies()
     draw_uncertainty()
