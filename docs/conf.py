@@ -21,6 +21,7 @@ extensions = [
     # Our own, in _ext/.
     "breakable",
     "command_help",
+    "gallery",
     "mathml",
     "notebook_pages",
 ]

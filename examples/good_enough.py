@@ -1,0 +1,10 @@
+"""Is the best candidate good?
+
+Shares of rows inside the contours of their components, beside those of data drawn from the fit.
+"""
+
+import bayesmix as bm
+
+X = bm.datasets.load_faithful()
+gm = bm.GaussianMixture(2, random_state=0).fit(X)
+bm.plot_goodness_of_fit(bm.goodness_of_fit(gm, X, random_state=0))

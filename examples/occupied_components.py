@@ -1,0 +1,10 @@
+"""How many components are occupied, by Gibbs sampling.
+
+Marks show chain by chain whether they agree.
+"""
+
+import bayesmix as bm
+
+X = bm.datasets.load_galaxies()
+vb = bm.BayesianGaussianMixture(10, prune=False, random_state=0).fit(X)
+bm.plot_occupied(bm.gibbs(vb, X, draws=500, random_state=0))

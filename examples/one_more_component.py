@@ -1,0 +1,10 @@
+"""Is one more component worth it?
+
+The likelihood ratio of three components against two, beside what two would give by chance.
+"""
+
+import bayesmix as bm
+
+X = bm.datasets.load_faithful()
+gm = bm.GaussianMixture(2, covariance_type="tied", random_state=0)
+bm.plot_likelihood_ratio(bm.likelihood_ratio_test(gm, X, n_resamples=30, random_state=0))

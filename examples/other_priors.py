@@ -1,0 +1,10 @@
+"""Does another prior give another K?
+
+Probabilities of K under a grid of priors.
+"""
+
+import bayesmix as bm
+
+X = bm.datasets.load_galaxies()
+search = bm.select(X, n_components=range(2, 6), criterion="elbo_log_k")
+bm.plot_sensitivity(bm.prior_sensitivity(search, X))

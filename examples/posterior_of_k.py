@@ -1,0 +1,12 @@
+"""K itself sampled.
+
+The telescoping sampler draws the number of components along with everything else.
+"""
+
+import bayesmix as bm
+
+X = bm.datasets.load_galaxies()
+vb = bm.BayesianGaussianMixture(
+    6, weight_concentration_prior_type="dirichlet_distribution", prune=False, random_state=0
+).fit(X)
+bm.plot_over_k(bm.gibbs(vb, X, n_components=None, draws=500, random_state=0))
