@@ -184,7 +184,7 @@ def fault(nasty: Nasty, most_seconds: float = MOST_SECONDS) -> str | None:
         try:
             model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
             took = time.process_time() - began
-            return _unsound(nasty, model) or (f"took {took:.1f} s" if took > most_seconds else None)
+            return unsound(nasty, model) or (f"took {took:.1f} s" if took > most_seconds else None)
         except BayesmixError as problem:
             took = time.process_time() - began
             return None if took <= most_seconds else f"took {took:.1f} s to say {problem}"
@@ -196,7 +196,7 @@ def fault(nasty: Nasty, most_seconds: float = MOST_SECONDS) -> str | None:
             return f"{type(problem).__name__}: {str(problem)[:100]} at {places}"
 
 
-def _unsound(nasty: Nasty, model: Any) -> str | None:
+def unsound(nasty: Nasty, model: Any) -> str | None:
     """What is wrong with a fitted model."""
     result = model.result_
     weights = np.ones(len(nasty.rows)) if nasty.weights is None else nasty.weights

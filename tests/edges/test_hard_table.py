@@ -1,0 +1,32 @@
+"""Hard inputs: a right answer, an error that says what to do, or an answer with a warning.
+
+Two cells of every input here; ``python -m benchmarks.hard`` looks at all twelve.
+"""
+
+from itertools import product
+
+import pytest
+
+from benchmarks.hard import INFERENCES, KNOWN, STRUCTURES, cell, inputs
+
+KINDS = tuple(product(STRUCTURES, INFERENCES))
+CELLS = [
+    (hard, *KINDS[place % 12])
+    for number, hard in enumerate(inputs())
+    for place in (5 * number, 5 * number + 7)
+]
+
+
+def test_there_are_inputs_enough_of_every_kind():
+    assert len({hard.name for hard in inputs()}) == len(inputs()) >= 80
+    assert {(structure, inference) for _, structure, inference in CELLS} == set(KINDS)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("hard", "structure", "inference"), CELLS, ids=lambda value: getattr(value, "name", value)
+)
+def test_a_hard_input_is_answered_or_refused_by_name(hard, structure, inference):
+    if (hard.name, structure, inference) in KNOWN:
+        pytest.xfail("one normal, twice, for two atoms of tied rows")
+    assert cell(hard, structure, inference) in ("right", "warned", "refused")
