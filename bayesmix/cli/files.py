@@ -85,12 +85,17 @@ def write_report(path: Path, search: Any, source: Any, title: str, command: Sequ
 
 
 def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], None]) -> list[str]:
-    """``density.png``: the fitted density over its rows."""
+    """``density.png``: the fitted density over its rows, of a product that of its first block."""
 
     def draw(ax: Any) -> None:
         from bayesmix.plots import plot_density
 
-        plot_density(model, source, ax=ax)
+        parts = getattr(model, "components_", None)
+        if parts is None:
+            plot_density(model, source, ax=ax)
+        else:
+            block = next(iter(parts.values())).columns
+            model.marginal(list(block[:2])).plot(ax=ax)
 
     return _figure(place / "density.png", draw, note)
 

@@ -147,6 +147,11 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
 
 def most_columns(family: Family) -> int:
     """How many columns of a family can be drawn together; ``UnsupportedError`` where none can."""
+    if family.name == "product":
+        raise UnsupportedError(
+            "a product of families is drawn part by part: mixture.marginal(columns).plot() of one "
+            "or two columns of a part"
+        )
     if not family.drawn_columns:
         raise UnsupportedError(
             "a density is drawn for continuous columns and for counts: one column of a "

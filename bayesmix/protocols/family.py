@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols.components import (
@@ -67,7 +67,7 @@ class FamilyOf(Protocol[S, P]):
         """Whether components are of this very family, and of its structure where it has several."""
         ...
 
-    def marginal(self, columns: Integers) -> Self:
+    def marginal(self, columns: Integers) -> Family:
         """The family of some of the columns."""
         ...
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.errors import BayesmixWarning, InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.io.coding import coded, recoded
 from bayesmix.io.kinds import kind_of
 
@@ -183,6 +183,45 @@ def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
     some = read_mixed(tmp_path / "birds.csv", None, None, ["flipper"], ["sex"])
     assert some.columns == ("bill", "sex", "wet")
     assert some.coding.levels == (None, ("f", "m"), None)
+
+
+def test_categories_counts_and_numbers_together():
+    frame, kind = birds()
+    rng = np.random.default_rng(1)
+    island = np.array(["north", "south", "west"])[(kind + (rng.random(len(kind)) < 0.2)) % 3]
+    table = frame.assign(island=island, eggs=rng.poisson(1.0 + kind))[["bill", "island", "eggs"]]
+    parts = {"bill": bm.Gaussian(), "island": bm.Categorical(), "eggs": bm.Poisson()}
+    m = bm.Mixture(3, family=bm.Product(parts), **OPTIONS).fit(table)
+    assert agreement(m.predict(table), kind) > 0.95
+    assert m.components_["island"].levels == (("north", "south", "west"),)
+    np.testing.assert_allclose(m.components_["island"]["probabilities"].sum(axis=1), 1.0)
+    auto = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
+    assert auto.result_.family.coding.levels[1] == ("north", "south", "west")
+    assert "west 0." in repr(auto.result_)
+
+
+def test_at_one_component_the_bound_of_a_table_is_the_sum_over_its_parts():
+    frame, kind = birds(60)
+    table = frame.assign(island=np.array(["n", "s", "w"])[kind], eggs=kind)
+    vb = bm.VariationalBayes(weights=bm.DirichletPrior(1.0))
+    parts = {("bill", "flipper"): bm.Gaussian(), "island": bm.Categorical(), "eggs": bm.Poisson()}
+
+    def bound(family, columns):
+        m = bm.Mixture(1, family=family, inference=vb, prune=False, **OPTIONS)
+        return m.fit(table[columns]).elbo_
+
+    each = [bound(f, list(k) if isinstance(k, tuple) else [k]) for k, f in parts.items()]
+    together = bound(bm.Product(parts), ["bill", "island", "flipper", "eggs"])
+    assert together == pytest.approx(sum(each), rel=1e-10)
+
+
+def test_a_product_is_drawn_part_by_part():
+    frame, _ = birds()
+    m = bm.Mixture(2, family="auto", **OPTIONS).fit(frame)
+    ax = m.marginal(["flipper", "bill"]).plot()
+    assert ax.get_xlabel() == "flipper"
+    with pytest.raises(UnsupportedError, match="part by part"):
+        m.plot(frame)
 
 
 # The shell

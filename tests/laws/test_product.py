@@ -342,8 +342,11 @@ def test_threads_and_chunks_change_no_bit():
     np.testing.assert_array_equal(two.objective_trace_, one.objective_trace_)
 
 
-def test_a_model_in_pymc_is_refused_with_what_to_do():
+def test_what_holds_one_family_only_is_refused_with_what_to_do():
     rows, _ = mixed_rows(generator(17), 100)
     m = fit(rows, bm.VariationalBayes())
-    with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs"):
+    for asked in (m.sample_posterior, lambda: bm.linear_response(m, rows)):
+        with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs give draws"):
+            asked()
+    with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs draws"):
         m.result_.bayesian.parameters_prior.pymc_distribution(None, m.result_.mixture, 3)

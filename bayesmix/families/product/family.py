@@ -156,15 +156,15 @@ class Product:
             family.made(part) for family, part in zip(self.families, components.parts, strict=True)
         )
 
-    def marginal(self, columns: Integers) -> Product:
-        """The product of the parts that have any of the columns."""
+    def marginal(self, columns: Integers) -> Family:
+        """The product of the parts that have any of the columns; of one part its family."""
         names = None if self.names is None else tuple(self.names[column] for column in columns)
         parts, picked = [], self.layout.picked(columns)
         for family, (numbers, places) in zip(self.families, picked, strict=True):
             if len(numbers):
                 called = places.tolist() if names is None else [names[place] for place in places]
                 parts.append(Part(tuple(called), family.marginal(numbers)))
-        return Product(tuple(parts), names)
+        return parts[0].family if len(parts) == 1 else Product(tuple(parts), names)
 
     def linear_is_faster(self, n_features: int) -> bool:
         """The features of all parts, and one product of matrices."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 
 
@@ -57,7 +58,17 @@ class OfParameters:
         return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})
 
 
+def refuse_parts(names: Iterable[str], what: str) -> None:
+    """Refuse what has a place for the parameters of one family only, where there are several."""
+    if any(": " in name for name in names):
+        raise UnsupportedError(
+            f"a product of families has no {what} of its parts: to_arviz() and bayesmix.gibbs give "
+            "draws of all of them by name, density_interval and assignment_interval bands"
+        )
+
+
 def of_parameters(values: Mapping[str, Array]) -> OfParameters:
     """Values by name; probabilities and rates are means as well."""
+    refuse_parts(values, "numbers by parameter")
     of_counts = values.get("probabilities", values.get("rates"))
     return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))

@@ -17,6 +17,7 @@ from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.protocols import Named, PointComponents, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Frame, Mixture, Rows
+from bayesmix.sampling.draws.by_parameter import refuse_parts
 from bayesmix.sampling.draws.likelihood import log_densities
 from bayesmix.sampling.draws.parameters import Draws, draws_of
 from bayesmix.weights import PointWeights
@@ -90,6 +91,7 @@ def sample_of(result: FitResult, draws: Draws) -> PosteriorSample:
 
 def as_sample(draws: Draws, named: Named) -> PosteriorSample:
     """Weights of draws, and their parameters by name."""
+    refuse_parts(named, "posterior sample")
     values = {name: value for name, (_, value) in named.items()}
     # Rates and probabilities are means: those come first.
     values.setdefault("means", next(iter(values.values())))
