@@ -243,7 +243,7 @@ def test_variational_fits_are_refused_and_the_nearest_is_named(name):
         bm.BayesianGaussianMixture(prune=False), (1, 2), (nearest, name), criterion="elbo"
     ).fit(rows)
     notes = search.results_.set_index("covariance_type")["note"]
-    assert notes[name].str.contains("has no variational fit").all()
+    assert notes.loc[[name]].str.contains("has no variational fit").all()
     assert search.best_params_["covariance_type"] == nearest
 
 
