@@ -25,6 +25,7 @@ _HOMES = {
     "FactorAnalytic": "families.factor_analytic",
     "Product": "families.product",
     "StudentT": "families.student_t",
+    "Binomial": "families.binomial",
     "Categorical": "families.categorical",
     "CategoricalPrior": "families.categorical",
     "BetaPrior": "families.bernoulli",

@@ -14,6 +14,7 @@ from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
+from bayesmix.families.binomial import Binomial as Binomial
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.exponential import Exponential as Exponential

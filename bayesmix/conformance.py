@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitting import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.families import categorical, exponential
+    from bayesmix.families import binomial, categorical, exponential
     from bayesmix.families.bernoulli import (
         Bernoulli,
         BernoulliDraws,
@@ -143,6 +143,25 @@ if TYPE_CHECKING:
             exponential.ExponentialDraws,
         ] = prior
         _choice: p.PriorChoiceOf[exponential.ExponentialPrior] = choice
+
+    def _binomial(
+        family: binomial.Binomial,
+        point: binomial.Binomials,
+        posterior: binomial.BinomialProbabilities,
+        predictive: binomial.BetaBinomials,
+        draws: binomial.BinomialDraws,
+        prior: binomial.BinomialPrior,
+        choice: BetaPrior,
+    ) -> None:
+        _family: p.FamilyOf[Sums, binomial.Binomials] = family
+        _point: p.PointComponents = point
+        _posterior: p.PosteriorOf[binomial.BinomialDraws] = posterior
+        _predictive: p.Predictive = predictive
+        _draws: p.DrawnComponents = draws
+        _prior: p.PriorOf[
+            Sums, binomial.Binomials, binomial.BinomialProbabilities, binomial.BinomialDraws
+        ] = prior
+        _choice: p.PriorChoiceOf[binomial.BinomialPrior] = choice
 
     def _categorical(
         family: categorical.Categorical,

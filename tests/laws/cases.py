@@ -19,7 +19,7 @@ import bayesmix as bm
 from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Dense
-from bayesmix.families import categorical, exponential
+from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -500,10 +500,59 @@ GAUSSIAN_CASES = tuple(GaussianCase(covariance) for covariance in COVARIANCES)
 POOLED_CASES = tuple(GaussianCase(covariance) for covariance in POOLED)
 COUNT_CASES = (BernoulliCase(), PoissonCase())
 CASES = GAUSSIAN_CASES + COUNT_CASES
+
+
 # Families of independent columns, and all families: for laws that take no time.
+@dataclass(frozen=True)
+class BinomialCase(CountsCase):
+    """Successes among three and five trials: a family knows its two columns."""
+
+    name = "binomial"
+    trials = (3, 5)
+
+    @property
+    def family(self):
+        return bm.Binomial(self.trials)
+
+    def rows(self, rng, n, dimension):
+        return rng.binomial(self.trials, rng.uniform(0.2, 0.8, 2), (n, 2)).astype(float)
+
+    def point(self, rng, n_components, dimension):
+        shares = rng.uniform(0.1, 0.9, size=(n_components, 2))
+        return binomial.Binomials(shares, binomial.Choices(self.trials))
+
+    def log_density_by_scipy(self, point, rows):
+        logs = stats.binom.logpmf(rows[:, None, :], self.trials, point.probabilities)
+        return logs.sum(axis=2)
+
+    def letters(self, rng, dimension):
+        return {"a": 1.7, "b": 1.3, "alpha0": 1.3}
+
+    def choice(self, letters):
+        return bm.BetaPrior(letters["a"], letters["b"])
+
+    def prior(self, letters):
+        return binomial.BinomialPrior(letters["a"], letters["b"], binomial.Choices(self.trials))
+
+    def grouped(self, rng, shares):
+        return rng.binomial(self.trials, shares, (len(shares), 2))
+
+    def predictive_by_hand(self, posterior, rows):
+        a, b = posterior.successes, posterior.failures
+        return stats.betabinom.logpmf(rows[:, None, :], self.trials, a, b).sum(axis=2)
+
+    def log_evidence(self, rows, letters, row_weights=None):
+        weights = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights)
+        yes, n = weights @ rows, weights.sum() * np.array(self.trials)
+        a, b = letters["a"], letters["b"]
+        coefficients = weights @ np.log(special.comb(self.trials, rows)).sum(axis=1)
+        return coefficients + (special.betaln(a + yes, b + n - yes) - special.betaln(a, b)).sum()
+
+
 COLUMN_CASES = (*COUNT_CASES, ExponentialCase())
 EVERY_CASE = GAUSSIAN_CASES + COLUMN_CASES
 LEVEL_CASE = CategoricalCase()
+BINOMIAL_CASE = BinomialCase()
 
 
 def identity(case):

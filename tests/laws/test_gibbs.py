@@ -27,6 +27,7 @@ from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from laws.cases import (
+    BINOMIAL_CASE,
     CASES,
     EVERY_CASE,
     GAUSSIAN_CASES,
@@ -258,7 +259,9 @@ def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentra
 # What comes with draws
 
 
-@pytest.mark.parametrize("case", [*EVERY_CASE, *POOLED_CASES, LEVEL_CASE], ids=identity)
+@pytest.mark.parametrize(
+    "case", [*EVERY_CASE, *POOLED_CASES, LEVEL_CASE, BINOMIAL_CASE], ids=identity
+)
 def test_densities_of_draws_are_those_of_the_rows_and_of_the_prior(case):
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)

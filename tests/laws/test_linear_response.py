@@ -20,6 +20,7 @@ from bayesmix.records import Frame
 from bayesmix.sampling.linear_response.covariances import linear_response
 from bayesmix.sources import ArraySource
 from laws.cases import (
+    BINOMIAL_CASE,
     CASES,
     COVARIANCES,
     EVERY_CASE,
@@ -129,7 +130,7 @@ def assert_follows(response, result, rows, number, step=1e-4, rtol=2e-5):
 
 
 @pytest.mark.parametrize("weights", [bm.DirichletPrior(0.8), bm.StickBreakingPrior(1.3)])
-@pytest.mark.parametrize("case", [*EVERY_CASE, LEVEL_CASE], ids=identity)
+@pytest.mark.parametrize("case", [*EVERY_CASE, LEVEL_CASE, BINOMIAL_CASE], ids=identity)
 def test_q_follows_the_weight_of_a_row_as_refits_do(case, weights):
     rows, letters = close_groups(case)
     model = converged(case, rows, weights=weights, letters=letters)

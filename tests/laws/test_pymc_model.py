@@ -23,6 +23,7 @@ from bayesmix.sampling.draws.parameters import draws_of, log_prior
 from bayesmix.sampling.draws.posterior_sample import parameters_of
 from bayesmix.sources import ArraySource
 from laws.cases import (
+    BINOMIAL_CASE,
     COLUMN_CASES,
     COUNT_CASES,
     GAUSSIAN_CASES,
@@ -176,7 +177,9 @@ def test_the_joint_density_of_counts_is_that_of_the_fit(case, weights):
     fitted(case, weights, fixed=True).assert_equal(32)
 
 
-@pytest.mark.parametrize("case", [*COLUMN_CASES[len(COUNT_CASES) :], LEVEL_CASE], ids=identity)
+@pytest.mark.parametrize(
+    "case", [*COLUMN_CASES[len(COUNT_CASES) :], LEVEL_CASE, BINOMIAL_CASE], ids=identity
+)
 def test_the_joint_density_of_columns_is_that_of_the_fit(case):
     fitted(case, "dirichlet_distribution", fixed=True).assert_equal(32)
 

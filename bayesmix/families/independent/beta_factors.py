@@ -38,15 +38,12 @@ def _stabilised(shares: Array, most: Array | float) -> Array:
 class OfTrials(ABC):
     """Whatever knows how many trials a column has."""
 
+    reading: Reading  # successes in a row
+
     @property
     @abstractmethod
     def most(self) -> Array | float:
         """The number of trials, of every column (D,) or of all."""
-
-    @property
-    @abstractmethod
-    def reading(self) -> Reading:
-        """Successes in a row."""
 
 
 class SuccessColumns(OfTrials, PointColumns):

@@ -106,4 +106,5 @@ def of_betas(
         own=mean * (1.0 - mean) / (total + 1.0),
         read=read,
         write=write,
+        of_means=None if np.ndim(most) == 0 else np.broadcast_to(most, mean.shape),
     )

@@ -1,0 +1,279 @@
+"""Binomial family: independent columns of successes among known trials, Beta posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import betaln, gammaln
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.beta_factors import (
+    BetaFactors,
+    SuccessColumns,
+    SuccessDraws,
+    SuccessPrior,
+)
+from bayesmix.families.independent.columns import Columns, ColumnsFamily
+from bayesmix.families.independent.linear import NEVER
+from bayesmix.families.independent.sums import Sums
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Named, Source
+from bayesmix.records import Frame, Summary
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Successes among so many trials in every column, which come in binomially many orders."""
+
+    trials: tuple[int, ...]
+
+    measured = False
+    kind = features.CHOICES
+    has_base = True
+
+    @property
+    def most(self) -> Array:
+        """The number of trials (D,)."""
+        return np.array(self.trials, dtype=np.float64)
+
+    def subset(self, columns: Integers) -> Choices:
+        """Those of some columns."""
+        return Choices(tuple(self.trials[column] for column in columns))
+
+    def totals(self, values: Array) -> Array:
+        return values.T
+
+    def log_base(self, values: Array) -> Array:
+        """Σ log of the binomial coefficients."""
+        logs: Array = log_choices(values, self.most).sum(axis=-1)
+        return logs
+
+
+def log_choices(values: Array, most: Array) -> Array:
+    """log of the binomial coefficients."""
+    logs: Array = gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
+    return logs
+
+
+@dataclass(frozen=True)
+class Binomials(SuccessColumns):
+    """Success probabilities (K, D) at a point; zeros and ones are allowed."""
+
+    probabilities: Array
+    reading: Choices
+
+    @property
+    def most(self) -> Array:
+        return self.reading.most
+
+    def marginal(self, columns: Integers) -> Binomials:
+        """The densities of some columns."""
+        return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        p = np.repeat(self.probabilities, counts, axis=0)
+        return generator.binomial(self.reading.trials, p).astype(float)
+
+
+@dataclass(frozen=True)
+class BetaBinomials(Columns):
+    """Beta-binomial predictive: probabilities integrated out."""
+
+    successes: Array
+    failures: Array
+    reading: Choices
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.reading.most * self.successes / (self.successes + self.failures)
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        total, most = self.successes + self.failures, self.reading.most
+        share = self.successes / total
+        return np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
+
+    def marginal(self, columns: Integers) -> BetaBinomials:
+        """The densities of some columns."""
+        own = self.successes[:, columns], self.failures[:, columns]
+        return BetaBinomials(*own, self.reading.subset(columns))
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k, data) (n, K)."""
+        out, failures = np.empty((len(values), self.n_components)), self.reading.most - values
+        for k, (a, b) in enumerate(zip(self.successes, self.failures, strict=True)):
+            out[:, k] = (betaln(a + values, b + failures) - betaln(a, b)).sum(axis=1)
+        out += self.reading.log_base(values)[:, None]
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        a, b = (np.repeat(each, counts, axis=0) for each in (self.successes, self.failures))
+        return generator.binomial(self.reading.trials, generator.beta(a, b)).astype(float)
+
+
+@dataclass(frozen=True)
+class BinomialDraws(SuccessDraws):
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    log_successes: Array
+    log_failures: Array
+    reading: Choices
+
+    @property
+    def most(self) -> Array:
+        return self.reading.most
+
+    def parameters(self, frame: Frame) -> Named:
+        """Probabilities (S, K, D) and means, with what axes after the first stand for."""
+        axes, shares = ("component", "feature"), np.exp(self.log_successes)
+        return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
+
+    def at(self, draw: int) -> Binomials:
+        """One of the draws as K densities at a point."""
+        return Binomials(np.exp(self.log_successes[draw]), self.reading)
+
+
+@dataclass(frozen=True)
+class BinomialProbabilities(BetaFactors):
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    successes: Array
+    failures: Array
+    reading: Choices
+
+    @property
+    def most(self) -> Array:
+        return self.reading.most
+
+    def drawn(self, log_successes: Array, log_failures: Array) -> BinomialDraws:
+        return BinomialDraws(log_successes, log_failures, self.reading)
+
+    def plug_in(self) -> Binomials:
+        """E[θ]."""
+        return Binomials(self.shares, self.reading)
+
+    def predictive(self) -> BetaBinomials:
+        """p(x | k, data): probabilities integrated out."""
+        return BetaBinomials(self.successes, self.failures, self.reading)
+
+
+@dataclass(frozen=True)
+class BinomialPrior(SuccessPrior):
+    """θ ~ Beta(successes, failures), the same everywhere: ``BetaPrior`` of this family."""
+
+    successes: float
+    failures: float
+    reading: Choices
+
+    def posterior(
+        self, statistics: Sums, previous: Any = None, resolution: Any = None
+    ) -> BinomialProbabilities:
+        """Successes and failures added."""
+        trials = self.reading.most * statistics.counts[:, None]
+        return BinomialProbabilities(
+            self.successes + statistics.totals,
+            self.failures + (trials - statistics.totals),
+            self.reading,
+        )
+
+    def at_mode(self, q: BetaFactors) -> Binomials:
+        """Shares of successes, less one of each."""
+        total = q.successes + q.failures - 2.0
+        p = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
+        return Binomials(p, self.reading)
+
+
+@dataclass(frozen=True)
+class Binomial(ColumnsFamily[Binomials]):
+    """Successes among known numbers of trials, independent within a component.
+
+    Parameters
+    ----------
+    n_trials : sequence of int
+        How many trials every column has.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).binomial([5, 20], 0.3, (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Binomial([5, 20])).fit(rows).n_components_
+    1
+    """
+
+    n_trials: tuple[int, ...]
+
+    name = "binomial"
+    continuous = False
+    drawn_columns = 1
+
+    def __post_init__(self) -> None:
+        numbers: list[Any] = np.atleast_1d(self.n_trials).tolist()
+        if not numbers or any(one != int(one) or one < 1 for one in numbers):
+            raise InvalidInputError(
+                "n_trials must be whole numbers of at least 1, one for each column, got "
+                f"{self.n_trials!r}"
+            )
+        object.__setattr__(self, "n_trials", tuple(map(int, numbers)))
+
+    @property
+    def reading(self) -> Choices:
+        """What it reads in a row."""
+        return Choices(self.n_trials)
+
+    @property
+    def mean_where_empty(self) -> Array:
+        """Half of the trials."""
+        return 0.5 * self.reading.most
+
+    def marginal(self, columns: Integers) -> Binomial:
+        """The family of some columns."""
+        return Binomial(tuple(self.n_trials[column] for column in columns))
+
+    def check(self, values: Any, first: int = 0) -> None:
+        """Raise where a value is no number of successes."""
+        if values.shape[1] != len(self.n_trials):
+            raise InvalidInputError(
+                f"n_trials must be given for each of the {values.shape[1]} columns of X, got "
+                f"{len(self.n_trials)}"
+            )
+        wrong = (values < 0) | (values != np.floor(values)) | (values > self.reading.most)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InvalidInputError(
+                f"X must hold numbers of successes, 0 to {self.n_trials[column]} in column "
+                f"{column}, got {values[row, column]:g} in row {first + row}: correct n_trials, or "
+                "use another family"
+            )
+
+    def at_means(self, means: Array) -> Binomials:
+        """Shares of successes."""
+        return Binomials(np.clip(means / self.reading.most, 0.0, 1.0), self.reading)
+
+    def feasible(self, statistics: Sums) -> bool:
+        """From no successes to nothing else."""
+        most = self.reading.most * statistics.counts[:, None]
+        return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> BinomialPrior:
+        """Uniform probabilities."""
+        return BinomialPrior(1.0, 1.0, self.reading)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> BinomialPrior:
+        """Beta(1.5, 1.5): no probability reaches 0 or 1."""
+        return BinomialPrior(1.5, 1.5, self.reading)
+
+    def as_draws(self, points: Sequence[Binomials]) -> BinomialDraws:
+        """Mixtures at points as draws."""
+        shares = np.array([one.probabilities for one in points])
+        with np.errstate(divide="ignore"):
+            logs = np.log(shares), np.log1p(-shares)
+        yes, no = (np.maximum(one, NEVER) for one in logs)
+        return BinomialDraws(yes, no, self.reading)
