@@ -189,7 +189,8 @@ class Rows:
         found = []
         for columns, rows in patterns(values):
             own = None if weights is None else weights[rows]
-            found.append((columns, Rows(values[np.ix_(rows, columns)], own)))
+            some = values[rows]
+            found.append((columns, Rows(some[:, columns] if np.isnan(some).any() else some, own)))
         if values.size <= MOST_KEPT:
             self._patterns.extend(found)
         return found

@@ -23,18 +23,21 @@ from bayesmix.numerics.gaps import patterns, without_gaps
 
 
 def completed(
-    structure: Structure, means: Array, covariance: Array, columns: Integers, sums: Moments
+    structure: Structure,
+    means: Array,
+    regression: tuple[Array, Array | float, Array],
+    columns: Integers,
+    sums: Moments,
 ) -> Moments:
     """Moments of all columns of rows that have only these, from those of these.
 
-    Gaps are what is expected of them under N(means, covariance), in blocks, and have the covariance
-    that is left.
+    Gaps are what is expected of them under the components, and have the covariance that is left:
+    ``regression`` are their columns, their slopes on the others, and what is left in blocks.
     """
     n_features = means.shape[1]
     if structure.algebra.kind != features.DENSE:
         return embedded(structure, n_features, columns, sums)
-    hidden = np.setdiff1d(np.arange(n_features), columns)
-    slopes, left = structure.algebra.regress(covariance, hidden, columns)
+    hidden, slopes, left = regression
     slopes = np.asarray(slopes)
     away = (sums.means - means[:, columns])[:, :, None]
     whole = np.empty(means.shape)

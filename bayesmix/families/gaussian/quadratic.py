@@ -29,6 +29,8 @@ SAME = 1e-12
 FARTHEST = 400
 LARGEST_LOG = 700.0
 SMALLEST = 1e-300
+# Patterns of gaps whose forms are kept from one chunk to the next.
+MOST_PATTERNS = 256
 
 
 @filled_at_once
@@ -97,8 +99,28 @@ class Quadratics:
         """(U Uᵀ)⁻¹ in blocks."""
         return self.structure.algebra.inverse(self.root)
 
+    @once
+    def _patterns(self) -> dict[bytes, tuple[Quadratics, tuple[Any, Any, Any]]]:
+        """What is known of patterns of gaps: chunk after chunk has the same ones."""
+        return {}
+
+    def _pattern(self, columns: Integers) -> tuple[Quadratics, tuple[Any, Any, Any]]:
+        """The forms of rows that have only these columns, and the regression of the others."""
+        key = columns.tobytes()
+        found = self._patterns.get(key)
+        if found is None:
+            hidden = np.setdiff1d(np.arange(self.means.shape[1]), columns)
+            slopes, left = self.structure.algebra.regress(self.covariance, hidden, columns)
+            found = self._marginal(columns), (hidden, slopes, left)
+            if len(self._patterns) < MOST_PATTERNS:
+                self._patterns[key] = found
+        return found
+
     def marginal(self, columns: Integers) -> Quadratics:
         """log ∫ exp(.) over the other columns: the forms of rows that have only these."""
+        return self._pattern(columns)[0]
+
+    def _marginal(self, columns: Integers) -> Quadratics:
         algebra, means = self.structure.algebra, self.means[:, columns]
         if self.column_offset is not None:
             by_column = self.column_offset[:, columns]
@@ -121,7 +143,8 @@ class Quadratics:
 
     def completed(self, columns: Integers, sums: Moments) -> Moments:
         """The moments of rows that have only these columns, from those of the columns."""
-        return completed(self.structure, self.means, self.covariance, columns, sums)
+        regression = self._pattern(columns)[1]
+        return completed(self.structure, self.means, regression, columns, sums)
 
     @property
     def kind(self) -> int:
