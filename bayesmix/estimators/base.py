@@ -36,7 +36,6 @@ from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import all_weights
 from bayesmix.sources.collections import is_collection
-from bayesmix.workflow.display import summary
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult
@@ -373,6 +372,8 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         >>> print(gm.summary().splitlines()[0][:54])
         Gaussian, 2 components, log likelihood -1130.26, conve
         """
+        from bayesmix.workflow.display import summary
+
         return summary(self._fitted())
 
     def _answer_html(self) -> str:
