@@ -23,6 +23,7 @@ from bayesmix.cli.options import (
     Model,
     Out,
     Quiet,
+    Scheduler,
     SearchMethods,
     Seed,
     Structures,
@@ -97,6 +98,7 @@ def select(
     categorical: Categorical = None,
     weight: Weight = None,
     missing: MissingValues = Missing.ERROR,
+    scheduler: Scheduler = None,
     components: Components = None,
     covariance: Structures = None,
     criterion: Criteria = None,
@@ -125,7 +127,7 @@ def select(
     from bayesmix.cli.files import resumable
 
     kept = resumable(checkpoint, resume)
-    rows = table_of(screen, data, columns, weight, exclude, categorical, missing)
+    rows = table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler)
     shown = command_line(context) if report else None
     work.select(screen, data, rows, wanted, weight, out, shown, kept)
 
@@ -145,6 +147,7 @@ def fit(
     categorical: Categorical = None,
     weight: Weight = None,
     missing: MissingValues = Missing.ERROR,
+    scheduler: Scheduler = None,
     covariance: Annotated[
         str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
     ] = "full",
@@ -172,7 +175,7 @@ def fit(
     work.fit(
         screen,
         data,
-        table_of(screen, data, columns, weight, exclude, categorical, missing),
+        table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler),
         components,
         structure,
         method.value,

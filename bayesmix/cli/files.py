@@ -13,6 +13,8 @@ from bayesmix.writing import file_to_write, folder_to_write, try_to_write, write
 PANEL = (6.4, 4.4)
 ONE: Mapping[str, Any] = {}
 DOTS_PER_INCH = 150
+# Rows that are drawn; of more, so many evenly spaced ones.
+MOST_DRAWN = 200_000
 
 
 def folder(path: str) -> Path:
@@ -92,7 +94,8 @@ def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], Non
 
         parts = getattr(model, "components_", None)
         if parts is None:
-            plot_density(model, source, ax=ax)
+            few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
+            plot_density(model, few, ax=ax)
         else:
             block = next(iter(parts.values())).columns
             model.marginal(list(block[:2])).plot(ax=ax)

@@ -8,12 +8,13 @@ import typer
 
 from bayesmix.cli import arguments
 from bayesmix.cli.arguments import Criterion, Missing, SearchMethod
+from bayesmix.errors import InvalidInputError
 
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Rows: .csv, .tsv (or .gz of these), .txt, .parquet, .npy; -: standard input",
+        help="Rows: .csv, .tsv (or .gz of these), .txt, .parquet, .npy, a folder; -: from a pipe",
     ),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")]
@@ -61,6 +62,10 @@ Criteria = Annotated[
 SearchMethods = Annotated[
     SearchMethod | None,
     typer.Option(metavar="NAME", help="em or variational. Without: as the criterion needs"),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask cluster that reads the files, as tcp://host:8786"),
 ]
 Checkpoint = Annotated[
     str | None,
@@ -110,8 +115,21 @@ def table_of(
     exclude: str | None,
     categorical: str | None,
     missing: Missing = Missing.ERROR,
+    scheduler: str | None = None,
 ) -> Any:
-    """The rows of DATA, ``categorical`` columns as levels; what was left out becomes a note."""
+    """The rows of DATA, ``categorical`` columns as levels; what was left out becomes a note.
+
+    A ``scheduler`` has its workers read them: numbers alone.
+    """
+    if scheduler is not None:
+        from bayesmix.io import read
+
+        if exclude or categorical:
+            raise InvalidInputError(
+                "--scheduler reads columns of numbers: name them with --columns, without "
+                "--exclude and --categorical"
+            )
+        return read(path, arguments.names(columns), weight, scheduler=scheduler)
     from bayesmix.cli.rows import STANDARD_INPUT, of_data, read_rows
     from bayesmix.cli.wording import left_out_sentence
     from bayesmix.io.mixed_tables import left_out, read_mixed

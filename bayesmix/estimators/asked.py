@@ -130,7 +130,7 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
     weights, groups = (
         None if each is None else np.asarray(each)[kept] for each in (sample_weight, groups)
     )
-    return rows_of(X, kept), weights, groups
+    return source if kept is None else rows_of(X, kept), weights, groups
 
 
 def prefix_of(estimator: Any) -> str:

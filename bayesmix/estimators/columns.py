@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
+from bayesmix.sources.collections import columns_of
 
 OF_THE_FIT = "give the columns that were given to fit, in the same order"
 
@@ -24,7 +25,7 @@ def adopt_columns(estimator: Any, source: Source) -> None:
 
 def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
     """Columns of a Dask collection at predict time, checked by its types alone."""
-    columns = frame_columns(X)
+    columns = columns_of(X)
     check_columns(estimator, int(X.shape[1]), columns)
     return columns
 
@@ -42,12 +43,6 @@ def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | No
             f"X has the columns {', '.join(columns)}, but {', '.join(known)} were fitted: "
             f"{OF_THE_FIT}"
         )
-
-
-def frame_columns(X: Any) -> tuple[str, ...] | None:
-    """Names of the columns of a Dask frame, of which all are numbers; None of an array."""
-    refuse_text(X._meta)
-    return tuple(map(str, X.columns)) if hasattr(X, "columns") else None
 
 
 def refuse_text(X: Any) -> None:

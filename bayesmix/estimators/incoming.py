@@ -17,7 +17,6 @@ from bayesmix.estimators.columns import (
     adopt_columns,
     check_blocks,
     check_columns,
-    frame_columns,
     refuse_text,
 )
 from bayesmix.estimators.mixed import as_fitted, reads_levels
@@ -57,7 +56,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
     if is_collection(X):
-        X, sample_weight = collected(X, sample_weight, n_jobs, frame_columns(X)), None
+        X, sample_weight = collected(X, sample_weight, n_jobs), None
     X = levels.to_fit(estimator, eager(X))
     if is_source(X):
         _refuse_weights(sample_weight)
@@ -154,7 +153,8 @@ def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
 def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if is_collection(X):
-        X, sample_weight = collected(X, sample_weight, n_jobs, check_blocks(estimator, X)), None
+        check_blocks(estimator, X)
+        X, sample_weight = collected(X, sample_weight, n_jobs), None
     else:
         X = as_fitted(X, estimator.result_.family)
     if not is_source(X):

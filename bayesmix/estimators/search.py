@@ -20,7 +20,6 @@ from bayesmix.estimators import asked, incoming
 from bayesmix.estimators.found import Found
 from bayesmix.estimators.levels import with_levels
 from bayesmix.estimators.showing import Showing
-from bayesmix.parallel import resolve_jobs
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -43,6 +42,8 @@ from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
+from bayesmix.sources import processes
+from bayesmix.sources.collections import collected, is_collection
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
 
@@ -185,6 +186,8 @@ class MixtureSearch(Found, Showing):
             For bad rows or parameters, and where no candidate has a value.
         """
         X = table_of(X)
+        if is_collection(X):
+            X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         criterion, functions = asked.criterion_of(self.criterion)
         wanted = {criterion, *asked.names_of(self.also)}
         seed = root_seed(self.random_state)
@@ -202,7 +205,9 @@ class MixtureSearch(Found, Showing):
         estimator = with_levels(estimator, getattr(self, "levels_", None))
         X, sample_weight, groups = asked.of_training(source, X, sample_weight, groups)
         splits = make_splits(self.cv, X, seed, groups) if folded else ()
-        asked.share_threads(estimator, self.n_jobs, len(chains) * (1 + len(splits)))
+        workers = processes(source, self.n_jobs)
+        side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
+        asked.share_threads(estimator, self.n_jobs, side_by_side)
         fitter = asked.fitter_of(estimator, X, sample_weight, source)
         functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
         grows = self.n_components is None and not folded
@@ -227,7 +232,6 @@ class MixtureSearch(Found, Showing):
         grid = () if prefix else lattices(source)
         if criterion == RULE:
             folds = partial(make_splits, self.cv, X, seed, groups)
-            workers = resolve_jobs(self.n_jobs)
             rule = Rule(task, weights, self._prior_over_k, grid, polish, workers)
             judgement = rule.judged(rows, None if self.interrupted_ else folds)
             self.interrupted_ |= judgement.interrupted
@@ -235,7 +239,7 @@ class MixtureSearch(Found, Showing):
             rows = completed(sweep, rows, criterion, polish)
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 splits = make_splits(self.cv, X, seed, groups)
-                rows = with_folds(task, rows, splits, weights, resolve_jobs(self.n_jobs))
+                rows = with_folds(task, rows, splits, weights, workers)
             judgement = Judgement(rows)
         tried = (numbers, grows, grid)
         self._adopt(judgement, criterion, source.total_weight, tried, sweep.folds())
@@ -254,7 +258,7 @@ class MixtureSearch(Found, Showing):
         """Fit everything; workers join in once it takes a while, and Ctrl-C keeps what is there."""
         with FitProgress(sweep.total, self.progress) as bar:
             try:
-                for row in sweep.every(resolve_jobs(self.n_jobs)):
+                for row in sweep.every(processes(sweep.task.fitter.table, self.n_jobs)):
                     bar.advance(words.label(row))
                 self.interrupted_ = False
             except KeyboardInterrupt:

@@ -6,9 +6,11 @@ from operator import attrgetter
 from typing import Any, TypeGuard
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding
 from bayesmix.sources.array import ArraySource
+from bayesmix.sources.partitioned import PartitionedSource
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
@@ -36,6 +38,14 @@ def coding_of(source: Source) -> Coding | None:
     """What the columns of a source were before they became numbers, where it knows."""
     coding: Coding | None = getattr(source, "coding", None)
     return coding
+
+
+def processes(X: Any, n_jobs: int | None) -> int:
+    """How many processes may fit to these rows side by side.
+
+    Rows that are read in parts, or lie on a cluster, are fitted one fit at a time by all who work.
+    """
+    return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
 
 
 def all_weights(source: Source) -> Array:

@@ -22,7 +22,7 @@ class Choice(Protocol):
 
 @dataclass(frozen=True)
 class OfFold:
-    """A fold of so many, by a hash of the number of a row among all; or all rows outside it."""
+    """A fold of so many, by a hash of the number of a row; or all rows outside it."""
 
     seed: int
     n_folds: int
@@ -30,8 +30,13 @@ class OfFold:
     inside: bool
 
     def __call__(self, among_all: Integers, among: Integers, weights: Array | None) -> Booleans:
-        own = hashed(among_all, self.seed) % np.uint64(self.n_folds) == self.fold
+        own = hashed(among, self.seed) % np.uint64(self.n_folds) == self.fold
         return np.asarray(own == self.inside)
+
+    def numbers(self, n_rows: int) -> Integers:
+        """Which of so many rows they are."""
+        every = np.arange(n_rows)
+        return np.flatnonzero(self(every, every, None))
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,24 @@ def is_collection(X: Any) -> bool:
     return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
 
 
-def collected(
-    X: Any, sample_weight: Any, n_jobs: int | None, columns: tuple[str, ...] | None
-) -> PartitionedSource:
+def columns_of(X: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a Dask frame, of which all are to be numbers; None of an array."""
+    if not hasattr(X, "columns"):
+        return None
+    kinds = zip(X.columns, X.dtypes, strict=True)
+    wrong = [
+        f"{name!r} ({kind})" for name, kind in kinds if getattr(kind, "kind", "O") not in "fiub"
+    ]
+    if wrong:
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+        )
+    return tuple(map(str, X.columns))
+
+
+def collected(X: Any, sample_weight: Any, n_jobs: int | None) -> PartitionedSource:
     """The rows of a Dask collection, one partition a block."""
+    columns = columns_of(X)
     blocks = _blocks(X, sample_weight)
     names = tuple(f"block {number}" for number in range(len(blocks)))
     client = current_client()

@@ -210,11 +210,9 @@ class PartitionedSource:
         return self if self.look.n_present == self.shape[0] else self.chosen(WithWeight())
 
     def subset(self, rows: Any) -> PartitionedSource:
-        """Some rows, by ascending numbers, a mask, a slice or a rule; they stay where they are."""
+        """Some rows, by ascending numbers, a mask or a slice; they stay where they are."""
         if isinstance(rows, slice):
             return self.chosen(Numbered(slice(*rows.indices(self.shape[0]))))
-        if callable(rows):
-            return self.chosen(rows)
         return self.chosen(Numbered(_numbers(rows)))
 
     def chosen(self, choice: Choice) -> PartitionedSource:

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from typer.testing import CliRunner
 
 import bayesmix as bm
+from bayesmix.cli.app import app
 from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
 from bayesmix.errors import InvalidInputError
 from bayesmix.sources.collections import collected
@@ -18,6 +20,7 @@ from bayesmix.sources.packing import packed, unpacked
 from bayesmix.sources.tree import climbed, height, runs
 
 pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
 from distributed import Client, LocalCluster  # noqa: E402
 
@@ -223,9 +226,25 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
             array = da.from_array(X, chunks=(CHUNKS, 3))
             for source in (
                 bm.read(tmp_path, scheduler=client),
-                collected(array, None, 1, None),
+                collected(array, None, 1),
             ):
                 found, passes = killed_in_mid_fit(client, clone(model), source)
                 assert passes > 12
                 np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
                 np.testing.assert_array_equal(found.means_, expected.means_)
+
+
+def test_the_shell_and_searches_work_on_a_cluster(client, tmp_path):
+    X = rows()
+    parts_of(X, tmp_path)
+    words = ["fit", str(tmp_path), "--components", "3", "--json"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    # A cluster in this process has no address that others reach.
+    with dask.config.set({"distributed.comm.timeouts.connect": "500ms"}):
+        refused = CliRunner().invoke(app, [*words, "--scheduler", "tcp://127.0.0.1:9"])
+    assert refused.exit_code == 2
+    assert "no scheduler answers at tcp://127.0.0.1:9" in refused.output
+    array = da.from_array(X, chunks=(CHUNKS, 3))
+    search = bm.MixtureSearch(n_components=(2, 3), criterion="bic", random_state=0).fit(array)
+    assert search.best_params_["n_components"] == 3
+    assert isinstance(search.predict(array), da.Array)

@@ -9,7 +9,9 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.random import root_seed
 from bayesmix.records import Rows
+from bayesmix.selection.criteria.folds import make_splits, numbers_in, rows_of
 from bayesmix.sources import ArraySource, Local, PartitionedSource
 from bayesmix.sources.choice import OfFold, hashed
 from laws.cases import assert_same, generator
@@ -110,11 +112,11 @@ def test_rows_that_are_chosen_stay_where_they_are(monkeypatch):
     np.testing.assert_array_equal(present.subset(some).map(values_of, 1), own[some])
     np.testing.assert_array_equal(present.subset(slice(5, 600, 3)).in_memory().values, own[5:600:3])
     halves = [OfFold(7, 2, fold, True) for fold in (0, 1)]
-    folds = [present.subset(half).map(values_of, 1) for half in halves]
+    folds = [present.chosen(half).map(values_of, 1) for half in halves]
     assert sorted(map(tuple, np.vstack(folds))) == sorted(map(tuple, own))
-    # A fold of a row is a matter of its number among all rows, whatever else is left out.
-    numbered = hashed(np.arange(1000), 7)[weights > 0] % 2
-    np.testing.assert_array_equal(folds[1], own[numbered == 1])
+    # A fold of a row is a matter of its number among those that are left.
+    np.testing.assert_array_equal(folds[1], own[hashed(np.arange(len(own)), 7) % 2 == 1])
+    np.testing.assert_array_equal(folds[1], own[halves[1].numbers(len(own))])
     monkeypatch.setattr("bayesmix.sources.partitioned.MOST_AT_HAND", 1000)
     with pytest.raises(TooManyRowsError, match=r"1,000 rows x 2 columns .* rows.sample"):
         partitions(X)[0].in_memory()
@@ -215,3 +217,39 @@ def test_a_source_of_files_travels(tmp_path):
     assert source.summary.n_rows == 300
     again = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(again.in_memory().values, X)
+
+
+def test_folds_are_dealt_by_hash_and_a_search_compares_by_them():
+    X = clusters(400, 2, 3)
+    source, _ = partitions(X, cuts=(0, 150, 151))
+    splits = make_splits(4, source, 3)
+    numbers = [numbers_in(split.test, 400) for split in splits]
+    np.testing.assert_array_equal(np.sort(np.concatenate(numbers)), np.arange(400))
+    for split, own in zip(splits, numbers, strict=True):
+        np.testing.assert_array_equal(rows_of(source, split.test).in_memory().values, X[own])
+        assert rows_of(source, split.train).shape[0] == 400 - len(own)
+    options = {"n_components": (1, 3), "criterion": "cv", "random_state": 0, "refit": False}
+    found = bm.MixtureSearch(**options).fit(source)
+    folds = [(np.setdiff1d(np.arange(400), own), own) for own in _folds_of(source, found)]
+    expected = bm.MixtureSearch(cv=folds, **options).fit(X)
+    np.testing.assert_allclose(found.results_["cv"], expected.results_["cv"], rtol=1e-6)
+    nested = bm.nested_cv(bm.GaussianMixture(2, random_state=0), source, cv=3, random_state=0)
+    assert np.isfinite(nested.scores["held_out"]).all()
+
+
+def _folds_of(source, search):
+    seed = root_seed(search.random_state)
+    return [numbers_in(split.test, source.shape[0]) for split in make_splits(5, source, seed)]
+
+
+def test_select_takes_parts_and_goes_on_from_a_checkpoint(tmp_path):
+    X = clusters(400, 2, 3)
+    source, _ = partitions(X, cuts=(0, 150, 151))
+    options = {"n_components": (1, 2, 3), "random_state": 0, "checkpoint": tmp_path}
+    first = bm.select(source, covariance_type=("full", "diag"), **options)
+    whole = bm.select(X, covariance_type=("full", "diag"), n_components=(1, 2, 3))
+    assert first.best_params_["n_components"] == whole.best_params_["n_components"]
+    other, _ = partitions(X, cuts=(0, 150, 151))
+    again = bm.select(other, covariance_type=("full", "diag"), **options)
+    assert again.best_score_ == first.best_score_
+    np.testing.assert_array_equal(again.best_estimator_.means_, first.best_estimator_.means_)

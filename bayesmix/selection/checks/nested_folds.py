@@ -23,7 +23,6 @@ from sklearn.base import clone
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import UserRows
 from bayesmix.random import root_seed
 from bayesmix.selection.checks.resampling import collected, fit_quietly
@@ -32,11 +31,15 @@ from bayesmix.selection.criteria.folds import (
     last_step,
     log_density,
     make_splits,
+    numbers_in,
     rows_of,
     weights_of,
 )
 from bayesmix.selection.criteria.held_out import HeldOut, combined
 from bayesmix.selection.criteria.scores import OF_FOLDS, Score
+from bayesmix.sources import processes
+from bayesmix.sources.collections import collected as partitioned
+from bayesmix.sources.collections import is_collection
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ class Outer:
         )
 
     def _weights(self, rows: Any) -> Array:
-        weights: Array = weights_of(self.X, self.sample_weight)[rows]
+        weights: Array = weights_of(self.X, self.sample_weight)
+        weights = weights[numbers_in(rows, len(weights))]
         return weights
 
     def _naive(self, model: Any, train: Any, rows: Any) -> float:
@@ -274,6 +278,8 @@ def nested_cv(
     """
     named = dict(procedures) if isinstance(procedures, Mapping) else {"procedure": procedures}
     seed = root_seed(random_state)
+    if is_collection(X):
+        X, sample_weight = partitioned(X, sample_weight, n_jobs), None
     weights = weights_of(X, sample_weight)
     prepared = {str(name): _prepared(name, one, seed) for name, one in named.items()}
     if not prepared:
@@ -281,7 +287,7 @@ def nested_cv(
     splits = make_splits(cv, X, seed, groups)
     outer = Outer(X, sample_weight, groups, splits)
     jobs = [(name, one, number) for number in range(len(splits)) for name, one in prepared.items()]
-    folds = _run(outer, jobs, resolve_jobs(n_jobs))
+    folds = _run(outer, jobs, processes(X, n_jobs))
     found = collected(folds, len(jobs), "outer folds", progress, _label)
     # Where Ctrl-C came, procedures are compared over the folds that all of them have.
     n_folds = len(found) // len(prepared)

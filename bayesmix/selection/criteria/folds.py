@@ -10,18 +10,21 @@ import numpy as np
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources import all_weights, is_source
+from bayesmix.sources import PartitionedSource, all_weights, is_source
+from bayesmix.sources.choice import OfFold
 
 # Points at which a step of a pipeline is tried, and how far from affine it may be.
 PROBES = 8
 AFFINE = 1e-8
+# Rows in parts whose densities are compared one by one, by a few candidates at a time.
+MOST_HELD_OUT = 20_000_000
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of one fold."""
+    """Row numbers of one fold, or the rule that gives them."""
 
     train: Integers
     test: Integers
@@ -30,6 +33,12 @@ class Split:
 def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, ...]:
     """The folds, the same for every candidate: an integer shuffles, a splitter is used as it is."""
     n_rows = n_rows_of(X)
+    if isinstance(X, PartitionedSource) and n_rows > MOST_HELD_OUT:
+        raise TooManyRowsError(
+            f"folds compare the densities of {n_rows:,} rows one by one, and {MOST_HELD_OUT:,} are "
+            "the most: choose by a criterion of all rows (criterion='bic', 'elbo_log_k'), or on a "
+            "sample of them, X.sample(1_000_000, numpy.random.default_rng(0))"
+        )
     if isinstance(cv, int):
         if not 2 <= cv <= n_rows:
             raise InvalidInputError(f"cv must be from 2 to the number of rows ({n_rows}), got {cv}")
@@ -38,6 +47,12 @@ def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, 
                 "groups need a splitter that keeps them together: give cv=GroupKFold(...) of "
                 "scikit-learn"
             )
+        if isinstance(X, PartitionedSource):
+            # A rule in the place of numbers: the rows stay where they are.
+            rules: Any = [
+                (OfFold(seed, cv, fold, False), OfFold(seed, cv, fold, True)) for fold in range(cv)
+            ]
+            return tuple(Split(*rule) for rule in rules)
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
     else:
         splitter = check_cv(cv)
@@ -46,6 +61,11 @@ def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, 
         if not len(split.train) or not len(split.test):
             raise InvalidInputError(f"cv leaves fold {number} without rows to fit or to test")
     return splits
+
+
+def numbers_in(rows: Any, n_rows: int) -> Any:
+    """The numbers of the rows of a fold among so many."""
+    return rows.numbers(n_rows) if isinstance(rows, OfFold) else rows
 
 
 def table_of(X: Any) -> Any:
@@ -68,6 +88,8 @@ def rows_of(X: Any, rows: Any) -> Any:
     """Some rows of an array, a frame, a list or a source."""
     if not is_source(X):
         return _safe_indexing(X, rows)
+    if isinstance(X, PartitionedSource) and isinstance(rows, OfFold):
+        return X.chosen(rows)
     # A source keeps the order of its rows, unless they are at hand.
     numbers = None if isinstance(rows, slice) else np.asarray(rows)
     ordered = numbers is None or numbers.dtype == bool or bool((np.diff(numbers) > 0).all())

@@ -7,12 +7,15 @@ difference is that of the paired difference, far smaller than those of the two s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.criteria.folds import numbers_in
 from bayesmix.selection.criteria.scores import Score
+from bayesmix.sources.choice import OfFold
 
 STACKING_PASSES = 10_000
 STACKING_GAIN = 1e-10
@@ -50,15 +53,16 @@ def _total(values: Array, weights: Array) -> Score:
     return Score(total, math.sqrt(n * variance))
 
 
-def combined(parts: list[tuple[Integers, Array]], weights: Array) -> HeldOut:
+def combined(parts: Sequence[tuple[Integers | OfFold, Array]], weights: Array) -> HeldOut:
     """Rows and densities of all folds together; of repeated folds the mean of a row."""
     total, times = np.zeros(len(weights)), np.zeros(len(weights))
     for rows, density in parts:
-        total[rows] += density
-        times[rows] += 1.0
-    tested = times > 0
-    mean = np.divide(total, times, out=np.zeros(len(weights)), where=tested)
-    return HeldOut(mean, np.where(tested, weights, 0.0))
+        tested = numbers_in(rows, len(weights))
+        total[tested] += density
+        times[tested] += 1.0
+    counted = times > 0
+    mean = np.divide(total, times, out=np.zeros(len(weights)), where=counted)
+    return HeldOut(mean, np.where(counted, weights, 0.0))
 
 
 def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int:
