@@ -26,9 +26,9 @@ def test_the_rows_of_a_search_are_checked_once(monkeypatch, criterion):
     seen = []
     checked = incoming.validated
 
-    def counted(estimator, X, **options):
+    def counted(estimator, X, *arguments, **options):
         seen.append(X)
-        return checked(estimator, X, **options)
+        return checked(estimator, X, *arguments, **options)
 
     monkeypatch.setattr(incoming, "validated", counted)
     bm.select(clusters(), (1, 2, 3), criterion=criterion, n_jobs=1)
