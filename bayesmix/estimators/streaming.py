@@ -7,7 +7,8 @@ from numbers import Integral
 from typing import Any, Self
 
 from bayesmix import validation
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.engine.streaming import Stream
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import incoming
 from bayesmix.protocols import Source
 from bayesmix.workflow.model import Model
@@ -50,7 +51,8 @@ class Arriving:
         ----------
         X : array, frame or source (n, D)
             The first batch at least n_components x (D + 1) rows, better some thousands, with
-            something of every cluster; later ones any number.
+            something of every cluster; later ones any number. After ``fit`` a stream begins anew,
+            with a warning: the rows of the fit do not count.
         y : ignored
         sample_weight : array (n,), optional
             How often each row counts.
@@ -101,14 +103,21 @@ class Arriving:
         before = dict(self.__dict__)
         model = self._model()
         try:
-            if not hasattr(self, "result_"):
+            fitted: FitResult | None = getattr(self, "result_", None)
+            if fitted is not None and fitted.stream is None:
+                warn(
+                    "partial_fit begins anew: fit kept no sums of its rows, which do not count in "
+                    "the stream. Give them as its first batch",
+                    BayesmixWarning,
+                )
+            if fitted is None or fitted.stream is None:
                 n_jobs = validation.jobs(self.n_jobs)
                 source = incoming.training_rows(self, X, sample_weight, n_jobs)
                 stream.check_first(model, source)
                 self._fit(lambda _: source)
                 result = stream.begun(self.result_, source, name, model.prune)
             else:
-                source = self._next_batch(X, sample_weight, name, forgetting)
+                source = self._next_batch(fitted.stream, X, sample_weight, name, forgetting)
                 result = stream.arrived(self.result_, source, name, model.prune, forgetting)
         except BaseException:
             # Nothing half-fitted remains.
@@ -119,15 +128,14 @@ class Arriving:
         return self
 
     def _next_batch(
-        self, X: Any, sample_weight: Any, name: str | int | None, forgetting: float | None
+        self,
+        stream: Stream,
+        X: Any,
+        sample_weight: Any,
+        name: str | int | None,
+        forgetting: float | None,
     ) -> Source:
         """Rows of a stream that has begun."""
-        stream = self.result_.stream
-        if stream is None:
-            raise UnsupportedError(
-                "partial_fit cannot go on from fit, which keeps no sums of its rows: begin with "
-                "sklearn.base.clone(estimator), and give those rows as the first batch"
-            )
         if forgetting is not None and (name is not None or stream.named.names):
             raise InvalidInputError(
                 "forgetting must be None in a stream with named batches: one that comes again "

@@ -99,8 +99,10 @@ def test_names_of_features_are_kept_and_held_to(tmp_path):
     loaded = through_a_file(model, tmp_path)
     assert loaded.feature_names_in_.tolist() == ["eruptions", "waiting"]
     assert loaded.feature_names_in_.dtype == object
+    X = bm.datasets.load_faithful()
+    assert (loaded.predict_proba(X.iloc[:, ::-1]) == loaded.predict_proba(X)).all()
     with pytest.raises(ValueError, match="feature names"):
-        loaded.predict(bm.datasets.load_faithful().iloc[:, ::-1])
+        loaded.predict(X.rename(columns={"waiting": "wait"}))
 
 
 def test_a_loaded_model_can_be_fitted_again(tmp_path):

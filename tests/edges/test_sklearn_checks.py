@@ -16,6 +16,7 @@ WEIGHTS = ("dirichlet_process", "dirichlet_distribution", "type2_ml")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning"),
     pytest.mark.filterwarnings("ignore::bayesmix.errors.FlatDirectionWarning"),
+    pytest.mark.filterwarnings("ignore:partial_fit begins anew"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -378,5 +378,6 @@ def test_a_stream_says_what_its_first_batch_needs():
     ):
         model.partial_fit(constant)
     assert not hasattr(model, "result_")
-    with pytest.raises(UnsupportedError, match="cannot go on from fit"):
-        model.fit(rows).partial_fit(rows)
+    with pytest.warns(bm.errors.BayesmixWarning, match="partial_fit begins anew"):
+        model.fit(rows[:30]).partial_fit(rows)
+    assert model.result_.n_rows == len(rows)
