@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 import bayesmix as bm
 
@@ -139,6 +140,22 @@ def draw_region() -> None:
     figure.savefig(STATIC / "region.png", dpi=130, metadata={"Software": None})
 
 
+def draw_orders() -> None:
+    """The density of the tutorial on more rows than one machine holds, over every tenth row."""
+    rng = np.random.default_rng(0)
+    nights = []
+    for _ in range(8):
+        kind = rng.choice(3, size=2_500, p=[0.6, 0.3, 0.1])
+        items = rng.normal(np.array([3.0, 8.0, 15.0])[kind], 1.0)
+        euros = np.array([20.0, 60.0, 55.0])[kind] + rng.normal(0.0, 6.0, 2_500)
+        nights.append(pd.DataFrame({"items": items, "euros": euros}))
+    orders = pd.concat(nights, ignore_index=True)
+    gm = bm.GaussianMixture(3, random_state=0).fit(orders)
+    figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    bm.plot_density(gm, orders[::10], ax)
+    figure.savefig(STATIC / "orders.png", dpi=130, metadata={"Software": None})
+
+
 def draw_calibration() -> None:
     """Where the truth stands among draws: ECDFs less the diagonal, and the band of uniform ones."""
     from benchmarks.posterior import METHODS, RANKS, ecdf_difference, simultaneous_band
@@ -209,4 +226,5 @@ if __name__ == "__main__":
     draw_galaxies()
     draw_uncertainty()
     draw_region()
+    draw_orders()
     draw_calibration()
