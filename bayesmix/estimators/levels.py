@@ -91,7 +91,7 @@ def _categorical(family: Any, X: Any) -> dict[int, Any] | None:
 
 def _shape(X: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = X.shape if hasattr(X, "shape") else np.shape(np.array(X, dtype=object))
-    return shape if len(shape) == 2 else (*shape, 0)[:2]
+    return shape if len(shape) == 2 else (*shape, 0, 0)[:2]
 
 
 def _column(X: Any, place: int) -> tuple[Any, Any]:

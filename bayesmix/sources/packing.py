@@ -1,4 +1,7 @@
-"""Steps and sums as bytes: what follows from the rest, or is there twice, does not travel."""
+"""Steps and sums as bytes: what follows from the rest, or is there twice, does not travel.
+
+Between a client and its workers alone, which run what they are sent in any case; never in a file.
+"""
 
 from __future__ import annotations
 

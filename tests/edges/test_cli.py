@@ -337,7 +337,7 @@ def test_bad_input_ends_with_2_and_one_line(run, arguments, said):
 
 
 def test_errors_of_our_own_are_not_hidden(monkeypatch):
-    monkeypatch.setattr("bayesmix.io.read", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("bayesmix.io.read", lambda *arguments, **options: 1 / 0)
     result = CliRunner().invoke(app, ["fit", FAITHFUL, "--components", "2"])
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)
@@ -381,7 +381,7 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
 
 
 def test_ctrl_c_before_anything_is_found(run, monkeypatch):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bayesmix.io.read", interrupted)

@@ -288,15 +288,29 @@ def test_frames_carry_their_names():
     model = GaussianMixture(2, random_state=0).fit(X)
     assert list(model.feature_names_in_) == ["eruption", "waiting"]
     assert model.n_features_in_ == 2
+    assert (model.predict(X[["waiting", "eruption"]]) == model.predict(X)).all()
     with pytest.raises(ValueError, match="feature names should match"):
-        model.predict(X[["waiting", "eruption"]])
+        model.predict(X.rename(columns={"eruption": "length"}))
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.predict(X.to_numpy())
 
 
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture, Mixture])
 def test_names_of_columns_are_checked_as_in_all_of_scikit_learn(kind):
-    check_dataframe_column_names_consistency(kind.__name__, kind())
+    """But for their order: columns are found by name, and all else of that check holds."""
+    with pytest.raises(AssertionError, match="did not raise") as problem:
+        check_dataframe_column_names_consistency(kind.__name__, kind())
+    assert "same order" in str(problem.getrepr(showlocals=True))
+    X = pd.DataFrame(two_blobs(50), columns=["eruption", "waiting"])
+    model = kind(random_state=0).fit(X)
+    for names, said in (
+        (["another", "waiting"], "unseen at fit time:\n- another"),
+        (["one", "two"], "yet now missing:\n- eruption"),
+    ):
+        for method in (model.predict, model.score_samples, model.transform):
+            with pytest.raises(ValueError, match="feature names should match") as refused:
+                method(X.set_axis(names, axis=1))
+            assert said.splitlines()[0] in str(refused.value)
 
 
 def test_parameters_are_set_as_scikit_learn_sets_them():
