@@ -261,7 +261,7 @@ def test_all_that_is_written_goes_through_one_function():
         if way in path.read_text("utf-8")
     }
     assert found == {("writing.py", "os.replace("), ("writing.py", '"xb"')}
-    # What workers of a cluster send one another is pickled, as all that is sent to them; no file is.
+    # What travels between a client and its workers is pickled; no file is.
     pickling = [
         path for path in package.rglob("*.py") if "import pickle" in path.read_text("utf-8")
     ]
