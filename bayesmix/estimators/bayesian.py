@@ -150,6 +150,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.noise = noise
         self.missing = missing
 
+    def _sparse_weights(self, concentration: float) -> dict[str, Any]:
+        """Parameters under which components that rows do not call for stay empty."""
+        return {"weight_concentration_prior": concentration}
+
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
         family = family_of(self.covariance_type, self.reg_covar)

@@ -61,6 +61,10 @@ class SourceFitter:
         """The mixture with other parameters, not fitted yet."""
         return _made(self.estimator, parameters, effort)
 
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """One that begins with so many components, and keeps those that rows call for."""
+        return _sparse(self.estimator, parameters, most)
+
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a mixture, whose search begins at others of no more components as well."""
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
@@ -108,6 +112,10 @@ class TableFitter:
         """The estimator with other parameters, not fitted yet."""
         return _made(self.estimator, parameters, effort)
 
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """One that begins with so many components, and keeps those that rows call for."""
+        return _sparse(self.estimator, parameters, most)
+
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit all steps; the mixture, where it is one of ours, begins at others as well."""
         inner = last_step(candidate)
@@ -148,6 +156,14 @@ class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
         self.mixture._fit(rows, self.near)
         return self
+
+
+def _sparse(estimator: Any, parameters: Parameters, most: int) -> Any:
+    """A variational copy of so many components, under weights that leave most of them empty."""
+    made = _made(estimator, parameters, Effort.WHOLE)
+    inner = last_step(made)
+    inner.set_params(n_components=most, prune=True, **inner._sparse_weights(1.0 / most))
+    return made
 
 
 def _made(estimator: Any, parameters: Mapping[str, Any], effort: Effort) -> Any:

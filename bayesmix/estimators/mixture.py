@@ -17,6 +17,7 @@ from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Product
 from bayesmix.protocols import Source
 from bayesmix.sources import coding_of
+from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
 
@@ -122,6 +123,10 @@ class Mixture(MixtureEstimator):
             keys = ", ".join(f"components_[{key!r}]" for key in self.components_)
             raise AttributeError(f"a product of families has no {name}, its parts have: {keys}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _sparse_weights(self, concentration: float) -> dict[str, Any]:
+        """Parameters under which components that rows do not call for stay empty."""
+        return {"inference": replace(self.inference, weights=DirichletPrior(concentration))}
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

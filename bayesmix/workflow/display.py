@@ -117,17 +117,17 @@ def sentence(result: Any) -> str:
     size += f" of {asked}" if asked != found else ""
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
-        return f"{result.family.name}, {size}, given"
+        return f"{result.family.name.replace('_', ' ')}, {size}, given"
     if result.stream is not None:
         bound = name if result.variational else "free energy"
         return (
-            f"{result.family.name}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
+            f"{result.family.name.replace('_', ' ')}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
             f"in {result.stream.n_batches} batches"
         )
     value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
     iterations = len(result.trace)
     return (
-        f"{result.family.name}, {size}, {name} {value}, {result.status} after {iterations} "
+        f"{result.family.name.replace('_', ' ')}, {size}, {name} {value}, {result.status} after {iterations} "
         f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes, "
         f"{_duration(result.seconds)})"
     )

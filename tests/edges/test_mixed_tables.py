@@ -275,3 +275,13 @@ def test_one_fit_with_categories_in_the_shell(shell):
         "'colour'"
         in shell("fit", "birds.csv", "--components", 2, "--exclude", "colour", code=2).stderr
     )
+
+
+def test_a_range_of_k_takes_care_of_itself_on_mixed_tables():
+    rng = np.random.default_rng(7)
+    kinds = np.repeat(["a", "b", "c"], 60)
+    frame = pd.DataFrame({"size": rng.normal(np.repeat([0.0, 6.0, 12.0], 60), 1.0), "kind": kinds})
+    search = bm.select(frame)
+    assert search.best_params_["n_components"] == 3
+    assert search.results_["n_components"].max() > 3
+    assert (pd.crosstab(search.predict(frame), kinds).max(axis=0) > 50).all()

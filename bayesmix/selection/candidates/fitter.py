@@ -55,6 +55,10 @@ class Fitter(Protocol):
         """The estimator with other parameters, not fitted yet."""
         ...
 
+    def sparse(self, parameters: Parameters, most: int) -> Procedure:
+        """One that begins with so many components, and keeps those that rows call for."""
+        ...
+
     def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, whose search begins at mixtures of no more components as well."""
         ...

@@ -49,9 +49,7 @@ def refuted(values: Sequence[float]) -> bool:
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
     """What a fit that begins with ``most`` components keeps; None where it fails."""
     fitter = _some(task.fitter)
-    pruned = {"n_components": most, "weight_concentration_prior": 1.0 / most, "prune": True}
-    own = {f"{fitter.prefix}{name}": value for name, value in pruned.items()}
-    model = fitter.candidate(parameters | own, Effort.WHOLE)
+    model = fitter.sparse(parameters, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
