@@ -113,21 +113,22 @@ def _cells(row: tuple[str, ...], share: float) -> str:
 def sentence(result: Any) -> str:
     """Model, size, objective and how the fit ended."""
     asked, found = result.requested_components, result.n_components
+    family = result.family.name.replace("_", " ")
     size = f"{found} component{'s' if found != 1 else ''}"
     size += f" of {asked}" if asked != found else ""
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
-        return f"{result.family.name.replace('_', ' ')}, {size}, given"
+        return f"{family}, {size}, given"
     if result.stream is not None:
         bound = name if result.variational else "free energy"
         return (
-            f"{result.family.name.replace('_', ' ')}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
+            f"{family}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
             f"in {result.stream.n_batches} batches"
         )
     value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
     iterations = len(result.trace)
     return (
-        f"{result.family.name.replace('_', ' ')}, {size}, {name} {value}, {result.status} after {iterations} "
+        f"{family}, {size}, {name} {value}, {result.status} after {iterations} "
         f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes, "
         f"{_duration(result.seconds)})"
     )
