@@ -166,8 +166,8 @@ def component_table(result: Any) -> Table:
 
 def cells_of(result: Any, point: Any, column: int) -> list[str]:
     """A column of the table: mean ± deviation, of levels the most probable and its share."""
-    coding = getattr(result.family, "coding", None)
-    levels = None if coding is None else coding.levels[column]
+    named = getattr(result.family, "coding", None) or result.family
+    levels = (getattr(named, "levels", None) or {column: None})[column]
     if levels is None:
         pairs = zip(point.means[:, column], point.deviations[:, column], strict=True)
         return [_mean_and_spread(mean, spread) for mean, spread in pairs]

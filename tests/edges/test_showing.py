@@ -192,3 +192,11 @@ def test_the_old_order_of_em_steps_still_works():
         old = bm.plot_em_steps(X, start, (1,), Figure().subplots(1, 1))
     new = bm.plot_em_steps(start, X, (1,), Figure().subplots(1, 1))
     assert old[0].get_title(loc="left") == new[0].get_title(loc="left")
+
+
+def test_levels_are_shown_by_their_names():
+    answers = np.repeat(["yes", "no"], 30)
+    table = np.column_stack([answers, answers])
+    fitted = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(table)
+    rows = [line.split()[3:] for line in fitted.summary().splitlines()[2:4]]
+    assert sorted(rows) == [["no", "1.00", "no", "1.00"], ["yes", "1.00", "yes", "1.00"]]
