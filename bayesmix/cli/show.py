@@ -181,7 +181,7 @@ def _rows(search: Any) -> Table:
 def _behind(search: Any, row: Any) -> str:
     if row == search.best_index_:
         return "[bold green]best[/]"
-    return _number(search.best_score_ - search.results_[search.criterion_][row])
+    return _number(search.results_["behind"][row])
 
 
 def _number(value: Any, error: str = "") -> str:

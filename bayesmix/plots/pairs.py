@@ -17,6 +17,7 @@ from bayesmix.plots.subject import (
     View,
     column_names,
     fitted,
+    least_overlapping,
     most_columns,
     raw_rows,
     sample_of,
@@ -144,17 +145,8 @@ def _separating(estimator: Any, n_columns: int) -> list[int]:
         raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
     if len(free) <= FIRST_COLUMNS:
         return free
-    overlaps = [_overlap(view_of(estimator, [d])) for d in free]
-    return sorted(free[place] for place in np.argsort(overlaps, kind="stable")[:FIRST_COLUMNS])
-
-
-def _overlap(view: View) -> float:
-    """Σ_jk π_j π_k BC_jk over one column, BC the Bhattacharyya coefficient of two normals."""
-    mean, variance = view.means[:, 0], view.covariances[:, 0, 0]
-    total = variance[:, None] + variance
-    logs = 0.5 * np.log(2.0 * np.sqrt(np.outer(variance, variance)) / total)
-    logs -= 0.25 * (mean[:, None] - mean) ** 2 / total
-    return float(view.weights @ np.exp(logs) @ view.weights)
+    ranked = least_overlapping(estimator.result_, [(d,) for d in free])
+    return sorted(column for (column,) in ranked[:FIRST_COLUMNS])
 
 
 def _grid_of(axes: Any, d: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -211,7 +211,14 @@ def column_number(names: Sequence[str], column: Any) -> int:
 
 
 def separating_columns(result: FitResult) -> Integers:
-    """The two columns in which the components overlap least.
+    """The two columns in which the components overlap least."""
+    return np.array(least_overlapping(result, combinations(range(result.n_features), 2))[0])
+
+
+def least_overlapping(
+    result: FitResult, choices: Iterable[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Choices of columns, from those in which the components overlap least.
 
     Overlap is Σ_jk π_j π_k BC_jk, BC the Bhattacharyya coefficient of two normal densities
     (1 where they agree, 0 where they are apart), so that pairs hard to tell apart count.
@@ -220,10 +227,10 @@ def separating_columns(result: FitResult) -> Integers:
     weights = result.density.weights.mean()
     away = means[:, None] - means
 
-    def overlap(pair: tuple[int, int]) -> float:
-        block = covariances[:, pair][:, :, pair]
+    def overlap(columns: tuple[int, ...]) -> float:
+        block = covariances[:, columns][:, :, columns]
         between = 0.5 * (block[:, None] + block)
-        delta = away[..., pair]
+        delta = away[..., columns]
         distance = np.einsum(
             "jkd,jkd->jk", delta, np.linalg.solve(between, delta[..., None])[..., 0]
         )
@@ -232,8 +239,7 @@ def separating_columns(result: FitResult) -> Integers:
         coefficients = np.exp(-0.125 * distance - 0.5 * log_ratio)
         return float(weights @ coefficients @ weights)
 
-    pairs = combinations(range(result.n_features), 2)
-    return np.array(min(pairs, key=overlap))
+    return sorted(choices, key=overlap)
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _behind(subject: Subject, place: Any) -> str:
         return "chosen"
     if subject.criterion == "cv" and "cv_behind" in row:
         return with_error(float(row["cv_behind"]), float(row["cv_behind_se"]))
-    return number(subject.search.best_score_ - float(row[subject.criterion]))
+    return number(float(row["behind"]))
 
 
 def _plain_name(parameter: str) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-from bayesmix.families.gaussian.collapse.collapse_guard import VARIANCE_FLOOR
+from bayesmix.families.gaussian.collapse.collapse_guard import held_before, variance_floor
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
@@ -34,8 +34,7 @@ class NoiseGuard:
     def resolution(self) -> Array:
         """The smallest noise variances (1, D), in the frame."""
         unit, tied = self.summary.scale / self.frame.scale, self.summary.gap / self.frame.scale
-        floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
-        return floor[None]
+        return variance_floor(unit, tied)[None]
 
     def among(self, whole: Whole) -> NoiseGuard:
         """Itself: it looks at no rows."""
@@ -54,7 +53,7 @@ class NoiseGuard:
         components = mixture.components
         floor = components.model.of_noise(self.resolution)
         low = (components.noise <= AT_THE_FLOOR * floor) & ~self.summary.constant
-        known = {k for event in events if event.kind == "held" for k in event.components}
+        known = held_before(events)
         rows = mixture.weights.mean() * self.summary.total_weight
         held = [
             self._named(k, np.flatnonzero(low[k]), rows[k])

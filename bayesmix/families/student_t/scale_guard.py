@@ -7,7 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from bayesmix.families.gaussian.collapse.collapse_guard import AT_THE_FLOOR, VARIANCE_FLOOR
+from bayesmix.families.gaussian.collapse.collapse_guard import (
+    AT_THE_FLOOR,
+    held_before,
+    variance_floor,
+)
 from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.student_t.components import StudentComponents
@@ -46,8 +50,7 @@ class ScaleGuard:
         """The smallest variances (1, D) of scales, in the frame."""
         unit = self.frame.directions(self.summary.scale)
         tied = self.frame.directions(self.summary.gap)
-        floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
-        return floor[None]
+        return variance_floor(unit, tied)[None]
 
     def among(self, whole: Whole) -> ScaleGuard:
         """Itself: it looks at no rows."""
@@ -66,7 +69,7 @@ class ScaleGuard:
         blocks, algebra = mixture.components.blocks, self.structure.algebra
         low = algebra.narrow(blocks, AT_THE_FLOOR / BELOW_FLOOR * self.resolution[0])
         flat = [k for k, axes in enumerate(low) if axes.shape[1]]
-        known = {k for event in events if event.kind == "held" for k in event.components}
+        known = held_before(events)
         held = [k for k in flat if k not in known]
         if not held:
             return None

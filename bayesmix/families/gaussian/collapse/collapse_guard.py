@@ -41,6 +41,17 @@ MANY_ROWS = 5
 SMALLEST_GAP = 1e-6
 
 
+def variance_floor(unit: Array, tied: Array) -> Array:
+    """The smallest variances that rows can support: of their scale, and gap²/12 where they tie."""
+    floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
+    return floor
+
+
+def held_before(events: tuple[Event, ...]) -> set[int]:
+    """Components that were named as held."""
+    return {k for event in events if event.kind == "held" for k in event.components}
+
+
 @dataclass(frozen=True)
 class GaussianGuard:
     """Watches Gaussian mixtures fitted to the rows of ``source`` in ``frame``."""
@@ -66,7 +77,7 @@ class GaussianGuard:
     def floor(self) -> Array:
         """Smallest variance (D',) that the rows can support, in the frame."""
         tied = self.frame.directions(self.summary.gap)
-        return np.maximum(VARIANCE_FLOOR * self.unit * self.unit, tied * tied / 12.0)
+        return variance_floor(self.unit, tied)
 
     @cached_property
     def _highest_floor(self) -> float:
