@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bayesmix.engine.stopping import Aitken, Change
     from bayesmix.engine.truncated import Truncated
     from bayesmix.estimators.base import MixtureEstimator
-    from bayesmix.estimators.fitting import SourceFitter, TableFitter
+    from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.families import binomial, categorical, exponential
     from bayesmix.families.bernoulli import (
@@ -71,14 +71,14 @@ if TYPE_CHECKING:
     from bayesmix.families.student_t.family import StudentT
     from bayesmix.families.student_t.scale_guard import ScaleGuard
     from bayesmix.families.student_t.weighted_moments import WeightedMoments
-    from bayesmix.io.checkpoint import Checkpoint
+    from bayesmix.io.saved.checkpoint import Checkpoint
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
     from bayesmix.selection.candidates.task import Checkpoint as Kept
-    from bayesmix.sources.array import ArraySource, KeptHere
-    from bayesmix.sources.cluster import DaskEngine, KeptThere
-    from bayesmix.sources.local import KeptParts, Local
-    from bayesmix.sources.partitioned import OnChosen, PartitionedSource
+    from bayesmix.sources.in_memory.array import ArraySource, KeptHere
+    from bayesmix.sources.partitions.partitioned import OnChosen, PartitionedSource
+    from bayesmix.sources.workers.cluster import DaskEngine, KeptThere
+    from bayesmix.sources.workers.local import KeptParts, Local
     from bayesmix.weights.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
     from bayesmix.weights.point import FreeWeights, PointTwin, PointWeights, WeightDraws
     from bayesmix.weights.stick_breaking import (

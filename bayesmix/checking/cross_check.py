@@ -115,7 +115,7 @@ class CrossCheck:
 
     def plot(self, axes: Any = None) -> Any:
         """Densities of parameters, both ways; see ``plot_crosscheck``."""
-        from bayesmix.plots.crosscheck import plot_crosscheck
+        from bayesmix.plots.posterior.crosscheck import plot_crosscheck
 
         return plot_crosscheck(self, axes=axes)
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from bayesmix.cli import arguments, questions
-from bayesmix.cli.arguments import Method, Missing, Sampler
+from bayesmix.cli.commands import questions
 from bayesmix.cli.group import Commands
-from bayesmix.cli.options import (
+from bayesmix.cli.inputs import arguments
+from bayesmix.cli.inputs.arguments import Method, Missing, Sampler
+from bayesmix.cli.inputs.options import (
     Categorical,
     Checkpoint,
     Columns,
@@ -81,7 +82,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """The main job on bundled data: how many clusters, how sure, what density."""
-    from bayesmix.cli.demo import demo as run
+    from bayesmix.cli.commands.demo import demo as run
 
     run(screen_of(quiet, json), out, seed, jobs)
 
@@ -123,8 +124,8 @@ def select(
     """
     wanted = arguments.searched(components, covariance, criterion, method, seed, jobs, missing)
     screen = screen_of(quiet, json)
-    from bayesmix.cli import jobs as work
-    from bayesmix.cli.files import resumable
+    from bayesmix.cli.commands import jobs as work
+    from bayesmix.cli.outputs.files import resumable
 
     kept = resumable(checkpoint, resume)
     rows = table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler)
@@ -170,7 +171,7 @@ def fit(
     """
     structure = arguments.structure(covariance)
     screen = screen_of(quiet, json)
-    from bayesmix.cli import jobs as work
+    from bayesmix.cli.commands import jobs as work
 
     work.fit(
         screen,
@@ -211,7 +212,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Component, probabilities of all components and log density (nats) of every row, as CSV."""
-    from bayesmix.cli.predict import predict as run
+    from bayesmix.cli.commands.predict import predict as run
 
     screen, kept = screen_of(quiet, json), arguments.names(keep) or []
     if posterior:
@@ -250,7 +251,7 @@ def crosscheck(
     """
     structure = arguments.structure(covariance)
     screen = screen_of(quiet, json)
-    from bayesmix.cli.crosscheck import crosscheck as run
+    from bayesmix.cli.commands.crosscheck import crosscheck as run
 
     run(
         screen,

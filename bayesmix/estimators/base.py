@@ -16,17 +16,17 @@ from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, levels
-from bayesmix.estimators.blocks import lazily
-from bayesmix.estimators.fitting import SourceFitter, TableFitter
-from bayesmix.estimators.imputing import Imputing, refuse_gaps
-from bayesmix.estimators.information import information
-from bayesmix.estimators.posterior import PosteriorMethods
-from bayesmix.estimators.progress import Reporter
-from bayesmix.estimators.row_answers import labels, log_densities, probabilities, responsibilities
-from bayesmix.estimators.showing import Showing
-from bayesmix.estimators.streaming import Arriving
-from bayesmix.estimators.transforming import Transforming
+from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
+from bayesmix.estimators.display.answer import Showing
+from bayesmix.estimators.display.progress_lines import Reporter
+from bayesmix.estimators.methods.imputing import Imputing, refuse_gaps
+from bayesmix.estimators.methods.information import information
+from bayesmix.estimators.methods.posterior import PosteriorMethods
+from bayesmix.estimators.methods.streaming import Arriving
+from bayesmix.estimators.methods.transforming import Transforming
+from bayesmix.estimators.rows import incoming, levels
+from bayesmix.estimators.rows.answers import labels, log_densities, probabilities, responsibilities
+from bayesmix.estimators.rows.dask_blocks import lazily
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source, Stopping
@@ -35,7 +35,7 @@ from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import all_weights
-from bayesmix.sources.collections import is_collection
+from bayesmix.sources.partitions.collections import is_collection
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.workflow.result import FitResult

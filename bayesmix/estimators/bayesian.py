@@ -7,10 +7,10 @@ from typing import Any
 from bayesmix import validation
 from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes import describe_gaussian
+from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.noise import noise_density
-from bayesmix.estimators.structures import family_of
+from bayesmix.estimators.parameters.covariance_types import family_of
+from bayesmix.estimators.parameters.noise import noise_density
 from bayesmix.families.gaussian import GaussianPrior
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model

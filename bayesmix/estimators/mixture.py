@@ -8,11 +8,11 @@ from typing import Any
 from bayesmix import validation
 from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators import levels
-from bayesmix.estimators.attributes import describe_gaussian, describe_weights
+from bayesmix.estimators.attributes.part_parameters import ComponentsByColumn
+from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.mixed import AUTO, family_for, is_mixed, with_structure
-from bayesmix.estimators.part_parameters import ComponentsByColumn
+from bayesmix.estimators.rows import levels as levels
+from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Product
 from bayesmix.protocols import Source

@@ -16,10 +16,11 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
-from bayesmix.estimators import asked, incoming
-from bayesmix.estimators.found import Found
-from bayesmix.estimators.levels import with_levels
-from bayesmix.estimators.showing import Showing
+from bayesmix.estimators.candidates import search_parameters
+from bayesmix.estimators.candidates.search_results import Found
+from bayesmix.estimators.display.answer import Showing
+from bayesmix.estimators.rows import incoming
+from bayesmix.estimators.rows.levels import with_levels
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -43,7 +44,7 @@ from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
 from bayesmix.sources import processes
-from bayesmix.sources.collections import collected, is_collection
+from bayesmix.sources.partitions.collections import collected, is_collection
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
 
@@ -188,27 +189,27 @@ class MixtureSearch(Found, Showing):
         X = table_of(X)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
-        criterion, functions = asked.criterion_of(self.criterion)
-        wanted = {criterion, *asked.names_of(self.also)}
+        criterion, functions = search_parameters.criterion_of(self.criterion)
+        wanted = {criterion, *search_parameters.names_of(self.also)}
         seed = root_seed(self.random_state)
-        seed, kept_fits = asked.kept_in(self, X, sample_weight, groups, seed)
-        estimator = asked.estimator_of(self.estimator, seed)
+        seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, groups, seed)
+        estimator = search_parameters.estimator_of(self.estimator, seed)
         folded = bool(wanted & set(OF_FOLDS))
-        most = growth.largest(*asked.shape_of(X))
+        most = growth.largest(*search_parameters.shape_of(X))
         if folded:
             most = min(most, MOST_BY_FOLDS)
         numbers = component_numbers(self.n_components, most)
-        prefix = asked.prefix_of(estimator)
-        variational = asked.is_variational(estimator, wanted)
-        chains = asked.chains_of(self, X, numbers, prefix, variational)
+        prefix = search_parameters.prefix_of(estimator)
+        variational = search_parameters.is_variational(estimator, wanted)
+        chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)
         estimator = with_levels(estimator, getattr(self, "levels_", None))
-        X, sample_weight, groups = asked.of_training(source, X, sample_weight, groups)
+        X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         splits = make_splits(self.cv, X, seed, groups) if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
-        asked.share_threads(estimator, self.n_jobs, side_by_side)
-        fitter = asked.fitter_of(estimator, X, sample_weight, source)
+        search_parameters.share_threads(estimator, self.n_jobs, side_by_side)
+        fitter = search_parameters.fitter_of(estimator, X, sample_weight, source)
         functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
         grows = self.n_components is None and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion

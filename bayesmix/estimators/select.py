@@ -11,8 +11,8 @@ from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
-from bayesmix.estimators.mixed import coding_of_table, is_mixed_table
 from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.selection.criteria.folds import last_step

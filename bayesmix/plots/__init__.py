@@ -1,26 +1,26 @@
 """L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
 
-from bayesmix.plots.absolute_fit import plot_goodness_of_fit
-from bayesmix.plots.assignment import plot_assignment
-from bayesmix.plots.averaged import plot_averaged
-from bayesmix.plots.bootstrap import plot_likelihood_ratio
-from bayesmix.plots.crosscheck import plot_crosscheck
-from bayesmix.plots.density import plot_density
-from bayesmix.plots.em_steps import plot_em_steps
-from bayesmix.plots.gibbs import plot_occupied
-from bayesmix.plots.latent_classes import plot_latent_classes
-from bayesmix.plots.merging import plot_merging
-from bayesmix.plots.nested import plot_nested
-from bayesmix.plots.objective import plot_objective
-from bayesmix.plots.pairs import plot_pairs
-from bayesmix.plots.profile import plot_profile
-from bayesmix.plots.regions import plot_region
-from bayesmix.plots.regression import plot_conditional_mean
-from bayesmix.plots.selection import plot_selection
-from bayesmix.plots.sensitivity import plot_sensitivity
-from bayesmix.plots.stability import plot_stability
-from bayesmix.plots.telescoping import plot_over_k
-from bayesmix.plots.uncertainty import plot_uncertainty
+from bayesmix.plots.clusters.assignment import plot_assignment
+from bayesmix.plots.clusters.latent_classes import plot_latent_classes
+from bayesmix.plots.clusters.merging import plot_merging
+from bayesmix.plots.clusters.profile import plot_profile
+from bayesmix.plots.clusters.stability import plot_stability
+from bayesmix.plots.density.averaged import plot_averaged
+from bayesmix.plots.density.conditional_mean import plot_conditional_mean
+from bayesmix.plots.density.density_plot import plot_density
+from bayesmix.plots.density.highest_density import plot_region
+from bayesmix.plots.density.pairs import plot_pairs
+from bayesmix.plots.density.uncertainty import plot_uncertainty
+from bayesmix.plots.iterations.em_steps import plot_em_steps
+from bayesmix.plots.iterations.objective import plot_objective
+from bayesmix.plots.posterior.crosscheck import plot_crosscheck
+from bayesmix.plots.posterior.number_of_components import plot_over_k
+from bayesmix.plots.posterior.occupied import plot_occupied
+from bayesmix.plots.selection.goodness_of_fit import plot_goodness_of_fit
+from bayesmix.plots.selection.likelihood_ratio import plot_likelihood_ratio
+from bayesmix.plots.selection.nested_folds import plot_nested
+from bayesmix.plots.selection.prior_sensitivity import plot_sensitivity
+from bayesmix.plots.selection.scores import plot_selection
 
 __all__ = [
     "plot_assignment",

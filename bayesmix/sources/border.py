@@ -9,8 +9,8 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding
-from bayesmix.sources.array import ArraySource
-from bayesmix.sources.partitioned import PartitionedSource
+from bayesmix.sources.in_memory.array import ArraySource
+from bayesmix.sources.partitions.partitioned import PartitionedSource
 
 
 def is_source(X: Any) -> TypeGuard[Source]:

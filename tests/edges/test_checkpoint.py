@@ -34,9 +34,9 @@ from bayesmix.errors import (
     InvalidInputError,
 )
 from bayesmix.estimators.select import comparable
-from bayesmix.io import checkpoint
-from bayesmix.io.checkpoint import said
-from bayesmix.io.container import FINISHED_FIT, pack, unpack
+from bayesmix.io.saved import checkpoint
+from bayesmix.io.saved.checkpoint import said
+from bayesmix.io.saved.container import FINISHED_FIT, pack, unpack
 from bayesmix.selection.candidates.task import Task
 
 FAITHFUL = bm.datasets.load_faithful()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.cli.arguments import numbers
+from bayesmix.cli.inputs.arguments import numbers
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"

@@ -15,9 +15,9 @@ import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
 from bayesmix.errors import InvalidInputError
-from bayesmix.sources.collections import collected
-from bayesmix.sources.packing import packed, unpacked
-from bayesmix.sources.tree import climbed, height, runs
+from bayesmix.sources.partitions.collections import collected
+from bayesmix.sources.workers.packing import packed, unpacked
+from bayesmix.sources.workers.sum_tree import climbed, height, runs
 
 pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -103,7 +103,7 @@ def test_what_is_said_of_rows_is_lazy_and_in_the_index_of_a_frame():
 
 
 def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.sources.collections.current_client", lambda: None)
+    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
     X = rows()
     weights = (np.arange(len(X)) % 3).astype(float)
     expected = bm.GaussianMixture(3, random_state=0).fit(X, sample_weight=weights)
@@ -112,7 +112,7 @@ def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
     counts = da.from_array(weights, chunks=(CHUNKS,))
     found = []
     for most in (2**28, 10_000):
-        monkeypatch.setattr("bayesmix.sources.collections.MOST_KEPT", most)
+        monkeypatch.setattr("bayesmix.sources.partitions.collections.MOST_KEPT", most)
         found.append(bm.GaussianMixture(3, random_state=0).fit(array, sample_weight=counts))
     assert found[0].result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
     np.testing.assert_array_equal(found[0].means_, found[1].means_)

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
-from bayesmix.estimators import progress
+from bayesmix.estimators.display import progress_lines as progress
 from bayesmix.random import root_seed
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.io.coding import coded, recoded
-from bayesmix.io.kinds import kind_of
+from bayesmix.io.tables.coding import coded, recoded
+from bayesmix.io.tables.kinds import kind_of
 
 OPTIONS = {"random_state": 0, "n_jobs": 1}
 
@@ -169,7 +169,7 @@ def test_odd_cells_in_a_column_of_numbers_are_named():
 
 
 def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
-    from bayesmix.io.mixed_tables import read_mixed
+    from bayesmix.io.tables.mixed_tables import read_mixed
 
     frame, _ = birds()
     frame.to_csv(tmp_path / "birds.csv", index=False)

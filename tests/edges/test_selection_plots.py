@@ -7,10 +7,10 @@ import pytest
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
-from bayesmix.plots.absolute_fit import plot_goodness_of_fit
-from bayesmix.plots.bootstrap import plot_likelihood_ratio
-from bayesmix.plots.merging import plot_merging
-from bayesmix.plots.stability import plot_stability
+from bayesmix.plots.clusters.merging import plot_merging
+from bayesmix.plots.clusters.stability import plot_stability
+from bayesmix.plots.selection.goodness_of_fit import plot_goodness_of_fit
+from bayesmix.plots.selection.likelihood_ratio import plot_likelihood_ratio
 from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit
 from bayesmix.selection.checks.likelihood_ratio import LikelihoodRatioTest
 from bayesmix.selection.clustering.merging import merge_components

@@ -265,4 +265,5 @@ def test_all_that_is_written_goes_through_one_function():
     pickling = [
         path for path in package.rglob("*.py") if "import pickle" in path.read_text("utf-8")
     ]
-    assert [path.relative_to(package).as_posix() for path in pickling] == ["sources/packing.py"]
+    named = [path.relative_to(package).as_posix() for path in pickling]
+    assert named == ["sources/workers/packing.py"]

@@ -6,7 +6,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.fitting import SourceFitter
+from bayesmix.estimators.candidates.fitters import SourceFitter
 from bayesmix.selection.checks import resampling
 from bayesmix.selection.checks.likelihood_ratio import ReplicateTask, likelihood_ratio_test
 from bayesmix.selection.checks.resampling import to_refit

@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
-from bayesmix.estimators import incoming
-from bayesmix.estimators.fitting import SourceFitter, TableFitter
+from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
+from bayesmix.estimators.rows import incoming
 from bayesmix.selection.candidates.fitter import Effort
 from laws.cases import generator
 

@@ -6,7 +6,7 @@ from bayesmix.engine.expectation import LINEAR, ExpectationStep
 from bayesmix.numerics.once import once
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.records.rows import MOST_KEPT
-from bayesmix.sources.array import ArraySource
+from bayesmix.sources.in_memory.array import ArraySource
 from bayesmix.weights import PointWeights
 from laws.cases import CASES, generator
 

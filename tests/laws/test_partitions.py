@@ -13,7 +13,7 @@ from bayesmix.random import root_seed
 from bayesmix.records import Rows
 from bayesmix.selection.criteria.folds import make_splits, numbers_in, rows_of
 from bayesmix.sources import ArraySource, Local, PartitionedSource
-from bayesmix.sources.choice import OfFold, hashed
+from bayesmix.sources.partitions.chosen_rows import OfFold, hashed
 from laws.cases import assert_same, generator
 
 CUTS = (0, 100, 333, 334, 900)
@@ -117,7 +117,7 @@ def test_rows_that_are_chosen_stay_where_they_are(monkeypatch):
     # A fold of a row is a matter of its number among those that are left.
     np.testing.assert_array_equal(folds[1], own[hashed(np.arange(len(own)), 7) % 2 == 1])
     np.testing.assert_array_equal(folds[1], own[halves[1].numbers(len(own))])
-    monkeypatch.setattr("bayesmix.sources.partitioned.MOST_AT_HAND", 1000)
+    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 1000)
     with pytest.raises(TooManyRowsError, match=r"1,000 rows x 2 columns .* rows.sample"):
         partitions(X)[0].in_memory()
 
@@ -155,7 +155,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
     exact = ArraySource(X, weights).summary
     few, _ = partitions(X, weights)
     assert_same(few.summary, exact, rtol=0)
-    for module in ("summary", "look"):
+    for module in ("summary", "partitions.first_look"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 1000)
     many, reads = partitions(X, weights)
     assert_same(many.summary, ArraySource(X, weights).summary, rtol=1e-12)
@@ -170,7 +170,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
     ids=["likelihood", "variational"],
 )
 def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
-    for module in ("summary", "look"):
+    for module in ("summary", "partitions.first_look"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 5_000)
     monkeypatch.setattr("bayesmix.workflow.search.optimum.COARSE_ABOVE", 0)
     X = clusters(20_000, 2, 4)

@@ -99,8 +99,8 @@ def test_map_gives_the_output_of_every_row_in_order(source, n_jobs):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks of rows that are few enough for a test."""
-    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", 2**17)
-    monkeypatch.setattr("bayesmix.sources.array.WORTH_HALVING", 2**18)
+    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.in_memory.array.WORTH_HALVING", 2**18)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])

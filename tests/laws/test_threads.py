@@ -16,7 +16,7 @@ from bayesmix.numerics import warming
 from bayesmix.numerics.warming import call_kernel
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
-from bayesmix.sources.array import MOST_CHUNKS, chunk_rows
+from bayesmix.sources.in_memory.array import MOST_CHUNKS, chunk_rows
 from bayesmix.weights import DirichletPrior, StickBreakingPrior
 from laws.cases import CASES, generator, identity
 
@@ -32,8 +32,8 @@ INFERENCES = {
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks of rows that are few enough for a test."""
-    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", 2**17)
-    monkeypatch.setattr("bayesmix.sources.array.WORTH_HALVING", 2**18)
+    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.in_memory.array.WORTH_HALVING", 2**18)
 
 
 def rows_of(case, n=N):
@@ -129,7 +129,7 @@ def test_the_size_of_blocks_and_chunks_changes_rounding_only(case, block, chunk,
     options = {"n_jobs": 2, "init_params": start}
     usual = fitted(case, rows, **options)
     monkeypatch.setattr("bayesmix.engine.expectation.BLOCK_VALUES", block)
-    monkeypatch.setattr("bayesmix.sources.array.CHUNK_WORK", chunk)
+    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", chunk)
     other = fitted(case, rows, **options)
     np.testing.assert_allclose(other.objective_trace_, usual.objective_trace_, rtol=1e-12)
     np.testing.assert_allclose(other.weights_, usual.weights_, rtol=1e-10)

@@ -21,7 +21,7 @@ from bayesmix.engine.truncated import (
 )
 from bayesmix.records import Frame, Mixture, Rows, centred_pass
 from bayesmix.sources import ArraySource
-from bayesmix.sources.array import KeptHere
+from bayesmix.sources.in_memory.array import KeptHere
 from bayesmix.weights import PointWeights
 
 from .cases import (

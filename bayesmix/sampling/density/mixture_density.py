@@ -195,7 +195,7 @@ class MixtureDensity:
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The density with its components, over one or two of its columns (``columns=``)."""
-        from bayesmix.plots.parts import plot_part
+        from bayesmix.plots.density.marginals import plot_part
 
         return plot_part(self, ax=ax, **options)
 

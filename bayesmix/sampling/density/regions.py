@@ -155,7 +155,7 @@ class DensityRegion:
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
         """The region over one or two columns, with rows inside and outside; see ``plot_region``."""
-        from bayesmix.plots.regions import plot_region
+        from bayesmix.plots.density.highest_density import plot_region
 
         return plot_region(self, X, ax=ax, **options)
 

@@ -112,7 +112,7 @@ class Gibbs(DrawsInChains):
 
     def plot(self, ax: Any = None) -> Any:
         """The posterior of the number of occupied components; see ``plot_occupied``."""
-        from bayesmix.plots.gibbs import plot_occupied
+        from bayesmix.plots.posterior.occupied import plot_occupied
 
         return plot_occupied(self, ax=ax)
 

@@ -205,7 +205,7 @@ class GibbsOverK:
 
     def plot(self, ax: Any = None) -> Any:
         """The posteriors of K and of K+ beside the prior; see ``plot_over_k``."""
-        from bayesmix.plots.telescoping import plot_over_k
+        from bayesmix.plots.posterior.number_of_components import plot_over_k
 
         return plot_over_k(self, ax=ax)
 

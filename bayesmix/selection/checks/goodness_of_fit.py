@@ -142,7 +142,7 @@ class GoodnessOfFit:
 
     def plot(self, ax: Any = None) -> Any:
         """Observed less expected shares with the model's band; see ``plot_goodness_of_fit``."""
-        from bayesmix.plots.absolute_fit import plot_goodness_of_fit
+        from bayesmix.plots.selection.goodness_of_fit import plot_goodness_of_fit
 
         return plot_goodness_of_fit(self, ax=ax)
 

@@ -82,7 +82,7 @@ class LatentClasses:
 
     def plot(self, ax: Any = None) -> Any:
         """Answers of every class with their intervals; see ``plot_latent_classes``."""
-        from bayesmix.plots.latent_classes import plot_latent_classes
+        from bayesmix.plots.clusters.latent_classes import plot_latent_classes
 
         return plot_latent_classes(self, ax=ax)
 

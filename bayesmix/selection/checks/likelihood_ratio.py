@@ -85,7 +85,7 @@ class LikelihoodRatioTest:
 
     def plot(self, ax: Any = None) -> Any:
         """The replicates with the observed ratio; see ``plot_likelihood_ratio``."""
-        from bayesmix.plots.bootstrap import plot_likelihood_ratio
+        from bayesmix.plots.selection.likelihood_ratio import plot_likelihood_ratio
 
         return plot_likelihood_ratio(self, ax=ax)
 

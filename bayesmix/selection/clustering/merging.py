@@ -123,7 +123,7 @@ class Merging:
 
     def plot(self, ax: Any = None) -> Any:
         """The tree of merges with the suggested cut; see ``plot_merging``."""
-        from bayesmix.plots.merging import plot_merging
+        from bayesmix.plots.clusters.merging import plot_merging
 
         return plot_merging(self, ax=ax)
 

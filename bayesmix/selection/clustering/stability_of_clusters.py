@@ -101,7 +101,7 @@ class Stability:
 
     def plot(self, ax: Any = None) -> Any:
         """Agreement by the number of components found; see ``plot_stability``."""
-        from bayesmix.plots.stability import plot_stability
+        from bayesmix.plots.clusters.stability import plot_stability
 
         return plot_stability(self, ax=ax)
 

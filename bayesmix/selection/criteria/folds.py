@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources import PartitionedSource, all_weights, is_source
-from bayesmix.sources.choice import OfFold
+from bayesmix.sources.partitions.chosen_rows import OfFold
 
 # Points at which a step of a pipeline is tried, and how far from affine it may be.
 PROBES = 8

@@ -15,7 +15,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.criteria.folds import numbers_in
 from bayesmix.selection.criteria.scores import Score
-from bayesmix.sources.choice import OfFold
+from bayesmix.sources.partitions.chosen_rows import OfFold
 
 STACKING_PASSES = 10_000
 STACKING_GAIN = 1e-10

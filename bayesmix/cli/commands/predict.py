@@ -1,0 +1,125 @@
+"""What a saved model says of rows, in the shell."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.cli.inputs.rows import STANDARD_INPUT, of_data, read_rows
+from bayesmix.cli.outputs import describe, files
+from bayesmix.cli.outputs.show import Screen
+from bayesmix.errors import InvalidInputError
+from bayesmix.writing import written
+
+
+def predict(
+    screen: Screen,
+    model_path: str,
+    path: str,
+    columns: list[str] | None,
+    out: str | None,
+    keep: list[str],
+    rows: bool,
+) -> None:
+    """Component, probability and log density of every row, as CSV or, with ``rows``, as JSON."""
+    place = None if out is None else files.labels_place(out)
+    model = model_of("predict", model_path, path)
+    source = rows_for(model, path, columns)
+    probabilities = model.predict_proba(source)
+    labels = probabilities.argmax(axis=1)
+    densities = model.score_samples(source)
+    kept = kept_of(path, keep)
+    table = Table(labels, densities, probabilities, kept)
+    if place is not None:
+        with written(place) as stream:
+            table.write(codecs.getwriter("utf-8")(stream))
+    elif not screen.machine:
+        table.write(sys.stdout)
+        return
+    counts = np.bincount(labels, minlength=model.n_components_).tolist()
+    values = describe.described("predict", path, source, None)
+    values |= {
+        "model": model_path,
+        "rows_per_component": counts,
+        "mean_log_density": float(densities.mean()),
+        "files": [] if out is None else [out],
+    }
+    if rows:
+        values["rows"] = [dict(zip(table.names, row, strict=True)) for row in table.rows()]
+    screen.answer(
+        f"{len(labels):,} rows to {model.n_components_} components: "
+        + ", ".join(f"{count:,}" for count in counts)
+        + f"; mean log density {densities.mean():.4f} nats"
+    )
+    if out is not None:
+        screen.say(f"Wrote {out}")
+    if screen.machine:
+        print(files.as_json(describe.plain(values)))
+
+
+def model_of(command: str, model_path: str, path: str) -> Any:
+    """The saved model, unless it and the rows changed places."""
+    from bayesmix.io import load
+
+    if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
+        raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
+    return load(model_path)
+
+
+def rows_for(
+    model: Any, path: str, columns: Sequence[str] | None, weight: str | None = None
+) -> Any:
+    """The rows that a model is asked about: its own columns by name, unless others are named."""
+    kept = "keep" if model.missing == "use" else "error"
+    if columns is not None:
+        # Asked for one by one, they may have other names than at the fit.
+        return replace(read_rows(path, columns, weight, kept), columns=None)
+    coding = getattr(model.result_.family, "coding", None)
+    if coding is not None and coding.has_levels:
+        from bayesmix.io.tables.mixed_tables import read_as
+
+        return of_data(path, lambda place: read_as(place, coding, weight))
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or path.lower().endswith(".npy"):
+        return read_rows(path, None, weight, kept)
+    return read_rows(path, list(names), weight, kept)
+
+
+def kept_of(path: str, keep: list[str]) -> dict[str, list[Any]]:
+    """Columns of DATA that are carried along, as they are."""
+    if not keep:
+        return {}
+    from bayesmix.io.tables.mixed_tables import kept_columns
+
+    if path == STANDARD_INPUT:
+        raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
+    kept: dict[str, list[Any]] = of_data(path, lambda place: kept_columns(place, keep))
+    return kept
+
+
+class Table:
+    """A line per row: what is carried along, its component, how probable, its log density."""
+
+    def __init__(
+        self, labels: Any, densities: Any, probabilities: Any, kept: Mapping[str, list[Any]]
+    ) -> None:
+        each = [f"p{k}" for k in range(probabilities.shape[1])]
+        self.names = [*kept, "component", "probability", "log_density", *each]
+        found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
+        self.columns = [*kept.values(), *(column.tolist() for column in found)]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The lines, as plain numbers."""
+        return zip(*self.columns, strict=True)
+
+    def write(self, stream: Any) -> None:
+        """As CSV."""
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.names)
+        writer.writerows(self.rows())

@@ -1,0 +1,1 @@
+"""What a command leaves: lines on the screen, files, figures."""

@@ -1,0 +1,144 @@
+"""What a search is asked for: its parameters, checked and filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix import validation
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.candidates.fitters import TableFitter
+from bayesmix.protocols import Source
+from bayesmix.selection.candidates.combinations import candidate_chains
+from bayesmix.selection.candidates.fitter import Fitter
+from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
+from bayesmix.selection.candidates.task import Checkpoint
+from bayesmix.selection.choice.rule import NAME as RULE
+from bayesmix.selection.criteria.folds import last_step, rows_of
+from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
+
+KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
+CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
+
+
+def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
+    """The name of a criterion, and the function where it is one's own."""
+    if callable(criterion):
+        name = getattr(criterion, "__name__", "criterion")
+        return name, {name: criterion}
+    validation.one_of("criterion", criterion, CRITERIA, "or a callable")
+    return RULE if criterion == "auto" else criterion, {}
+
+
+def names_of(also: Any) -> list[str]:
+    """Further criteria, by name."""
+    named = [also] if isinstance(also, str) else list(also)
+    for name in named:
+        validation.one_of("also", name, CRITERIA)
+    return named
+
+
+def estimator_of(estimator: Any, seed: int) -> Any:
+    """The estimator of all candidates: its seed, and no bar of its own."""
+    if estimator is None:
+        from bayesmix.estimators.gaussian import GaussianMixture
+
+        made: Any = GaussianMixture()
+    else:
+        made = clone(estimator)
+    inner = last_step(made)
+    if not hasattr(inner, "n_components"):
+        raise InvalidInputError(
+            "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
+            f"got {type(inner).__name__}"
+        )
+    if getattr(inner, "random_state", None) is None:
+        inner.set_params(random_state=seed)
+    if getattr(inner, "progress", 0) is None:
+        inner.set_params(progress=False)
+    return made
+
+
+def kept_in(
+    search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
+) -> tuple[int, Checkpoint | None]:
+    """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
+    if search.checkpoint is None:
+        return seed, None
+    from bayesmix.io.saved.checkpoint import open_checkpoint, search_identity
+
+    settings = {
+        name: value
+        for name, value in search.get_params(deep=False).items()
+        if name not in CHANGE_NO_NUMBER
+    }
+    identity = search_identity(settings, X, sample_weight, groups)
+    seeded = search.random_state is not None
+    kept, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
+    return seed, kept
+
+
+def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
+    """Fits of one chain come one after the other and may use all cores; of several, one."""
+    inner = last_step(estimator)
+    if getattr(inner, "n_jobs", 0) is None:
+        inner.set_params(n_jobs=n_jobs if n_chains == 1 else 1)
+
+
+def is_variational(estimator: Any, wanted: set[str]) -> bool:
+    """Whether the estimator is variational; refuses criteria that need it where it is not."""
+    model = last_step(estimator)._model()
+    variational = bool(model.inference.variational)
+    if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
+        raise InvalidInputError(
+            f"criterion={refused[0]!r} does not know of noise: use 'bic', 'icl', 'cv', or 'elbo' "
+            "of a variational fit"
+        )
+    for name in sorted(wanted & set(OF_A_POSTERIOR)):
+        if not variational:
+            raise InvalidInputError(
+                f"criterion={name!r} needs a variational estimator, such as "
+                "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
+            )
+    return variational
+
+
+def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
+    """What fits candidates: a mixture to the source, a pipeline to the rows as they came."""
+    if hasattr(estimator, "steps"):
+        return TableFitter(estimator, X, sample_weight, source)
+    fitter: Fitter = estimator._fitter(X, sample_weight, source)
+    return fitter
+
+
+def chains_of(
+    search: Any, X: Any, numbers: list[int], prefix: str, variational: bool
+) -> list[list[dict[str, Any]]]:
+    """The candidates in chains that differ in K alone, each model once."""
+    n_columns = None if prefix else shape_of(X)[1]
+    structures = structures_asked(search.covariance_type, n_columns, variational)
+    return each_once(candidate_chains(numbers, structures, search.param_grid, prefix), prefix)
+
+
+def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Rows, weights and groups without what training leaves out: rows of weight zero."""
+    if source.shape[0] == shape_of(X)[0]:
+        return X, sample_weight, groups
+    kept = source.numbers
+    weights, groups = (
+        None if each is None else np.asarray(each)[kept] for each in (sample_weight, groups)
+    )
+    return source if kept is None else rows_of(X, kept), weights, groups
+
+
+def prefix_of(estimator: Any) -> str:
+    """What parameters of the mixture begin with in a pipeline."""
+    return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
+
+
+def shape_of(X: Any) -> tuple[int, int]:
+    """Rows and columns, as far as they can be told before anything is checked."""
+    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    return int(shape[0]), int(shape[1]) if len(shape) > 1 else 1

@@ -1,0 +1,1 @@
+"""What fitted estimators do for their users beside ``fit`` and ``predict``."""

@@ -1,0 +1,110 @@
+"""What a mixture says of values that are missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix import validation
+from bayesmix.engine.gaps import drawn
+from bayesmix.errors import UnsupportedError
+from bayesmix.estimators.rows import incoming
+from bayesmix.families.gaussian import Gaussian
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import patterns
+from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.workflow.model import Model
+from bayesmix.workflow.result import FitResult
+
+
+def refuse_gaps(model: Model) -> None:
+    """Refuse models that cannot say what a row with gaps does."""
+    family = model.family
+    if model.noise is not None:
+        raise UnsupportedError(
+            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
+        )
+    if not isinstance(family, Gaussian):
+        raise UnsupportedError(
+            f"{type(family).__name__} components take no missing values yet: drop such rows "
+            "(missing='drop'), or use Gaussian()"
+        )
+    if not family.takes_gaps:
+        raise UnsupportedError(
+            f"covariance_type={family.covariance!r} takes no missing values: use 'diag' or 'full', "
+            "or drop such rows (missing='drop')"
+        )
+
+
+class Imputing:
+    """``impute``, for every estimator whose components say what is missing."""
+
+    def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Array:
+        """Rows with their missing values (NaN) filled in.
+
+        Parameters
+        ----------
+        X : array, frame or source (n, D)
+            Every row needs one value at least. What is there stays as it is.
+        n_draws : int, optional
+            None: what is expected given the values that a row has, one table. Else so many tables
+            drawn: with the spread of the values, and of a variational fit with that of the
+            posterior, as multiple imputation needs it.
+        random_state : optional
+            None uses the estimator's own.
+
+        Returns
+        -------
+        array (n, D) or (n_draws, n, D)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> X.loc[::10, "waiting"] = np.nan
+        >>> vb = bm.BayesianGaussianMixture(2, missing="use", random_state=0).fit(X)
+        >>> vb.impute(X)[0].round(1)
+        array([ 3.6, 76.1])
+        >>> vb.impute(X, n_draws=100, random_state=0)[:, 0, 1].std().round(1)
+        np.float64(5.3)
+        """
+        estimator: Any = self
+        result: FitResult = estimator._fitted()
+        refuse_gaps(Model(result.n_components, result.family, result.inference))
+        rows = incoming.new_rows(self, X, gaps=True).in_memory()
+        values = np.array(rows.values, dtype=np.float64)
+        if n_draws is None:
+            return expected(result, values)
+        number = validation.integer("n_draws", n_draws, 1)
+        validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
+        seed = root_seed(estimator.random_state if random_state is None else random_state)
+        return np.stack(imputations(result, values, number, stream(seed, Purpose.GAPS)))
+
+
+def expected(result: FitResult, values: Array) -> Array:
+    """E[gaps | what the row has] in their places, under the predictive density."""
+    from bayesmix.sampling.density.partition import conditional_means
+
+    out = values.copy()
+    for columns, rows in patterns(values):
+        hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
+        if len(hidden):
+            known = values[np.ix_(rows, columns)]
+            out[np.ix_(rows, hidden)] = conditional_means(result.density, hidden, columns, known)
+    return out
+
+
+def imputations(
+    result: FitResult, values: Array, n_draws: int, generator: np.random.Generator
+) -> list[Array]:
+    """Tables with gaps drawn, each under other parameters where the fit has a posterior."""
+    if not result.variational:
+        return [drawn(result.plug_in, values, generator) for _ in range(n_draws)]
+    from bayesmix.sampling.draws.parameters import Draws
+    from bayesmix.sampling.draws.posterior_sample import mixtures_of
+
+    q = result.posterior
+    draws = Draws(q.weights.draws(n_draws, generator), q.components.draws(n_draws, generator))
+    return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]

@@ -1,0 +1,1 @@
+"""What a user's words for a mixture mean."""

@@ -1,0 +1,74 @@
+"""Columns of rows that come in: numbers, by their names, and those of the fit."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.protocols import Source
+from bayesmix.sources.partitions.collections import columns_of
+
+OF_THE_FIT = "give the columns that were given to fit, in the same order"
+
+
+def adopt_columns(estimator: Any, source: Source) -> None:
+    """What ``validate_data`` sets on an estimator, for rows that come as a source."""
+    estimator.n_features_in_ = source.shape[1]
+    if source.columns is not None:
+        estimator.feature_names_in_ = np.array(source.columns, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
+    """Columns of a Dask collection at predict time, checked by its types alone."""
+    columns = columns_of(X)
+    check_columns(estimator, int(X.shape[1]), columns)
+    return columns
+
+
+def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
+    """Refuse other columns than those of the fit."""
+    if n_features != estimator.n_features_in_:
+        raise InvalidInputError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input: {OF_THE_FIT}"
+        )
+    known = getattr(estimator, "feature_names_in_", None)
+    if columns is not None and known is not None and tuple(known) != tuple(columns):
+        raise InvalidInputError(
+            f"X has the columns {', '.join(columns)}, but {', '.join(known)} were fitted: "
+            f"{OF_THE_FIT}"
+        )
+
+
+def refuse_text(X: Any) -> None:
+    """Name the columns that hold no numbers, before anything tries to convert them."""
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None or not hasattr(X, "columns"):
+        if getattr(getattr(X, "dtype", None), "kind", "f") in "USMm":
+            raise InvalidInputError(
+                f"X must be numeric, got {X.dtype}: encode or drop such columns"
+            )
+        return
+    wrong = [
+        f"{column!r} ({dtype})"
+        for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
+        if not _is_numeric(X, place, dtype)
+    ]
+    if wrong:
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+        )
+
+
+def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
+    """Whether a column holds real numbers, be it in a column of objects."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        return bool(dtype.is_numeric())
+    if getattr(dtype, "kind", "O") != "O" or not hasattr(X, "iloc"):
+        return getattr(dtype, "kind", "O") in "fiub"
+    return str(dtype) == "object" and all(isinstance(value, Real) for value in X.iloc[:, place])

@@ -1,0 +1,1 @@
+"""Fitted models and finished fits on disk, without pickle."""

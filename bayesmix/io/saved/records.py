@@ -1,0 +1,366 @@
+"""Values as JSON with arrays beside it, and back: only the types that the tables below name.
+
+Nothing in a file says what to call: a record is a name from ``RECORDS`` and values for its fields,
+whose types are checked against the class's annotations before it is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from bayesmix import protocols
+from bayesmix.engine import objectives
+from bayesmix.engine.noise import WithNoise
+from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
+from bayesmix.errors import DamagedFileError, UnsupportedError
+from bayesmix.families import (
+    bernoulli,
+    binomial,
+    categorical,
+    exponential,
+    factor_analytic,
+    gaussian,
+    poisson,
+    product,
+    student_t,
+)
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.exponential import Exponential
+from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.covariance.dense import DENSE
+from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.independent import sums
+from bayesmix.families.independent.levels import Levels
+from bayesmix.families.poisson import Poisson
+from bayesmix.io.saved.container import Bits, storable
+from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
+from bayesmix.records.coding import Coding
+from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.criteria.held_out import HeldOut
+from bayesmix.selection.criteria.scores import Score
+from bayesmix.weights import (
+    Dirichlet,
+    DirichletPrior,
+    FreeWeights,
+    PointWeights,
+    StickBreaking,
+    StickBreakingPrior,
+)
+from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.result import FitResult, SearchRecord
+
+# Frozen dataclasses, saved field by field. A name stays what it is once files hold it.
+RECORDS: dict[str, Any] = {
+    record.__name__: record
+    for record in (
+        FitResult,
+        SearchRecord,
+        Event,
+        Sums,
+        Mixture,
+        Frame,
+        PointWeights,
+        FreeWeights,
+        Dirichlet,
+        DirichletPrior,
+        StickBreaking,
+        StickBreakingPrior,
+        objectives.MaximumLikelihood,
+        objectives.MaximumAPosteriori,
+        objectives.VariationalBayes,
+        Gaussian,
+        gaussian.GaussianPrior,
+        gaussian.Gaussians,
+        gaussian.GaussianPosterior,
+        gaussian.NormalWishart,
+        gaussian.Wishart,
+        gaussian.FixedScale,
+        gaussian.LearnedScale,
+        Bernoulli,
+        bernoulli.Bernoullis,
+        bernoulli.BetaProbabilities,
+        bernoulli.BetaPrior,
+        Poisson,
+        poisson.Poissons,
+        poisson.GammaRates,
+        poisson.GammaPrior,
+        Exponential,
+        exponential.Exponentials,
+        exponential.ExponentialRates,
+        exponential.ExponentialPrior,
+        student_t.StudentT,
+        student_t.StudentComponents,
+        factor_analytic.FactorAnalytic,
+        factor_analytic.FactorModel,
+        factor_analytic.FactorAnalysers,
+        Coding,
+        product.Product,
+        product.Part,
+        product.Layout,
+        product.Products,
+        product.PartPriors,
+        product.ProductStatistics,
+        binomial.Binomial,
+        binomial.Binomials,
+        binomial.BinomialProbabilities,
+        binomial.BinomialPrior,
+        binomial.Choices,
+        Categorical,
+        categorical.Categoricals,
+        categorical.LevelProbabilities,
+        categorical.CategoricalPrior,
+        Levels,
+        Row,
+        Score,
+        HeldOut,
+        Stream,
+        NamedBatches,
+        BatchSums,
+        Moments,
+        Noise,
+        UniformNoise,
+        WithNoise,
+    )
+}
+RECORDS["Totals"] = sums.Sums  # there are others of its name
+
+# What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
+POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)
+NOT_NEGATIVE = (0.0, np.inf)
+SHARES = (0.0, 1.0)
+ANY = (-np.inf, np.inf)
+DOMAINS = {
+    "Frame.centre": ANY,
+    "Frame.scale": POSITIVE,
+    "Frame.basis": ANY,
+    "Frame.flat": ANY,
+    "PointWeights.probabilities": NOT_NEGATIVE,
+    "Dirichlet.concentration": POSITIVE,
+    "StickBreaking.first": POSITIVE,
+    "StickBreaking.rest": POSITIVE,
+    "Gaussians.means": ANY,
+    "Gaussians.blocks": ANY,
+    "GaussianPosterior.means": ANY,
+    "GaussianPosterior.mean_precision": POSITIVE,
+    "Wishart.degrees_of_freedom": POSITIVE,
+    "Wishart.scale_inverse": ANY,
+    "NormalWishart.mean": ANY,
+    "FixedScale.mean": ANY,
+    "Bernoullis.probabilities": SHARES,
+    "BetaProbabilities.successes": POSITIVE,
+    "BetaProbabilities.failures": POSITIVE,
+    "Poissons.rates": NOT_NEGATIVE,
+    "GammaRates.shape": POSITIVE,
+    "GammaRates.rate": POSITIVE,
+    "GammaPrior.rate": POSITIVE,
+    "Moments.counts": NOT_NEGATIVE,
+    "Moments.means": ANY,
+    "Moments.scatter": ANY,
+    "Totals.counts": NOT_NEGATIVE,
+    "Totals.totals": NOT_NEGATIVE,
+    "BatchSums.entropies": ANY,
+    "UniformNoise.origin": ANY,
+    "UniformNoise.lower": ANY,
+    "UniformNoise.upper": ANY,
+    "UniformNoise.axes": ANY,
+    "BatchSums.hard_counts": NOT_NEGATIVE,
+    "Binomials.probabilities": SHARES,
+    "BinomialProbabilities.successes": POSITIVE,
+    "BinomialProbabilities.failures": POSITIVE,
+    "Categoricals.probabilities": SHARES,
+    "LevelProbabilities.concentration": POSITIVE,
+    "Exponentials.rates": POSITIVE,
+    "ExponentialRates.shape": POSITIVE,
+    "ExponentialRates.rate": POSITIVE,
+    "ExponentialPrior.rate": POSITIVE,
+    "StudentComponents.means": ANY,
+    "StudentComponents.blocks": ANY,
+    "StudentComponents.degrees_of_freedom": POSITIVE,
+    "FactorAnalysers.means": ANY,
+    "FactorAnalysers.loadings": ANY,
+    "FactorAnalysers.noise": POSITIVE,
+    "FitResult.counts": NOT_NEGATIVE,
+    "FitResult.hard_counts": NOT_NEGATIVE,
+}
+
+# Objects without content of their own, saved by name alone.
+NAMED: dict[str, Any] = {
+    "dense": DENSE,
+    "axes": AXES,
+    **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
+}
+NAMES = {value: name for name, value in NAMED.items()}
+NAMED_TYPES = {type(value) for value in NAMES}
+# What annotations name that is no type at run time.
+PROTOCOLS = vars(protocols) | {
+    "Mixture": Mixture,
+    "Stream": Stream,
+    "NoiseDensity": NoiseDensity,
+}
+RECORD_NAMES = {record: name for name, record in RECORDS.items()}
+
+
+class Writer:
+    """Turns values into JSON and gathers the arrays that stand beside it."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Bits] = []
+
+    def value(self, value: Any) -> Any:
+        """JSON for one value; ``UnsupportedError`` for types that the tables do not name."""
+        kind = type(value)
+        if value is None or kind in (bool, int, str):
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if kind is list:
+            return [self.value(each) for each in value]
+        if kind is tuple:
+            return {"tuple": [self.value(each) for each in value]}
+        if kind is dict and all(type(key) is str for key in value):
+            return {"dict": {key: self.value(each) for key, each in value.items()}}
+        if kind is dict and all(type(key) is int for key in value):
+            return {"numbered": [[key, self.value(each)] for key, each in value.items()]}
+        if kind in NAMED_TYPES:
+            return {"named": NAMES[value]}
+        if kind in RECORD_NAMES:
+            name = RECORD_NAMES[kind]
+            return {"record": name, "fields": self._fields(name, value)}
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.asarray(value))}
+        if hasattr(value, "__array__"):
+            return {"array": self._array(np.asarray(value))}
+        raise UnsupportedError(f"{kind.__name__} is not among the types that a file can hold")
+
+    def _fields(self, name: str, record: Any) -> dict[str, Any]:
+        fields = {}
+        for key, hint in _hints(name).items():
+            value = getattr(record, key)
+            # Said here, and not when the file is read and the model is gone.
+            if not fits(value, hint):
+                raise UnsupportedError(
+                    f"{name}.{key} should be {_said(hint)} and is {type(value).__name__}"
+                )
+            fields[key] = self.value(value)
+        return fields
+
+    def _array(self, array: Bits) -> int:
+        if not storable(array):
+            raise UnsupportedError(f"an array of {array.dtype} cannot be saved, only numbers can")
+        self.arrays.append(array)
+        return len(self.arrays) - 1
+
+
+class Reader:
+    """Turns the JSON of a ``Writer`` and its arrays back into values."""
+
+    def __init__(self, arrays: list[Bits]) -> None:
+        self.arrays = arrays
+
+    def value(self, value: Any) -> Any:
+        """One value; ``DamagedFileError`` for anything that a ``Writer`` would not have written."""
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case list():
+                return [self.value(each) for each in value]
+            case {"float": "nan" | "inf" | "-inf" as number, **rest} if not rest:
+                return float(number)
+            case {"tuple": list(items), **rest} if not rest:
+                return tuple(self.value(each) for each in items)
+            case {"dict": dict(items), **rest} if not rest:
+                return {key: self.value(each) for key, each in items.items()}
+            case {"numbered": list(items), **rest} if not rest:
+                return {int(key): self.value(each) for key, each in items}
+            case {"named": str(name), **rest} if not rest:
+                if name not in NAMED:
+                    raise DamagedFileError(f"names {name!r}, which this bayesmix does not know")
+                return NAMED[name]
+            case {"record": str(name), "fields": dict(fields), **rest} if not rest:
+                return self._record(name, fields)
+            case {"scalar": int(index), **rest} if not rest:
+                return self._array(index)[()]
+            case {"array": int(index), **rest} if not rest:
+                return self._array(index)
+        raise DamagedFileError(f"is damaged: it holds {str(value)[:60]} where a value should be")
+
+    def _array(self, index: int) -> Any:
+        if not 0 <= index < len(self.arrays):
+            raise DamagedFileError(f"is damaged: it holds no array {index}")
+        return self.arrays[index]
+
+    def _record(self, name: str, fields: dict[str, Any]) -> Any:
+        if name not in RECORDS:
+            raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
+        hints = _hints(name)
+        if unknown := sorted(fields.keys() - hints.keys()):
+            raise DamagedFileError(
+                f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does "
+                "not know"
+            )
+        values = {key: self.value(each) for key, each in fields.items()}
+        for key, each in values.items():
+            if not fits(each, hints[key]):
+                raise DamagedFileError(
+                    f"is damaged: {name}.{key} should be {_said(hints[key])} and is "
+                    f"{type(each).__name__}"
+                )
+            _check_domain(f"{name}.{key}", each)
+        try:
+            return RECORDS[name](**values)
+        except (TypeError, ValueError) as problem:
+            raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
+
+
+def _check_domain(field: str, value: Any) -> None:
+    if field not in DOMAINS or value is None:
+        return
+    least, most = DOMAINS[field]
+    if not bool(((value >= least) & (value <= most) & np.isfinite(value)).all()):
+        raise DamagedFileError(f"is damaged: {field} holds numbers that it cannot have")
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    """Types of a record's fields; class attributes that are no fields are left out."""
+    record = RECORDS[name]
+    hints = typing.get_type_hints(record, localns=PROTOCOLS)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that a field declares."""
+    origin = typing.get_origin(hint)
+    if hint is Any or isinstance(hint, typing.TypeVar):
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, each) for each in typing.get_args(hint))
+    if origin in (tuple, list):
+        item = typing.get_args(hint)[0]
+        return isinstance(value, origin) and all(fits(each, item) for each in value)
+    if origin is dict:
+        item = typing.get_args(hint)[1]
+        return isinstance(value, dict) and all(fits(each, item) for each in value.values())
+    if hint in (int, float):
+        numbers: Any = (int, np.integer) if hint is int else (int, float, np.number)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if getattr(hint, "_is_protocol", False):
+        # What a protocol promises is behaviour; the trial of the loaded model sees to that.
+        return type(value) in RECORD_NAMES or type(value) in NAMED_TYPES
+    return isinstance(value, origin or hint)
+
+
+def _said(hint: Any) -> str:
+    if getattr(hint, "_is_protocol", False):
+        hint = typing.get_origin(hint) or hint
+    return hint.__name__ if isinstance(hint, type) else str(hint)

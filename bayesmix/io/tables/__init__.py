@@ -1,0 +1,1 @@
+"""Tables of rows in files, as sources."""

@@ -1,0 +1,139 @@
+"""Frames of numbers, categories and text as numbers, with what their codes stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.io.tables.kinds import NUMBER, Kind, kind_of, levels_of
+from bayesmix.numerics.arrays import Array
+from bayesmix.records.coding import Coding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMED = 5
+
+
+def is_frame(X: Any) -> bool:
+    """Whether rows come as a frame of pandas, or one that turns into it."""
+    return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "to_pandas"))
+
+
+def as_pandas(X: Any) -> pd.DataFrame:
+    """The frame, with names that are text."""
+    frame: Any = X if hasattr(X, "iloc") else X.to_pandas()
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
+    named: pd.DataFrame = frame.set_axis(names, axis=1)
+    return named
+
+
+def is_plain(X: Any) -> bool:
+    """Whether every column of a frame is of numbers already."""
+    import pandas as pd
+
+    return all(
+        pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+        for dtype in as_pandas(X).dtypes
+    )
+
+
+def coded(
+    X: Any,
+    categorical: Collection[str] = (),
+    wanted: Sequence[str] | None = None,
+    text: bool = True,
+) -> tuple[pd.DataFrame, Coding]:
+    """A frame as numbers: every column by its kind, but ``categorical`` ones as levels.
+
+    Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
+    they are refused. A column of numbers with odd cells warns with them. ``text``: whether columns
+    of levels are taken as such by themselves.
+    """
+    frame = as_pandas(X)
+    names = list(frame.columns) if wanted is None else list(wanted)
+    kept, levels, left_out = [], [], []
+    for name in names:
+        column = frame[name]
+        kind = kind_of(name, column)
+        if kind.levels is not None and not (text or name in categorical):
+            kind = NUMBER if column.dtype.kind == "b" else Kind(why="text")
+        own = levels_of(column) if name in categorical else kind.levels
+        numeric = own is None and column.dtype.kind in "biuf"
+        if kind.why and own is None and not (wanted is not None and numeric):
+            if wanted is not None:
+                raise InvalidInputError(
+                    f"X must have columns of numbers or of levels, but {name!r} is not: {kind.why}"
+                )
+            left_out.append((name, kind.why))
+            if kind.odd:
+                warn(
+                    f"column {name!r} is left out: it holds numbers, but for {kind.odd}. Mend "
+                    "these cells, or say that they are levels",
+                    BayesmixWarning,
+                )
+            continue
+        kept.append(name)
+        levels.append(own)
+    if not kept:
+        why = ", ".join(f"{name} ({why})" for name, why in left_out[:NAMED])
+        raise InvalidInputError(f"X must have a column of numbers or of levels: {why}")
+    coding = Coding(tuple(kept), tuple(levels), tuple(left_out))
+    return recoded(frame, coding), coding
+
+
+def recoded(X: Any, coding: Coding) -> pd.DataFrame:
+    """The columns of a coding, in its order, as numbers; what is missing is NaN.
+
+    Raises ``InvalidInputError`` for columns that are not there and for levels that are not known.
+    """
+    import pandas as pd
+
+    frame = as_pandas(X)
+    if absent := [name for name in coding.names if name not in frame.columns]:
+        raise InvalidInputError(
+            f"X must have the columns of the fit, but {', '.join(map(repr, absent))} "
+            f"{'is' if len(absent) == 1 else 'are'} not among {', '.join(map(repr, frame.columns))}"
+        )
+    pairs = zip(coding.names, coding.levels, strict=True)
+    made = {name: _codes(name, frame[name], levels) for name, levels in pairs}
+    return pd.DataFrame(made, index=frame.index)
+
+
+def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) -> Array:
+    import pandas as pd
+
+    if levels is None:
+        try:
+            return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError):
+            cells = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+            raise InvalidInputError(
+                f"X must have numbers in column {name!r}, got {cells.iloc[0]!r} in row "
+                f"{cells.index[0]}"
+            ) from None
+    numbers = {level: float(number) for number, level in enumerate(levels)}
+    codes = column.astype(object).map(numbers).to_numpy(dtype=np.float64, na_value=np.nan)
+    unknown = np.flatnonzero(np.isnan(codes) & column.notna().to_numpy())
+    if len(unknown):
+        row = int(unknown[0])
+        known = ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
+        raise InvalidInputError(
+            f"X must have the levels of the fit in column {name!r} ({known}), got "
+            f"{column.iloc[row]!r} in row {row}"
+        )
+    return codes
+
+
+def say_unused(X: Any, coding: Coding) -> None:
+    """Warn of columns that the fit has never seen."""
+    known = {*coding.names, *(name for name, _ in coding.left_out)}
+    extra = [str(name) for name in X.columns if str(name) not in known]
+    if extra:
+        warn(f"columns that the fit did not have are not used: {', '.join(extra)}", BayesmixWarning)

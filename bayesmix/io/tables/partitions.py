@@ -1,0 +1,183 @@
+"""Partitions of files, each read anew whenever it is worked on: picklable, here and on a cluster.
+
+A place is a path or a URL, which fsspec opens.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.numerics.arrays import Array
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
+PARQUET = (".parquet", ".pq")
+NUMPY = (".npy",)
+ENDINGS = (*SEPARATORS, *PARQUET, *NUMPY)
+# What readers raise of a part that is damaged or no longer there.
+UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """Consecutive row groups of a Parquet file: some of its columns."""
+
+    place: str
+    groups: tuple[int, ...]
+    columns: tuple[str, ...]
+    weight: str | None
+    dtype: str
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def of_type(self, dtype: str) -> RowGroups:
+        """The same, as numbers of a type."""
+        return replace(self, dtype=dtype)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with opened(self.place) as stream, pyarrow.parquet.ParquetFile(stream) as file:
+                groups = [file.metadata.row_group(group).num_rows for group in self.groups]
+                values = np.empty((sum(groups), len(self.columns)), dtype=self.dtype)
+                # Column by column: no more than one is in memory twice.
+                for place, name in enumerate(self.columns):
+                    values[:, place] = _column(file, self.groups, name)
+                if self.weight is None:
+                    return values, None
+                return values, _column(file, self.groups, self.weight).astype(np.float64)
+        except (pyarrow.ArrowException, *UNREADABLE) as problem:
+            raise unreadable(str(self), problem) from None
+
+    def __str__(self) -> str:
+        first, last = self.groups[0], self.groups[-1]
+        groups = f"group {first}" if first == last else f"groups {first} to {last}"
+        return f"{self.place}, row {groups}"
+
+
+@dataclass(frozen=True)
+class RowsOfArray:
+    """Consecutive rows of a ``.npy`` file, mapped where it lies on a disk."""
+
+    place: str
+    start: int
+    stop: int
+    columns: tuple[int, ...]
+    weight: int | None
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        try:
+            rows = array_rows(self.place, self.start, self.stop)
+        except UNREADABLE as problem:
+            raise unreadable(self.place, problem) from None
+        values = rows
+        if self.columns != tuple(range(rows.shape[1])):
+            values = np.ascontiguousarray(rows[:, self.columns])
+        weights = None if self.weight is None else rows[:, self.weight].astype(np.float64)
+        return values, weights
+
+    def __str__(self) -> str:
+        return self.place if self.start == 0 else f"{self.place} from row {self.start}"
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A whole file of text that names its columns."""
+
+    place: str
+    separator: str
+    columns: tuple[str, ...]
+    weight: str | None
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        from bayesmix.io.tables.readers import table_of_text
+
+        source = table_of_text(self.place, self.separator, list(self.columns), self.weight)
+        return source.values, source.weights
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def is_url(place: str) -> bool:
+    """Whether fsspec has to open it."""
+    return "://" in place
+
+
+def opened(place: str) -> Any:
+    """A file to read bytes of, as a context."""
+    if not is_url(place):
+        return open(place, "rb")
+    try:
+        import fsspec
+    except ImportError:
+        raise missing_extra("fsspec", "dask") from None
+    return fsspec.open(place, "rb").open()
+
+
+def unreadable(place: str, problem: BaseException) -> Exception:
+    """The error for a part that cannot be read, with its name."""
+    if isinstance(problem, InvalidInputError):
+        return problem
+    kind = FileAccessError if isinstance(problem, OSError) else InvalidInputError
+    return kind(f"{place} cannot be read: {problem!r:.200}")
+
+
+def array_rows(place: str, start: int, stop: int) -> Array:
+    """Rows of a ``.npy`` file, without reading the others."""
+    if not is_url(place):
+        mapped: Array = np.load(place, mmap_mode="r", allow_pickle=False)[start:stop]
+        return mapped
+    with opened(place) as stream:
+        (n_rows, n_columns), columns_first, dtype = header(stream, place)
+        begin, size = stream.tell(), dtype.itemsize
+
+        def numbers(place: int, n: int) -> Array:
+            stream.seek(begin + place * size)
+            return np.frombuffer(stream.read(n * size), dtype)
+
+        if columns_first:
+            columns = [numbers(d * n_rows + start, stop - start) for d in range(n_columns)]
+            return np.stack(columns, axis=1)
+        rows = numbers(start * n_columns, (stop - start) * n_columns)
+        return rows.reshape(stop - start, n_columns)
+
+
+def header(stream: Any, place: str) -> tuple[tuple[int, int], bool, Any]:
+    """Shape, whether columns come first, and type of an array whose numbers follow."""
+    version = np.lib.format.read_magic(stream)
+    read: Any = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, columns_first, dtype = read(stream)
+    if len(shape) != 2 or dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"{place} must hold a two-dimensional array of real numbers, and holds shape {shape} "
+            f"of {dtype}"
+        )
+    return shape, columns_first, dtype
+
+
+def _column(file: Any, groups: tuple[int, ...], name: str) -> Array:
+    """A column of some row groups; what is missing is NaN."""
+    column = file.read_row_groups(list(groups), columns=[name], use_threads=False).column(0)
+    values: Array = column.to_numpy()
+    if values.dtype == object:  # flags with gaps
+        values = np.array([np.nan if value is None else value for value in values], dtype=float)
+    return values

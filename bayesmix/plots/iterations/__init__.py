@@ -1,0 +1,1 @@
+"""Figures of a fit as it runs."""

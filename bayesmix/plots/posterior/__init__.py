@@ -1,0 +1,1 @@
+"""Figures of draws from posteriors, and of fits beside them."""

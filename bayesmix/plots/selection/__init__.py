@@ -1,0 +1,1 @@
+"""Figures of a search, and of what checks a choice."""

@@ -1,0 +1,1 @@
+"""Rows of this machine: in memory, or mapped into it."""

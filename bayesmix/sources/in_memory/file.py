@@ -1,0 +1,48 @@
+"""Numeric files that are mapped into memory rather than read."""
+
+from __future__ import annotations
+
+import tokenize
+import warnings
+from os import PathLike, fspath
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.in_memory.array import ArraySource
+
+# What a header raises that is no header: it is parsed as Python.
+DAMAGED = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    UserWarning,
+    ValueError,
+    tokenize.TokenError,
+)
+
+
+def open_npy(
+    path: str | PathLike[str], weights: Array | None = None, n_jobs: int | None = 1
+) -> ArraySource:
+    """A two-dimensional numeric ``.npy`` file as a source; its pages are read as they are used.
+
+    Raises ``InvalidInputError`` for any other content.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one
+            values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
+    except DAMAGED as problem:
+        raise InvalidInputError(f"{path}: not a readable .npy file: {problem!r:.200}") from None
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"{path}: expected a two-dimensional array of real numbers, "
+            f"got shape {values.shape} of {values.dtype}"
+        )
+    return ArraySource(values, weights, n_jobs)

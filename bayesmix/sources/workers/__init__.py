@@ -1,0 +1,1 @@
+"""Who works on partitions: threads of this process, or a Dask cluster."""
