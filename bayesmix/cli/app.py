@@ -27,6 +27,7 @@ from bayesmix.cli.inputs.options import (
     Scheduler,
     SearchMethods,
     Seed,
+    Static,
     Structures,
     Weight,
     command_line,
@@ -108,6 +109,7 @@ def select(
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, into --out or here")
     ] = False,
+    static: Static = False,
     checkpoint: Checkpoint = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search that --checkpoint holds")
@@ -130,7 +132,7 @@ def select(
     kept = resumable(checkpoint, resume)
     rows = table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler)
     shown = command_line(context) if report else None
-    work.select(screen, data, rows, wanted, weight, out, shown, kept)
+    work.select(screen, data, rows, wanted, weight, out, shown, kept, not static)
 
 
 @app.command(

@@ -350,8 +350,10 @@ class MixtureSearch(Found, Showing):
 
         return plot_selection(self, ax=ax, **options)
 
-    def report(self, path: Any, X: Any = None, title: str | None = None) -> Any:
+    def report(
+        self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
+    ) -> Any:
         """Write all of it as one HTML page, and return its path; see ``write_report``."""
         from bayesmix.report import write_report
 
-        return write_report(self, path, X, title)
+        return write_report(self, path, X, title, interactive=interactive)

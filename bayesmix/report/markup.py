@@ -44,9 +44,15 @@ def joined(parts: Iterable[str]) -> Markup:
     )
 
 
-def section(heading: str, *content: str) -> Markup:
+def section(heading: str, *content: str, **attributes: str | None) -> Markup:
     """A part of the page under its heading."""
-    return tag("section", tag("h2", heading), *content)
+    return tag("section", tag("h2", heading), *content, **attributes)
+
+
+def data(name: str, content: str) -> Markup:
+    """JSON for the page's script, under this name: nothing in it ends the element or is run."""
+    safe = content.replace("<", "\\u003c")
+    return Markup(f'<script type="application/json" id="{name}">{safe}</script>')
 
 
 def paragraphs(lines: Iterable[str]) -> Markup:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bayesmix.protocols import FittedMixture
-from bayesmix.report import figures, tables
+from bayesmix.report import figures, rows, tables
 from bayesmix.report.chosen import Search
 from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
 from bayesmix.report.reproduce import in_lines
@@ -36,6 +36,7 @@ def write_fit_report(
     command: Sequence[str] | None = None,
     random_state: Any = 0,
     n_jobs: int | None = None,
+    interactive: bool = True,
 ) -> Path:
     """Write the report of a fitted mixture: how well it fits these rows, components, clusters.
 
@@ -54,6 +55,8 @@ def write_fit_report(
         Of the data sets that the fit is compared with.
     n_jobs : int, optional
         Worker processes. None: all cores. Changes no number.
+    interactive : bool
+        As ``write_report`` takes it.
 
     Returns
     -------
@@ -87,6 +90,7 @@ def write_fit_report(
         if events
         else Markup(),
         section("In pictures", figures.density_figure(subject)),
+        rows.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),
         section("How to do it again", tag("pre", tag("code", in_lines(command)), tabindex="0"))

@@ -23,6 +23,8 @@ from bayesmix.workflow import display
 # More candidates than this are folded away, but for the first ones.
 MOST_CANDIDATES = 14
 FIRST_CANDIDATES = 8
+MOST_COMPONENTS = 100
+MOST_COLUMNS = 100
 SHORT = {
     "log_likelihood": "log L",
     "sabic": "SABIC",
@@ -40,7 +42,7 @@ PARETO_K = 0.7
 
 def components(subject: Subject) -> Markup:
     """Share, rows, and mean ± standard deviation of every component."""
-    found = display.component_table(subject.result)
+    found = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
     units = "" if subject.steps is None else ", in the columns that the pipeline makes"
     return section(
         "The components",

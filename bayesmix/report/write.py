@@ -1,22 +1,26 @@
-"""``write_report``: a search as one HTML file, which loads nothing and needs no script."""
+"""``write_report``: a search as one HTML file, which loads nothing and reads without its script."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bayesmix.report import answer, assumptions, figures, reproduce, tables
-from bayesmix.report.markup import Markup, joined, section, tag
+from bayesmix.report import answer, assumptions, figures, reproduce, rows, tables
+from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, subject_of
 from bayesmix.version import __version__
 from bayesmix.writing import file_to_write, try_to_write, write
 
 TITLE = "Mixture model search"
-# A browser that heeds this loads nothing, whatever the page might say.
-NOTHING_FROM_ELSEWHERE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# A browser that heeds this loads nothing and runs no script but the page's own, whatever it says.
+NOTHING_FROM_ELSEWHERE = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
+)
 
 
 def write_report(
@@ -25,6 +29,7 @@ def write_report(
     X: Any = None,
     title: str | None = None,
     command: Sequence[str] | None = None,
+    interactive: bool = True,
 ) -> Path:
     """Write the report of a fitted search: the answer first, then all that it rests on.
 
@@ -37,11 +42,14 @@ def write_report(
     path : str or Path
         The file to write, in a folder that is there.
     X : array, frame or source (n, D), optional
-        Rows to show in the figure of the density: a search keeps none.
+        Rows to show: a search keeps none.
     title : str, optional
         Stands above the answer, and names the page.
     command : sequence of str, optional
         The command line that was run, in words; None: one that does the same, if there is one.
+    interactive : bool
+        Whether up to 1,000 of the rows stand in the file, in up to 8 columns, for a figure that
+        tells of each row under the pointer. False: they are only drawn.
 
     Returns
     -------
@@ -67,21 +75,24 @@ def write_report(
     """
     place = report_place(path)
     subject = subject_of(search, X)
-    text = page(subject, TITLE if title is None else str(title), command)
+    text = page(subject, TITLE if title is None else str(title), command, interactive)
     write(place, text.encode("utf-8"))
     return Path(path)
 
 
-def page(subject: Subject, title: str, command: Sequence[str] | None = None) -> str:
+def page(
+    subject: Subject, title: str, command: Sequence[str] | None = None, interactive: bool = True
+) -> str:
     """The whole page, the answer first."""
     body = tag(
         "main",
         answer.header(subject, title),
+        tables.warnings(subject),
         answer.disagreement(subject),
         section("In pictures", figures.figures(subject), answer.probabilities(subject)),
+        rows.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         tables.candidates(subject),
-        tables.warnings(subject),
         assumptions.assumptions(subject),
         reproduce.reproduce(subject, command),
         tag("footer", tag("p", f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.")),
@@ -91,21 +102,25 @@ def page(subject: Subject, title: str, command: Sequence[str] | None = None) -> 
 
 def document(name: str, body: Markup) -> str:
     """A page of this name, which loads nothing."""
+    script = part("page.js")
+    allowed = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    policy = NOTHING_FROM_ELSEWHERE.format(script=allowed)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=NOTHING_FROM_ELSEWHERE),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", name),
-        tag("style", Markup(style())),
+        tag("style", Markup(part("page.css"))),
     )
-    return "<!doctype html>\n" + tag("html", joined([head, tag("body", body)]), lang="en") + "\n"
+    whole = tag("body", body, tag("script", Markup(script)))
+    return "<!doctype html>\n" + tag("html", head, whole, lang="en") + "\n"
 
 
-def style() -> str:
-    """How the page looks."""
-    return files("bayesmix.report").joinpath("page.css").read_text("utf-8")
+def part(name: str) -> str:
+    """How the page looks, or what it does: a file of this package."""
+    return files("bayesmix.report").joinpath(name).read_text("utf-8")
 
 
 def report_place(path: Any) -> Path:

@@ -134,14 +134,16 @@ def sentence(result: Any) -> str:
     )
 
 
-def component_table(result: Any) -> Table:
+def component_table(
+    result: Any, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
+) -> Table:
     """Weight, expected rows, and mean ± standard deviation of every column, in data units."""
     point = result.unframed.plug_in()
     weights = result.mixture.weights.mean()
-    shown = range(min(result.n_components, MOST_COMPONENTS))
-    columns = [cells_of(result, point, d) for d in range(min(result.n_features, MOST_COLUMNS))]
+    shown = range(min(result.n_components, most_components))
+    columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
-    heads = ("component", "weight", "rows", *names[:MOST_COLUMNS])
+    heads = ("component", "weight", "rows", *names[:most_columns])
     counted = result.n_rows > 0
     rows = tuple(
         (
@@ -155,8 +157,8 @@ def component_table(result: Any) -> Table:
     left_out = [
         f"{left} more {what}"
         for left, what in (
-            (result.n_components - MOST_COMPONENTS, "components"),
-            (result.n_features - MOST_COLUMNS, "columns"),
+            (result.n_components - most_components, "components"),
+            (result.n_features - most_columns, "columns"),
         )
         if left > 0
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import builtins
+import hashlib
 import json
 import re
 import shlex
@@ -30,14 +31,16 @@ from bayesmix.sources import ArraySource
 pytest.importorskip("matplotlib")
 
 HEADINGS = [
+    "Worth acting on",
     "What the criteria say",
     "In pictures",
     "The components",
     "The candidates",
-    "Worth acting on",
     "What was assumed",
     "How to do it again",
 ]
+ROWS = "The rows, one by one"
+ONE_COLUMN_AT_A_TIME = {"one column", "by bic", "pca", "bernoulli", "poisson"}
 VOID = {"meta", "img", "source"}
 LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}
 NASTY = '<script>alert("1")</script> & $x_{$'
@@ -206,7 +209,10 @@ def test_the_answer_stands_first_then_how_sure_it_is(search, faithful, tmp_path,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_search_has_all_parts_in_order(page_of, kind):
-    assert page_of(kind).texts("h2") == HEADINGS
+    found = page_of(kind).texts("h2")
+    assert [heading for heading in found if heading != ROWS] == HEADINGS
+    # Rows are shown of two continuous columns or more.
+    assert (ROWS in found) == (kind not in ONE_COLUMN_AT_A_TIME)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -485,10 +491,12 @@ def test_parameters_are_written_as_python():
 
 
 @pytest.mark.parametrize("kind", ["em", "variational", "poisson"])
-def test_nothing_is_loaded_and_nothing_runs(page_of, kind):
+def test_nothing_is_loaded_and_only_the_pages_own_script_runs(page_of, kind):
     page = page_of(kind)
+    (script,) = (text for text in page.texts("script") if not text.startswith("{"))
+    assert script == (Path(bm.__file__).parent / "report" / "page.js").read_text("utf-8")
     for each in page.elements:
-        assert each["name"] not in ("script", "link", "iframe", "object", "embed", "base")
+        assert each["name"] not in ("link", "iframe", "object", "embed", "base")
         for name, value in each["attributes"].items():
             assert not name.startswith("on")
             if name in LOADS:
@@ -502,7 +510,49 @@ def test_nothing_is_loaded_and_nothing_runs(page_of, kind):
         for each in page.elements
         if each["attributes"].get("http-equiv") == "Content-Security-Policy"
     )
-    assert policy.startswith("default-src 'none'")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
+
+
+def rows_of(page):
+    """The rows that stand in a page, None where there are none."""
+    found = [text for text in page.texts("script") if text.startswith("{")]
+    return json.loads(found[0]) if found else None
+
+
+def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path):
+    X = faithful.set_axis([f"e{n}" for n in range(len(faithful))])
+    search = bm.MixtureSearch(n_components=(2, 3), random_state=0).fit(X)
+    rows = rows_of(Page(search.report(tmp_path / "report.html", X)))
+    assert rows["columns"] == list(X.columns)
+    assert rows["rows"] == list(X.index)
+    np.testing.assert_allclose(rows["values"], X, rtol=1e-4)
+    percent = np.zeros((len(X), search.best_estimator_.n_components_))
+    for n, shares in enumerate(rows["shares"]):
+        for k, share in shares:
+            percent[n, k] = share
+    np.testing.assert_allclose(percent, 100 * search.predict_proba(X), atol=1.0)
+    estimator = search.best_estimator_
+    np.testing.assert_allclose(rows["means"], estimator.means_)
+    full = estimator.result_.plug_in.components.unframed(estimator.result_.mixture.frame)
+    np.testing.assert_allclose(rows["covariances"], full.covariances)
+    assert rows_of(Page(search.report(tmp_path / "static.html", X, interactive=False))) is None
+    assert rows_of(Page(search.report(tmp_path / "alone.html"))) is None
+
+
+def test_of_many_rows_and_columns_some_stand_in_the_page(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2_500, 10)) + 6.0 * (np.arange(2_500)[:, None] % 2) * (np.arange(10) > 1)
+    search = bm.MixtureSearch(n_components=(2,), random_state=0, criterion="bic").fit(X)
+    page = Page(search.report(tmp_path / "report.html", X))
+    rows = rows_of(page)
+    assert np.shape(rows["values"]) == (1_000, 8)
+    assert rows["columns"] == [f"x{d}" for d in range(2, 10)]
+    assert (rows["rows"][0], rows["rows"][-1]) == ("0", "2499")
+    assert "1,000 of the 2,500 rows" in page.source
 
 
 def test_names_and_titles_are_text_whatever_they_hold(faithful, tmp_path):
@@ -511,7 +561,8 @@ def test_names_and_titles_are_text_whatever_they_hold(faithful, tmp_path):
         n_components=(1, 2), param_grid={"init_params": ["kmeans"]}, random_state=0
     ).fit(X)
     page = Page(search.report(tmp_path / "report.html", X, title=NASTY))
-    assert "<script" not in page.source
+    assert page.source.count("<script") == 2
+    assert NASTY in rows_of(page)["columns"]
     assert NASTY in page.texts("header")[0]
     assert NASTY in page.texts("table")[1]
     assert page.faults == []

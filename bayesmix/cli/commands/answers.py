@@ -156,6 +156,7 @@ def report(
     command: Sequence[str],
     seed: int,
     jobs: int | None,
+    interactive: bool,
 ) -> None:
     """One page on a saved model and its rows."""
     from bayesmix.report import report_place
@@ -174,6 +175,7 @@ def report(
             command=command,
             random_state=seed,
             n_jobs=jobs,
+            interactive=interactive,
         )
     screen.answer(f"Wrote {written}")
     if screen.machine:

@@ -32,10 +32,12 @@ def select(
     out: str | None,
     report: Sequence[str] | None,
     checkpoint: str | None,
+    interactive: bool,
 ) -> None:
     """Compare candidates, say which is best and by how much, write what was found.
 
     ``report`` is the command line that a report shows; None: no report is wanted.
+    ``interactive`` is whether it holds rows.
     """
     began = time.perf_counter()
     place = None if out is None else files.folder(out)
@@ -55,7 +57,8 @@ def select(
     values |= {"warnings": heard, "interrupted": interrupted}
     values["seconds"] = time.perf_counter() - began
     if page is not None and report is not None:
-        values["files"] = [files.write_report(page, search, source, Path(path).name, report)]
+        title = Path(path).name
+        values["files"] = [files.write_report(page, search, source, title, report, interactive)]
     finish(screen, place, values, search.best_estimator_, source, search)
     leave(interrupted)
 

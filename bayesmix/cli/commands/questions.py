@@ -22,6 +22,7 @@ from bayesmix.cli.inputs.options import (
     Quiet,
     SearchMethods,
     Seed,
+    Static,
     Structures,
     Weight,
     command_line,
@@ -161,6 +162,7 @@ def report(
     columns: Columns = None,
     weight: Weight = None,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
+    static: Static = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -175,4 +177,4 @@ def report(
 
     names = arguments.names(columns)
     shown = command_line(context)
-    answers.report(screen, model, data, names, weight, out, shown, seed, jobs)
+    answers.report(screen, model, data, names, weight, out, shown, seed, jobs, not static)

@@ -39,6 +39,9 @@ Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same seed, same ans
 Jobs = Annotated[
     int | None, typer.Option(metavar="N", help="Workers; they change no number. Without: all cores")
 ]
+Static = Annotated[
+    bool, typer.Option("--static", help="Keep the rows out of the report, but for its pictures")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else")]
 Components = Annotated[

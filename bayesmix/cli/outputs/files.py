@@ -79,11 +79,18 @@ def report_place(out: Path | None) -> Path:
     return place
 
 
-def write_report(path: Path, search: Any, source: Any, title: str, command: Sequence[str]) -> str:
+def write_report(
+    path: Path,
+    search: Any,
+    source: Any,
+    title: str,
+    command: Sequence[str],
+    interactive: bool,
+) -> str:
     """The page that says all of it."""
     from bayesmix.report import write_report as write
 
-    return str(write(search, path, source, title, command))
+    return str(write(search, path, source, title, command, interactive))
 
 
 def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], None]) -> list[str]:
