@@ -24,9 +24,10 @@ from bayesmix.estimators.methods.information import information
 from bayesmix.estimators.methods.posterior import PosteriorMethods
 from bayesmix.estimators.methods.streaming import Arriving
 from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.estimators.rows import incoming, levels
+from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.answers import labels, log_densities, probabilities, responsibilities
 from bayesmix.estimators.rows.dask_blocks import lazily
+from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source, Stopping
@@ -44,7 +45,7 @@ from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
 PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
-OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "levels_")
+OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 # How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
 ARRAYS_OF_A_SAMPLE = 3.0
 
@@ -131,9 +132,10 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         if source is None:
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
         source = source.with_jobs(n_jobs)
+        mixture = knowing_levels(self, source)
         if self._reads_sources:
-            return SourceFitter(levels.with_levels(self, getattr(self, "levels_", None)), source)
-        return TableFitter(self, X, sample_weight, source)
+            return SourceFitter(mixture, source)
+        return TableFitter(mixture, X, sample_weight, source)
 
     def _reporter(self, per_row: float) -> Reporter:
         interval = validation.integer("verbose_interval", self.verbose_interval, 1)
@@ -287,10 +289,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         return float(np.average(log_density[counted], weights=weights[counted]))
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the components for every row (n, K): normalised terms of the density.
-
-        With noise (n, K + 1): it is last.
-        """
+        """Normalised terms of the density of every row (n, K); with noise (n, K + 1): last."""
         return self._map(X, probabilities)
 
     def predict(self, X: Any) -> Integers:
@@ -337,7 +336,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         validation.in_memory(f"n_samples={n_rows:,}", n_bytes, "sample in parts")
         seed = root_seed(self.random_state if random_state is None else random_state)
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
-        return levels.decoded(result.family, rows), components
+        return decoded(result.family, rows), components
 
     # Criteria, with scikit-learn's sign: lower is better
 

@@ -11,12 +11,11 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.part_parameters import ComponentsByColumn
 from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.rows import levels as levels
 from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
+from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Product
 from bayesmix.protocols import Source
-from bayesmix.sources import coding_of
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
@@ -147,9 +146,7 @@ class Mixture(MixtureEstimator):
     def _model_of(self, model: Model, source: Source) -> Model:
         family: Any = model.family
         if is_mixed(self.family):
-            coding = coding_of(source)
-            family = family_for(self.family, source.columns, source.shape[1], coding)
-        family = levels.known(family, getattr(self, "levels_", None))
+            family = family_for(self.family, source)
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:
@@ -161,6 +158,8 @@ class Mixture(MixtureEstimator):
             if result.variational:
                 describe_weights(self, result)
             return
+        if isinstance(result.family, Categorical):
+            self.levels_ = result.family.levels
         self.means_ = result.unframed.means.copy()
         if result.variational:
             describe_weights(self, result)

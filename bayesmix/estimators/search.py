@@ -20,7 +20,6 @@ from bayesmix.estimators.candidates import search_parameters
 from bayesmix.estimators.candidates.search_results import Found
 from bayesmix.estimators.display.answer import Showing
 from bayesmix.estimators.rows import incoming
-from bayesmix.estimators.rows.levels import with_levels
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -203,7 +202,6 @@ class MixtureSearch(Found, Showing):
         variational = search_parameters.is_variational(estimator, wanted)
         chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)
-        estimator = with_levels(estimator, getattr(self, "levels_", None))
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         splits = make_splits(self.cv, X, seed, groups) if folded else ()
         workers = processes(source, self.n_jobs)

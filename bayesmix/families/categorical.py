@@ -28,7 +28,7 @@ from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Named, Source
 from bayesmix.records import Frame, Summary
-from bayesmix.records.coding import Level
+from bayesmix.records.coding import Coding, Level
 
 
 def _linear(log_probabilities: Array, probabilities: Array, reading: Levels) -> LinearInTotals:
@@ -311,6 +311,13 @@ class Categorical(ColumnsFamily[Categoricals]):
         if self.levels is None:
             raise InvalidInputError("levels of a Categorical family are not known before a fit")
         return Levels(tuple(len(one) for one in self.levels))
+
+    @property
+    def coding(self) -> Coding | None:
+        """The levels of columns by number, once they are known."""
+        if self.levels is None:
+            return None
+        return Coding(tuple(map(str, range(len(self.levels)))), self.levels)
 
     @property
     def mean_where_empty(self) -> Array:

@@ -15,6 +15,7 @@ from bayesmix.protocols.components import (
 from bayesmix.protocols.engine import Guard
 from bayesmix.protocols.priors import Prior
 from bayesmix.protocols.source import Source
+from bayesmix.records.coding import Coding
 from bayesmix.records.rows import Event, Frame, Summary
 
 S = TypeVar("S", contravariant=True)  # a family's own statistics
@@ -30,6 +31,11 @@ class FamilyOf(Protocol[S, P]):
     @property
     def continuous(self) -> bool:
         """Whether columns are, so that densities change with their units."""
+        ...
+
+    @property
+    def coding(self) -> Coding | None:
+        """What the codes of its columns stand for, where values do not stand for themselves."""
         ...
 
     @property

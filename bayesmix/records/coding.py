@@ -3,11 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bayesmix.numerics.arrays import Integers
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Level: TypeAlias = str | int | float | bool
+
+NAMED = 5
+
+
+def codes_of(name: Any, values: NDArray[np.object_], levels: tuple[Level, ...]) -> Array:
+    """Codes (n,) of a column's values among its levels, NaN where nothing is.
+
+    Raises ``InvalidInputError`` for a value that is no level.
+    """
+    places = {level: float(code) for code, level in enumerate(levels)}
+    codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
+    for row in np.flatnonzero(np.isnan(codes)):
+        value = values[row]
+        if is_missing(value):
+            continue
+        raise InvalidInputError(
+            f"X must have the levels of the fit in column {name!r} ({named(levels)}), got "
+            f"{value!r} in row {row}: name all levels in Categorical(levels=...), or leave out "
+            "such rows"
+        )
+    return codes
+
+
+def named(levels: tuple[Level, ...]) -> str:
+    """The first levels in words."""
+    return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
+
+
+def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
+    """The levels (n,) that codes stand for, in an array of objects; None where nothing is."""
+    named = np.empty(len(levels) + 1, dtype=object)
+    named[:-1], named[-1] = levels, None
+    return named[np.where(np.isnan(codes), len(levels), codes).astype(np.intp)]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether nothing is in a cell: None, NaN, or what pandas has instead."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 @dataclass(frozen=True)
@@ -34,6 +79,17 @@ class Coding:
             names=tuple(self.names[column] for column in picked),
             levels=tuple(self.levels[column] for column in picked),
         )
+
+    def decoded(self, rows: Array) -> pd.DataFrame:
+        """Rows of numbers as a frame of the columns that they stand for, with their levels."""
+        import pandas as pd
+
+        pairs = zip(self.names, rows.T, self.levels, strict=True)
+        made = {
+            name: values if levels is None else pd.Series(values_of(values, levels)).infer_objects()
+            for name, values, levels in pairs
+        }
+        return pd.DataFrame(made)
 
     @property
     def sentence(self) -> str:

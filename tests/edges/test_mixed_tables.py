@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 import bayesmix as bm
@@ -213,6 +214,41 @@ def test_at_one_component_the_bound_of_a_table_is_the_sum_over_its_parts():
     each = [bound(f, list(k) if isinstance(k, tuple) else [k]) for k, f in parts.items()]
     together = bound(bm.Product(parts), ["bill", "island", "flipper", "eggs"])
     assert together == pytest.approx(sum(each), rel=1e-10)
+
+
+def test_samples_and_conditionals_speak_of_names_and_levels():
+    frame, kind = birds()
+    table = frame.assign(island=np.array(["n", "s", "w"])[kind])
+    m = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
+    drawn, components = m.sample(500, random_state=0)
+    assert list(drawn) == list(table)
+    assert set(drawn["island"]) == {"n", "s", "w"}
+    assert drawn["wet"].dtype.kind == "b"
+    assert (m.predict(drawn) == components).mean() > 0.9
+    given = m.conditional({"island": "s", "wet": True})
+    assert given.weights_.max() > 0.99
+    assert "island=s, wet=True" in repr(given)
+    assert set(given.sample(20)[0]["sex"]) == {"f", "m"}
+    part = m.marginal(["island", "bill"])
+    rows, _ = part.sample(5, random_state=1)
+    assert list(rows) == ["island", "bill"]
+    codes = rows["island"].map({"n": 0.0, "s": 1.0, "w": 2.0})
+    whole = m.result_.unframed
+    by_hand = np.log(
+        sum(
+            weight
+            * whole.parts[3].probabilities[k][codes.astype(int)]
+            * stats.norm(whole.means[k, 0], whole.deviations[k, 0]).pdf(rows["bill"])
+            for k, weight in enumerate(m.weights_)
+        )
+    )
+    np.testing.assert_allclose(part.score_samples(rows), by_hand, rtol=1e-9)
+    means = m.conditional_mean(table[["island", "wet"]][:3], ["island", "wet"])
+    assert means.shape == (3, 3)
+    with pytest.raises(InvalidInputError, match=r"levels \('n', 's', 'w'\), got 'x' for 'island'"):
+        m.conditional({"island": "x"})
+    with pytest.raises(InvalidInputError, match="got 'x' in row 1"):
+        part.score_samples([["n", 40.0], ["x", 41.0]])
 
 
 def test_a_product_is_drawn_part_by_part():

@@ -123,7 +123,9 @@ def test_an_unseen_level_is_refused_by_name():
     frame, _ = table()
     model = bm.Mixture(2, family=bm.Categorical(), **PLAIN).fit(frame)
     frame.loc[7, "colour"] = "mauve"
-    with pytest.raises(InvalidInputError, match=r"'mauve' in column 'colour'.*'blue', 'red'"):
+    with pytest.raises(
+        InvalidInputError, match=r"'colour' \('blue', 'red'\), got 'mauve' in row 7"
+    ):
         model.predict(frame)
     levels = [("blue", "red"), ("yes", "no", "no answer"), range(4)]
     with pytest.raises(InvalidInputError, match="mauve"):

@@ -8,28 +8,36 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+from sklearn.base import clone
+
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Part, Product
-from bayesmix.records.coding import Coding
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.records.coding import Coding, Level, values_of
 from bayesmix.sources import ArraySource, coding_of, is_source
 
 AUTO = "auto"
 
 
 def is_mixed(family: Any) -> bool:
-    """Whether a family may be fitted to frames that hold more than numbers."""
-    return isinstance(family, Product) or (isinstance(family, str) and family == AUTO)
+    """Whether a family may be fitted to tables that hold more than numbers."""
+    by_column = isinstance(family, Product | Categorical)
+    return by_column or (isinstance(family, str) and family == AUTO)
+
+
+def family_asked(estimator: Any) -> Any:
+    """The family of an estimator, or of what a search fits."""
+    return getattr(getattr(estimator, "estimator", estimator), "family", None)
 
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
-    """What makes numbers of frames that hold more than these; None where nothing does.
-
-    Of an estimator, or of what a search fits.
-    """
-    family = getattr(getattr(estimator, "estimator", estimator), "family", None)
+    """What makes numbers of tables that hold more than these; None where nothing does."""
+    family = family_asked(estimator)
     return partial(coded_for, family) if is_mixed(family) else None
 
 
@@ -53,9 +61,14 @@ def coding_of_table(X: Any) -> Coding | None:
 
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
-    """Rows to fit as numbers, with what their codes stand for; what is no frame as it is."""
-    from bayesmix.io.tables.coding import coded, is_frame, recoded
+    """Rows to fit as numbers, with what their codes stand for; what is no frame as it is.
 
+    Tables of levels alone need no names.
+    """
+    from bayesmix.io.tables.coding import as_levels, coded, is_frame, recoded
+
+    if isinstance(family, Categorical):
+        return as_levels(X, family.levels) if _is_table(X) else (X, None)
     if not is_frame(X):
         return X, None
     if isinstance(family, Product):
@@ -78,11 +91,14 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
 
 def as_fitted(X: Any, family: Any) -> Any:
     """Rows at predict time with the columns of the fit, found by name, levels by theirs."""
-    if not isinstance(family, Product) or family.coding is None:
+    if isinstance(family, Categorical) and not is_source(X):
+        fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
+        return coded_for(family, X)[0] if fitting else X
+    coding: Coding | None = family.coding
+    if coding is None:
         return X
     from bayesmix.io.tables.coding import is_frame, recoded, say_unused
 
-    coding: Coding = family.coding
     if is_source(X):
         return _translated(X, coding) if isinstance(X, ArraySource) and X.coding else X
     if not is_frame(X):
@@ -108,10 +124,36 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     return replace(X, values=values, columns=coding.names, coding=coding)
 
 
-def family_for(
-    family: Any, columns: tuple[str, ...] | None, n_columns: int, coding: Coding | None
-) -> Any:
-    """What is fitted to rows with these columns: "auto" and products are spelt out."""
+def _is_table(X: Any) -> bool:
+    """Whether rows are a table, which all of whose columns may be read as levels."""
+    return len(getattr(X, "shape", None) or np.shape(np.array(X, dtype=object))) == 2
+
+
+def decoded(family: Any, rows: Array) -> Any:
+    """Rows of codes as the levels that they stand for: of a table of mixed columns a frame."""
+    coding: Coding | None = family.coding
+    if coding is None:
+        return rows
+    if not isinstance(family, Categorical) or family.levels is None:
+        return coding.decoded(rows)
+    numbers = all(isinstance(one, (int, float)) for own in family.levels for one in own)
+    named = [values_of(codes, own) for codes, own in zip(rows.T, family.levels, strict=True)]
+    return np.column_stack(named).astype(np.float64 if numbers else object)
+
+
+def knowing_levels(estimator: Any, source: Source) -> Any:
+    """An estimator whose family has the levels of all rows: every part of them has the same."""
+    family = estimator.family if hasattr(estimator, "family") else None
+    if not isinstance(family, Categorical) or family.levels is not None:
+        return estimator
+    return clone(estimator).set_params(family=family_for(family, source))
+
+
+def family_for(family: Any, source: Source) -> Any:
+    """What is fitted to these rows: "auto" and products are spelt out, levels are known."""
+    columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
+    if isinstance(family, Categorical):
+        return family if family.levels is not None else Categorical(_levels_in(source))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
     if coding is None or not coding.has_levels:
@@ -123,6 +165,14 @@ def family_for(
         if levels is not None:
             parts.append(Part((name,), _of_levels(name, levels)))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
+
+
+def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
+    """The levels of every column: as the rows are coded, else codes from 0 to the largest."""
+    coding = coding_of(source)
+    if coding is not None and None not in coding.levels:
+        return tuple(own for own in coding.levels if own is not None)
+    return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
 
 
 def _given_levels(family: Product) -> dict[str, Any]:

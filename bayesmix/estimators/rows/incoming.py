@@ -11,7 +11,6 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.rows import levels as levels
 from bayesmix.estimators.rows.columns import (
     OF_THE_FIT,
     adopt_columns,
@@ -57,7 +56,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     missing = missing_of(estimator)
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs), None
-    X = levels.to_fit(estimator, eager(X))
+    X = eager(X)
     if is_source(X):
         _refuse_weights(sample_weight)
         if mixed is None:
@@ -132,7 +131,7 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
     """
     X = _in_order_of_fit(estimator, X)
     used = missing_of(estimator) == "use"
-    source = _new_rows(estimator, levels.to_predict(estimator, X), sample_weight, gaps or used)
+    source = _new_rows(estimator, X, sample_weight, gaps or used)
     if used and not gaps and source.faults.not_finite:
         raise InvalidInputError(
             "X must have no missing values here, where rows are looked at again, but "

@@ -65,6 +65,7 @@ class FactorAnalytic:
     continuous = True
     any_real = True
     least = -np.inf
+    coding = None
     drawn_columns = 2
     linear = False
     linear_kernel = False

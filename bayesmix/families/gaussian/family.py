@@ -55,6 +55,7 @@ class Gaussian:
     name = "gaussian"
     continuous = True
     any_real = True
+    coding = None
     drawn_columns = 2
     least = -np.inf
     linear = True

@@ -19,6 +19,7 @@ from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
 from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
+from bayesmix.records.coding import Coding
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")
@@ -222,6 +223,11 @@ class ColumnsFamily(ABC, Generic[P]):
     @abstractmethod
     def reading(self) -> Reading:
         """What it reads in a row."""
+
+    @property
+    def coding(self) -> Coding | None:
+        """None: values stand for themselves."""
+        return None
 
     @abstractmethod
     def at_means(self, means: Array) -> P:

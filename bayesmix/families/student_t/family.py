@@ -56,6 +56,7 @@ class StudentT:
     name = "student_t"
     continuous = True
     any_real = True
+    coding = None
     drawn_columns = 2
     least = -np.inf
     linear = False

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.io.tables.kinds import NUMBER, Kind, kind_of, levels_of
+from bayesmix.io.tables.kinds import NUMBER, Kind, declared_levels, kind_of
 from bayesmix.numerics.arrays import Array
-from bayesmix.records.coding import Coding
+from bayesmix.records.coding import NAMED, Coding, Level, codes_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NAMED = 5
 
 
 def is_frame(X: Any) -> bool:
@@ -25,13 +23,22 @@ def is_frame(X: Any) -> bool:
 
 def as_pandas(X: Any) -> pd.DataFrame:
     """The frame, with names that are text."""
-    frame: Any = X if hasattr(X, "iloc") else X.to_pandas()
+    frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
     named: pd.DataFrame = frame.set_axis(names, axis=1)
     return named
+
+
+def _of_another_kind(X: Any) -> Any:
+    import pandas as pd
+
+    if not hasattr(X, "get_columns"):
+        return X.to_pandas()
+    # Polars wants another package to do it.
+    return pd.DataFrame({name: X[name].to_list() for name in X.columns})
 
 
 def is_plain(X: Any) -> bool:
@@ -64,7 +71,7 @@ def coded(
         kind = kind_of(name, column)
         if kind.levels is not None and not (text or name in categorical):
             kind = NUMBER if column.dtype.kind == "b" else Kind(why="text")
-        own = levels_of(column) if name in categorical else kind.levels
+        own = declared_levels(name, column) if name in categorical else kind.levels
         numeric = own is None and column.dtype.kind in "biuf"
         if kind.why and own is None and not (wanted is not None and numeric):
             if wanted is not None:
@@ -118,17 +125,29 @@ def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) ->
                 f"X must have numbers in column {name!r}, got {cells.iloc[0]!r} in row "
                 f"{cells.index[0]}"
             ) from None
-    numbers = {level: float(number) for number, level in enumerate(levels)}
-    codes = column.astype(object).map(numbers).to_numpy(dtype=np.float64, na_value=np.nan)
-    unknown = np.flatnonzero(np.isnan(codes) & column.notna().to_numpy())
-    if len(unknown):
-        row = int(unknown[0])
-        known = ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
+    return codes_of(name, column.to_numpy(dtype=object), levels)
+
+
+def as_levels(
+    X: Any, given: Sequence[tuple[Level, ...]] | None
+) -> tuple[pd.DataFrame | Array, Coding]:
+    """A table all of whose columns are levels as codes: a frame, or an array where it is one.
+
+    Levels that are not given are those that the columns declare, or that occur.
+    """
+    import pandas as pd
+
+    frame = as_pandas(X if is_frame(X) else pd.DataFrame(X))
+    if given is not None and len(given) != frame.shape[1]:
         raise InvalidInputError(
-            f"X must have the levels of the fit in column {name!r} ({known}), got "
-            f"{column.iloc[row]!r} in row {row}"
+            f"levels must be given for each of the {frame.shape[1]} columns of X, got {len(given)}"
         )
-    return codes
+    names = tuple(frame.columns)
+    levels = given or [declared_levels(name, frame[name]) for name in names]
+    coding = Coding(names, tuple(levels))
+    codes = recoded(frame, coding)
+    named = is_frame(X) and all(isinstance(name, str) for name in X.columns)
+    return (codes if named else codes.to_numpy()), coding
 
 
 def say_unused(X: Any, coding: Coding) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.errors import InvalidInputError
 from bayesmix.records.coding import Level
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ MOSTLY_NUMBERS = 0.5
 # Every value its own is a key from so many rows on: fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
+# A column with more distinct values than this is a key or a measurement, and no category.
+MOST_LEVELS = 1000
 KEY = "key-like: every row has another value"
 KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
 # What a date has at least: three groups of digits, or a month by name.
@@ -115,14 +118,39 @@ def _of_levels(column: pd.Series[Any]) -> Kind:
     return Kind(levels)
 
 
-def levels_of(column: pd.Series[Any]) -> tuple[Any, ...]:
+def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
     """The levels that occur, in the order of a categorical type, else sorted."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
-        found = [level for level in column.cat.categories if level in there]
-    else:
-        found = list(column.dropna().unique())
-        found.sort(key=lambda value: (isinstance(value, str), value))
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in found)
+        return tuple(level for level in _declared(column) if level in there)
+    found = [_plain(level) for level in column.dropna().unique()]
+    return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
+
+
+def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
+    """Those of a column that is said to be levels: of a categorical type all that it has.
+
+    Raises ``InvalidInputError`` where they are too many for levels.
+    """
+    import pandas as pd
+
+    of_type = isinstance(column.dtype, pd.CategoricalDtype)
+    levels = _declared(column) if of_type else levels_of(column)
+    if len(levels) > MOST_LEVELS:
+        raise InvalidInputError(
+            f"X has {len(levels)} different values in column {name!r} for a Categorical family: "
+            "leave out keys, and give measurements another family"
+        )
+    return levels
+
+
+def _declared(column: pd.Series[Any]) -> tuple[Level, ...]:
+    return tuple(map(_plain, column.cat.categories))
+
+
+def _plain(level: Any) -> Level:
+    """A scalar of Python's own, which a file can hold; whole numbers without a point."""
+    plain: Level = level.item() if isinstance(level, np.generic) else level
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain

@@ -12,7 +12,8 @@ from bayesmix.plots.density.curve import draw_curve
 from bayesmix.plots.density.plane import draw_plane
 from bayesmix.plots.style import axes_or_new
 from bayesmix.plots.subject import View, most_columns
-from bayesmix.sampling.density.mixture_density import MixtureDensity
+from bayesmix.records.coding import Level
+from bayesmix.sampling.density.mixture_density import MixtureDensity, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,5 +80,5 @@ def part_view(density: MixtureDensity) -> View:
     )
 
 
-def _named(label: str | int, value: float) -> str:
-    return f"{f'x{label}' if isinstance(label, int) else label} = {value:g}"
+def _named(label: str | int, value: Level) -> str:
+    return f"{f'x{label}' if isinstance(label, int) else label} = {shown(value)}"

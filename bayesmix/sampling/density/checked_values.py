@@ -9,12 +9,21 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.records.coding import Level, codes_of
 from bayesmix.sources import is_source
 from bayesmix.validation import unmasked
 
 
-def checked_values(name: str, X: Any, labels: Sequence[str | int]) -> Array:
-    """Finite values (n, C) of an array, frame or source of the columns that the labels name."""
+def checked_values(
+    name: str,
+    X: Any,
+    labels: Sequence[str | int],
+    levels: Sequence[tuple[Level, ...] | None] = (),
+) -> Array:
+    """Finite values (n, C) of an array, frame or source of the columns that the labels name.
+
+    Levels, where columns have any, become their codes.
+    """
     unmasked(name, X)
     wanted = [str(label) for label in labels]
     named = any(isinstance(label, str) for label in labels)
@@ -26,6 +35,8 @@ def checked_values(name: str, X: Any, labels: Sequence[str | int]) -> Array:
         )
     raw = X.in_memory().values if is_source(X) else X
     raw = raw.to_numpy() if hasattr(raw, "to_numpy") else raw
+    if any(levels) and not is_source(X):
+        raw = _coded(raw, labels, levels)
     try:
         values = np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError):
@@ -40,3 +51,16 @@ def checked_values(name: str, X: Any, labels: Sequence[str | int]) -> Array:
         row = int(np.argwhere(~np.isfinite(values))[0, 0])
         raise InvalidInputError(f"{name} must be finite, but is not in row {row}: drop it")
     return values
+
+
+def _coded(
+    raw: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None]
+) -> Any:
+    """The same with codes in the place of levels; what is no such table, as it is."""
+    table = np.array(raw, dtype=object)
+    if table.ndim != 2 or table.shape[1] != len(levels):
+        return raw
+    for column, (label, own) in enumerate(zip(labels, levels, strict=True)):
+        if own is not None:
+            table[:, column] = codes_of(label, table[:, column], own)
+    return table

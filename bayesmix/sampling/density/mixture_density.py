@@ -15,6 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import Family, Predictive
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
+from bayesmix.records.coding import Coding, Level, named
 from bayesmix.sampling import DRAWS
 from bayesmix.sampling.density import partition
 from bayesmix.sampling.density.checked_values import checked_values
@@ -45,6 +46,8 @@ class MixtureDensity:
         Their names, where they have any.
     given : dict
         Values of other columns that the density is conditional on.
+    coding : records.Coding, optional
+        What codes of columns of levels stand for. Levels go by their names in all methods.
 
     Examples
     --------
@@ -64,7 +67,8 @@ class MixtureDensity:
     family: Family
     columns: tuple[int, ...]
     names: tuple[str, ...] | None
-    given: Mapping[str | int, float]
+    given: Mapping[str | int, Level]
+    coding: Coding | None = None
 
     def __post_init__(self) -> None:
         frozen(self.mixture)
@@ -86,18 +90,23 @@ class MixtureDensity:
 
     def score_samples(self, X: Any) -> Array:
         """Log density (n,) in nats of rows (n, d) of these columns."""
-        source = as_source(self._rows("X", X, range(len(self.columns))), n_jobs=None)
-        log_density: Array = source.map(self._log_density, self.n_components_)
-        return log_density
+        return self._log_densities(self._rows("X", X, range(len(self.columns))))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log density of the rows, in nats."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: Any = 1, random_state: Any = None) -> tuple[Array, Integers]:
-        """Rows (n, d) drawn from the density, and the components (n,) that they came from."""
+    def sample(self, n_samples: Any = 1, random_state: Any = None) -> tuple[Any, Integers]:
+        """Rows (n, d) drawn from the density, and the components (n,) that they came from.
+
+        Where columns have levels, or are those of a product, a frame.
+        """
         number = validation.integer("n_samples", n_samples, 1)
-        return self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
+        rows, components = self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
+        if self.coding is None:
+            return rows, components
+        names = tuple(map(str, self._labels))
+        return replace(self.coding, names=names).decoded(rows), components
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """The density of some of these columns, by name or number: the others integrated out."""
@@ -113,16 +122,12 @@ class MixtureDensity:
                 f"given must be a dict of columns and their values, got {given!r:.60}"
             )
         known, free = self._split("given", list(given))
-        for column, value in given.items():
-            if not isinstance(value, Real) or not np.isfinite(float(value)):
-                raise InvalidInputError(
-                    f"given must hold finite numbers, got {value!r:.40} for {column!r}"
-                )
-        values = np.array([[float(value) for value in given.values()]])
+        pairs = zip(known, given.items(), strict=True)
+        values = np.array([[self._number(place, *each) for place, each in pairs]])
         self.family.marginal(known).check(values)
         mixture = partition.conditional(self.mixture, free, known, values[0])
         labels = [self._labels[place] for place in known]
-        return self._over(free, mixture, dict(zip(labels, values[0].tolist(), strict=True)))
+        return self._over(free, mixture, dict(zip(labels, given.values(), strict=True)))
 
     def conditional_mean(self, X_given: Any, columns: Any) -> Array:
         """E[other columns | those given] (n, rest): ``columns`` says which X_given (n, g) holds."""
@@ -201,7 +206,7 @@ class MixtureDensity:
 
     def __repr__(self) -> str:
         of = ", ".join(map(str, self._labels))
-        given = ", ".join(f"{label}={value:g}" for label, value in self.given.items())
+        given = ", ".join(f"{label}={shown(value)}" for label, value in self.given.items())
         bar = f" | {given}" if given else ""
         return f"MixtureDensity of {of}{bar}: {self.n_components_} components"
 
@@ -217,7 +222,7 @@ class MixtureDensity:
             number = validation.integer("n_draws", n_draws, 1)
             # Not what ``sample`` gives with the same seed: those rows may be asked about.
             generator = stream(root_seed(random_state), Purpose.SAMPLE, 0, OF_SCORES)
-            return Scores.of(self.score_samples(self._drawn(number, generator)[0]))
+            return Scores.of(self._log_densities(self._drawn(number, generator)[0]))
         log_densities = self.score_samples(calibration)
         given = sample_weight
         if given is None and is_source(calibration):
@@ -231,11 +236,17 @@ class MixtureDensity:
         values = mixture.frame.undo(mixture.components.draw(counts, generator))
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
+    def _log_densities(self, values: Array) -> Array:
+        """Log density (n,) of rows of numbers."""
+        source = as_source(values, n_jobs=None)
+        log_densities: Array = source.map(self._log_density, self.n_components_)
+        return log_densities
+
     def _log_density(self, rows: Rows) -> Array:
         return log_density(self.mixture, rows.values, self.family)
 
     def _over(
-        self, places: Integers, mixture: Mixture[Predictive], given: Mapping[Any, float]
+        self, places: Integers, mixture: Mixture[Predictive], given: Mapping[Any, Level]
     ) -> MixtureDensity:
         return replace(
             self,
@@ -244,7 +255,22 @@ class MixtureDensity:
             columns=tuple(self.columns[place] for place in places),
             names=None if self.names is None else tuple(self.names[place] for place in places),
             given={**self.given, **given},
+            coding=None if self.coding is None else self.coding.some(places),
         )
+
+    def _levels(self, places: Sequence[int] | Integers) -> list[tuple[Level, ...] | None]:
+        """The levels of columns, None of numbers."""
+        return [None if self.coding is None else self.coding.levels[place] for place in places]
+
+    def _number(self, place: int, column: Any, value: Any) -> float:
+        """A given value as a number: of a column of levels its code."""
+        levels = self._levels([place])[0]
+        if levels is not None and value in levels:
+            return float(levels.index(value))
+        if levels is not None or not isinstance(value, Real) or not np.isfinite(float(value)):
+            wanted = "finite numbers" if levels is None else f"levels ({named(levels)})"
+            raise InvalidInputError(f"given must hold {wanted}, got {value!r:.40} for {column!r}")
+        return float(value)
 
     @property
     def _labels(self) -> Sequence[str | int]:
@@ -289,7 +315,8 @@ class MixtureDensity:
             )
 
     def _rows(self, name: str, X: Any, places: Sequence[int] | Integers) -> Array:
-        values = checked_values(name, X, [self._labels[place] for place in places])
+        labels = [self._labels[place] for place in places]
+        values = checked_values(name, X, labels, self._levels(places))
         self.family.marginal(np.asarray(places)).check(values)
         return values
 
@@ -303,4 +330,10 @@ def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity
         tuple(range(result.n_features)),
         None if names is None else tuple(map(str, names)),
         {},
+        result.family.coding,
     )
+
+
+def shown(value: Level) -> str:
+    """A given value in words."""
+    return str(value) if isinstance(value, str | bool) else f"{value:g}"
