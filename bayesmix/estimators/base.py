@@ -24,8 +24,7 @@ from bayesmix.estimators.methods.information import information
 from bayesmix.estimators.methods.posterior import PosteriorMethods
 from bayesmix.estimators.methods.streaming import Arriving
 from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.estimators.rows import incoming
-from bayesmix.estimators.rows.answers import labels, log_densities, probabilities, responsibilities
+from bayesmix.estimators.rows import answers, incoming
 from bayesmix.estimators.rows.dask_blocks import lazily
 from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
 from bayesmix.numerics.arrays import Array, Integers
@@ -35,7 +34,7 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
-from bayesmix.sources import all_weights
+from bayesmix.sources import few_enough
 from bayesmix.sources.partitions.collections import is_collection
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
@@ -278,32 +277,32 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         For a variational fit the posterior predictive density (Bishop 2006, eq. 10.81), which
         integrates to 1.
         """
-        return self._map(X, log_densities)
+        return self._map(X, answers.log_densities)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats; weighted where there are weights."""
         source = self._seen(X, sample_weight)
-        log_density = self._each(source, log_densities)
-        weights = all_weights(source)
-        counted = weights > 0
-        return float(np.average(log_density[counted], weights=weights[counted]))
+        step = partial(answers.total_log_density, self.result_)
+        with single_threaded_blas():
+            total, weight = source.reduce(step, self.result_.n_components)
+        return float(total / weight)
 
     def predict_proba(self, X: Any) -> Array:
         """Normalised terms of the density of every row (n, K); with noise (n, K + 1): last."""
-        return self._map(X, probabilities)
+        return self._map(X, answers.probabilities, self._fitted().n_components)
 
     def predict(self, X: Any) -> Integers:
         """The most probable component of every row (n,), -1 for noise."""
-        return self._map(X, labels)
+        return self._map(X, answers.labels)
 
     def responsibilities(self, X: Any) -> Array:
         """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
-        return self._map(X, responsibilities)
+        return self._map(X, answers.responsibilities, self._fitted().n_components)
 
-    def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
+    def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow], n_columns: int = 1) -> PerRow:
         if is_collection(X):
             return cast("PerRow", lazily(self, X, say, self._fitted()))
-        return self._each(self._seen(X), say)
+        return self._each(few_enough(self._seen(X), n_columns), say)
 
     def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
         with single_threaded_blas():

@@ -1,6 +1,14 @@
 """L2: where rows come from; the only place that knows of chunks, threads, files and workers."""
 
-from bayesmix.sources.border import all_weights, as_source, coding_of, is_source, processes
+from bayesmix.sources.border import (
+    all_weights,
+    as_source,
+    coding_of,
+    complete,
+    few_enough,
+    is_source,
+    processes,
+)
 from bayesmix.sources.in_memory.array import ArraySource
 from bayesmix.sources.in_memory.file import open_npy
 from bayesmix.sources.partitions.partitioned import PartitionedSource, counted
@@ -13,7 +21,9 @@ __all__ = [
     "all_weights",
     "as_source",
     "coding_of",
+    "complete",
     "counted",
+    "few_enough",
     "is_source",
     "open_npy",
     "processes",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any, TypeGuard
 
+import numpy as np
+
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding
 from bayesmix.sources.in_memory.array import ArraySource
+from bayesmix.sources.partitions.chosen_rows import Complete
 from bayesmix.sources.partitions.partitioned import PartitionedSource
 
 
@@ -46,6 +49,26 @@ def processes(X: Any, n_jobs: int | None) -> int:
     Rows that are read in parts, or lie on a cluster, are fitted one fit at a time by all who work.
     """
     return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
+
+
+def few_enough(source: Source, n_columns: int) -> Source:
+    """The source, unless it has too many rows to bring so many numbers of each here."""
+    if isinstance(source, PartitionedSource):
+        source.refuse_many(n_columns)
+    return source
+
+
+def complete(source: Source) -> Source:
+    """The rows without missing values, with the numbers that they had among all.
+
+    Those of parts stay where they are and are counted anew.
+    """
+    if isinstance(source, PartitionedSource):
+        return source.chosen(Complete()) if source.faults.not_finite else source
+    whole = source.in_memory()
+    assert isinstance(whole, ArraySource)
+    kept = Complete()(whole.rows)
+    return whole if kept.all() else whole.numbered(np.flatnonzero(kept))
 
 
 def all_weights(source: Source) -> Array:

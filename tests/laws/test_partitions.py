@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.base import clone
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.random import root_seed
 from bayesmix.records import Rows
-from bayesmix.selection.criteria.folds import make_splits, numbers_in, rows_of
+from bayesmix.selection.criteria.folds import make_splits, places_in, rows_of
 from bayesmix.sources import ArraySource, Local, PartitionedSource
 from bayesmix.sources.partitions.chosen_rows import OfFold, hashed
 from laws.cases import assert_same, generator
@@ -116,7 +117,7 @@ def test_rows_that_are_chosen_stay_where_they_are(monkeypatch):
     assert sorted(map(tuple, np.vstack(folds))) == sorted(map(tuple, own))
     # A fold of a row is a matter of its number among those that are left.
     np.testing.assert_array_equal(folds[1], own[hashed(np.arange(len(own)), 7) % 2 == 1])
-    np.testing.assert_array_equal(folds[1], own[halves[1].numbers(len(own))])
+    np.testing.assert_array_equal(folds[1], own[halves[1].places(len(own))])
     monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 1000)
     with pytest.raises(TooManyRowsError, match=r"1,000 rows x 2 columns .* rows.sample"):
         partitions(X)[0].in_memory()
@@ -223,7 +224,7 @@ def test_folds_are_dealt_by_hash_and_a_search_compares_by_them():
     X = clusters(400, 2, 3)
     source, _ = partitions(X, cuts=(0, 150, 151))
     splits = make_splits(4, source, 3)
-    numbers = [numbers_in(split.test, 400) for split in splits]
+    numbers = [places_in(split.test, 400) for split in splits]
     np.testing.assert_array_equal(np.sort(np.concatenate(numbers)), np.arange(400))
     for split, own in zip(splits, numbers, strict=True):
         np.testing.assert_array_equal(rows_of(source, split.test).in_memory().values, X[own])
@@ -239,7 +240,7 @@ def test_folds_are_dealt_by_hash_and_a_search_compares_by_them():
 
 def _folds_of(source, search):
     seed = root_seed(search.random_state)
-    return [numbers_in(split.test, source.shape[0]) for split in make_splits(5, source, seed)]
+    return [places_in(split.test, source.shape[0]) for split in make_splits(5, source, seed)]
 
 
 def test_select_takes_parts_and_goes_on_from_a_checkpoint(tmp_path):
@@ -253,3 +254,73 @@ def test_select_takes_parts_and_goes_on_from_a_checkpoint(tmp_path):
     again = bm.select(other, covariance_type=("full", "diag"), **options)
     assert again.best_score_ == first.best_score_
     np.testing.assert_array_equal(again.best_estimator_.means_, first.best_estimator_.means_)
+
+
+def test_no_number_of_every_row_comes_here_unless_it_is_asked_for(monkeypatch):
+    X = clusters(1000, 2, 2)
+    weights = (np.arange(1000) % 3).astype(float)
+    expected = bm.GaussianMixture(2, random_state=0).fit(X, sample_weight=weights)
+    gaps = X.copy()
+    gaps[::10, 1] = np.nan
+    dropping = bm.GaussianMixture(2, missing="drop", random_state=0)
+    kept = clone(dropping).fit(gaps, sample_weight=weights)
+    monkeypatch.setattr(PartitionedSource, "map", refused)
+    source, _ = partitions(X, weights)
+    found = bm.GaussianMixture(2, random_state=0).fit(source)
+    score = found.score(source)
+    assert score == pytest.approx(expected.score(X, sample_weight=weights), rel=1e-12)
+    averaged = np.average(expected.score_samples(X), weights=weights)
+    assert score == pytest.approx(averaged, rel=1e-12)
+    assert found.bic(source) == pytest.approx(expected.bic(X, weights), rel=1e-12)
+    with_gaps, _ = partitions(gaps, weights)
+    np.testing.assert_allclose(clone(dropping).fit(with_gaps).means_, kept.means_, rtol=1e-9)
+    with pytest.raises(InvalidInputError, match="only 1 of 1000 are left"):
+        dropping.fit(partitions(np.where(np.arange(1000)[:, None] < 999, np.nan, X))[0])
+
+
+def refused(*arguments):
+    raise AssertionError("a number of every row was brought here")
+
+
+def test_what_is_asked_of_every_row_is_refused_where_they_are_too_many(monkeypatch):
+    source, _ = partitions(clusters(1000, 2, 2))
+    model = bm.GaussianMixture(2, random_state=0).fit(source)
+    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 1000)
+    assert len(model.predict(source)) == 1000
+    with pytest.raises(TooManyRowsError, match="2 numbers for each of 1,000 rows"):
+        model.predict_proba(source)
+    assert model.predict_proba(source.subset(slice(0, 500))).shape == (500, 2)
+    with pytest.raises(TooManyRowsError, match=r"rows\.sample"):
+        bm.stability(model, source)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_many_rows_folds_judge_one_in_so_many(weighted, monkeypatch):
+    monkeypatch.setattr("bayesmix.selection.criteria.folds.MOST_HELD_OUT", 300)
+    X = clusters(1000, 2, 3)
+    weights = (np.arange(1000) % 5).astype(float) if weighted else None
+    source, _ = partitions(X, weights)
+    source = source.present()
+    n_rows = source.shape[0]
+    own = X if weights is None else X[weights > 0]
+    counts = np.ones(n_rows) if weights is None else weights[weights > 0]
+    options = {"n_components": (1, 3), "criterion": "cv", "random_state": 0, "refit": False}
+    found = bm.MixtureSearch(**options).fit(source)
+    every = -(-n_rows // 300)
+    judged, total = counts[::every].sum(), counts.sum()
+    assert f"Held-out density is of {judged:g} of the {total:g} rows." in found.summary()
+    looked_at = np.arange(0, n_rows, every)
+    folds = []
+    for split in make_splits(5, source, root_seed(0)):
+        tested = looked_at[places_in(split.test, len(looked_at))]
+        np.testing.assert_array_equal(rows_of(source, split.test).in_memory().values, own[tested])
+        left = hashed(np.arange(n_rows), split.test.seed) % 5 != split.test.fold
+        np.testing.assert_array_equal(rows_of(source, split.train).in_memory().values, own[left])
+        folds.append((np.flatnonzero(left), tested))
+    given = {} if weights is None else {"sample_weight": counts}
+    expected = bm.MixtureSearch(cv=folds, **options).fit(own, **given)
+    np.testing.assert_allclose(found.results_["cv"], expected.results_["cv"], rtol=1e-6)
+    with pytest.raises(TooManyRowsError, match="give a number of folds"):
+        bm.MixtureSearch(cv=folds, **options).fit(source)
+    nested = bm.nested_cv(bm.GaussianMixture(2, random_state=0), source, cv=3, random_state=0)
+    assert len(nested.held["procedure"].density) == len(looked_at)

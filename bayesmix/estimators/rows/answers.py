@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from scipy.special import entr
 
 from bayesmix.numerics.arrays import Array, Integers
@@ -12,6 +13,14 @@ from bayesmix.workflow.result import FitResult
 def log_densities(result: FitResult, rows: Rows) -> Array:
     """Log densities (n,)."""
     return result.log_density(rows.values)
+
+
+def total_log_density(result: FitResult, rows: Rows) -> Array:
+    """Σ w log density, over rows that count, and Σ w."""
+    weights = rows.weights_or_ones
+    counted = weights > 0
+    total = (result.log_density(rows.values)[counted] * weights[counted]).sum()
+    return np.array([total, weights.sum()])
 
 
 def probabilities(result: FitResult, rows: Rows) -> Array:

@@ -21,9 +21,9 @@ from bayesmix.estimators.rows.columns import (
 from bayesmix.estimators.rows.families_of_columns import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
-from bayesmix.records import Fault, Rows
+from bayesmix.records import Fault
 from bayesmix.selection.criteria.folds import eager, last_step, rows_of
-from bayesmix.sources import ArraySource, as_source, coding_of, is_source
+from bayesmix.sources import ArraySource, as_source, coding_of, complete, is_source
 from bayesmix.sources.faults import LARGEST_VALUE
 from bayesmix.sources.partitions.collections import collected, is_collection
 from bayesmix.validation import jobs, unmasked
@@ -91,23 +91,14 @@ def missing_of(estimator: Any) -> str:
 
 
 def _complete(source: Source) -> Source:
-    """The rows without gaps, with the numbers that they had among all."""
-    complete: Any = source.map(_is_complete, 1)
-    if complete.all():
-        return source
-    if np.count_nonzero(complete) < 2:
+    """The rows without gaps."""
+    left = complete(source)
+    if left.shape[0] < 2:
         raise InvalidInputError(
-            f"X must have two rows or more without missing values, but only "
-            f"{np.count_nonzero(complete)} of {len(complete)} are left with missing='drop': use "
-            "missing='use'"
+            f"X must have two rows or more without missing values, but only {left.shape[0]} of "
+            f"{source.shape[0]} are left with missing='drop': use missing='use'"
         )
-    whole = source.in_memory()
-    assert isinstance(whole, ArraySource)
-    return whole.numbered(np.flatnonzero(complete))
-
-
-def _is_complete(rows: Rows) -> Any:
-    return ~np.isnan(np.asarray(rows.values)).any(axis=1)
+    return left
 
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:

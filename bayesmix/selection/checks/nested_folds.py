@@ -28,10 +28,11 @@ from bayesmix.random import root_seed
 from bayesmix.selection.checks.resampling import collected, fit_quietly
 from bayesmix.selection.criteria.folds import (
     Split,
+    judged,
     last_step,
     log_density,
     make_splits,
-    numbers_in,
+    places_in,
     rows_of,
     weights_of,
 )
@@ -212,15 +213,16 @@ class Outer:
 
     def _weights(self, rows: Any) -> Array:
         weights: Array = weights_of(self.X, self.sample_weight)
-        weights = weights[numbers_in(rows, len(weights))]
+        weights = weights[places_in(rows, len(weights))]
         return weights
 
     def _naive(self, model: Any, train: Any, rows: Any) -> float:
-        weights = self._weights(rows)
         if getattr(model, "criterion_", "") in OF_FOLDS:
             held = model.held_out_[model.best_index_]
             return float(held.score.value / held.weights.sum())
-        return float(np.average(log_density(model, train), weights=weights))
+        seen = judged(rows, self.X)
+        own = train if seen is rows else rows_of(self.X, seen)
+        return float(np.average(log_density(model, own), weights=self._weights(seen)))
 
 
 def nested_cv(

@@ -124,7 +124,10 @@ def summary(
         lines += _how_it_was_chosen(judgement, best, n)
     else:
         value = best.value(scored)
-        lines.append(f"{_capital(NAMES.get(scored, scored))} is {value:.2f} nats over {n:g} rows.")
+        over = float(best.held.weights.sum()) if scored == "cv" and best.held is not None else n
+        what = _capital(NAMES.get(scored, scored))
+        lines.append(f"{what} is {value:.2f} nats over {over:g} rows.")
+    lines += _judged(rows, n)
     lines += notes
     if found is not None:
         lines.append(_probable(rows, found, criterion == RULE))
@@ -144,6 +147,12 @@ def summary(
     if coding is not None:
         lines.append(f"Columns: {coding.sentence}.")
     return "\n".join(lines)
+
+
+def _judged(rows: list[Row], n: float) -> list[str]:
+    """That held-out density is of some of the rows, where it is."""
+    counted = [float(row.held.weights.sum()) for row in rows if row.held is not None][:1]
+    return [f"Held-out density is of {m:g} of the {n:g} rows." for m in counted if m < 0.99 * n]
 
 
 def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:

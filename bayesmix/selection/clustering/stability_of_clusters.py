@@ -22,6 +22,9 @@ from bayesmix.protocols import Procedure, UserRows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.checks.resampling import fit_quietly, repeated, to_refit
 from bayesmix.selection.criteria.folds import last_step, rows_of, weights_of
+from bayesmix.sources import is_source
+from bayesmix.sources.collections import collected as partitioned
+from bayesmix.sources.collections import is_collection
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
 SPREAD = (0.1, 0.9)
@@ -271,6 +274,10 @@ def _pairs(counts: Any) -> float:
 def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
     """Rows that count, the weights to fit with (None: none), and those to compare with."""
     validation.unmasked("sample_weight", sample_weight)
+    if is_collection(X):
+        X, sample_weight = partitioned(X, sample_weight, 1), None
+    if is_source(X):
+        X = X.in_memory()
     weights = weights_of(X, sample_weight)
     counted = np.flatnonzero(weights)
     if sample_weight is None:

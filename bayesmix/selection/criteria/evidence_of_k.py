@@ -11,8 +11,8 @@ from scipy.special import gammaln
 
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.protocols import Source
+from bayesmix.records import Rows
 from bayesmix.selection.criteria.scores import Score
-from bayesmix.sources import all_weights
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.result import FitResult
 
@@ -117,8 +117,13 @@ def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> E
 
 def _fractional(source: Source) -> bool:
     """Whether rows have weights that Gibbs sampling cannot repeat them by."""
-    weights = all_weights(source)
-    return not np.array_equal(weights, np.rint(weights))
+    fractions: int = source.reduce(_fractions, 1)
+    return fractions > 0
+
+
+def _fractions(rows: Rows) -> int:
+    weights = rows.weights_or_ones
+    return int(np.count_nonzero(weights != np.rint(weights)))
 
 
 def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:

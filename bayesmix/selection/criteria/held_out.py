@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.criteria.folds import numbers_in
+from bayesmix.selection.criteria.folds import places_in
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources.partitions.chosen_rows import OfFold
 
@@ -57,7 +57,7 @@ def combined(parts: Sequence[tuple[Integers | OfFold, Array]], weights: Array) -
     """Rows and densities of all folds together; of repeated folds the mean of a row."""
     total, times = np.zeros(len(weights)), np.zeros(len(weights))
     for rows, density in parts:
-        tested = numbers_in(rows, len(weights))
+        tested = places_in(rows, len(weights))
         total[tested] += density
         times[tested] += 1.0
     counted = times > 0

@@ -59,20 +59,11 @@ class OnChosen(Generic[Value]):
     def __call__(
         self, part: Part, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> Value:
-        if self.choices:
-            places = self._places(part, len(values), weights)
-            values = values[places]
-            weights = None if weights is None else weights[places]
-        return self.work(Rows(values, weights, part.first, earlier))
-
-    def _places(self, part: Part, n_rows: int, weights: Array | None) -> Integers:
-        """Where the rows are that every choice keeps."""
-        places = np.arange(n_rows)
         for choice, first in zip(self.choices, part.firsts, strict=False):
-            own = None if weights is None else weights[places]
-            among = first + np.arange(len(places))
-            places = places[choice(part.firsts[0] + places, among, own)]
-        return places
+            kept = choice(Rows(values, weights, first))
+            values = values[kept]
+            weights = None if weights is None else weights[kept]
+        return self.work(Rows(values, weights, part.first, earlier))
 
 
 @dataclass(frozen=True)
@@ -182,8 +173,19 @@ class PartitionedSource:
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         """Per-row output, brought here in the order of the rows."""
+        self.refuse_many(1)
         found: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
         return cast("Value", np.concatenate(found))
+
+    def refuse_many(self, n_columns: int) -> None:
+        """Refuse to bring so many numbers of every row here, where all are too many."""
+        n_rows = self.shape[0]
+        if n_rows * n_columns > MOST_AT_HAND:
+            raise TooManyRowsError(
+                f"{n_columns} numbers for each of {n_rows:,} rows are more than are brought here "
+                f"({MOST_AT_HAND:,}): ask for some at a time, rows.subset(slice(start, stop)), or "
+                "give a Dask collection, whose answers are lazy"
+            )
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
