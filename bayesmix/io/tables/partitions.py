@@ -5,6 +5,7 @@ A place is a path or a URL, which fsspec opens.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,10 @@ NUMPY = (".npy",)
 ENDINGS = (*SEPARATORS, *PARQUET, *NUMPY)
 # What readers raise of a part that is damaged or no longer there.
 UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
+
+# Headers are parsed as Python, which Python 3.11 before 3.11.8 does not do well in two threads at a
+# time (python/cpython#106905).
+ONE_HEADER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,12 @@ def unreadable(place: str, problem: BaseException) -> Exception:
 def array_rows(place: str, start: int, stop: int) -> Array:
     """Rows of a ``.npy`` file, without reading the others."""
     if not is_url(place):
-        mapped: Array = np.load(place, mmap_mode="r", allow_pickle=False)[start:stop]
-        return mapped
+        with ONE_HEADER:
+            mapped: Array = np.load(place, mmap_mode="r", allow_pickle=False)
+        return mapped[start:stop]
     with opened(place) as stream:
-        (n_rows, n_columns), columns_first, dtype = header(stream, place)
+        with ONE_HEADER:
+            (n_rows, n_columns), columns_first, dtype = header(stream, place)
         begin, size = stream.tell(), dtype.itemsize
 
         def numbers(place: int, n: int) -> Array:
