@@ -48,6 +48,17 @@ OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
 
 Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
 
+# Rows that a prior with ν0 counts for at its mode, in every one of K components over D columns, as
+# mclust's MAP has it: a volume or a shape in common has one prior, a scale S for each component.
+PriorRows: TypeAlias = Callable[[float, int, int], float]
+MCLUSTS: dict[str, PriorRows] = {
+    "VEI": lambda nu, K, D: (nu + 3.0) / D,
+    "EVI": lambda nu, K, D: (nu + 2.0) / K,
+    "EEV": lambda nu, K, D: (nu + D + 2.0) / K,
+    # None at all; so few that a component without rows still has a covariance.
+    "VEV": lambda nu, K, D: 1e-9,
+}
+
 
 class Structure(Protocol):
     """A covariance model."""
@@ -87,6 +98,10 @@ class Structure(Protocol):
         ``previous`` are earlier covariances, where there are any: one that has no closed form
         begins there, and the sum is no lower than there.
         """
+        ...
+
+    def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
+        """What is added to ν0 + n_k of every block at the joint mode of means and covariances."""
         ...
 
     def conjugate(self) -> Blocks:
@@ -137,6 +152,13 @@ class Decomposed:
     @property
     def common_scale(self) -> bool:
         return self.letters[1:] not in OF_ANY_UNITS
+
+    def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
+        if self.letters in MCLUSTS:
+            rows = MCLUSTS[self.letters](degrees_of_freedom, n_components, n_features)
+            return rows - degrees_of_freedom
+        leaning = self.blocks.means_per_block(n_components, n_features)
+        return self.algebra.block_dimension(n_features) + 1.0 + leaning
 
     def conjugate(self) -> Blocks:
         if self.nearest is not None:

@@ -31,9 +31,9 @@ class GaussianPrior:
     degrees_of_freedom : float, optional
         ν0 > D - 1 (full, tied), > 0 (diagonal and spherical ones).
     covariance : array, optional
-        W0⁻¹ in data units: (D, D) for full and tied, (D,) for diag and EEI, a number for spherical
-        and EII. Taken as fixed; without it the default scale stands, which variational Bayes
-        learns.
+        W0⁻¹ in data units: (D, D) for full, tied and what lies between, (D,) for diagonal ones, a
+        number for spherical and EII. Taken as fixed; without it the default scale stands, which
+        variational Bayes learns.
 
     Examples
     --------

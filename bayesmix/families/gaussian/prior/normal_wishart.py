@@ -115,19 +115,23 @@ class NormalWishart:
     ) -> Gaussians:
         """Joint mode in (μ, Σ): an M-step with W⁻¹ for the scatter (Fraley & Raftery 2007).
 
-        A block then is W⁻¹ / (ν + p + 1 + means per block), where nothing else constrains it.
+        A block then is W⁻¹ / (ν + p + 1 + means per block), where nothing else constrains it, and
+        with mclust's counts where it has such structures (``Structure.mode_rows``).
         """
         means, _, precisions = self._parameters(
             statistics, self.scale.initial(), self.mean_precision, resolution
         )
-        leaning = self.structure.blocks.means_per_block(*means.shape)
-        counts = precisions.degrees_of_freedom + (precisions.dimension + 1 + leaning)
+        rows = self.structure.mode_rows(self.degrees_of_freedom, *means.shape)
+        counts = precisions.degrees_of_freedom + rows
         earlier = None if previous is None else previous.blocks
         blocks = self.structure.estimate(precisions.scale_inverse, counts, earlier)
         return Gaussians(self.structure, means, blocks, resolution)
 
     def log_density(self, components: Gaussians) -> float:
-        """log p(μ, Σ): inverse-Wishart times normal, as a density over (μ, Σ)."""
+        """log p(μ, Σ): inverse-Wishart times normal, as a density over (μ, Σ).
+
+        But for a constant where blocks are constrained further.
+        """
         algebra = self.structure.algebra
         n_components, n_features = components.means.shape
         p = algebra.block_dimension(n_features)
@@ -135,9 +139,11 @@ class NormalWishart:
         log_det = algebra.log_det(root)
         scale: Any = self.scale.initial()
         nu0 = self.degrees_of_freedom
+        rows = self.structure.mode_rows(nu0, n_components, n_features)
+        own = rows - self.structure.blocks.means_per_block(n_components, n_features)
         wisharts = (
             log_normaliser(nu0, scale.expected_log_det, p)
-            + 0.5 * (nu0 + p + 1) * log_det
+            + 0.5 * (nu0 + own) * log_det
             - 0.5 * algebra.trace(scale.mean, root)
         )
         normals = 0.5 * (
