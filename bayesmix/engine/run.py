@@ -29,6 +29,7 @@ PLAIN_TO_LOOK = 2
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
 GOES_ON_CENTRED = "centred form"  # an event
+HELD = "held"  # likewise
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Problem:
     accelerate: bool
     form: Form  # that a run begins with
     notes: tuple[Event, ...] = ()  # what is known of the rows before any run
+    gives_up: bool = False  # whether a run ends where a component is held: it is of no use then
 
     def densities(self, mixture: Mixture) -> Mixture[Components]:
         """The mixture as rows see it: linear forms, of families that have them.
@@ -81,6 +83,11 @@ class State:
     @property
     def iterations(self) -> int:
         return len(self.trace)
+
+    @property
+    def holds(self) -> bool:
+        """Whether a component was kept from collapsing on the way."""
+        return any(event.kind == HELD for event in self.events)
 
     def afresh(self) -> State:
         """The same place as the beginning of another run: the last plain passes are its first."""
@@ -292,6 +299,8 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
     state = replace(state, status="running")
     try:
         while True:
+            if problem.gives_up and state.holds:
+                return replace(state, status="collapsed")
             # A run that goes on from another may have nothing left to do.
             ended = _has_ended(problem, state)
             if ended:

@@ -105,6 +105,7 @@ def posed(
         if model.noise is None
         else without_kernel(family),
         notes=notes,
+        gives_up=repair and settings.compared,
     )
 
 
@@ -262,9 +263,7 @@ def under_a_prior(problem: Problem, source: Source, n_components: int) -> Maximu
 
 def is_valueless(problem: Problem, state: State) -> bool:
     """Whether a likelihood was only kept finite by holding a collapsed component."""
-    return problem.objective.name == "maximum_likelihood" and any(
-        event.kind == "held" for event in state.events
-    )
+    return problem.objective.name == "maximum_likelihood" and state.holds
 
 
 def rank(problem: Problem, state: State) -> tuple[bool, float]:

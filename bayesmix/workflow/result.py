@@ -57,7 +57,7 @@ class FitResult:
     log_likelihood: float  # Σ w log p(x) of the plug-in density
     trace: Array
     segments: tuple[int, ...]  # places in the trace where something other than a pass came between
-    status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds"
+    status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds", ...
     events: tuple[Event, ...]
     counts: Array  # expected rows a component
     hard_counts: Array

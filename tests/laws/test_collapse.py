@@ -540,6 +540,21 @@ def test_a_sound_fit_is_preferred_to_a_degenerate_one_among_restarts(covariance)
             sound, best = True, model.log_likelihood_
 
 
+def test_a_candidate_that_collapses_wherever_it_begins_gives_up_early():
+    """A run ends where a component is held, and the table says why."""
+    rows = np.random.default_rng(0).normal(size=(70, 6))
+    estimator = bm.GaussianMixture(search="short", covariance_type="EVV")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        search = bm.MixtureSearch(estimator, (2, 9), random_state=0).fit(rows)
+    many = search.estimators_[search.results_.n_components.tolist().index(9)].result_
+    assert many.degenerate
+    assert many.status == "collapsed"
+    # 15 starts at most, each and again by way of a prior: some twenty passes.
+    assert many.passes < 15 * 20
+    assert search.results_.note[1].startswith("degenerate: component")
+
+
 # What others do
 
 
