@@ -33,7 +33,8 @@ class Mixture(MixtureEstimator):
     family : Family, "auto", optional
         ``Gaussian(covariance)``, ``Bernoulli()``, ``Poisson()``, ``Product({column: family})``;
         None is a full Gaussian. "auto" reads the types of a frame: numbers are one Gaussian block,
-        categories, text and truth values levels; dates and keys are left out, with a warning.
+        counts Poisson columns, categories, text and truth values levels; dates and keys are left
+        out, with a warning.
     inference : optional
         ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``, with priors if
         you want other than the default ones; None is maximum likelihood.

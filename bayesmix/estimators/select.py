@@ -150,6 +150,6 @@ def columns_of_numbers(X: Any) -> int:
     """How many columns of a table are of numbers; of other rows about as many as there are."""
     coding = coding_of_table(X)
     if coding is not None:
-        return sum(own is None for own in coding.levels)
+        return len(coding.numbers) - len(coding.counts)
     one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
     return 1 if one_column else 2

@@ -59,12 +59,20 @@ def is_missing(value: Any) -> bool:
 class Coding:
     """Names of columns, the levels that codes 0, 1, ... stand for, and which columns are no part.
 
-    ``levels`` is None for a column of numbers; ``left_out`` are names with the reason.
+    ``levels`` is None for a column of numbers; ``left_out`` are names with the reason; ``counts``
+    are the columns of numbers that are counts.
     """
 
     names: tuple[str, ...]
     levels: tuple[tuple[Level, ...] | None, ...]
     left_out: tuple[tuple[str, str], ...] = ()
+    counts: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that are no levels."""
+        pairs = zip(self.names, self.levels, strict=True)
+        return tuple(name for name, own in pairs if own is None)
 
     @property
     def has_levels(self) -> bool:
@@ -78,6 +86,7 @@ class Coding:
             self,
             names=tuple(self.names[column] for column in picked),
             levels=tuple(self.levels[column] for column in picked),
+            counts=tuple(name for name in self.counts if name in {self.names[d] for d in picked}),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
@@ -94,12 +103,17 @@ class Coding:
     @property
     def sentence(self) -> str:
         """What was taken for what, and what was left out."""
-        numbers = [n for n, own in zip(self.names, self.levels, strict=True) if own is None]
+        numbers = [name for name in self.numbers if name not in self.counts]
         levels = [
             f"{name} ({len(own)} levels)"
             for name, own in zip(self.names, self.levels, strict=True)
             if own is not None
         ]
         left = [f"{name} ({why})" for name, why in self.left_out]
-        said = (("numbers", numbers), ("categories", levels), ("left out", left))
+        said = (
+            ("numbers", numbers),
+            ("counts", self.counts),
+            ("categories", levels),
+            ("left out", left),
+        )
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)

@@ -70,6 +70,32 @@ def test_numbers_that_happen_to_differ_are_no_key_but_ids_are():
     assert kind_of("bird_id", far).why.startswith("key-like")
 
 
+def test_counts_are_told_from_grades_years_and_amounts():
+    rng = np.random.default_rng(3)
+    kind = rng.integers(0, 2, 400)
+    eggs = rng.poisson(1.0 + 3.0 * kind)
+    assert kind_of("eggs", pd.Series(eggs)).counts
+    assert kind_of("eggs", pd.Series(eggs, dtype=float).mask(kind == 1)).counts
+    for values in (
+        rng.integers(1, 6, 400),  # grades begin at 1
+        rng.binomial(10, 0.5, 400),  # vary less than their mean
+        rng.choice([2007, 2008, 2009], 400),
+        rng.poisson(1.0, 400) * 100,  # amounts
+        kind,
+        eggs + 0.5,
+    ):
+        assert not kind_of("column", pd.Series(values)).counts
+    table = pd.DataFrame({"size": rng.normal(2.0 * kind), "eggs": eggs})
+    m = bm.Mixture(2, family="auto", **OPTIONS).fit(table)
+    assert list(m.components_) == ["size", "eggs"]
+    assert m.result_.family.coding.sentence == "numbers: size; counts: eggs"
+    by_hand = bm.Mixture(
+        2, family=bm.Product({"size": bm.Gaussian(), "eggs": bm.Poisson()}), **OPTIONS
+    ).fit(table)
+    assert m.log_likelihood_ == by_hand.log_likelihood_
+    assert by_hand.result_.family.coding.sentence == "numbers: size; counts: eggs"
+
+
 def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
     frame, kind = birds()
     n = len(frame)

@@ -13,8 +13,10 @@ from sklearn.base import clone
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.poisson import Poisson
 from bayesmix.families.product import Part, Product
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
@@ -80,7 +82,16 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         given = _given_levels(family)
         frame, coding = coded(X, given, there)
         pairs = zip(coding.names, coding.levels, strict=True)
-        coding = replace(coding, levels=tuple(given.get(name) or own for name, own in pairs))
+        coding = replace(
+            coding,
+            levels=tuple(given.get(name) or own for name, own in pairs),
+            counts=tuple(
+                str(name)
+                for part in family.parts
+                if isinstance(part.family, Poisson | Binomial)
+                for name in part.columns
+            ),
+        )
         return recoded(X, coding) if any(given.values()) else frame, coding
     frame, coding = coded(X)
     if coding.left_out:
@@ -156,11 +167,12 @@ def family_for(family: Any, source: Source) -> Any:
         return family if family.levels is not None else Categorical(_levels_in(source))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
-    if coding is None or not coding.has_levels:
+    if coding is None or not (coding.has_levels or coding.counts):
         plain = Product({tuple(columns or range(n_columns)): Gaussian()})
         return plain.over(columns, n_columns, coding)
-    numbers = tuple(n for n, own in zip(coding.names, coding.levels, strict=True) if own is None)
+    numbers = tuple(name for name in coding.numbers if name not in coding.counts)
     parts = [Part(numbers, Gaussian())] if numbers else []
+    parts += [Part((name,), Poisson()) for name in coding.counts]
     for name, levels in zip(coding.names, coding.levels, strict=True):
         if levels is not None:
             parts.append(Part((name,), _of_levels(name, levels)))

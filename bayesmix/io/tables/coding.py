@@ -65,7 +65,7 @@ def coded(
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
-    kept, levels, left_out = [], [], []
+    kept, levels, left_out, counts = [], [], [], []
     for name in names:
         column = frame[name]
         kind = kind_of(name, column)
@@ -88,10 +88,12 @@ def coded(
             continue
         kept.append(name)
         levels.append(own)
+        if own is None and kind.counts:
+            counts.append(name)
     if not kept:
         why = ", ".join(f"{name} ({why})" for name, why in left_out[:NAMED])
         raise InvalidInputError(f"X must have a column of numbers or of levels: {why}")
-    coding = Coding(tuple(kept), tuple(levels), tuple(left_out))
+    coding = Coding(tuple(kept), tuple(levels), tuple(left_out), tuple(counts))
     return recoded(frame, coding), coding
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import Level
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ MOSTLY_NUMBERS = 0.5
 # Every value its own is a key from so many rows on: fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
+# Two values are a category, written as numbers.
+FEWEST_COUNTS = 3
+LEAST_FILLED = 0.5
+# Standard errors of a Poisson sample's variance over its mean.
+CHANCE = 3.0
 # A column with more distinct values than this is a key or a measurement, and no category.
 MOST_LEVELS = 1000
 KEY = "key-like: every row has another value"
@@ -35,9 +41,11 @@ class Kind:
     levels: tuple[Level, ...] | None = None
     why: str = ""
     odd: str = ""  # cells that are no numbers, in words
+    counts: bool = False
 
 
 NUMBER = Kind()
+COUNTS = Kind(counts=True)
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> Kind:
@@ -69,7 +77,21 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> Kind:
         counted = values.max() - values.min() == len(values) - 1
         if counted or KEY_NAME.search(name):
             return Kind(why=KEY)
-    return NUMBER
+    return COUNTS if whole and _are_counts(values) else NUMBER
+
+
+def _are_counts(values: Array) -> bool:
+    """Whether whole numbers may be counts of a mixture of Poisson distributions.
+
+    They begin at 0, most numbers up to the largest occur, and they vary as much as their mean, or
+    less by chance: grades, years and amounts of money do not.
+    """
+    if values.min() != 0.0:
+        return False
+    n_values = len(np.unique(values))
+    least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
+    filled = n_values >= FEWEST_COUNTS and n_values >= LEAST_FILLED * (values.max() + 1.0)
+    return bool(filled and values.var() >= least)
 
 
 def _of_text(column: pd.Series[Any]) -> Kind:

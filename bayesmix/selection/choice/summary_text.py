@@ -197,7 +197,7 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
                 f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is "
                 f"not chosen, since {ahead.excluded}."
             )
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _worth(row: Row) -> float:
