@@ -143,7 +143,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
     page = found._repr_html_()
     assert "<table" in page
     assert "without labels" in page
-    assert found.idata.posterior["weights"].shape == (4, 300, 2)
+    assert found.to_arviz().posterior["weights"].shape == (4, 300, 2)
 
 
 def test_the_same_seed_gives_the_same_answer():

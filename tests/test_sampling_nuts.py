@@ -87,11 +87,11 @@ def test_the_record_says_what_was_done(found):
 
 
 def test_arviz_has_draws_divergences_and_rows(found):
-    posterior, statistics = found.idata["posterior"], found.idata["sample_stats"]
+    posterior, statistics = found.to_arviz()["posterior"], found.to_arviz()["sample_stats"]
     assert posterior["means"].dims == ("chain", "draw", "component", "feature")
     np.testing.assert_array_equal(posterior["means"], found.parameters["means"])
     np.testing.assert_array_equal(statistics["diverging"], found.diverging)
-    assert found.idata["observed_data"]["X"].shape == (12, 1)
+    assert found.to_arviz()["observed_data"]["X"].shape == (12, 1)
 
 
 def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(fit, found):

@@ -15,6 +15,7 @@ from bayesmix.checking.quantities import FitDraws, Quantity
 from bayesmix.checking.stationary import Moved
 from bayesmix.checking.verdict import Finding
 from bayesmix.sampling.evidence.importance import Evidence
+from bayesmix.sampling.gibbs.inference_data import ToArviz
 from bayesmix.sampling.labels.alignment import Alignment
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CrossCheck:
+class CrossCheck(ToArviz):
     """A variational fit beside a sampler's draws from the posterior; see ``crosscheck``.
 
     Attributes
@@ -104,10 +105,9 @@ class CrossCheck:
         """Draws that diverged; Gibbs sampling has none."""
         return int(np.sum(getattr(self.found, "diverging", 0)))
 
-    @property
-    def idata(self) -> Any:
+    def to_arviz(self) -> Any:
         """The draws as ArviZ has them, labels as the sampler left them."""
-        return self.found.idata
+        return self.found.to_arviz()
 
     def summary(self) -> str:
         """Verdict, convergence, differences and evidence in a few lines."""

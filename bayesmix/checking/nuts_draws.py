@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bayesmix.numerics.arrays import Booleans
 from bayesmix.sampling.gibbs.by_chain import DrawsInChains
+from bayesmix.sampling.gibbs.inference_data import ToArviz, inference_data_of_nuts
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class NutsDraws(DrawsInChains):
+class NutsDraws(DrawsInChains, ToArviz):
     """Draws from p(π, θ | X) by the no-U-turn sampler, assignments summed out; see ``nuts``.
 
     Arrays begin with (C, S): chains and draws. Labels of components mean nothing across chains.
@@ -52,11 +52,8 @@ class NutsDraws(DrawsInChains):
     seconds: float
     compile_seconds: float
 
-    @cached_property
-    def idata(self) -> Any:
+    def to_arviz(self) -> Any:
         """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
-        from bayesmix.sampling.gibbs.inference_data import inference_data_of_nuts
-
         return inference_data_of_nuts(self)
 
     def __repr__(self) -> str:

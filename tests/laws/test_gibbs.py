@@ -418,17 +418,17 @@ def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     found = gibbs(vb, X, draws=5, chains=2)
     assert "R-hat" not in found.summary()
     with pytest.raises(MissingExtraError, match="ArviZ is needed"):
-        _ = found.idata
+        found.to_arviz()
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("case", CASES, ids=identity)
-def test_idata_holds_draws_statistics_rows_and_prior(case):
+def test_arviz_is_handed_draws_statistics_rows_and_prior(case):
     pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)
     found = gibbs(vb, rows, draws=20, chains=2)
-    idata = found.idata
+    idata = found.to_arviz()
     for name, values in found.parameters.items():
         np.testing.assert_array_equal(idata.posterior[name].values, values)
         assert idata.posterior[name].dims[:2] == ("chain", "draw")
@@ -440,7 +440,9 @@ def test_idata_holds_draws_statistics_rows_and_prior(case):
     if case.continuous:
         assert float(idata.constant_data["prior_mean_precision"]) == letters["beta0"]
     assert "R-hat" in found.summary()
-    assert found.idata is idata
+    with pytest.warns(FutureWarning, match=r"idata is now to_arviz\(\)"):
+        former = found.idata
+    assert former.posterior.equals(idata.posterior)
 
 
 # Refusals

@@ -462,11 +462,11 @@ def test_ctrl_c_keeps_the_draws_so_far(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_idata_holds_k_and_what_is_occupied():
+def test_arviz_is_handed_k_and_what_is_occupied():
     pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
     vb, X = faithful()
     found = sampled(vb, X, draws=20, chains=2)
-    idata = found.idata
+    idata = found.to_arviz()
     for name in ("n_components", "n_occupied", "entropy"):
         np.testing.assert_array_equal(idata.posterior[name].values, getattr(found, name))
         assert idata.posterior[name].dims == ("chain", "draw")
@@ -482,7 +482,7 @@ def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     found = sampled(vb, X, draws=5, chains=2)
     assert "R-hat" not in found.summary()
     with pytest.raises(MissingExtraError, match="ArviZ is needed"):
-        _ = found.idata
+        found.to_arviz()
 
 
 # The prior over K

@@ -15,6 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.sampling.gibbs.by_chain import DrawsInChains
+from bayesmix.sampling.gibbs.inference_data import ToArviz, inference_data
 from bayesmix.sampling.labels.co_clustering import co_clustered
 
 MOST_ROWS_TOGETHER = 5_000
@@ -23,7 +24,7 @@ MOST_PRODUCTS = 2e11
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Gibbs(DrawsInChains):
+class Gibbs(DrawsInChains, ToArviz):
     """Draws from p(π, θ | X) by blocked Gibbs sampling; see ``gibbs``.
 
     Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws: the
@@ -86,11 +87,8 @@ class Gibbs(DrawsInChains):
         with single_threaded_blas():
             return co_clustered(some, self.result.mixture.frame.apply(values))
 
-    @cached_property
-    def idata(self) -> Any:
+    def to_arviz(self) -> Any:
         """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
-        from bayesmix.sampling.gibbs.inference_data import inference_data
-
         return inference_data(self)
 
     def summary(self) -> str:

@@ -25,6 +25,7 @@ from bayesmix.sampling.gibbs.chains import (
     rows_together,
     shares_by_number,
 )
+from bayesmix.sampling.gibbs.inference_data import ToArviz, inference_data_over_k
 from bayesmix.sampling.labels.co_clustering import co_clustered
 from bayesmix.workflow.result import FitResult
 
@@ -50,7 +51,7 @@ class Group:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class GibbsOverK:
+class GibbsOverK(ToArviz):
     """Draws from p(K, π, θ | X) by the telescoping sampler; see ``gibbs`` with n_components=None.
 
     Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws.
@@ -176,11 +177,8 @@ class GibbsOverK:
         average: Array = np.average(together, axis=0, weights=numbers)
         return average
 
-    @cached_property
-    def idata(self) -> Any:
+    def to_arviz(self) -> Any:
         """K, K+ and the log likelihood as ArviZ has them, with rows and prior; needs ArviZ."""
-        from bayesmix.sampling.gibbs.inference_data import inference_data_over_k
-
         return inference_data_over_k(self)
 
     def summary(self) -> str:

@@ -7,11 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.errors import warn
 from bayesmix.sampling.draws.arviz_tree import Named, axes_of, marked, prior_arrays, tree
 
 FEWEST_DRAWS = 4
 # What Vehtari et al. (2021) ask for before a number is relied on.
 LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
+
+
+class ToArviz:
+    """What holds draws hands them to ArviZ."""
+
+    def to_arviz(self) -> Any:
+        """The draws as ArviZ has them: ``InferenceData``, or the ``DataTree`` of ArviZ 1.
+
+        Raises
+        ------
+        ImportError
+            Where ArviZ is not installed.
+        """
+        raise NotImplementedError
+
+    @property
+    def idata(self) -> Any:
+        """Former name of ``to_arviz()``."""
+        warn("idata is now to_arviz()", FutureWarning)
+        return self.to_arviz()
 
 
 def inference_data(found: Any) -> Any:
