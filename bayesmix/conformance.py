@@ -58,9 +58,7 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.sums import Sums
     from bayesmix.families.independent.twin import TotalsTwin
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
-    from bayesmix.families.product.components import Products
-    from bayesmix.families.product.coordinates import ProductCoordinates
-    from bayesmix.families.product.draws import ProductDraws
+    from bayesmix.families.product.components import ProductCoordinates, ProductDraws, Products
     from bayesmix.families.product.family import Product
     from bayesmix.families.product.guard import ProductGuard, WholeRows
     from bayesmix.families.product.linear import LinearProduct

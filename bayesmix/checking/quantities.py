@@ -15,7 +15,7 @@ from scipy.special import entr
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
-from bayesmix.sampling.draws.likelihood import log_likelihoods
+from bayesmix.sampling.draws.likelihood import log_likelihoods, shares_of
 from bayesmix.sampling.draws.parameters import Draws, log_prior
 from bayesmix.sampling.draws.posterior_sample import (
     log_densities_at,
@@ -23,7 +23,6 @@ from bayesmix.sampling.draws.posterior_sample import (
     posterior_draws,
 )
 from bayesmix.sampling.labels.alignment import BATCH_VALUES, Alignment
-from bayesmix.sampling.labels.assignment import shares_of
 from bayesmix.workflow.result import FitResult
 
 # Rows whose log density is looked at: where so large a share of the rows is less likely.

@@ -43,6 +43,11 @@ def named(levels: tuple[Level, ...]) -> str:
     return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
 
 
+def shown(value: Level) -> str:
+    """A value in words."""
+    return str(value) if isinstance(value, str | bool) else f"{value:g}"
+
+
 def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
     """The levels (n,) that codes stand for, in an array of objects; None where nothing is."""
     named = np.empty(len(levels) + 1, dtype=object)

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.workflow.result import ALIKE
-
 MOST_COMPONENTS = 12
 MOST_COLUMNS = 6
 OBJECTIVES = {
@@ -206,12 +204,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def of_search(records: Any, total_weight: float) -> str:
-    """What a search tried and gained, in two sentences."""
+def of_search(records: Any, total_weight: float, alike: float) -> str:
+    """What a search tried and gained, in two sentences; ``alike`` nats a row are one optimum."""
     starts = sorted((r.objective for r in records if r.stage == "start"), reverse=True)
     if not starts:
         return "no search: one start was run to its end"
-    best = [value for value in starts if value > starts[0] - ALIKE * total_weight]
+    best = [value for value in starts if value > starts[0] - alike * total_weight]
     text = f"the best of {len(starts)} starts was reached by {len(best)}"
     if len(best) < len(starts):
         away = (starts[0] - starts[len(best)]) / total_weight

@@ -138,7 +138,7 @@ def _one_run(
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
     elif model.noise is not None:
-        state = begun_with_noise(problem, model, settings, monitor, index)
+        state = begun_with_noise(fit, problem, model, settings, monitor, index)
     elif not problem.form.exact:
         from bayesmix.workflow.many import first_of_many
 

@@ -7,6 +7,7 @@ of several shares is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Noise
 from bayesmix.workflow.model import Model, Settings, rank
+from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.search.starts import OfMixture, begun
 
 # Shares of the rows that are left out at first.
@@ -54,11 +56,14 @@ def _noise_of(problem: Problem) -> WithNoise:
 
 
 def begun_with_noise(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+    fit: Callable[[Model, Source, Settings, Monitor], FitResult],
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    index: int,
 ) -> State:
     """The best of fits without noise to all rows but the loneliest, after a few passes with it."""
-    from bayesmix.workflow.fit import fit
-
     plain = replace(model, noise=None)
     near = tuple(replace(one, noise=None) for one in settings.near)
     own = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)

@@ -122,7 +122,7 @@ class FitResult:
         """
         from bayesmix.workflow.display import of_search
 
-        return of_search(self.search_trace, self.total_weight)
+        return of_search(self.search_trace, self.total_weight, ALIKE)
 
     @cached_property
     def unframed(self) -> Any:

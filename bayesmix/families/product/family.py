@@ -8,8 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.product.components import Products
-from bayesmix.families.product.draws import ProductDraws
+from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.guard import ProductGuard, of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.some_columns import some_columns

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.product.components import Products
-from bayesmix.families.product.draws import ProductDraws
+from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.guard import of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.statistics import ProductStatistics

@@ -13,20 +13,18 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.io.tables.columns import check_names, listed
-from bayesmix.io.tables.partitions import (
+from bayesmix.io.tables.partitions import RowGroups, RowsOfArray, TextPart, header
+from bayesmix.io.tables.places import (
     ENDINGS,
     NUMPY,
     PARQUET,
     SEPARATORS,
     UNREADABLE,
-    RowGroups,
-    RowsOfArray,
-    TextPart,
-    header,
     is_url,
     opened,
     unreadable,
 )
+from bayesmix.io.tables.text import table_of_text
 from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import Local, PartitionedSource, counted
 
@@ -240,8 +238,6 @@ def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
 def _texts(
     places: Sequence[str], columns: list[Any] | None, weight: Any
 ) -> tuple[list[TextPart], list[int], tuple[str, ...]]:
-    from bayesmix.io.tables.readers import table_of_text
-
     lower = places[0].lower()
     separator = next(value for ending, value in SEPARATORS.items() if lower.endswith(ending))
     first = table_of_text(places[0], separator, columns, weight)

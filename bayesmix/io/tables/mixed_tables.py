@@ -13,7 +13,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.io.tables.coding import coded, recoded
 from bayesmix.io.tables.columns import check_names, check_values, checked_weights, is_numeric
 from bayesmix.io.tables.kinds import KEY
-from bayesmix.io.tables.partitions import NUMPY
+from bayesmix.io.tables.places import NUMPY
 from bayesmix.io.tables.readers import frame_of, in_parts
 from bayesmix.records.coding import Coding
 from bayesmix.sources import ArraySource

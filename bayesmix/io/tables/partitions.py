@@ -1,26 +1,17 @@
-"""Partitions of files, each read anew whenever it is worked on: picklable, here and on a cluster.
-
-A place is a path or a URL, which fsspec opens.
-"""
+"""Partitions of files, each read anew whenever it is worked on; picklable, for a cluster."""
 
 from __future__ import annotations
 
 import threading
-import zlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.errors import InvalidInputError
+from bayesmix.io.tables.places import UNREADABLE, is_url, opened, unreadable
+from bayesmix.io.tables.text import table_of_text
 from bayesmix.numerics.arrays import Array
-
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
-PARQUET = (".parquet", ".pq")
-NUMPY = (".npy",)
-ENDINGS = (*SEPARATORS, *PARQUET, *NUMPY)
-# What readers raise of a part that is damaged or no longer there.
-UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
 
 # Headers are parsed as Python, which Python 3.11 before 3.11.8 does not do well in two threads at a
 # time (python/cpython#106905).
@@ -111,37 +102,11 @@ class TextPart:
         return len(self.columns)
 
     def __call__(self) -> tuple[Array, Array | None]:
-        from bayesmix.io.tables.readers import table_of_text
-
         source = table_of_text(self.place, self.separator, list(self.columns), self.weight)
         return source.values, source.weights
 
     def __str__(self) -> str:
         return self.place
-
-
-def is_url(place: str) -> bool:
-    """Whether fsspec has to open it."""
-    return "://" in place
-
-
-def opened(place: str) -> Any:
-    """A file to read bytes of, as a context."""
-    if not is_url(place):
-        return open(place, "rb")
-    try:
-        import fsspec
-    except ImportError:
-        raise missing_extra("fsspec", "dask") from None
-    return fsspec.open(place, "rb").open()
-
-
-def unreadable(place: str, problem: BaseException) -> Exception:
-    """The error for a part that cannot be read, with its name."""
-    if isinstance(problem, InvalidInputError):
-        return problem
-    kind = FileAccessError if isinstance(problem, OSError) else InvalidInputError
-    return kind(f"{place} cannot be read: {problem!r:.200}")
 
 
 def array_rows(place: str, start: int, stop: int) -> Array:

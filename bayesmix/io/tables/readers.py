@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import re
-import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike, fspath
@@ -15,16 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
-from bayesmix.io.tables.columns import (
-    check_names,
-    check_values,
-    checked_weights,
-    is_numeric,
-    listed,
-    source_of,
-)
+from bayesmix.io.tables.columns import check_names, check_values, checked_weights, source_of
 from bayesmix.io.tables.folders import names_many, positions, read_parts
-from bayesmix.io.tables.partitions import ENDINGS, NUMPY, PARQUET, SEPARATORS, is_url
+from bayesmix.io.tables.places import ENDINGS, NUMPY, PARQUET, SEPARATORS
+from bayesmix.io.tables.text import frame_of_text
 from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import ArraySource, PartitionedSource, open_npy
 from bayesmix.validation import in_memory, one_of
@@ -34,10 +24,6 @@ if TYPE_CHECKING:
 
 # Bytes of a Parquet file that is not read at once.
 LARGE_PARQUET = 2**28
-# A table in text is read in pieces first; what its values and its columns take in memory.
-PIECE = 2**20
-BYTES_OF_A_VALUE = 24
-BYTES_OF_A_COLUMN = 2_000
 # What readers of tables raise of a damaged one, in its header or in what pandas wrote about it.
 DAMAGED = (
     ArithmeticError,
@@ -135,7 +121,7 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         return _parquet(path, columns, weight)
     for ending, separator in SEPARATORS.items():
         if name.endswith(ending):
-            return _text(path, separator, columns)
+            return frame_of_text(path, separator, columns)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
@@ -165,115 +151,6 @@ def in_parts(path: str) -> bool:
 def _is_large(path: str) -> bool:
     """Whether a Parquet file is better read in parts, again in every pass."""
     return path.lower().endswith(PARQUET) and os.path.getsize(path) > LARGE_PARQUET
-
-
-def table_of_text(path: str, separator: str, columns: list[Any] | None, weight: Any) -> ArraySource:
-    """A table in text as a source."""
-    return source_of(path, _text(path, separator, columns), columns, weight)
-
-
-def _text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
-    import pandas as pd
-
-    how: Any = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    # From 3.1 on pandas reads every number to the last bit, and warns of being told to.
-    recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-    exact: Any = {} if recent else {"float_precision": "round_trip"}
-    try:
-        if not is_url(path):
-            _check_size(path, separator)
-        with warnings.catch_warnings():
-            # Lines that are longer than the line of names: pandas would drop what is too much.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            first = pd.read_csv(
-                path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
-            )
-            names = [str(name).strip() for name in first.iloc[0]]
-            # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
-            # of the wrong length. index_col=False: else it takes a column too many as row labels.
-            frame: pd.DataFrame = pd.read_csv(
-                path,
-                header=0,
-                names=list(range(len(names))),
-                index_col=False,
-                low_memory=False,
-                **exact,
-                **how,
-            )
-    except pd.errors.EmptyDataError:
-        raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
-        raise InvalidInputError(_uneven(path, str(problem))) from None
-    except (EOFError, OSError, zlib.error) as problem:
-        raise InvalidInputError(f"{path} cannot be read: {problem}") from None
-    except UnicodeDecodeError as problem:
-        raise InvalidInputError(f"{path} must be text in UTF-8: {problem}") from None
-    if columns is None and all(map(_is_number, names)):
-        raise InvalidInputError(
-            f"the first line of {path} must name the columns, got the numbers {listed(names)}: "
-            "add a line of names before it, or ask for these as columns if they are names"
-        )
-    frame.columns = pd.Index(names)
-    if not recent:
-        for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-            frame.isetitem(place, _with_overflow(frame.iloc[:, place]).array)
-    return frame
-
-
-def _check_size(path: str, separator: str) -> None:
-    """Refuse a table that this machine could not hold, read in pieces and no further than that.
-
-    A small file may unpack to a large one.
-    """
-    opened: Any = gzip.open if path.lower().endswith(".gz") else open
-    n_bytes = n_values = n_columns = 0
-    header = True
-    with opened(path, "rb") as stream:
-        while piece := stream.read(PIECE):
-            n_bytes += len(piece)
-            n_values += piece.count(separator.encode()) + piece.count(b"\n")
-            if header:
-                names, end, _ = piece.partition(b"\n")
-                n_columns += names.count(separator.encode())
-                header = not end
-            needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
-            in_memory(path, needed, "leave out rows or columns, or write it as .npy")
-
-
-def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers where pandas before 3.1 made text of a column because one exceeds a double."""
-    import pandas as pd
-
-    if pd.api.types.infer_dtype(column, skipna=True) != "string":
-        return column
-    try:
-        return column.astype(np.float64)
-    except ValueError:
-        return column
-
-
-def _uneven(path: str, problem: str) -> str:
-    """What is wrong with a table whose lines differ in length, from what pandas says of it."""
-    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", problem)
-    if found:
-        expected, line, saw = found.groups()
-        return (
-            f"{path} must have as many values in every line as names in the first ({expected}), "
-            f"got {saw} in line {line}: put values that hold a separator in quotes"
-        )
-    if "Length of header" in problem:
-        return (
-            f"{path} must have as many names in its first line as values in the others, got fewer"
-        )
-    return f"{path} cannot be read as a table: {' '.join(problem.split())}"
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:

@@ -21,11 +21,11 @@ from bayesmix.plots.density.plane import (
     plane_grid,
 )
 from bayesmix.plots.subject import View, raw_rows
-from bayesmix.sampling.density.mixture_density import MixtureDensity
-from bayesmix.sampling.density.regions import DensityRegion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from bayesmix.sampling.density.regions import DensityRegion
 
 INSIDE = "#0072B2"
 OUTSIDE = "#D55E00"
@@ -79,7 +79,7 @@ def plot_region(
 
 def _view_of(region: DensityRegion) -> View:
     density = region.density
-    if not isinstance(density, MixtureDensity):
+    if region.transformed:
         raise UnsupportedError(
             "a pipeline's mixture lives on transformed columns: its region can be asked for "
             "contains, and is not drawn"

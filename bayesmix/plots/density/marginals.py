@@ -12,11 +12,12 @@ from bayesmix.plots.density.curve import draw_curve
 from bayesmix.plots.density.plane import draw_plane
 from bayesmix.plots.style import axes_or_new
 from bayesmix.plots.subject import View, most_columns
-from bayesmix.records.coding import Level
-from bayesmix.sampling.density.mixture_density import MixtureDensity, shown
+from bayesmix.records.coding import Level, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from bayesmix.sampling.density.mixture_density import MixtureDensity
 
 
 def plot_part(

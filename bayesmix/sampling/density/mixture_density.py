@@ -15,7 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import Family, Predictive
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
-from bayesmix.records.coding import Coding, Level, named
+from bayesmix.records.coding import Coding, Level, named, shown
 from bayesmix.sampling import DRAWS
 from bayesmix.sampling.density import partition
 from bayesmix.sampling.density.checked_values import checked_values
@@ -332,8 +332,3 @@ def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity
         {},
         result.family.coding,
     )
-
-
-def shown(value: Level) -> str:
-    """A given value in words."""
-    return str(value) if isinstance(value, str | bool) else f"{value:g}"

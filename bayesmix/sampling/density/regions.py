@@ -85,6 +85,8 @@ class DensityRegion:
         the level is right only as far as the density is.
     model : estimator, search or pipeline, optional
         What ``conformal_region`` fitted.
+    transformed : bool
+        Whether ``density`` is a pipeline, of which the mixture lives on transformed columns.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class DensityRegion:
     scores: Scores
     calibrated: bool
     model: Procedure | None = None
+    transformed: bool = False
 
     @property
     def threshold(self) -> float:

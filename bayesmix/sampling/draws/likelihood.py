@@ -1,4 +1,4 @@
-"""log p(X | draw) for many draws at once, in tiles of rows and draws."""
+"""log p(X | draw) for many draws at once, in tiles of rows and draws, and whose rows they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.engine.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalise
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Components, Source
 from bayesmix.records import LOWEST_LOG, ChunkSums, Frame, Mixture, Rows
@@ -88,6 +89,19 @@ def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
     """log p(x_n | draw) (n, S) in nats and data units."""
     densities: Array = _over(source.map, _step(result, draws, source), draws)
     return densities - result.log_volume
+
+
+def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
+    """p(z_n = k | x_n, π_s, θ_s) (n, S, K) of framed rows at draws from ``start`` to ``stop``."""
+    log_weights = np.maximum(draws.weights.log_weights[start:stop], LOWEST_LOG)
+    n_draws, n_components = log_weights.shape
+    places = np.arange(start * n_components, (start + n_draws) * n_components)
+    components = draws.components.components.subset(places)
+    joint: Array = np.ascontiguousarray(components.expected_log_density(framed))
+    joint = joint.reshape(len(framed), n_draws, n_components)
+    joint += log_weights
+    normalise(joint.reshape(-1, n_components))
+    return joint
 
 
 def _over(work: Any, step: Any, draws: Draws) -> Any:

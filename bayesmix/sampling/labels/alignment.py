@@ -16,8 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
+from bayesmix.sampling.draws.likelihood import shares_of
 from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.labels.assignment import shares_of
 from bayesmix.workflow.result import FitResult
 
 BATCH_VALUES = 2**21

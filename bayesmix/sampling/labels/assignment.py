@@ -6,25 +6,12 @@ import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Source
-from bayesmix.records import LOWEST_LOG
 from bayesmix.sampling.density.credible_bands import BLOCK_VALUES, check_draws, tails
+from bayesmix.sampling.draws.likelihood import shares_of
 from bayesmix.sampling.draws.mixtures import DrawnMixtures
 from bayesmix.sampling.draws.parameters import Draws
-
-
-def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
-    """p(z_n = k | x_n, π_s, θ_s) (n, S, K) of framed rows at draws from ``start`` to ``stop``."""
-    log_weights = np.maximum(draws.weights.log_weights[start:stop], LOWEST_LOG)
-    n_draws, n_components = log_weights.shape
-    places = np.arange(start * n_components, (start + n_draws) * n_components)
-    components = draws.components.components.subset(places)
-    joint: Array = np.ascontiguousarray(components.expected_log_density(framed))
-    joint = joint.reshape(len(framed), n_draws, n_components)
-    joint += log_weights
-    normalise(joint.reshape(-1, n_components))
-    return joint
+from bayesmix.sampling.labels.alignment import aligned
 
 
 def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array:
@@ -59,6 +46,4 @@ def _labels(drawn: DrawnMixtures, draws: Draws) -> Integers | None:
     """Which component of every draw (S, K) is which of the fit, where that is not the same one."""
     if drawn.align_by is None:
         return None
-    from bayesmix.sampling.labels.alignment import aligned
-
     return aligned(drawn.result, drawn.align_by, draws).order

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.sampling.draws.likelihood import shares_of
 from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.labels.assignment import shares_of
 
 BATCH_VALUES = 2**21
 

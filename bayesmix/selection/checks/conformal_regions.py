@@ -98,9 +98,10 @@ def conformal_region(
     counted = n_calibration if weights is None else float(weights.sum())
     check_enough("calibration", counted, checked_level(level))
     fitted = _fitted(model, rows_of(X, training), _some(sample_weight, training), seed)
-    density = _density_of(fitted, rows)
+    density, transformed = _density_of(fitted, rows)
     scores = Scores.of(density.score_samples(rows), weights)
-    return replace(region_of(density, level, scores, calibrated=True), model=fitted)
+    region = region_of(density, level, scores, calibrated=True)
+    return replace(region, model=fitted, transformed=transformed)
 
 
 def _fitted(model: Any, X: Any, sample_weight: Any, seed: int) -> Any:
@@ -117,13 +118,13 @@ def _fitted(model: Any, X: Any, sample_weight: Any, seed: int) -> Any:
     return fit_weighted(copy, X, sample_weight)
 
 
-def _density_of(fitted: Any, X: Any) -> Any:
-    """The fitted density, detached from what was fitted; of a pipeline the pipeline itself."""
+def _density_of(fitted: Any, X: Any) -> tuple[Any, bool]:
+    """The fitted density, detached from what was fitted; of a pipeline itself, and that it is."""
     best = getattr(fitted, "best_estimator_", fitted)
     estimator, _ = fitted_mixture(fitted, X)
     if best is not estimator:
-        return best
-    return density_of(estimator.result_, getattr(estimator, "feature_names_in_", None))
+        return best, True
+    return density_of(estimator.result_, getattr(estimator, "feature_names_in_", None)), False
 
 
 def _size(value: Any, n_rows: int) -> int:
