@@ -7,6 +7,7 @@ made-up trees, each with one breach, show that every rule can fail.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -184,9 +185,8 @@ def modules_of(node: ast.AST, folder: tuple[str, ...]) -> list[str]:
         case ast.ImportFrom(module=module, names=names, level=level):
             base = folder[: len(folder) - level + 1] if level else ()
             origin = ".".join([*base, *([module] if module else [])])
-            # `from package import part` names the part after "import".
-            whole = origin == folder[0]
-            return [f"{origin}.{name.name}" for name in names] if whole else [origin]
+            # What stands after "import" may be a part, a module or a name in one.
+            return [f"{origin}.{name.name}" for name in names]
         case ast.Call(
             func=ast.Name(id="import_module" | "__import__")
             | ast.Attribute(attr="import_module" | "__import__"),
@@ -340,3 +340,35 @@ def test_records_and_protocols_say_what_they_hold():
         path: list(untyped(ast.parse(path.read_text("utf-8")))) for path in PACKAGE.rglob("*.py")
     }
     assert {path: classes for path, classes in found.items() if classes} == {}
+
+
+def uses(root: Path) -> dict[str, set[str]]:
+    """Which modules every module imports, inside functions too; not for the type checker alone."""
+    places = {}
+    for path in root.rglob("*.py"):
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+        places[name.removesuffix(".__init__")] = path
+    found: dict[str, set[str]] = {}
+    for module, path in places.items():
+        folder = path.relative_to(root.parent).parent.parts
+        used = {
+            next((name for name in prefixes(each.module) if name in places), root.name)
+            for each in imports(ast.parse(path.read_text("utf-8")), folder)
+            if not each.typing
+        }
+        found[module] = used - {module, root.name}  # the package's own door loads names when asked
+    return found
+
+
+def prefixes(name: str) -> list[str]:
+    """For a.b.c itself, a.b and a."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+
+
+def test_no_modules_import_one_another_in_a_circle(tmp_path):
+    order = list(TopologicalSorter(uses(PACKAGE)).static_order())
+    assert len(order) > 300
+    write(tmp_path / "pkg", {"a.py": "from pkg import b", "b.py": "def f():\n    import pkg.a"})
+    with pytest.raises(CycleError):
+        TopologicalSorter(uses(tmp_path / "pkg")).prepare()
