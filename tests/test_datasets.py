@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesmix.datasets import load_faithful, load_galaxies, load_iris
+from bayesmix.datasets import load_faithful, load_galaxies, load_iris, load_penguins
 
 DATA = Path(__file__).parent / "data"
 
@@ -62,6 +62,17 @@ def test_galaxies_keep_the_published_misprint():
     velocity = load_galaxies()["velocity"]
     assert len(velocity) == 82
     assert velocity.iloc[77] == 26690
+
+
+def test_penguins_are_those_of_the_published_summary():
+    # Horst, Hill & Gorman 2022 (R Journal 14/1), and summary(palmerpenguins::penguins) in R.
+    penguins = load_penguins()
+    assert Counter(penguins["species"]) == {"Adelie": 152, "Gentoo": 124, "Chinstrap": 68}
+    assert Counter(penguins["island"]) == {"Biscoe": 168, "Dream": 124, "Torgersen": 52}
+    assert Counter(penguins["sex"].dropna()) == {"male": 168, "female": 165}
+    assert Counter(penguins["year"]) == {2007: 110, 2008: 114, 2009: 120}
+    means = penguins[[name for name in penguins if name.endswith(("_mm", "_g"))]].mean()
+    assert means.tolist() == pytest.approx([43.92, 17.15, 200.9, 4202.0], rel=3e-4)
 
 
 @pytest.mark.parametrize("load", [load_faithful, load_iris, load_galaxies])

@@ -1,7 +1,7 @@
-"""Three classical data sets, small enough to ship with the package.
+"""Four data sets that everybody knows, small enough to ship with the package.
 
-Azzalini & Bowman 1990; Fisher 1936; Roeder 1990. Each call reads its file anew, so that nobody's
-changes to a frame are seen by anyone else.
+Azzalini & Bowman 1990; Fisher 1936; Roeder 1990; Gorman, Williams & Fraser 2014. Each
+call reads its file anew, so that nobody's changes to a frame are seen by anyone else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load_faithful", "load_galaxies", "load_iris"]
+__all__ = ["load_faithful", "load_galaxies", "load_iris", "load_penguins"]
 
 
 def load_faithful() -> pd.DataFrame:
@@ -70,6 +70,22 @@ def load_galaxies() -> pd.DataFrame:
     26690
     """
     return _read("galaxies.csv")
+
+
+def load_penguins() -> pd.DataFrame:
+    """344 penguins of the Palmer Archipelago: measures, sex, species, island and year, with gaps.
+
+    The columns are `species`, `island`, `bill_length_mm`, `bill_depth_mm`, `flipper_length_mm`,
+    `body_mass_g`, `sex` and `year`. Source: Gorman, Williams & Fraser 2014, the copy of
+    `palmerpenguins` (Horst, Hill & Gorman 2020), in the public domain (CC0).
+
+    Examples
+    --------
+    >>> from bayesmix.datasets import load_penguins
+    >>> load_penguins().isna().sum().loc[["body_mass_g", "sex"]].to_dict()
+    {'body_mass_g': 2, 'sex': 11}
+    """
+    return _read("penguins.csv")
 
 
 def _read(name: str) -> pd.DataFrame:

@@ -53,6 +53,16 @@ def agreement(labels, kind):
         (["x"] * 12, None, "one value"),
         ([None] * 12, None, "empty"),
         (["1", "2", "n/a", "4"] * 5, None, "numbers but for 'n/a' in row 2, 'n/a' in row 6"),
+        (
+            ["999", "1,234", "12,345.6", "2,000"] * 5,
+            None,
+            "numbers with thousands separators, as '1,2",
+        ),
+        (["1 234", "2'000"] * 5, None, "numbers with thousands separators"),
+        (["1.234,5", "1.234.567"] * 5, None, "numbers with thousands separators"),
+        (["12%", "3.5 %"] * 5, None, "numbers with percent signs, as '12%' in row 0"),
+        (["3,5", "-12,25", "0,001"] * 5, None, "numbers with decimal commas, as '3,5' in row 0"),
+        (["a,5", "b,6"] * 5, ("a,5", "b,6"), ""),
         ([object(), object()] * 6, None, "neither numbers nor text"),
         ([1 + 2j] * 12, None, "complex"),
     ],
@@ -326,6 +336,27 @@ def test_the_shell_says_what_it_left_out_and_takes_categories_on_request(shell):
     model = bm.load("found/model.bayesmix")
     frame = pd.read_csv("birds.csv")
     assert table["component"].tolist() == model.predict(frame[["bill", "sex", "wet"]]).tolist()
+
+
+def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell):
+    frame = pd.read_csv("birds.csv")
+    frame.loc[[3, 7], ["bill", "flipper"]] = np.nan
+    frame.loc[9, "bill"] = np.nan
+    frame.to_csv("gaps.csv", index=False)
+    fit = ("fit", "gaps.csv", "--components", 2, "--missing", "use", "--columns", "bill,flipper")
+    done = shell(*fit, "--out", "found")
+    assert "note: left out: 2 rows without any value (row 3, 7)" in done.stderr
+    assert "gaps.csv: 198 rows" in done.stdout
+
+
+def test_the_shell_predicts_from_a_model_of_levels(shell):
+    frame = pd.read_csv("birds.csv")[["sex", "wet"]]
+    m = bm.Mixture(2, family=bm.Categorical(), **OPTIONS).fit(frame)
+    m.save("levels.bayesmix")
+    done = shell("predict", "levels.bayesmix", "birds.csv", "--keep", "sex")
+    table = pd.read_csv(io.StringIO(done.stdout))
+    np.testing.assert_allclose(table[["p0", "p1"]], m.predict_proba(frame))
+    assert table["sex"].tolist() == frame["sex"].tolist()
 
 
 def test_one_fit_with_categories_in_the_shell(shell):

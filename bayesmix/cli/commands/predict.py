@@ -80,12 +80,12 @@ def rows_for(
     if columns is not None:
         # Asked for one by one, they may have other names than at the fit.
         return replace(read_rows(path, columns, weight, kept), columns=None)
-    coding = getattr(model.result_.family, "coding", None)
-    if coding is not None and coding.has_levels:
+    coding, names = model.result_.family.coding, getattr(model, "feature_names_in_", None)
+    if coding is not None and coding.has_levels and names is not None:
         from bayesmix.io.tables.mixed_tables import read_as
 
-        return of_data(path, lambda place: read_as(place, coding, weight))
-    names = getattr(model, "feature_names_in_", None)
+        named = replace(coding, names=tuple(map(str, names)))
+        return of_data(path, lambda place: read_as(place, named, weight, kept == "keep"))
     if names is None or path.lower().endswith(".npy"):
         return read_rows(path, None, weight, kept)
     return read_rows(path, list(names), weight, kept)

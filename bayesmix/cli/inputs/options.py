@@ -153,4 +153,21 @@ def table_of(
             rows = read_rows(path, found if left else named, weight, kept)
     if left:
         screen.remember(left_out_sentence(left))
-    return rows
+    return _with_values(screen, rows) if missing is Missing.USE else rows
+
+
+def _with_values(screen: Any, rows: Any) -> Any:
+    """The rows that have a value: others say nothing, and become a note."""
+    import numpy as np
+
+    from bayesmix.sources import ArraySource
+
+    if not isinstance(rows, ArraySource):
+        return rows
+    some = ~np.isnan(rows.values).all(axis=1)
+    empty = np.flatnonzero(~some)
+    if not len(empty):
+        return rows
+    named = ", ".join(map(str, empty[:3])) + (", ..." if len(empty) > 3 else "")
+    screen.remember(f"left out: {len(empty):,} rows without any value (row {named})")
+    return rows.numbered(np.flatnonzero(some))

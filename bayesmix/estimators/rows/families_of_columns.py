@@ -111,7 +111,11 @@ def as_fitted(X: Any, family: Any) -> Any:
     from bayesmix.io.tables.coding import is_frame, recoded, say_unused
 
     if is_source(X):
-        return _translated(X, coding) if isinstance(X, ArraySource) and X.coding else X
+        if not isinstance(X, ArraySource) or X.coding is None:
+            return X
+        if isinstance(family, Categorical) and len(X.coding.names) == len(coding.names):
+            coding = replace(coding, names=X.coding.names)
+        return _translated(X, coding)
     if not is_frame(X):
         return X
     say_unused(X, coding)

@@ -81,8 +81,8 @@ def coded(
             left_out.append((name, kind.why))
             if kind.odd:
                 warn(
-                    f"column {name!r} is left out: it holds numbers, but for {kind.odd}. Mend "
-                    "these cells, or say that they are levels",
+                    f"column {name!r} is left out: it holds {kind.why}. Mend these cells, or say "
+                    "that they are levels",
                     BayesmixWarning,
                 )
             continue

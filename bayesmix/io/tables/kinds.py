@@ -30,6 +30,16 @@ CHANCE = 3.0
 MOST_LEVELS = 1000
 KEY = "key-like: every row has another value"
 KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
+# Numbers as they are written in reports, which nothing here reads: a comma may be either sign.
+WAYS_OF_WRITING = (
+    (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
+    (
+        r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([' \u00a0\u202f]\d{3})+([.,]\d+)?"
+        r"|[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[-+]?\d{1,3}(\.\d{3})+,\d+",
+        "thousands separators",
+    ),
+    (r"[-+]?\d*,\d+", "decimal commas"),
+)
 # What a date has at least: three groups of digits, or a month by name.
 DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
 
@@ -40,7 +50,7 @@ class Kind:
 
     levels: tuple[Level, ...] | None = None
     why: str = ""
-    odd: str = ""  # cells that are no numbers, in words
+    odd: bool = False  # numbers, but for some cells, or written in a way that is not read
     counts: bool = False
 
 
@@ -114,11 +124,22 @@ def _of_text(column: pd.Series[Any]) -> Kind:
             for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
         )
         more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
-        odd = f"{cells}{more}"
-        return Kind(why=f"numbers but for {odd}", odd=odd)
+        return Kind(why=f"numbers but for {cells}{more}", odd=True)
+    if way := _way_of_writing(text):
+        return Kind(why=way, odd=True)
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
         return Kind(why="dates")
     return _of_levels(column)
+
+
+def _way_of_writing(text: pd.Series[Any]) -> str:
+    """How numbers are written that are no plain ones, with the first; empty where they are none."""
+    for pattern, how in WAYS_OF_WRITING:
+        written = text.str.fullmatch(pattern)
+        if float(written.mean()) > MOSTLY_NUMBERS:
+            first = int(np.argmax(written.to_numpy()))
+            return f"numbers with {how}, as {text.iloc[first]!r} in row {text.index[first]}"
+    return ""
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:

@@ -87,14 +87,16 @@ def _whole_table(path: str) -> Any:
     return frame_of(path, None, None)
 
 
-def read_as(path: str | PathLike[str], coding: Coding, weight: str | None = None) -> ArraySource:
-    """The rows of a file with the columns and the levels of a coding."""
+def read_as(
+    path: str | PathLike[str], coding: Coding, weight: str | None = None, gaps: bool = False
+) -> ArraySource:
+    """The rows of a file with the columns and the levels of a coding; there may be ``gaps``."""
     path = fspath(path)
     frame = frame_of(path, None, None)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(coding.names), weight)
     values = recoded(frame[[name for name in names if name in coding.names]], coding).to_numpy()
-    check_values(path, values, coding.names)
+    check_values(path, values, coding.names, gaps=gaps)
     return _source(path, frame, values, coding, weight)
 
 
