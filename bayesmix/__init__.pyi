@@ -21,6 +21,8 @@ from bayesmix.families.exponential import Exponential as Exponential
 from bayesmix.families.factor_analytic import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
+from bayesmix.families.log_normal.family import LogNormal as LogNormal
+from bayesmix.families.log_normal.prior import LogNormalPrior as LogNormalPrior
 from bayesmix.families.poisson import GammaPrior as GammaPrior
 from bayesmix.families.poisson import Poisson as Poisson
 from bayesmix.families.product import Product as Product

@@ -296,7 +296,8 @@ def test_every_protocol_is_bound_to_classes():
     """The type checker holds a protocol only where ``conformance`` names it, or one above it."""
     named = {
         getattr(protocols, node.attr)
-        for node in ast.walk(ast.parse((PACKAGE / "conformance.py").read_text("utf-8")))
+        for path in PACKAGE.rglob("conformance.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and hasattr(protocols, node.attr)
     }
     held = {base for each in named for base in getattr(each, "__mro__", ())}

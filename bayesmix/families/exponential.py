@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import polygamma
 
-from bayesmix.errors import InvalidInputError
-from bayesmix.families.independent.columns import Columns, ColumnsFamily
+from bayesmix.families.independent.columns import Columns, ColumnsFamily, refuse_not_positive
 from bayesmix.families.independent.coordinates import ColumnCoordinates
 from bayesmix.families.independent.gamma_factors import (
     GammaFactors,
@@ -217,14 +216,7 @@ class Exponential(ColumnsFamily[Exponentials]):
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is not positive: rows of zeros would have a density without bound."""
-        wrong = ~(values > 0)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise InvalidInputError(
-                f"X must hold positive numbers for an exponential mixture, got "
-                f"{values[row, column]:g} in row {first + row}, column {column}: give a zero half "
-                "of the smallest step that is measured, or use another family"
-            )
+        refuse_not_positive(values, first, "an exponential")
 
     def at_means(self, means: Array) -> Exponentials:
         """One over the mean."""

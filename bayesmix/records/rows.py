@@ -238,6 +238,8 @@ class Summary:
     gap: Array  # smallest step between distinct values where values tie, else 0
     constant: Booleans  # (D,): all rows agree
     mean: Array
+    lower: Array  # quartiles of each column
+    upper: Array
     n_missing: int = 0  # how many values
 
     @property

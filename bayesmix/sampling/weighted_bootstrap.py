@@ -8,7 +8,7 @@ it does not, they spread as estimates over data sets would (Lyddon, Holmes & Wal
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -88,11 +88,9 @@ class WeightedBootstrap:
     @cached_property
     def standard_deviations(self) -> OfParameters:
         """Of every parameter over the refits, in data units."""
-        values = {"weights": self.sample.weights}
-        for name in ("means", "covariances", "probabilities", "rates"):
-            if getattr(self.sample, name) is not None:
-                values[name] = getattr(self.sample, name)
-        return of_parameters({name: each.std(axis=0, ddof=1) for name, each in values.items()})
+        values = {field.name: getattr(self.sample, field.name) for field in fields(self.sample)}
+        present = {name: each for name, each in values.items() if each is not None}
+        return of_parameters({name: each.std(axis=0, ddof=1) for name, each in present.items()})
 
     def summary(self) -> str:
         """How many refits there are, and how much they differ."""

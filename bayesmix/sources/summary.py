@@ -49,7 +49,7 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
 
     jobs = resolve_jobs(n_jobs) if n_rows > WORTH_A_THREAD else 1
     columns = list(ordered_map(summed_up, range(n_features), jobs))
-    centre, scale, minimum, maximum, gap, mean = (
+    centre, scale, minimum, maximum, gap, mean, lower, upper = (
         np.array(part) for part in zip(*columns, strict=True)
     )
     return Summary(
@@ -62,6 +62,8 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         gap=gap,
         constant=minimum == maximum,
         mean=mean,
+        lower=lower,
+        upper=upper,
         n_missing=n_missing,
     )
 
@@ -159,7 +161,7 @@ def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float
         scale = 1.0
     gap = _gap(ordered - middle if short else away, scale, repeated)
     smallest, largest = (ordered[0], ordered[-1]) if short else (column.min(), column.max())
-    return middle, scale, float(smallest), float(largest), gap, middle + mean
+    return middle, scale, float(smallest), float(largest), gap, middle + mean, lower, upper
 
 
 def _gap(values: Array, scale: float, repeated: bool) -> float:

@@ -137,6 +137,7 @@ def log_of_scale(result, draws):
     prior = result.inference.prior
     if not getattr(getattr(prior, "scale", None), "learned", False):
         return 0.0
+    prior, draws = getattr(prior, "normals", prior), getattr(draws, "normals", draws)
     roots, scale, given = draws.roots[0], draws.scale_roots[0], prior.scale.prior
     freedom = given.degrees_of_freedom + len(roots) * prior.degrees_of_freedom
     if roots.ndim == 3:

@@ -15,7 +15,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.linear import LinearInTotals, Reading, sums
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.arrays import Array, Integers, Stored, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
 from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
@@ -290,6 +290,18 @@ class ColumnsFamily(ABC, Generic[P]):
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
         """The likelihood is bounded."""
         return NoGuard()
+
+
+def refuse_not_positive(values: Stored, first: int, what: str) -> None:
+    """Raise where a value is not positive: rows of zeros would have a density without bound."""
+    wrong = values <= 0
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InvalidInputError(
+            f"X must hold positive numbers for {what} mixture, got {values[row, column]:g} in row "
+            f"{first + row}, column {column}: give a zero half of the smallest step that is "
+            "measured, or use another family"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bayesmix.numerics.once import once
 from bayesmix.records import Frame, Summary
 
 # Fields of a summary with an entry a column.
-BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean")
+BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean", "lower", "upper")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,9 @@ from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent import sums
 from bayesmix.families.independent.levels import Levels
+from bayesmix.families.log_normal import components as log_normals
+from bayesmix.families.log_normal import prior as log_normal_prior
+from bayesmix.families.log_normal.family import LogNormal
 from bayesmix.families.poisson import Poisson
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
@@ -98,6 +101,11 @@ RECORDS: dict[str, Any] = {
         exponential.Exponentials,
         exponential.ExponentialRates,
         exponential.ExponentialPrior,
+        LogNormal,
+        log_normals.LogNormals,
+        log_normals.LogNormalPosterior,
+        log_normal_prior.LogNormalGamma,
+        log_normal_prior.LogNormalPrior,
         student_t.StudentT,
         student_t.StudentComponents,
         factor_analytic.FactorAnalytic,

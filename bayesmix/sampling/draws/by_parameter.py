@@ -24,6 +24,8 @@ class OfParameters:
         Shaped as ``covariance_prior_``.
     probabilities, rates : array (K, D)
         Of Bernoulli and of Poisson mixtures.
+    log_means, log_variances : array (K, D)
+        Of log-normal mixtures, of the logarithms.
     """
 
     weights: Array
@@ -32,6 +34,8 @@ class OfParameters:
     scale: Array | None = None
     probabilities: Array | None = None
     rates: Array | None = None
+    log_means: Array | None = None
+    log_variances: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)

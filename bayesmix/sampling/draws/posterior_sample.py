@@ -42,6 +42,8 @@ class PosteriorSample:
         Shaped as ``covariance_prior_`` after the first axis.
     probabilities, rates : array (S, K, D)
         Of Bernoulli and of Poisson mixtures.
+    log_means, log_variances : array (S, K, D)
+        Of log-normal mixtures, of the logarithms.
     """
 
     weights: Array
@@ -50,6 +52,8 @@ class PosteriorSample:
     scale: Array | None = None
     probabilities: Array | None = None
     rates: Array | None = None
+    log_means: Array | None = None
+    log_variances: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)

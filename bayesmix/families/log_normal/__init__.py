@@ -1,0 +1,1 @@
+"""Log-normal columns: positive numbers whose logarithms are normal."""

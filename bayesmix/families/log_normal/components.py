@@ -1,0 +1,220 @@
+"""Log-normal components at a point, under q and integrated out, by the normals of logarithms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
+from bayesmix.families.gaussian.students import Students
+from bayesmix.families.log_normal.draws import LogCoordinates, LogNormalDraws
+from bayesmix.families.log_normal.logs import frame_of_logs, log_density
+from bayesmix.families.log_normal.quadratics import LogQuadratics
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.filled import filled_at_once
+from bayesmix.numerics.once import once
+from bayesmix.protocols import Densities
+from bayesmix.records import Frame
+
+
+class OfLogs(ABC):
+    """K densities of columns, by densities of their logarithms."""
+
+    @property
+    @abstractmethod
+    def of_logs(self) -> Densities:
+        """The densities of logarithms."""
+
+    @property
+    @abstractmethod
+    def means(self) -> Array:
+        """E[x | k] (K, D)."""
+
+    @property
+    def n_components(self) -> int:
+        return self.of_logs.n_components
+
+    def expected_log_density(self, values: Array) -> Array:
+        """E[log p(x | k)] (n, K)."""
+        return log_density(self.of_logs, values)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        own = self.means[:, columns]
+        return np.broadcast_to(own, (len(values), *own.shape))
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class LogNormals(OfLogs):
+    """Columns whose logarithms are independent ``normals``."""
+
+    normals: Gaussians
+
+    @property
+    def of_logs(self) -> Gaussians:
+        return self.normals
+
+    @once
+    def linear(self) -> LogQuadratics:
+        """log p(x | θ_k), quadratic in the logarithms of a row."""
+        return LogQuadratics(self.normals.linear)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments of logarithms."""
+        return self.linear.statistics(values, responsibilities)
+
+    @property
+    def log_means(self) -> Array:
+        """μ (K, D), means of logarithms."""
+        return self.normals.means
+
+    @property
+    def log_variances(self) -> Array:
+        """σ² (K, D), variances of logarithms."""
+        return self.normals.blocks
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] (K, D)."""
+        means: Array = np.exp(self.log_means + 0.5 * self.log_variances)
+        return means
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return self.means * np.sqrt(np.expm1(self.log_variances))
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        return diagonal_matrices(self.deviations**2)
+
+    def subset(self, keep: Integers) -> LogNormals:
+        return LogNormals(self.normals.subset(keep))
+
+    def released(self) -> LogNormals:
+        return LogNormals(self.normals.released())
+
+    def unframed(self, frame: Frame) -> LogNormals:
+        return LogNormals(self.normals.unframed(frame_of_logs(frame)))
+
+    def marginal(self, columns: Integers) -> LogNormals:
+        """The densities of some columns."""
+        return LogNormals(self.normals.marginal(columns))
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> LogNormals:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        return np.exp(self.normals.draw(counts, generator))
+
+    def plug_in(self) -> LogNormals:
+        """Itself: a point."""
+        return self
+
+    def predictive(self) -> LogNormals:
+        """Itself: nothing is integrated out."""
+        return self
+
+
+@dataclass(frozen=True)
+class LogStudents(OfLogs):
+    """Columns whose logarithms are ``students``: they have no mean, and no variance."""
+
+    students: Students
+
+    @property
+    def of_logs(self) -> Students:
+        return self.students
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] (K, D): infinite, as an exponential of a t is."""
+        return np.full_like(self.students.means, np.inf)
+
+    @property
+    def covariances(self) -> Array:
+        """NaN (K, D, D): there are none."""
+        n_components, n_features = self.students.means.shape
+        return np.full((n_components, n_features, n_features), np.nan)
+
+    def unframed(self, frame: Frame) -> LogStudents:
+        return LogStudents(self.students.unframed(frame_of_logs(frame)))
+
+    def marginal(self, columns: Integers) -> LogStudents:
+        """The densities of some columns."""
+        return LogStudents(self.students.marginal(columns))
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> LogStudents:
+        """The densities of ``columns``: given the component, columns are independent."""
+        return self.marginal(columns)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        return np.exp(self.students.draw(counts, generator))
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class LogNormalPosterior(OfLogs):
+    """q(μ, σ²): that of the ``normals`` of logarithms."""
+
+    normals: GaussianPosterior
+
+    @property
+    def of_logs(self) -> GaussianPosterior:
+        return self.normals
+
+    @once
+    def linear(self) -> LogQuadratics:
+        """E[log p(x | θ_k)], quadratic in the logarithms of a row."""
+        return LogQuadratics(self.normals.linear)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments of logarithms."""
+        return self.linear.statistics(values, responsibilities)
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] (K, D) at E[μ] and 1 / E[1 / σ²]."""
+        return self.plug_in().means
+
+    def subset(self, keep: Integers) -> LogNormalPosterior:
+        return LogNormalPosterior(self.normals.subset(keep))
+
+    def released(self) -> LogNormalPosterior:
+        return LogNormalPosterior(self.normals.released())
+
+    def unframed(self, frame: Frame) -> LogNormalPosterior:
+        return LogNormalPosterior(self.normals.unframed(frame_of_logs(frame)))
+
+    def marginal(self, columns: Integers) -> LogQuadratics:
+        """log ∫ exp E[log p(x | θ_k)] over the other columns."""
+        return LogQuadratics(self.normals.marginal(columns))
+
+    def plug_in(self) -> LogNormals:
+        """E[μ] and 1 / E[1 / σ²]."""
+        return LogNormals(self.normals.plug_in())
+
+    def predictive(self) -> LogStudents:
+        """p(x | k, data): parameters integrated out."""
+        return LogStudents(self.normals.predictive())
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> LogNormalDraws:
+        """Independent draws of (μ, σ²), and of a learned scale."""
+        return LogNormalDraws(self.normals.draws(n_draws, generator))
+
+    def coordinates(self) -> LogCoordinates:
+        """Those of the normals."""
+        return LogCoordinates(self.normals.coordinates())
+
+    def log_factors(self, draws: LogNormalDraws) -> tuple[Array, Array]:
+        """log q of draws in parts: see ``GaussianPosterior.log_factors``."""
+        return self.normals.log_factors(draws.normals)

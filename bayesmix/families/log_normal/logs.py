@@ -1,0 +1,67 @@
+"""Rows as their logarithms: their frame, and what is known of them before a fit.
+
+Framed rows are x / scale, scale a power of two near the median: data in other units give the same
+bits where the units differ by powers of two. The normals live over their logarithms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Stored
+from bayesmix.protocols import Densities
+from bayesmix.records import Frame, Summary
+
+# Of how many standard deviations of a normal its quartiles are apart.
+IQR_OF_NORMAL = 1.349
+SMALLEST = float(np.finfo(float).tiny)
+
+
+def frame_over(summary: Summary) -> Frame:
+    """Powers of two near the medians, and no centre."""
+    scale = np.exp2(np.floor(np.log2(summary.centre)))
+    return Frame(np.zeros(summary.n_features), scale)
+
+
+def frame_of_logs(frame: Frame) -> Frame:
+    """What takes logarithms of framed rows to those of rows in data units."""
+    return Frame(np.log(frame.scale), np.ones(len(frame.scale)))
+
+
+def summary_of_logs(summary: Summary, frame: Frame) -> Summary:
+    """What is known of logarithms of framed rows; a step between values is that at the median."""
+    middle = summary.centre
+    scale = np.log(summary.upper / summary.lower) / IQR_OF_NORMAL
+    return replace(
+        summary,
+        centre=np.log(middle / frame.scale),
+        scale=np.where(scale > 0.0, scale, summary.scale / middle),
+        minimum=np.log(summary.minimum / frame.scale),
+        maximum=np.log(summary.maximum / frame.scale),
+        gap=np.log1p(summary.gap / middle),
+        mean=np.log(summary.mean / frame.scale),
+        lower=np.log(summary.lower / frame.scale),
+        upper=np.log(summary.upper / frame.scale),
+    )
+
+
+@dataclass(frozen=True)
+class LogFrame:
+    """The frame of logarithms, for what looks at rows as they are stored."""
+
+    frame: Frame
+
+    def apply(self, values: Stored) -> Array:
+        logs: Array = np.log(self.frame.apply(values))
+        return logs
+
+
+def log_density(normals: Densities, values: Array) -> Array:
+    """log p(x | k) (n, K) from densities of logarithms; minus infinity where x is not positive."""
+    logs = np.log(np.maximum(values, SMALLEST))
+    out = normals.expected_log_density(logs)
+    out -= logs.sum(axis=1)[:, None]
+    out[(values <= 0.0).any(axis=1)] = -np.inf
+    return out
