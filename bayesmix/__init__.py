@@ -22,6 +22,7 @@ _HOMES = {
     "Bernoulli": "families.bernoulli",
     "Poisson": "families.poisson",
     "Exponential": "families.exponential",
+    "Gamma": "families.gamma",
     "LogNormal": "families.log_normal.family",
     "FactorAnalytic": "families.factor_analytic",
     "Product": "families.product",

@@ -19,6 +19,7 @@ from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.exponential import Exponential as Exponential
 from bayesmix.families.factor_analytic import FactorAnalytic as FactorAnalytic
+from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
 from bayesmix.families.log_normal.family import LogNormal as LogNormal

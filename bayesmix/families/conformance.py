@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     )
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
     from bayesmix.families.factor_analytic.factors import FactorAnalytic
-    from bayesmix.families.factor_analytic.noise_guard import NoiseGuard
     from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments
+    from bayesmix.families.floor_guard import FloorGuard
+    from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
     from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.covariance.algebra import Algebra
     from bayesmix.families.gaussian.covariance.dense import Dense
@@ -53,14 +54,13 @@ if TYPE_CHECKING:
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
     from bayesmix.families.product.components import ProductCoordinates, ProductDraws, Products
     from bayesmix.families.product.family import Product
-    from bayesmix.families.product.guard import ProductGuard, WholeRows
+    from bayesmix.families.product.guard import ProductGuard, Resolutions, WholeRows
     from bayesmix.families.product.linear import LinearProduct
     from bayesmix.families.product.prior import PartPriors, ProductPrior
     from bayesmix.families.product.some_columns import SomeColumns
     from bayesmix.families.product.statistics import ProductStatistics
     from bayesmix.families.student_t.components import StudentComponents
     from bayesmix.families.student_t.family import StudentT
-    from bayesmix.families.student_t.scale_guard import ScaleGuard
     from bayesmix.families.student_t.weighted_moments import WeightedMoments
 
     def _bernoulli(
@@ -187,7 +187,9 @@ if TYPE_CHECKING:
         guard: ProductGuard,
         whole: WholeRows,
         columns: SomeColumns,
+        resolution: Resolutions,
     ) -> None:
+        _resolution: p.Resolved = resolution
         _family: p.FamilyOf[ProductStatistics, Products] = family
         _statistics: p.Statistics = statistics
         _linear: p.LinearOf[ProductStatistics] = linear
@@ -243,7 +245,7 @@ if TYPE_CHECKING:
         family: FactorAnalytic,
         statistics: ProjectedMoments,
         point: FactorAnalysers,
-        guard: NoiseGuard,
+        guard: FloorGuard[FactorAnalysers],
     ) -> None:
         _family: p.FamilyOf[ProjectedMoments, FactorAnalysers] = family
         _statistics: p.Statistics = statistics
@@ -282,17 +284,20 @@ if TYPE_CHECKING:
         _choice: p.PriorChoiceOf[LogNormalGamma] = choice
         _guard: p.Guard = guard
 
+    def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:
+        _draws: p.DrawnComponents = draws
+        _family: p.FamilyOf[Sums, Gammas] = family
+        _point: p.PointComponents = point
+
     def _student_t(
         family: StudentT,
         statistics: WeightedMoments,
         point: StudentComponents,
-        guard: ScaleGuard,
     ) -> None:
         _family: p.FamilyOf[WeightedMoments, StudentComponents] = family
         _statistics: p.Statistics = statistics
         _point: p.PointComponents = point
         _far: p.FarDensities = point
-        _guard: p.Guard = guard
 
     def _covariance_models(model: Decomposed) -> None:
         _model: Structure = model

@@ -37,6 +37,7 @@ from bayesmix.protocols.engine import (
     Guard,
     GuardOf,
     Objective,
+    Resolved,
     Stopping,
     Whole,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "Procedure",
     "Pymc",
     "PymcModel",
+    "Resolved",
     "Source",
     "Statistics",
     "Stopping",

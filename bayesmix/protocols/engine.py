@@ -67,6 +67,14 @@ class Stopping(Protocol):
         ...
 
 
+class Resolved(Protocol):
+    """What rows resolve of several families' columns: more than one array."""
+
+    def __len__(self) -> int:
+        """For how many components, or 1 for all."""
+        ...
+
+
 class Whole(Protocol):
     """A mixture of whole rows, for the guard of some of their columns."""
 

@@ -10,7 +10,15 @@ import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.protocols import Bayesian, Family, Objective, PointComponents, Posterior, Predictive
+from bayesmix.protocols import (
+    Bayesian,
+    Family,
+    Objective,
+    PointComponents,
+    Posterior,
+    Predictive,
+    Resolved,
+)
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.assess import Sums
@@ -73,7 +81,7 @@ class FitResult:
     search_trace: tuple[SearchRecord, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
-    resolution: Array | None = None  # what components were held at, framed, in blocks
+    resolution: Array | Resolved | None = None  # what components were held at, framed, in blocks
     stream: Stream | None = None  # what a fit to rows that went by goes on from
     n_missing: int = 0  # values that the rows do not have
 

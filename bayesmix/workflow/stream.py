@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -58,9 +59,9 @@ def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> F
             f"X must vary in every direction in the first batch of a stream: {'; '.join(told)}: "
             "begin with a batch in which it does, or leave such columns out"
         )
-    nothing_yet = replace(
-        first, stream=Stream(first.mixture, first.resolution), n_rows=0, trace=np.empty(0)
-    )
+    # To all but products it is an array.
+    stream = Stream(first.mixture, cast("Array | None", first.resolution))
+    nothing_yet = replace(first, stream=stream, n_rows=0, trace=np.empty(0))
     return arrived(nothing_yet, source, name, prune)
 
 

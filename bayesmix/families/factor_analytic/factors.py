@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,12 +13,13 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.factor_analytic.factor_model import FactorModel
-from bayesmix.families.factor_analytic.noise_guard import NoiseGuard
+from bayesmix.families.factor_analytic.noise_guard import floor_of_noise, held_noise
 from bayesmix.families.factor_analytic.projected_moments import (
     NO_ROWS,
     ProjectedMoments,
     projected_moments,
 )
+from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
@@ -193,6 +195,8 @@ class FactorAnalytic:
         """No limit: noise is held at a floor."""
         return None
 
-    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoiseGuard:
+    def guard(
+        self, source: Source, frame: Frame, summary: Summary, repair: bool
+    ) -> FloorGuard[FactorAnalysers]:
         """Noise that has run out is watched for."""
-        return NoiseGuard(frame, summary)
+        return FloorGuard(floor_of_noise(frame, summary), partial(held_noise, summary))

@@ -304,6 +304,18 @@ def refuse_not_positive(values: Stored, first: int, what: str) -> None:
         )
 
 
+def refuse_constant(source: Source, what: str) -> None:
+    """Raise where a column has no extent: densities of it are without bound."""
+    constant = np.flatnonzero(source.summary.constant)
+    if len(constant):
+        names = source.columns
+        column = str(constant[0]) if names is None else repr(names[constant[0]])
+        raise InvalidInputError(
+            f"X must have columns that differ from row to row for {what} mixture, but all values "
+            f"of column {column} are equal: leave out that column"
+        )
+
+
 @dataclass(frozen=True)
 class NoGuard:
     """For families whose likelihood is bounded."""

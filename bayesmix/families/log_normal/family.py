@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.independent.columns import refuse_not_positive
+from bayesmix.families.independent.columns import refuse_constant, refuse_not_positive
 from bayesmix.families.log_normal.components import LogNormals
 from bayesmix.families.log_normal.draws import LogNormalDraws
 from bayesmix.families.log_normal.guard import LogGuard
@@ -60,6 +59,7 @@ class LogNormal:
     centred_kernel = False
     linear_kernel = False
     rearranged = True
+    coding = None
     takes_gaps = True
 
     def made(self, components: Components) -> bool:
@@ -82,14 +82,7 @@ class LogNormal:
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Nothing; constant columns are refused."""
-        constant = np.flatnonzero(source.summary.constant)
-        if len(constant):
-            names = source.columns
-            column = str(constant[0]) if names is None else repr(names[constant[0]])
-            raise InvalidInputError(
-                "X must have columns that differ from row to row for a log-normal mixture, but all "
-                f"values of column {column} are equal: leave out that column"
-            )
+        refuse_constant(source, "a log-normal")
         return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:

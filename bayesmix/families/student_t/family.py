@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.student_t.degrees_of_freedom import FIRST, most_likely, tails_of
-from bayesmix.families.student_t.scale_guard import ScaleGuard, at_least
+from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, held_scales
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Components, DrawnComponents, Prior, Source
@@ -186,6 +187,8 @@ class StudentT:
         """The largest K whose scales the distinct rows can determine, or None."""
         return self._normal.max_components(n_distinct, n_features)
 
-    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ScaleGuard:
+    def guard(
+        self, source: Source, frame: Frame, summary: Summary, repair: bool
+    ) -> FloorGuard[StudentComponents]:
         """Scales are held at the resolution of the data from the start."""
-        return ScaleGuard(self.structure, frame, summary)
+        return FloorGuard(floor_of_scales(frame, summary), held_scales)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 
 from bayesmix.families.gaussian.collapse.collapse_guard import (
     AT_THE_FLOOR,
-    held_before,
     variance_floor,
 )
 from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Whole
-from bayesmix.records import Event, Frame, Mixture, Repair, Summary
+from bayesmix.records import Event, Frame, Mixture, Summary
 
 
 def at_least(structure: Structure, blocks: Array, floor: Array) -> Array:
@@ -37,50 +32,23 @@ def at_least(structure: Structure, blocks: Array, floor: Array) -> Array:
     return raised
 
 
-@dataclass(frozen=True)
-class ScaleGuard:
-    """Watches Student-t components fitted to rows with this summary, in ``frame``."""
+def floor_of_scales(frame: Frame, summary: Summary) -> Array:
+    """The smallest variances (D,) of scales, in the frame."""
+    return variance_floor(frame.directions(summary.scale), frame.directions(summary.gap))
 
-    structure: Structure
-    frame: Frame
-    summary: Summary
 
-    @cached_property
-    def resolution(self) -> Array:
-        """The smallest variances (1, D) of scales, in the frame."""
-        unit = self.frame.directions(self.summary.scale)
-        tied = self.frame.directions(self.summary.gap)
-        return variance_floor(unit, tied)[None]
-
-    def among(self, whole: Whole) -> ScaleGuard:
-        """Itself: it looks at no rows."""
-        return self
-
-    def examine(
-        self,
-        mixture: Mixture[StudentComponents],
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
-    ) -> Repair | None:
-        """Names components whose scale is at the floor."""
-        if not thorough:
-            return None
-        blocks, algebra = mixture.components.blocks, self.structure.algebra
-        low = algebra.narrow(blocks, AT_THE_FLOOR / BELOW_FLOOR * self.resolution[0])
-        flat = [k for k, axes in enumerate(low) if axes.shape[1]]
-        known = held_before(events)
-        held = [k for k in flat if k not in known]
-        if not held:
-            return None
-        named = tuple(
-            Event(
-                "held",
-                "{which} collapsed onto rows that agree in some direction, so its likelihood has "
-                "no maximum. Its scale is held at the resolution of the data: use fewer "
-                "components, or a simpler covariance",
-                components=tuple(range(mixture.n_components)) if self.structure.shared else (k,),
-            )
-            for k in held
+def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event]:
+    """Components whose scale is at the floor."""
+    structure, n_components = mixture.components.structure, mixture.n_components
+    low = structure.algebra.narrow(mixture.components.blocks, AT_THE_FLOOR / BELOW_FLOOR * floor)
+    return [
+        Event(
+            "held",
+            "{which} collapsed onto rows that agree in some direction, so its likelihood has "
+            "no maximum. Its scale is held at the resolution of the data: use fewer "
+            "components, or a simpler covariance",
+            components=tuple(range(n_components)) if structure.shared else (k,),
         )
-        return Repair(named, resolution)
+        for k, axes in enumerate(low)
+        if axes.shape[1]
+    ]

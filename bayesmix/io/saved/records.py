@@ -34,6 +34,7 @@ from bayesmix.families import (
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.exponential import Exponential
+from bayesmix.families.gamma import Gamma, Gammas
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
@@ -45,6 +46,7 @@ from bayesmix.families.log_normal import components as log_normals
 from bayesmix.families.log_normal import prior as log_normal_prior
 from bayesmix.families.log_normal.family import LogNormal
 from bayesmix.families.poisson import Poisson
+from bayesmix.families.product.guard import Resolutions
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
@@ -101,6 +103,8 @@ RECORDS: dict[str, Any] = {
         exponential.Exponentials,
         exponential.ExponentialRates,
         exponential.ExponentialPrior,
+        Gamma,
+        Gammas,
         LogNormal,
         log_normals.LogNormals,
         log_normals.LogNormalPosterior,
@@ -118,6 +122,7 @@ RECORDS: dict[str, Any] = {
         product.Products,
         product.PartPriors,
         product.ProductStatistics,
+        Resolutions,
         binomial.Binomial,
         binomial.Binomials,
         binomial.BinomialProbabilities,
@@ -187,6 +192,8 @@ DOMAINS = {
     "BinomialProbabilities.failures": POSITIVE,
     "Categoricals.probabilities": SHARES,
     "LevelProbabilities.concentration": POSITIVE,
+    "Gammas.shapes": POSITIVE,
+    "Gammas.rates": POSITIVE,
     "Exponentials.rates": POSITIVE,
     "ExponentialRates.shape": POSITIVE,
     "ExponentialRates.rate": POSITIVE,

@@ -26,6 +26,8 @@ class OfParameters:
         Of Bernoulli and of Poisson mixtures.
     log_means, log_variances : array (K, D)
         Of log-normal mixtures, of the logarithms.
+    shapes : array, Gamma mixtures
+        As ``rates``.
     """
 
     weights: Array
@@ -36,6 +38,7 @@ class OfParameters:
     rates: Array | None = None
     log_means: Array | None = None
     log_variances: Array | None = None
+    shapes: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)

@@ -44,6 +44,8 @@ class PosteriorSample:
         Of Bernoulli and of Poisson mixtures.
     log_means, log_variances : array (S, K, D)
         Of log-normal mixtures, of the logarithms.
+    shapes : array, Gamma mixtures
+        As ``rates``.
     """
 
     weights: Array
@@ -54,6 +56,7 @@ class PosteriorSample:
     rates: Array | None = None
     log_means: Array | None = None
     log_variances: Array | None = None
+    shapes: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)

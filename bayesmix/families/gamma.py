@@ -1,0 +1,305 @@
+"""Gamma columns: positive numbers, independent given the component, by maximum likelihood.
+
+The M-step of a shape k solves log k - ψ(k) = log(mean) - mean log to rounding, so that no step lets
+the likelihood fall (Minka 2002). There is no conjugate prior. Narrow columns have large shapes:
+1 / k, about the variance of logarithms, is held at the resolution of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse.collapse_guard import AT_THE_FLOOR, variance_floor
+from bayesmix.families.independent.columns import (
+    ByComponent,
+    Columns,
+    refuse_constant,
+    refuse_not_positive,
+)
+from bayesmix.families.independent.linear import sums
+from bayesmix.families.independent.sums import Sums
+from bayesmix.families.log_normal.logs import SMALLEST, frame_over, summary_of_logs
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.protocols import Components, Named, Source
+from bayesmix.records import Event, Frame, Mixture, Summary
+
+# Above this the skewness 2 / √k is under 1e-3, which no table tells from a normal's.
+LARGEST_SHAPE = 1e7
+# From here on the first terms of Stirling's series are all of it that a double holds.
+LARGE = 100.0
+# Newton's steps from within a factor of 2: each doubles the digits.
+STEPS = 6
+NO_PRIOR = (
+    "a Gamma has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
+    "prior is conjugate"
+)
+
+
+@dataclass(frozen=True)
+class WithLogs:
+    """Columns and their logarithms."""
+
+    measured: bool = False  # in the frame, where medians are near 1
+    kind: int = features.WITH_LOGS
+    has_base: bool = False
+
+    def totals(self, values: Array) -> Array:
+        return np.concatenate([values.T, np.log(values.T)])
+
+    def log_base(self, values: Array) -> Array:
+        return np.zeros(len(values))
+
+
+WITH_LOGS = WithLogs()
+
+
+def log_less_digamma(shapes: Array) -> Array:
+    """log k - ψ(k), which lies between 1 / 2k and 1 / k."""
+    large = np.maximum(shapes, LARGE)
+    series = 1.0 / (2.0 * large) + 1.0 / (12.0 * large**2) - 1.0 / (120.0 * large**4)
+    return np.where(shapes >= LARGE, series, np.log(shapes) - digamma(shapes))
+
+
+def log_constant(shapes: Array) -> Array:
+    """k log k - k - log Γ(k)."""
+    large = np.maximum(shapes, LARGE)
+    series = 0.5 * np.log(large / (2.0 * np.pi)) - 1.0 / (12.0 * large) + 1.0 / (360.0 * large**3)
+    plain = shapes * np.log(shapes) - shapes - gammaln(shapes)
+    return np.where(shapes >= LARGE, series, plain)
+
+
+def most_likely_shapes(spread: Array) -> Array:
+    """k with log k - ψ(k) = ``spread``, positive: Newton's method for 1 / k, between its bounds."""
+    low, high = spread, 2.0 * spread
+    inverse = np.clip(2.0 * spread / (1.0 + spread), low, high)
+    for _ in range(STEPS):
+        shapes = 1.0 / inverse
+        slope = polygamma(1, shapes) - inverse  # of log k - ψ(k) in -k, falling as 1 / 2k²
+        inverse += (spread - log_less_digamma(shapes)) / (shapes * shapes * slope)
+        inverse = np.clip(inverse, low, high)
+    return 1.0 / inverse
+
+
+@dataclass(frozen=True)
+class Gammas(Columns):
+    """Shapes and rates (K, D) at a point."""
+
+    shapes: Array
+    rates: Array
+
+    @property
+    def means(self) -> Array:
+        """E[x | k]."""
+        return self.shapes / self.rates
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of every column (K, D)."""
+        return np.sqrt(self.shapes) / self.rates
+
+    @property
+    def expected_totals(self) -> Array:
+        """E[x] and E[log x] (K, 2 D)."""
+        return np.hstack([self.means, np.log(self.means) - log_less_digamma(self.shapes)])
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k) (n, K) by the distance of x from the mean; minus infinity where x <= 0."""
+        own = np.maximum(values, SMALLEST)
+        out = np.empty((len(values), self.n_components), order="F")
+        logs = np.log(own)
+        for k, (shape, mean) in enumerate(zip(self.shapes, self.means, strict=True)):
+            away = own / mean - 1.0
+            # Near the mean the two terms cancel; far below it x / mean - 1 rounds to -1.
+            log_ratio = np.where(away < -0.5, logs - np.log(mean), np.log1p(np.maximum(away, -0.5)))
+            out[:, k] = log_constant(shape).sum() - (away - log_ratio) @ shape
+        out -= logs.sum(axis=1)[:, None]
+        out[(values <= 0.0).any(axis=1)] = -np.inf
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals of x and log x."""
+        return sums(WITH_LOGS, values, responsibilities)
+
+    def unframed(self, frame: Frame) -> Gammas:
+        """Rates in data units."""
+        return Gammas(self.shapes, self.rates / frame.scale)
+
+    def released(self) -> Gammas:
+        return self
+
+    def plug_in(self) -> Gammas:
+        return self
+
+    def predictive(self) -> Gammas:
+        return self
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order."""
+        rates = np.repeat(self.rates, counts, axis=0)
+        return generator.standard_gamma(np.repeat(self.shapes, counts, axis=0)) / rates
+
+
+@dataclass(frozen=True)
+class GammaDraws(ByComponent):
+    """S draws of shapes and rates (S, K, D): refits of a bootstrap."""
+
+    shapes: Array
+    rates: Array
+
+    @property
+    def components(self) -> Gammas:
+        """All S K densities, those of a draw together."""
+        n_features = self.shapes.shape[2]
+        return Gammas(self.shapes.reshape(-1, n_features), self.rates.reshape(-1, n_features))
+
+    def subset(self, keep: Integers) -> GammaDraws:
+        """Some components of every draw."""
+        return self.picked(slice(None), keep)
+
+    def at(self, draw: int) -> Gammas:
+        """One of the draws as K densities at a point."""
+        return Gammas(self.shapes[draw], self.rates[draw])
+
+    def parameters(self, frame: Frame) -> Named:
+        """Shapes, rates and means (S, K, D) in data units."""
+        axes, rates = ("component", "feature"), self.rates / frame.scale
+        named = {"shapes": self.shapes, "rates": rates, "means": self.shapes / rates}
+        return {name: (axes, values) for name, values in named.items()}
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Positive columns such as amounts and durations, Gamma and independent within a component.
+
+    By maximum likelihood only: shapes have no conjugate prior.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.gamma(2.0, 1.0, (200, 1)), rng.gamma(90.0, 0.5, (100, 1))])
+    >>> m = bm.Mixture(2, family=bm.Gamma(), random_state=0).fit(X)
+    >>> m.weights_.round(2)
+    array([0.67, 0.33])
+    """
+
+    name = "gamma"
+    continuous = True
+    any_real = False
+    drawn_columns = 1
+    least = SMALLEST
+    linear = False
+    far_densities = False
+    centred_kernel = False
+    linear_kernel = False
+    rearranged = True
+    coding = None
+
+    def made(self, components: Components) -> bool:
+        return True
+
+    def marginal(self, columns: Integers) -> Gamma:
+        """Itself: it is the same over any columns."""
+        return self
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return False
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise where a value is not positive: zero has no logarithm."""
+        refuse_not_positive(values, first, "a Gamma")
+
+    def frame(self, summary: Summary) -> Frame:
+        """Powers of two near the medians."""
+        return frame_over(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Nothing; constant columns are refused."""
+        refuse_constant(source, "a Gamma")
+        return frame, ()
+
+    def statistics(self, values: Array, responsibilities: Array) -> Sums:
+        """Counts and totals of x and log x."""
+        return sums(WITH_LOGS, values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: Gammas | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Gammas:
+        """The mean of a column is that of its rows, and the shape that of their logarithms."""
+        # A component without rows stays what it was, where there is one to stay.
+        before = None if previous is None else previous.expected_totals
+        same = before is not None and before.shape == statistics.totals.shape
+        averages = statistics.shares(before if before is not None and same else 1.0)
+        means, logs = np.split(averages, 2, axis=1)
+        least = np.full((1, means.shape[1]), 1.0 / LARGEST_SHAPE)
+        least = least if resolution is None else resolution
+        spread = np.log(means) - logs
+        shapes = most_likely_shapes(np.maximum(spread, log_less_digamma(1.0 / least)))
+        return Gammas(shapes, shapes / means)
+
+    def feasible(self, statistics: Sums) -> bool:
+        """The mean logarithm is no more than the logarithm of the mean, as everywhere."""
+        means, logs = np.split(statistics.shares(1.0), 2, axis=1)
+        present = statistics.counts > 0.0
+        least = float(statistics.counts.min())
+        if least < 0.0 or (means <= 0.0).any():
+            return False
+        return bool((logs <= np.log(means))[present].all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
+        """Refused: there is no conjugate one."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
+        """Refused: there is no conjugate one."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def as_draws(self, points: Sequence[Gammas]) -> GammaDraws:
+        """Mixtures at points as draws."""
+        shapes, rates = (
+            np.array([getattr(one, name) for one in points]) for name in ("shapes", "rates")
+        )
+        return GammaDraws(shapes, rates)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Two a column."""
+        return 2 * n_components * n_features
+
+    def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """No limit: shapes are held."""
+        return None
+
+    def guard(
+        self, source: Source, frame: Frame, summary: Summary, repair: bool
+    ) -> FloorGuard[Gammas]:
+        """Shapes are held at the resolution of the data from the start."""
+        logs = summary_of_logs(summary, frame)
+        floor = np.maximum(variance_floor(logs.scale, logs.gap), 1.0 / LARGEST_SHAPE)
+        return FloorGuard(floor, held)
+
+
+def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
+    """Components that have a shape at its limit."""
+    low = (1.0 / mixture.components.shapes <= AT_THE_FLOOR * floor).any(axis=1)
+    return [
+        Event(
+            "held",
+            "{which} collapsed onto rows that agree in some column, so its likelihood has no "
+            "maximum. Its shape is held at the resolution of the data: use fewer components, or "
+            "Gaussian('diag') where columns are narrow",
+            components=(k,),
+        )
+        for k in np.flatnonzero(low).tolist()
+    ]
