@@ -45,8 +45,13 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.negative_binomial import NegativeBinomials
     from bayesmix.families.independent.sums import Sums
     from bayesmix.families.independent.twin import TotalsTwin
-    from bayesmix.families.log_normal.components import LogNormalPosterior, LogNormals, LogStudents
-    from bayesmix.families.log_normal.draws import LogCoordinates, LogNormalDraws
+    from bayesmix.families.log_normal.components import (
+        LogCoordinates,
+        LogNormalDraws,
+        LogNormalPosterior,
+        LogNormals,
+        LogStudents,
+    )
     from bayesmix.families.log_normal.family import LogNormal
     from bayesmix.families.log_normal.guard import LogGuard
     from bayesmix.families.log_normal.prior import LogNormalGamma, LogNormalPrior, LogNormalTwin

@@ -16,8 +16,7 @@ from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent.columns import refuse_constant, refuse_not_positive
-from bayesmix.families.log_normal.components import LogNormals
-from bayesmix.families.log_normal.draws import LogNormalDraws
+from bayesmix.families.log_normal.components import LogNormalDraws, LogNormals
 from bayesmix.families.log_normal.guard import LogGuard
 from bayesmix.families.log_normal.logs import (
     SMALLEST,

@@ -13,8 +13,12 @@ from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
 from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
-from bayesmix.families.log_normal.components import LogNormalPosterior, LogNormals
-from bayesmix.families.log_normal.draws import LogNormalDraws, of_logs
+from bayesmix.families.log_normal.components import (
+    LogNormalDraws,
+    LogNormalPosterior,
+    LogNormals,
+    of_logs,
+)
 from bayesmix.families.log_normal.logs import frame_of_logs
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import NamedTensors, Pymc, Tensor
