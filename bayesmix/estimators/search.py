@@ -298,7 +298,7 @@ class MixtureSearch(Found, Showing):
         self.cautions_ = words.cautions(rows, *tried)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
-        found = self._probabilities(rows)
+        found = self._by_bic(rows) or self._probabilities(rows)
         self._summary = words.summary(judgement, criterion, n, found, self.cautions_)
 
     def _show(self, rows: list[Row], criterion: str) -> None:

@@ -51,10 +51,12 @@ def _how_probable(subject: Subject) -> Markup:
     if series is None:
         return Markup()
     k = int(series.idxmax())
+    source = series.attrs["evidence"]
+    by = f", by {source}" if source.startswith("BIC") else ""
     return tag(
         "p",
         f"The probability of {counted(k, 'component')} is {_percent(float(series[k]))}, if one of "
-        f"{'the numbers' if len(series) > 1 else 'them'} that were compared is right.",
+        f"{'the numbers' if len(series) > 1 else 'them'} that were compared is right{by}.",
         class_="lede",
     )
 

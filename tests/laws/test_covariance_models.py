@@ -260,6 +260,49 @@ def test_a_component_on_tied_rows_is_held_or_moved(name):
     assert np.linalg.eigvalsh(model.result_.unframed.covariances).min() > 0.0
 
 
+def narrow_clusters(n_of_last):
+    """Three clusters that are narrow in one column, the last of few rows; and who is of which."""
+    rng = generator(0)
+    labels = np.repeat([0, 1, 2], (200, 200, n_of_last))
+    rows = rng.normal(size=(len(labels), 2)) * [1.0, 1e-4]
+    return rows + labels[:, None] * [3.0, 1.0], np.eye(3)[labels]
+
+
+def changed_by_the_guard(name, rows, labels):
+    model = bm.GaussianMixture(
+        3, covariance_type=name, init_params=labels, search=None, max_iter=2000
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        result = model.fit(rows).result_
+    return {k for e in result.events if e.kind in ("held", "relocated") for k in e.components}
+
+
+@every_structure
+def test_a_component_of_few_rows_is_judged_by_what_it_can_lose_alone(name):
+    """Eight rows: too few where volume and shape are its own, enough where others share one."""
+    rows, labels = narrow_clusters(8)
+    letters = STRUCTURES[name].letters
+    if name in ("EII", "spherical"):  # as wide as the wider column
+        assert changed_by_the_guard(name, rows, labels) == set()
+        return
+    assert changed_by_the_guard(name, rows, labels) == ({2} if letters[:2] == "VV" else set())
+
+
+@pytest.mark.parametrize("name", ["VEI", "VEE", "VEV"])
+def test_a_volume_of_its_own_on_equal_rows_is_lost(name):
+    rows, labels = narrow_clusters(8)
+    rows[-8:] = rows[-1]
+    assert 2 in changed_by_the_guard(name, rows, labels)
+
+
+@pytest.mark.parametrize("name", ["EVI", "EVE", "EVV"])
+def test_a_shape_of_its_own_on_rows_that_tie_in_one_column_is_lost(name):
+    rows, labels = narrow_clusters(8)
+    rows[-8:, 1] = rows[-1, 1]
+    assert 2 in changed_by_the_guard(name, rows, labels)
+
+
 @pytest.mark.parametrize("name", ["full", "diag", "VEI", "EVI"])
 def test_a_component_without_rows_takes_the_average_covariance(name):
     structure, rng = STRUCTURES[name], generator(6)

@@ -5,6 +5,7 @@ import pytest
 from gold.data import read_csv, read_json
 
 import bayesmix as bm
+from bayesmix.errors import UndefinedError
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
 from bayesmix.selection.candidates.combinations import candidate_chains
 from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
@@ -91,3 +92,46 @@ def test_under_a_posterior_the_number_of_components_has_probabilities():
     search = bm.select(rows, (1, 2), "all", criterion="elbo_log_k", random_state=0, n_jobs=1)
     assert set(search.results_["covariance_type"]) == set(SIX)
     assert np.isclose(search.k_probabilities_.sum(), 1.0)
+
+
+def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and_say_so(tmp_path):
+    rows = read_csv("iris.csv", usecols=range(4))
+    search = bm.select(rows, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
+    said = "BIC (an approximation: VEV has no posterior)"
+    found = search.k_probabilities_
+    assert search.best_params_["covariance_type"] == "VEV"
+    assert found.attrs["evidence"] == said
+    assert said in search.summary()
+    table = search.results_
+    # One model counts once with one component, where it stands for all that are equal to it.
+    alone = table["n_components"] == 1
+    shares = np.exp(table["bic"] - table["bic"].max()) * np.where(alone, 14 / alone.sum(), 1.0)
+    for k in (1, 2, 3):
+        expected = shares[table["n_components"] == k].sum() / shares.sum()
+        assert found[k] == pytest.approx(expected, rel=1e-9)
+    page = search.report(tmp_path / "report.html", rows).read_text("utf-8")
+    assert f"right, by {said}." in page
+
+
+def test_where_a_structure_with_a_posterior_wins_by_bic_there_are_none(search):
+    with pytest.raises(UndefinedError, match="use BayesianGaussianMixture"):
+        _ = search.k_probabilities_
+    assert "Probability" not in search.summary()
+
+
+def test_models_that_are_one_with_one_component_share_its_prior():
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    options = {"criterion": "elbo_log_k", "prior_over_k": None, "n_jobs": 1}
+    six, four = (
+        bm.select(rows, (1, 2), names, **options).k_probabilities_
+        for names in ("all", ("full", "tied", "diag", "spherical"))
+    )
+    assert six.attrs["prior"] == four.attrs["prior"]
+    # Of three models each has a third of what one component has, of six a sixth of two.
+    search = bm.select(rows, (1, 2), "all", **options)
+    table = search.results_
+    shares = np.exp(table["elbo_log_k"] - table["elbo_log_k"].max())
+    shares *= table["n_components"].map(six.attrs["prior"])
+    shares /= table["n_components"].map(table["n_components"].value_counts())
+    by_k = shares.groupby(table["n_components"]).sum() / shares.sum()
+    np.testing.assert_allclose(six, by_k.sort_index(), rtol=1e-9)

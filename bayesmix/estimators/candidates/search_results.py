@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity
-from bayesmix.selection.choice.probability import Probabilities, over_k, probabilities
+from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
 from bayesmix.selection.choice.ranking import averaged_over
 from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.held_out import HeldOut
@@ -31,9 +31,15 @@ class Found:
         except UndefinedError:
             return None
 
+    def _by_bic(self, rows: list[Row]) -> Probabilities | None:
+        """What stands for them where a structure without a posterior wins by BIC."""
+        return by_bic(rows, self._prior_over_k) if self.criterion_ == "bic" else None
+
     @property
     def k_probabilities_(self) -> Any:
         """P(K | rows) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+
+        Where a structure without a posterior wins by BIC they are approximations by it.
 
         Raises
         ------
@@ -41,7 +47,8 @@ class Found:
             Where candidates have no evidence, with what to do.
         """
         self._check_kept()
-        return over_k(self._rows, probabilities(self._rows, self._prior_over_k))
+        rows = self._rows
+        return over_k(rows, self._by_bic(rows) or probabilities(rows, self._prior_over_k))
 
     @property
     def averaged_(self) -> AveragedDensity:

@@ -91,6 +91,11 @@ def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
     }
 
 
+def without_posterior(structure: Any) -> bool:
+    """Whether no variational fit has this structure, and so no evidence."""
+    return not _known(structure) or NAMED[structure].nearest is not None
+
+
 def _is(each: Any, name: str) -> bool:
     return isinstance(each, str) and each == name
 

@@ -1,4 +1,7 @@
-"""Probabilities over candidates and over K, from what each has for evidence and a prior over K."""
+"""Probabilities over candidates and over K, from what each has for evidence and a prior over K.
+
+Where a structure without a posterior wins by BIC, exp(BIC) stands for the evidence, so named.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from scipy.special import logsumexp
 from bayesmix.numerics.arrays import Array
 from bayesmix.sampling.gibbs.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.structures_asked import without_posterior
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 
 # Candidates further below the best than this take no part, with or without an estimate.
@@ -19,6 +23,7 @@ NATS_THAT_MATTER = 15.0
 SOURCES = {
     "evidence": "importance-weighted evidence",
     "elbo_log_k": "bound + log K! (an approximation)",
+    "bic": "BIC (an approximation: {structure} has no posterior)",
 }
 
 
@@ -29,6 +34,7 @@ class Probabilities:
     values: Array
     prior: dict[int, float]
     criterion: str
+    structure: str = ""  # the one for which there is nothing but BIC
 
     @property
     def falls(self) -> bool:
@@ -39,7 +45,7 @@ class Probabilities:
     @property
     def source(self) -> str:
         """Where the evidence is from, in words."""
-        return SOURCES[self.criterion]
+        return SOURCES[self.criterion].format(structure=self.structure)
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
@@ -55,7 +61,7 @@ def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]
 def probabilities(rows: list[Row], prior: dict[int, float]) -> Probabilities:
     """Of each candidate, from p(X | candidate) p(candidate).
 
-    Every kind that was asked for has the same share of the prior probability of each K, whatever
+    Every model that was asked for has the same share of the prior probability of each K, whatever
     became of its fits. Kinds that folds refuted take no part. The importance-weighted evidence is
     used where every candidate that matters has it, else the bound with log K! for relabellings.
 
@@ -69,13 +75,39 @@ def probabilities(rows: list[Row], prior: dict[int, float]) -> Probabilities:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     values, criterion = evidence_of(rows)
+    return Probabilities(_normalised(rows, prior, values), prior, criterion)
+
+
+def by_bic(rows: list[Row], prior: dict[int, float]) -> Probabilities | None:
+    """What stands for them where the first candidate, chosen by BIC, is of no posterior; or None.
+
+    Schwarz's approximation to the evidence.
+    """
+    names = [key for key in rows[0].parameters if key.split("__")[-1] == "covariance_type"]
+    structure = rows[0].parameters[names[0]] if names else None
+    if structure is None or not without_posterior(structure):
+        return None
+    values = np.array([row.value("bic") for row in rows])
+    return Probabilities(_normalised(rows, prior, values), prior, "bic", str(structure))
+
+
+def _normalised(rows: list[Row], prior: dict[int, float], values: Array) -> Array:
+    """Probabilities of candidates from their log evidence.
+
+    With one component some kinds are one model, which then has the prior of them all.
+    """
+    kinds, alone = {row.kind for row in rows}, sum(row.asked == 1 for row in rows)
+    of_one = len(kinds) / max(alone, 1)
     shares = [
-        prior.get(row.asked, 0.0) if row.sound is not None and not row.refuted else 0.0
+        prior.get(row.asked, 0.0) * (of_one if row.asked == 1 else 1.0)
+        if row.sound is not None and not row.refuted
+        else 0.0
         for row in rows
     ]
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(shares)
-    return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
+    probabilities: Array = np.exp(logs - logsumexp(logs))
+    return probabilities
 
 
 def evidence_of(rows: list[Row]) -> tuple[Array, str]:

@@ -5,6 +5,9 @@ of unit scale, or gap²/12 where rows tie) and the rows that it holds take fewer
 distinct values along it. It is then moved to where the fit is worst (maximum likelihood, once), or
 held: its rows are taken as known to the floor only, which adds the floor to its covariance and
 keeps the objective a lower bound. A direction in which *all* rows agree is no part of the frame.
+
+What a component can lose depends on what it has of its own (``GaussianGuard._of_common_shape``): of
+a shape in common the volume alone, of a volume in common nothing that makes a likelihood endless.
 """
 
 from __future__ import annotations
@@ -180,11 +183,16 @@ class GaussianGuard:
                 (k, axes[:, [count < self._needed for count in holding.distinct_counts]])
                 for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
             ]
-        # Under a prior a component without rows is no atom: it is the prior.
+            if self.structure.common_shape:
+                degenerate = self._of_common_shape(mixture, directions, degenerate)
+        # Under a prior a component without rows is no atom: it is the prior. Otherwise it is held
+        # once: nothing depends on it.
+        held_already = held_before(events)
         degenerate = [
             (k, axes)
             for k, axes in degenerate
-            if axes.shape[1] and (self.repair or shared or holdings.each[k].n_rows)
+            if axes.shape[1]
+            and (shared or holdings.each[k].n_rows or (self.repair and k not in held_already))
         ]
         if not degenerate:
             if sound:
@@ -197,10 +205,38 @@ class GaussianGuard:
             return self._relocate(shown, free, holdings, resolution)
         return self._hold(mixture, resolution, dict(degenerate), holdings, shared)
 
+    def _of_common_shape(
+        self,
+        mixture: GaussianMixtures,
+        directions: list[Array],
+        degenerate: list[tuple[int, Array]],
+    ) -> list[tuple[int, Array]]:
+        """What components have lost whose shape is that of all: their volume, or all the shape.
+
+        A volume of its own is lost where all directions are; along some of them the shape is, if no
+        component that holds rows enough has it.
+        """
+        rows = mixture.weights.mean() * self.source.total_weight
+        kept = [
+            lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= self._needed)
+            for (k, lost), axes in zip(degenerate, directions, strict=True)
+        ]
+        if not any(kept):
+            return degenerate
+        whole = self.frame.n_directions if self.structure.own_volume else np.inf
+        return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
+
     @property
     def _needed(self) -> int:
-        """Distinct values that make a narrow component legitimate."""
-        return 5 * (self.frame.n_directions + 1)
+        """Distinct values that make a narrow component legitimate.
+
+        A component whose volume is that of all has no likelihood without end, as long as one of
+        them has rows that span a volume: enough are those that span its own.
+        """
+        n_features = self.frame.n_directions
+        if self.structure.own_volume or self.structure.shared:
+            return 5 * (n_features + 1)
+        return n_features + 2
 
     def _resolution_along(self, axes: Array) -> Array:
         """The floor along directions given in columns of unit floor, unpooled, no leading axis."""

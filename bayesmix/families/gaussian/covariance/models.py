@@ -91,6 +91,16 @@ class Structure(Protocol):
         """Whether only one common factor of all columns leaves the model as it is."""
         ...
 
+    @property
+    def own_volume(self) -> bool:
+        """Whether components differ in volume, so that one alone can lose it."""
+        ...
+
+    @property
+    def common_shape(self) -> bool:
+        """Whether covariances that differ have one shape: no component loses a direction alone."""
+        ...
+
     def estimate(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
         """The M-step: covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
 
@@ -152,6 +162,14 @@ class Decomposed:
     @property
     def common_scale(self) -> bool:
         return self.letters[1:] not in OF_ANY_UNITS
+
+    @property
+    def own_volume(self) -> bool:
+        return self.letters[0] == "V"
+
+    @property
+    def common_shape(self) -> bool:
+        return self.letters[1] == "E" and not self.shared
 
     def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
         if self.letters in MCLUSTS:
