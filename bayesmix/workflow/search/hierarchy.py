@@ -7,6 +7,8 @@ the variance of the whole, which keeps the cost of a few rows finite.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
@@ -16,10 +18,18 @@ MOST_ROWS = 400
 
 def hierarchical_labels(values: Array, weights: Array, n_clusters: int) -> Integers:
     """Labels (m,) of m distinct rows of which each counts ``weights`` times."""
-    tree = _Clusters(values, weights)
-    for _ in range(len(values) - n_clusters):
-        tree.merge_cheapest()
-    return tree.labels()
+    owner = np.arange(len(values))
+    merges = _merges(values.tobytes(), weights.astype(np.float64).tobytes(), values.shape)
+    for one, other in merges[: len(values) - n_clusters]:
+        owner[owner == other] = one
+    return np.unique(owner, return_inverse=True)[1].ravel()
+
+
+@lru_cache(maxsize=8)
+def _merges(values: bytes, weights: bytes, shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Which clusters were merged, in order: candidates of one search ask for the same."""
+    tree = _Clusters(np.frombuffer(values).reshape(shape), np.frombuffer(weights))
+    return [tree.merge_cheapest() for _ in range(shape[0] - 1)]
 
 
 class _Clusters:
@@ -32,7 +42,6 @@ class _Clusters:
         self.counts = weights.astype(np.float64).copy()
         self.means = values.copy()
         self.scatters = np.zeros((n_rows, n_features, n_features))
-        self.owner = np.arange(n_rows)
         self.alive = np.ones(n_rows, dtype=bool)
         self.own = self._cost(self.counts, self.scatters)
         self.extra = np.full((n_rows, n_rows), np.inf)
@@ -41,9 +50,12 @@ class _Clusters:
 
     def _cost(self, counts: Array, scatters: Array) -> Array:
         n_features = scatters.shape[-1]
-        sign, log_det = np.linalg.slogdet(scatters)
-        whole = (sign > 0) & (counts > n_features)
-        volume = np.where(whole, log_det - n_features * np.log(counts), -np.inf)
+        volume = np.full(len(counts), -np.inf)
+        many = np.flatnonzero(counts > n_features)
+        if len(many):
+            sign, log_det = np.linalg.slogdet(scatters[many])
+            whole = many[sign > 0]
+            volume[whole] = log_det[sign > 0] - n_features * np.log(counts[whole])
         spread = (np.trace(scatters, axis1=-2, axis2=-1) + self.variance) / counts
         cost: Array = counts * np.logaddexp(volume, np.log(spread))
         return cost
@@ -60,18 +72,16 @@ class _Clusters:
         extra = self._cost(*self._joined(i, others)) - self.own[i] - self.own[others]
         self.extra[np.minimum(i, others), np.maximum(i, others)] = extra
 
-    def merge_cheapest(self) -> None:
+    def merge_cheapest(self) -> tuple[int, int]:
+        """Merge the pair that costs least: the first of the two stays."""
         i, j = (int(k) for k in np.unravel_index(self.extra.argmin(), self.extra.shape))
         counts, scatters = self._joined(i, np.array([j]))
         share = self.counts[j] / counts[0]
         self.means[i] += share * (self.means[j] - self.means[i])
         self.counts[i], self.scatters[i] = counts[0], scatters[0]
         self.own[i] = self._cost(counts, scatters)[0]
-        self.owner[self.owner == j] = i
         self.alive[j] = False
         self.extra[j, :] = self.extra[:, j] = np.inf
         others = np.flatnonzero(self.alive)
         self._price(i, others[others != i])
-
-    def labels(self) -> Integers:
-        return np.unique(self.owner, return_inverse=True)[1].ravel()
+        return i, j
