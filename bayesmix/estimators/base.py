@@ -34,7 +34,7 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
-from bayesmix.sources import few_enough
+from bayesmix.sources import Passed, few_enough, passed
 from bayesmix.sources.partitions.collections import is_collection
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
@@ -106,7 +106,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
-            reporter = self._reporter(per_row)
+            reporter = self._reporter(per_row, passed(source))
             monitor = reporter.attach(self._monitor())
             with reporter:
                 start = self._start_mixture(model, source, settings)
@@ -136,11 +136,11 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
             return SourceFitter(mixture, source)
         return TableFitter(mixture, X, sample_weight, source)
 
-    def _reporter(self, per_row: float) -> Reporter:
+    def _reporter(self, per_row: float, rows: Passed | None) -> Reporter:
         interval = validation.integer("verbose_interval", self.verbose_interval, 1)
         progress = validation.one_of("progress", self.progress, (None, True, False))
         verbose = validation.verbosity(self.verbose)
-        return Reporter(type(self).__name__, verbose, interval, progress, per_row)
+        return Reporter(type(self).__name__, verbose, interval, progress, per_row, rows)
 
     def _settings(self, model: Model, source: Source) -> Settings:
         """How to fit, from the parameters, checked."""

@@ -7,17 +7,19 @@ from bayesmix.sources.border import (
     complete,
     few_enough,
     is_source,
+    passed,
     processes,
 )
 from bayesmix.sources.in_memory.array import ArraySource
 from bayesmix.sources.in_memory.file import open_npy
-from bayesmix.sources.partitions.partitioned import PartitionedSource, counted
+from bayesmix.sources.partitions.partitioned import PartitionedSource, Passed, counted
 from bayesmix.sources.workers.local import Local
 
 __all__ = [
     "ArraySource",
     "Local",
     "PartitionedSource",
+    "Passed",
     "all_weights",
     "as_source",
     "coding_of",
@@ -26,5 +28,6 @@ __all__ = [
     "few_enough",
     "is_source",
     "open_npy",
+    "passed",
     "processes",
 ]

@@ -13,7 +13,7 @@ from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding
 from bayesmix.sources.in_memory.array import ArraySource
 from bayesmix.sources.partitions.chosen_rows import Complete
-from bayesmix.sources.partitions.partitioned import PartitionedSource
+from bayesmix.sources.partitions.partitioned import PartitionedSource, Passed
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
@@ -49,6 +49,11 @@ def processes(X: Any, n_jobs: int | None) -> int:
     Rows that are read in parts, or lie on a cluster, are fitted one fit at a time by all who work.
     """
     return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
+
+
+def passed(source: Source) -> Passed | None:
+    """What counts the rows of passes, where a pass may take a while: rows are in parts."""
+    return source.passed if isinstance(source, PartitionedSource) else None
 
 
 def few_enough(source: Source, n_columns: int) -> Source:

@@ -234,6 +234,42 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
                 np.testing.assert_array_equal(found.means_, expected.means_)
 
 
+@quiet
+def test_a_search_goes_on_after_its_scheduler_is_gone(tmp_path):
+    parts_of(rows(), tmp_path)
+    options = {"n_components": (1, 2, 3, 4), "criterion": "bic", "random_state": 0}
+    expected = bm.MixtureSearch(**options).fit(bm.read(tmp_path))
+    search = bm.MixtureSearch(checkpoint=tmp_path / "kept", **options)
+    began = []
+    for restarted in (False, True):
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            source = bm.read(tmp_path, scheduler=client)
+            reduce, passes = source.engine.reduce, []
+
+            def counting(*arguments, cluster=cluster, passes=passes, reduce=reduce):
+                passes.append(1)
+                if not began and len(list((tmp_path / "kept").glob("*.fit"))) == 2:
+                    cluster.close()
+                return reduce(*arguments)
+
+            source.engine.reduce = counting
+            if restarted:
+                search.fit(source)
+            else:
+                with pytest.raises(ConnectionError, match="the scheduler of the cluster is gone"):
+                    search.fit(source)
+            began.append(len(passes))
+    assert search.best_score_ == expected.best_score_
+    best, other = search.best_estimator_, expected.best_estimator_
+    np.testing.assert_array_equal(best.objective_trace_, other.objective_trace_)
+    np.testing.assert_array_equal(best.means_, other.means_)
+
+
 def test_the_shell_and_searches_work_on_a_cluster(client, tmp_path):
     X = rows()
     parts_of(X, tmp_path)

@@ -374,6 +374,20 @@ def test_a_bar_is_drawn_where_asked_and_after_a_while(capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
+def test_the_bar_of_rows_in_parts_says_rows_a_second(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_BAR", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_UPDATES", 0.0)
+    np.save(tmp_path / "part-0.npy", X)
+    source = bm.read(tmp_path)
+    GaussianMixture(2, search=None, progress=True, random_state=0).fit(source)
+    assert "rows/s" in capsys.readouterr().err
+    assert source.passed.n_rows % len(X) == 0
+    speed = progress.Reporter("", 0, 1, None, rows=source.passed)
+    source.passed.n_rows += 300
+    assert speed._speed(speed.began + 2.0) == "150 rows/s"
+    assert speed._speed(speed.began + 3.0) == ""
+
+
 def test_warnings_point_at_the_users_line():
     with pytest.warns(ConvergenceWarning) as caught:
         GaussianMixture(2, max_iter=1).fit(X)

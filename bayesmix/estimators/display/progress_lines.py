@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from bayesmix.engine.monitor import Monitor
+from bayesmix.sources import Passed
 from bayesmix.workflow.progress import SECONDS_BEFORE_BAR, console_for
 
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -14,7 +15,8 @@ SECONDS_BETWEEN_UPDATES = 0.1
 class Reporter:
     """A monitor's ``on_pass`` and a context: the bar goes away when the work is done.
 
-    ``per_row`` divides the gains in the lines, so that they are the changes that ``tol`` is about.
+    ``per_row`` divides the gains in the lines, so that they are the changes that ``tol`` is about;
+    ``rows`` counts those that passes have gone over.
     """
 
     def __init__(
@@ -24,12 +26,15 @@ class Reporter:
         interval: int,
         progress: bool | None,
         per_row: float = 1.0,
+        rows: Passed | None = None,
     ) -> None:
         self.label = label
         self.verbose = verbose
         self.interval = interval
         self.wanted = progress
         self.per_row = per_row
+        self.rows = rows
+        self.seen = 0 if rows is None else rows.n_rows
         self.began = time.perf_counter()
         self.last = self.began
         self.printed = self.began
@@ -60,6 +65,7 @@ class Reporter:
         now = time.perf_counter()
         if now - self.began < SECONDS_BEFORE_BAR or now - self.last < SECONDS_BETWEEN_UPDATES:
             return
+        speed = self._speed(now)
         self.last = now
         if self.bar is None:
             self.bar = self._new_bar()
@@ -67,9 +73,15 @@ class Reporter:
                 self.wanted = False
                 return
         where = f"{stage}  " if stage else ""
-        self.bar.update(
-            self.task, description=f"{self.label}  {where}pass {iteration}", gain=f"{gain:+.2e}"
-        )
+        what = f"{self.label}  {where}pass {iteration}"
+        self.bar.update(self.task, description=what, gain=f"{gain:+.2e}", speed=speed)
+
+    def _speed(self, now: float) -> str:
+        """Rows a second since the last update; nothing while passes are over a sample."""
+        if self.rows is None:
+            return ""
+        found, self.seen = self.rows.n_rows - self.seen, self.rows.n_rows
+        return f"{found / (now - self.last):,.0f} rows/s" if found else ""
 
     def finished(self, converged: bool, lower_bound: float) -> None:
         """scikit-learn's last line."""
@@ -107,10 +119,11 @@ class Reporter:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TextColumn("gain {task.fields[gain]}", style="dim"),
+            TextColumn("{task.fields[speed]}", style="dim"),
             TimeElapsedColumn(),
             console=console,
             transient=console.is_terminal or console.is_jupyter,
         )
-        self.task = bar.add_task(self.label, total=None, gain="")
+        self.task = bar.add_task(self.label, total=None, gain="", speed="")
         bar.start()
         return bar

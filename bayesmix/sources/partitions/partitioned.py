@@ -7,7 +7,7 @@ bits depend on the layout of the rows and on nothing else. Never are all rows he
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
@@ -83,6 +83,13 @@ class Brought:
         return np.array(rows.values[own]), weights
 
 
+@dataclass
+class Passed:
+    """How many rows passes were asked to go over so far, each time they were."""
+
+    n_rows: int = 0
+
+
 @dataclass(frozen=True)
 class PartitionedSource:
     """Partitions (``parts``, none of them empty) of rows (D columns), and who works on them.
@@ -97,6 +104,7 @@ class PartitionedSource:
     columns: tuple[str, ...] | None = None
     choices: tuple[Choice, ...] = ()
     n_jobs: int | None = 1
+    passed: Passed = field(default_factory=Passed, repr=False, compare=False)
 
     numbers = None
 
@@ -169,6 +177,7 @@ class PartitionedSource:
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
         """Σ over the chunks of partitions, then over partitions, in a fixed binary tree."""
+        self.passed.n_rows += self.shape[0]
         return self.engine.reduce(self._task(step, width), self.parts, earlier)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
@@ -191,6 +200,7 @@ class PartitionedSource:
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> Kept:
         """Per-row output, left where the rows are."""
+        self.passed.n_rows += self.shape[0]
         return self.engine.keep(self._task(step, width, mapped=True), self.parts, earlier)
 
     def _task(self, step: Callable[[Rows], Value], width: int, mapped: bool = False) -> Task[Value]:

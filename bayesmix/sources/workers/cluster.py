@@ -6,7 +6,9 @@ so that the scheduler can do again whatever is lost. Errors of the data come bac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -127,7 +129,8 @@ class DaskEngine:
 
     def _nodes(self, parts: Sequence[Part]) -> list[Node]:
         """Runs of partitions that lie on one worker, no longer than keeps all threads busy."""
-        threads = sum(self.client.nthreads().values())
+        with _scheduler_of(self.client):
+            threads = sum(self.client.nthreads().values())
         most = len(parts) // max(1, TASKS_PER_THREAD * threads)
         if most < 2:
             return runs(len(parts), 1, None)
@@ -157,11 +160,27 @@ class DaskEngine:
 
 def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
     """What came of tasks; an error of the data is raised here."""
-    found = client.gather(list(futures))
+    with _scheduler_of(client):
+        found = client.gather(list(futures))
     for one in found:
         if isinstance(one, Refused):
             raise one.error
     return list(found)
+
+
+@contextmanager
+def _scheduler_of(client: Any) -> Iterator[None]:
+    """Says what to do where the scheduler is gone, whatever it is that fails then."""
+    try:
+        yield
+    except (CancelledError, AttributeError, OSError, RuntimeError) as problem:
+        there = client.status == "running" and client.scheduler is not None
+        if there and "connection-lost" not in str(problem):
+            raise
+        raise ConnectionError(
+            "the scheduler of the cluster is gone: connect again, and give the rows on the new "
+            "client; a search with checkpoint=... goes on where it ended"
+        ) from problem
 
 
 # What runs on the workers
