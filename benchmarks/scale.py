@@ -1,0 +1,333 @@
+"""Rows in parts and on workers: bits, time, memory, what travels, and what a scheduler costs.
+
+``python -m benchmarks scale`` measures all of it; one part alone is, for instance,
+``python -c "from benchmarks import scale; scale.shown(scale.passes, quick=False)"``.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bayesmix as bm
+from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Engine
+from bayesmix.records import Rows
+from bayesmix.sources import Local, PartitionedSource, as_source
+from bayesmix.sources.workers.cluster import DaskEngine
+from bayesmix.sources.workers.packing import packed
+
+D, K = 10, 10
+ROWS_OF_A_PART = 250_000
+PLAIN: dict[str, Any] = {"search": None, "acceleration": None, "tol": 0.0, "random_state": 0}
+Table = list[dict[str, Any]]
+
+
+def run(repeats: int, quick: bool) -> Table:
+    """All parts of it."""
+    warnings.simplefilter("ignore")
+    return [row for part in PARTS for row in shown(part, quick)]
+
+
+def shown(part: Callable[[bool], Table], quick: bool = False) -> Table:
+    """The rows of one part, printed."""
+    table = part(quick)
+    for row in table:
+        print("  ", {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+    return table
+
+
+def rows_of(part: int, n_rows: int) -> Array:
+    """The rows of one part, the same whenever it is asked for."""
+    rng = np.random.default_rng([28, part])
+    centres = 1.5 * np.random.default_rng(28).normal(size=(K, D))
+    values: Array = centres[rng.integers(K, size=n_rows)]
+    values += rng.normal(size=values.shape)
+    return values
+
+
+@contextmanager
+def folder_of(kind: str, n_parts: int, n_rows: int) -> Iterator[str]:
+    """A folder of so many files, each a part."""
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as name:
+        for part in range(n_parts):
+            place, values = Path(name) / f"part-{part}.{kind}", rows_of(part, n_rows)
+            if kind == "npy":
+                np.save(place, values)
+            else:
+                frame = pd.DataFrame(values, columns=[f"x{d}" for d in range(D)])
+                frame.to_parquet(place, row_group_size=n_rows)
+        yield name
+
+
+@contextmanager
+def cluster(n_workers: int) -> Iterator[Any]:
+    """A client of so many workers with one thread each, processes of their own."""
+    from distributed import Client, LocalCluster
+
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with LocalCluster(n_workers=n_workers, **options) as own, Client(own) as client:
+        client.wait_for_workers(n_workers)
+        yield client
+
+
+# 1. The same bits
+
+
+def bits(quick: bool) -> Table:
+    """One layout of parts, whoever works on it; the same rows in memory."""
+    n_rows = 5_000 if quick else 25_000
+    model, first, table = bm.GaussianMixture(5, max_iter=15, **PLAIN), None, []
+    with folder_of("npy", 8, n_rows) as arrays, folder_of("parquet", 8, n_rows) as tables:
+        cases: list[tuple[str, Callable[[], Any]]] = [
+            ("one thread, .npy", lambda: model.set_params(n_jobs=1).fit(bm.read(arrays))),
+            ("two threads, .npy", lambda: model.set_params(n_jobs=2).fit(bm.read(arrays))),
+            ("two threads, Parquet", lambda: model.fit(bm.read(tables))),
+            *((f"workers: {n}", lambda n=n: _on(n, model, arrays)) for n in (1, 2, 3)),
+            ("workers: 2, one killed", lambda: _on(2, model, tables, killed=True)),
+            ("in memory", lambda: model.fit(np.vstack([rows_of(p, n_rows) for p in range(8)]))),
+        ]
+        for case, fitted in cases:
+            found = fitted()
+            trace, means = found.objective_trace_, found.means_
+            first = first or (trace, means)
+            same = all(map(np.array_equal, (trace, means), first))
+            apart = float(np.abs(trace / first[0] - 1.0).max())
+            table.append({"case": case, "same bits": same, "largest difference": apart})
+    return table
+
+
+def _on(n_workers: int, model: Any, folder: str, killed: bool = False) -> Any:
+    with cluster(n_workers) as client:
+        source = bm.read(folder, scheduler=client)
+        if killed:
+            victim = next(iter(client.run(os.getpid).values()))
+            threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
+        return model.fit(source)
+
+
+# 2. What a pass costs
+
+
+def empty(quick: bool) -> Table:
+    """Passes of tasks that do nothing."""
+    table = []
+    with cluster(2) as client:
+        for n_tasks in (8, 64, 256 if quick else 1_000):
+            engine = DaskEngine(client, [OneRow()] * n_tasks)
+            source = PartitionedSource.of(engine, [1] * n_tasks, 1, ("",) * n_tasks)
+            apart = best(partial(engine.map, _nothing_of_a_part, source.parts), 3)
+            table.append(
+                {
+                    "case": f"{n_tasks:,} parts",
+                    "ms, a task each": 1e3 * apart,
+                    "ms a task": 1e3 * apart / n_tasks,
+                    "ms of a pass": 1e3 * best(partial(source.reduce, nothing, 1), 10),
+                }
+            )
+    return table
+
+
+@dataclass(frozen=True)
+class OneRow:
+    """A part of one row."""
+
+    def __call__(self) -> tuple[Array, None]:
+        return np.zeros((1, 1)), None
+
+
+def nothing(rows: Rows) -> float:
+    """An empty step."""
+    return 0.0
+
+
+def _nothing_of_a_part(*arguments: Any) -> float:
+    return 0.0
+
+
+def passes(quick: bool) -> Table:
+    """Milliseconds a pass, the best of several."""
+    n_parts, repeats = (4, 5) if quick else (12, 7)
+    sample = bm.GaussianMixture(K, max_iter=2, **PLAIN).fit(rows_of(0, 20_000))
+    step = KernelStep(kernel_view(sample.result_.mixture), linear_pass)
+    whole = np.vstack([rows_of(part, ROWS_OF_A_PART) for part in range(n_parts)])
+    with folder_of("npy", n_parts, ROWS_OF_A_PART) as arrays:
+        in_files = folder_of("parquet", n_parts, ROWS_OF_A_PART)
+        with in_files as tables, cluster(1) as one, cluster(2) as two:
+            places: dict[str, Any] = {
+                "memory": as_source(whole, n_jobs=2),
+                ".npy": bm.read(arrays).with_jobs(2),
+                "Parquet": bm.read(tables).with_jobs(2),
+                "one worker, .npy": bm.read(arrays, scheduler=one),
+                "two workers, .npy": bm.read(arrays, scheduler=two),
+                "one worker, Parquet": bm.read(tables, scheduler=one),
+                "two workers, Parquet": bm.read(tables, scheduler=two),
+            }
+            found = {}
+            for name, source in places.items():
+                found[name] = best(partial(source.reduce, step, K), repeats)
+    return [
+        {
+            "case": f"{len(whole):,} x {D}, K={K}, {name}",
+            "ms": 1e3 * seconds,
+            "times memory": seconds / found["memory"],
+            "times two workers": seconds / found[name.replace("one worker", "two workers")],
+        }
+        for name, seconds in found.items()
+    ]
+
+
+def best(work: Callable[[], Any], repeats: int) -> float:
+    """The fewest seconds."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+# 3. Memory
+
+
+def memory(quick: bool) -> Table:
+    """Megabytes above the start of a fit to Parquet files, here and of client and workers."""
+    n_parts = 8 if quick else 80
+    model = bm.GaussianMixture(K, max_iter=3, n_jobs=2, **PLAIN)
+    table = []
+    with (
+        folder_of("parquet", 1, 10_000) as few,
+        folder_of("parquet", n_parts, ROWS_OF_A_PART) as many,
+    ):
+        what = f"{n_parts * ROWS_OF_A_PART:,} x {D} from Parquet"
+        with cluster(2) as client:
+            model.fit(bm.read(few, scheduler=client))
+            before, here = client.run(peak_mb), peak_mb()
+            model.fit(bm.read(many, scheduler=client))
+            after = client.run(peak_mb)
+            grown = [after[worker] - before[worker] for worker in before]
+            table.append({"case": f"{what}, two workers", "MB of the client": peak_mb() - here})
+            table[0]["MB of a worker"] = max(grown)
+        model.fit(bm.read(few))
+        here = peak_mb()
+        model.fit(bm.read(many))
+        table.append({"case": f"{what}, two threads here", "MB above the client": peak_mb() - here})
+    return table
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+# 4. What travels
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """An engine that notes how many bytes each of its tasks would travel in."""
+
+    engine: Engine
+    sizes: list[int]
+
+    def reduce(self, task: Any, *rest: Any) -> Any:
+        self.sizes.append(len(packed(task)))
+        return self.engine.reduce(task, *rest)
+
+    def map(self, task: Any, *rest: Any) -> Any:
+        self.sizes.append(len(packed(task)))
+        return self.engine.map(task, *rest)
+
+    def keep(self, task: Any, *rest: Any) -> Any:
+        self.sizes.append(len(packed(task)))
+        return self.engine.keep(task, *rest)
+
+    def with_jobs(self, n_jobs: int | None) -> Weighed:
+        return replace(self, engine=self.engine.with_jobs(n_jobs))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A part whose rows are made whenever they are asked for."""
+
+    part: int
+    n_rows: int
+
+    def __call__(self) -> tuple[Array, None]:
+        return rows_of(self.part, self.n_rows), None
+
+
+def many(quick: bool) -> Table:
+    """The largest step of a truncated fit beyond its parameters, for two numbers of rows."""
+    n_components = 200 if quick else 1_000
+    parameters = 8 * n_components * (1 + D + D * (D + 1) // 2)
+    table = []
+    for n_parts in (4, 16):
+        lengths, sizes = [10_000] * n_parts, []
+        loaders = tuple(Made(part, n_rows) for part, n_rows in enumerate(lengths))
+        engine = Weighed(Local(loaders, 2), sizes)
+        source = PartitionedSource.of(engine, lengths, D, ("",) * n_parts, None, 2)
+        model = bm.GaussianMixture(n_components, max_iter=8, n_jobs=2, random_state=0).fit(source)
+        table.append(
+            {
+                "case": f"{sum(lengths):,} x {D}, K={n_components:,}, {model.result_.form}",
+                "parameters, kB": parameters / 1e3,
+                "largest task beyond them, kB": (max(sizes) - parameters) / 1e3,
+            }
+        )
+    return table
+
+
+# 5. Large sums
+
+
+@dataclass(frozen=True)
+class LargeSum:
+    """A step whose sum is of so many numbers."""
+
+    size: int
+
+    def __call__(self, rows: Rows) -> Array:
+        return np.full(self.size, float(rows.first))
+
+
+def sums(quick: bool) -> Table:
+    """Sums of 17 MB, as of K = 1,000 at D = 64: all to the client, and added by the workers."""
+    n_tasks, size = (16 if quick else 64), 17_000_000 // 8
+    with cluster(2) as client:
+        engine = DaskEngine(client, [OneRow()] * n_tasks)
+        source = PartitionedSource.of(engine, [1] * n_tasks, 1, ("",) * n_tasks)
+        nodes = engine._nodes(source.parts)
+        source.reduce(LargeSum(8), 1)
+
+        def at_the_client() -> None:
+            engine._bytes_of_a_sum = 0
+            source.reduce(LargeSum(size), 1)
+
+        first = best(at_the_client, 1)
+        tree = best(lambda: source.reduce(LargeSum(size), 1), 2)
+    what = f"{n_tasks} sums of 17 MB in {len(nodes)} tasks"
+    return [
+        {"case": f"{what}, all to the client", "seconds": first},
+        {"case": f"{what}, eight at a time on the workers", "seconds": tree},
+    ]
+
+
+PARTS: tuple[Callable[[bool], Table], ...] = (bits, empty, passes, memory, many, sums)
