@@ -209,29 +209,38 @@ def best(work: Callable[[], Any], repeats: int) -> float:
 # 3. Memory
 
 
-def memory(quick: bool) -> Table:
-    """Megabytes above the start of a fit to Parquet files, here and of client and workers."""
-    n_parts = 8 if quick else 80
-    model = bm.GaussianMixture(K, max_iter=3, n_jobs=2, **PLAIN)
-    table = []
-    with (
-        folder_of("parquet", 1, 10_000) as few,
-        folder_of("parquet", n_parts, ROWS_OF_A_PART) as many,
-    ):
-        what = f"{n_parts * ROWS_OF_A_PART:,} x {D} from Parquet"
-        with cluster(2) as client:
-            model.fit(bm.read(few, scheduler=client))
-            before, here = client.run(peak_mb), peak_mb()
-            model.fit(bm.read(many, scheduler=client))
-            after = client.run(peak_mb)
-            grown = [after[worker] - before[worker] for worker in before]
-            table.append({"case": f"{what}, two workers", "MB of the client": peak_mb() - here})
-            table[0]["MB of a worker"] = max(grown)
+def memory_of_workers(quick: bool) -> Table:
+    """Megabytes above the start of a fit to Parquet files, of the client and of each worker."""
+    model, n_parts = _three_passes(), 8 if quick else 80
+    large = folder_of("parquet", n_parts, ROWS_OF_A_PART)
+    with folder_of("parquet", 1, 10_000) as few, large as many, cluster(2) as client:
+        model.fit(bm.read(few, scheduler=client))
+        before, here = client.run(peak_mb), peak_mb()
+        model.fit(bm.read(many, scheduler=client))
+        after = client.run(peak_mb)
+        return [
+            {
+                "case": f"{n_parts * ROWS_OF_A_PART:,} x {D} from Parquet, two workers",
+                "MB of the client": peak_mb() - here,
+                "MB of a worker": max(after[worker] - before[worker] for worker in before),
+            }
+        ]
+
+
+def memory_here(quick: bool) -> Table:
+    """The same by threads of one process."""
+    model, n_parts = _three_passes(), 8 if quick else 80
+    large = folder_of("parquet", n_parts, ROWS_OF_A_PART)
+    with folder_of("parquet", 1, 10_000) as few, large as many:
         model.fit(bm.read(few))
         here = peak_mb()
         model.fit(bm.read(many))
-        table.append({"case": f"{what}, two threads here", "MB above the client": peak_mb() - here})
-    return table
+        case = f"{n_parts * ROWS_OF_A_PART:,} x {D} from Parquet, two threads"
+        return [{"case": case, "MB": peak_mb() - here}]
+
+
+def _three_passes() -> bm.GaussianMixture:
+    return bm.GaussianMixture(K, max_iter=3, n_jobs=2, **PLAIN)
 
 
 def peak_mb() -> float:
@@ -332,4 +341,12 @@ def sums(quick: bool) -> Table:
     ]
 
 
-PARTS: tuple[Callable[[bool], Table], ...] = (bits, empty, passes, memory, many, sums)
+PARTS: tuple[Callable[[bool], Table], ...] = (
+    bits,
+    empty,
+    passes,
+    memory_of_workers,
+    memory_here,
+    many,
+    sums,
+)
