@@ -480,6 +480,21 @@ def test_a_run_of_one_iteration_is_a_point_without_inset(ax, faithful):
     assert ax.get_xlabel() == "iteration (max iter)"
 
 
+def test_the_objective_stands_beside_what_the_search_tried():
+    X = bm.datasets.load_faithful()
+    gm = bm.GaussianMixture(4, random_state=0).fit(X)
+    ax = bm.plot_objective(gm, ax=Figure().subplots())
+    tried = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert {line.get_label() for line in tried} >= {"a start", "a run to its end"}
+    points = sorted((x, y) for line in tried for x, y in line.get_xydata())
+    assert max(x for x, _ in points) < 0
+    # In the order of the search, where each ended.
+    np.testing.assert_array_equal(
+        [y for _, y in points], [record.objective for record in gm.result_.search_trace]
+    )
+    assert min(ax.get_xticks()) >= 1
+
+
 def test_parameters_that_were_not_fitted_have_no_objective(ax):
     given = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
     with pytest.raises(UnsupportedError, match="no objective trace"):

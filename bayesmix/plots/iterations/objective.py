@@ -10,7 +10,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.subject import fitted
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import FitResult, SearchRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +22,25 @@ NAMES = {
 }
 # An inset needs a curve to show.
 FEWEST = 4
+# The width of what the search tried, of that of the run.
+SEARCH = 0.45
+GROUND = "#f0f0f0"
+# Marker, colour and filling of what the search tried.
+TRIED = {
+    "a start": ("o", style.INK, "none"),
+    "a run to its end": ("o", style.INK, style.INK),
+    "a move, taken": ("^", style.COLOURS[5], style.COLOURS[5]),
+    "a move, not taken": ("x", style.FAINT, style.FAINT),
+}
 
 
 def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
-    """The objective after every iteration of the returned run.
+    """What the search tried, and the objective after every iteration of the run that is returned.
 
-    Where something other than a pass came between (a repair, a prune, a move, a change of order)
-    the line is interrupted and the place marked. The inset shows the gap to the last value on a
-    log scale: a straight line there is linear convergence.
+    On the grey ground every start, every run that was taken to its end and every move stands in the
+    order of the search, where it ended. Where something other than a pass came between (a repair, a
+    prune, a move, a change of order) the line is interrupted and the place marked. The inset shows
+    the gap to the last value on a log scale: a straight line there is linear convergence.
 
     Parameters
     ----------
@@ -64,12 +75,46 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"iteration ({result.status.replace('_', ' ')})")
     ax.set_ylabel(f"{NAMES[result.inference.name]} (nats)")
     style.whole_numbers(ax)
+    if result.search_trace:
+        _draw_search(ax, result)
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.margins(x=0.02, y=0.06)
     style.quiet(ax)
     if len(result.trace) >= FEWEST and np.ptp(result.trace) > 0:
         _gap_inset(ax, result.trace, starts)
     return ax
+
+
+def _draw_search(ax: Axes, result: FitResult) -> None:
+    """Where each start and each move of the search ended, left of the run."""
+    from matplotlib.ticker import MaxNLocator
+
+    records = [record for record in result.search_trace if np.isfinite(record.objective)]
+    width = SEARCH * max(len(result.trace), FEWEST)
+    places = np.linspace(-width, 0.0, len(records) + 2)[1:-1]
+    named = [_kind(record) for record in records]
+    handles = []
+    for name in [name for name in TRIED if name in named]:
+        marker, colour, face = TRIED[name]
+        chosen = [place for place, kind in enumerate(named) if kind == name]
+        values = [records[place].objective for place in chosen]
+        handles += ax.plot(
+            places[chosen], values, ls="", marker=marker, ms=4.5, mfc=face, mec=colour, zorder=2,
+            label=name,
+        )  # fmt: skip
+    ax.axvspan(-width, 0.5, color=GROUND, zorder=0, lw=0)
+    ticks = MaxNLocator("auto", integer=True).tick_values(1, len(result.trace))
+    ax.set_xticks([tick for tick in ticks if 1 <= tick <= len(result.trace)])
+    style.legend_on_top(ax, handles, [str(handle.get_label()) for handle in handles])
+
+
+def _kind(record: SearchRecord) -> str:
+    """What was tried, one of ``TRIED``."""
+    if record.stage == "start":
+        return "a start"
+    if record.stage == "settle":
+        return "a run to its end"
+    return "a move, taken" if record.accepted else "a move, not taken"
 
 
 def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
