@@ -27,6 +27,7 @@ _HOMES = {
     "FactorAnalytic": "families.factor_analytic",
     "Product": "families.product",
     "StudentT": "families.student_t",
+    "StudentPrior": "families.student_t.prior",
     "Binomial": "families.binomial",
     "Categorical": "families.categorical",
     "CategoricalPrior": "families.categorical",

@@ -29,6 +29,7 @@ from bayesmix.families.poisson import Poisson as Poisson
 from bayesmix.families.product import Product as Product
 from bayesmix.families.product import ProductPrior as ProductPrior
 from bayesmix.families.student_t.family import StudentT as StudentT
+from bayesmix.families.student_t.prior import StudentPrior as StudentPrior
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.plots import plot_assignment as plot_assignment

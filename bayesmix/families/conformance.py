@@ -65,7 +65,11 @@ if TYPE_CHECKING:
     from bayesmix.families.product.some_columns import SomeColumns
     from bayesmix.families.product.statistics import ProductStatistics
     from bayesmix.families.student_t.components import StudentComponents
+    from bayesmix.families.student_t.draws import StudentDraws
     from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.student_t.posterior import StudentPosterior
+    from bayesmix.families.student_t.predictive import MixedStudents
+    from bayesmix.families.student_t.prior import NormalWishartFreedom, StudentPrior
     from bayesmix.families.student_t.weighted_moments import WeightedMoments
 
     def _bernoulli(
@@ -298,11 +302,24 @@ if TYPE_CHECKING:
         family: StudentT,
         statistics: WeightedMoments,
         point: StudentComponents,
+        posterior: StudentPosterior,
+        predictive: MixedStudents,
+        draws: StudentDraws,
+        prior: NormalWishartFreedom,
+        choice: StudentPrior,
     ) -> None:
+        _posterior: p.PosteriorOf[StudentDraws] = posterior
+        _predictive: p.Predictive = predictive
+        _draws: p.DrawnComponents = draws
+        _prior: p.PriorOf[WeightedMoments, StudentComponents, StudentPosterior, StudentDraws]
+        _prior = prior
+        _choice: p.PriorChoiceOf[NormalWishartFreedom] = choice
         _family: p.FamilyOf[WeightedMoments, StudentComponents] = family
         _statistics: p.Statistics = statistics
         _point: p.PointComponents = point
         _far: p.FarDensities = point
+        _far = posterior
+        _far = predictive
 
     def _covariance_models(model: Decomposed) -> None:
         _model: Structure = model

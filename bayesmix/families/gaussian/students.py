@@ -84,6 +84,28 @@ class Students:
         log_det = 2.0 * np.log(self.precision_root[:, column])
         return _log_student(log_widened, self._freedom_of(column), log_det, 1)
 
+    def squares(self, values: Array) -> Array:
+        """Squared distances (n, K, G) of framed rows, of all columns or of each by itself."""
+        if self.joint:
+            return self.algebra.squared(values, self.means, self.precision_root)[:, :, None]
+        away = (values[:, None] - self.means) * self.precision_root
+        squared: Array = away * away
+        return squared
+
+    @cached_property
+    def freedoms(self) -> Array:
+        """Degrees of freedom (K, G) of the factors."""
+        return self._freedom[:, None] if self.joint else self.degrees_of_freedom
+
+    @cached_property
+    def constants(self) -> Array:
+        """Log densities (K, G) of the factors at the mean."""
+        nothing = np.zeros((1, self.n_components))
+        if self.joint:
+            return self._joint(nothing).T
+        columns = [self._of_column(d, nothing) for d in range(self.means.shape[1])]
+        return np.concatenate(columns).T
+
     @property
     def _freedom(self) -> Array:
         """Degrees of freedom (K,) of joint densities."""

@@ -9,6 +9,7 @@ from scipy.special import digamma
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import moments
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.numerics.arrays import Array, Integers
@@ -67,16 +68,15 @@ class StudentComponents:
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
         """Moments of rows weighted by E[u], and what degrees of freedom are learned from."""
-        nu, n_features = self.degrees_of_freedom, values.shape[1]
         squared = self.structure.algebra.squared(values, self.means, self.precision_root)
-        half = 0.5 * (nu + n_features)
-        mixing = 2.0 * half / (nu + squared)
-        logs = np.log(mixing) + digamma(half) - np.log(half)
-        counts = responsibilities.sum(axis=0)
-        tails = np.einsum("nk,nk->k", responsibilities, logs - mixing)
-        return WeightedMoments(
-            counts, moments(self.structure, values, responsibilities * mixing), tails
+        return hidden_moments(
+            self.structure, values, responsibilities, squared, self.degrees_of_freedom
         )
+
+    @property
+    def normals(self) -> Gaussians:
+        """The normals of rows with hidden precision 1."""
+        return Gaussians(self.structure, self.means, self.blocks)
 
     def subset(self, keep: Integers) -> StudentComponents:
         """Some components, in the order given."""
@@ -119,3 +119,15 @@ class StudentComponents:
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order (n, D)."""
         return self.students.draw(counts, generator)
+
+
+def hidden_moments(
+    structure: Structure, values: Array, responsibilities: Array, squared: Array, nu: Array
+) -> WeightedMoments:
+    """Moments of rows weighted by E[u], u ~ Gamma((ν + D) / 2, (ν + δ²) / 2), and of u itself."""
+    half = 0.5 * (nu + values.shape[1])
+    mixing = 2.0 * half / (nu + squared)
+    logs = np.log(mixing) + digamma(half) - np.log(half)
+    counts = responsibilities.sum(axis=0)
+    tails = np.einsum("nk,nk->k", responsibilities, logs - mixing)
+    return WeightedMoments(counts, moments(structure, values, responsibilities * mixing), tails)

@@ -38,3 +38,13 @@ def most_likely(tails: Array, counts: Array) -> Array:
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
     nu: Array = np.exp(0.5 * (low + high))
     return nu
+
+
+def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Array:
+    """Degrees of freedom (K,): as they are given, or the most likely, one for all or each its own."""
+    if asked == "shared":
+        both = most_likely(tails.sum(keepdims=True), counts.sum(keepdims=True))
+        return np.repeat(both, len(counts))
+    if asked is None or isinstance(asked, str):
+        return most_likely(tails, counts)
+    return np.full(len(counts), float(asked))

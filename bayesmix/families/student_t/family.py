@@ -1,4 +1,4 @@
-"""The Student-t family: clusters with heavy tails, by maximum likelihood.
+"""The Student-t family: clusters with heavy tails.
 
 A Student-t is a normal whose precision is scaled by u ~ Gamma(ν/2, ν/2) for every row. EM has u
 hidden (Peel & McLachlan 2000), with the scale taken from the moments over Σ r E[u] (Kent, Tyler &
@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.components import StudentComponents
-from bayesmix.families.student_t.degrees_of_freedom import FIRST, most_likely, tails_of
+from bayesmix.families.student_t.degrees_of_freedom import FIRST, point_freedom, tails_of
 from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, held_scales
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Components, DrawnComponents, Prior, Source
+from bayesmix.protocols import Components, Source
 from bayesmix.records import Event, Frame, Summary
 
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
+    from bayesmix.families.student_t.draws import StudentDraws
+    from bayesmix.families.student_t.prior import NormalWishartFreedom
+
 COVARIANCES = ("full", "tied", "diag", "spherical")
-NO_PRIOR = (
-    "a Student-t has no conjugate prior: use inference=MaximumLikelihood(), or Gaussians with "
-    "noise='uniform' where only a few rows are odd"
-)
 # Counts under this are no rows at all.
 NO_ROWS = 1e-200
 
@@ -40,7 +42,8 @@ class StudentT:
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
     ``degrees_of_freedom``: a number; "shared", one for all components, learned; None or "free", one
-    for each, learned, between 0.5 and 500. By maximum likelihood only.
+    for each, learned, between 0.5 and 500. Under a prior they are on a grid (``StudentPrior``), and
+    the bound of a variational fit is a true one that is not exact at one component.
 
     Examples
     --------
@@ -140,20 +143,15 @@ class StudentT:
         )
         if resolution is not None:
             blocks = at_least(structure, blocks, resolution[0])
-        made = StudentComponents(structure, means, blocks, self._freedom(statistics))
+        made = StudentComponents(
+            structure,
+            means,
+            blocks,
+            point_freedom(self.degrees_of_freedom, statistics.counts, statistics.tails),
+        )
         # Raised here, where a row that is no double away has made one of no use.
         _ = made.precision_root
         return made
-
-    def _freedom(self, statistics: WeightedMoments) -> Array:
-        """Degrees of freedom (K,)."""
-        counts, tails, nu = statistics.counts, statistics.tails, self.degrees_of_freedom
-        if nu == "shared":
-            both = most_likely(tails.sum(keepdims=True), counts.sum(keepdims=True))
-            return np.repeat(both, len(counts))
-        if nu is None or isinstance(nu, str):
-            return most_likely(tails, counts)
-        return np.full(len(counts), float(nu))
 
     def feasible(self, statistics: WeightedMoments) -> bool:
         """No count and no variance is negative."""
@@ -161,20 +159,28 @@ class StudentT:
         least = min(float(weighted.counts.min()), float(statistics.counts.min()))
         return least >= 0.0 and self._normal.feasible(weighted)
 
-    def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
-        """Refused: there is no conjugate one."""
-        raise UnsupportedError(NO_PRIOR)
+    def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishartFreedom:
+        """The learned prior of Gaussians, and degrees of freedom on a grid."""
+        return self._with_freedom(self._normal.reference_prior(summary, frame))
 
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
-        """Refused: there is no conjugate one."""
-        raise UnsupportedError(NO_PRIOR)
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishartFreedom:
+        """The fixed prior of Gaussians, and degrees of freedom on a grid."""
+        return self._with_freedom(self._normal.map_prior(source, frame, n_components))
 
-    def as_draws(self, points: Sequence[StudentComponents]) -> DrawnComponents:
-        """Refused: nothing else of them could be drawn."""
-        raise UnsupportedError(
-            "draws of Student-t components are not made: what needs them is for families with a "
-            "conjugate prior"
-        )
+    def _with_freedom(self, normals: NormalWishart) -> NormalWishartFreedom:
+        from bayesmix.families.student_t.freedom_prior import GRID, FreedomPrior
+        from bayesmix.families.student_t.prior import NormalWishartFreedom
+
+        nu = self.degrees_of_freedom
+        values = GRID if nu is None or isinstance(nu, str) else (float(nu),)
+        return NormalWishartFreedom(normals, FreedomPrior(np.array(values), nu))
+
+    def as_draws(self, points: Sequence[StudentComponents]) -> StudentDraws:
+        """Mixtures at points as draws."""
+        from bayesmix.families.student_t.draws import StudentDraws
+
+        freedom = np.array([one.degrees_of_freedom for one in points])
+        return StudentDraws(self._normal.as_draws([one.normals for one in points]), freedom)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of means, scales and degrees of freedom."""

@@ -19,7 +19,11 @@ from bayesmix.numerics.filled import filled_at_once
 @filled_at_once
 @dataclass(frozen=True)
 class WeightedMoments:
-    """Σ r (K,), the moments of rows weighted by r E[u], and Σ r (E[log u] - E[u]) (K,)."""
+    """Σ r (K,), the moments of rows weighted by r E[u], and what ν is learned from.
+
+    ``tails`` are Σ r (E[log u] - E[u]) (K,) at a point, and Σ r log p(x | ν) (K, J) where ν is on a
+    grid.
+    """
 
     counts: Array
     weighted: Moments
@@ -56,15 +60,16 @@ class WeightedMoments:
 
     def merged(self, first: int, second: int) -> WeightedMoments:
         """With ``second`` added to ``first`` and left out."""
-        own = np.stack([self.counts, self.tails])
-        own[:, first] += own[:, second]
-        counts, tails = np.delete(own, second, axis=1)
-        return WeightedMoments(counts, self.weighted.merged(first, second), tails)
+        counts, tails = self.counts.copy(), self.tails.copy()
+        counts[first] += counts[second]
+        tails[first] += tails[second]
+        weighted, tails = self.weighted.merged(first, second), np.delete(tails, second, axis=0)
+        return WeightedMoments(np.delete(counts, second), weighted, tails)
 
     def split(self, k: int, halves: WeightedMoments) -> WeightedMoments:
         """With the first half in the place of component k, and the other at the end."""
         counts = np.append(self.counts, halves.counts[1])
-        tails = np.append(self.tails, halves.tails[1])
+        tails = np.concatenate([self.tails, halves.tails[1:]])
         counts[k], tails[k] = halves.counts[0], halves.tails[0]
         return WeightedMoments(counts, self.weighted.split(k, halves.weighted), tails)
 
@@ -73,19 +78,21 @@ class WeightedMoments:
         return WeightedMoments(
             np.append(self.counts[keep], others.counts),
             self.weighted.exchanged(keep, others.weighted),
-            np.append(self.tails[keep], others.tails),
+            np.concatenate([self.tails[keep], others.tails]),
         )
 
     def pack(self) -> Array:
         """One vector of all sums."""
-        return np.concatenate([self.counts, self.tails, self.weighted.pack()])
+        return np.concatenate([self.counts, self.tails.ravel(), self.weighted.pack()])
 
     def units(self) -> Array:
         """What entries of ``pack`` are multiplied by."""
-        return np.concatenate([np.ones(2 * len(self.counts)), self.weighted.units()])
+        own = len(self.counts) + self.tails.size
+        return np.concatenate([np.ones(own), self.weighted.units()])
 
     def unpack(self, vector: Array) -> WeightedMoments:
         """The sums that ``pack`` to ``vector``."""
         n_components = len(self.counts)
-        counts, tails, rest = np.split(vector, [n_components, 2 * n_components])
+        counts, tails, rest = np.split(vector, [n_components, n_components + self.tails.size])
+        tails = tails.reshape(self.tails.shape)
         return WeightedMoments(counts, self.weighted.unpack(rest), tails)

@@ -47,6 +47,9 @@ from bayesmix.families.log_normal import prior as log_normal_prior
 from bayesmix.families.log_normal.family import LogNormal
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.guard import Resolutions
+from bayesmix.families.student_t import posterior as student_posterior
+from bayesmix.families.student_t import prior as student_prior
+from bayesmix.families.student_t.freedom_prior import FreedomFactor, FreedomPrior
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
@@ -112,6 +115,11 @@ RECORDS: dict[str, Any] = {
         log_normal_prior.LogNormalPrior,
         student_t.StudentT,
         student_t.StudentComponents,
+        student_posterior.StudentPosterior,
+        student_prior.NormalWishartFreedom,
+        student_prior.StudentPrior,
+        FreedomPrior,
+        FreedomFactor,
         factor_analytic.FactorAnalytic,
         factor_analytic.FactorModel,
         factor_analytic.FactorAnalysers,
@@ -201,6 +209,9 @@ DOMAINS = {
     "StudentComponents.means": ANY,
     "StudentComponents.blocks": ANY,
     "StudentComponents.degrees_of_freedom": POSITIVE,
+    "FreedomPrior.values": POSITIVE,
+    "FreedomFactor.values": POSITIVE,
+    "FreedomFactor.probabilities": SHARES,
     "FactorAnalysers.means": ANY,
     "FactorAnalysers.loadings": ANY,
     "FactorAnalysers.noise": POSITIVE,

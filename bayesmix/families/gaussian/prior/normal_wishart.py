@@ -69,12 +69,14 @@ class NormalWishart:
     def _given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> GaussianPosterior:
-        means, beta, precisions = self._parameters(statistics, scale, mean_precision, resolution)
+        means, beta, precisions = self.parameters_given(
+            statistics, scale, mean_precision, resolution
+        )
         return GaussianPosterior(
             self.structure, means, beta, precisions, scale, mean_precision, resolution
         )
 
-    def _parameters(
+    def parameters_given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> tuple[Array, Array, Wishart]:
         """m_k, β_k, and the Wishart factors of blocks that nothing else constrains."""
@@ -118,7 +120,7 @@ class NormalWishart:
         A block then is W⁻¹ / (ν + p + 1 + means per block), where nothing else constrains it, and
         with mclust's counts where it has such structures (``Structure.mode_rows``).
         """
-        means, _, precisions = self._parameters(
+        means, _, precisions = self.parameters_given(
             statistics, self.scale.initial(), self.mean_precision, resolution
         )
         rows = self.structure.mode_rows(self.degrees_of_freedom, *means.shape)

@@ -1,0 +1,93 @@
+"""Degrees of freedom on a grid: their prior, and their factor of q."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln, logsumexp, xlogy
+
+from bayesmix.families.student_t.degrees_of_freedom import point_freedom
+from bayesmix.numerics.arrays import Array, Integers
+
+# About equal steps of log ν, from hardly a mean to nearly a normal.
+GRID = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
+# What q(ν) may gain, in nats a row, before it has a pass of its own.
+WORTH_A_PASS = 1e-10
+
+
+def log_normaliser(nu: Array, n_features: int) -> Array:
+    """ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2): of a row with its hidden precision summed out."""
+    half = 0.5 * nu
+    normaliser: Array = half * np.log(half) - gammaln(half) + gammaln(half + 0.5 * n_features)
+    return normaliser
+
+
+@dataclass(frozen=True)
+class FreedomFactor:
+    """q(ν_k): probabilities (K, J) of values (J,)."""
+
+    values: Array
+    probabilities: Array
+
+    def subset(self, keep: Integers) -> FreedomFactor:
+        """Those of some components."""
+        return FreedomFactor(self.values, self.probabilities[keep])
+
+    @property
+    def means(self) -> Array:
+        """E[ν_k] (K,)."""
+        means: Array = self.probabilities @ self.values
+        return means
+
+    def draw(self, n_draws: int, shared: bool, generator: np.random.Generator) -> Array:
+        """ν (S, K)."""
+        reached = np.cumsum(self.probabilities, axis=1)
+        uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
+        places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
+        return self.values[places]
+
+
+@dataclass(frozen=True)
+class FreedomPrior:
+    """ν equally probable at each of the values (J,); ``asked``: a number, "shared" or one each.
+
+    Modes do not keep to the grid: they are where a flat density has them.
+    """
+
+    values: Array
+    asked: float | str | None
+
+    @property
+    def shared(self) -> bool:
+        """Whether one ν is of all components."""
+        return self.asked == "shared"
+
+    def first(self, n_components: int) -> FreedomFactor:
+        """The prior as a factor: before any row has been weighed."""
+        n_values = len(self.values)
+        return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
+
+    def posterior(self, scores: Array) -> FreedomFactor:
+        """q(ν) from Σ r log p(x | ν_j) (K, J)."""
+        logs = self._logs(scores)
+        return FreedomFactor(self.values, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
+
+    def _logs(self, scores: Array) -> Array:
+        return np.tile(scores.sum(axis=0), (len(scores), 1)) if self.shared else scores
+
+    def gain(self, scores: Array, q: FreedomFactor) -> float:
+        """How much the bound rises where q(ν) is brought to its best."""
+        logs, shares = self._logs(scores), q.probabilities
+        most = logsumexp(logs, axis=1)
+        gained = most - (shares * logs).sum(axis=1) + xlogy(shares, shares).sum(axis=1)
+        return float(gained[0] if self.shared else gained.sum())
+
+    def mode(self, counts: Array, tails: Array) -> Array:
+        """The most probable ν (K,) from Σ r and Σ r (E[log u] - E[u])."""
+        return point_freedom(self.asked, counts, tails)
+
+    def kl(self, q: FreedomFactor) -> float:
+        """Σ_k KL(q(ν_k) || p(ν))."""
+        shares = q.probabilities[:1] if self.shared else q.probabilities
+        return float(xlogy(shares, shares * len(self.values)).sum())
