@@ -61,6 +61,11 @@ class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
 class PriorOf(Protocol[S, P, Q, D]):
     """A prior over component parameters, conjugate to the family."""
 
+    @property
+    def conjugate(self) -> bool:
+        """Whether p(θ | X, Z) is in closed form; if not, hidden numbers of rows are wanted too."""
+        ...
+
     def posterior(
         self, statistics: S, previous: Q | None = None, resolution: Array | None = None
     ) -> Posterior:

@@ -185,6 +185,7 @@ class ConjugatePrior(ABC, Generic[Q]):
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     fixes_scale = True
+    conjugate = True
 
     @abstractmethod
     def posterior(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Q:

@@ -30,6 +30,7 @@ class LogNormalGamma:
     """μ | σ² ~ N(m0, σ²/β0), 1/σ² ~ Gamma(ν0/2, rate S/2), over logarithms of framed rows."""
 
     normals: NormalWishart
+    conjugate = True
 
     def posterior(
         self,

@@ -29,6 +29,11 @@ class PartPriors:
 
     fixes_scale = False
 
+    @property
+    def conjugate(self) -> bool:
+        """Whether those of all parts are."""
+        return all(part.conjugate for part in self.parts)
+
     def posterior(
         self,
         statistics: ProductStatistics,

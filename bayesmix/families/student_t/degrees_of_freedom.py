@@ -41,7 +41,7 @@ def most_likely(tails: Array, counts: Array) -> Array:
 
 
 def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Array:
-    """Degrees of freedom (K,): as they are given, or the most likely, one for all or each its own."""
+    """Degrees of freedom (K,): as given, or the most likely ones, one for all or each its own."""
     if asked == "shared":
         both = most_likely(tails.sum(keepdims=True), counts.sum(keepdims=True))
         return np.repeat(both, len(counts))

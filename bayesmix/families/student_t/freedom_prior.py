@@ -17,7 +17,7 @@ WORTH_A_PASS = 1e-10
 
 
 def log_normaliser(nu: Array, n_features: int) -> Array:
-    """ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2): of a row with its hidden precision summed out."""
+    """ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2): of a row, its hidden precision summed out."""
     half = 0.5 * nu
     normaliser: Array = half * np.log(half) - gammaln(half) + gammaln(half + 0.5 * n_features)
     return normaliser
@@ -45,7 +45,8 @@ class FreedomFactor:
         reached = np.cumsum(self.probabilities, axis=1)
         uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
         places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
-        return self.values[places]
+        drawn: Array = self.values[places]
+        return drawn
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class NormalWishartFreedom:
 
     normals: NormalWishart
     freedom: FreedomPrior
+    conjugate = False
 
     def posterior(
         self,

@@ -28,6 +28,8 @@ class OfParameters:
         Of log-normal mixtures, of the logarithms.
     shapes : array, Gamma mixtures
         As ``rates``.
+    scales, degrees_of_freedom : array, Student-t mixtures
+        Scale matrices shaped as ``covariances``, and one number a component.
     """
 
     weights: Array
@@ -39,6 +41,8 @@ class OfParameters:
     log_means: Array | None = None
     log_variances: Array | None = None
     shapes: Array | None = None
+    scales: Array | None = None
+    degrees_of_freedom: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)

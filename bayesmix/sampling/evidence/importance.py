@@ -151,6 +151,10 @@ def without_evidence(result: FitResult) -> str:
     """Why the fit has no importance-weighted evidence for its K; empty where it has."""
     if not result.variational:
         return "no estimate: there is no posterior to draw from, use a variational fit"
+    if not result.bayesian.parameters_prior.conjugate:
+        return (
+            "no estimate: the posterior given labels is in no closed form, use the bound or folds"
+        )
     reason = without_relabellings(result, result.n_components)
     if reason:
         return reason

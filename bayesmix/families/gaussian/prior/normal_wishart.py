@@ -44,6 +44,7 @@ class NormalWishart:
     degrees_of_freedom: float
     scale: FixedScale | LearnedScale
     learns_mean_precision: bool = False
+    conjugate = True
 
     def posterior(
         self,
