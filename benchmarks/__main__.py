@@ -55,6 +55,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "kinds": ("Problems of all fourteen covariances: loss beside mclust", kinds.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
     "outliers": ("Far rows and heavy tails: the right K by BIC", outliers.run),
+    "outliers_theory": (
+        "Noise beside mclust's, and what one row at 1e6 may do",
+        outliers.theory,
+    ),
     "streams": ("Rows as they arrive, beside whole fits", streams.run),
     "scale": ("Rows in parts and on workers", scale.run),
     "columns": ("Factor analysers: clusters in many columns", columns.run),

@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.base import clone
 
 from bayesmix.engine.objectives import VariationalBayes
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.mixture import Mixture
@@ -31,6 +31,7 @@ def select(
     random_state: Any = 0,
     noise: Any = False,
     missing: str = "error",
+    family: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -61,6 +62,9 @@ def select(
         the evidence or a posterior is needed for is refused.
     missing : {"error", "use", "drop"}, default="error"
         What missing values mean, as of ``GaussianMixture``.
+    family : Family or sequence of them, optional
+        Of ``Mixture``: one, or several that compete in one table, such as
+        ``[bm.Gaussian(), bm.StudentT()]``. None is Gaussian, or what the columns of a frame are.
     **options
         Further options of ``MixtureSearch``.
 
@@ -84,6 +88,7 @@ def select(
         random_state,
         noise=noise,
         missing=missing,
+        family=family,
         **options,
     )
     return search.fit(X, sample_weight=sample_weight)
@@ -98,6 +103,7 @@ def procedure(
     estimator: Any = None,
     noise: Any = False,
     missing: str = "error",
+    family: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """The search that ``select`` fits to such rows, not fitted yet."""
@@ -110,6 +116,22 @@ def procedure(
         raise UnsupportedError(
             "noise is for columns of numbers: leave out the others, or the noise"
         )
+    families = list(family) if isinstance(family, Sequence) else [family]
+    if family is not None:
+        if estimator is not None or noise is not None:
+            raise InvalidInputError(
+                "select takes family alone: give it to the estimator, or leave out the noise, that "
+                "Gaussian estimators have: GaussianMixture(noise=...)"
+            )
+        inference = VariationalBayes(weights=DirichletPrior(1.0))
+        estimator = Mixture(
+            family=families[0],
+            inference=inference if criterion in OF_A_POSTERIOR else None,
+            prune=False,
+            search="short",
+        )
+        if len(families) > 1:
+            options["param_grid"] = {"family": families} | options.get("param_grid", {})
     if estimator is None:
         estimator = comparable(X) if criterion in OF_A_POSTERIOR else likely(X)
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
@@ -117,7 +139,8 @@ def procedure(
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
-    if covariance_type is None and numbers != 0:
+    structured = all(one is None or hasattr(one, "covariance") for one in families)
+    if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(
         estimator,

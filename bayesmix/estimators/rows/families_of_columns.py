@@ -18,6 +18,7 @@ from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product import Part, Product
+from bayesmix.families.student_t import StudentT
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding, Level, values_of
@@ -229,7 +230,7 @@ def with_structure(family: Any, covariance: str | None) -> Any:
     """A family whose Gaussians have this covariance structure; None: as they are."""
     if covariance is None:
         return family
-    if isinstance(family, Gaussian):
+    if isinstance(family, Gaussian | StudentT):
         return replace(family, covariance=covariance)
     if not isinstance(family, Product):
         return family
