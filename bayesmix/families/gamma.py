@@ -202,6 +202,7 @@ class Gamma:
     linear_kernel = False
     rearranged = True
     coding = None
+    heavy_tails = False
 
     def made(self, components: Components) -> bool:
         return True

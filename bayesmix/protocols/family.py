@@ -88,6 +88,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def heavy_tails(self) -> bool:
+        """Whether far rows belong to clusters, so that no start is to begin at one of them."""
+        ...
+
+    @property
     def rearranged(self) -> bool:
         """Whether a search may split, merge and exchange components by their statistics."""
         ...

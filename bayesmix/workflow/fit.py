@@ -21,7 +21,7 @@ from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
 from bayesmix.workflow.result import TOO_FEW_ROWS, FitResult, SearchRecord, plug_in_density
 from bayesmix.workflow.search.optimum import search
-from bayesmix.workflow.search.starts import begun, named_start
+from bayesmix.workflow.search.starts import begun, named_start, reach_of
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10
@@ -154,6 +154,7 @@ def _one_run(
             model.n_components,
             settings.seed,
             index,
+            reach_of(model.family),
         )
         state = begun(problem, start, model.n_components)
     if settings.max_iter == 0 and state.mixture is None:

@@ -1,5 +1,6 @@
 """Student-t components: SciPy's density, the slope of the likelihood, and what a far row does."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -135,6 +136,30 @@ def test_a_row_very_far_away_changes_a_scale_by_no_more_than_its_weight_allows()
     # What it changes in all is about that: a normal's variance grows by 1e12 / N.
     ratio = np.linalg.eigvals(np.linalg.solve(alone.scales[0], found.scales[0])).real
     assert np.abs(ratio - 1.0).max() < 2.0 * (nu + dimension) / n
+
+
+def test_no_start_is_at_a_far_row():
+    rng = generator(5)
+    centres = ([0.0, 0.0], [12.0, 2.0])
+    rows = np.vstack([stats.multivariate_t(c, np.eye(2), df=2, seed=rng).rvs(200) for c in centres])
+    rows[7] = [160.0, -400.0]
+    for options in ({"search": None}, {"search": "short"}, {"inference": bm.VariationalBayes()}):
+        model = fitted(rows, **options)
+        np.testing.assert_allclose(np.sort(model.means_[:, 0]), [0.0, 12.0], atol=0.5)
+
+
+def test_select_takes_families_into_one_table():
+    rows = heavy(28, n=80, freedom=2.0)
+    families = [bm.Gaussian(), bm.StudentT(degrees_of_freedom=2.0)]
+    for criterion in ("bic", "auto"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            search = bm.select(rows, [1, 2], "full", criterion, family=families)
+        assert search.best_params_["family"] == families[1]
+        assert search.best_params_["n_components"] == 2
+        assert len(search.results_) == 4
+    with pytest.raises(InvalidInputError, match="select takes family alone"):
+        bm.select(rows, [1, 2], family=families, noise=True)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -68,6 +68,7 @@ class FactorAnalytic:
     any_real = True
     least = -np.inf
     coding = None
+    heavy_tails = False
     drawn_columns = 2
     linear = False
     linear_kernel = False

@@ -56,6 +56,7 @@ class Gaussian:
     continuous = True
     any_real = True
     coding = None
+    heavy_tails = False
     drawn_columns = 2
     least = -np.inf
     linear = True

@@ -219,6 +219,7 @@ class ColumnsFamily(ABC, Generic[P]):
     far_densities = False
     centred_kernel = False
     rearranged = True
+    heavy_tails = False
 
     @property
     @abstractmethod

@@ -59,6 +59,7 @@ class LogNormal:
     linear_kernel = False
     rearranged = True
     coding = None
+    heavy_tails = False
     takes_gaps = True
 
     def made(self, components: Components) -> bool:

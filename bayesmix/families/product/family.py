@@ -145,6 +145,10 @@ class Product:
         return all(family.linear for family in self.families)
 
     @property
+    def heavy_tails(self) -> bool:
+        return any(family.heavy_tails for family in self.families)
+
+    @property
     def rearranged(self) -> bool:
         return all(family.rearranged for family in self.families)
 

@@ -61,6 +61,7 @@ class StudentT:
     continuous = True
     any_real = True
     coding = None
+    heavy_tails = True
     drawn_columns = 2
     least = -np.inf
     linear = False

@@ -308,10 +308,10 @@ class _Searcher:
 
     def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
         """Numbered k-means++ starts, in columns scaled in several ways; a hierarchical one."""
-        K, settings, source = self.model.n_components, self.settings, self.sample.source
-        summary = self.problem.source.summary
+        K, family, settings = self.model.n_components, self.model.family, self.settings
+        source, summary = self.sample.source, self.problem.source.summary
         yield from numbered_starts(
-            source, summary, K, settings.seed, self.index, batch, SHORT_LLOYD
+            source, summary, family, K, settings.seed, self.index, batch, SHORT_LLOYD
         )
         if batch.start == 0 and self.problem.family.rearranged and self._spiky(len(batch)):
             given = hierarchical_start(source, K)

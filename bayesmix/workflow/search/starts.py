@@ -19,7 +19,7 @@ from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, without_gaps
-from bayesmix.protocols import Source
+from bayesmix.protocols import Family, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
 from bayesmix.workflow.model import Start
@@ -30,6 +30,9 @@ LLOYD_ROUNDS = 100
 LEAST_SHARE = 0.1
 # ... and by this factor at most.
 MOST_EMPHASIS = 100.0
+# Where far rows belong to clusters, rows are drawn in to so many times √D columns of unit scale: no
+# start is at one of them, and a cluster that lies there keeps its direction.
+DRAWN_IN_AT = 2.0
 # A share that is reached but for rounding is reached.
 LESS_THAN_ROUNDING = 1.0 - 1e-12
 
@@ -65,11 +68,19 @@ class Distinct:
 
 
 def distinct_rows(
-    source: Source, summary: Summary, generator: np.random.Generator, most: int = SAMPLE_ROWS
+    source: Source,
+    summary: Summary,
+    generator: np.random.Generator,
+    most: int = SAMPLE_ROWS,
+    within: float = np.inf,
 ) -> Distinct:
-    """The distinct rows of (a sample of) the source."""
+    """The distinct rows of (a sample of) the source, none longer than ``within`` times √D."""
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
+    if within < np.inf:
+        radius = within * np.sqrt(values.shape[1])
+        lengths = np.sqrt(np.nansum(values * values, axis=1, keepdims=True))
+        values *= radius / np.maximum(lengths, radius)
     weights = sample.weights_or_ones
     n_features = values.shape[1]
     filled, stress = _seen(values)
@@ -200,9 +211,15 @@ def _draw(mass: Array, n: int, generator: np.random.Generator) -> Any:
     return np.minimum(places, len(mass) - 1)
 
 
+def reach_of(family: Family) -> float:
+    """How far out rows are left where they are: see ``distinct_rows``."""
+    return DRAWN_IN_AT if family.heavy_tails else np.inf
+
+
 def numbered_starts(
     source: Source,
     summary: Summary,
+    family: Family,
     n_components: int,
     seed: int,
     index: int,
@@ -210,7 +227,8 @@ def numbered_starts(
     rounds: int,
 ) -> Iterator[tuple[int, Start]]:
     """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise."""
-    rows = distinct_rows(source, summary, stream(seed, Purpose.START, index))
+    generator = stream(seed, Purpose.START, index)
+    rows = distinct_rows(source, summary, generator, within=reach_of(family))
     scales = stretches(rows, n_components)
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
@@ -322,13 +340,19 @@ INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
 def named_start(
-    name: str, source: Source, summary: Summary, n_components: int, seed: int, run: int
+    name: str,
+    source: Source,
+    summary: Summary,
+    n_components: int,
+    seed: int,
+    run: int,
+    within: float = np.inf,
 ) -> Start:
     """The start that ``init_params`` names."""
     if name == "random":
         return RandomShares(n_components, seed, run)
     generator = stream(seed, Purpose.START, run)
-    rows = distinct_rows(source, summary, generator)
+    rows = distinct_rows(source, summary, generator, within=within)
     if name == "random_from_data":
         replace = len(rows.values) < n_components
         chosen = generator.choice(
