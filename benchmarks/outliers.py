@@ -143,7 +143,12 @@ def noise_fits(seed: int) -> list[tuple[float, float]]:
     for line in said.splitlines():
         model, theirs = line.split()
         ours = bm.GaussianMixture(
-            2, covariance_type=model, noise="uniform", init_params=labels, max_iter=10**5
+            2,
+            covariance_type=model,
+            noise="uniform",
+            init_params=labels,
+            max_iter=10**5,
+            tol=1e-13,
         ).fit(rows)
         found.append((ours.log_likelihood_, float(theirs)))
     return found
