@@ -34,19 +34,29 @@ def _plain(coefficients: Any, features: Any, joint: Any) -> None:
                 joint[k, b] += factor * features[f, b]
 
 
+@nb.njit
+def _aligned(n_lines: int, n_columns: int) -> Any:
+    return compiled._aligned(n_lines, n_columns)
+
+
+@nb.njit
+def _tiled(coefficients: Any, features: Any, joint: Any) -> None:
+    compiled._joints_linear(coefficients, features, joint)
+
+
 def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
     """A row a size: how fast each of the three is, and how much the tile is worth."""
     table, generator = [], np.random.default_rng(0)
     with threadpool_limits(1):
         for n_features, K in SIZES[:2] if quick else SIZES:
-            features = compiled._aligned(n_features, BLOCK_ROWS)
-            joint = compiled._aligned(K, BLOCK_ROWS)
+            features = _aligned(n_features, BLOCK_ROWS)
+            joint = _aligned(K, BLOCK_ROWS)
             features[:] = generator.standard_normal(features.shape)
             features[0] = 1.0
             coefficients = generator.standard_normal((K, n_features))
             given = coefficients, features, joint
             ways = {
-                "tile": partial(compiled._joints_linear, *given),
+                "tile": partial(_tiled, *given),
                 "plain": partial(_plain, *given),
                 "numpy": partial(np.dot, coefficients, features, joint),
             }

@@ -50,7 +50,7 @@ LEVELS = {
 
 # Parts of one level do not import one another, but for these.
 SIDEWAYS = {
-    "numerics": {"errors", "parallel", "random"},
+    "numerics": {"errors", "parallel", "random", "writing"},
     "parallel": {"errors", "random"},
     "random": {"errors"},
     "version": {"parallel"},
@@ -77,6 +77,7 @@ HEAVY_FROM_THE_START = {"selection"}
 # The compiled twin is itself loaded only where a problem is large. It may be long: kernels that
 # call one another stand in one file, because the compiler's cache sees no changes across files.
 COMPILED = {"numerics/compiled.py"}
+COMPILING = COMPILED | {"numerics/kernel_cache.py", "numerics/warm_up.py"}
 
 LONGEST = 400
 
@@ -115,7 +116,7 @@ def breaches_of(path: Path, root: Path) -> Iterator[str]:
         top, *below = each.module.split(".")
         if top == root.name:
             fault = fault_between(part, below[0] if below else "__init__", each)
-        elif path.relative_to(root).as_posix() in COMPILED and top == "numba":
+        elif path.relative_to(root).as_posix() in COMPILING and top == "numba":
             fault = None
         else:
             fault = fault_outside(part, top, each)

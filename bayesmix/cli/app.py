@@ -89,6 +89,21 @@ def demo(
 
 
 @app.command(
+    name="warm-up",
+    short_help="Compile for this machine what large fits need.",
+    epilog=example("bayesmix warm-up"),
+)
+def warm_up(quiet: Quiet = False) -> None:
+    """Compile for this machine, ahead, what the first large fit would wait for: once, for a minute.
+
+    What is compiled is kept beside the package, or in the folder that NUMBA_CACHE_DIR names.
+    """
+    from bayesmix.cli.commands.jobs import warm_up as run
+
+    run(screen_of(quiet, False))
+
+
+@app.command(
     short_help="How many components, of what covariance.",
     epilog=example("bayesmix select iris.csv --components 1:9 --covariance full,tied --out found"),
 )

@@ -46,7 +46,7 @@ def linear_pass(
     form, coefficients = mixture.linear, mixture.coefficients
     sums = np.zeros(coefficients.shape)
     found = known.run_kernel(
-        "linear_pass", rows.stored(mixture.frame), len(sums), coefficients, form.kind, sums
+        "linear_pass", rows.stored(mixture.frame), (coefficients, form.kind), (sums,)
     )
     return found, FeatureSums(form, sums)
 

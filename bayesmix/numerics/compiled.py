@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 from scipy.special import gammaln
 
 from bayesmix.numerics.features import AXES, BLOCK_ROWS, COUNTS, DENSE, LINE
+from bayesmix.numerics.kernel_cache import with_cache
 
 # Re-association lets the loops be vectorised; nothing here relies on NaN or infinities being kept.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -64,14 +65,24 @@ FEW_LINES = 2
 LOG_FACTORIALS = gammaln(np.arange(1.0, 257.0))
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
+# A division that may raise is not vectorised.
+OPTIONS = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
+
+
+def _kernel(function: Callable[..., Any]) -> Any:
     """The function compiled, cached on disk where there is a place that can be written."""
-    # A division that may raise is not vectorised.
-    options = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
-    try:
-        return nb.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return nb.njit(**options)(function)
+    return with_cache(nb.njit(**OPTIONS)(function))
+
+
+def _part(function: Callable[..., Any]) -> Any:
+    """The function as a part of the kernels that call it: compiled into each, never called alone.
+
+    Of a function that several kernels call, Numba uses the copy that came first into the process;
+    copies were made among different code, and differ in the last digit.
+    """
+    return nb.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(
+        function
+    )
 
 
 def _inlined(function: Callable[..., Any]) -> Any:
@@ -320,7 +331,7 @@ def _prefetch(context: Any, values: Any, row: Any, column: Any) -> Any:
     return nb.void(values, row, column), build
 
 
-@_compiled
+@_part
 def _ask_for(values: Any, order: Any, start: int, stop: int) -> None:
     """Have the rows of the next block in the cache soon."""
     n_features = values.shape[1]
@@ -331,7 +342,7 @@ def _ask_for(values: Any, order: Any, start: int, stop: int) -> None:
         _prefetch(values, row, n_features - 1)
 
 
-@_compiled
+@_part
 def _aligned(n_lines: int, n_columns: int) -> Any:
     """An array (n_lines, n_columns) that begins where a line of the cache does.
 
@@ -342,14 +353,14 @@ def _aligned(n_lines: int, n_columns: int) -> Any:
     return buffer[begin : begin + n_lines * n_columns].reshape((n_lines, n_columns))
 
 
-@_compiled
+@_part
 def _block_rows(width: int) -> int:
     """Rows of a block of which ``width`` numbers each are made."""
     lines = BLOCK_VALUES // (width * LINE) // 2 * 2 + 1
     return LINE * min(MOST_LINES, max(FEWEST_LINES, lines))
 
 
-@_compiled
+@_part
 def _rows_at_once(n_rows: int, most: int) -> int:
     """Rows of the blocks of a group: equal ones of an odd number of lines, at most so many."""
     n_blocks = -(-n_rows // most)
@@ -357,13 +368,21 @@ def _rows_at_once(n_rows: int, most: int) -> int:
     return LINE * (lines // 2 * 2 + 1)
 
 
-@_compiled
+@_part
 def _block(room: Any, n_rows: int, n_block: int) -> Any:
     """An array (n_rows, n_block) at the beginning of the room for the largest."""
     return room.reshape(room.size)[: n_rows * n_block].reshape((n_rows, n_block))
 
 
-@_compiled
+@_part
+def _fill(values: Any, first: int, last: int, number: float) -> None:
+    """Rows first to last become a number; Numba compiles ``values[:] = number`` for seconds."""
+    for i in range(first, last):
+        for j in range(values.shape[1]):
+            values[i, j] = number
+
+
+@_part
 def _present(candidates: Any) -> Any:
     """The candidates of a group, without what its row is filled up with."""
     n = len(candidates)
@@ -372,7 +391,7 @@ def _present(candidates: Any) -> Any:
     return candidates[:n]
 
 
-@_compiled
+@_part
 def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: Any, x: Any) -> Any:
     """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them.
 
@@ -396,7 +415,7 @@ def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: 
             x[d, b] = 0.0
 
 
-@_compiled
+@_part
 def _add_log(values: Any, out: Any) -> None:
     """log of finite numbers of at least 1, by its series in (m - 1) / (m + 1), added to ``out``."""
     _widest_vectors()
@@ -445,7 +464,7 @@ def _exp(x: float) -> Any:
     return p * _as_double(_as_bits(shifted) << 52)
 
 
-@_compiled
+@_part
 def _largest_of(joint: Any, largest: Any) -> None:
     """The largest of every column of log joints (K, B)."""
     _widest_vectors()
@@ -458,7 +477,7 @@ def _largest_of(joint: Any, largest: Any) -> None:
             largest[b] = value if value > largest[b] else largest[b]
 
 
-@_compiled
+@_part
 def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
     """Log joints (K, B) become responsibilities in place, ``largest`` the log normalisers."""
     _widest_vectors()
@@ -480,7 +499,7 @@ def _softmax_columns(joint: Any, largest: Any, total: Any) -> None:
             joint[k, b] = value if value > NEGLIGIBLE else 0.0
 
 
-@_compiled
+@_part
 def _weights_of(weights: Any, order: Any, start: int, size: int, own: Any) -> None:
     """The weights of the rows of a block (B,), 0 beyond them."""
     for b in range(size):
@@ -489,7 +508,7 @@ def _weights_of(weights: Any, order: Any, start: int, size: int, own: Any) -> No
         own[b] = 0.0
 
 
-@_compiled
+@_part
 def _of_block(log_normaliser: Any, own: Any, size: int) -> tuple[float, float]:
     """Σ w l and Σ w (1 + |l|) of a block."""
     _widest_vectors()
@@ -500,7 +519,7 @@ def _of_block(log_normaliser: Any, own: Any, size: int) -> tuple[float, float]:
     return total, magnitude
 
 
-@_compiled
+@_part
 def _weigh(
     joint: Any, log_normaliser: Any, weights: Any, order: Any, start: int, size: int, own: Any
 ) -> tuple[float, float]:
@@ -520,7 +539,7 @@ def _weigh(
     return of_block
 
 
-@_compiled
+@_part
 def _leading(joint: Any, lead: Any, largest: Any) -> None:
     """The component with most of every column of log joints (K, B), and its log joint."""
     _widest_vectors()
@@ -535,7 +554,7 @@ def _leading(joint: Any, lead: Any, largest: Any) -> None:
             largest[b] = joint[k, b] if larger else largest[b]
 
 
-@_compiled
+@_part
 def _describe(
     logs: Any,
     joint: Any,
@@ -572,7 +591,7 @@ def _describe(
     return entropy, log_largest
 
 
-@_compiled
+@_part
 def _each_beside(
     joint: Any,
     logs: Any,
@@ -628,7 +647,7 @@ def _each_beside(
     return n_having
 
 
-@_compiled
+@_part
 def _shared_out(
     joint: Any,
     logs: Any,
@@ -673,7 +692,9 @@ def _shared_out(
         return n_having
     of_group = of_groups[group]
     if len(best) > 0:
-        logs[:] = joint
+        for k in range(len(joint)):
+            for b in range(joint.shape[1]):
+                logs[k, b] = joint[k, b]
     _softmax_columns(joint, largest, total)
     if len(best) > 0:
         entropy, log_largest = _describe(
@@ -688,7 +709,7 @@ def _shared_out(
     return n_components
 
 
-@_compiled
+@_part
 def _squared_dense(
     away: Any, n_features: int, n_block: int, root: Any, first: Any, second: Any, out: Any
 ) -> None:
@@ -769,7 +790,7 @@ def _squared_dense(
             out[b] += first[b] * first[b]
 
 
-@_compiled
+@_part
 def _joint_dense(
     x: Any, mean: Any, n_features: int, root: Any, offset: float, work: Any, joint: Any
 ) -> None:
@@ -785,7 +806,7 @@ def _joint_dense(
         joint[b] = offset - 0.5 * total[b]
 
 
-@_compiled
+@_part
 def _joint_of_some(
     x: Any, mean: Any, root: Any, offset: float, chosen: Any, n: int, work: Any, joint: Any
 ) -> int:
@@ -812,7 +833,7 @@ def _joint_of_some(
     return padded
 
 
-@_compiled
+@_part
 def _joints_dense(
     x: Any,
     head: int,
@@ -860,7 +881,7 @@ def _joints_dense(
     return completed
 
 
-@_compiled
+@_part
 def _squared_axes(x: Any, mean: Any, root: Any, out: Any) -> None:
     """Σ_d u_d² (x_d - m_d)² of every column of x, four features at a time."""
     _widest_vectors()
@@ -883,7 +904,7 @@ def _squared_axes(x: Any, mean: Any, root: Any, out: Any) -> None:
         d += 1
 
 
-@_compiled
+@_part
 def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -> Any:
     """√share (x - mean) of the columns of x (D, B) that have a share; how many it wrote.
 
@@ -914,7 +935,7 @@ def _gather(x: Any, mean: Any, shares: Any, root: Any, chosen: Any, away: Any) -
     return padded
 
 
-@_compiled
+@_part
 def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
     row[j] += a
     row[j + 1] += b
@@ -922,7 +943,7 @@ def _add_four(row: Any, j: int, a: float, b: float, c: float, d: float) -> None:
     row[j + 3] += d
 
 
-@_compiled
+@_part
 def _add_tile(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
     """Σ_b l_b r_bᵀ of n columns, of four rows of ``left`` from i and of ``right`` from j."""
     _widest_vectors()
@@ -953,7 +974,7 @@ def _add_tile(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
     _add_four(out[i + 3], j, s30, s31, s32, s33)
 
 
-@_compiled
+@_part
 def _add_row(left: Any, i: int, right: Any, j: int, last: int, n: int, out: Any) -> None:
     """The same of row i of ``left`` and rows j to ``last`` of ``right``."""
     _widest_vectors()
@@ -975,7 +996,7 @@ def _add_row(left: Any, i: int, right: Any, j: int, last: int, n: int, out: Any)
         j += 1
 
 
-@_compiled
+@_part
 def _add_column(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None:
     """The same of four rows of ``left`` from i and row j of ``right``."""
     _widest_vectors()
@@ -992,7 +1013,7 @@ def _add_column(left: Any, i: int, right: Any, j: int, n: int, out: Any) -> None
     out[i + 3, j] += s3
 
 
-@_compiled
+@_part
 def _add_scatter(away: Any, n: int, scatter: Any) -> None:
     """Σ_b a_b a_bᵀ of the first n columns to the lower triangle, four by four at a time."""
     n_features = away.shape[0]
@@ -1003,7 +1024,7 @@ def _add_scatter(away: Any, n: int, scatter: Any) -> None:
         _add_row(away, i, away, 0, i + 1, n, scatter)
 
 
-@_compiled
+@_part
 def _add_sums(n_components: int, joint: Any, features: Any, sums: Any) -> None:
     """Σ_b r_b φ_bᵀ (K, F), four by four at a time.
 
@@ -1021,7 +1042,7 @@ def _add_sums(n_components: int, joint: Any, features: Any, sums: Any) -> None:
         _add_row(joint, i, features, 0, width, n_block, sums)
 
 
-@_compiled
+@_part
 def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
     """Log joints Θ φ (K, B) of features (F, B), of which the first is 1.
 
@@ -1044,7 +1065,7 @@ def _joints_linear(coefficients: Any, features: Any, joint: Any) -> None:
         start += LINE * TILE_LINES if several else LINE
 
 
-@_compiled
+@_part
 def _keep_lines(joint: Any, largest: Any, lines: Any, owners: Any, ends: Any) -> int:
     """The lines of log joints (K, B), less ``largest``, with a share of a row; how many.
 
@@ -1062,7 +1083,7 @@ def _keep_lines(joint: Any, largest: Any, lines: Any, owners: Any, ends: Any) ->
     return n_lines
 
 
-@_compiled
+@_part
 def _add_few(
     joint: Any,
     largest: Any,
@@ -1094,7 +1115,8 @@ def _add_few(
         log_share = shares[i]
         share = _exp(log_share)
         shares[i] = share if log_share > LOG_NEGLIGIBLE else 0.0
-    total[:] = 0.0
+    for b in range(n_block):
+        total[b] = 0.0
     for line in range(len(ends) - 1):
         for i in range(ends[line], ends[line + 1]):
             _add_line(total, line * LINE, lines, i)
@@ -1105,17 +1127,19 @@ def _add_few(
     of_group[1] += magnitude
     for b in range(n_block):
         own[b] /= total[b]
-    sums[:n_components] = 0.0
+    _fill(sums, 0, n_components, 0.0)
     for line in range(len(ends) - 1):
         for f in range(0, len(features), LINE):
             _turn(features, f, line * LINE, turned, f)
         for i in range(ends[line], ends[line + 1]):
             _add_rows(sums, owners[i], lines, i, own, line * LINE, turned)
-    added += sums[:n_components]
+    for k in range(n_components):
+        for f in range(len(features)):
+            added[k, f] += sums[k, f]
     return True
 
 
-@_compiled
+@_part
 def _add_squares(x: Any, mean: Any, shares: Any, scatter: Any) -> None:
     """Σ_b w_b (x_db - m_d)² of every feature, four features at a time."""
     _widest_vectors()
@@ -1142,7 +1166,7 @@ def _add_squares(x: Any, mean: Any, shares: Any, scatter: Any) -> None:
         d += 1
 
 
-@_compiled
+@_kernel
 def centred_pass(
     values: Any,
     centre: Any,
@@ -1190,7 +1214,7 @@ def centred_pass(
     of_joints = _aligned(n_components + 1, most)
     of_logs = _aligned(n_components if len(best) > 0 else 0, most)
     of_row = _aligned(6, most)
-    of_row[:] = 0.0
+    _fill(of_row, 0, len(of_row), 0.0)
     places = np.empty((2, most), np.int64)
     having = np.empty(n_components, np.int64)
     totals = np.empty((n_components + 1, n_features))
@@ -1201,7 +1225,7 @@ def centred_pass(
         n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
         x, away = _block(of_rows, n_features, n_block), _block(of_distances, n_features, n_block)
         joint_and_more = _block(of_joints, n_known + 1, n_block)
-        joint_and_more[n_known] = 0.0
+        _fill(joint_and_more, n_known, n_known + 1, 0.0)
         joint = joint_and_more[:n_known]
         logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
         largest, total, base = of_row[0, :n_block], of_row[1, :n_block], of_row[2, :n_block]
@@ -1244,7 +1268,7 @@ def centred_pass(
                 of_groups,
                 group,
             )
-            totals[:] = 0.0
+            _fill(totals, 0, len(totals), 0.0)
             _add_sums(n_known, joint_and_more, x, totals)
             for g in range(n_known):
                 k = known[g]
@@ -1277,7 +1301,7 @@ def centred_pass(
                     scatter[k, j, i] = scatter[k, i, j]
 
 
-@_compiled
+@_part
 def _log_factorials(column: Any) -> float:
     """Σ log x! of the counts of one row."""
     total = 0.0
@@ -1286,7 +1310,7 @@ def _log_factorials(column: Any) -> float:
     return total
 
 
-@_compiled
+@_kernel
 def linear_pass(
     values: Any,
     centre: Any,
@@ -1318,7 +1342,7 @@ def linear_pass(
     of_joints = _aligned(n_components + 1, most)
     of_logs = _aligned(n_components if len(best) > 0 else 0, most)
     of_row = _aligned(4, most)
-    of_row[:] = 0.0
+    _fill(of_row, 0, len(of_row), 0.0)
     having = np.empty(n_components, np.int64)
     some_of_all = np.empty((n_components, width))
     added = _aligned(n_components + 1, padded)
@@ -1334,19 +1358,20 @@ def linear_pass(
         few = n_lines > 0 and n_known >= MANY
         n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
         features_and_more = _block(of_features, padded, n_block)
-        features_and_more[width:] = 0.0
-        features_and_more[0] = 1.0
+        _fill(features_and_more, width, padded, 0.0)
+        _fill(features_and_more, 0, 1, 1.0)
         features = features_and_more[:width]
         joint_and_more = _block(of_joints, n_known + 1, n_block)
-        joint_and_more[n_known] = 0.0
+        _fill(joint_and_more, n_known, n_known + 1, 0.0)
         some, joint = some_of_all[:n_known], joint_and_more[:n_known]
         logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
         largest, total = of_row[0, :n_block], of_row[1, :n_block]
         base, own = of_row[2, :n_block], of_row[3, :n_block]
         work = lines, owners, ends[: 1 + n_block // LINE], turned, sums_of_few
         for g in range(n_known):
-            some[g] = coefficients[known[g]]
-        added[:] = 0.0
+            for f in range(width):
+                some[g, f] = coefficients[known[g], f]
+        _fill(added, 0, len(added), 0.0)
         for start in range(bounds[group], bounds[group + 1], n_block):
             x = features[1 : 1 + n_features]
             size = min(n_block, bounds[group + 1] - start)
@@ -1406,4 +1431,5 @@ def linear_pass(
                 for g in having[:n_having]:
                     _add_row(joint, g, features, 0, width, n_block, added)
         for g in range(n_known):
-            sums[known[g]] += added[g, :width]
+            for f in range(width):
+                sums[known[g], f] += added[g, f]

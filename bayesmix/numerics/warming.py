@@ -11,17 +11,30 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 SECONDS_BEFORE_A_WORD = 2.0
 
 
-def call_kernel(name: str, *arguments: Any) -> None:
-    """Calls a kernel of ``numerics.compiled``; the first one loads the compiler."""
+def call_kernel(name: str, values: Any, given: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
+    """Calls a kernel of ``numerics.compiled``; the first call loads the compiler.
+
+    ``values``, the rows, are read-only. All else that is ``given`` is made contiguous and writable,
+    by a copy where it is not, so that there is one kernel for a type of numbers, however arrays
+    came about: another would be compiled for as long, and round otherwise.
+    """
     kernel = _kernel(name)
+    arguments = (values, *(_plain(one) for one in given), *sums)
     if getattr(kernel, "overloads", True):
         kernel(*arguments)
         return
     with told_when_long():
         kernel(*arguments)
+
+
+def _plain(given: Any) -> Any:
+    plain = not isinstance(given, np.ndarray) or given.flags.carray
+    return given if plain else np.array(given, order="C")
 
 
 @cache

@@ -270,18 +270,24 @@ class Known:
             np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
         )
 
-    def run_kernel(self, kernel: str, stored: Any, n_components: int, *own: Any) -> KernelTotals:
-        """A pass of a kernel over rows as ``stored``, with the arguments that are its own."""
+    def run_kernel(
+        self, kernel: str, stored: Any, given: tuple[Any, ...], sums: tuple[Array, ...]
+    ) -> KernelTotals:
+        """A pass of a kernel over rows as ``stored``: what it is ``given`` besides, its ``sums``.
+
+        Sums are of one component each.
+        """
         values, weights, frame = stored
         rest = NOT_GIVEN if self.rest is None else self.rest
+        n_components = len(sums[0])
         n_groups = len(self.candidates) if self.rest is None else n_components
         of_groups, of_rows = np.zeros((n_groups, 4)), OF_NO_ROWS
         if self.describe:
             n_rows = len(self.order)
             of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
-        rows = values, frame.centre, frame.inverse_scale, weights
+        rows = frame.centre, frame.inverse_scale, weights
         groups = self.order, self.bounds, self.candidates, rest
-        call_kernel(kernel, *rows, *groups, *own, of_groups, *of_rows)
+        call_kernel(kernel, values, (*rows, *groups, *given), (*sums, of_groups, *of_rows))
         return KernelTotals(of_groups, *of_rows)
 
 

@@ -6,6 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 pytest.importorskip("numba")
 
+import numba as nb
+
 import bayesmix as bm
 from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
@@ -15,10 +17,19 @@ from bayesmix.records import Known, Rows, centred_pass, finished
 ROUNDING = 2.0**-53
 
 
+def _called(part):
+    """A part of the kernels by itself: parts are compiled into what calls them."""
+    return nb.njit(lambda *arguments: part(*arguments))
+
+
+_aligned, _joints_linear = _called(compiled._aligned), _called(compiled._joints_linear)
+_softmax_columns = _called(compiled._softmax_columns)
+
+
 def _shared(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Responsibilities and log normalisers of log joints (K, B)."""
     joint, largest, total = logs.copy(), np.empty(logs.shape[1]), np.empty(logs.shape[1])
-    compiled._softmax_columns(joint, largest, total)
+    _softmax_columns(joint, largest, total)
     return joint, largest
 
 
@@ -45,7 +56,7 @@ def test_what_is_negligible_has_no_share_at_all(below: float) -> None:
 
 def test_blocks_begin_where_a_line_of_the_cache_does() -> None:
     for shape in ((1, 8), (3, 264), (66, 72)):
-        block = compiled._aligned(*shape)
+        block = _aligned(*shape)
         assert block.shape == shape
         assert block.flags.c_contiguous
         assert block.ctypes.data % compiled.BYTES_OF_LINE == 0
@@ -56,11 +67,11 @@ def test_tiles_of_log_joints_cover_every_component_and_row(n_components: int) ->
     rng = np.random.default_rng(n_components)
     for n_features, lines in ((1, 1), (2, 3), (6, 33), (41, 32), (66, 31), (231, 9)):
         coefficients = rng.normal(size=(n_components, n_features))
-        features, joint = (compiled._aligned(n, 8 * lines) for n in (n_features, n_components))
+        features, joint = (_aligned(n, 8 * lines) for n in (n_features, n_components))
         features[:] = rng.normal(size=features.shape)
         features[0] = 1.0
         joint[:] = np.nan
-        compiled._joints_linear(coefficients, features, joint)
+        _joints_linear(coefficients, features, joint)
         exact = coefficients.astype(np.longdouble) @ features
         scale = np.abs(coefficients) @ np.abs(features)
         assert np.all(np.abs(joint - exact) <= n_features * ROUNDING * scale)

@@ -235,7 +235,7 @@ def test_everything_works_where_numba_is_absent(monkeypatch):
 def kernel(overloads, work):
     """A function that is compiled when it has an overload."""
 
-    def run():
+    def run(values):
         work()
 
     run.overloads = overloads
@@ -250,9 +250,9 @@ def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
     }
     monkeypatch.setattr("bayesmix.numerics.warming._kernel", kernels.__getitem__)
     warming._say.cache_clear()  # it is said once a process
-    call_kernel("known")
+    call_kernel("known", None, (), ())
     assert not caplog.records
-    call_kernel("slow")
+    call_kernel("slow", None, (), ())
     assert "compiles its kernels" in caplog.text
 
 
@@ -265,6 +265,6 @@ def test_ctrl_c_waits_for_the_compiler(monkeypatch):
 
     monkeypatch.setattr("bayesmix.numerics.warming._kernel", lambda name: kernel({}, compiling))
     with pytest.raises(KeyboardInterrupt):
-        call_kernel("slow")
+        call_kernel("slow", None, (), ())
     assert done == ["compiled"]
     assert signal.getsignal(signal.SIGINT) is before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,20 @@ from bayesmix.cli.outputs.show import (
 )
 from bayesmix.errors import InvalidInputError
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+
+
+def warm_up(screen: Screen) -> None:
+    """Compile all kernels, and say so as they are ready."""
+    if find_spec("numba") is None:
+        screen.answer("Numba is not installed: there is nothing to compile, large fits use NumPy.")
+        return
+    from bayesmix.numerics.warm_up import compile_all
+
+    began = time.perf_counter()
+    screen.say("Compiling for this machine what large fits need; it is done once.")
+    for done in compile_all():
+        screen.say(f"{done.name}: " + ("was there" if done.cached else f"{done.seconds:.0f} s"))
+    screen.answer(f"Ready after {time.perf_counter() - began:.0f} s.")
 
 
 def select(

@@ -179,20 +179,14 @@ class Quadratics:
     ) -> tuple[KernelTotals, Moments]:
         """A pass of the compiled centred form over rows as stored."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
-        root = np.ascontiguousarray(algebra.stacked(self.root, n_components, n_features))
-        counts, means = np.zeros(n_components), np.zeros_like(self.means)
+        root = algebra.stacked(self.root, n_components, n_features)
+        counts, means = np.zeros(n_components), np.zeros(self.means.shape)
         scatter = np.zeros((n_components, *root.shape[1:]))
         sweep = known.run_kernel(
             "centred_pass",
             (values, weights, frame),
-            n_components,
-            self.offset + log_weights,
-            np.ascontiguousarray(self.means),
-            root,
-            algebra.kind == features.DENSE,
-            counts,
-            means,
-            scatter,
+            (self.offset + log_weights, self.means, root, algebra.kind == features.DENSE),
+            (counts, means, scatter),
         )
         pooled = self.structure.blocks.pool(algebra.from_stacked(scatter))
         return sweep, Moments(self.structure, counts, means, pooled)
