@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.saved.checkpoint import Checkpoint
+    from bayesmix.io.saved.passes import Passes
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
     from bayesmix.selection.candidates.task import Checkpoint as Kept
@@ -81,12 +82,14 @@ if TYPE_CHECKING:
         source: SourceFitter,
         table: TableFitter,
         kept: Checkpoint,
+        passes: Passes,
         estimator: MixtureEstimator,
         search: MixtureSearch,
     ) -> None:
         _fitter: Fitter = source
         _fitter = table
         _kept: Kept = kept
+        _passes: p.PassesKept = passes
         _mixture: p.FittedMixture = estimator
         _search: Search = search
         _procedure: p.Procedure = search

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, cast
 
 import numpy as np
-from scipy.linalg.blas import dasum
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
@@ -195,7 +194,9 @@ class ExpectationStep:
             log_normaliser *= rows.weights
             weight = float(rows.weights.sum())
         sums = statistics(joint)
-        return ChunkSums(float(log_normaliser.sum()), weight + dasum(log_normaliser), sums)
+        # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
+        magnitude = weight + float(np.abs(log_normaliser).sum())
+        return ChunkSums(float(log_normaliser.sum()), magnitude, sums)
 
 
 @dataclass(frozen=True)

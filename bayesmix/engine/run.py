@@ -20,7 +20,15 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.filled import filled_at_once
-from bayesmix.protocols import Components, Family, Guard, Objective, Source, Stopping
+from bayesmix.protocols import (
+    Components,
+    Family,
+    Guard,
+    Objective,
+    PassesKept,
+    Source,
+    Stopping,
+)
 from bayesmix.records import ChunkSums, Event, Expectation, Frame, Mixture
 
 # Plain passes after a jump that gained so little that it may have been the last.
@@ -45,6 +53,7 @@ class Problem:
     accelerate: bool
     form: Form  # that a run begins with
     notes: tuple[Event, ...] = ()  # what is known of the rows before any run
+    kept: PassesKept | None = None  # what is known of its passes from before
     gives_up: bool = False  # whether a run ends where a component is held: it is of no use then
 
     def densities(self, mixture: Mixture) -> Mixture[Components]:
@@ -155,7 +164,7 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """One E-step over all rows, in a surer form where digits would be lost."""
-    expectation, kept = surely_summed(problem.source, mixture, form)
+    expectation, kept = surely_summed(problem.source, mixture, form, problem.kept)
     if kept is form:
         return expectation, form, ()
     event = Event(
@@ -167,20 +176,32 @@ def _expect(
     return expectation, kept, (event,)
 
 
-def surely_summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
+def surely_summed(
+    source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
+) -> tuple[Expectation, Form]:
     """The sums of one E-step, and the form that kept their digits."""
-    expectation = summed(source, mixture, form)
+    expectation = summed(source, mixture, form, kept)
     if form.keeps_digits(mixture, expectation):
         return expectation, form
-    return summed(source, mixture, form.surer), form.surer
+    return summed(source, mixture, form.surer, kept), form.surer
 
 
-def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
+def summed(
+    source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
+) -> Expectation:
     """The sums of one E-step over all rows."""
-    total: ChunkSums = source.reduce(
-        form.step(mixture), form.width(mixture.n_components), form.earlier
-    )
-    return total.finished()
+
+    def added() -> ChunkSums:
+        total: ChunkSums = source.reduce(
+            form.step(mixture), form.width(mixture.n_components), form.earlier
+        )
+        return total
+
+    # What a row knows of many components is no part of the mixture.
+    if kept is None or not form.exact:
+        return added().finished()
+    executor = "numpy" if form.kernel is None else form.kernel.__name__
+    return kept.summed(source, mixture, f"{form.name} by {executor}", added).finished()
 
 
 def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:

@@ -24,6 +24,7 @@ from bayesmix.estimators.methods.information import information
 from bayesmix.estimators.methods.posterior import PosteriorMethods
 from bayesmix.estimators.methods.streaming import Arriving
 from bayesmix.estimators.methods.transforming import Transforming
+from bayesmix.estimators.parameters.checkpoint import passes_kept
 from bayesmix.estimators.rows import answers, incoming
 from bayesmix.estimators.rows.dask_blocks import lazily
 from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
@@ -149,7 +150,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
         stopping = self._stopping(model)
-        seed = root_seed(self.random_state)
+        seed, kept = passes_kept(self, source, root_seed(self.random_state))
         init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
@@ -165,6 +166,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
+            kept=kept,
         )
 
     def _stopping(self, model: Model) -> Stopping:

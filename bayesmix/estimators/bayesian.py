@@ -55,7 +55,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         prior: medians, a learned β0 and a learned scale shared by the components.
     prune : bool, default=True
         Drop components that hold less than a row, while the bound does not fall.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
         As in ``GaussianMixture``; the search moves K as well, on the bound.
     noise : None, "uniform" or density, default=None
         As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
@@ -122,6 +122,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         progress: bool | None = None,
         noise: Any = None,
         missing: str = "error",
+        checkpoint: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -149,6 +150,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.progress = progress
         self.noise = noise
         self.missing = missing
+        self.checkpoint = checkpoint
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
         """Parameters under which components that rows do not call for stay empty."""

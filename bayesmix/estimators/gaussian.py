@@ -94,6 +94,10 @@ class GaussianMixture(MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         What NaN in X means: an error; a value missing at random, so that a row counts by those that
         it has (the exact observed-data likelihood); or a row to leave out of the fit.
+    checkpoint : path, optional
+        A folder where finished passes over the rows are kept, every few seconds. The same fit,
+        begun again after a kill or a power cut, goes on where it was and ends with the same bits.
+        Passes of some milliseconds are not kept, nor any of more than 100 components.
 
     Attributes
     ----------
@@ -156,6 +160,7 @@ class GaussianMixture(MixtureEstimator):
         progress: bool | None = None,
         noise: Any = None,
         missing: str = "error",
+        checkpoint: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -181,6 +186,7 @@ class GaussianMixture(MixtureEstimator):
         self.progress = progress
         self.noise = noise
         self.missing = missing
+        self.checkpoint = checkpoint
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

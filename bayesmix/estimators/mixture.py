@@ -44,7 +44,7 @@ class Mixture(MixtureEstimator):
         Variational fits: drop components that hold less than a row, while the bound does not fall.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
         As in ``GaussianMixture``.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
         As in ``GaussianMixture``.
     missing : {"error", "use", "drop"}, default="error"
         What NaN in X means: an error; a value missing at random, so that a row counts by those that
@@ -96,6 +96,7 @@ class Mixture(MixtureEstimator):
         n_jobs: int | None = None,
         progress: bool | None = None,
         missing: str = "error",
+        checkpoint: Any = None,
     ) -> None:
         self.n_components = n_components
         self.family = family
@@ -117,6 +118,7 @@ class Mixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.progress = progress
         self.missing = missing
+        self.checkpoint = checkpoint
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_ONE_FAMILY and "components_" in vars(self):

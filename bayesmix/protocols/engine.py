@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols.components import Densities
 from bayesmix.protocols.priors import Prior, WeightsPrior
-from bayesmix.records.mixture import Expectation, Mixture, Repair
+from bayesmix.protocols.source import Source
+from bayesmix.records.mixture import ChunkSums, Expectation, Mixture, Repair
 from bayesmix.records.rows import Event, Frame
 
 M = TypeVar("M", contravariant=True)  # mixtures of a family
@@ -50,6 +52,20 @@ class Bayesian(Objective, Protocol):
     @property
     def parameters_prior(self) -> Prior:
         """What θ follows, once it is resolved against the rows."""
+        ...
+
+
+class PassesKept(Protocol):
+    """Remembers what passes over rows added up, so that none has to be made twice."""
+
+    def summed(
+        self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
+    ) -> ChunkSums:
+        """The sums of a pass in a form of that name, made by ``work`` where they are not known."""
+        ...
+
+    def write(self) -> None:
+        """Put what is new in a safe place."""
         ...
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import dasum
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -101,7 +100,7 @@ class FreeWeights:
 
     def posterior(self, counts: Array) -> PointWeights:
         """Shares of the counts: both the likelihood's and the bound's maximiser."""
-        return PointWeights(counts / dasum(counts))
+        return PointWeights(counts / counts.sum())
 
     mode = posterior
 

@@ -67,6 +67,9 @@ def fit(
             if best is None:
                 raise
             monitor.interrupt()
+        finally:
+            if settings.kept is not None:
+                settings.kept.write()
         assert best is not None
         if monitor.stopped == "interrupted":
             # The best run may have been through; the fit was not.
@@ -88,7 +91,8 @@ def _outcomes(
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-        busy = index > 0 and time.perf_counter() - began > SECONDS_ALONE
+        # Workers would each remember passes of their own.
+        busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
             idle = problem.source.idle(model.n_components)
             if idle:

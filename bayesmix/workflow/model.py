@@ -22,7 +22,7 @@ from bayesmix.engine.run import Problem, State
 from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Family, Objective, PriorChoice, Source, Stopping
+from bayesmix.protocols import Family, Objective, PassesKept, PriorChoice, Source, Stopping
 from bayesmix.records import (
     Event,
     Frame,
@@ -64,6 +64,7 @@ class Settings:
     seed: int = 0
     sort: bool = True
     near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
+    kept: PassesKept | None = None  # passes of an earlier attempt at the same fit
     compared: bool = False  # whether a fit is there to be compared: without a value it is refused
 
     def among(self, near: tuple[Mixture, ...] | None) -> Settings:
@@ -105,6 +106,7 @@ def posed(
         if model.noise is None
         else without_kernel(family),
         notes=notes,
+        kept=settings.kept,
         gives_up=repair and settings.compared,
     )
 

@@ -38,7 +38,6 @@ from bayesmix.sources import is_source
 from bayesmix.version import __version__
 from bayesmix.writing import PARTIAL, folder_to_write, write
 
-IDENTITY = "search.json"
 FORMAT = FINISHED_FIT.version
 MOST_BYTES_HASHED = 2**22
 
@@ -140,9 +139,9 @@ def _made_of(steps: Any, X: Any) -> str:
 
 
 def open_checkpoint(
-    path: Any, identity: dict[str, Any], seed: int, seeded: bool
+    path: Any, identity: dict[str, Any], seed: int, seeded: bool, of: str = "search"
 ) -> tuple[Checkpoint, int]:
-    """The checkpoint at ``path`` and the seed to go on with.
+    """The checkpoint at ``path`` of a search or a fit, and the seed to go on with.
 
     ``seeded``: whether the user chose the seed; otherwise the one of the first run is taken up.
 
@@ -157,12 +156,12 @@ def open_checkpoint(
         Where what says which search it belongs to cannot be read.
     """
     folder = folder_to_write(path, "checkpoint")
-    place = folder / IDENTITY
+    place = folder / f"{of}.json"
     identity = identity | {"version": __version__, "format": FORMAT}
     if not place.exists():
         if any(not one.name.endswith(PARTIAL) for one in folder.iterdir()):
             raise InvalidInputError(
-                f"checkpoint must name an empty folder or one of an earlier search, and {path} "
+                f"checkpoint must name an empty folder or one of an earlier {of}, and {path} "
                 "holds other files"
             )
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
@@ -183,7 +182,7 @@ def open_checkpoint(
     )
     if different:
         raise InvalidInputError(
-            f"checkpoint {path} belongs to a search with other {', '.join(different)}: {anew}"
+            f"checkpoint {path} belongs to a {of} with other {', '.join(different)}: {anew}"
         )
     return _of_search(folder, identity, first), first
 
@@ -197,7 +196,9 @@ def _read(place: Path) -> dict[str, Any]:
     with opened(place) as stream:
         earlier = json.loads(stream.read().decode("utf-8"))
         if not isinstance(earlier, dict) or type(earlier.get("seed")) is not int:
-            raise DamagedFileError("is damaged: it names no search; begin anew in another folder")
+            raise DamagedFileError(
+                "is damaged: it does not say what it belongs to; begin anew in another folder"
+            )
         return earlier
 
 
@@ -205,7 +206,7 @@ def search_identity(
     settings: dict[str, Any], X: Any, sample_weight: Any, groups: Any
 ) -> dict[str, Any]:
     """What makes a search the same one: its settings, and digests of its rows and their weights."""
-    rows, weights = _some_rows(X) if is_source(X) else (X, sample_weight)
+    rows, weights = some_rows(X) if is_source(X) else (X, sample_weight)
     return {name: said(value) for name, value in settings.items()} | {
         "shape": str(np.shape(X)),
         "rows": fingerprint(rows),
@@ -214,7 +215,7 @@ def search_identity(
     }
 
 
-def _some_rows(source: Source) -> tuple[Any, Any]:
+def some_rows(source: Source) -> tuple[Any, Any]:
     """Evenly spaced rows of a source, as many as a digest is made of, and their weights."""
     n_rows, n_features = source.shape
     step = max(1, 8 * n_rows * n_features // MOST_BYTES_HASHED)

@@ -67,10 +67,11 @@ MODEL = Kind(
 FINISHED_FIT = Kind(
     b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
 )
+PASSES = Kind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
 
 # How other files begin that somebody may give us.
 FOREIGN = (
-    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT)),
+    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT, PASSES)),
     (b"\x80", "a pickle, which is never opened here"),
     (b"PK", "a zip archive"),
     (b"\x93NUMPY", "a NumPy array"),
