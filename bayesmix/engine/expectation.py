@@ -93,7 +93,7 @@ class Centred:
 
     def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         joint, statistics = self.densities(mixture.components, mixture.frame.apply(rows.values))
-        joint += mixture.weights.expected_log()
+        joint += mixture.log_weights
         return joint, statistics
 
     def of_parts(

@@ -207,6 +207,18 @@ def test_rows_beyond_all_rows_of_the_fit_are_noise():
     np.testing.assert_array_equal(model.predict_proba(beyond)[:2], [[0.0, 1.0]] * 2)
 
 
+def test_noise_has_its_share_where_clusters_are_too_far_apart_for_features():
+    rng = generator(9)
+    far = 1e5 * np.ones(3)
+    rows = np.vstack([rng.normal(size=(150, 3)), far + rng.normal(size=(100, 3))])
+    rows = np.vstack([rows, rng.uniform(0.0, 1e5, (20, 3))])
+    labels = np.repeat([0, 1, -1], [150, 100, 20])
+    model = from_labels(labels).fit(rows)
+    assert model.result_.form == "centred"
+    assert model.noise_weight_ == pytest.approx(20 / 270, abs=1e-6)
+    assert model.result_.objective == pytest.approx(model.score_samples(rows).sum(), abs=1e-6)
+
+
 # What stays as it was
 
 
