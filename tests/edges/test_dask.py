@@ -102,6 +102,23 @@ def test_what_is_said_of_rows_is_lazy_and_in_the_index_of_a_frame():
         model.predict(array[:, :2])
 
 
+def test_weights_are_a_column_of_the_frame_that_dask_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
+    pandas = pd.DataFrame(rows(), columns=COLUMNS).assign(n=np.arange(1000) % 3 + 1)
+    for number in range(5):
+        pandas[200 * number : 200 * number + 200].to_parquet(tmp_path / f"part-{number}.parquet")
+    # Of one column Dask reads several of these files in one block.
+    frame = dd.read_parquet(tmp_path)
+    X, weights = frame[COLUMNS], frame["n"]
+    found = bm.GaussianMixture(3, random_state=0).fit(X, sample_weight=weights)
+    read = bm.read(tmp_path, columns=COLUMNS, weight="n")
+    expected = bm.GaussianMixture(3, random_state=0).fit(read)
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    assert found.score(X, sample_weight=weights) == expected.score(read)
+    assert bm.select(X, (1, 3), "diag", criterion="bic").best_params_["n_components"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:Running on a single-machine")  # said by older Dask
 def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
     monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
     X = rows()

@@ -23,6 +23,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding, Level, values_of
 from bayesmix.sources import ArraySource, coding_of, is_source
+from bayesmix.sources.partitions.collections import is_collection
 
 AUTO = "auto"
 
@@ -56,7 +57,7 @@ def coding_of_table(X: Any) -> Coding | None:
 
     if X is None or is_source(X):
         return None if X is None else coding_of(X)
-    if not is_frame(X) or is_plain(X):
+    if is_collection(X) or not is_frame(X) or is_plain(X):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesmixWarning)  # said when they are fitted

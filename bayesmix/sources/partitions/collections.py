@@ -85,6 +85,11 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     """Delayed (values, weights) of every block."""
     from dask import delayed
 
+    make = delayed(_rows_of, pure=False)
+    if hasattr(X, "columns") and hasattr(sample_weight, "to_frame"):
+        # As one frame: Dask may read fewer columns of a file in fewer blocks.
+        joined = X.assign(**{_new_name(X.columns): sample_weight})
+        return [make(block, None, number, True) for number, block in enumerate(joined.to_delayed())]
     rows = np.ravel(np.array(whole_rows(X).to_delayed(), dtype=object)).tolist()
     weights: list[Any] = [None] * len(rows)
     if sample_weight is not None:
@@ -100,7 +105,6 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
                 f"sample_weight must have the {len(rows)} blocks that X has, got {len(weights)}: "
                 "rechunk it"
             )
-    make = delayed(_rows_of, pure=False)
     return [
         make(block, own, number)
         for number, (block, own) in enumerate(zip(rows, weights, strict=True))
@@ -142,8 +146,17 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
     return tuple(loaders), lengths
 
 
-def _rows_of(block: Any, weights: Any, number: int) -> tuple[Array, Array | None]:
-    """A block as contiguous numbers."""
+def _new_name(columns: Any) -> str:
+    """One that no column has."""
+    return "_".join(["weight", *map(str, columns)])
+
+
+def _rows_of(
+    block: Any, weights: Any, number: int, weights_last: bool = False
+) -> tuple[Array, Array | None]:
+    """A block as contiguous numbers; its last column may be the weights."""
+    if weights_last:
+        block, weights = block.iloc[:, :-1], block.iloc[:, -1]
     values = numbers_of(block)
     if weights is None:
         return values, None
