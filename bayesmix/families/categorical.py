@@ -132,6 +132,10 @@ class LevelProbabilities(PosteriorColumns):
         """E[p] (K, F)."""
         return self.concentration / self.reading.spread(self.reading.sums(self.concentration))
 
+    @property
+    def expected_totals(self) -> Array:
+        return self.shares
+
     @cached_property
     def log_shares(self) -> Array:
         """E[log p] (K, F)."""

@@ -270,6 +270,11 @@ class PointComponents(FittedComponents, Predictive, Protocol):
 class PosteriorOf(FittedComponents, Protocol[D]):
     """q(θ), or p(θ | X, Z): components averaged over it, and draws from it (``sampling``)."""
 
+    @property
+    def expected_totals(self) -> Array:
+        """E[t(x) | k] (K, F): means, of levels probabilities (codes have no order)."""
+        ...
+
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
         """Independent draws."""
         ...

@@ -7,6 +7,7 @@ from scipy import special, stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
+from bayesmix.selection.criteria.evidence_of_k import log_relabellings
 from laws.cases import LEVEL_CASE, estimator, generator, posterior_of, soft_assignments
 
 PLAIN = {"random_state": 0, "n_jobs": 1}
@@ -148,3 +149,19 @@ def test_a_saved_model_knows_its_levels(tmp_path):
     loaded = bm.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
     assert loaded.result_.family.levels == model.result_.family.levels
+
+
+def test_components_coincide_by_their_probabilities_not_by_mean_codes():
+    # Two groups, of the first and last level and of the middle one: both have the mean code 1.
+    rows = np.repeat([[0.0] * 6, [2.0] * 6, [1.0] * 6], [30, 30, 60], axis=0)
+    rows[:30, ::2] = 2.0
+    rows[30:60, ::2] = 0.0
+    start = np.repeat([0, 1], 60)
+    inference = bm.VariationalBayes(weights=bm.DirichletPrior(1.0))
+    options = PLAIN | {"search": None, "init_params": start, "prune": False}
+    model = bm.Mixture(2, family=bm.Categorical(), inference=inference, **options).fit(rows)
+    means = model.result_.mixture.components.means
+    np.testing.assert_allclose(means[0], means[1], atol=1e-7)
+    assert log_relabellings(model.result_) == pytest.approx(np.log(2.0))
+    same = model.set_params(init_params=np.full((120, 2), 0.5)).fit(rows)
+    assert log_relabellings(same.result_) == 0.0

@@ -119,6 +119,11 @@ class PosteriorColumns(ByComponent):
     """q(θ) = Π q(θ_kd)."""
 
     @property
+    def expected_totals(self) -> Array:
+        """E[t(x) | k] (K, F)."""
+        return self.means
+
+    @property
     def n_components(self) -> int:
         return len(self.means)
 

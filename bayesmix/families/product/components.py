@@ -68,6 +68,11 @@ class Products:
     def _each(self, change: Callable[[Any], Any]) -> Products:
         return replace(self, parts=tuple(map(change, self.parts)))
 
+    @property
+    def expected_totals(self) -> Array:
+        """E[t(x) | k] (K, F), part after part."""
+        return np.hstack([part.expected_totals for part in self.parts])
+
     # What it says of columns
 
     @property

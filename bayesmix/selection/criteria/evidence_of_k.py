@@ -72,7 +72,7 @@ def log_relabellings(result: FitResult) -> float:
         return math.nan
     groups = [int(np.sum(result.counts < EMPTY))]
     left = list(np.flatnonzero(result.counts >= EMPTY))
-    means = result.mixture.components.means
+    totals = result.posterior.components.expected_totals
     counts = result.counts
     while left:
         first = left.pop(0)
@@ -80,7 +80,7 @@ def log_relabellings(result: FitResult) -> float:
             k
             for k in left
             if abs(counts[k] - counts[first]) < COINCIDING * counts[first]
-            and np.abs(means[k] - means[first]).max() < COINCIDING
+            and np.abs(totals[k] - totals[first]).max() < COINCIDING
         ]
         left = [k for k in left if k not in twins]
         groups.append(1 + len(twins))

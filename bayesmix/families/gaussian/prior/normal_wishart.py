@@ -214,6 +214,11 @@ class GaussianPosterior:
         return int(self.means.shape[1])
 
     @property
+    def expected_totals(self) -> Array:
+        """E[x | k] (K, D)."""
+        return self.means
+
+    @property
     def precision_root(self) -> Array:
         """U with E[Λ] = U Uᵀ."""
         return self.precisions.mean_root
