@@ -32,6 +32,8 @@ CERTAIN = 1e-15
 # Of a number: what varies by less, such as the variance of a constant column, does so by rounding.
 ROUNDING = 1e-10
 OCCUPIED = "occupied components"
+# Axes along which the columns of the fit stand.
+OF_COLUMNS = ("feature", "other_feature")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _labelled(
     kind: str, axes: tuple[str, ...], place: tuple[int, ...], columns: tuple[str, ...] | None
 ) -> str:
     parts = [
-        str(number) if columns is None or axis == "component" else columns[number]
+        columns[number] if columns is not None and axis in OF_COLUMNS else str(number)
         for axis, number in zip(axes, place, strict=True)
     ]
     return f"{kind}[{', '.join(parts)}]" if parts else kind

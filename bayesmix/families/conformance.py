@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors, ProductPrior
     from bayesmix.families.product.some_columns import SomeColumns
     from bayesmix.families.product.statistics import ProductStatistics
+    from bayesmix.families.product.twin import ProductTwin
     from bayesmix.families.student_t.components import StudentComponents
     from bayesmix.families.student_t.draws import StudentDraws
     from bayesmix.families.student_t.family import StudentT
@@ -197,8 +198,10 @@ if TYPE_CHECKING:
         whole: WholeRows,
         columns: SomeColumns,
         resolution: Resolutions,
+        twin: ProductTwin,
     ) -> None:
         _resolution: p.Resolved = resolution
+        _twin: p.ComponentsTwinOf[ProductDraws] = twin
         _family: p.FamilyOf[ProductStatistics, Products] = family
         _statistics: p.Statistics = statistics
         _linear: p.LinearOf[ProductStatistics] = linear

@@ -348,5 +348,3 @@ def test_what_holds_one_family_only_is_refused_with_what_to_do():
     for asked in (m.sample_posterior, lambda: bm.linear_response(m, rows)):
         with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs give draws"):
             asked()
-    with pytest.raises(UnsupportedError, match=r"bayesmix\.gibbs draws"):
-        m.result_.bayesian.parameters_prior.pymc_distribution(None, m.result_.mixture, 3)

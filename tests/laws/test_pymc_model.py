@@ -18,6 +18,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError
+from bayesmix.families.product import PartPriors
 from bayesmix.sampling.draws.likelihood import log_likelihoods
 from bayesmix.sampling.draws.parameters import draws_of, log_prior
 from bayesmix.sampling.draws.posterior_sample import parameters_of
@@ -71,9 +72,9 @@ class Case:
         outputs = model.replace_rvs_by_values(list(drawn.values()))
         coordinates = pt.concatenate(
             [
-                COORDINATES[name](output)
+                COORDINATES[of_part(name)](output)
                 for name, output in zip(drawn, outputs, strict=True)
-                if COORDINATES[name] is not None
+                if COORDINATES[of_part(name)] is not None
             ]
         )
         parts = jacobian(coordinates, model.value_vars, disconnected_inputs="ignore")
@@ -99,7 +100,9 @@ class Case:
         result = self.vb.result_
         ours = log_prior(result.inference, draws) + log_likelihoods(result, draws, self.source)
         return float(density), float(
-            ours[0] + np.linalg.slogdet(derivative)[1] + log_of_scale(result, draws.components)
+            ours[0]
+            + np.linalg.slogdet(derivative)[1]
+            + log_of_scale(result.inference.prior, draws.components)
         )
 
     def assert_equal(self, *seed):
@@ -107,6 +110,11 @@ class Case:
         for _ in range(2):
             theirs, ours = self.both(self.point(rng))
             assert theirs == pytest.approx(ours, rel=EXACT, abs=EXACT)
+
+
+def of_part(name):
+    """A name of a product without the part that it is of."""
+    return name.rpartition(": ")[2]
 
 
 def elements(roots):
@@ -132,9 +140,10 @@ COORDINATES = {
 }
 
 
-def log_of_scale(result, draws):
+def log_of_scale(prior, draws):
     """log p(S | Λ), by SciPy: S is Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ Λ."""
-    prior = result.inference.prior
+    if isinstance(prior, PartPriors):
+        return sum(map(log_of_scale, prior.parts, draws.parts))
     if not getattr(getattr(prior, "scale", None), "learned", False):
         return 0.0
     prior, draws = getattr(prior, "normals", prior), getattr(draws, "normals", draws)
@@ -183,6 +192,47 @@ def test_the_joint_density_of_counts_is_that_of_the_fit(case, weights):
 )
 def test_the_joint_density_of_columns_is_that_of_the_fit(case):
     fitted(case, "dirichlet_distribution", fixed=True).assert_equal(32)
+
+
+def mixed_fit():
+    """A fit to a Gaussian block, levels, counts and an answer, columns in another order."""
+    rng = generator(45)
+    kind = rng.integers(0, 2, N)
+    rows = np.column_stack(
+        [
+            rng.normal(50.0 + 8.0 * kind),
+            rng.poisson(1.0 + 3.0 * kind),
+            rng.random(N) < 0.2 + 0.5 * kind,
+            rng.integers(0, 3, N),
+            rng.normal(2.0 * kind),
+            rng.integers(0, 3, N),
+        ]
+    )
+    levels = bm.Categorical(((0, 1, 2), (0, 1, 2)))
+    family = bm.Product({(4, 0): bm.Gaussian(), 2: bm.Bernoulli(), (3, 5): levels, 1: bm.Poisson()})
+    inference = bm.VariationalBayes(weights=bm.DirichletPrior(0.7))
+    options = {"prune": False, "random_state": 0, "n_jobs": 1}
+    return Case(bm.Mixture(K, family=family, inference=inference, **options).fit(rows), rows)
+
+
+def test_the_joint_density_of_a_product_is_that_of_the_fit():
+    case = mixed_fit()
+    Case(case.vb, ArraySource(case.source)).assert_equal(46)
+
+
+def test_draws_of_a_product_go_into_the_model_and_come_out_by_part():
+    case = mixed_fit()
+    drawn, model, found = as_in_the_frame(Case(case.vb, ArraySource(case.source)), 3)
+    expected = parameters_of(case.vb.result_, drawn)
+    expected["weights"] = (("component",), np.exp(drawn.weights.log_weights))
+    # What the prior of a block learned is called by its prior among draws.
+    expected["4, 0: scale"] = expected.pop("4, 0: covariance_prior")
+    assert set(found) == {"weights"} | {name for name in expected if name in model.named_vars}
+    assert {"4, 0: covariances", "3, 5: probabilities"} <= set(found)
+    for name, values in found.items():
+        axes, theirs = expected[name]
+        assert model.named_vars_to_dims[name] == axes
+        np.testing.assert_allclose(values, theirs, rtol=1e-10, err_msg=name)
 
 
 def flat_rows():
@@ -254,7 +304,7 @@ def as_in_the_frame(case, numbers):
     points = case.twin.point(drawn)
     names = [variable.name for variable in model.free_RVs]
     assert sorted(names) == sorted(points)
-    named = [name for name in NAMED if name in model.named_vars]
+    named = [name for name in model.named_vars if of_part(name) in NAMED]
     outputs = [model[name] for name in named]
     given = {variable: variable.type() for variable in model.free_RVs}
     function = pytensor.function(

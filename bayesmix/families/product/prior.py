@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.guard import of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.statistics import ProductStatistics
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Prior, PriorChoice
+from bayesmix.protocols import ComponentsTwin, Prior, PriorChoice
 from bayesmix.records import Frame
 
 Key: TypeAlias = str | int | tuple[str | int, ...]
@@ -89,11 +89,11 @@ class PartPriors:
             tuple(part.conditional(own, drawn, generator) for part, own, drawn in pairs),
         )
 
-    def pymc_distribution(self, pm: Any, q: Products, n_components: int) -> Any:
-        """Refused: a model in PyMC has one family."""
-        raise UnsupportedError(
-            "a product of families has no model in PyMC: bayesmix.gibbs draws from its posterior"
-        )
+    def pymc_distribution(self, pm: Any, q: Products, n_components: int) -> ComponentsTwin:
+        """The same prior over K components in PyMC, and their densities."""
+        from bayesmix.families.product.twin import declared
+
+        return declared(pm, self.layout, self.parts, q, n_components)
 
     def unframed(self, frame: Frame) -> PartPriors:
         frames = self.layout.frames(frame)
