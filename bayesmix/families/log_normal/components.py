@@ -278,6 +278,11 @@ class LogNormalPosterior(OfLogs):
         """E[x | k] (K, D) at E[μ] and 1 / E[1 / σ²]."""
         return self.plug_in().means
 
+    @property
+    def expected_totals(self) -> Array:
+        """E[x | k] (K, D)."""
+        return self.means
+
     def subset(self, keep: Integers) -> LogNormalPosterior:
         return LogNormalPosterior(self.normals.subset(keep))
 

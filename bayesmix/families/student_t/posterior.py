@@ -57,6 +57,11 @@ class StudentPosterior:
         return self.normals.means
 
     @property
+    def expected_totals(self) -> Array:
+        """E[μ_k] (K, D)."""
+        return self.means
+
+    @property
     def blocks(self) -> Array:
         """E[Λ]⁻¹ in blocks."""
         return self.normals.blocks
