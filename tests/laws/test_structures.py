@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -84,6 +85,16 @@ def test_the_likelihood_never_falls_with_a_richer_structure_of_as_many_component
                 assert above >= below - 1e-6 * len(X)
                 compared += 1
     assert compared >= 12
+
+
+def test_all_structures_lead_one_no_less_far_than_some_of_those_that_it_contains():
+    """From the best of those alone VVE ended four nats lower on wine than from VVI."""
+    found = [
+        bm.select(load_wine().data, (3, 4), asked, criterion="bic", n_jobs=1, polish=None)
+        for asked in (("VVI", "VEI", "VVE"), "all")
+    ]
+    few, every = (search.matrix("log_likelihood")["VVE"] for search in found)
+    assert (every > few - 1e-3).all()
 
 
 def test_a_candidate_contains_those_of_simpler_structures_that_are_otherwise_the_same():

@@ -1,7 +1,7 @@
 """One pass over the candidates, on all rows and on folds; it may be left at any time.
 
 Candidates come in chains that differ in K alone, on all rows or on those of one fold. Each begins
-near the one before it in its chain, and near the best of those that it contains (as many
+near the one before it in its chain, and near the better half of those that it contains (as many
 components, a simpler structure) on the same rows. So nothing crosses the border of a fold, and
 fits may be made anywhere, once those that they begin near are there, without changing a number.
 """
@@ -113,7 +113,8 @@ class Sweep:
         place = len(rows := self.done(chain, part))
         there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
         simpler = [row for found in there for row in found if row.begin is not None]
-        best = sorted(simpler, key=lambda row: row.reached)[-1:]
+        # A poorer one that is not the best has led a rich one to a better place (wine, VVE).
+        best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         near = [row.begin for row in (*rows[-1:], *best) if row.begin is not None]
         parameters = self.chains[chain][place]
         if self.seen is not None and self.seen.n_components == asked(parameters):
