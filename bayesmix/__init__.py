@@ -93,6 +93,7 @@ _HOMES = {
     "plot_stability": "plots",
     "plot_objective": "plots",
     "plot_selection": "plots",
+    "plot_structures": "plots",
     "plot_sensitivity": "plots",
     "PriorSensitivity": "selection.checks.prior_sensitivity",
     "prior_sensitivity": "selection.checks.prior_sensitivity",

@@ -52,6 +52,7 @@ from bayesmix.plots import plot_region as plot_region
 from bayesmix.plots import plot_selection as plot_selection
 from bayesmix.plots import plot_sensitivity as plot_sensitivity
 from bayesmix.plots import plot_stability as plot_stability
+from bayesmix.plots import plot_structures as plot_structures
 from bayesmix.plots import plot_uncertainty as plot_uncertainty
 from bayesmix.sampling.density.mixture_density import MixtureDensity as MixtureDensity
 from bayesmix.sampling.density.regions import DensityRegion as DensityRegion

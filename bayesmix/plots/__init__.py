@@ -21,6 +21,7 @@ from bayesmix.plots.selection.likelihood_ratio import plot_likelihood_ratio
 from bayesmix.plots.selection.nested_folds import plot_nested
 from bayesmix.plots.selection.prior_sensitivity import plot_sensitivity
 from bayesmix.plots.selection.scores import plot_selection
+from bayesmix.plots.selection.structures import plot_structures
 
 __all__ = [
     "plot_assignment",
@@ -43,5 +44,6 @@ __all__ = [
     "plot_selection",
     "plot_sensitivity",
     "plot_stability",
+    "plot_structures",
     "plot_uncertainty",
 ]

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import UnsupportedError, missing_extra
-from bayesmix.plots import plot_density, plot_selection
+from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.plots import plot_density, plot_selection, plot_structures
+from bayesmix.plots.selection.scores import MOST_LINES
 from bayesmix.report.markup import Markup, joined, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
 
@@ -39,7 +41,14 @@ def require_matplotlib() -> None:
 
 def figures(subject: Subject) -> Markup:
     """The criterion over K, all criteria together, and the density of the best fit."""
-    return joined([criterion_figure(subject), criteria_figure(subject), density_figure(subject)])
+    return joined(
+        [
+            criterion_figure(subject),
+            structures_figure(subject),
+            criteria_figure(subject),
+            density_figure(subject),
+        ]
+    )
 
 
 def criterion_figure(subject: Subject) -> Markup:
@@ -54,6 +63,21 @@ def criterion_figure(subject: Subject) -> Markup:
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), alt, caption
     )
+
+
+def structures_figure(subject: Subject) -> Markup:
+    """The criterion as a matrix, where there are more structures than lines to tell apart."""
+    table = subject.table
+    if "covariance_type" not in table or table["covariance_type"].nunique() <= MOST_LINES:
+        return Markup()
+    search, name = subject.search, criterion_name(subject.criterion)
+    best = search.matrix(subject.criterion).attrs["best"]
+    first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
+    text = (
+        f"{capital(name)} of every structure and number of components, in nats behind the best; "
+        f"the best three are {first}."
+    )
+    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text, text)
 
 
 def criteria_figure(subject: Subject) -> Markup:

@@ -184,3 +184,25 @@ def test_only_results_are_drawn(faithful):
     for plot in (plot_merging, plot_stability, plot_goodness_of_fit, plot_likelihood_ratio):
         with pytest.raises(InvalidInputError, match="must be a"):
             plot(faithful.to_numpy())
+
+
+def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_three(ax, faithful):
+    search = bm.select(faithful, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
+    bm.plot_structures(search, ax)
+    matrix = search.matrix()
+    rows = [each.get_text() for each in ax.get_yticklabels()]
+    assert rows[0] == "EII"
+    assert len(rows) == 14
+    shown = [each.get_text() for each in ax.texts]
+    behind = search.best_score_ - matrix.loc[2, "tied"]
+    assert shown[3 * rows.index("EEE") + 1] == f"{behind:.1f}"
+    assert shown[3 * rows.index("EEE") + 2] == "0.0"
+    assert sorted(shown[-3:]) == ["1", "2", "3"]
+    assert len(ax.patches) == 3
+    by_two = bm.plot_structures(search, criterion="icl")
+    assert "ICL" in by_two.get_title()
+    with pytest.raises(InvalidInputError, match="over covariance structures"):
+        bm.plot_structures(faithful)
+    free = search.matrix("n_parameters")
+    assert free.loc[3, "full"] == 3 * 6 - 1
+    assert free.loc[3, "EII"] == 3 * 3

@@ -19,6 +19,7 @@ from rich.table import Table
 from bayesmix.cli.inputs.rows import name_of
 from bayesmix.cli.outputs.describe import column_names
 from bayesmix.cli.wording import printable, worded
+from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.selection.choice.summary_text import NAMES
 
 # Criteria beside the one that chose; so many have room in 80 columns.
@@ -26,6 +27,8 @@ BESIDE = ("elbo", "bic", "icl", "aic")
 MOST_BESIDE = 3
 HEADS = {"evidence_folds": "EVIDENCE"}
 NO_VALUE = "-"
+# Of more structures each has a row instead of a column.
+MOST_ACROSS = 6
 MOST_DIGITS = 6
 NAMES_SHOWN = 8
 
@@ -124,8 +127,35 @@ def rows_sentence(path: str, source: Any, weight: str | None) -> str:
 def candidate_table(search: Any) -> Table:
     """All candidates of a search: a grid over K and covariance, or one row each."""
     results = search.results_
-    grid = "covariance_type" in results and results["covariance_type"].nunique() > 1
-    return _grid(search) if grid else _rows(search)
+    n_structures = results["covariance_type"].nunique() if "covariance_type" in results else 1
+    if n_structures > MOST_ACROSS:
+        return _matrix(search)
+    return _grid(search) if n_structures > 1 else _rows(search)
+
+
+def _matrix(search: Any) -> Table:
+    """Nats behind the best, a row a structure from simple to rich, a column a number."""
+    matrix, criterion = search.matrix(), search.criterion_
+    best = matrix.attrs["best"]
+    table = new_table(f"{_name(criterion)}: nats behind the best ({best[0][2]:,.2f})")
+    table.add_column("covariance")
+    for k in matrix.index:
+        table.add_column(str(k), justify="right")
+    places = [(structure, k) for structure, k, _ in best]
+    for structure in matrix.columns:
+        cells = []
+        for k in matrix.index:
+            cell = _number(best[0][2] - matrix.loc[k, structure], digits=1)
+            if (structure, k) in places:
+                place = places.index((structure, k)) + 1
+                cell = f"[bold green]{cell} ({place})[/]"
+            cells.append(cell)
+        table.add_row(label(structure), *cells)
+    named = ", ".join(f"({i}) {label(s)}, {k}" for i, (s, k) in enumerate(places, start=1))
+    table.caption = f"columns are numbers of components; the best three: {named}"
+    if matrix.isna().to_numpy().any():
+        table.caption += f"\n{NO_VALUE}  no value: a component collapsed, or the fit failed"
+    return table
 
 
 def _grid(search: Any) -> Table:
@@ -184,8 +214,8 @@ def _behind(search: Any, row: Any) -> str:
     return _number(search.results_["behind"][row])
 
 
-def _number(value: Any, error: str = "") -> str:
-    return f"{value:,.2f}{error}" if math.isfinite(value) else NO_VALUE
+def _number(value: Any, error: str = "", digits: int = 2) -> str:
+    return f"{value:,.{digits}f}{error}" if math.isfinite(value) else NO_VALUE
 
 
 def _name(criterion: str) -> str:

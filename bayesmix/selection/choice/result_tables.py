@@ -44,6 +44,7 @@ def results(rows: list[Row], criterion: str) -> Any:
             entry["cv_behind"] = math.nan if behind is None else behind.value
             entry["cv_behind_se"] = math.nan if behind is None else behind.standard_error
         entry["nec"] = ratio
+        entry["n_parameters"] = math.nan if row.result is None else row.result.n_parameters
         entry["seconds"] = row.seconds
         entry["note"] = row.note
         entry["excluded"] = row.excluded

@@ -239,6 +239,12 @@ SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
 
 
+def label(structure: object) -> str:
+    """A structure by its letters, anything else as it is."""
+    known = NAMED.get(structure) if isinstance(structure, str) else None
+    return str(structure) if known is None else known.letters
+
+
 def contained(name: str) -> list[str]:
     """The structures that are special cases of one, in whatever units columns are."""
     structure = NAMED.get(name)
