@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Protocol, TypeAlias, cast
 
 import numpy as np
@@ -253,22 +255,20 @@ class AssessmentStep:
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
         if has_gaps(rows.values):
-            parts = (self._pattern(columns, some) for columns, some in rows.by_pattern())
-        else:
-            size = block_rows(rows.values.shape[1], mixture.n_components)
-            parts = (self._block(block) for block in rows.blocks(size))
-        total: Assessment | None = None
-        for part in parts:
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+            found = rows.by_pattern(mixture.patterned)
+            return reduce(add, (self._pattern(columns, some) for columns, some in found))
+        return self._blocks(rows)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         """Of rows that have only these columns."""
         seen = self.mixture.marginal(columns)
         unseen = self.mixture.frame.log_volume - seen.frame.log_volume
         volume = unseen * float(rows.weights_or_ones.sum())
-        return replace(AssessmentStep(seen)(rows), unseen_volume=volume)
+        return replace(AssessmentStep(seen)._blocks(rows), unseen_volume=volume)
+
+    def _blocks(self, rows: Rows) -> Assessment:
+        size = block_rows(rows.values.shape[1], self.mixture.n_components)
+        return reduce(add, map(self._block, rows.blocks(size)))
 
     def _block(self, rows: Rows) -> Assessment:
         responsibilities, log_normaliser = self.mixture.responsibilities(

@@ -1,8 +1,9 @@
-"""The E-step over rows with gaps: every pattern of them by itself, in the columns that it has.
+"""The E-step over rows with gaps: factors of missing cells are left out.
 
 Values missing at random: a row says log ∫ exp E[log p(x, h | θ_k)] dh, h being what it does not
-have. Sums are kept per pattern in its own columns and completed once a chunk, so that a pass costs
-little more than one over complete rows.
+have. Of columns that are independent given the component the integral is 1, cell by cell; of those
+that are dense together it is that of a normal. Rows that have no gaps go on as ever, and so do many
+that lack the same values, in their own columns.
 """
 
 from __future__ import annotations
@@ -14,17 +15,29 @@ from typing import cast
 import numpy as np
 
 from bayesmix.engine.compiled import Kernel
-from bayesmix.engine.expectation import Densities, Part, Step
+from bayesmix.engine.expectation import Densities, ExpectationStep, Part, Step, each_by_itself
 from bayesmix.engine.forms import Dense
-from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.protocols import Completing, Components, LinearComponents, Source, Statistics
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps
+from bayesmix.protocols import (
+    ByPattern,
+    Completing,
+    Components,
+    Filling,
+    LinearComponents,
+    Source,
+    Statistics,
+)
 from bayesmix.random import Purpose, stream
 from bayesmix.records import ChunkSums, Expectation, Mixture, Rows, finished
+
+# Rows of one pattern, in a chunk, from which a compiled pass over their own columns is the faster.
+MANY = 64
 
 
 @dataclass(frozen=True)
 class Gapped:
-    """A form of the E-step: ``inner`` passes over the rows of every pattern.
+    """A form of the E-step: ``inner`` passes over the rows that have no gaps.
 
     Moves are looked for on rows whose gaps are drawn from the mixture, by the inner form itself,
     and taken by the objective of the rows as they are.
@@ -33,7 +46,7 @@ class Gapped:
     inner: Dense
     seed: int
 
-    name = "patterns of gaps"
+    name = "gaps left out"
     exact = True
     watched = False
     earlier = None
@@ -76,6 +89,30 @@ class Gapped:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The arithmetic of rows with gaps: what is there, and what is expected of the rest."""
+
+    name: str = "gaps"
+    watched: bool = False
+
+    def densities(self, components: Components, values: Array) -> Densities:
+        return cast("Completing", cast("LinearComponents", components).linear).seen(values)
+
+    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
+        joint, statistics = self.densities(mixture.components, mixture.frame.apply(rows.values))
+        joint += mixture.weights.expected_log()
+        return joint, statistics
+
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[Part]
+    ) -> list[tuple[Statistics, float]]:
+        return each_by_itself(lambda own: ExpectationStep(own, self), mixture, parts)
+
+
+SEEN = Seen()
+
+
+@dataclass(frozen=True)
 class GappedStep:
     """What a pass does to a chunk; picklable."""
 
@@ -83,23 +120,22 @@ class GappedStep:
     inner: Dense
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        form = _completing(self.mixture)
-        whole = replace(self.mixture, components=form)
+        form = cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)
+        whole, of_gaps = replace(self.mixture, components=form), ExpectationStep(self.mixture, SEEN)
+        by_pattern = self.inner.kernel is not None and form.dense
         total: ChunkSums | None = None
-        for columns, some in rows.by_pattern():
-            if len(columns) == rows.values.shape[1]:
-                sums = self.inner.step(self.mixture)(some)
-            else:
+        for columns, some in rows.by_pattern(None, MANY if by_pattern else None):
+            if len(columns) < rows.values.shape[1]:
                 sums = self.inner.step(whole.marginal(columns))(some)
-                statistics = form.completed(columns, finished(sums.statistics))
-                sums = replace(sums, statistics=statistics)
+                statistics: Statistics = form.completed(columns, finished(sums.statistics))
+            else:
+                step = of_gaps if has_gaps(some.values) else self.inner.step(self.mixture)
+                sums = step(some)
+                statistics = finished(sums.statistics)
+            sums = replace(sums, statistics=statistics)
             total = sums if total is None else total + sums
         assert total is not None
         return total
-
-
-def _completing(mixture: Mixture[Components]) -> Completing:
-    return cast("Completing", cast("LinearComponents", mixture.components).linear)
 
 
 def drawn(
@@ -108,15 +144,9 @@ def drawn(
     """Rows (n, D) as stored with their gaps drawn from the mixture, given what they have."""
     if not has_gaps(values):
         return values
-    form = _completing(mixture)
-    out = values.astype(np.float64)
     framed = mixture.frame.apply(values)
     shares, _ = mixture.responsibilities(framed)
     reached = np.cumsum(shares, axis=1)
     labels = (reached < generator.random((len(values), 1)) * reached[:, -1:]).sum(axis=1)
-    for columns, rows in patterns(values):
-        if len(columns) < values.shape[1]:
-            seen = framed[np.ix_(rows, columns)]
-            filled = mixture.frame.undo(form.drawn(columns, seen, labels[rows], generator))
-            out[rows] = np.where(np.isnan(out[rows]), filled, out[rows])
-    return out
+    filled = cast("Filling", mixture.components).filled(framed, labels, generator)
+    return np.where(np.isnan(values), mixture.frame.undo(filled), values)

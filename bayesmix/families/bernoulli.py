@@ -88,13 +88,11 @@ class BetaPrior(SuccessPrior):
         """Counts of successes and failures added."""
         return BetaProbabilities(
             self.successes + statistics.totals,
-            self.failures + (statistics.counts[:, None] - statistics.totals),
+            self.failures + (statistics.known - statistics.totals),
         )
 
-    def at_mode(self, q: BetaFactors) -> Bernoullis:
-        """Shares of ones, less one of each."""
-        total = q.successes + q.failures - 2.0
-        return Bernoullis(Sums(total[:, 0], q.successes - 1.0).shares(0.5))
+    def at_shares(self, shares: Array, q: BetaFactors) -> Bernoullis:
+        return Bernoullis(shares)
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is neither 0 nor 1."""
-        wrong = (values != 0) & (values != 1)
+        wrong = (values != 0) & (values != 1) & ~np.isnan(values)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
@@ -131,8 +129,7 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
     def feasible(self, statistics: Sums) -> bool:
         """From no ones to all ones."""
         return bool(
-            (statistics.totals >= 0).all()
-            and (statistics.totals <= statistics.counts[:, None]).all()
+            (statistics.totals >= 0).all() and (statistics.totals <= statistics.known).all()
         )
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BetaPrior:

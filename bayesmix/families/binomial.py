@@ -52,6 +52,9 @@ class Choices:
         logs: Array = log_choices(values, self.most).sum(axis=-1)
         return logs
 
+    def spread(self, values: Array) -> Array:
+        return values
+
 
 def log_choices(values: Array, most: Array) -> Array:
     """log of the binomial coefficients."""
@@ -177,18 +180,15 @@ class BinomialPrior(SuccessPrior):
         self, statistics: Sums, previous: Any = None, resolution: Any = None
     ) -> BinomialProbabilities:
         """Successes and failures added."""
-        trials = self.reading.most * statistics.counts[:, None]
+        trials = self.reading.most * statistics.known
         return BinomialProbabilities(
             self.successes + statistics.totals,
             self.failures + (trials - statistics.totals),
             self.reading,
         )
 
-    def at_mode(self, q: BetaFactors) -> Binomials:
-        """Shares of successes, less one of each."""
-        total = q.successes + q.failures - 2.0
-        p = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
-        return Binomials(p, self.reading)
+    def at_shares(self, shares: Array, q: BetaFactors) -> Binomials:
+        return Binomials(shares, self.reading)
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,8 @@ class Binomial(ColumnsFamily[Binomials]):
                 f"n_trials must be given for each of the {values.shape[1]} columns of X, got "
                 f"{len(self.n_trials)}"
             )
-        wrong = (values < 0) | (values != np.floor(values)) | (values > self.reading.most)
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values > self.reading.most)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(
@@ -259,7 +260,7 @@ class Binomial(ColumnsFamily[Binomials]):
 
     def feasible(self, statistics: Sums) -> bool:
         """From no successes to nothing else."""
-        most = self.reading.most * statistics.counts[:, None]
+        most = self.reading.most * statistics.known
         return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BinomialPrior:

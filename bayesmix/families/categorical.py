@@ -33,10 +33,10 @@ from bayesmix.records.coding import Coding, Level
 
 def _linear(log_probabilities: Array, probabilities: Array, reading: Levels) -> LinearInTotals:
     """log p(x | θ_k) = Σ log p of the levels that a row has."""
-    nothing = np.zeros((len(log_probabilities), 1))
+    nothing = np.zeros((len(log_probabilities), len(reading.numbers)))
     # Σ √(p_j p_k) is exp(-½ |√p_j - √p_k|²) at most: see ``LinearInTotals.near``.
     places = np.sqrt(probabilities)
-    return LinearInTotals(np.hstack([nothing, log_probabilities]), reading, stabilised=places)
+    return LinearInTotals(nothing, log_probabilities, reading, stabilised=places)
 
 
 @dataclass(frozen=True)
@@ -335,7 +335,8 @@ class Categorical(ColumnsFamily[Categoricals]):
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is no code of a level."""
-        wrong = (values < 0) | (values != np.floor(values)) | (values >= self.reading.sizes)
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values >= self.reading.sizes)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(

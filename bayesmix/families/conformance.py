@@ -179,7 +179,7 @@ if TYPE_CHECKING:
         guard: NoGuard,
     ) -> None:
         _statistics: p.Statistics = statistics
-        _linear: p.LinearOf[Sums] = linear
+        _linear: p.CompletingOf[Sums] = linear
         _components: p.LinearComponents = linear
         _coordinates: p.Coordinates = coordinates
         _twin: p.ComponentsTwin = twin
@@ -204,7 +204,9 @@ if TYPE_CHECKING:
         _twin: p.ComponentsTwinOf[ProductDraws] = twin
         _family: p.FamilyOf[ProductStatistics, Products] = family
         _statistics: p.Statistics = statistics
-        _linear: p.LinearOf[ProductStatistics] = linear
+        _linear: p.CompletingOf[ProductStatistics] = linear
+        _incomplete: p.Incomplete = components
+        _filling: p.Filling = components
         _point: p.PointComponents = components
         _posterior: p.PosteriorOf[ProductDraws] = components
         _far: p.FarDensities = components
@@ -236,7 +238,7 @@ if TYPE_CHECKING:
         _components: p.LinearComponents = linear
         _components = point
         _components = posterior
-        _completing: p.CompletingOf[Moments] = linear
+        _by_pattern: p.ByPatternOf[Moments] = linear
         _incomplete: p.Incomplete = point
         _incomplete = posterior
         _incomplete = predictive

@@ -33,8 +33,7 @@ def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
     """log p(x | λ_k) = Σ log λ - λ x."""
     # Two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)): see ``LinearInTotals.near``.
     places = 0.5 * log_rates
-    coefficients = np.hstack([log_rates.sum(axis=1, keepdims=True), -rates])
-    return LinearInTotals(coefficients, MEASURED, stabilised=places)
+    return LinearInTotals(log_rates, -rates, MEASURED, stabilised=places)
 
 
 def _positive(log_densities: Array, values: Array) -> Array:
@@ -184,7 +183,7 @@ class ExponentialPrior(RatePrior):
         self, statistics: Sums, previous: Any = None, resolution: Any = None
     ) -> ExponentialRates:
         """Counts added to the shape, totals to the rate."""
-        shape = self.shape + np.repeat(statistics.counts[:, None], len(self.rate), axis=1)
+        shape = self.shape + np.broadcast_to(statistics.known, statistics.totals.shape)
         return ExponentialRates(shape, self.rate + statistics.totals)
 
     def at_rates(self, rates: Array) -> Exponentials:
@@ -223,8 +222,8 @@ class Exponential(ColumnsFamily[Exponentials]):
         return Exponentials(1.0 / np.maximum(means, SMALLEST))
 
     def feasible(self, statistics: Sums) -> bool:
-        """Components with rows have positive totals."""
-        return bool((statistics.totals[statistics.counts > 0] > 0).all())
+        """Where there are rows totals are positive."""
+        return bool(((statistics.totals > 0) | (statistics.known <= 0)).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
         """Exponential rates with the mean of the column's."""

@@ -57,6 +57,9 @@ class WithLogs:
     def log_base(self, values: Array) -> Array:
         return np.zeros(len(values))
 
+    def spread(self, values: Array) -> Array:
+        return np.concatenate([values, values], axis=-1)
+
 
 WITH_LOGS = WithLogs()
 
@@ -197,6 +200,7 @@ class Gamma:
     drawn_columns = 1
     least = SMALLEST
     linear = False
+    takes_gaps = False
     far_densities = False
     centred_kernel = False
     linear_kernel = False

@@ -34,9 +34,8 @@ LARGEST_COUNT = 2.0**53
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
     """log p(x | λ_k) = -Σ λ + x log λ - Σ log x!."""
-    parts = [-rates.sum(axis=1, keepdims=True), log_rates, np.ones((len(rates), 1))]
     # Square roots of counts vary as much at any rate: see ``LinearInTotals.near``.
-    return LinearInTotals(np.hstack(parts), COUNTS, stabilised=np.sqrt(rates))
+    return LinearInTotals(-rates, log_rates, COUNTS, stabilised=np.sqrt(rates))
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class GammaPrior(RatePrior):
         self, statistics: Sums, previous: Any = None, resolution: Any = None
     ) -> GammaRates:
         """Totals added to the shape, counts to the rate."""
-        rate = self.rate + np.repeat(statistics.counts[:, None], len(self.rate), axis=1)
+        rate = self.rate + np.broadcast_to(statistics.known, statistics.totals.shape)
         return GammaRates(self.shape + statistics.totals, rate)
 
     def at_rates(self, rates: Array) -> Poissons:
@@ -178,7 +177,8 @@ class Poisson(ColumnsFamily[Poissons]):
 
     def check(self, values: Any, first: int = 0) -> None:
         """Raise where a value is negative, not whole, or so large that doubles skip numbers."""
-        wrong = (values < 0) | (values != np.floor(values)) | (values > LARGEST_COUNT)
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values > LARGEST_COUNT)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InvalidInputError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 
 BITS = 8
 
@@ -17,24 +18,68 @@ def has_gaps(values: Stored) -> bool:
     return bool(values.dtype.kind == "f" and np.isnan(values).any())
 
 
-def patterns(values: Stored) -> Iterator[tuple[Integers, Indices]]:
-    """The columns (d,) that some rows have values in, and these rows, for every pattern of gaps."""
-    n_rows, n_features = values.shape
-    bits = np.packbits(~np.isnan(values), axis=1)
-    keys: Any
-    if n_features <= BITS * BITS:
-        words = np.zeros((n_rows, BITS), dtype=np.uint8)
-        words[:, : bits.shape[1]] = bits
-        keys = words.view(np.uint64)[:, 0]
-    else:
-        keys = np.unique(bits, axis=0, return_inverse=True)[1].ravel()
+def patterns(values: Stored, among: Booleans | None = None) -> Iterator[tuple[Integers, Indices]]:
+    """The columns (d,) that some rows have values in, and these rows, for every pattern of gaps.
+
+    ``among``: of gaps in these columns; the others are in every pattern, whatever they lack.
+    """
+    present = ~np.isnan(values)
+    if among is not None:
+        present |= ~among
+    keys = _keys(present)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     for rows in np.split(order, firsts[1:]):
-        yield np.flatnonzero(~np.isnan(values[rows[0]])), rows
+        yield np.flatnonzero(present[rows[0]]), rows
 
 
 def without_gaps(values: Array) -> Array:
     """Values with 0 in the place of those that are missing."""
     return np.where(np.isnan(values), 0.0, values)
+
+
+def seen(values: Array) -> Array:
+    """1 where there is a value, 0 in a gap."""
+    return (~np.isnan(values)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Rows (n,) that lack equally many values: ``columns`` (P, s) of patterns, and whose is whose.
+
+    ``pattern`` (n,) are numbers of patterns.
+    """
+
+    rows: Indices
+    columns: Indices
+    pattern: Indices
+
+
+def by_number_missing(values: Array) -> list[Lacking]:
+    """The rows that lack any, by how many values they lack."""
+    present = ~np.isnan(values)
+    _, first, inverse = np.unique(_keys(present), return_index=True, return_inverse=True)
+    absent = ~present[first]
+    numbers = absent.sum(axis=1)
+    found = []
+    for number in np.unique(numbers[numbers > 0]):
+        mine = np.flatnonzero(numbers == number)
+        place = np.full(len(numbers), -1)
+        place[mine] = np.arange(len(mine))
+        pattern = place[inverse.ravel()]
+        rows = np.flatnonzero(pattern >= 0)
+        columns = np.nonzero(absent[mine])[1].reshape(len(mine), number)
+        found.append(Lacking(rows, columns, pattern[rows]))
+    return found
+
+
+def _keys(present: Booleans) -> Any:
+    """A number (n,) for every row, the same of rows with the same gaps."""
+    bits = np.packbits(present, axis=1)
+    n_rows, n_features = present.shape
+    if n_features > BITS * BITS:
+        return np.unique(bits, axis=0, return_inverse=True)[1].ravel()
+    words = np.zeros((n_rows, BITS), dtype=np.uint8)
+    words[:, : bits.shape[1]] = bits
+    return words.view(np.uint64)[:, 0]

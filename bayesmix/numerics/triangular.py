@@ -27,6 +27,8 @@ def inverse_root(matrices: Array) -> Array:
     Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
     in the rounding of its diagonal, so that the inverse would be noise.
     """
+    if not matrices.size:
+        return matrices.copy()
     root = (_together if matrices.shape[1] <= TOGETHER_UP_TO else _one_by_one)(matrices)
     if root is None or not _sound(root, matrices):
         raise _singular(matrices)
@@ -108,6 +110,8 @@ def _singular(matrices: Array) -> DegenerateFitError:
 def inverse_from_root(root: Array) -> Array:
     """(U Uᵀ)⁻¹ (B, D, D) from upper triangular roots (B, D, D)."""
     covariances = np.empty_like(root)
+    if not root.size:
+        return covariances
     for index, factor in enumerate(root):
         inverse = dtrtri(factor, lower=0)[0]
         covariances[index] = inverse.T @ inverse

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from bayesmix.protocols.components import (
     Additive,
+    ByPattern,
+    ByPatternOf,
     CompiledCentred,
     CompiledCentredOf,
     Completing,
@@ -20,6 +22,7 @@ from bayesmix.protocols.components import (
     Densities,
     DrawnComponents,
     FarDensities,
+    Filling,
     FittedComponents,
     Incomplete,
     Linear,
@@ -30,6 +33,7 @@ from bayesmix.protocols.components import (
     Posterior,
     PosteriorOf,
     Predictive,
+    Seen,
     Statistics,
 )
 from bayesmix.protocols.engine import (
@@ -97,6 +101,8 @@ from bayesmix.protocols.weights import (
 __all__ = [
     "Additive",
     "Bayesian",
+    "ByPattern",
+    "ByPatternOf",
     "Chosen",
     "CompiledCentred",
     "CompiledCentredOf",
@@ -116,6 +122,7 @@ __all__ = [
     "Family",
     "FamilyOf",
     "FarDensities",
+    "Filling",
     "FittedComponents",
     "FittedMixture",
     "Guard",
@@ -147,6 +154,7 @@ __all__ = [
     "Pymc",
     "PymcModel",
     "Resolved",
+    "Seen",
     "Source",
     "Statistics",
     "Stopping",

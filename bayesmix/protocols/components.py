@@ -7,13 +7,13 @@ family; that they hand it statistics and draws of the same family is their busin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 from bayesmix.records.rows import Frame, KernelTotals, Known, Spread
 
 S = TypeVar("S", contravariant=True)  # a family's own statistics
@@ -78,6 +78,10 @@ class Statistics(Additive, Protocol):
         ...
 
 
+# Log densities (n, K) of rows with gaps, and what makes statistics of responsibilities.
+Seen: TypeAlias = tuple[Array, Callable[[Array], Statistics]]
+
+
 class Densities(Protocol):
     """K log densities in a frame."""
 
@@ -92,8 +96,27 @@ class Densities(Protocol):
 class Incomplete(Densities, Protocol):
     """Densities that say what they do of rows with gaps."""
 
-    def marginal(self, columns: Integers) -> Densities:
-        """log ∫ exp E[log p(x | θ_k)] over the other columns, of rows that have these."""
+    @property
+    def patterned(self) -> Booleans:
+        """Which columns (D,) are dense together: rows are looked at by patterns of gaps in these.
+
+        Of the others factors are left out, cell by cell.
+        """
+        ...
+
+    def seen_in(self, columns: Integers) -> Densities:
+        """log ∫ exp E[log p(x | θ_k)] over all but these columns, of rows that have these.
+
+        Among them all that are not ``patterned``, in which rows still may have gaps.
+        """
+        ...
+
+
+class Filling(Densities, Protocol):
+    """Densities that draw what rows do not have."""
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Framed rows with their gaps drawn from the components ``labels``, given the rest."""
         ...
 
 
@@ -172,17 +195,29 @@ class LinearOf(Components, Protocol[S]):
 
 
 class CompletingOf(LinearOf[S], Protocol[S]):
-    """Linear forms that make statistics of all columns of rows with gaps."""
+    """Linear forms that say what they do of rows with gaps, and what they expect of these."""
 
-    def marginal(self, columns: Integers) -> Linear:
-        """log ∫ exp(.) over the other columns: the forms of rows that have these."""
+    @property
+    def dense(self) -> bool:
+        """Whether all columns depend on one another: a ``ByPattern`` form."""
         ...
 
-    def drawn(
-        self, columns: Integers, values: Array, labels: Integers, generator: np.random.Generator
+    def seen(self, values: Array) -> Seen:
+        """log ∫ exp(.) (n, K) over what framed rows lack, and what makes statistics of them.
+
+        These are of all columns: gaps are what is expected of them, or are not counted.
+        """
+        ...
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Rows (n, D) drawn from the components ``labels`` given these columns' values (n, d)."""
+        """Framed rows with gaps drawn where they are counted; others stay."""
         ...
+
+
+class ByPatternOf(CompletingOf[S], Protocol[S]):
+    """Forms of which rows with the same gaps have one of their own, in their columns."""
 
     def completed(self, columns: Integers, sums: S) -> Statistics:
         """Statistics of rows that have only these columns, from those of the columns."""
@@ -360,5 +395,6 @@ class CoordinatesOf(Protocol[D]):
 Linear: TypeAlias = LinearOf[Any]
 CompiledCentred: TypeAlias = CompiledCentredOf[Any]
 Completing: TypeAlias = CompletingOf[Any]
+ByPattern: TypeAlias = ByPatternOf[Any]
 Posterior: TypeAlias = PosteriorOf[Any]
 Coordinates: TypeAlias = CoordinatesOf[Any]

@@ -69,6 +69,11 @@ class FamilyOf(Protocol[S, P]):
         """Whether its densities are ``FarDensities``; otherwise theirs are sound at any row."""
         ...
 
+    @property
+    def takes_gaps(self) -> bool:
+        """Whether its components are ``Incomplete`` and ``Filling``, and its statistics start."""
+        ...
+
     def made(self, components: Components) -> bool:
         """Whether components are of this very family, and of its structure where it has several."""
         ...

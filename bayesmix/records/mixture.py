@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
@@ -72,19 +72,32 @@ class Mixture(Generic[C, W]):
                 "missing values, or fit without noise"
             )
         frame, places = self.frame.of_columns(columns)
-        return Mixture(self.weights, cast("Incomplete", self.components).marginal(places), frame)
+        return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
+
+    @property
+    def patterned(self) -> Booleans:
+        """The columns (D,) of which rows are looked at by patterns of gaps.
+
+        All of them where framed rows have no columns.
+        """
+        if self.frame.basis is not None:
+            return np.ones(len(self.frame.centre), dtype=bool)
+        return cast("Incomplete", self.components).patterned
 
     def log_joint(self, values: Array) -> Array:
         """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form.
 
         Of a row with gaps: log ∫ exp(.) over what it does not have.
         """
-        joint: Array = self.components.expected_log_density(values)
-        if np.isnan(joint[:, 0]).any() and has_gaps(values):
+        joint: Array
+        if has_gaps(values):
             components = cast("Incomplete", self.components)
-            for columns, rows in patterns(values):
-                seen = components.marginal(columns)
+            joint = np.empty((len(values), self.n_components))
+            for columns, rows in patterns(values, components.patterned):
+                seen = components.seen_in(columns)
                 joint[rows] = seen.expected_log_density(values[np.ix_(rows, columns)])
+        else:
+            joint = self.components.expected_log_density(values)
         joint += self.log_weights
         return joint
 

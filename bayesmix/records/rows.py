@@ -71,6 +71,8 @@ class Frame:
         Constant columns have no framed column: they are independent of all others. Rows on a
         slanted plane have no framed columns at all.
         """
+        if np.array_equal(columns, np.arange(len(self.centre))):
+            return self, np.arange(self.n_directions)
         centre, scale = self.centre[columns], self.scale[columns]
         if self.basis is None:
             return Frame(centre, scale), columns
@@ -139,8 +141,8 @@ class Rows:
     _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _patterns: list[tuple[Integers, Rows]] = field(
-        default_factory=list, init=False, repr=False, compare=False
+    _patterns: dict[Any, list[tuple[Integers, Rows]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __len__(self) -> int:
@@ -181,18 +183,29 @@ class Rows:
             self._kept[STORED] = frame, answer
         return answer
 
-    def by_pattern(self) -> list[tuple[Integers, Rows]]:
-        """The rows of every pattern of gaps, in the columns that they have."""
-        if self._patterns:
-            return self._patterns
-        values, weights = np.asarray(self.values), self.weights
-        found = []
-        for columns, rows in patterns(values):
-            own = None if weights is None else weights[rows]
-            some = values[rows]
-            found.append((columns, Rows(some[:, columns] if np.isnan(some).any() else some, own)))
+    def by_pattern(
+        self, among: Booleans | None = None, at_least: int | None = 1
+    ) -> list[tuple[Integers, Rows]]:
+        """The rows of every pattern of gaps in some columns, without those that they lack.
+
+        Rows with gaps of which fewer than ``at_least`` have the pattern (None: all that have gaps)
+        come together, with all columns.
+        """
+        key = (None if among is None else among.tobytes(), at_least)
+        if key in self._patterns:
+            return self._patterns[key]
+        values, every = np.asarray(self.values), np.arange(self.values.shape[1])
+        found, rest = [], []
+        for columns, rows in patterns(values, among):
+            if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
+                own = None if self.weights is None else self.weights[rows]
+                found.append((columns, Rows(values[np.ix_(rows, columns)], own)))
+            else:
+                rest.append(rows)
+        if rest:
+            found.append((every, self.some(np.concatenate(rest))))
         if values.size <= MOST_KEPT:
-            self._patterns.extend(found)
+            self._patterns[key] = found
         return found
 
     def _known(self, kind: int, frame: Frame) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.engine.run import assessed
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
 from bayesmix.records import Rows
@@ -59,14 +60,21 @@ def sampled_fit(model: Any) -> Any:
 
 
 def rows_of_fit(
-    estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None = 1, repeated: bool = False
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    n_jobs: int | None = 1,
+    repeated: bool = False,
+    gaps: bool = False,
 ) -> Source:
     """The rows as a source, those of weight 0 left out; refused unless they are the fit's.
 
-    ``repeated``: refused as well unless weights say how often a row is there.
+    ``repeated``: refused as well unless weights say how often a row is there. ``gaps``: they may
+    have some where those of the fit had.
     """
     result = estimator.result_
-    source: Source = estimator._rows(X, sample_weight).present().with_jobs(n_jobs)
+    rows = estimator._seen if gaps else estimator._rows
+    source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
         _check_whole(source)
     expected = (result.n_rows, result.n_features)
@@ -88,6 +96,14 @@ def rows_of_fit(
             f"nats, that of its own was {own:.4g}; of a pipeline give transformed ones"
         )
     return source
+
+
+def log_volume(result: FitResult, source: Source) -> float:
+    """What to take from Σ w log p(x), framed, of rows for that in data units."""
+    whole = source.total_weight * result.log_volume
+    if not (source.summary.n_missing and result.family.continuous):
+        return whole
+    return whole - assessed(result.family, source, result.mixture).unseen_volume
 
 
 def _check_whole(source: Source) -> None:

@@ -30,7 +30,19 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
     (n, K + 1) with noise, which is last.
     """
     if has_gaps(values):
-        return _by_pattern(mixture, values, family)
+        shares, log_normaliser = (
+            np.empty((len(values), mixture.n_components)),
+            np.empty(len(values)),
+        )
+        for columns, rows in patterns(values, mixture.patterned):
+            seen = values[np.ix_(rows, columns)]
+            shares[rows], log_normaliser[rows] = _described(mixture.marginal(columns), seen, family)
+        return shares, log_normaliser
+    return _described(mixture, values, family)
+
+
+def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+    """The same of rows that have all columns, but for factors that are left out."""
     if mixture.noise is not None:
         shares, log_density = described(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
@@ -41,7 +53,7 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
     components = cast("FarDensities", mixture.components)
     limit = _reach(components, frame.n_directions) * frame.scale
     away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
-    if (away <= limit).all():
+    if not (away > limit).any():
         return mixture.responsibilities(frame.apply(values))
     shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
     distant = (np.abs(values - frame.centre) > limit).any(axis=1)
@@ -63,25 +75,20 @@ def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> A
     """log p(x) (n,) in nats and data units, of what rows have; of counts a log probability."""
     if has_gaps(values):
         out = np.empty(len(values))
-        for columns, rows in patterns(values):
+        for columns, rows in patterns(values, mixture.patterned):
             seen = mixture.marginal(columns)
-            out[rows] = log_density(seen, values[np.ix_(rows, columns)], family)
+            out[rows] = _log_density(seen, values[np.ix_(rows, columns)], family)
         return out
-    _, found = described(mixture, values, family)
+    return _log_density(mixture, values, family)
+
+
+def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+    """The same of rows that have all columns, but for factors that are left out."""
+    _, found = _described(mixture, values, family)
     if family.continuous:
         found = found - mixture.frame.log_volume
         found += mixture.frame.log_flat(values)
     return found
-
-
-def _by_pattern(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
-    """What is said of rows with gaps by the columns that they have."""
-    shares, log_normaliser = np.empty((len(values), mixture.n_components)), np.empty(len(values))
-    for columns, rows in patterns(values):
-        seen = values[np.ix_(rows, columns)]
-        found = described(mixture.marginal(columns), seen, family)
-        shares[rows], log_normaliser[rows] = found
-    return shares, log_normaliser
 
 
 def _reach(components: FarDensities, n_features: int) -> float:

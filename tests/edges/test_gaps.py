@@ -71,9 +71,11 @@ def test_what_cannot_be_used_is_said(rows, words):
 def test_what_takes_no_gaps_says_so():
     with pytest.raises(InvalidInputError, match="or give missing='use' or 'drop'"):
         bm.GaussianMixture(2).fit(GAPS)
-    with pytest.raises(UnsupportedError, match="Poisson components take no missing values"):
-        bm.Mixture(2, family=bm.Poisson(), missing="use").fit(np.abs(np.rint(GAPS)))
-    with pytest.raises(UnsupportedError, match="'VEI' takes no missing values: use 'diag'"):
+    with pytest.raises(UnsupportedError, match=r"StudentT.* takes no missing values"):
+        bm.Mixture(2, family=bm.StudentT(), missing="use").fit(GAPS)
+    with pytest.raises(UnsupportedError, match=r"StudentT.* takes no missing values"):
+        bm.Mixture(2, family=bm.Product({(0, 1): bm.StudentT()}), missing="use").fit(GAPS)
+    with pytest.raises(UnsupportedError, match=r"'VEI'.* takes no missing values: .*'diag'"):
         used(covariance_type="VEI").fit(GAPS)
     with pytest.raises(UnsupportedError, match="noise takes no missing values"):
         used(noise="uniform").fit(GAPS)
@@ -100,6 +102,65 @@ def test_selection_and_saved_fits_take_gaps(tmp_path):
     loaded = bm.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.score_samples(GAPS), search.score_samples(GAPS))
     np.testing.assert_array_equal(loaded.impute(GAPS), search.best_estimator_.impute(GAPS))
+
+
+def mixed_table(n=240):
+    """Two kinds of birds, and the same with a tenth of all cells empty."""
+    rng = np.random.default_rng(1)
+    kind = rng.integers(0, 2, n)
+    whole = pd.DataFrame(
+        {
+            "bill": rng.normal(40 + 9 * kind),
+            "flipper": rng.normal(190 + 20 * kind, 5.0),
+            "species": np.where(kind, "gentoo", "adelie"),
+            "island": np.array(["biscoe", "dream", "torgersen"])[kind + rng.integers(0, 2, n)],
+        }
+    )
+    gaps = whole.mask(rng.random(whole.shape) < 0.1)
+    some = gaps.notna().any(axis=1)
+    return whole[some].reset_index(drop=True), gaps[some].reset_index(drop=True)
+
+
+def test_tables_with_gaps_in_text_are_fitted_and_filled_in():
+    whole, gaps = mixed_table()
+    m = bm.Mixture(
+        2, family="auto", inference=bm.VariationalBayes(), missing="use", random_state=0
+    ).fit(gaps)
+    filled, drawn = m.impute(gaps), m.impute(gaps, n_draws=20, random_state=0)
+    pd.testing.assert_frame_equal(filled.where(gaps.notna()), gaps, check_dtype=False)
+    assert filled.notna().all(axis=None)
+    empty = gaps["species"].isna()
+    assert empty.sum() > 10
+    assert (filled["species"] == whole["species"])[empty].mean() > 0.9
+    # The island says little of the species: draws differ, and stay among the levels.
+    islands = pd.concat(drawn)["island"]
+    assert set(islands) == set(whole["island"])
+    assert islands.groupby(level=0).nunique()[gaps["island"].isna()].max() > 1
+    assert islands.groupby(level=0).nunique()[gaps["island"].notna()].max() == 1
+    assert m.sample(3)[0].columns.to_list() == list(gaps.columns)
+    with pytest.raises(InvalidInputError, match="NaN in row"):
+        bm.Mixture(2, family="auto").fit(gaps)
+
+
+def test_selection_over_tables_with_gaps_in_text(tmp_path):
+    _, gaps = mixed_table()
+    search = bm.select(
+        gaps, n_components=(1, 2), covariance_type="diag", missing="use", random_state=0
+    )
+    assert search.best_params_["n_components"] == 2
+    assert search.best_estimator_.result_.n_missing == gaps.isna().sum().sum()
+    search.best_estimator_.save(tmp_path / "model")
+    loaded = bm.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.score_samples(gaps), search.score_samples(gaps))
+    pd.testing.assert_frame_equal(loaded.impute(gaps), search.best_estimator_.impute(gaps))
+
+
+def test_levels_that_are_missing_are_no_levels():
+    rows = np.array([["a", "x"], ["a", None], [None, "y"], ["b", "y"]] * 10, dtype=object)
+    m = bm.Mixture(2, family=bm.Categorical(), missing="use", random_state=0).fit(rows)
+    assert m.result_.family.levels == (("a", "b"), ("x", "y"))
+    assert m.impute(rows)[1].tolist() == ["a", "x"]
+    assert m.impute(rows, n_draws=3).shape == (3, 40, 2)
 
 
 def test_a_plot_leaves_rows_with_gaps_out_and_says_so():

@@ -10,7 +10,10 @@ from bayesmix import validation
 from bayesmix.engine.gaps import drawn
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.rows import incoming
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.estimators.rows.families_of_columns import decoded
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.product import Product
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.random import Purpose, root_seed, stream
@@ -25,22 +28,17 @@ def refuse_gaps(model: Model) -> None:
         raise UnsupportedError(
             "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
         )
-    if not isinstance(family, Gaussian):
-        raise UnsupportedError(
-            f"{type(family).__name__} components take no missing values yet: drop such rows "
-            "(missing='drop'), or use Gaussian()"
-        )
     if not family.takes_gaps:
         raise UnsupportedError(
-            f"covariance_type={family.covariance!r} takes no missing values: use 'diag' or 'full', "
-            "or drop such rows (missing='drop')"
+            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
+            "Gaussian('full') or Gaussian('diag')"
         )
 
 
 class Imputing:
     """``impute``, for every estimator whose components say what is missing."""
 
-    def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Array:
+    def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
         """Rows with their missing values (NaN) filled in.
 
         Parameters
@@ -48,15 +46,17 @@ class Imputing:
         X : array, frame or source (n, D)
             Every row needs one value at least. What is there stays as it is.
         n_draws : int, optional
-            None: what is expected given the values that a row has, one table. Else so many tables
-            drawn: with the spread of the values, and of a variational fit with that of the
-            posterior, as multiple imputation needs it.
+            None: what is expected given the values that a row has, of categories and of columns
+            of 0 and 1 the most probable level; one table. Else so many tables drawn: with the
+            spread of the values, and of a variational fit with that of the posterior, as multiple
+            imputation needs it.
         random_state : optional
             None uses the estimator's own.
 
         Returns
         -------
         array (n, D) or (n_draws, n, D)
+            Of tables of mixed columns a frame with their levels, or a list of n_draws frames.
 
         Examples
         --------
@@ -76,15 +76,20 @@ class Imputing:
         rows = incoming.new_rows(self, X, gaps=True).in_memory()
         values = np.array(rows.values, dtype=np.float64)
         if n_draws is None:
-            return expected(result, values)
+            return decoded(result.family, expected(result, values))
         number = validation.integer("n_draws", n_draws, 1)
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
         seed = root_seed(estimator.random_state if random_state is None else random_state)
-        return np.stack(imputations(result, values, number, stream(seed, Purpose.GAPS)))
+        drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
+        tables = [decoded(result.family, table) for table in drawn_tables]
+        return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
 
 def expected(result: FitResult, values: Array) -> Array:
-    """E[gaps | what the row has] in their places, under the predictive density."""
+    """E[gaps | what the row has] in their places, under the predictive density.
+
+    Of columns that have levels the most probable of them.
+    """
     from bayesmix.sampling.density.partition import conditional_means
 
     out = values.copy()
@@ -93,7 +98,29 @@ def expected(result: FitResult, values: Array) -> Array:
         if len(hidden):
             known = values[np.ix_(rows, columns)]
             out[np.ix_(rows, hidden)] = conditional_means(result.density, hidden, columns, known)
+    shares = result.probabilities(values)
+    for column, of_levels in level_probabilities(result.family, result.density.components).items():
+        gaps = np.isnan(values[:, column])
+        out[gaps, column] = (shares[gaps] @ of_levels).argmax(axis=1)
     return out
+
+
+def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
+    """Probabilities (K, L) of the levels, of every column that has some."""
+    if isinstance(family, Product):
+        parts = zip(family.families, components.parts, components.layout.columns, strict=True)
+        return {
+            own[column]: of_levels
+            for part, one, own in parts
+            for column, of_levels in level_probabilities(part, one).items()
+        }
+    if isinstance(family, Categorical):
+        pairs = enumerate(components.reading.pairs)
+        return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
+    if isinstance(family, Bernoulli):
+        each = enumerate(components.probabilities.T)
+        return {column: np.column_stack([1.0 - ones, ones]) for column, ones in each}
+    return {}
 
 
 def imputations(

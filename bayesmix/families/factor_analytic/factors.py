@@ -71,6 +71,7 @@ class FactorAnalytic:
     heavy_tails = False
     drawn_columns = 2
     linear = False
+    takes_gaps = False
     linear_kernel = False
     far_densities = True
     centred_kernel = False

@@ -7,19 +7,21 @@ component, and a gap is no row of its column.
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import add
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bayesmix.families.gaussian.covariance.algebra import averages
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers, align
-from bayesmix.numerics.gaps import patterns, without_gaps
+from bayesmix.numerics.arrays import Array, Indices, Integers, align
+from bayesmix.numerics.gaps import Lacking, by_number_missing, seen, without_gaps
+from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Seen
 
 
 def completed(
@@ -35,8 +37,6 @@ def completed(
     ``regression`` are their columns, their slopes on the others, and what is left in blocks.
     """
     n_features = means.shape[1]
-    if structure.algebra.kind != features.DENSE:
-        return embedded(structure, n_features, columns, sums)
     hidden, slopes, left = regression
     slopes = np.asarray(slopes)
     away = (sums.means - means[:, columns])[:, :, None]
@@ -81,16 +81,126 @@ def drawn(
     return out
 
 
-def embedded(structure: Structure, n_features: int, columns: Integers, sums: Moments) -> Moments:
-    """Moments over axes of rows that have only these columns: they count in no other."""
-    means, known = np.zeros((2, len(sums.counts), n_features))
-    means[:, columns] = sums.means
-    known[:, columns] = sums.known
-    scatter = sums.scatter
-    if not structure.blocks.isotropic:
-        scatter = np.zeros((len(sums.scatter), n_features))
-        scatter[:, columns] = sums.scatter
-    return Moments(structure, sums.counts, means, scatter, known)
+def seen_over_axes(
+    structure: Structure, offsets: Array, means: Array, root: Array, values: Array
+) -> Seen:
+    """Σ_d offset_kd - ½ U_kd² (x_d - m_kd)² (n, K) over what rows have, and their moments."""
+    present, columns = seen(values).T, without_gaps(values).T
+    roots = np.broadcast_to(root, means.shape)
+    out: Array = offsets @ present
+    for k, (mean, own) in enumerate(zip(means, roots, strict=True)):
+        away = (columns - mean[:, None]) * own[:, None]
+        away *= present
+        out[k] -= 0.5 * np.einsum("dn,dn->n", away, away)
+    return out.T, lambda shares: moments_over_axes(structure, columns, present, shares)
+
+
+def moments_over_axes(
+    structure: Structure, columns: Array, present: Array, responsibilities: Array
+) -> Moments:
+    """Moments of framed rows (D, n) with 0 in gaps: they count in the columns that they have."""
+    known = (present @ responsibilities).T
+    means = averages((columns @ responsibilities).T, known)
+    scatter = np.empty(means.shape)
+    for k, mean in enumerate(means):
+        away = columns - mean[:, None]
+        away *= present
+        away *= away
+        np.dot(away, responsibilities[:, k], out=scatter[k])
+    pooled = structure.blocks.pool(scatter)
+    return Moments(structure, responsibilities.sum(axis=0), means, pooled, known)
+
+
+def seen_densely(
+    structure: Structure, offset: Array, means: Array, root: Array, values: Array
+) -> Seen:
+    """log ∫ exp(offset_k - ½ |Uᵀ(x - m_k)|²) (n, K) over what rows lack, and completed moments.
+
+    By completing the square in what is missing, h: with a = x - m, 0 in h, and g = Λ a the exponent
+    is largest at a_h = -Λ_hh⁻¹ g_h, and what is integrated over has the covariance Λ_hh⁻¹. So only
+    matrices as large as gaps are many are inverted, and each once for all rows of a pattern.
+    """
+    precisions = structure.algebra.gram(root)
+    groups = [_Hidden.of(lacking, precisions) for lacking in by_number_missing(values)]
+    present, columns = seen(values).T, without_gaps(values).T
+    away = np.empty((len(means), *columns.shape))
+    out = np.repeat(offset[:, None], len(values), axis=1)
+    shared = len(root) == 1
+    for k, own in enumerate(away):
+        block = 0 if shared else k
+        np.subtract(columns, means[k][:, None], out=own)
+        own *= present
+        pull = precisions[block] @ own
+        for group in groups:
+            own[group.places, group.rows] = -group.covered(block, pull)
+            out[k, group.rows] += group.log_volumes[block, group.pattern]
+        along = root[block].T @ own
+        out[k] -= 0.5 * np.einsum("dn,dn->n", along, along)
+    return out.T, lambda shares: _completed(structure, means, away, groups, shares)
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """Rows that lack equally many values, with what the precisions say of these."""
+
+    rows: Indices  # (n,)
+    columns: Indices  # (P, s) of patterns
+    pattern: Indices  # (n,)
+    covariances: Array  # Λ_hh⁻¹ (B, P, s, s)
+    log_volumes: Array  # ½ (s log 2π - log det Λ_hh) (B, P)
+
+    @classmethod
+    def of(cls, lacking: Lacking, precisions: Array) -> _Hidden:
+        columns = lacking.columns
+        own = precisions[:, columns[:, :, None], columns[:, None, :]]
+        log_det = np.linalg.slogdet(own)[1]
+        volumes = 0.5 * (columns.shape[1] * LOG_2PI - log_det)
+        covariances: Array = np.linalg.inv(own).astype(np.float64, copy=False)
+        return cls(lacking.rows, columns, lacking.pattern, covariances, volumes)
+
+    @property
+    def places(self) -> Indices:
+        """The columns (s, n) that rows lack."""
+        return self.columns.T[:, self.pattern]
+
+    def covered(self, block: int, pull: Array) -> Array:
+        """Λ_hh⁻¹ g_h (s, n) of g (D, all rows)."""
+        own = self.covariances[block][self.pattern]
+        product: Array = np.einsum("nij,jn->in", own, pull[self.places, self.rows])
+        return product
+
+    def left(self, block: int, shares: Array, n_features: int) -> Array:
+        """Σ_n r_n Λ_hh⁻¹ in its place (D, D)."""
+        weights = np.bincount(self.pattern, shares[self.rows], len(self.columns))
+        out = np.zeros((n_features, n_features))
+        places = self.columns[:, :, None], self.columns[:, None, :]
+        np.add.at(out, places, weights[:, None, None] * self.covariances[block])
+        return out
+
+
+def _completed(
+    structure: Structure,
+    means: Array,
+    away: Array,
+    groups: Sequence[_Hidden],
+    responsibilities: Array,
+) -> Moments:
+    """Moments where gaps are what each component expects, with the covariance that is left.
+
+    ``away`` (K, D, n) are rows less the means of components.
+    """
+    n_components, n_features = means.shape
+    counts = responsibilities.sum(axis=0)
+    totals = np.array([own @ r for own, r in zip(away, responsibilities.T, strict=True)])
+    beyond = averages(totals, counts[:, None])
+    scatter = np.empty((n_components, n_features, n_features))
+    n_blocks = len(groups[0].covariances)
+    for k, (own, r) in enumerate(zip(away, responsibilities.T, strict=True)):
+        centred = own - beyond[k][:, None]
+        np.dot(centred * r, centred.T, out=scatter[k])
+        for group in groups:
+            scatter[k] += group.left(k if n_blocks > 1 else 0, r, n_features)
+    return Moments(structure, counts, means + beyond, structure.blocks.pool(scatter))
 
 
 def available(structure: Structure, values: Array, responsibilities: Array) -> Moments:
@@ -101,11 +211,8 @@ def available(structure: Structure, values: Array, responsibilities: Array) -> M
     """
     n_features = values.shape[1]
     if structure.algebra.kind != features.DENSE:
-        parts = []
-        for columns, rows in patterns(values):
-            own = moments(structure, values[np.ix_(rows, columns)], responsibilities[rows])
-            parts.append(embedded(structure, n_features, columns, own))
-        return reduce(add, parts)
+        columns, present = without_gaps(values).T, seen(values).T
+        return moments_over_axes(structure, columns, present, responsibilities)
     present = ~np.isnan(values)
     filled, counts = without_gaps(values), responsibilities.sum(axis=0)
     known = responsibilities.T @ present

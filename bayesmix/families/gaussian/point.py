@@ -11,7 +11,7 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.families.gaussian.regression import regressed
-from bayesmix.numerics.arrays import Array, Integers, align
+from bayesmix.numerics.arrays import Array, Booleans, Integers, align
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
@@ -69,6 +69,19 @@ class Gaussians:
     def expected_log_density(self, values: Array) -> Array:
         """log N(x | μ_k, Σ_k) (n, K)."""
         return self.linear.expected_log_density(values)
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return np.ones(self.n_features, dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Gaussians:
+        """The densities of rows that have only these columns."""
+        return self.marginal(columns)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn: see ``Quadratics.filled``."""
+        return self.linear.filled(values, labels, generator)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
         """Log density of far rows in two parts: see ``Quadratics.beyond``."""

@@ -14,13 +14,15 @@ import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.gaps import completed, drawn
+from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
+from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Seen
 from bayesmix.records import Frame, KernelTotals, Known
 
 # Squared distances that differ by less, as a share of them, are of components equally wide.
@@ -84,6 +86,11 @@ class Quadratics:
         return len(self.means)
 
     @property
+    def precision_root(self) -> Array:
+        """The root, as those that have a precision call it."""
+        return self.root
+
+    @property
     def linear(self) -> Quadratics:
         """Itself: to an E-step, quadratic forms are components."""
         return self
@@ -98,6 +105,43 @@ class Quadratics:
     def covariance(self) -> Array:
         """(U Uᵀ)⁻¹ in blocks."""
         return self.structure.algebra.inverse(self.root)
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return np.ones(self.means.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Quadratics:
+        """The forms of rows that have only these columns."""
+        return self.marginal(columns)
+
+    def seen(self, values: Array) -> Seen:
+        """The forms of rows with gaps, and what makes their moments."""
+        if not has_gaps(values):
+            return self.expected_log_density(values), lambda shares: self.statistics(values, shares)
+        if self.dense:
+            return seen_densely(self.structure, self.offset, self.means, self.root, values)
+        return seen_over_axes(self.structure, self.offsets, self.means, self.root, values)
+
+    @property
+    def offsets(self) -> Array:
+        """Offsets (K, D) of every column, over axes."""
+        if self.column_offset is not None:
+            return self.column_offset
+        log_det = self.structure.algebra.log_det(self.root)
+        by_column = offsets_by_column(self.structure, log_det, self.means.shape)
+        assert by_column is not None
+        return by_column
+
+    @property
+    def dense(self) -> bool:
+        """Whether columns depend on one another, given the component."""
+        return self.structure.algebra.kind == features.DENSE
+
+    def completed(self, columns: Integers, sums: Moments) -> Moments:
+        """The moments of rows that have only these columns, from those of the columns."""
+        regression = self._pattern(columns)[1]
+        return completed(self.structure, self.means, regression, columns, sums)
 
     @once
     def _patterns(self) -> dict[bytes, tuple[Quadratics, tuple[Any, Any, Any]]]:
@@ -133,18 +177,21 @@ class Quadratics:
         offset = self.offset + 0.5 * (n_hidden * LOG_2PI - hidden)
         return Quadratics(self.structure, offset, means, root)
 
-    def drawn(
-        self, columns: Integers, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        """Rows (n, D) of N(m, (U Uᵀ)⁻¹) of the components ``labels`` given these columns (n, d)."""
-        return drawn(
-            self.structure, self.means, self.covariance, columns, values, labels, generator
-        )
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with gaps drawn from N(m, (U Uᵀ)⁻¹) of the components ``labels``, given the rest."""
+        out = values.copy()
+        for columns, rows in patterns(values):
+            if len(columns) < values.shape[1]:
+                seen = values[np.ix_(rows, columns)]
+                known = self.structure, self.means, self.covariance
+                out[rows] = drawn(*known, columns, seen, labels[rows], generator)
+        return out
 
-    def completed(self, columns: Integers, sums: Moments) -> Moments:
-        """The moments of rows that have only these columns, from those of the columns."""
-        regression = self._pattern(columns)[1]
-        return completed(self.structure, self.means, regression, columns, sums)
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """The same of dense covariances; over axes factors are left out instead."""
+        return self.filled(values, labels, generator) if self.dense else values
 
     @property
     def kind(self) -> int:

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.regression import regressed
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.wishart import LOG_PI
 from bayesmix.records import FLAT_FLOOR, Frame
 
@@ -52,6 +52,15 @@ class Students:
             away = (values[:, column, None] - self.means[:, column]) * root
             total += self._of_column(column, np.log1p(away * away / self._freedom_of(column)))
         return total
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return np.ones(self.means.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Students:
+        """The densities of rows that have only these columns."""
+        return self.marginal(columns)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
         """log density (n, K) of framed rows ``units`` times 2^exponent, and 0 to add to it."""

@@ -56,20 +56,19 @@ class SuccessColumns(OfTrials, PointColumns):
         """log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44)."""
         exact = not (self.probabilities == 1.0).any()
         places = _stabilised(self.probabilities, self.most)
-        return LinearInTotals(self._coefficients(SURE), self.reading, exact, places)
+        return LinearInTotals(*self._coefficients(SURE), self.reading, exact, places)
 
-    def _coefficients(self, sure: float) -> Array:
+    def _coefficients(self, sure: float) -> tuple[Array, Array]:
         """As above; a failure where only successes can be is ``sure`` nats away."""
         always = self.probabilities == 1.0
         safe = np.where(always, 0.5, self.probabilities)
         log_odds = np.where(always, sure, np.maximum(logit(safe), NEVER))
         constants = self.most * np.where(always, -sure, np.log1p(-safe))
-        base = [np.ones((len(safe), 1))] if self.reading.has_base else []
-        return np.hstack([constants.sum(axis=1, keepdims=True), log_odds, *base])
+        return constants, log_odds
 
     def expected_log_density(self, values: Array) -> Array:
         """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
-        form = LinearInTotals(self._coefficients(0.0), self.reading)
+        form = LinearInTotals(*self._coefficients(0.0), self.reading)
         out = form.expected_log_density(values)
         always = self.probabilities == 1.0
         against = (self.most - values) @ always.T.astype(float) if not self.linear.exact else 0.0
@@ -99,9 +98,7 @@ class SuccessDraws(OfTrials, DrawnColumns):
         n_features = self.log_successes.shape[2]
         failures = self.log_failures.reshape(-1, n_features)
         log_odds = self.log_successes.reshape(-1, n_features) - failures
-        base = [np.ones((len(failures), 1))] if self.reading.has_base else []
-        constants = (self.most * failures).sum(axis=1, keepdims=True)
-        return LinearInTotals(np.hstack([constants, log_odds, *base]), self.reading)
+        return LinearInTotals(self.most * failures, log_odds, self.reading)
 
     def parameters(self, frame: Frame) -> Named:
         """Probabilities (S, K, D), with what axes after the first stand for."""
@@ -133,11 +130,8 @@ class BetaFactors(OfTrials, PosteriorColumns):
         """E[log p(x | θ_k)], linear in the row."""
         log_odds = digamma(self.successes) - digamma(self.failures)
         log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
-        constants = (self.most * log_failure).sum(axis=1, keepdims=True)
-        base = [np.ones((len(constants), 1))] if self.reading.has_base else []
-        coefficients = np.hstack([constants, log_odds, *base])
-        places = _stabilised(self.shares, self.most)
-        return LinearInTotals(coefficients, self.reading, stabilised=places)
+        constants, places = self.most * log_failure, _stabilised(self.shares, self.most)
+        return LinearInTotals(constants, log_odds, self.reading, stabilised=places)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
         """Independent draws of θ."""
@@ -174,8 +168,8 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
     failures: float
 
     @abstractmethod
-    def at_mode(self, q: BetaFactors) -> SuccessColumns:
-        """Where q is largest."""
+    def at_shares(self, shares: Array, q: BetaFactors) -> SuccessColumns:
+        """Densities with these probabilities (K, D), of columns as q has them."""
 
     def kl(self, q: BetaFactors) -> float:
         """Σ KL(Beta || Beta)."""
@@ -198,7 +192,10 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
                 "a maximum a posteriori fit needs Beta parameters of at least 1, got "
                 f"({self.successes}, {self.failures})"
             )
-        return self.at_mode(self.posterior(statistics))
+        q = self.posterior(statistics)
+        total = q.successes + q.failures - 2.0
+        shares = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
+        return self.at_shares(shares, q)
 
     def log_density(self, components: SuccessColumns) -> float:
         """log p(θ) at a point; 0 log 0 is 0."""

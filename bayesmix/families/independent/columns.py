@@ -13,10 +13,18 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.independent.linear import LinearInTotals, Reading, sums
+from bayesmix.families.independent.gaps import SeenColumns, SeenTotals, filled
+from bayesmix.families.independent.linear import (
+    LinearInTotals,
+    Reading,
+    sums,
+    sums_of_seen,
+    totals_of_seen,
+)
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Integers, Stored, diagonal_matrices
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
+from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 from bayesmix.records.coding import Coding
@@ -65,6 +73,19 @@ class Columns(ByComponent):
     @abstractmethod
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
+
+    @property
+    def patterned(self) -> Booleans:
+        """No column: none depends on others, given the component."""
+        return np.zeros(self.means.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> SeenColumns:
+        """Without the factors of gaps."""
+        return SeenColumns(self)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn from the components ``labels``."""
+        return filled(self, values, labels, generator)
 
     @property
     def covariances(self) -> Array:
@@ -142,7 +163,7 @@ class PosteriorColumns(ByComponent):
         """q(θ) in coordinates of unit variance."""
 
     @abstractmethod
-    def plug_in(self) -> PointComponents:
+    def plug_in(self) -> PointColumns:
         """E[θ]."""
 
     @abstractmethod
@@ -152,6 +173,19 @@ class PosteriorColumns(ByComponent):
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | θ_k)] (n, K)."""
         return self.linear.expected_log_density(values)
+
+    @property
+    def patterned(self) -> Booleans:
+        """No column: none depends on others, given the component."""
+        return np.zeros(self.linear.constants.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> SeenTotals:
+        """Without the factors of gaps."""
+        return SeenTotals(self.linear)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn at E[θ]."""
+        return self.plug_in().filled(values, labels, generator)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals."""
@@ -221,6 +255,7 @@ class ColumnsFamily(ABC, Generic[P]):
     drawn_columns = 0
     least = 0.0
     linear = True
+    takes_gaps = True
     far_densities = False
     centred_kernel = False
     rearranged = True
@@ -269,7 +304,11 @@ class ColumnsFamily(ABC, Generic[P]):
         return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals."""
+        """Counts and totals; where rows have gaps by column."""
+        if has_gaps(values):
+            present, complete = seen(values), without_gaps(values)
+            totals = totals_of_seen(self.reading, complete, present)
+            return sums_of_seen(self.reading, totals, present, responsibilities)
         return sums(self.reading, values, responsibilities)
 
     def maximum_likelihood(

@@ -11,6 +11,9 @@ from scipy.special import gammaln
 from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Integers
+from bayesmix.numerics.gaps import seen, without_gaps
+from bayesmix.numerics.once import once
+from bayesmix.protocols import Seen
 
 # In place of the logarithm of zero where it multiplies counts that may be zero.
 NEVER = -1e200
@@ -39,7 +42,11 @@ class Reading(Protocol):
         ...
 
     def log_base(self, values: Array) -> Array:
-        """log h(x) (n,), over all columns."""
+        """log h(x) (n,), over all columns: of a column of 0 it is 0."""
+        ...
+
+    def spread(self, values: Array) -> Array:
+        """What columns (..., D) have, for every total (..., F)."""
         ...
 
 
@@ -56,6 +63,9 @@ class Plain:
 
     def log_base(self, values: Array) -> Array:
         return np.zeros(len(values))
+
+    def spread(self, values: Array) -> Array:
+        return values
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,9 @@ class Counts:
         logs: Array = -gammaln(values.T + 1.0).sum(axis=0)
         return logs
 
+    def spread(self, values: Array) -> Array:
+        return values
+
 
 PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()
 
@@ -84,17 +97,36 @@ def sums(reading: Reading, values: Array, responsibilities: Array) -> Sums:
     return Sums(responsibilities.sum(axis=0), totals, reading.measured)
 
 
+def totals_of_seen(reading: Reading, complete: Array, present: Array) -> Array:
+    """t(x) (F, n), 0 in gaps, of rows with 0 there."""
+    return reading.totals(complete) * reading.spread(present).T
+
+
+def sums_of_seen(reading: Reading, totals: Array, present: Array, responsibilities: Array) -> Sums:
+    """The same of rows with gaps, which count in the columns that they have."""
+    known = reading.spread((present.T @ responsibilities).T)
+    counts = responsibilities.sum(axis=0)
+    return Sums(counts, (totals @ responsibilities).T, reading.measured, known)
+
+
 @dataclass(frozen=True)
 class LinearInTotals:
-    """K log densities that are linear in [1, t(x)], or in [1, t(x), log h(x)].
+    """K log densities Σ_d c_kd + Σ_f η_kf t_f(x) + log h(x): linear in features of the row.
 
     ``exact`` is False where an outcome that cannot be would need infinities that cancel.
     """
 
-    coefficients: Array  # (K, F)
+    constants: Array  # c (K, D)
+    slopes: Array  # η (K, F)
     reading: Reading = PLAIN
     exact: bool = True
     stabilised: Array | None = None  # (K, D) means where columns vary as much, 1/4, at any mean
+
+    @once
+    def coefficients(self) -> Array:
+        """Of [1, t(x)], or of [1, t(x), log h(x)]."""
+        base = [np.ones((len(self.slopes), 1))] if self.reading.has_base else []
+        return np.hstack([self.constants.sum(axis=1, keepdims=True), self.slopes, *base])
 
     @property
     def kind(self) -> int:
@@ -113,17 +145,39 @@ class LinearInTotals:
 
     @property
     def n_components(self) -> int:
-        return len(self.coefficients)
+        return len(self.slopes)
 
     @property
     def linear(self) -> LinearInTotals:
         """Itself: to an E-step, linear forms are components."""
         return self
 
+    @property
+    def dense(self) -> bool:
+        """No column depends on others, given the component."""
+        return False
+
+    def seen(self, values: Array) -> Seen:
+        """Without the factors of gaps: constants and totals that a row has."""
+        present, complete = seen(values), without_gaps(values)
+        totals = totals_of_seen(self.reading, complete, present)
+        out: Array = self.slopes @ totals
+        out += self.constants @ present.T
+        if self.reading.has_base:
+            out += self.reading.log_base(complete)
+        return out.T, lambda shares: sums_of_seen(self.reading, totals, present, shares)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """The rows: nothing is drawn whose factor is left out."""
+        return values
+
     def subset(self, keep: Integers) -> LinearInTotals:
         """Some of the forms, in the order given."""
         places = None if self.stabilised is None else self.stabilised[keep]
-        return LinearInTotals(self.coefficients[keep], self.reading, self.exact, places)
+        own = self.constants[keep], self.slopes[keep]
+        return LinearInTotals(*own, self.reading, self.exact, places)
 
     def near(self, log_weights: Array) -> Array:
         """log ∫ √(p_j p_k) and half the log weight of k (K, K): how much k may take of j's rows.

@@ -17,7 +17,7 @@ from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
 from bayesmix.families.log_normal.logs import frame_of_logs, log_density
 from bayesmix.families.log_normal.quadratics import LogQuadratics
-from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
+from bayesmix.numerics.arrays import Array, Booleans, Integers, diagonal_matrices
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Densities, Named
@@ -120,6 +120,19 @@ class LogNormals(OfLogs):
     def unframed(self, frame: Frame) -> LogNormals:
         return LogNormals(self.normals.unframed(frame_of_logs(frame)))
 
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return self.normals.patterned
+
+    def seen_in(self, columns: Integers) -> LogNormals:
+        """The densities of rows that have only these columns."""
+        return self.marginal(columns)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn from the components ``labels``."""
+        return self.linear.filled(values, labels, generator)
+
     def marginal(self, columns: Integers) -> LogNormals:
         """The densities of some columns."""
         return LogNormals(self.normals.marginal(columns))
@@ -164,6 +177,15 @@ class LogStudents(OfLogs):
 
     def unframed(self, frame: Frame) -> LogStudents:
         return LogStudents(self.students.unframed(frame_of_logs(frame)))
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return self.students.patterned
+
+    def seen_in(self, columns: Integers) -> LogStudents:
+        """The densities of rows that have only these columns."""
+        return self.marginal(columns)
 
     def marginal(self, columns: Integers) -> LogStudents:
         """The densities of some columns."""
@@ -292,9 +314,18 @@ class LogNormalPosterior(OfLogs):
     def unframed(self, frame: Frame) -> LogNormalPosterior:
         return LogNormalPosterior(self.normals.unframed(frame_of_logs(frame)))
 
-    def marginal(self, columns: Integers) -> LogQuadratics:
-        """log ∫ exp E[log p(x | θ_k)] over the other columns."""
-        return LogQuadratics(self.normals.marginal(columns))
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return self.normals.patterned
+
+    def seen_in(self, columns: Integers) -> LogQuadratics:
+        """The densities of rows that have only these columns."""
+        return self.linear.seen_in(columns)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn from the components ``labels``."""
+        return self.linear.filled(values, labels, generator)
 
     def plug_in(self) -> LogNormals:
         """E[μ] and 1 / E[1 / σ²]."""

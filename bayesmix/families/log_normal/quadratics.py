@@ -14,9 +14,10 @@ from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.families.log_normal.logs import log_density
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
+from bayesmix.protocols import Seen
 
 
 @filled_at_once
@@ -93,17 +94,33 @@ class LogQuadratics:
 
     # Rows with gaps
 
-    def marginal(self, columns: Integers) -> LogQuadratics:
-        """log ∫ exp(.) over the other columns."""
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return self.normals.patterned
+
+    @property
+    def dense(self) -> bool:
+        """No column depends on others, given the component."""
+        return False
+
+    def seen_in(self, columns: Integers) -> LogQuadratics:
+        """The forms of rows that have only these columns."""
         return LogQuadratics(self.normals.marginal(columns))
 
-    def drawn(
-        self, columns: Integers, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        """Rows (n, D) of the components ``labels`` given these columns' values."""
-        logs = self.normals.drawn(columns, np.log(values), labels, generator)
-        return np.exp(logs)
+    def seen(self, values: Array) -> Seen:
+        """The forms of rows with gaps, and what makes their moments."""
+        logs = np.log(values)
+        density, statistics = self.normals.seen(logs)
+        return density - np.nansum(logs, axis=1)[:, None], statistics
 
-    def completed(self, columns: Integers, sums: Moments) -> Moments:
-        """Moments of rows that have only these columns, from those of the columns."""
-        return self.normals.completed(columns, sums)
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn from the components ``labels``."""
+        logs: Array = np.exp(self.normals.filled(np.log(values), labels, generator))
+        return np.where(np.isnan(values), logs, values)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """The rows: factors are left out."""
+        return values

@@ -14,7 +14,7 @@ from bayesmix.families.product import linear as sums_of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.linear import LinearProduct
 from bayesmix.families.product.statistics import ProductStatistics
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Coordinates, DrawnComponents
 from bayesmix.protocols.components import Named
@@ -99,6 +99,23 @@ class Products:
         return self._restricted(
             columns, lambda part, numbers, _: self.parts[part].marginal(numbers)
         )
+
+    @property
+    def patterned(self) -> Booleans:
+        """Those columns that are so in their part."""
+        return self.layout.patterned(self.parts)
+
+    def seen_in(self, columns: Integers) -> Products:
+        """The densities of rows that have these columns, some parts over none."""
+        picked = self.layout.seen(columns)
+        pairs = zip(self.parts, picked, strict=True)
+        parts = tuple(part.seen_in(numbers) for part, (numbers, _) in pairs)
+        return Products(self.layout.at([places for _, places in picked]), parts)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn, part by part."""
+        pairs = zip(self.parts, self.layout.split(values), strict=True)
+        return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
         """Those of ``columns``, given others: only what is known of its own part changes one."""

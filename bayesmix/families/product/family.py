@@ -149,6 +149,10 @@ class Product:
         return any(family.heavy_tails for family in self.families)
 
     @property
+    def takes_gaps(self) -> bool:
+        return all(family.takes_gaps for family in self.families)
+
+    @property
     def rearranged(self) -> bool:
         return all(family.rearranged for family in self.families)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.once import once
+from bayesmix.protocols import Incomplete
 from bayesmix.records import Frame, Summary
 
 # Fields of a summary with an entry a column.
@@ -57,6 +58,13 @@ class Layout:
         out = np.empty((*parts[0].shape[:-1], self.width))
         for own, values in zip(self.places, parts, strict=True):
             out[..., own] = values
+        return out
+
+    def patterned(self, parts: Sequence[Incomplete]) -> Booleans:
+        """Which framed columns (D',) are ``patterned`` in their part."""
+        out = np.zeros(self.width, dtype=bool)
+        for own, part in zip(self.places, parts, strict=True):
+            out[own] = part.patterned
         return out
 
     def narrowed(self, width: int) -> Layout:
@@ -122,6 +130,17 @@ class Layout:
             numbers = np.array([int(np.flatnonzero(own == one)[0]) for one in wanted[places]])
             found.append((numbers.astype(np.int64), places))
         return found
+
+    def seen(self, columns: Integers) -> list[tuple[Integers, Integers]]:
+        """The same with the columns of every part in its own order."""
+        orders = [
+            (np.argsort(numbers), numbers, places) for numbers, places in self.picked(columns)
+        ]
+        return [(numbers[order], places[order]) for order, numbers, places in orders]
+
+    def at(self, framed: Sequence[Integers]) -> Layout:
+        """The layout with all parts at these places, some of them at none."""
+        return self.some(range(len(self.columns)), framed)
 
     def some(self, kept: Sequence[int], framed: Sequence[Integers]) -> Layout:
         """The layout of parts that are left, at these places."""

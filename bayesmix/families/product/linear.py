@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
-from bayesmix.protocols import Linear
+from bayesmix.protocols import Completing, Components, Densities, Linear, Seen
 
 
 @filled_at_once
@@ -74,6 +76,34 @@ class LinearProduct:
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
         return statistics(self.layout, self.parts, values, responsibilities)
 
+    @property
+    def dense(self) -> bool:
+        """Not all columns depend on one another."""
+        return False
+
+    def seen(self, values: Array) -> Seen:
+        """Log densities of what rows have add up over the parts."""
+        pairs = zip(
+            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
+        )
+        each = [part.seen(own) for part, own in pairs]
+        total: Array = sum(
+            (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
+        )
+        return total, lambda shares: ProductStatistics(
+            self.layout, tuple(statistics(shares) for _, statistics in each)
+        )
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """Rows with what they lack of dense parts drawn."""
+        pairs = zip(
+            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
+        )
+        parts = [part.dense_filled(own, labels, generator) for part, own in pairs]
+        return self.layout.together(parts)
+
     def subset(self, keep: Integers) -> LinearProduct:
         return LinearProduct(self.layout, tuple(part.subset(keep) for part in self.parts))
 
@@ -97,7 +127,7 @@ class LinearProduct:
         return total
 
 
-def log_density(layout: Layout, parts: tuple[Linear, ...], values: Array) -> Array:
+def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Array:
     """Σ_i log p(x_i | θ_k) (n, K)."""
     pairs = zip(parts, layout.split(values), strict=True)
     densities = (part.expected_log_density(own) for part, own in pairs)
@@ -106,7 +136,7 @@ def log_density(layout: Layout, parts: tuple[Linear, ...], values: Array) -> Arr
 
 
 def statistics(
-    layout: Layout, parts: tuple[Linear, ...], values: Array, responsibilities: Array
+    layout: Layout, parts: Sequence[Components], values: Array, responsibilities: Array
 ) -> ProductStatistics:
     """Statistics of every part."""
     pairs = zip(parts, layout.split(values), strict=True)

@@ -65,6 +65,7 @@ class StudentT:
     drawn_columns = 2
     least = -np.inf
     linear = False
+    takes_gaps = False
     far_densities = True
     centred_kernel = False
     linear_kernel = False

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
+from bayesmix.engine.gaps import SEEN
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Components, Source
@@ -97,7 +99,8 @@ def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = No
     n_draws, n_components = log_weights.shape
     places = np.arange(start * n_components, (start + n_draws) * n_components)
     components = draws.components.components.subset(places)
-    joint: Array = np.ascontiguousarray(components.expected_log_density(framed))
+    arithmetic: Arithmetic = SEEN if has_gaps(framed) else CENTRED
+    joint: Array = np.ascontiguousarray(arithmetic.densities(components, framed)[0])
     joint = joint.reshape(len(framed), n_draws, n_components)
     joint += log_weights
     normalise(joint.reshape(-1, n_components))

@@ -17,14 +17,20 @@ from bayesmix.engine.expectation import (
     LINEAR,
     Arithmetic,
     ExpectationStep,
+    Step,
     block_rows,
 )
+from bayesmix.engine.forms import Dense
+from bayesmix.engine.gaps import GappedStep
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import (
     Additive,
+    Completing,
     Components,
     DrawnComponents,
+    Family,
     LinearComponents,
     OrderedWeightsPrior,
     Posterior,
@@ -33,7 +39,14 @@ from bayesmix.protocols import (
     WeightsPrior,
 )
 from bayesmix.random import Purpose, stream
-from bayesmix.records import LOWEST_LOG, ChunkSums, Frame, Mixture, Rows, finished
+from bayesmix.records import (
+    LOWEST_LOG,
+    ChunkSums,
+    Frame,
+    Mixture,
+    Rows,
+    finished,
+)
 from bayesmix.sampling.draws.parameters import Draws, draws_of
 from bayesmix.workflow.result import FitResult
 
@@ -99,10 +112,13 @@ class AssignmentStep:
     arithmetic: Arithmetic
     assign: Assign
     key: tuple[int, ...]
+    family: Family
 
     def __call__(self, rows: Rows) -> ChunkAssigned:
         seed, *rest = self.key
         generator = stream(seed, Purpose.DRAW, *rest, rows.first)
+        if has_gaps(rows.values):
+            return self._with_gaps(rows, generator)
         size = block_rows(rows.values.shape[1], len(self.log_weights))
         total: ChunkAssigned | None = None
         for block in rows.blocks(size):
@@ -120,6 +136,23 @@ class AssignmentStep:
         assigned = self.assign(shares, rows.weights, generator)
         total = log_density.sum() if rows.weights is None else log_density @ rows.weights
         return ChunkAssigned(statistics(assigned), float(total))
+
+    def _with_gaps(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
+        """The same where rows have gaps: Z | π, θ and what rows have, then gaps | Z, π, θ.
+
+        Gaps of columns that are independent given the component are never drawn: their factors are
+        left out. Every repetition of a row has gaps of its own.
+        """
+        repeated = np.rint(rows.weights_or_ones).astype(np.int64)
+        framed = self.frame.apply(np.repeat(np.asarray(rows.values), repeated, axis=0))
+        form = cast("Completing", cast("LinearComponents", self.components).linear)
+        shares, _ = form.seen(framed)
+        shares += self.log_weights
+        log_density = normalise(shares)
+        assigned = self.assign(shares, None, generator)
+        filled = form.dense_filled(framed, assigned.argmax(axis=1), generator)
+        statistics = self.family.statistics(filled, assigned)
+        return ChunkAssigned(statistics, float(log_density.sum()))
 
 
 @dataclass(frozen=True)
@@ -167,9 +200,8 @@ class BlockedGibbs:
     def _assigned(self, draw: Draws, arithmetic: Arithmetic, key: tuple[int, ...]) -> Assigned:
         log_weights = np.maximum(draw.weights.log_weights[0], LOWEST_LOG)
         components = draw.components.components
-        step = AssignmentStep(
-            self.mixture.frame, components, log_weights, arithmetic, self.assign, key
-        )
+        frame, family = self.mixture.frame, self.result.family
+        step = AssignmentStep(frame, components, log_weights, arithmetic, self.assign, key, family)
         total: ChunkAssigned = self.source.reduce(step, len(log_weights))
         return Assigned(finished(total.statistics), total.log_likelihood)
 
@@ -214,9 +246,13 @@ class BlockedGibbs:
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
     """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
     mixture = result.mixture
-    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    gaps = source.summary.n_missing > 0
+    step: Step = GappedStep(mixture, Dense(CENTRED)) if gaps else ExpectationStep(mixture, CENTRED)
+    expectation: ChunkSums = source.reduce(step, mixture.n_components)
     statistics = expectation.finished().statistics
-    near = result.family.linear and _keeps_digits(mixture.components, statistics, source)
+    near = (
+        result.family.linear and not gaps and _keeps_digits(mixture.components, statistics, source)
+    )
     return BlockedGibbs(result, source, assign, LINEAR if near else CENTRED, statistics)
 
 

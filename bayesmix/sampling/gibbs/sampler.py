@@ -26,7 +26,7 @@ from bayesmix.sampling.gibbs.chains import Gibbs
 from bayesmix.sampling.gibbs.chains_over_k import GibbsOverK
 from bayesmix.sampling.gibbs.rounds import Plan, run_in_rounds
 from bayesmix.sampling.gibbs.telescoping_sampler import sampled_over_k
-from bayesmix.sampling.subject import rows_of_fit, sampled_fit
+from bayesmix.sampling.subject import log_volume, rows_of_fit, sampled_fit
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 
@@ -133,7 +133,7 @@ def gibbs(
     )
     K = _number_of_components(result, n_components, prior_over_k, concentration)
     source = rows_of_fit(
-        estimator, X, sample_weight, resolve_jobs(validation.jobs(n_jobs)), repeated=True
+        estimator, X, sample_weight, resolve_jobs(validation.jobs(n_jobs)), repeated=True, gaps=True
     )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
     found: Gibbs | GibbsOverK
@@ -201,7 +201,7 @@ def _arranged(
     draws = joined([one.draw for one in kept])
     density = np.concatenate([log_prior(result.bayesian, batch) for batch in draws.batches()])
     log_likelihood = np.array([one.log_likelihood for one in kept])
-    log_likelihood -= source.total_weight * result.log_volume
+    log_likelihood -= log_volume(result, source)
     return Gibbs(
         result=result,
         source=source,

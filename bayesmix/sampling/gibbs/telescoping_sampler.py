@@ -26,6 +26,7 @@ from bayesmix.sampling.gibbs.blocked_sweep import BlockedGibbs, blocked_gibbs, e
 from bayesmix.sampling.gibbs.chains_over_k import GibbsOverK, Group
 from bayesmix.sampling.gibbs.prior_over_k import prior_of_unknown
 from bayesmix.sampling.gibbs.rounds import Plan, run_in_rounds
+from bayesmix.sampling.subject import log_volume
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
@@ -197,7 +198,7 @@ def _arranged(
     shape = (plan.n_chains, len(chains[0]))
     n_components = np.array([one.n_components for one in kept])
     log_likelihood = np.array([one.log_likelihood for one in kept])
-    log_likelihood -= source.total_weight * result.log_volume
+    log_likelihood -= log_volume(result, source)
     return GibbsOverK(
         result=result,
         source=source,

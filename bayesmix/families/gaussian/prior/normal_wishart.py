@@ -26,7 +26,7 @@ from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwi
 from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
-from bayesmix.numerics.arrays import Array, Integers, align
+from bayesmix.numerics.arrays import Array, Booleans, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
@@ -260,9 +260,18 @@ class GaussianPosterior:
         """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
         return self.linear.expected_log_density(values)
 
-    def marginal(self, columns: Integers) -> Quadratics:
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return np.ones(self.n_features, dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Quadratics:
         """log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the other columns."""
         return self.linear.marginal(columns)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn: see ``Quadratics.filled``."""
+        return self.linear.filled(values, labels, generator)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
         """The same of far rows in two parts: see ``Quadratics.beyond``."""
