@@ -97,7 +97,10 @@ def expected(result: FitResult, values: Array) -> Array:
         hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
         if len(hidden):
             known = values[np.ix_(rows, columns)]
-            out[np.ix_(rows, hidden)] = conditional_means(result.density, hidden, columns, known)
+            means = conditional_means(result.density, hidden, columns, known)
+            if not np.isfinite(means).all():  # of tails so heavy that a density has no mean
+                means = conditional_means(result.plug_in, hidden, columns, known)
+            out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
     for column, of_levels in level_probabilities(result.family, result.density.components).items():
         gaps = np.isnan(values[:, column])
