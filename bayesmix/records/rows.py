@@ -141,7 +141,7 @@ class Rows:
     _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _patterns: dict[Any, list[tuple[Integers, Rows]]] = field(
+    _patterns: dict[tuple[bytes | None, int | None], list[tuple[Integers, Rows]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
