@@ -1,0 +1,27 @@
+"""Far rows: Gaussians, noise beside them, Student-t.
+
+Two clusters and ten rows that belong to neither. Gaussians spend a component on them; beside noise,
+and as Student-t, two are enough. Crosses are rows of noise.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import bayesmix as bm
+
+rng = np.random.default_rng(1)
+clusters = [rng.normal([0, 0], 1.0, (150, 2)), rng.normal([6, 2], [0.7, 1.2], (150, 2))]
+X = np.vstack([*clusters, rng.uniform(-12, 18, (10, 2))])
+candidates = {
+    "Gaussian": {},
+    "Gaussian and noise": {"noise": True},
+    "Student-t": {"family": bm.StudentT()},
+}
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), sharex=True, sharey=True, layout="constrained")
+for ax, (name, options) in zip(axes, candidates.items(), strict=True):
+    search = bm.select(X, [1, 2, 3, 4], "full", "bic", **options)
+    labels = search.predict(X)
+    for label in np.unique(labels):
+        rows, marker = X[labels == label], "x" if label < 0 else "o"
+        ax.scatter(*rows.T, s=12, marker=marker, color="0.4" if label < 0 else f"C{label}")
+    ax.set_title(f"{name}: K = {search.best_params_['n_components']}")
