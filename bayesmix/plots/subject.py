@@ -177,7 +177,13 @@ def _label(names: Sequence[str], column: int) -> str:
 def _moments(result: FitResult) -> tuple[Array, Array]:
     """Means (K, D) and covariances (K, D, D) of the components, in data units."""
     point = result.plug_in.components.unframed(result.mixture.frame)
-    return point.means, point.covariances
+    means, covariances = point.means, point.covariances
+    if np.isnan(covariances).any():
+        raise UnsupportedError(
+            "a density without variances (at most two degrees of freedom) has no view of its own: "
+            "draw exp(score_samples) over points that you choose"
+        )
+    return means, covariances
 
 
 def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) -> Integers:

@@ -238,6 +238,10 @@ def test_what_student_t_components_do_not_do_is_refused_by_name():
         bm.gibbs(model, rows, draws=5, chains=1)
     with pytest.raises(UnsupportedError, match="linear response of Student-t"):
         bm.linear_response(model, rows)
+    assert "prior_mean_precision" in model.to_arviz(rows, n_draws=20).constant_data
+    very_heavy = fitted(rows, freedom=1.5)
+    with pytest.raises(UnsupportedError, match="without variances"):
+        bm.plot_density(very_heavy, rows)
     evidence = bm.log_evidence(model, rows)
     assert np.isnan(evidence.estimate)
     assert "in no closed form" in evidence.note

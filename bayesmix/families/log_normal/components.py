@@ -13,6 +13,7 @@ from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
+from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Wishart
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
 from bayesmix.families.log_normal.logs import frame_of_logs, log_density
@@ -285,6 +286,16 @@ class LogNormalPosterior(OfLogs):
     @property
     def of_logs(self) -> GaussianPosterior:
         return self.normals
+
+    @property
+    def prior_mean_precision(self) -> float:
+        """β0."""
+        return self.normals.prior_mean_precision
+
+    @property
+    def scale(self) -> Wishart | FixedScale:
+        """q(S), or the fixed S."""
+        return self.normals.scale
 
     @once
     def linear(self) -> LogQuadratics:

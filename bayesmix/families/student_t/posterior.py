@@ -15,6 +15,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
+from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Wishart
 from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.student_t.draws import StudentDraws
 from bayesmix.families.student_t.freedom_prior import FreedomFactor, log_normaliser
@@ -65,6 +66,16 @@ class StudentPosterior:
     def blocks(self) -> Array:
         """E[Λ]⁻¹ in blocks."""
         return self.normals.blocks
+
+    @property
+    def prior_mean_precision(self) -> float:
+        """β0."""
+        return self.normals.prior_mean_precision
+
+    @property
+    def scale(self) -> Wishart | FixedScale:
+        """q(S), or the fixed S."""
+        return self.normals.scale
 
     @property
     def precision_root(self) -> Array:
