@@ -57,8 +57,9 @@ def score(model: Any, X: Any) -> Any:
     return np.concatenate([counts[:1], means.ravel(), (squares - expected).ravel()])
 
 
-def scores(rng: np.random.Generator, times: int) -> None:
+def scores(rng: np.random.Generator, times: int) -> list[dict[str, Any]]:
     """The largest |z| of mean scores over simulations, for every structure."""
+    rows = []
     for covariance in COVARIANCES:
         model = truth(covariance)
         found = np.array(
@@ -69,9 +70,11 @@ def scores(rng: np.random.Generator, times: int) -> None:
         print(
             f"scores, {covariance:<10} {len(z)} parameters, {times} tables: max |z| {z.max():.2f}"
         )
+        rows.append({"scores": covariance, "tables": times, "largest_z": float(z.max())})
+    return rows
 
 
-def coverage(rng: np.random.Generator, times: int) -> None:
+def coverage(rng: np.random.Generator, times: int) -> list[dict[str, Any]]:
     """How often 90 % intervals of draws hold what is missing."""
     held = []
     for _ in range(times):
@@ -84,9 +87,10 @@ def coverage(rng: np.random.Generator, times: int) -> None:
         held.append(np.mean((low <= whole[gaps, 1]) & (whole[gaps, 1] <= high)))
     error = np.std(held, ddof=1) / np.sqrt(times)
     print(f"90 % intervals, {times} tables: hold {np.mean(held):.4f} (standard error {error:.4f})")
+    return [{"tables": times, "intervals_hold": float(np.mean(held)), "error": float(error)}]
 
 
-def passes(rng: np.random.Generator, repeats: int) -> None:
+def passes(rng: np.random.Generator, repeats: int) -> list[dict[str, Any]]:
     """Seconds of an E-step over 100,000 x 10 rows, K=10, with and without gaps."""
     n_rows, n_features, n_components = 100_000, 10, 10
     means = rng.normal(0.0, 4.0, (n_components, n_features))
@@ -105,7 +109,7 @@ def passes(rng: np.random.Generator, repeats: int) -> None:
     dense = Dense(CENTRED, centred_pass)
     cases = [("complete", X, dense), ("ten patterns", ten, Gapped(dense, 0))]
     cases.append(("all patterns", every, Gapped(dense, 0)))
-    whole = 0.0
+    whole, found = 0.0, []
     for name, rows, form in cases:
         source = ArraySource(rows, n_jobs=1)
         taken = []
@@ -117,6 +121,14 @@ def passes(rng: np.random.Generator, repeats: int) -> None:
         whole = whole or best
         missing = np.isnan(rows).mean()
         print(f"a pass, {name:<13} {missing:5.1%} missing: {best:.3f} s, {best / whole:.2f} times")
+        found.append({"rows": name, "seconds": best, "times_a_complete_pass": best / whole})
+    return found
+
+
+def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """All three."""
+    rng, times = np.random.default_rng(2026), 20 if quick else 200
+    return [*passes(rng, repeats), *scores(rng, times), *coverage(rng, times)]
 
 
 def main() -> None:

@@ -1,0 +1,112 @@
+"""Latent classes beside StepMix: log-likelihoods reached, seconds, and class probabilities.
+
+Ten tables of levels from a seed of its own, K of 1 to 5. StepMix, where it is installed, has one
+start (its default) and ten; this package has its defaults.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+import bayesmix as bm
+
+SEED = 20261123
+N_TABLES = 10
+MOST_CLASSES = 5
+STARTS = (1, 10)
+# Log-likelihoods this close are one optimum, in nats.
+SAME = 1e-4
+
+
+def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row a table: over K of 1 to 5, what was reached, and how long it took."""
+    if find_spec("stepmix") is None:
+        print("  StepMix: not installed, skipped")
+        return []
+    warnings.simplefilter("ignore")
+    rows = []
+    for number in range(2 if quick else N_TABLES):
+        X = table(np.random.default_rng([SEED, number]))
+        if not number:
+            ours(X, 2)  # loads what a first fit loads
+        rows.append({"table": number, "rows": len(X), "columns": X.shape[1]} | compared(X))
+        print("  ", rows[-1], flush=True)
+    return rows
+
+
+def table(rng: np.random.Generator) -> Any:
+    """Codes (n, D) of a mixture of 2 to 5 classes."""
+    n, n_columns = int(rng.choice([300, 1000, 2000])), int(rng.integers(5, 13))
+    n_classes = int(rng.integers(2, 6))
+    classes = rng.choice(n_classes, n, p=rng.dirichlet(np.full(n_classes, 5.0)))
+    columns = []
+    for n_levels in rng.integers(2, 6, n_columns):
+        reached = rng.dirichlet(np.ones(n_levels), n_classes).cumsum(axis=1)
+        codes = (rng.random((n, 1)) > reached[classes]).sum(axis=1)
+        # Every level that exists occurs: StepMix takes the largest code for the last level.
+        columns.append(np.unique(codes, return_inverse=True)[1])
+    return np.column_stack(columns).astype(np.float64)
+
+
+def compared(X: Any) -> dict[str, Any]:
+    """Over K: how far behind the other side, at most, and seconds in all."""
+    found: dict[str, Any] = {"seconds": 0.0}
+    found |= {f"seconds_{n}": 0.0 for n in STARTS}
+    behind: dict[str, list[float]] = {
+        side: [] for n in STARTS for side in (f"ours_{n}", f"theirs_{n}")
+    }
+    apart = []
+    for K in range(1, MOST_CLASSES + 1):
+        mine, seconds = ours(X, K)
+        found["seconds"] += seconds
+        for n_starts in STARTS:
+            likelihood, probabilities, seconds = theirs(X, K, n_starts)
+            found[f"seconds_{n_starts}"] += seconds
+            gap = likelihood - mine.log_likelihood_
+            behind[f"ours_{n_starts}"].append(gap)
+            behind[f"theirs_{n_starts}"].append(-gap)
+            if abs(gap) < SAME:
+                apart.append(difference(mine, probabilities))
+    for n_starts in STARTS:
+        found[f"reached_{n_starts}"] = sum(gap < SAME for gap in behind[f"ours_{n_starts}"])
+        found[f"behind_{n_starts}"] = max(0.0, *behind[f"ours_{n_starts}"])
+        found[f"ahead_{n_starts}"] = max(0.0, *behind[f"theirs_{n_starts}"])
+    found["same_optimum"] = len(apart)
+    found["probabilities_apart"] = max(apart, default=float("nan"))
+    return {name: round(value, 7) for name, value in found.items()}
+
+
+def ours(X: Any, K: int) -> tuple[Any, float]:
+    """A fit with the defaults, and its seconds."""
+    began = time.perf_counter()
+    model = bm.Mixture(K, family=bm.Categorical(), random_state=0).fit(X)
+    return model, time.perf_counter() - began
+
+
+def theirs(X: Any, K: int, n_starts: int) -> tuple[float, Any, float]:
+    """Log-likelihood, probabilities of levels (K, F), and seconds."""
+    from stepmix import StepMix
+
+    model = StepMix(
+        K, measurement="categorical", n_init=n_starts, random_state=0, progress_bar=0, verbose=0
+    )
+    began = time.perf_counter()
+    model.fit(X)
+    seconds = time.perf_counter() - began
+    return float(model.score(X)) * len(X), model.get_parameters()["measurement"]["pis"], seconds
+
+
+def difference(model: Any, pis: Any) -> float:
+    """The largest difference of probabilities, classes matched; StepMix pads columns with zeros."""
+    reading = model.result_.family.reading
+    most = max(reading.numbers)
+    kept = np.concatenate([d * most + np.arange(n) for d, n in enumerate(reading.numbers)])
+    mine, other = model.result_.unframed.probabilities, pis[:, kept]
+    cost = np.abs(mine[:, None] - other[None]).max(axis=2)
+    return float(cost[linear_sum_assignment(cost)].max())
