@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bayesmix import protocols as p
     from bayesmix.engine.expectation import Arithmetic, Centred, Linear
-    from bayesmix.engine.forms import Dense as DenseForm
-    from bayesmix.engine.forms import Form
+    from bayesmix.engine.forms import Form, Untruncated
     from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.engine.stopping import Aitken, Change
     from bayesmix.engine.truncated import Truncated
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from bayesmix.io.saved.passes import Passes
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
-    from bayesmix.selection.candidates.task import Checkpoint as Kept
+    from bayesmix.selection.candidates.task import KeptFits
     from bayesmix.sources.in_memory.array import ArraySource, KeptHere
     from bayesmix.sources.partitions.partitioned import OnChosen, PartitionedSource
     from bayesmix.sources.workers.cluster import DaskEngine, KeptThere
@@ -72,7 +71,7 @@ if TYPE_CHECKING:
         _rule: p.Stopping = aitken
         _rule = change
 
-    def _forms(centred: Centred, linear: Linear, dense: DenseForm, truncated: Truncated) -> None:
+    def _forms(centred: Centred, linear: Linear, dense: Untruncated, truncated: Truncated) -> None:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _form: Form = dense
@@ -88,7 +87,7 @@ if TYPE_CHECKING:
     ) -> None:
         _fitter: Fitter = source
         _fitter = table
-        _kept: Kept = kept
+        _kept: KeptFits = kept
         _passes: p.PassesKept = passes
         _mixture: p.FittedMixture = estimator
         _search: Search = search
@@ -108,7 +107,7 @@ if TYPE_CHECKING:
         _source: p.Source = source
         _engine: p.Engine = local
         _engine = cluster
-        _task: p.Task[int] = task
+        _task: p.PartitionTask[int] = task
         _left: p.Kept = here
         _left = kept
         _left = there

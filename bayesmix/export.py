@@ -15,7 +15,7 @@ from bayesmix.records import Frame, Mixture
 from bayesmix.validation import unmasked
 from bayesmix.version import versions
 from bayesmix.weights import FreeWeights, PointWeights
-from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.result import FitResult
 
 
@@ -83,7 +83,7 @@ def point_result(family: Any, weights: Array, components: Gaussians) -> FitResul
         counts=weights.copy(),
         hard_counts=weights.copy(),
         entropy=nan,
-        plug_in_sums=Sums(nan, nan, nan, 0.0),
+        plug_in_sums=DensitySums(nan, nan, nan, 0.0),
         total_weight=1.0,
         n_rows=0,
         n_features=n_features,

@@ -15,7 +15,7 @@ import numpy as np
 import bayesmix as bm
 from bayesmix.engine.compiled import compiled_pays
 from bayesmix.engine.expectation import CENTRED
-from bayesmix.engine.forms import Dense
+from bayesmix.engine.forms import Untruncated
 from bayesmix.engine.gaps import Gapped
 from bayesmix.engine.run import summed
 from bayesmix.numerics.arrays import align
@@ -49,7 +49,7 @@ def score(model: Any, X: Any) -> Any:
     """What sums over rows have beyond those that the true parameters expect (Fisher's identity)."""
     components = model.result_.unframed
     mixture: Any = Mixture(model.result_.mixture.weights, components, Frame.identity(2))
-    found: Any = summed(ArraySource(X), mixture, Gapped(Dense(CENTRED), 0)).statistics
+    found: Any = summed(ArraySource(X), mixture, Gapped(Untruncated(CENTRED), 0)).statistics
     counts = found.counts - len(X) * model.weights_
     means = found.known * (found.means - components.means)
     squares = found.about(components.means, np.ones((2, 1)))
@@ -106,7 +106,7 @@ def passes(rng: np.random.Generator, repeats: int) -> list[dict[str, Any]]:
         fitted = bm.GaussianMixture(n_components, max_iter=3, init_params=start).fit(X)
     mixture = fitted.result_.mixture
     assert compiled_pays(n_rows, n_features, n_components)
-    dense = Dense(CENTRED, centred_pass)
+    dense = Untruncated(CENTRED, centred_pass)
     cases = [("complete", X, dense), ("ten patterns", ten, Gapped(dense, 0))]
     cases.append(("all patterns", every, Gapped(dense, 0)))
     whole, found = 0.0, []

@@ -5,6 +5,7 @@ made-up trees, each with one breach, show that every rule can fail.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -374,3 +375,15 @@ def test_no_modules_import_one_another_in_a_circle(tmp_path):
     write(tmp_path / "pkg", {"a.py": "from pkg import b", "b.py": "def f():\n    import pkg.a"})
     with pytest.raises(CycleError):
         TopologicalSorter(uses(tmp_path / "pkg")).prepare()
+
+
+def test_no_two_classes_have_one_name():
+    names = Counter(
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert names["FitResult"] == 1
+    # What users fit, as scikit-learn names it, and what a fit holds.
+    assert {name for name, times in names.items() if times > 1} == {"Mixture"}

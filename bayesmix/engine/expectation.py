@@ -34,7 +34,7 @@ Step: TypeAlias = Callable[[Rows], ChunkSums]
 
 
 @dataclass(frozen=True)
-class Part:
+class LocalRows:
     """Rows that know some components of a mixture only, and how these share them."""
 
     rows: Rows
@@ -50,7 +50,7 @@ class Part:
 def each_by_itself(
     step_of: Callable[[Mixture[Components]], Step],
     mixture: Mixture[Components],
-    parts: Sequence[Part],
+    parts: Sequence[LocalRows],
 ) -> list[tuple[Statistics, float]]:
     """One E-step of every part: its statistics and its log normaliser."""
     passed = (step_of(part.of(mixture))(part.rows).finished() for part in parts)
@@ -75,7 +75,7 @@ class Arithmetic(Protocol):
         """Log joints (n, K) of rows as stored."""
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
 
@@ -99,7 +99,7 @@ class Centred:
         return joint, statistics
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         return each_by_itself(lambda own: ExpectationStep(own, self), mixture, parts)
 
@@ -120,7 +120,7 @@ class Linear:
         return _of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         """With one log-sum-exp for all of them: of few rows it is the number of steps that costs.
 

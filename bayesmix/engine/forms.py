@@ -11,7 +11,7 @@ from bayesmix.engine.expectation import (
     Arithmetic,
     Densities,
     ExpectationStep,
-    Part,
+    LocalRows,
     Step,
     each_by_itself,
 )
@@ -72,7 +72,7 @@ class Form(Protocol):
         """Log joints (n, K) of rows as stored, by NumPy."""
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
 
@@ -81,12 +81,12 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True)
-class Dense:
+class Untruncated:
     """Every row knows every component."""
 
     arithmetic: Arithmetic
     kernel: Kernel | None = None  # that computes the same
-    instead: Dense | None = None  # where digits are lost
+    instead: Untruncated | None = None  # where digits are lost
 
     exact = True
     earlier = None
@@ -100,11 +100,11 @@ class Dense:
         return self.arithmetic.watched
 
     @property
-    def surer(self) -> Dense:
+    def surer(self) -> Untruncated:
         return self.instead or self
 
     @property
-    def regrouped(self) -> Dense:
+    def regrouped(self) -> Untruncated:
         return self
 
     def step(self, mixture: Mixture[Components]) -> Step:
@@ -123,14 +123,14 @@ class Dense:
         loss: float = mixture.linear.loss(expectation.statistics, most)
         return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
-    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Dense:
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Untruncated:
         return self
 
     def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
         return self.arithmetic.joints(mixture, rows)
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         if self.kernel is None:
             return self.arithmetic.of_parts(mixture, parts)

@@ -15,8 +15,8 @@ from typing import cast
 import numpy as np
 
 from bayesmix.engine.compiled import Kernel
-from bayesmix.engine.expectation import Densities, ExpectationStep, Part, Step, each_by_itself
-from bayesmix.engine.forms import Dense
+from bayesmix.engine.expectation import Densities, ExpectationStep, LocalRows, Step, each_by_itself
+from bayesmix.engine.forms import Untruncated
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import (
@@ -43,7 +43,7 @@ class Gapped:
     and taken by the objective of the rows as they are.
     """
 
-    inner: Dense
+    inner: Untruncated
     seed: int
 
     name = "gaps left out"
@@ -79,7 +79,7 @@ class Gapped:
         return self.inner.joints(mixture, rows)
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         return self.inner.of_parts(mixture, parts)
 
@@ -104,7 +104,7 @@ class Seen:
         return joint, statistics
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         return each_by_itself(lambda own: ExpectationStep(own, self), mixture, parts)
 
@@ -117,7 +117,7 @@ class GappedStep:
     """What a pass does to a chunk; picklable."""
 
     mixture: Mixture[Components]
-    inner: Dense
+    inner: Untruncated
 
     def __call__(self, rows: Rows) -> ChunkSums:
         form = cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)

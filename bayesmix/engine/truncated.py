@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.compiled import Kernel, kernel_view, linear_pass, of_sweep
-from bayesmix.engine.expectation import Densities, Part, Step
-from bayesmix.engine.forms import Dense
+from bayesmix.engine.expectation import Densities, LocalRows, Step
+from bayesmix.engine.forms import Untruncated
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Components, Kept, Source, Statistics
@@ -43,7 +43,7 @@ class Truncated:
     Without them (None) nothing is known of the rows yet.
     """
 
-    dense: Dense  # what it does where every row knows every component
+    dense: Untruncated  # what it does where every row knows every component
     anchors: Kept | None = None
     neighbours: Indices | None = None
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
@@ -106,7 +106,7 @@ class Truncated:
         return self.dense.joints(mixture, rows)
 
     def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[Part]
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         return self.dense.of_parts(mixture, parts)
 
@@ -160,7 +160,7 @@ class AnchorStep:
         return sweep.best.astype(_index_type(n_components))
 
 
-def first_truncation(source: Source, mixture: Mixture[Components], dense: Dense) -> Truncated:
+def first_truncation(source: Source, mixture: Mixture[Components], dense: Untruncated) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
     anchors = _every_anchor(source, mixture, dense)
     nearest = neighbours(mixture, WIDTHS[-1])
@@ -190,7 +190,7 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     return _wide_enough(joint, some, widest)
 
 
-def _every_anchor(source: Source, mixture: Mixture[Components], dense: Dense) -> Kept:
+def _every_anchor(source: Source, mixture: Mixture[Components], dense: Untruncated) -> Kept:
     """The most responsible component of every row: a pass over all rows and all components."""
     return source.keep(
         AnchorStep(kernel_view(mixture), Truncated(dense).finest), mixture.n_components

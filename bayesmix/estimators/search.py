@@ -17,7 +17,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.estimators.candidates import search_parameters
-from bayesmix.estimators.candidates.search_results import Found
+from bayesmix.estimators.candidates.search_results import SearchResults
 from bayesmix.estimators.display.answer import Showing
 from bayesmix.estimators.rows import incoming
 from bayesmix.random import root_seed
@@ -53,7 +53,7 @@ MOST_BY_FOLDS = 10
 MOST_SHOWN = 6
 
 
-class MixtureSearch(Found, Showing):
+class MixtureSearch(SearchResults, Showing):
     """Fit every candidate, compare them on one scale (nats, greater is better), keep the best.
 
     Parameters

@@ -59,8 +59,8 @@ from bayesmix.protocols.outside import (
 from bayesmix.protocols.partitions import (
     Engine,
     Loader,
-    Part,
-    Task,
+    Partition,
+    PartitionTask,
 )
 from bayesmix.protocols.priors import (
     OrderedWeightsPrior,
@@ -140,7 +140,8 @@ __all__ = [
     "OrderedWeightsPrior",
     "OrderedWeightsPriorOf",
     "Parameters",
-    "Part",
+    "Partition",
+    "PartitionTask",
     "PassesKept",
     "PointComponents",
     "Posterior",
@@ -158,7 +159,6 @@ __all__ = [
     "Source",
     "Statistics",
     "Stopping",
-    "Task",
     "Tensor",
     "UserRows",
     "VaryingWeights",

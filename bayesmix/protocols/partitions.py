@@ -17,7 +17,7 @@ MadeBy = TypeVar("MadeBy", covariant=True)
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """A partition as a source sees it.
 
     ``index`` is its place among those of the engine, ``firsts`` the number of its first row: among
@@ -34,11 +34,11 @@ class Part:
         return self.firsts[-1]
 
 
-class Task(Protocol[MadeBy]):
+class PartitionTask(Protocol[MadeBy]):
     """What is done to a partition where it lies; picklable."""
 
     def __call__(
-        self, part: Part, values: Stored, weights: Array | None, earlier: Indices | None
+        self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> MadeBy:
         """``earlier``: what an earlier task kept beside these rows, None where nothing is asked."""
         ...
@@ -51,17 +51,21 @@ class Engine(Protocol):
     works, on how tasks are grouped, or on what failed and was done again.
     """
 
-    def reduce(self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None) -> Made:
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
         """Σ of the task over parts."""
         ...
 
     def map(
-        self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
         """What the task makes of every part, in their order."""
         ...
 
-    def keep(self, task: Task[Indices], parts: Sequence[Part], earlier: Kept | None = None) -> Kept:
+    def keep(
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Kept:
         """The same, left where the parts are: an integer of every row."""
         ...
 

@@ -10,7 +10,7 @@ from bayesmix.records import Mixture
 
 
 @dataclass(frozen=True)
-class Sums:
+class DensitySums:
     """Totals in nats and data units, over ``n`` rows (Σ w)."""
 
     log_likelihood: float
@@ -19,9 +19,9 @@ class Sums:
     n: float
 
 
-def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> Sums:
+def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """The sums of a density over rows."""
     assessment = assessed(family, source, mixture)
     n = source.total_weight
     log_likelihood = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
-    return Sums(log_likelihood, assessment.entropy, assessment.log_largest, n)
+    return DensitySums(log_likelihood, assessment.entropy, assessment.log_largest, n)

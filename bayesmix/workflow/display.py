@@ -30,7 +30,7 @@ BAR = "background:linear-gradient(to right,rgba(128,128,128,.3) {0:.0f}%,transpa
 
 
 @dataclass(frozen=True)
-class Table:
+class ComponentTable:
     """Heads and rows of cells, all text; ``more`` says what was left out."""
 
     heads: tuple[str, ...]
@@ -134,7 +134,7 @@ def sentence(result: Any) -> str:
 
 def component_table(
     result: Any, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
-) -> Table:
+) -> ComponentTable:
     """Weight, expected rows, and mean ± standard deviation of every column, in data units."""
     point = result.unframed.plug_in()
     weights = result.mixture.weights.mean()
@@ -161,7 +161,7 @@ def component_table(
         if left > 0
     ]
     more = f"... and {' and '.join(left_out)}" if left_out else ""
-    return Table(heads, rows, tuple(float(w) for w in weights[: len(shown)]), more)
+    return ComponentTable(heads, rows, tuple(float(w) for w in weights[: len(shown)]), more)
 
 
 def cells_of(result: Any, point: Any, column: int) -> list[str]:

@@ -16,7 +16,7 @@ from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
-from bayesmix.workflow.assess import Sums, assess
+from bayesmix.workflow.assess import DensitySums, assess
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
 from bayesmix.workflow.result import TOO_FEW_ROWS, FitResult, SearchRecord, plug_in_density
@@ -259,7 +259,7 @@ def _result(
     if problem.objective.variational:
         sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
     else:
-        sums = Sums(
+        sums = DensitySums(
             assessment.log_likelihood - log_volume * total_weight + assessment.unseen_volume,
             assessment.entropy,
             assessment.log_largest,

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.engine.compiled import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.forms import Dense, Form
+from bayesmix.engine.forms import Form, Untruncated
 from bayesmix.engine.gaps import Gapped
 from bayesmix.engine.noise import WithNoise
 from bayesmix.engine.objectives import (
@@ -111,32 +111,34 @@ def posed(
     )
 
 
-def without_kernel(family: Family) -> Dense:
+def without_kernel(family: Family) -> Untruncated:
     """The form of mixtures with noise, which kernels do not know."""
-    return Dense(LINEAR, None, Dense(CENTRED)) if family.linear else Dense(CENTRED)
+    return (
+        Untruncated(LINEAR, None, Untruncated(CENTRED)) if family.linear else Untruncated(CENTRED)
+    )
 
 
 def first_form(family: Family, source: Source, frame: Frame, n_components: int, seed: int) -> Form:
     """The form that a run begins with, from the size of the problem."""
     if source.summary.n_missing:
         compiled = family.centred_kernel and compiled_pays(*source.shape, n_components)
-        return Gapped(Dense(CENTRED, centred_pass if compiled else None), seed)
+        return Gapped(Untruncated(CENTRED, centred_pass if compiled else None), seed)
     form = dense_form(family, source, frame, n_components)
     large = family.linear_kernel and compiled_pays(*source.shape, n_components)
     return Truncated(form) if large and n_components > MANY else form
 
 
-def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Dense:
+def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Untruncated:
     """The same where every row is to know every component."""
-    centred = Dense(CENTRED)
+    centred = Untruncated(CENTRED)
     if not family.linear:
         return centred
     if not (family.linear_kernel and compiled_pays(*source.shape, n_components)):
-        return Dense(LINEAR, None, centred)
+        return Untruncated(LINEAR, None, centred)
     if family.centred_kernel:
-        centred = Dense(CENTRED, centred_pass)
+        centred = Untruncated(CENTRED, centred_pass)
     if family.linear_is_faster(frame.n_directions):
-        return Dense(LINEAR, linear_pass, centred)
+        return Untruncated(LINEAR, linear_pass, centred)
     return centred
 
 

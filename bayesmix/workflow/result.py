@@ -21,7 +21,7 @@ from bayesmix.protocols import (
 )
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.far import described, log_density
 
 # Few fits are to rows that went by.
@@ -70,7 +70,7 @@ class FitResult:
     counts: Array  # expected rows a component
     hard_counts: Array
     entropy: float  # -Σ w Σ r log r
-    plug_in_sums: Sums  # of ``plug_in`` over the rows of the fit
+    plug_in_sums: DensitySums  # of ``plug_in`` over the rows of the fit
     total_weight: float
     n_rows: int
     n_features: int

@@ -14,7 +14,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event
-from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.fit import units_of
 from bayesmix.workflow.model import Model, dense_form
 from bayesmix.workflow.result import FitResult
@@ -157,7 +157,7 @@ def _result(
         counts=total.statistics.counts,
         hard_counts=total.hard_counts,
         entropy=float(total.entropies.sum()),
-        plug_in_sums=Sums(np.nan, float(total.entropies.sum()), np.nan, total.weight),
+        plug_in_sums=DensitySums(np.nan, float(total.entropies.sum()), np.nan, total.weight),
         total_weight=total.weight,
         n_rows=total.n_rows,
         passes=result.passes + 1,

@@ -18,7 +18,7 @@ from scipy import integrate, special, stats
 import bayesmix as bm
 from bayesmix.engine.compiled import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.forms import Dense
+from bayesmix.engine.forms import Untruncated
 from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
@@ -34,10 +34,10 @@ ONE_COMPONENT = {"EII": "spherical", "EEI": "diag"}
 POOLED = {"EII": lambda dimension: (), "EEI": lambda dimension: (dimension,)}
 
 # Forms of the E-step by NumPy, and what is the same by a kernel.
-CENTRED_FORM, COMPILED_CENTRED = Dense(CENTRED), Dense(CENTRED, centred_pass)
-LINEAR_FORM = Dense(LINEAR, instead=CENTRED_FORM)
-COMPILED_LINEAR = Dense(LINEAR, linear_pass, COMPILED_CENTRED)
-COMPILED_COUNTS = Dense(LINEAR, linear_pass, CENTRED_FORM)  # have no centred kernel
+CENTRED_FORM, COMPILED_CENTRED = Untruncated(CENTRED), Untruncated(CENTRED, centred_pass)
+LINEAR_FORM = Untruncated(LINEAR, instead=CENTRED_FORM)
+COMPILED_LINEAR = Untruncated(LINEAR, linear_pass, COMPILED_CENTRED)
+COMPILED_COUNTS = Untruncated(LINEAR, linear_pass, CENTRED_FORM)  # have no centred kernel
 COMPILED = {CENTRED_FORM: COMPILED_CENTRED, LINEAR_FORM: COMPILED_LINEAR}
 KERNELS = {CENTRED: centred_pass, LINEAR: linear_pass}
 

@@ -8,7 +8,7 @@ import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.candidates.fitters import SourceFitter
 from bayesmix.selection.checks import resampling
-from bayesmix.selection.checks.likelihood_ratio import ReplicateTask, likelihood_ratio_test
+from bayesmix.selection.checks.likelihood_ratio import PairOfFits, likelihood_ratio_test
 from bayesmix.selection.checks.resampling import to_refit
 from bayesmix.sources import ArraySource
 
@@ -83,7 +83,7 @@ def test_a_data_set_that_fails_counts_as_one_with_a_larger_ratio(monkeypatch):
     def fails_at_odd(self, number):
         return np.nan if number % 2 else 0.0
 
-    monkeypatch.setattr(ReplicateTask, "__call__", fails_at_odd)
+    monkeypatch.setattr(PairOfFits, "__call__", fails_at_odd)
     test = likelihood_ratio_test(
         quick(), two_clusters(6.0), n_resamples=19, n_jobs=1, random_state=0
     )
@@ -103,7 +103,7 @@ def test_a_data_set_whose_fit_collapses_has_no_value():
 
     tied = object.__new__(Tied)
     tied.__dict__.update(null.result_.__dict__)
-    task = ReplicateTask(to_refit(bm.GaussianMixture(1), 0, 1)._fitter, 1, tied, 60, 0)
+    task = PairOfFits(to_refit(bm.GaussianMixture(1), 0, 1)._fitter, 1, tied, 60, 0)
     assert np.isnan(task(0))
 
 

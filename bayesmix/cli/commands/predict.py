@@ -35,7 +35,7 @@ def predict(
     labels = probabilities.argmax(axis=1)
     densities = model.score_samples(source)
     kept = kept_of(path, keep)
-    table = Table(labels, densities, probabilities, kept)
+    table = PredictionTable(labels, densities, probabilities, kept)
     if place is not None:
         with written(place) as stream:
             table.write(codecs.getwriter("utf-8")(stream))
@@ -103,7 +103,7 @@ def kept_of(path: str, keep: list[str]) -> dict[str, list[Any]]:
     return kept
 
 
-class Table:
+class PredictionTable:
     """A line per row: what is carried along, its component, how probable, its log density."""
 
     def __init__(

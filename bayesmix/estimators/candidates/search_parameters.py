@@ -14,7 +14,7 @@ from bayesmix.protocols import Source
 from bayesmix.selection.candidates.combinations import candidate_chains
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
-from bayesmix.selection.candidates.task import Checkpoint
+from bayesmix.selection.candidates.task import KeptFits
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.criteria.folds import last_step, rows_of
 from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
@@ -68,7 +68,7 @@ def estimator_of(estimator: Any, seed: int) -> Any:
 
 def kept_in(
     search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
-) -> tuple[int, Checkpoint | None]:
+) -> tuple[int, KeptFits | None]:
     """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
     if search.checkpoint is None:
         return seed, None

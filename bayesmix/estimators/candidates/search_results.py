@@ -15,7 +15,7 @@ from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.held_out import HeldOut
 
 
-class Found:
+class SearchResults:
     """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
 
     criterion_: str

@@ -51,7 +51,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of file: how it begins, its format, what it is, what to do where one is damaged."""
 
     magic: bytes
@@ -60,11 +60,11 @@ class Kind:
     again: str
 
 
-MODEL = Kind(
+MODEL = FileKind(
     b"\x89bmix\r\n\x1a", 1, "a model that bayesmix saved", "copy it or save the model again"
 )
 # Of format 1 were pickles.
-FINISHED_FIT = Kind(
+FINISHED_FIT = FileKind(
     b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
 )
 PASSES = Kind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
@@ -87,7 +87,7 @@ def storable(array: Bits) -> bool:
     return array.dtype.newbyteorder("<").str in DTYPES
 
 
-def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: Kind = MODEL) -> bytes:
+def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: FileKind = MODEL) -> bytes:
     """The whole file. Arrays keep the order of their axes in memory: sums depend on it."""
     orders = [memory_order(array) for array in arrays]
     shapes = [
@@ -141,7 +141,7 @@ def opened(path: Any) -> Iterator[BinaryIO]:
             ) from None
 
 
-def unpack(stream: BinaryIO, kind: Kind = MODEL) -> tuple[dict[str, Any], list[Bits]]:
+def unpack(stream: BinaryIO, kind: FileKind = MODEL) -> tuple[dict[str, Any], list[Bits]]:
     """Header and arrays of an open file; ``DamagedFileError`` where anything is not as written."""
     there = os.fstat(stream.fileno()).st_size
     beginning = stream.read(HEADER_BEGINS)
@@ -161,7 +161,7 @@ def unpack(stream: BinaryIO, kind: Kind = MODEL) -> tuple[dict[str, Any], list[B
         raise DamagedFileError(f"is damaged: its header cannot be read ({problem})") from None
 
 
-def _check_preamble(beginning: bytes, there: int, kind: Kind) -> int:
+def _check_preamble(beginning: bytes, there: int, kind: FileKind) -> int:
     """The length of the header, once it and the file's own length are possible."""
     if not there:
         raise DamagedFileError(f"is empty: {kind.again}")

@@ -64,7 +64,7 @@ from bayesmix.weights import (
     StickBreaking,
     StickBreakingPrior,
 )
-from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.result import FitResult, SearchRecord
 
 # Frozen dataclasses, saved field by field. A name stays what it is once files hold it.
@@ -74,7 +74,6 @@ RECORDS: dict[str, Any] = {
         FitResult,
         SearchRecord,
         Event,
-        Sums,
         Mixture,
         Frame,
         PointWeights,
@@ -153,7 +152,8 @@ RECORDS: dict[str, Any] = {
         WithNoise,
     )
 }
-RECORDS["Totals"] = sums.Sums  # there are others of its name
+RECORDS["Sums"] = DensitySums
+RECORDS["Totals"] = sums.Sums
 
 # What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
 POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)

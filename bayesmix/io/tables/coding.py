@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.io.tables.kinds import NUMBER, Kind, declared_levels, kind_of
+from bayesmix.io.tables.kinds import NUMBER, ColumnKind, declared_levels, kind_of
 from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import NAMED, Coding, Level, codes_of
 
@@ -70,7 +70,7 @@ def coded(
         column = frame[name]
         kind = kind_of(name, column)
         if kind.levels is not None and not (text or name in categorical):
-            kind = NUMBER if column.dtype.kind == "b" else Kind(why="text")
+            kind = NUMBER if column.dtype.kind == "b" else ColumnKind(why="text")
         own = declared_levels(name, column) if name in categorical else kind.levels
         numeric = own is None and column.dtype.kind in "biuf"
         if kind.why and own is None and not (wanted is not None and numeric):

@@ -45,7 +45,7 @@ DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W
 
 
 @dataclass(frozen=True)
-class Kind:
+class ColumnKind:
     """``levels`` of a column of levels; ``why`` it is left out, where it is."""
 
     levels: tuple[Level, ...] | None = None
@@ -54,23 +54,23 @@ class Kind:
     counts: bool = False
 
 
-NUMBER = Kind()
-COUNTS = Kind(counts=True)
+NUMBER = ColumnKind()
+COUNTS = ColumnKind(counts=True)
 
 
-def kind_of(name: str, column: pd.Series[Any]) -> Kind:
+def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """What a column is, from its type and its values."""
     import pandas as pd
 
     dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype):
-        return Kind(levels_of(column))
+        return ColumnKind(levels_of(column))
     if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
-        return Kind(why="dates")
+        return ColumnKind(why="dates")
     if not column.notna().any():
-        return Kind(why="empty")
+        return ColumnKind(why="empty")
     if pd.api.types.is_complex_dtype(dtype):
-        return Kind(why="complex numbers")
+        return ColumnKind(why="complex numbers")
     if pd.api.types.is_numeric_dtype(dtype):
         return _of_numbers(name, column)
     if isinstance(dtype, pd.CategoricalDtype):
@@ -78,15 +78,15 @@ def kind_of(name: str, column: pd.Series[Any]) -> Kind:
     return _of_text(column)
 
 
-def _of_numbers(name: str, column: pd.Series[Any]) -> Kind:
+def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
     values = column.dropna().to_numpy(dtype=np.float64)
     if values.min() == values.max():
-        return Kind(why="one value")
+        return ColumnKind(why="one value")
     whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
     if whole and len(values) >= FEWEST_OF_A_KEY and len(np.unique(values)) == len(values):
         counted = values.max() - values.min() == len(values) - 1
         if counted or KEY_NAME.search(name):
-            return Kind(why=KEY)
+            return ColumnKind(why=KEY)
     return COUNTS if whole and _are_counts(values) else NUMBER
 
 
@@ -104,7 +104,7 @@ def _are_counts(values: Array) -> bool:
     return bool(filled and values.var() >= least)
 
 
-def _of_text(column: pd.Series[Any]) -> Kind:
+def _of_text(column: pd.Series[Any]) -> ColumnKind:
     import pandas as pd
 
     present = column.dropna()
@@ -113,7 +113,7 @@ def _of_text(column: pd.Series[Any]) -> Kind:
         if kinds <= {"bool", "int", "float"} and "bool" not in kinds:
             return NUMBER
         if not kinds <= {"bool", "int", "float", "str"}:
-            return Kind(why=f"neither numbers nor text ({', '.join(sorted(kinds))})")
+            return ColumnKind(why=f"neither numbers nor text ({', '.join(sorted(kinds))})")
     text = present.astype(str).str.strip()
     numbers = pd.to_numeric(text, errors="coerce")
     share = float(numbers.notna().mean())
@@ -124,11 +124,11 @@ def _of_text(column: pd.Series[Any]) -> Kind:
             for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
         )
         more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
-        return Kind(why=f"numbers but for {cells}{more}", odd=True)
+        return ColumnKind(why=f"numbers but for {cells}{more}", odd=True)
     if way := _way_of_writing(text):
-        return Kind(why=way, odd=True)
+        return ColumnKind(why=way, odd=True)
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
-        return Kind(why="dates")
+        return ColumnKind(why="dates")
     return _of_levels(column)
 
 
@@ -150,15 +150,15 @@ def _are_dates(text: pd.Series[Any]) -> bool:
         return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
 
 
-def _of_levels(column: pd.Series[Any]) -> Kind:
+def _of_levels(column: pd.Series[Any]) -> ColumnKind:
     levels, n_rows = levels_of(column), int(column.notna().sum())
     if len(levels) == 1:
-        return Kind(why="one value")
+        return ColumnKind(why="one value")
     if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
-        return Kind(why=KEY)
+        return ColumnKind(why=KEY)
     if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
-        return Kind(why=f"key-like: {len(levels)} levels in {n_rows} rows")
-    return Kind(levels)
+        return ColumnKind(why=f"key-like: {len(levels)} levels in {n_rows} rows")
+    return ColumnKind(levels)
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

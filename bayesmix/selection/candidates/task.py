@@ -40,7 +40,7 @@ class Question:
     near: tuple[Mixture, ...]
 
 
-class Checkpoint(Protocol):
+class KeptFits(Protocol):
     """Where finished fits are kept."""
 
     def get(self, question: Question, model: Procedure, X: UserRows) -> Row | None:
@@ -63,7 +63,7 @@ class Task:
     fitter: Fitter
     splits: tuple[Split, ...] = ()
     criteria: Mapping[str, Criterion] = field(default_factory=dict)
-    checkpoint: Checkpoint | None = None
+    checkpoint: KeptFits | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
     refuted: Callable[[list[float]], bool] | None = None  # where K takes care of itself

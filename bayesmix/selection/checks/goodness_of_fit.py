@@ -232,7 +232,7 @@ def goodness_of_fit(
     again = None
     if refit:
         again = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
-    task = ReplicateTask(again, result, n_drawn, seed)
+    task = ReplicateFit(again, result, n_drawn, seed)
     with single_threaded_blas():
         observed = inside(null, source, seed)
         replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
@@ -259,7 +259,7 @@ def some_rows(source: Source, generator: np.random.Generator) -> Source:
 
 
 @dataclass(frozen=True, eq=False)
-class ReplicateTask:
+class ReplicateFit:
     """Draw rows from the fitted model, refit (unless ``estimator`` is None), and look at them."""
 
     estimator: Procedure | None

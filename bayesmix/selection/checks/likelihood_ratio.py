@@ -166,7 +166,7 @@ def likelihood_ratio_test(
                 f"({result.degenerate}): use a prior (prior='auto'), or fewer components"
             )
     statistic = _ratio(observed)
-    task = ReplicateTask(
+    task = PairOfFits(
         to_refit(smaller, seed, n_jobs)._fitter,
         smaller.n_components,
         observed[0],
@@ -186,7 +186,7 @@ def likelihood_ratio_test(
 
 
 @dataclass(frozen=True, eq=False)
-class ReplicateTask:
+class PairOfFits:
     """Draw rows from the fitted mixture and fit both sizes to them."""
 
     fitter_of: Callable[[Array], Fitter]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bayesmix.protocols import Source
-from bayesmix.workflow.assess import Sums
+from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.result import FitResult
 
 
@@ -32,7 +32,7 @@ class Score:
 Criterion: TypeAlias = Callable[[FitResult, Source], float | Score]
 
 
-def bic(sums: Sums, n_parameters: int) -> float:
+def bic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p/2 log n (Schwarz 1978).
 
     For the number of components that made the data, at large n. Assumes a regular model, which a
@@ -41,7 +41,7 @@ def bic(sums: Sums, n_parameters: int) -> float:
     return sums.log_likelihood - 0.5 * n_parameters * math.log(sums.n)
 
 
-def sabic(sums: Sums, n_parameters: int) -> float:
+def sabic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p/2 log((n + 2) / 24): sample-size adjusted BIC (Sclove 1987).
 
     Between BIC and AIC: for small n, where BIC tends to choose too few. Assumes a regular model, as
@@ -50,7 +50,7 @@ def sabic(sums: Sums, n_parameters: int) -> float:
     return sums.log_likelihood - 0.5 * n_parameters * math.log((sums.n + 2.0) / 24.0)
 
 
-def aic(sums: Sums, n_parameters: int) -> float:
+def aic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p (Akaike 1974).
 
     For prediction. As a count of clusters it chooses too many.
@@ -58,7 +58,7 @@ def aic(sums: Sums, n_parameters: int) -> float:
     return sums.log_likelihood - n_parameters
 
 
-def aicc(sums: Sums, n_parameters: int) -> float:
+def aicc(sums: DensitySums, n_parameters: int) -> float:
     """log L - p - p (p + 1) / (n - p - 1) (Hurvich & Tsai 1989); never chosen when n - p - 1 <= 0.
 
     For prediction at small n. As a count of clusters it chooses too many.
@@ -69,7 +69,7 @@ def aicc(sums: Sums, n_parameters: int) -> float:
     return sums.log_likelihood - n_parameters - n_parameters * (n_parameters + 1.0) / left
 
 
-def icl(sums: Sums, n_parameters: int) -> float:
+def icl(sums: DensitySums, n_parameters: int) -> float:
     """BIC plus Σ log of the largest posterior (Biernacki, Celeux & Govaert 2000), as in mclust.
 
     For well separated clusters: overlapping components count as one. Not for density estimation.
@@ -77,7 +77,7 @@ def icl(sums: Sums, n_parameters: int) -> float:
     return bic(sums, n_parameters) + sums.log_largest
 
 
-def icl_soft(sums: Sums, n_parameters: int) -> float:
+def icl_soft(sums: DensitySums, n_parameters: int) -> float:
     """BIC minus the entropy of the assignment; beside ``icl``, which uses the largest posterior.
 
     For well separated clusters, as ``icl``; here rows that two components share count in part.
@@ -85,7 +85,7 @@ def icl_soft(sums: Sums, n_parameters: int) -> float:
     return bic(sums, n_parameters) - sums.entropy
 
 
-def nec(sums: Sums, alone: Sums) -> float:
+def nec(sums: DensitySums, alone: DensitySums) -> float:
     """Entropy over log L(K) - log L(1) (Celeux & Soromenho 1996): a ratio, smaller is better.
 
     For well separated clusters: near 0 where every row is sure of its component. 1 at K=1 by

@@ -112,7 +112,7 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Held:
+class BlockAtHand:
     """A block that is here."""
 
     values: Stored
@@ -141,7 +141,7 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
     for block in blocks:
         values, weights = block.compute()
         n_bytes += values.nbytes
-        loaders.append(Held(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
+        loaders.append(BlockAtHand(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
         lengths.append(len(values))
     return tuple(loaders), lengths
 

@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
 from bayesmix.parallel import ordered_map, reduced
-from bayesmix.protocols import Engine, Kept, Part, Task
+from bayesmix.protocols import Engine, Kept, Partition, PartitionTask
 from bayesmix.records import Faults, Rows, Summary
 from bayesmix.sources.in_memory.array import ArraySource, chunk_rows
 from bayesmix.sources.partitions.chosen_rows import Choice, Numbered, WithWeight
@@ -57,7 +57,7 @@ class OnChosen(Generic[Value]):
     choices: tuple[Choice, ...] = ()
 
     def __call__(
-        self, part: Part, values: Stored, weights: Array | None, earlier: Indices | None
+        self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> Value:
         for choice, first in zip(self.choices, part.firsts, strict=False):
             kept = choice(Rows(values, weights, first))
@@ -98,7 +98,7 @@ class PartitionedSource:
     """
 
     engine: Engine
-    parts: tuple[Part, ...]
+    parts: tuple[Partition, ...]
     n_features: int
     names: tuple[str, ...]
     columns: tuple[str, ...] | None = None
@@ -120,7 +120,7 @@ class PartitionedSource:
     ) -> PartitionedSource:
         """All rows of partitions of these lengths."""
         parts = tuple(
-            Part(index, (first,), n_rows)
+            Partition(index, (first,), n_rows)
             for index, (n_rows, first) in enumerate(zip(lengths, _firsts(lengths), strict=True))
             if n_rows
         )
@@ -203,7 +203,9 @@ class PartitionedSource:
         self.passed.n_rows += self.shape[0]
         return self.engine.keep(self._task(step, width, mapped=True), self.parts, earlier)
 
-    def _task(self, step: Callable[[Rows], Value], width: int, mapped: bool = False) -> Task[Value]:
+    def _task(
+        self, step: Callable[[Rows], Value], width: int, mapped: bool = False
+    ) -> PartitionTask[Value]:
         return OnChosen(Within(step, width, mapped), self.choices)
 
     def with_jobs(self, n_jobs: int | None) -> PartitionedSource:
@@ -232,7 +234,7 @@ class PartitionedSource:
         choices = (*self.choices, choice)
         lengths = self.engine.map(OnChosen(len, choices), self.parts)
         parts = tuple(
-            Part(part.index, (*part.firsts, first), n_rows)
+            Partition(part.index, (*part.firsts, first), n_rows)
             for part, n_rows, first in zip(self.parts, lengths, _firsts(lengths), strict=True)
             if n_rows
         )
@@ -289,7 +291,7 @@ class PartitionedSource:
 
 def counted(engine: Engine, n_parts: int) -> list[int]:
     """How many rows each partition of an engine has, where only reading them tells."""
-    return engine.map(OnChosen(len), [Part(index, (0,), 0) for index in range(n_parts)])
+    return engine.map(OnChosen(len), [Partition(index, (0,), 0) for index in range(n_parts)])
 
 
 def _firsts(lengths: list[int]) -> list[int]:
@@ -310,7 +312,7 @@ def _within(rows: slice, first: int, end: int) -> slice:
     return slice(begin - first, max(begin, min(rows.stop, end)) - first, rows.step)
 
 
-def _touches(numbers: Any, part: Part) -> bool:
+def _touches(numbers: Any, part: Partition) -> bool:
     end = part.first + part.n_rows
     if isinstance(numbers, slice):
         own = _within(numbers, part.first, end)

@@ -18,7 +18,7 @@ import numpy as np
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Indices
 from bayesmix.parallel import reduced, single_threaded_blas
-from bayesmix.protocols import Kept, Part, Task
+from bayesmix.protocols import Kept, Partition, PartitionTask
 from bayesmix.records import ChunkSums, FeatureSums
 from bayesmix.sources.workers.packing import packed, unpacked
 from bayesmix.sources.workers.sum_tree import Node, climbed, runs
@@ -44,7 +44,7 @@ class Refused:
 class KeptThere:
     """An integer of every row, by part, beside the rows: futures of a client."""
 
-    def __init__(self, client: Any, parts: Sequence[Part], values: Sequence[Any]) -> None:
+    def __init__(self, client: Any, parts: Sequence[Partition], values: Sequence[Any]) -> None:
         self.client = client
         self.parts = tuple(parts)
         self.values = tuple(values)
@@ -75,7 +75,9 @@ class DaskEngine:
         self.blocks = tuple(blocks)
         self._bytes_of_a_sum = 0
 
-    def reduce(self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None) -> Made:
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
         """Σ over parts, in a fixed tree, whoever adds."""
         sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
         nodes = self._nodes(parts)
@@ -92,13 +94,13 @@ class DaskEngine:
         return cast("Made", _dressed(total, task))
 
     def map(
-        self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
         """What a task makes of every part, brought here."""
         return _results(self.client, self._outputs(task, parts, earlier))
 
     def keep(
-        self, task: Task[Indices], parts: Sequence[Part], earlier: Kept | None = None
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> KeptThere:
         """The same, left there."""
         return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
@@ -107,17 +109,19 @@ class DaskEngine:
         """Itself: how many threads there are is the cluster's."""
         return self
 
-    def _outputs(self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None) -> list[Any]:
+    def _outputs(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None
+    ) -> list[Any]:
         sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
         return [
             self.client.submit(_output_of_part, sent, *each, pure=False)
             for each in zip(parts, blocks, kept, strict=True)
         ]
 
-    def _of(self, parts: Sequence[Part]) -> list[Any]:
+    def _of(self, parts: Sequence[Partition]) -> list[Any]:
         return [self.blocks[part.index] for part in parts]
 
-    def _sent(self, task: Task[Made]) -> Any:
+    def _sent(self, task: PartitionTask[Made]) -> Any:
         """The task as bytes, or a future of them; as an argument of a task it is never lost."""
         content = packed(task)
         if len(content) <= SMALL:
@@ -127,7 +131,7 @@ class DaskEngine:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
             return self.client.submit(_itself, content, pure=False)
 
-    def _nodes(self, parts: Sequence[Part]) -> list[Node]:
+    def _nodes(self, parts: Sequence[Partition]) -> list[Node]:
         """Runs of partitions that lie on one worker, no longer than keeps all threads busy."""
         with _scheduler_of(self.client):
             threads = sum(self.client.nthreads().values())
@@ -202,7 +206,7 @@ def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
         return Refused(error)
 
 
-def _output_of_part(content: bytes, part: Part, block: Any, earlier: Any) -> Any:
+def _output_of_part(content: bytes, part: Partition, block: Any, earlier: Any) -> Any:
     try:
         with single_threaded_blas():
             return _run(_task_of(content), part, block, earlier)
@@ -210,7 +214,7 @@ def _output_of_part(content: bytes, part: Part, block: Any, earlier: Any) -> Any
         return Refused(error)
 
 
-def _run(task: Any, part: Part, block: Any, earlier: Any) -> Any:
+def _run(task: Any, part: Partition, block: Any, earlier: Any) -> Any:
     return task(part, *(block() if callable(block) else block), earlier)
 
 
@@ -248,12 +252,12 @@ def _dressed(total: Any, task: Any) -> Any:
     return total
 
 
-def _overlap(rows: slice, part: Part) -> tuple[int, int]:
+def _overlap(rows: slice, part: Partition) -> tuple[int, int]:
     start, stop = max(rows.start, part.first), min(rows.stop, part.first + part.n_rows)
     return start - part.first, max(start, stop) - part.first
 
 
-def _of_parts(parts: Sequence[Part], earlier: Kept | None) -> Sequence[Any]:
+def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Any]:
     return [None] * len(parts) if earlier is None else cast("KeptThere", earlier).values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Indices
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
-from bayesmix.protocols import Kept, Loader, Part, Task
+from bayesmix.protocols import Kept, Loader, Partition, PartitionTask
 
 Made = TypeVar("Made")
 
@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 class KeptParts:
     """An integer of every row, by part."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Partition, ...]
     values: tuple[Indices, ...]
 
     def differing(self, other: Kept) -> int:
@@ -43,23 +43,25 @@ class Local:
     loaders: tuple[Loader, ...]
     n_jobs: int | None = 1
 
-    def _run(self, task: Task[Made], part: Part, earlier: Indices | None) -> Made:
+    def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
         return task(part, *self.loaders[part.index](), earlier)
 
-    def reduce(self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None) -> Made:
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
         """Σ over parts, in a fixed tree."""
         kept, run, jobs = _of_parts(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return reduced(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs)
 
     def map(
-        self, task: Task[Made], parts: Sequence[Part], earlier: Kept | None = None
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
         """What a task makes of every part."""
         kept, run, jobs = _of_parts(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return list(ordered_map(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs))
 
     def keep(
-        self, task: Task[Indices], parts: Sequence[Part], earlier: Kept | None = None
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> KeptParts:
         """The same, for a later pass."""
         return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
@@ -69,5 +71,5 @@ class Local:
         return replace(self, n_jobs=n_jobs)
 
 
-def _of_parts(parts: Sequence[Part], earlier: Kept | None) -> Sequence[Indices | None]:
+def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
     return [None] * len(parts) if earlier is None else cast("KeptParts", earlier).values

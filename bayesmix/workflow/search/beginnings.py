@@ -39,7 +39,7 @@ def fewest_to_keep(values: Array) -> int:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldRows:
     """The rows that a component holds, in an order in which those of a block lie close together."""
 
     mine: Integers  # (n,) their places
@@ -50,7 +50,7 @@ class Held:
     log_density: Array  # (n,) of the mixture
 
     @classmethod
-    def of(cls, rows: Rows, values: Array, share: Array, log_density: Array) -> Held:
+    def of(cls, rows: Rows, values: Array, share: Array, log_density: Array) -> HeldRows:
         """Those of all rows that have a share in a component."""
         weights = rows.weights_or_ones
         mine = np.flatnonzero((share > SHARE_TO_COUNT) & (weights > 0.0))
@@ -83,12 +83,12 @@ class Held:
                 begun.append(Begun(k, some, places, own, *generator.spawn(1)))
         return begun
 
-    def one_of(self, many: int) -> Held:
+    def one_of(self, many: int) -> HeldRows:
         """One row of so many that lie close together, each in the place of all of them."""
         if many == 1:
             return self
         weights = self.rows.weights_or_ones
-        return Held(
+        return HeldRows(
             self.mine[::many],
             Rows(self.rows.values[::many], many * weights[::many]),
             self.values[::many],
@@ -162,7 +162,7 @@ class Begun:
     """New components that begin at rows of one."""
 
     k: int  # the component that they begin in
-    held: Held  # some of its rows
+    held: HeldRows  # some of its rows
     places: Integers  # (m,) of the rows among those held
     sizes: Integers  # (m,) with how many of these they begin
     generator: np.random.Generator  # for these alone

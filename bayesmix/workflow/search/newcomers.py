@@ -24,7 +24,7 @@ from bayesmix.parallel import ordered_map
 from bayesmix.protocols import Additive, Components, Statistics
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.search.beginnings import Begun, Held, fewest_to_keep
+from bayesmix.workflow.search.beginnings import Begun, HeldRows, fewest_to_keep
 from bayesmix.workflow.search.splits import (
     Look,
     is_sound,
@@ -54,7 +54,7 @@ class Newcomers:
     """New components side by side over the rows of one."""
 
     k: int  # the component that they begin in
-    held: Held  # some of its rows, or all
+    held: HeldRows  # some of its rows, or all
     statistics: Statistics
     gains: Array  # (m,) nats, which a pass tells
 
@@ -137,11 +137,11 @@ class Present:
     look: Look  # at the rows of the problem
 
     @once
-    def held(self) -> list[Held]:
+    def held(self) -> list[HeldRows]:
         """The rows of every component."""
         log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
         look = self.look
-        return [Held.of(look.rows, look.values, share, log_density) for share in look.shares.T]
+        return [HeldRows.of(look.rows, look.values, share, log_density) for share in look.shares.T]
 
     @property
     def n_threads(self) -> int:
@@ -233,7 +233,7 @@ class Present:
         sums = type(parts[0]).joined(parts)
         return Newcomers(begun.k, held, sums, np.zeros(len(sums.counts)))
 
-    def _of_shares(self, held: Held) -> Callable[[Array], Additive]:
+    def _of_shares(self, held: HeldRows) -> Callable[[Array], Additive]:
         """What makes sums of shares of rows in components that are not there yet."""
         if self.problem.family.linear:
             return self.state.form.joints(self.state.at(), held.rows)[1]
@@ -293,7 +293,7 @@ class Present:
         return update_of(self.problem, self.state, statistics)
 
     def _shares(
-        self, components: Mixture[Components], held: Held
+        self, components: Mixture[Components], held: HeldRows
     ) -> tuple[Array, Array, Callable[[Array], Any]]:
         """Shares (n, m) of rows, Σ w log(1 + odds) (m,), and what makes sums of shares."""
         odds, statistics = self.state.form.joints(components, held.rows)
@@ -304,7 +304,7 @@ class Present:
         return shares, gains.sum(axis=0) if weights is None else weights @ gains, statistics
 
 
-def newcomer(family: Any, k: int, held: Held, shares: Any) -> Newcomer:
+def newcomer(family: Any, k: int, held: HeldRows, shares: Any) -> Newcomer:
     """One that takes these shares (n,) of rows that a component holds."""
     taken = held.weights * shares
     parts = np.stack([held.weights - taken, taken], axis=1)

@@ -66,7 +66,7 @@ FINISH_PASSES = 5000
 
 
 @dataclass(frozen=True)
-class Found:
+class Optimum:
     """Where the search ended, and what it tried."""
 
     state: State
@@ -87,7 +87,7 @@ class _Short:
 
 def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Found:
+) -> Optimum:
     """The best state that starts and moves lead to."""
     if settings.moves and problem.source.shape[0] > MANY_ROWS:
         return _by_a_rung(problem, model, settings, monitor, index)
@@ -96,7 +96,7 @@ def search(
 
 def _by_a_rung(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Found:
+) -> Optimum:
     """The search on some of the rows, and its end on all of them: moves that still help there."""
     generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
     sample = problem.source.sample(RUNG_ROWS, generator)
@@ -107,12 +107,12 @@ def _by_a_rung(
     state = searcher.attempts.run(searcher.loose, state, SETTLE_PASSES) or state
     state = searcher.coarse.improved(searcher.loose, state)
     finished = searcher.attempts.run(problem, state, FINISH_PASSES)
-    return Found(finished or state, (*found.records, *searcher.attempts.records))
+    return Optimum(finished or state, (*found.records, *searcher.attempts.records))
 
 
 def _on_these_rows(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Found:
+) -> Optimum:
     """The search, with starts on a sample where rows are many."""
     searcher = _Searcher(problem, model, settings, monitor, index)
     try:
@@ -123,7 +123,7 @@ def _on_these_rows(
         if best is None:
             raise
         monitor.interrupt()
-        return Found(best, tuple(searcher.attempts.records))
+        return Optimum(best, tuple(searcher.attempts.records))
 
 
 @dataclass
@@ -162,13 +162,13 @@ class _Searcher:
         work = n_rows * self.model.n_components * (n_features * n_features + 16)
         return n_rows > self._enough and work > COARSE_ABOVE
 
-    def found(self) -> Found:
+    def found(self) -> Optimum:
         """Settled starts, improved by moves, and the best of them run to its end."""
         settled = self.settled_starts()
         if not self.settings.moves:
             # Settled starts are where a short search ends: a candidate with too many components
             # would go on for thousands of passes.
-            return Found(settled[0], tuple(self.attempts.records))
+            return Optimum(settled[0], tuple(self.attempts.records))
         improved = []
         for state in settled:
             improved.append(self.improver.improved(self.loose, state))
@@ -178,7 +178,7 @@ class _Searcher:
         generator = stream(self.settings.seed, Purpose.MOVE, self.index)
         best = self.improver.swapped_at_random(self.loose, best, generator)
         finished = self.attempts.run(self.problem, best, FINISH_PASSES)
-        return Found(finished or best, tuple(self.attempts.records))
+        return Optimum(finished or best, tuple(self.attempts.records))
 
     def _sampled(self) -> Problem:
         """The problem on a sample whose weights stand for all rows."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bayesmix.engine.compiled import Kernel
-from bayesmix.engine.expectation import Part
+from bayesmix.engine.expectation import LocalRows
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
@@ -227,7 +227,7 @@ def advanced(problem: Problem, state: State, groups: list[LocalFit], passes: int
         if not groups:
             return []
         places = list(placed(groups))
-        parts = [Part(group.rows, keep, _shares(group)) for group, keep in places]
+        parts = [LocalRows(group.rows, keep, _shares(group)) for group, keep in places]
         passed = state.form.of_parts(problem.densities(together), parts)
         groups = [
             replace(group, statistics=statistics, value=value)

@@ -104,13 +104,13 @@ def _named(constant: Any, n_flat: int) -> Event:
 
 
 @dataclass(frozen=True)
-class _Point:
+class _NearestRow:
     """The framed row nearest to the centre so far."""
 
     distance: float
     values: Array
 
-    def __add__(self, other: _Point) -> _Point:
+    def __add__(self, other: _NearestRow) -> _NearestRow:
         return other if other.distance < self.distance else self
 
 
@@ -119,11 +119,11 @@ class _Nearest:
     frame: Frame
     unit: Array
 
-    def __call__(self, rows: Rows) -> _Point:
+    def __call__(self, rows: Rows) -> _NearestRow:
         values = without_gaps(self.frame.apply(rows.values)) / self.unit
         distances = (values * values).sum(axis=1)
         nearest = int(distances.argmin())
-        return _Point(float(distances[nearest]), values[nearest].copy())
+        return _NearestRow(float(distances[nearest]), values[nearest].copy())
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def _along(seen: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _Angles:
     """The angles X_ji, i < j, and where products X_ba X_ca of two of them stand in a matrix."""
 
     sides: tuple[Integers, Integers]  # i and j (P,)
@@ -214,7 +214,7 @@ class _Pairs:
 
 
 @lru_cache(maxsize=64)
-def _pairs(n_features: int) -> _Pairs:
+def _pairs(n_features: int) -> _Angles:
     left, right = np.triu_indices(n_features, 1)
     number = np.zeros((n_features, n_features), dtype=np.int64)
     sign = np.zeros((n_features, n_features))
@@ -224,4 +224,4 @@ def _pairs(n_features: int) -> _Pairs:
     other = (a != b) & (a != c)
     a, b, c = a[other], b[other], c[other]
     place = number[b, a] * len(left) + number[c, a]
-    return frozen(_Pairs((left, right), a, b, c, sign[b, a] * sign[c, a], place))
+    return frozen(_Angles((left, right), a, b, c, sign[b, a] * sign[c, a], place))
