@@ -15,8 +15,7 @@ from bayesmix.records import Frame, Mixture
 from bayesmix.validation import unmasked
 from bayesmix.version import versions
 from bayesmix.weights import FreeWeights, PointWeights
-from bayesmix.workflow.assess import DensitySums
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import DensitySums, FitResult
 
 
 def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: Any) -> Any:

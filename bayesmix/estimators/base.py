@@ -16,9 +16,8 @@ from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.estimators.attributes.answer import Showing
 from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
-from bayesmix.estimators.display.answer import Showing
-from bayesmix.estimators.display.progress_lines import Reporter
 from bayesmix.estimators.methods.imputing import Imputing, refuse_gaps
 from bayesmix.estimators.methods.information import information
 from bayesmix.estimators.methods.posterior import PosteriorMethods
@@ -35,10 +34,10 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture, Rows
 from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
-from bayesmix.sources import Passed, few_enough, passed
-from bayesmix.sources.partitions.collections import is_collection
+from bayesmix.sources import Passed, few_enough, is_collection, passed
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings, resolve_objective, working_frame
+from bayesmix.workflow.progress import Reporter
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
 

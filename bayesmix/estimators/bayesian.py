@@ -9,8 +9,7 @@ from bayesmix.engine.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.parameters.covariance_types import family_of
-from bayesmix.estimators.parameters.noise import noise_density
+from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
 from bayesmix.families.gaussian import GaussianPrior
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model

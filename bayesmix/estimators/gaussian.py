@@ -14,8 +14,7 @@ from bayesmix.engine.run import run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.scikit_learn_names import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.parameters.covariance_types import family_of
-from bayesmix.estimators.parameters.noise import noise_density
+from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
 from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.protocols import Source, Weights

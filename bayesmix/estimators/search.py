@@ -16,9 +16,9 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
+from bayesmix.estimators.attributes.answer import Showing
 from bayesmix.estimators.candidates import search_parameters
 from bayesmix.estimators.candidates.search_results import SearchResults
-from bayesmix.estimators.display.answer import Showing
 from bayesmix.estimators.rows import incoming
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
@@ -42,8 +42,8 @@ from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
-from bayesmix.sources import processes
-from bayesmix.sources.partitions.collections import collected, is_collection
+from bayesmix.sources import is_collection, processes
+from bayesmix.sources.partitions.collections import collected
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
 

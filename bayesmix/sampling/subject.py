@@ -12,8 +12,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
 from bayesmix.records import Rows
 from bayesmix.weights import FreeWeights
-from bayesmix.workflow.assess import assess
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import FitResult, assess
 
 # A weight this far from a whole number, as a share of itself, was meant to be one.
 WHOLE = 1e-9

@@ -21,6 +21,11 @@ def is_source(X: Any) -> TypeGuard[Source]:
     return all(callable(getattr(X, name, None)) for name in ("reduce", "map", "in_memory"))
 
 
+def is_collection(X: Any) -> bool:
+    """Whether this is a Dask array or frame: made of tasks, block by block."""
+    return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
+
+
 def as_source(
     X: Any,
     weights: Array | None = None,

@@ -16,10 +16,16 @@ from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
-from bayesmix.workflow.assess import DensitySums, assess
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
-from bayesmix.workflow.result import TOO_FEW_ROWS, FitResult, SearchRecord, plug_in_density
+from bayesmix.workflow.result import (
+    TOO_FEW_ROWS,
+    DensitySums,
+    FitResult,
+    SearchRecord,
+    assess,
+    plug_in_density,
+)
 from bayesmix.workflow.search.optimum import search
 from bayesmix.workflow.search.starts import begun, named_start, reach_of
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bayesmix.engine.run import assessed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import (
@@ -18,10 +19,10 @@ from bayesmix.protocols import (
     Posterior,
     Predictive,
     Resolved,
+    Source,
 )
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.far import described, log_density
 
 # Few fits are to rows that went by.
@@ -36,6 +37,16 @@ ALIKE = 1e-6
 # and more components than the rows can determine.
 TOO_FEW_ROWS = "too few rows"
 VALUELESS = ("held", TOO_FEW_ROWS)
+
+
+@dataclass(frozen=True)
+class DensitySums:
+    """What criteria need of a density and rows: totals in nats and data units, at any size."""
+
+    log_likelihood: float
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    n: float  # rows, Σ w
 
 
 @dataclass(frozen=True)
@@ -246,3 +257,11 @@ def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
         mixture.frame,
         mixture.noise and mixture.noise.averaged,
     )
+
+
+def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
+    """The sums of a density over rows."""
+    assessment = assessed(family, source, mixture)
+    n = source.total_weight
+    log_likelihood = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
+    return DensitySums(log_likelihood, assessment.entropy, assessment.log_largest, n)

@@ -14,10 +14,9 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event
-from bayesmix.workflow.assess import DensitySums
 from bayesmix.workflow.fit import units_of
 from bayesmix.workflow.model import Model, dense_form
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import DensitySums, FitResult
 
 STREAMED = "streamed"  # a status
 

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
-from bayesmix.estimators.display import progress_lines as progress
 from bayesmix.random import root_seed
+from bayesmix.workflow import progress
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
 RNG = np.random.default_rng(0)

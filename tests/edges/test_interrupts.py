@@ -12,12 +12,11 @@ from bayesmix import BayesianGaussianMixture, GaussianMixture
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Change
 from bayesmix.errors import BayesmixWarning
-from bayesmix.estimators.display.progress_lines import Reporter
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings
-from bayesmix.workflow.progress import FitProgress
+from bayesmix.workflow.progress import FitProgress, Reporter
 
 RNG = np.random.default_rng(0)
 CROWDED = np.vstack([RNG.normal(0, 1, (150, 2)), RNG.normal(1.5, 1, (150, 2))])

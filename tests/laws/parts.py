@@ -12,8 +12,8 @@ import numpy as np
 from bayesmix.errors import TooManyRowsError
 from bayesmix.parallel import reduced
 from bayesmix.records import Rows
+from bayesmix.records.faults import faults_in
 from bayesmix.sources import ArraySource
-from bayesmix.sources.faults import faults_in
 from bayesmix.sources.in_memory.array import KeptHere
 from bayesmix.sources.summary import summarise
 

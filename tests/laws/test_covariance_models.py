@@ -13,8 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.families.gaussian import Gaussians
-from bayesmix.families.gaussian.covariance.blocks import MATRICES
-from bayesmix.families.gaussian.covariance.models import RICHER, SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.covariance.models import MATRICES, RICHER, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.records import Known, Rows
 from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
 

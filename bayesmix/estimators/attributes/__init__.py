@@ -1,1 +1,1 @@
-"""Fitted attributes."""
+"""Fitted attributes, and the answer that ``repr`` and a notebook show."""

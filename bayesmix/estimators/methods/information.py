@@ -6,7 +6,7 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.workflow.assess import assess
+from bayesmix.workflow.result import assess
 
 
 def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> float:

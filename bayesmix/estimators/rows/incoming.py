@@ -22,10 +22,10 @@ from bayesmix.estimators.rows.families_of_columns import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Fault
+from bayesmix.records.faults import LARGEST_VALUE
 from bayesmix.selection.criteria.folds import eager, last_step, rows_of
-from bayesmix.sources import ArraySource, as_source, coding_of, complete, is_source
-from bayesmix.sources.faults import LARGEST_VALUE
-from bayesmix.sources.partitions.collections import collected, is_collection
+from bayesmix.sources import ArraySource, as_source, coding_of, complete, is_collection, is_source
+from bayesmix.sources.partitions.collections import collected
 from bayesmix.validation import jobs, unmasked
 from bayesmix.workflow.model import check_values
 

@@ -11,8 +11,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
-from bayesmix.families.gaussian.covariance.m_steps import averaged
-from bayesmix.families.gaussian.covariance.models import NAMED, Structure
+from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
 from bayesmix.families.gaussian.gaps import available
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.gaussian.covariance.algebra import averages
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.moments import Moments, averages
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Indices, Integers, align

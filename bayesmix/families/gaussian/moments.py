@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.families.gaussian.covariance.algebra import averages
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.filled import filled_at_once
@@ -245,3 +244,12 @@ def moments(structure: Structure, values: Array, responsibilities: Array) -> Mom
     means = averages((values.T @ responsibilities).T, counts[:, None])
     scatter = structure.algebra.scatter(values, responsibilities, means)
     return Moments(structure, counts, means, structure.blocks.pool(scatter))
+
+
+def averages(totals: Array, counts: Array) -> Array:
+    """totals (K, D) / counts (K, 1 or D), contiguous; the mean of nothing is 0."""
+    means = np.empty(totals.shape)
+    if np.count_nonzero(counts) == counts.size:
+        return np.divide(totals, counts, out=means)
+    means[:] = 0.0
+    return np.divide(totals, counts, out=means, where=counts > 0)

@@ -67,7 +67,7 @@ MODEL = FileKind(
 FINISHED_FIT = FileKind(
     b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
 )
-PASSES = Kind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
+PASSES = FileKind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
 
 # How other files begin that somebody may give us.
 FOREIGN = (

@@ -64,8 +64,7 @@ from bayesmix.weights import (
     StickBreaking,
     StickBreakingPrior,
 )
-from bayesmix.workflow.assess import DensitySums
-from bayesmix.workflow.result import FitResult, SearchRecord
+from bayesmix.workflow.result import DensitySums, FitResult, SearchRecord
 
 # Frozen dataclasses, saved field by field. A name stays what it is once files hold it.
 RECORDS: dict[str, Any] = {

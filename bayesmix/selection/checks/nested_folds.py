@@ -38,9 +38,8 @@ from bayesmix.selection.criteria.folds import (
 )
 from bayesmix.selection.criteria.held_out import HeldOut, combined
 from bayesmix.selection.criteria.scores import OF_FOLDS, Score
-from bayesmix.sources import processes
+from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected as partitioned
-from bayesmix.sources.partitions.collections import is_collection
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ from bayesmix.protocols import Procedure, UserRows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.checks.resampling import fit_quietly, repeated, to_refit
 from bayesmix.selection.criteria.folds import last_step, rows_of, weights_of
-from bayesmix.sources import is_source
+from bayesmix.sources import is_collection, is_source
 from bayesmix.sources.partitions.collections import collected as partitioned
-from bayesmix.sources.partitions.collections import is_collection
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
 SPREAD = (0.1, 0.9)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bayesmix.protocols import Source
-from bayesmix.workflow.assess import DensitySums
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import DensitySums, FitResult
 
 
 @dataclass(frozen=True)

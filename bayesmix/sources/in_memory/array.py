@@ -15,7 +15,7 @@ from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.protocols import Kept
 from bayesmix.records import Faults, Rows, Summary
 from bayesmix.records.coding import Coding
-from bayesmix.sources.faults import faults_in
+from bayesmix.records.faults import faults_in
 from bayesmix.sources.summary import summarise
 
 Value = TypeVar("Value")

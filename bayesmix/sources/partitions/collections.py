@@ -14,16 +14,12 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Stored
+from bayesmix.sources.border import is_collection
 from bayesmix.sources.partitions.partitioned import PartitionedSource, counted
 from bayesmix.sources.workers.local import Local
 
 # Bytes of blocks that are kept where there is no client.
 MOST_KEPT = 2**28
-
-
-def is_collection(X: Any) -> bool:
-    """Whether this is a Dask array or frame: made of tasks, block by block."""
-    return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
 
 
 def columns_of(X: Any) -> tuple[str, ...] | None:

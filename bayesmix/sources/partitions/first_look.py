@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Stored
 from bayesmix.records import Faults, Rows, Summary
-from bayesmix.sources.faults import faults_in
+from bayesmix.records.faults import faults_in
 from bayesmix.sources.in_memory.array import ArraySource
 from bayesmix.sources.summary import MOST_SORTED, summarise
 

@@ -196,12 +196,3 @@ class Algebra(Protocol):
     def tightest(self, root: Array, floor: Array) -> Array:
         """Upper bound (B,) on how far a block is below the floor; under 1 it is above."""
         ...
-
-
-def averages(totals: Array, counts: Array) -> Array:
-    """totals (K, D) / counts (K, 1 or D), contiguous; the mean of nothing is 0."""
-    means = np.empty(totals.shape)
-    if np.count_nonzero(counts) == counts.size:
-        return np.divide(totals, counts, out=means)
-    means[:] = 0.0
-    return np.divide(totals, counts, out=means, where=counts > 0)

@@ -15,11 +15,6 @@ from bayesmix.numerics.arrays import Array, align
 NO_VARIANCE = 1e-100
 
 
-def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """What a block holds, over the rows behind it (Bishop 2006, eq. 9.25)."""
-    return scatter / align(counts, scatter)
-
-
 def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVI: Σ_k = λ B_k with B_k diagonal and |B_k| = 1."""
     shapes = unit_volume(scatter)

@@ -1,1 +1,0 @@
-"""What is shown while a fit runs, and of its answer."""
