@@ -60,13 +60,9 @@ def components(subject: Subject) -> Markup:
 
 
 def candidates(subject: Subject) -> Markup:
-    """All candidates, the chosen one first, then by the criterion that chose."""
-    frame, best = subject.table, subject.search.best_index_
-    order = [best]
-    ranked = frame[subject.criterion].sort_values(
-        ascending=False, kind="stable", na_position="last"
-    )
-    order += [place for place in ranked.index if place != best]
+    """All candidates in the order of ``results_``: the chosen one first, then by criterion."""
+    frame = subject.table
+    order = list(frame.index)
     name = criterion_name(subject.criterion).removeprefix("the ")
     about = f"The chosen one first, then by {name}; nats, greater is better"
     many = len(order) > MOST_CANDIDATES

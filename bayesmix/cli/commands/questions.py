@@ -100,7 +100,8 @@ def stability(
     from bayesmix.cli.commands import answers
 
     rows = table_of(screen, data, columns, weight, exclude, categorical)
-    answers.stability(screen, data, rows, wanted, parts.value, resamples, weight, out)
+    asked = answers.Asked.of("stability", screen, data, rows, weight, out)
+    answers.stability(asked, wanted, parts.value, resamples)
 
 
 def sensitivity(
@@ -123,7 +124,8 @@ def sensitivity(
     screen = screen_of(quiet, json)
     from bayesmix.cli.commands import answers
 
-    answers.sensitivity(screen, data, rows_of(data, columns, weight), wanted, weight, out)
+    rows = rows_of(data, columns, weight)
+    answers.sensitivity(answers.Asked.of("sensitivity", screen, data, rows, weight, out), wanted)
 
 
 def nested(
@@ -152,7 +154,7 @@ def nested(
     from bayesmix.cli.commands import answers
 
     rows = table_of(screen, data, columns, weight, exclude, categorical)
-    answers.nested(screen, data, rows, wanted, folds, weight, out)
+    answers.nested(answers.Asked.of("nested", screen, data, rows, weight, out), wanted, folds)
 
 
 def report(

@@ -80,7 +80,10 @@ class NormalWishart:
     def parameters_given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> tuple[Array, Array, Wishart]:
-        """m_k, β_k, and the Wishart factors of blocks that nothing else constrains."""
+        """m_k, β_k, and the Wishart factors of blocks that nothing else constrains.
+
+        In this order Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
+        """
         beta = mean_precision + statistics.known
         means = (mean_precision * self.mean + statistics.known * statistics.means) / beta
         known = with_resolution(statistics, resolution)
