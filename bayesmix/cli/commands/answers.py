@@ -12,6 +12,7 @@ from bayesmix.cli.commands.predict import model_of, rows_for
 from bayesmix.cli.inputs.arguments import Searched
 from bayesmix.cli.outputs import describe, files
 from bayesmix.cli.outputs.show import Screen, frame_table, rows_sentence
+from bayesmix.protocols import Source
 from bayesmix.writing import write
 
 
@@ -22,7 +23,7 @@ class Asked:
     command: str
     screen: Screen
     path: str
-    source: Any
+    source: Source
     weight: str | None
     place: Path | None
 
@@ -32,7 +33,7 @@ class Asked:
         command: str,
         screen: Screen,
         path: str,
-        source: Any,
+        source: Source,
         weight: str | None,
         out: str | None,
     ) -> Asked:

@@ -18,12 +18,11 @@ from bayesmix.numerics.arrays import Integers
 from bayesmix.parallel import ordered_map
 from bayesmix.protocols import Statistics
 from bayesmix.records import Rows
+from bayesmix.workflow.search.attempts import PARTS
 from bayesmix.workflow.search.splits import SHARE_TO_COUNT, LocalFit, Look, advanced
 
 # How many components a neighbourhood has, where there are as many.
 SIZE = 4
-# In how many parts neighbourhoods are fitted, side by side where there are threads.
-PARTS = 2
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from bayesmix.engine.compiled import Kernel
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.logsumexp import shares_of_odds
+from bayesmix.numerics.logsumexp import LARGEST_ODDS, shares_of_odds
 from bayesmix.numerics.once import once
 from bayesmix.parallel import ordered_map
 from bayesmix.protocols import Additive, Components, Statistics
 from bayesmix.records import Known, Mixture, Rows, finished
 from bayesmix.weights import PointWeights
+from bayesmix.workflow.search.attempts import PARTS
 from bayesmix.workflow.search.beginnings import Begun, HeldRows, fewest_to_keep
 from bayesmix.workflow.search.splits import (
     Look,
@@ -41,12 +42,9 @@ STAGES = ((1, 60), (10, 20))
 # Of so many times as many, in the order of their gains, those are left out that lie as near to a
 # better one as this (nats that each mean loses under the other, about).
 LOOKED_AT, ONE_PLACE = 5, 0.5
-# The fewest rows, the largest share of all rows, and the least log density that rows have.
+# The fewest rows, and the largest share of all rows.
 LEAST_COUNT = 1.0
 LARGEST = 0.5
-LEAST_LOG_DENSITY = -700.0
-# In how many parts they are fitted, side by side where there are threads.
-PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ class Present:
     @once
     def held(self) -> list[HeldRows]:
         """The rows of every component."""
-        log_density = np.maximum(self.look.log_normaliser, LEAST_LOG_DENSITY)
+        log_density = np.maximum(self.look.log_normaliser, -LARGEST_ODDS)
         look = self.look
         return [HeldRows.of(look.rows, look.values, share, log_density) for share in look.shares.T]
 
