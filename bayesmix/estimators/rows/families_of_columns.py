@@ -22,8 +22,7 @@ from bayesmix.families.student_t import StudentT
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding, Level, values_of
-from bayesmix.sources import ArraySource, coding_of, is_source
-from bayesmix.sources.partitions.collections import is_collection
+from bayesmix.sources import ArraySource, coding_of, is_collection, is_source
 
 AUTO = "auto"
 
