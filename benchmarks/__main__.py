@@ -37,6 +37,7 @@ from benchmarks import (
     posterior,
     right_k,
     scale,
+    soak,
     solution,
     streams,
     tables,
@@ -95,6 +96,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         "Standard deviations as shares of those of Gibbs draws",
         posterior.corrections,
     ),
+    "soak": ("Many fits in one process and in threads: growth, and equal bits", soak.run),
+    "kills": ("Fits and searches killed at random moments", soak.kills),
     "others": ("Other programs, where they are installed", others.run),
 }
 

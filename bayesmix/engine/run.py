@@ -8,7 +8,6 @@ move begins a new segment.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -206,11 +205,19 @@ def summed(
 
 def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:
     """What a fit is described by, from one look at all rows."""
+    total: Assessment = source.reduce(
+        assessment_step(family, source, mixture), mixture.n_components
+    )
+    return total
+
+
+def assessment_step(
+    family: Family, source: Source, mixture: Mixture
+) -> AssessmentStep | CompiledAssessment:
+    """That look at a chunk."""
     K = mixture.n_components
     compiled = family.centred_kernel and compiled_pays(*source.shape, K) and mixture.noise is None
-    step: Any = (CompiledAssessment if compiled else AssessmentStep)(mixture)
-    total: Assessment = source.reduce(step, K)
-    return total
+    return (CompiledAssessment if compiled else AssessmentStep)(mixture)
 
 
 def _updated(

@@ -43,7 +43,7 @@ class FloorGuard(Generic[C]):
         """Names, once each, components that have run out."""
         if not thorough:
             return None
-        known = held_before(events)
+        known = set(held_before(events))
         every = self.held(mixture, self.floor)
         found = [event for event in every if known.isdisjoint(event.components)]
         return Repair(tuple(found), resolution) if found else None

@@ -7,16 +7,19 @@ widest of them, which is the limit of its probabilities.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from scipy.special import xlogy
 
+from bayesmix.engine.compiled import CompiledAssessment
+from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Densities, Family, FarDensities
-from bayesmix.records import Frame, Mixture
+from bayesmix.records import Frame, Mixture, Rows
 
 # Lengths, in standard deviations, whose squares and sums of squares are doubles.
 LONGEST = 1e150
@@ -48,13 +51,10 @@ def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tu
         log_density += mixture.noise.log_rest
         return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
     frame = mixture.frame
-    if not family.far_densities:
+    if not has_far_rows(mixture, values, family):
         return mixture.responsibilities(frame.apply(values))
     components = cast("FarDensities", mixture.components)
     limit = _reach(components, frame.n_directions) * frame.scale
-    away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
-    if not (away > limit).any():
-        return mixture.responsibilities(frame.apply(values))
     shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
     distant = (np.abs(values - frame.centre) > limit).any(axis=1)
     near = np.flatnonzero(~distant)
@@ -69,6 +69,16 @@ def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tu
         log_density[far[some]] = normalise(joint) + beyond
         shares[far[some]] = joint
     return shares, log_density
+
+
+def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
+    """Whether squares of some rows' distances may be no doubles; rows without gaps."""
+    if not family.far_densities:
+        return False
+    frame = mixture.frame
+    limit = _reach(cast("FarDensities", mixture.components), frame.n_directions) * frame.scale
+    away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
+    return bool((away > limit).any())
 
 
 def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
@@ -106,3 +116,28 @@ def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
     # In two steps: either alone may leave what doubles hold.
     units = np.ldexp(np.ldexp(away, -half) / frame.scale, half - exponents[:, None])
     return (units if frame.basis is None else units @ frame.basis), exponents
+
+
+@dataclass(frozen=True)
+class AtAnyDistance:
+    """What a chunk says of a density, also where squares of distances are no doubles."""
+
+    family: Family
+    mixture: Mixture
+    near: AssessmentStep | CompiledAssessment
+
+    def __call__(self, rows: Rows) -> Assessment:
+        values = np.asarray(rows.values)
+        plain = self.mixture.noise is not None or has_gaps(values)
+        if plain or not has_far_rows(self.mixture, values, self.family):
+            return self.near(rows)
+        shares, log_density = described(self.mixture, values, self.family)
+        weights, largest = rows.weights_or_ones, shares.max(axis=1)
+        hard = np.bincount(shares.argmax(axis=1), weights, self.mixture.n_components)
+        return Assessment(
+            float(log_density[weights > 0.0] @ weights[weights > 0.0]),
+            float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
+            float(np.log(largest) @ weights),
+            weights @ shares,
+            hard.astype(np.float64),
+        )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.engine.run import assessed
+from bayesmix.engine.expectation import Assessment
+from bayesmix.engine.run import assessment_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import (
@@ -23,7 +24,7 @@ from bayesmix.protocols import (
 )
 from bayesmix.records import Event, Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.far import described, log_density
+from bayesmix.workflow.far import AtAnyDistance, described, log_density
 
 # Few fits are to rows that went by.
 if TYPE_CHECKING:
@@ -261,7 +262,10 @@ def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """The sums of a density over rows."""
-    assessment = assessed(family, source, mixture)
+    near = assessment_step(family, source, mixture)
+    assessment: Assessment = source.reduce(
+        AtAnyDistance(family, mixture, near), mixture.n_components
+    )
     n = source.total_weight
     log_likelihood = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
     return DensitySums(log_likelihood, assessment.entropy, assessment.log_largest, n)

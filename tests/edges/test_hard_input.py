@@ -164,6 +164,25 @@ def test_values_too_many_spreads_away_are_refused_by_column(scale: float, larges
         bm.BayesianGaussianMixture(2).fit(rows)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_rows_beyond_squares_that_are_doubles_are_answered_or_refused_by_name(covariance_type):
+    rows = bm.datasets.load_faithful().to_numpy()
+    far = np.array([[1e160, 70.0], [3.0, -1e300], [1e308, 1e308], [3.0, 80.0]])
+    options = {"covariance_type": covariance_type, "random_state": 0, "search": None}
+    gm = bm.GaussianMixture(2, **options).fit(rows)
+    vb = bm.BayesianGaussianMixture(2, **options).fit(rows)
+    for model in (gm, vb):
+        assert model.bic(far) == np.inf
+        assert np.isclose(model.bic(rows), model.bic(), rtol=1e-12)
+        with pytest.raises(InvalidInputError, match=r"given values \(row 0\)"):
+            model.conditional_mean(far[:, :1], [0])
+    bands = vb.density_interval(far, n_draws=20, random_state=0)
+    assert np.array_equal(bands[:3], np.zeros((3, 2)))
+    near = vb.density_interval(far[3:], n_draws=20, random_state=0)
+    assert np.allclose(bands[3:], near, rtol=1e-12)
+
+
 FOUND = {
     7: "squares of squares overflow",
     37: "a merged component explains a row by e^700 more",
@@ -171,6 +190,7 @@ FOUND = {
     127: "a far row off a plane, widened in large units",
     501734: "a shared covariance held at the rounding of its longest direction",
     694011861924: "a pivot whose inverse is no double when squared",
+    1795385044411: "what is held counts for too little beside the prior",
     1795385044009: "components without weight are left alone",
 }
 

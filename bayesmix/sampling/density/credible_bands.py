@@ -111,8 +111,11 @@ def _band(
     blocks = [slice(start, start + size) for start in range(0, n_rows, size)]
     if simultaneous:
         return np.exp(_simultaneous(log_densities, blocks, n_rows, n_draws, level))
-    quantiles = [np.quantile(log_densities(rows), tails(level), axis=1).T for rows in blocks]
-    return np.exp(np.concatenate(quantiles))
+    # A density of zero has a logarithm that quantiles can be taken between.
+    logs = (np.maximum(log_densities(rows), np.finfo(float).min) for rows in blocks)
+    quantiles = [np.quantile(each, tails(level), axis=1).T for each in logs]
+    band: Array = np.exp(np.concatenate(quantiles))
+    return band
 
 
 def _simultaneous(

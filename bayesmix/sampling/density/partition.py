@@ -55,7 +55,10 @@ def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Arr
     """Probabilities of the components (n, K) given framed values of the known columns."""
     log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
     if len(known):
-        log_joint += mixture.components.marginal(known).expected_log_density(framed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            log_joint += mixture.components.marginal(known).expected_log_density(framed)
+        # Squares of distances that are no doubles: of such a row nothing can be told.
+        log_joint[np.isnan(log_joint)] = -np.inf
     impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
     if len(impossible):
         raise InvalidInputError(

@@ -13,9 +13,10 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Components, Source
+from bayesmix.protocols import Components, Family, Source
 from bayesmix.records import LOWEST_LOG, ChunkSums, Frame, Mixture, Rows
 from bayesmix.sampling.draws.parameters import Draws
+from bayesmix.workflow.far import has_far_rows
 from bayesmix.workflow.result import FitResult
 
 TILE_ROWS = 512
@@ -36,15 +37,20 @@ class Tile:
     def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
         """log Σ_k π_k p(x | θ_k) (T, n) of framed rows."""
         n_draws, n_components = self.log_weights.shape
-        joint = arithmetic.densities(self.components, values)[0].T.reshape(
-            n_draws, n_components, len(values)
-        )
-        joint += self.log_weights[:, :, None]
-        largest = joint.max(axis=1)
-        joint -= largest[:, None]
-        np.exp(joint, out=joint)
-        log_density: Array = np.log(joint.sum(axis=1))
-        log_density += largest
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            joint = arithmetic.densities(self.components, values)[0].T.reshape(
+                n_draws, n_components, len(values)
+            )
+            joint += self.log_weights[:, :, None]
+            largest = joint.max(axis=1)
+            distant = ~np.isfinite(largest)
+            if distant.any():  # squares of distances are no doubles, and densities zero
+                np.nan_to_num(joint, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
+                largest[distant] = 0.0
+            joint -= largest[:, None]
+            np.exp(joint, out=joint)
+            log_density: Array = np.log(joint.sum(axis=1))
+            log_density += largest
         return log_density
 
 
@@ -79,6 +85,17 @@ class LikelihoodStep:
         densities = self.densities.block(rows)
         total: Array = densities.sum(axis=1) if rows.weights is None else densities @ rows.weights
         return total
+
+
+@dataclass(frozen=True)
+class FarStep:
+    """Whether a chunk has rows so far out that squares of distances are no doubles: 0 or 1."""
+
+    mixture: Mixture
+    family: Family
+
+    def __call__(self, rows: Rows) -> int:
+        return int(has_far_rows(self.mixture, np.asarray(rows.values), self.family))
 
 
 def log_likelihoods(result: FitResult, draws: Draws, source: Source) -> Array:
@@ -135,6 +152,8 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     if not result.family.linear:
         return CENTRED
     mixture: Mixture = result.mixture
+    if source.reduce(FarStep(mixture, result.family), 1):
+        return CENTRED
     expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
     loss = mixture.linear.loss(expectation.finished().statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED

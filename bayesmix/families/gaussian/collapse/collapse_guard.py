@@ -12,6 +12,7 @@ a shape in common the volume alone, of a volume in common nothing that makes a l
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -40,6 +41,9 @@ DEEP_UNDER_THE_FLOOR = 1e4
 AT_THE_FLOOR = 1.0 + 1e-9
 # How many times the distinct values that are needed a component's rows are to be called many.
 MANY_ROWS = 5
+# Under a prior what a component holds may count for so little that its variance stays under the
+# floor however often it is held there: after so many times it is the prior's.
+HELD_IN_VAIN = 16
 # Steps between distinct values below this share of the scale are those of continuous data.
 SMALLEST_GAP = 1e-6
 
@@ -50,9 +54,9 @@ def variance_floor(unit: Array, tied: Array) -> Array:
     return floor
 
 
-def held_before(events: tuple[Event, ...]) -> set[int]:
-    """Components that were named as held."""
-    return {k for event in events if event.kind == "held" for k in event.components}
+def held_before(events: tuple[Event, ...]) -> Counter[int]:
+    """How often components were named as held."""
+    return Counter(k for event in events if event.kind == "held" for k in event.components)
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ class GaussianGuard:
             for k, axes in degenerate
             if axes.shape[1]
             and (shared or holdings.each[k].n_rows or (self.repair and k not in held_already))
+            and (self.repair or held_already[k] < HELD_IN_VAIN)
         ]
         if not degenerate:
             if sound:
