@@ -12,8 +12,10 @@ from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates.growth import largest, refuted
 from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.choice import summary_text as words
 from bayesmix.selection.choice.probability import probabilities
-from bayesmix.selection.choice.rule import in_turn
+from bayesmix.selection.choice.rule import NAME as RULE
+from bayesmix.selection.choice.rule import Judgement, in_turn
 from bayesmix.selection.choice.standing import lattices, objection
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources import ArraySource
@@ -47,6 +49,18 @@ def test_wine_is_not_ten_spheres(wine):
     assert "By the evidence alone it would be" in wine.summary()
     excluded = wine.results_.groupby("covariance_type")["excluded"].agg(set)
     assert excluded["spherical"] == {"its structure predicts held-out rows worse"}
+
+
+@pytest.mark.parametrize(("behind", "said"), [(0.5, True), (2.9, True), (3.1, False)])
+def test_what_is_barred_close_behind_is_named(wine, behind, said):
+    best, *rows = wine._rows
+    barred = [n for n, row in enumerate(rows) if not row.refuted and not row.may_win]
+    for further, n in enumerate(barred):
+        value = best.value(RULE) - behind - further
+        rows[n] = replace(rows[n], scores=rows[n].scores | {RULE: Score(value)})
+    summary = words.summary(Judgement([best, *rows]), RULE, 178.0, None, [])
+    sentence = f"would be {behind} nats behind; it could not be chosen, since component"
+    assert (sentence in summary) == said
 
 
 def test_rotated_clusters_are_found_where_columns_are_many():

@@ -50,6 +50,8 @@ ANSWERS = {
 }
 # A probability above which other criteria do not make it an open question.
 SETTLED = 0.9
+# Nats behind within which what could not be chosen is named: odds of 20 to 1.
+CLOSE = 3.0
 COMPARED = ("bic", "icl", "aic", "elbo", "evidence", "loo", "cv")
 
 
@@ -197,6 +199,13 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
                 f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is "
                 f"not chosen, since {ahead.excluded}."
             )
+    barred = max((row for row in unrefuted if not row.may_win), key=_worth, default=best)
+    gap = best.value(RULE) - _worth(barred)
+    if barred is not best and 0.0 <= gap < CLOSE:
+        lines.append(
+            f"{_capital(label(barred))}, would be {gap:.1f} nats behind; it could not be chosen, "
+            f"since {barred.excluded}."
+        )
     return list(dict.fromkeys(lines))
 
 
