@@ -12,6 +12,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesmix as bm
@@ -182,3 +183,22 @@ def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch):
     monkeypatch.setitem(sys.modules, "pymc", None)
     with pytest.raises(MissingExtraError, match=r"PyMC is needed.*'bayesmix\[pymc\]'"):
         nuts(vb, rows, sampler="pymc")
+
+
+def test_a_product_of_numbers_levels_and_counts_is_sampled_too():
+    rng = np.random.default_rng(4)
+    one = rng.random(60) < 0.5
+    frame = pd.DataFrame(
+        {
+            "width": np.where(one, 4.0, 0.0) + rng.normal(size=60),
+            "kind": np.where(one, "a", rng.choice(["b", "c"], 60)),
+            "eggs": rng.poisson(np.where(one, 6.0, 1.0)),
+        }
+    )
+    family = bm.Product({"width": bm.Gaussian(), "kind": bm.Categorical(), "eggs": bm.Poisson()})
+    vb = bm.Mixture(2, family=family, inference=bm.VariationalBayes(), random_state=0).fit(frame)
+    found = nuts(vb, frame, draws=60, chains=2, warmup=120, n_jobs=1, progress=False)
+    assert {"kind: probabilities", "eggs: rates"} <= set(found.parameters)
+    # The weight of the larger class, whichever label it has.
+    larger = found.weights.max(axis=2).mean()
+    assert abs(larger - vb.weights_.max()) < 0.05

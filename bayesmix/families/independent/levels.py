@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesmix.families.independent.twin import data
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import DrawnComponents, Tensor
@@ -122,8 +123,7 @@ class LevelsTwin:
 
     def log_density(self, pm: Any, values: Array) -> Any:
         """log p(x_n | θ_k) (n, K)."""
-        totals = np.ascontiguousarray(self.reading.totals(values).T)
-        return pm.Data("rows", totals, dims=("row", None)) @ self.drawn["log_probabilities"].T
+        return data(pm, self.reading.totals(values)) @ self.drawn["log_probabilities"].T
 
     def named(self, frame: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
         """Probabilities of all columns, and means of codes."""

@@ -28,8 +28,7 @@ class TotalsTwin:
 
     def log_density(self, pm: Any, values: Array) -> Any:
         """log p(x_n | θ_k) (n, K)."""
-        totals = np.ascontiguousarray(self.reading.totals(values).T)
-        density = pm.Data("rows", totals, dims=("row", None)) @ self.slopes.T + self.constants
+        density = data(pm, self.reading.totals(values)) @ self.slopes.T + self.constants
         if self.reading.has_base:
             base = pm.Data("log_base", self.reading.log_base(values), dims="row")
             density = density + base[:, None]
@@ -47,3 +46,9 @@ class TotalsTwin:
         """Values (S, K, D) of the model's variable at draws: their first parameter."""
         name, (_, values) = next(iter(draws.parameters(None).items()))
         return {name: values}
+
+
+def data(pm: Any, totals: Array) -> Any:
+    """Totals (F, n) as data (n, F) of the model; every axis has a name, as nutpie wants it."""
+    pm.modelcontext(None).add_coord("total", np.arange(len(totals)))
+    return pm.Data("rows", np.ascontiguousarray(totals.T), dims=("row", "total"))

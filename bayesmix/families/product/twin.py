@@ -25,9 +25,14 @@ class ProductTwin:
     layout: Layout
     parts: tuple[ComponentsTwin, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the parts, as they stand in a model."""
+        return labels_of(self.layout)
+
     def log_density(self, pm: Any, values: Array) -> Any:
         """Σ_i log p(x_i | θ_ki) (n, K)."""
-        given = zip(self.layout.labels, self.parts, self.layout.split(values), strict=True)
+        given = zip(self.labels, self.parts, self.layout.split(values), strict=True)
         return sum(
             part.log_density(cast("Pymc", PartOfModel(pm, label)), np.ascontiguousarray(own))
             for label, part, own in given
@@ -37,7 +42,7 @@ class ProductTwin:
         """Parameters in data units, as "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
-        for label, part, own in zip(self.layout.labels, self.parts, frames, strict=True):
+        for label, part, own in zip(self.labels, self.parts, frames, strict=True):
             for name, (axes, tensor) in part.named(own).items():
                 of_part = tuple(named_axis(label, axis) for axis in axes)
                 named[_of_part(label, name)] = of_part, tensor
@@ -48,7 +53,7 @@ class ProductTwin:
         """What draws of every part are made of."""
         return {
             _of_part(label, name): tensor
-            for label, part in zip(self.layout.labels, self.parts, strict=True)
+            for label, part in zip(self.labels, self.parts, strict=True)
             for name, tensor in part.drawn.items()
         }
 
@@ -56,13 +61,13 @@ class ProductTwin:
         """S draws from the values (S, ...) of ``drawn``."""
         made = (
             part.draws({name: values[_of_part(label, name)] for name in part.drawn})
-            for label, part in zip(self.layout.labels, self.parts, strict=True)
+            for label, part in zip(self.labels, self.parts, strict=True)
         )
         return ProductDraws(self.layout, tuple(made))
 
     def point(self, draws: ProductDraws) -> dict[str, Array]:
         """Values (S, ...) of the model's variables at draws."""
-        given = zip(self.layout.labels, self.parts, draws.parts, strict=True)
+        given = zip(self.labels, self.parts, draws.parts, strict=True)
         return {
             _of_part(label, name): values
             for label, part, own in given
@@ -114,11 +119,12 @@ def declared(
     """The parameters of every part under its prior, declared in the model at hand."""
     model = pm.modelcontext(None)
     features = np.array(model.coords["feature"])
-    for label, columns, framed in zip(layout.labels, layout.columns, layout.framed, strict=True):
+    labels = labels_of(layout)
+    for label, columns, framed in zip(labels, layout.columns, layout.framed, strict=True):
         for axis in ("feature", "other_feature"):
             model.add_coord(named_axis(label, axis), features[list(columns)])
         model.add_coord(named_axis(label, "direction"), np.arange(len(framed)))
-    given = zip(layout.labels, priors, q.parts, strict=True)
+    given = zip(labels, priors, q.parts, strict=True)
     return ProductTwin(
         layout,
         tuple(
@@ -126,6 +132,11 @@ def declared(
             for label, prior, own in given
         ),
     )
+
+
+def labels_of(layout: Layout) -> tuple[str, ...]:
+    """Labels of parts without commas, by which nutpie joins the names of axes."""
+    return tuple(label.replace(",", "") for label in layout.labels)
 
 
 def _of_part(label: str, name: str) -> str:
