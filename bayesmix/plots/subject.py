@@ -221,6 +221,16 @@ def separating_columns(result: FitResult) -> Integers:
     return np.array(least_overlapping(result, combinations(range(result.n_features), 2))[0])
 
 
+def columns_that_vary(result: FitResult, most: int) -> list[int]:
+    """Columns that vary, no more than ``most``: those in which the components overlap least."""
+    basis = result.mixture.frame.basis
+    free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
+    if len(free) <= most:
+        return free
+    ranked = least_overlapping(result, [(d,) for d in free])
+    return sorted(d for (d,) in ranked[:most])
+
+
 def least_overlapping(
     result: FitResult, choices: Iterable[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:

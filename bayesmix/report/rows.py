@@ -11,7 +11,12 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots.style import colour, marker
-from bayesmix.plots.subject import least_overlapping, most_columns, raw_rows
+from bayesmix.plots.subject import (
+    columns_that_vary,
+    least_overlapping,
+    most_columns,
+    raw_rows,
+)
 from bayesmix.report.markup import Markup, data, section, tag
 from bayesmix.report.subject import Subject, counted
 
@@ -75,12 +80,7 @@ def _columns(subject: Subject) -> list[int]:
             return []
     except UnsupportedError:
         return []
-    basis = result.mixture.frame.basis
-    free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
-    if len(free) <= MOST_COLUMNS:
-        return free
-    ranked = least_overlapping(result, [(d,) for d in free])
-    return sorted(d for (d,) in ranked[:MOST_COLUMNS])
+    return columns_that_vary(result, MOST_COLUMNS)
 
 
 def _as_fitted(subject: Subject, values: Array) -> Any:

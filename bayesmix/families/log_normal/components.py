@@ -21,7 +21,7 @@ from bayesmix.families.log_normal.quadratics import LogQuadratics
 from bayesmix.numerics.arrays import Array, Booleans, Integers, diagonal_matrices
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
-from bayesmix.protocols import Densities, Named
+from bayesmix.protocols import Incomplete, Named
 from bayesmix.records import Frame, Spread
 
 Value = TypeVar("Value")
@@ -44,7 +44,7 @@ class OfLogs(ABC):
 
     @property
     @abstractmethod
-    def of_logs(self) -> Densities:
+    def of_logs(self) -> Incomplete:
         """The densities of logarithms."""
 
     @property
@@ -59,6 +59,11 @@ class OfLogs(ABC):
     def expected_log_density(self, values: Array) -> Array:
         """E[log p(x | k)] (n, K)."""
         return log_density(self.of_logs, values)
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return self.of_logs.patterned
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
         """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
@@ -121,11 +126,6 @@ class LogNormals(OfLogs):
     def unframed(self, frame: Frame) -> LogNormals:
         return LogNormals(self.normals.unframed(frame_of_logs(frame)))
 
-    @property
-    def patterned(self) -> Booleans:
-        """All columns."""
-        return self.normals.patterned
-
     def seen_in(self, columns: Integers) -> LogNormals:
         """The densities of rows that have only these columns."""
         return self.marginal(columns)
@@ -178,11 +178,6 @@ class LogStudents(OfLogs):
 
     def unframed(self, frame: Frame) -> LogStudents:
         return LogStudents(self.students.unframed(frame_of_logs(frame)))
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns."""
-        return self.students.patterned
 
     def seen_in(self, columns: Integers) -> LogStudents:
         """The densities of rows that have only these columns."""
@@ -324,11 +319,6 @@ class LogNormalPosterior(OfLogs):
 
     def unframed(self, frame: Frame) -> LogNormalPosterior:
         return LogNormalPosterior(self.normals.unframed(frame_of_logs(frame)))
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns."""
-        return self.normals.patterned
 
     def seen_in(self, columns: Integers) -> LogQuadratics:
         """The densities of rows that have only these columns."""

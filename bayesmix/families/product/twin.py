@@ -145,6 +145,4 @@ def _of_part(label: str, name: str) -> str:
 
 def _axes(label: str, axes: Any) -> Any:
     named = [axes] if isinstance(axes, str) else list(axes)
-    return tuple(
-        axis if axis is None or axis in OF_ALL else named_axis(label, axis) for axis in named
-    )
+    return tuple(axis if axis in OF_ALL else named_axis(label, axis) for axis in named)

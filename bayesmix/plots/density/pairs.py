@@ -16,8 +16,8 @@ from bayesmix.plots.subject import (
     Sample,
     View,
     column_names,
+    columns_that_vary,
     fitted,
-    least_overlapping,
     most_columns,
     raw_rows,
     sample_of,
@@ -94,7 +94,7 @@ def plot_pairs(
             f"a {estimator.result_.family.name} mixture is drawn over one column: see plot_density"
         )
     names = column_names(estimator, X)
-    shown = _columns(estimator, names, columns)
+    shown = _columns(estimator, columns)
     axes = _grid_of(axes, len(shown))
     values = raw_rows([[]] if X is None else X)[0]
     sample = sample_of(estimator, view_of(estimator, shown[:1], X), X, sample_weight)
@@ -121,10 +121,13 @@ def plot_pairs(
     return axes
 
 
-def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
+def _columns(estimator: Any, columns: Any) -> list[int]:
     """Numbers of the columns to draw."""
     if columns is None:
-        return _separating(estimator, len(names))
+        free = columns_that_vary(estimator.result_, FIRST_COLUMNS)
+        if len(free) < 2:
+            raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
+        return free
     listed = list(columns) if not isinstance(columns, str) else [columns]
     try:
         chosen = [int(view_of(estimator, [column]).columns[0]) for column in listed]
@@ -135,18 +138,6 @@ def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
             f"columns must be from 2 to {MOST_COLUMNS} different columns, got {columns!r}"
         )
     return chosen
-
-
-def _separating(estimator: Any, n_columns: int) -> list[int]:
-    """The columns that vary, no more than five: those in which the components overlap least."""
-    basis = estimator.result_.mixture.frame.basis
-    free = [d for d in range(n_columns) if basis is None or basis[d].any()]
-    if len(free) < 2:
-        raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
-    if len(free) <= FIRST_COLUMNS:
-        return free
-    ranked = least_overlapping(estimator.result_, [(d,) for d in free])
-    return sorted(column for (column,) in ranked[:FIRST_COLUMNS])
 
 
 def _grid_of(axes: Any, d: int) -> Any:

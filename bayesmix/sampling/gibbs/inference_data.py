@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,10 @@ FEWEST_DRAWS = 4
 LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
 
 
-class ToArviz:
+class ToArviz(ABC):
     """What holds draws hands them to ArviZ."""
 
+    @abstractmethod
     def to_arviz(self) -> Any:
         """The draws as ArviZ has them: ``InferenceData``, or the ``DataTree`` of ArviZ 1.
 
@@ -26,7 +28,6 @@ class ToArviz:
         ImportError
             Where ArviZ is not installed.
         """
-        raise NotImplementedError
 
     @property
     def idata(self) -> Any:
