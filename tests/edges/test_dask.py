@@ -214,7 +214,7 @@ def test_pieces_of_the_tree_added_apart_are_the_tree(n_parts):
     assert height(1) == 0
 
 
-def killed_in_mid_fit(client, model, source):
+def killed_in_mid_fit(model, source, kill):
     """A fit in whose eighth pass a worker is killed, and how many passes it made."""
     engine, passes = source.engine, []
     reduce = engine.reduce
@@ -222,7 +222,7 @@ def killed_in_mid_fit(client, model, source):
     def counting(*arguments):
         passes.append(1)
         if len(passes) == 8:
-            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            kill()
         return reduce(*arguments)
 
     engine.reduce = counting
@@ -232,8 +232,11 @@ def killed_in_mid_fit(client, model, source):
 @quiet
 def test_a_killed_worker_changes_no_bit(tmp_path):
     X = rows()
-    model = bm.GaussianMixture(4, search=None, acceleration=None, max_iter=25, random_state=0)
-    with warnings.catch_warnings():
+    model = bm.GaussianMixture(4, search=None, acceleration=None, max_iter=12, random_state=0)
+    # Workers begin in a moment, and a cluster waits for one that a busy machine starts again.
+    quick = {"distributed.worker.multiprocessing-method": "forkserver"}
+    patient = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+    with warnings.catch_warnings(), dask.config.set(quick | patient):
         warnings.simplefilter("ignore")  # it does not converge
         expected = clone(model).fit(parts_of(X, tmp_path))
         with (
@@ -241,11 +244,14 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
             Client(cluster) as client,
         ):
             array = da.from_array(X, chunks=(CHUNKS, 3))
+            victims = iter(client.run(os.getpid).values())
             for source in (
                 bm.read(tmp_path, scheduler=client),
                 collected(array, None, 1),
             ):
-                found, passes = killed_in_mid_fit(client, clone(model), source)
+                found, passes = killed_in_mid_fit(
+                    clone(model), source, lambda: os.kill(next(victims), signal.SIGKILL)
+                )
                 assert passes > 12
                 np.testing.assert_array_equal(found.objective_trace_, expected.objective_trace_)
                 np.testing.assert_array_equal(found.means_, expected.means_)
