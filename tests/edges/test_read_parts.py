@@ -90,6 +90,18 @@ def test_row_groups_are_parts_and_few_rows_are_read_together(table, tmp_path, mo
 
 
 @parquet
+def test_columns_that_are_read_some_at_a_time_lie_side_by_side(tmp_path):
+    names = [f"x{place}" for place in range(11)]
+    frame = pd.DataFrame(np.random.default_rng(6).normal(size=(9_000, 11)), columns=names)
+    frame.iloc[::7, 10] = np.nan
+    frame["n"] = np.arange(9_000) % 4
+    frame.to_parquet(tmp_path / "part.parquet", row_group_size=4_000)
+    source = bm.read(tmp_path, columns=names[::-1], weight="n").in_memory()
+    np.testing.assert_array_equal(source.values, frame[names[::-1]].to_numpy())
+    np.testing.assert_array_equal(source.weights, frame["n"])
+
+
+@parquet
 def test_kinds_of_numbers(tmp_path):
     frame = pd.DataFrame(
         {
