@@ -24,6 +24,7 @@ from bayesmix.cli.inputs.options import (
     Model,
     Out,
     Quiet,
+    Resume,
     Scheduler,
     SearchMethods,
     Seed,
@@ -126,9 +127,7 @@ def select(
     ] = False,
     static: Static = False,
     checkpoint: Checkpoint = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the search that --checkpoint holds")
-    ] = False,
+    resume: Resume = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -177,6 +176,8 @@ def fit(
         ),
     ] = Method.EM,
     out: Out = None,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -189,7 +190,9 @@ def fit(
     structure = arguments.structure(covariance)
     screen = screen_of(quiet, json)
     from bayesmix.cli.commands import jobs as work
+    from bayesmix.cli.outputs.files import resumable
 
+    kept = resumable(checkpoint, resume)
     work.fit(
         screen,
         data,
@@ -202,6 +205,7 @@ def fit(
         seed,
         jobs,
         missing.value,
+        kept,
     )
 
 

@@ -122,7 +122,8 @@ def fit(
     out: str | None,
     seed: int,
     jobs: int | None,
-    missing: str = "error",
+    missing: str,
+    checkpoint: str | None,
 ) -> None:
     """Fit one mixture, show it, write it."""
     place = None if out is None else files.folder(out)
@@ -136,13 +137,16 @@ def fit(
         n_jobs=jobs,
         progress=screen.progress,
         missing=missing,
+        checkpoint=checkpoint,
     )
     with screen.noting_warnings() as heard:
         model.fit(source)
+    interrupted = model.result_.status == "interrupted"
+    if interrupted and checkpoint is not None:
+        screen.note(f"to go on: the same command with --checkpoint {checkpoint} --resume")
     screen.say()
     screen.answer(fit_sentence(model))
     screen.table(component_table(model, screen.out.width))
-    interrupted = model.result_.status == "interrupted"
     values = describe.described("fit", path, source, weight)
     values |= {"model": describe.model_values(model), "warnings": heard, "interrupted": interrupted}
     finish(screen, place, values, model, source)

@@ -72,8 +72,9 @@ Scheduler = Annotated[
 ]
 Checkpoint = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Folder that keeps finished fits, for --resume"),
+    typer.Option(metavar="DIR", help="Folder that keeps what is finished, for --resume"),
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what --checkpoint holds")]
 
 
 def example(command: str) -> str:

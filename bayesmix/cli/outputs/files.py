@@ -24,7 +24,7 @@ def folder(path: str) -> Path:
 
 
 def resumable(checkpoint: str | None, resume: bool) -> str | None:
-    """Where finished fits are kept: a new folder, or with ``resume`` one that holds some."""
+    """Where what is finished is kept: a new folder, or with ``resume`` one that holds some."""
     if checkpoint is None:
         if resume:
             raise InvalidInputError("--resume needs --checkpoint DIR, the folder to go on from")
@@ -32,11 +32,11 @@ def resumable(checkpoint: str | None, resume: bool) -> str | None:
     held = Path(checkpoint).is_dir() and any(Path(checkpoint).iterdir())
     if held and not resume:
         raise InvalidInputError(
-            f"--checkpoint {checkpoint} holds files already: add --resume to go on with its "
-            "search, or name a new folder"
+            f"--checkpoint {checkpoint} holds files already: add --resume to go on with what it "
+            "holds, or name a new folder"
         )
     if resume and not held:
-        raise InvalidInputError(f"--checkpoint {checkpoint} holds no search to resume")
+        raise InvalidInputError(f"--checkpoint {checkpoint} holds nothing to resume")
     return checkpoint
 
 

@@ -77,7 +77,8 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     if missing == "use" and not in_memory and source.faults.not_finite:
         raise UnsupportedError(
             "missing='use' takes rows that lie in memory, and these are read part by part: give "
-            "X.in_memory(), or drop rows with missing values (missing='drop')"
+            "X.in_memory() (of a Dask collection X.compute()), or drop rows with missing values "
+            "(missing='drop')"
         )
     refuse(source, large=True, gaps=missing == "use")
     return source.present()
