@@ -89,6 +89,7 @@ def _of_values(rows: Rows) -> Faults:
         return Faults()
     if max(float(values.max()), -float(values.min())) <= LARGEST_VALUE:
         return Faults(never=np.zeros(values.shape[1], dtype=np.bool_))
+    values = values.astype(np.float64, copy=False)
     finite, missing = np.isfinite(values), np.isnan(values)
     nothing = np.broadcast_to(missing.all(axis=1, keepdims=True), values.shape)
     return Faults(

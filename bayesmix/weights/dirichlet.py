@@ -140,8 +140,7 @@ class DirichletPrior:
                 "weight_concentration_prior must be at least 1 for a maximum a posteriori fit "
                 f"(below 1 the posterior density has no maximum), got {self.concentration}"
             )
-        shares = counts + (self.concentration - 1.0)
-        return PointWeights(shares / shares.sum())
+        return PointWeights.shares(counts + (self.concentration - 1.0))
 
     def log_density(self, weights: PointWeights) -> float:
         """Log prior density at point weights; 0 log 0 is 0."""

@@ -31,6 +31,12 @@ class PointWeights:
     probabilities: Array
     exchangeable = True
 
+    @classmethod
+    def shares(cls, counts: Array) -> PointWeights:
+        """Shares of the counts, equal ones where there are none."""
+        total = float(counts.sum())
+        return cls(counts / total if total > 0.0 else np.full(len(counts), 1.0 / len(counts)))
+
     @property
     def n_components(self) -> int:
         return len(self.probabilities)
@@ -57,9 +63,7 @@ class PointWeights:
 
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
         """The kept weights, renormalised; equal ones where none of those has any."""
-        kept = self.probabilities[keep]
-        total = float(kept.sum())
-        return PointWeights(kept / total if total > 0.0 else np.full(len(kept), 1.0 / len(kept)))
+        return PointWeights.shares(self.probabilities[keep])
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class FreeWeights:
 
     def posterior(self, counts: Array) -> PointWeights:
         """Shares of the counts: both the likelihood's and the bound's maximiser."""
-        return PointWeights(counts / counts.sum())
+        return PointWeights.shares(counts)
 
     mode = posterior
 

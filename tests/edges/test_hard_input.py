@@ -9,6 +9,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError
+from benchmarks import nastier
 from benchmarks.nasty import fault, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -193,6 +194,21 @@ FOUND = {
     1795385044411: "what is held counts for too little beside the prior",
     1795385044009: "components without weight are left alone",
 }
+
+
+# Of ``benchmarks.nastier``.
+FOUND_THERE = {
+    1031: "bytes of numbers in another order, as levels",
+    1055: "gaps in float32 beside a limit that is no float32",
+    1077: "starts for values that lie 1e200 spreads apart",
+    1121: "a log-normal whose mean is no double",
+    1453: "all rows are noise",
+}
+
+
+@pytest.mark.parametrize("seed", FOUND_THERE)
+def test_a_nastier_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
+    assert fault(nastier.problem(seed), np.inf) is None
 
 
 @pytest.mark.parametrize("seed", FOUND)

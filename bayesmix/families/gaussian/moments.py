@@ -180,7 +180,7 @@ class Moments:
         """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
         total = self.second.sum(axis=0, keepdims=True)
-        total /= self.block_counts.sum()
+        total /= self.block_counts.sum() or 1.0  # noise may have all rows
         square = algebra.spread(total, 1, n_features)[0]
         unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
         of_second = algebra.stretch(np.ones(self.scatter.shape), unit).ravel()

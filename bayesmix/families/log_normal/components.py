@@ -104,7 +104,8 @@ class LogNormals(OfLogs):
     @property
     def means(self) -> Array:
         """E[x | k] (K, D)."""
-        means: Array = np.exp(self.log_means + 0.5 * self.log_variances)
+        with np.errstate(over="ignore"):  # a mean beyond doubles is infinite
+            means: Array = np.exp(self.log_means + 0.5 * self.log_variances)
         return means
 
     @property

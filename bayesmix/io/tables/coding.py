@@ -22,14 +22,19 @@ def is_frame(X: Any) -> bool:
 
 
 def as_pandas(X: Any) -> pd.DataFrame:
-    """The frame, with names that are text."""
+    """The frame, with names that are text, and numbers with their bytes in this machine's order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
     named: pd.DataFrame = frame.set_axis(names, axis=1)
-    return named
+    turned = {
+        name: kind.newbyteorder("=")
+        for name, kind in named.dtypes.items()
+        if not getattr(kind, "isnative", True)
+    }
+    return named.astype(turned) if turned else named
 
 
 def _of_another_kind(X: Any) -> Any:

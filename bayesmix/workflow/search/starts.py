@@ -35,6 +35,8 @@ MOST_EMPHASIS = 100.0
 DRAWN_IN_AT = 2.0
 # A share that is reached but for rounding is reached.
 LESS_THAN_ROUNDING = 1.0 - 1e-12
+# Spreads from the median beyond which starts do not tell rows apart: fourth powers are doubles.
+FARTHEST = 1e70
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def distinct_rows(
     """The distinct rows of (a sample of) the source, none longer than ``within`` times √D."""
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
+    np.clip(values, -FARTHEST, FARTHEST, out=values)
     if within < np.inf:
         radius = within * np.sqrt(values.shape[1])
         lengths = np.sqrt(np.nansum(values * values, axis=1, keepdims=True))
