@@ -46,7 +46,7 @@ def _rounded(generator: np.random.Generator, n: int, d: int) -> Rows:
 
 
 def _repeated(generator: np.random.Generator, n: int, d: int) -> Rows:
-    return generator.normal(size=(n, d))[generator.integers(0, max(2, n // 4), n)]
+    return generator.normal(size=(n, d))[generator.integers(0, min(n, max(2, n // 4)), n)]
 
 
 def _one_off(generator: np.random.Generator, n: int, d: int) -> Rows:
@@ -256,7 +256,7 @@ def look(problem: Callable[[int], Nasty], n_problems: int, first: int, most_seco
         if found is not None:
             faults += 1
             print(f"{seed}: {nasty.name}: {found}", flush=True)
-        if (seed - first) % 1000 == 999:
+        if (seed - first) % 100 == 99:
             print(f"{seed - first + 1} looked at", flush=True)
     print(f"{faults} of {n_problems} are not sound")
     return faults

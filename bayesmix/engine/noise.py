@@ -15,6 +15,8 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Bayesian, Objective, Prior, WeightsPrior
 from bayesmix.records import Expectation, Frame, Mixture, Noise, NoiseDensity
 
+# Shares of all rows below this are none: there is nothing to divide by.
+NO_ROWS = 1e-200
 
 @dataclass(frozen=True)
 class WithNoise:
@@ -57,9 +59,12 @@ class WithNoise:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """That of the components; what of the rows is not theirs is noise."""
+        """That of the components, which stay if all rows are noise; what is not theirs is noise."""
+        kept = float(expectation.counts.sum()) / self.total_weight
+        share = 1.0 - kept
+        if previous is not None and kept < NO_ROWS:
+            return replace(previous, noise=self.noise(1.0))
         mixture = self.inner.update(expectation, previous, frame, resolution)
-        share = 1.0 - float(expectation.counts.sum()) / self.total_weight
         return replace(mixture, noise=self.noise(min(max(share, 0.0), 1.0)))
 
     def noise(self, share: float) -> Noise:

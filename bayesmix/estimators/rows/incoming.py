@@ -302,7 +302,8 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)
         refuse_text(X)
-        return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+        with np.errstate(invalid="ignore"):  # it adds infinities of both signs
+            return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
     except InvalidInputError:
         raise
     except OverflowError as problem:

@@ -33,6 +33,8 @@ SHARE_TO_COUNT = 0.02
 # Share of its rows that a component may have exchanged for its split to be known still.
 UNCHANGED = 0.01
 LEAST_EXTENT = 1e-9
+# Beyond this, in units of the frame, rows are as far as any: squares and their sums are doubles.
+FARTHEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ def _principal(values: Array, weights: Array) -> tuple[Array, Array, Array]:
     Axes are those of columns of unit variance, where they vary.
     """
     total = weights.sum()
-    away: Array = values - weights @ values / total
+    near = np.clip(values, -FARTHEST, FARTHEST)
+    away: Array = near - weights @ near / total
     covariance = (weights * away.T) @ away / total
     deviation = np.sqrt(np.diagonal(covariance))
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
