@@ -134,17 +134,23 @@ class StudentT:
         """Means, scales and degrees of freedom that are no less likely than the previous ones."""
         weighted, structure = statistics.weighted, self.structure
         n_features = weighted.means.shape[1]
-        # Scales that components share are over rows: Σ r E[u] differs from one to the other.
-        behind = statistics.counts if structure.shared else weighted.counts
-        counts = np.maximum(behind, NO_ROWS)
         means, before = weighted.means, None if previous is None else previous.blocks
         if previous is not None and len(previous.means) == len(means):
             means = np.where((weighted.counts > NO_ROWS)[:, None], means, previous.means)
-        blocks = structure.estimate(
-            weighted.scatter, structure.blocks.counts(counts, n_features), before
-        )
+
+        def scales(counts: Array) -> Array:
+            counts = structure.blocks.counts(np.maximum(counts, NO_ROWS), n_features)
+            return structure.estimate(weighted.scatter, counts, before)
+
+        # Scales that components share are over rows: Σ r E[u] differs from one to the other.
+        blocks = scales(statistics.counts if structure.shared else weighted.counts)
         if resolution is not None:
-            blocks = at_least(structure, blocks, resolution[0])
+            free, blocks = blocks, at_least(structure, blocks, resolution[0])
+            low = (blocks != free).any(axis=tuple(range(1, free.ndim)))
+            if low.any() and not structure.shared:
+                # A scale over Σ r E[u] is the most likely one only where nothing bounds it.
+                of_rows = at_least(structure, scales(statistics.counts), resolution[0])
+                blocks = np.where(low.reshape(-1, *[1] * (free.ndim - 1)), of_rows, blocks)
         made = StudentComponents(
             structure,
             means,
