@@ -31,7 +31,7 @@ passes.SECONDS_BETWEEN_FILES, passes.LEAST_WORK = 0.1, 2**18
 warnings.simplefilter("ignore")
 kind, folder, n = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 generator = np.random.default_rng(0)
-rows = generator.normal(size=(n, 4)) + 3.0 * generator.integers(0, 4, (n, 1))
+rows = generator.normal(size=(n, 10)) + 3.0 * generator.integers(0, 4, (n, 1))
 options = dict(random_state=0, progress=False, checkpoint=folder)
 if kind == "fit":
     model = bm.BayesianGaussianMixture(8, **options).fit(rows)

@@ -53,12 +53,13 @@ class Anderson:
         residuals = outputs - np.array(self.inputs)
         if not np.isfinite(residuals).all():
             return None
-        latest = residuals[-1] * self.units
-        differences = (residuals[1:] - residuals[:-1]) * self.units
-        gram = differences @ differences.T
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            latest = residuals[-1] * self.units
+            differences = (residuals[1:] - residuals[:-1]) * self.units
+            gram = differences @ differences.T
         diagonal = np.einsum("ii->i", gram)
         scale = float(diagonal.sum())
-        if not scale > 0.0:
+        if not 0.0 < scale < np.inf:
             return None
         diagonal += 1e-14 * scale
         _, _, mix, singular = dgesv(gram, differences @ latest)

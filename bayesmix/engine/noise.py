@@ -18,6 +18,7 @@ from bayesmix.records import Expectation, Frame, Mixture, Noise, NoiseDensity
 # Shares of all rows below this are none: there is nothing to divide by.
 NO_ROWS = 1e-200
 
+
 @dataclass(frozen=True)
 class WithNoise:
     """An objective of which the mixtures have noise."""

@@ -17,6 +17,8 @@ from bayesmix.numerics.arrays import Array, Booleans, Stored
 
 # Rows at the edge of the box lie in it, whatever turning its axes rounds.
 ROUNDING = 1e-9
+# An eigenvalue of a correlation matrix that is rounding.
+FLAT = 1e-13
 
 
 class NoiseDensity(Protocol):
@@ -125,14 +127,21 @@ class Noise:
 
 
 def hypervolume(values: Stored) -> UniformNoise:
-    """The smaller of two boxes of rows, along columns or principal axes, as mclust's ``hypvol``."""
+    """The smaller of two boxes of rows, along columns or principal axes, as mclust's ``hypvol``.
+
+    One without volume where columns determine others.
+    """
     rows = np.asarray(values, dtype=np.float64)
     origin = rows.min(axis=0)
     away = rows - origin
     along_columns = UniformNoise(origin, np.zeros_like(origin), away.max(axis=0))
     if rows.shape[1] == 1:
         return along_columns
-    _, axes = np.linalg.eigh(np.cov(away.T))
+    covariance = np.cov(away.T)
+    unit = np.sqrt(np.diagonal(covariance))
+    if not unit.all() or np.linalg.eigvalsh(covariance / np.outer(unit, unit))[0] <= FLAT:
+        return UniformNoise(origin, np.zeros_like(origin), np.zeros_like(origin))
+    _, axes = np.linalg.eigh(covariance)
     along = away @ axes
     along_axes = UniformNoise(origin, along.min(axis=0), along.max(axis=0), axes)
     return min(along_columns, along_axes, key=lambda box: box.log_volume)

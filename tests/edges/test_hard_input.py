@@ -203,6 +203,12 @@ FOUND_THERE = {
     1077: "starts for values that lie 1e200 spreads apart",
     1121: "a log-normal whose mean is no double",
     1453: "all rows are noise",
+    5108: "infinities of both signs in float32",
+    6023: "all rows are noise beside covariances that share a shape",
+    6047: "splits of rows that lie 1e200 units apart",
+    6520: "Student-t scales at the floor, whose likelihood fell",
+    7773: "steps of an extrapolation whose squares are no doubles",
+    7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
 }
 
 
