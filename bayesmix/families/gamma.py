@@ -119,9 +119,11 @@ class Gammas(Columns):
         out = np.empty((len(values), self.n_components), order="F")
         logs = np.log(own)
         for k, (shape, mean) in enumerate(zip(self.shapes, self.means, strict=True)):
-            away = own / mean - 1.0
+            with np.errstate(over="ignore"):  # infinitely far away
+                away = own / mean - 1.0
             # Near the mean the two terms cancel; far below it x / mean - 1 rounds to -1.
-            log_ratio = np.where(away < -0.5, logs - np.log(mean), np.log1p(np.maximum(away, -0.5)))
+            far = (away < -0.5) | np.isposinf(away)
+            log_ratio = np.where(far, logs - np.log(mean), np.log1p(np.maximum(away, -0.5)))
             out[:, k] = log_constant(shape).sum() - (away - log_ratio) @ shape
         out -= logs.sum(axis=1)[:, None]
         out[(values <= 0.0).any(axis=1)] = -np.inf

@@ -9,6 +9,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.families.gamma import Gammas
 from benchmarks import nastier
 from benchmarks.nasty import fault, problem
 
@@ -207,7 +208,6 @@ FOUND_THERE = {
     6023: "all rows are noise beside covariances that share a shape",
     6047: "splits of rows that lie 1e200 units apart",
     6520: "Student-t scales at the floor, whose likelihood fell",
-    7773: "steps of an extrapolation whose squares are no doubles",
     7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
 }
 
@@ -215,6 +215,11 @@ FOUND_THERE = {
 @pytest.mark.parametrize("seed", FOUND_THERE)
 def test_a_nastier_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
     assert fault(nastier.problem(seed), np.inf) is None
+
+
+def test_a_gamma_has_no_density_where_a_row_is_no_double_of_its_mean() -> None:
+    gammas = Gammas(np.full((1, 1), 2.0), np.full((1, 1), 2e200))
+    assert gammas.expected_log_density(np.array([[1e150]])) == -np.inf
 
 
 @pytest.mark.parametrize("seed", FOUND)
