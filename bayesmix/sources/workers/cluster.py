@@ -164,7 +164,11 @@ class DaskEngine:
 
 def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
     """What came of tasks; an error of the data is raised here."""
+    from distributed import wait
+
     with _scheduler_of(client):
+        # Interrupted while it gathers, a client would log every future that it gave up.
+        wait(list(futures))
         found = client.gather(list(futures))
     for one in found:
         if isinstance(one, Refused):
