@@ -17,6 +17,7 @@ from bayesmix.protocols import Family, Predictive
 from bayesmix.records import Mixture
 from bayesmix.sampling.density.partition import marginal
 from bayesmix.sources import is_source
+from bayesmix.sources.partitions.collections import gathered
 from bayesmix.workflow.result import FitResult
 
 # The view: so many standard deviations around components of at least this weight, ...
@@ -305,6 +306,7 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
         if sample_weight is not None:
             raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
         return None
+    X = gathered(X)
     values, weights = raw_rows(X)
     probabilities = model.predict_proba(X if hasattr(model, "feature_names_in_") else values)
     if sample_weight is not None:
@@ -324,6 +326,7 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:
     """Values (n, D) and weights of an array, a frame or a source that a model has accepted."""
+    X = gathered(X)
     if is_source(X):
         rows = X.in_memory().rows
         return np.asarray(rows.values, dtype=np.float64), rows.weights

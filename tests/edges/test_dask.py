@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.sources.partitions.collections import collected
 from bayesmix.sources.workers.packing import packed, unpacked
 from bayesmix.sources.workers.sum_tree import climbed, height, runs
@@ -155,6 +155,33 @@ def test_bad_rows_of_a_collection_are_named_with_their_block(client):
     frame = dd.from_pandas(pd.DataFrame({"a": [1.0, 2.0], "t": ["x", "y"]}), npartitions=1)
     with pytest.raises(InvalidInputError, match=r"not: 't'"):
         bm.GaussianMixture(1).fit(frame)
+
+
+LOOKING_AGAIN = {
+    "conformal_region": lambda model, X: bm.conformal_region(clone(model), X).n_calibration,
+    "stability": lambda model, X: bm.stability(
+        clone(model), X, n_resamples=2, random_state=0
+    ).adjusted_rand["mean"],
+    "leave_one_out": lambda model, X: bm.leave_one_out(model, X).total,
+    "plot_density": lambda model, X: len(bm.plot_density(model, X, kde=False).lines),
+    "plot_pairs": lambda model, X: bm.plot_pairs(model, X).shape,
+    "density_region": lambda model, X: model.density_region(0.9).contains(X).sum(),
+}
+
+
+@pytest.mark.parametrize("what", LOOKING_AGAIN)
+def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeypatch):
+    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
+    pandas = pd.DataFrame(rows(), columns=COLUMNS)
+    frame = dd.from_pandas(pandas, npartitions=3)
+    array = da.from_array(pandas.to_numpy(), chunks=(CHUNKS, 3))
+    look = LOOKING_AGAIN[what]
+    for given, own in ((frame, pandas), (array, pandas.to_numpy())):
+        model = bm.BayesianGaussianMixture(3, random_state=0, search="short").fit(own)
+        assert look(model, given) == pytest.approx(look(model, own), rel=1e-9)
+    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 900)
+    with pytest.raises(TooManyRowsError, match="1,000 rows"):
+        look(model, array)
 
 
 def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):

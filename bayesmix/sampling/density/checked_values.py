@@ -11,6 +11,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import Level, codes_of
 from bayesmix.sources import is_source
+from bayesmix.sources.partitions.collections import gathered
 from bayesmix.validation import unmasked
 
 
@@ -24,6 +25,7 @@ def checked_values(
 
     Levels, where columns have any, become their codes.
     """
+    X = gathered(X)
     unmasked(name, X)
     wanted = [str(label) for label in labels]
     named = any(isinstance(label, str) for label in labels)

@@ -29,7 +29,8 @@ from bayesmix.sampling.density.regions import (
 from bayesmix.selection.checks.resampling import to_refit
 from bayesmix.selection.criteria.folds import fit_weighted, last_step, n_rows_of, rows_of
 from bayesmix.selection.fitted import fitted_mixture
-from bayesmix.sources import is_source
+from bayesmix.sources import few_enough, is_collection, is_source
+from bayesmix.sources.partitions.collections import collected
 
 
 def conformal_region(
@@ -86,6 +87,10 @@ def conformal_region(
     82.0
     """
     seed = root_seed(random_state)
+    if is_collection(X):
+        X, sample_weight = collected(X, sample_weight, 1), None
+    if is_source(X):
+        few_enough(X, 1)
     n_rows = n_rows_of(X)
     if sample_weight is not None:
         sample_weight = repetitions(sample_weight, n_rows)

@@ -14,6 +14,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import FittedMixture
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.criteria.folds import last_step, log_density, n_rows_of, rows_of
+from bayesmix.sources.partitions.collections import gathered
 
 if TYPE_CHECKING:
     from bayesmix.sampling.draws.mixtures import DrawnMixtures
@@ -142,6 +143,7 @@ class AveragedDensity:
         rows : array of row numbers (m,), optional
             Which rows; needed above 5,000, where the whole matrix would not fit.
         """
+        X = gathered(X)
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
             raise InvalidInputError(
                 f"rows must name some of the {n_rows_of(X):,} rows: a matrix of all pairs is only "

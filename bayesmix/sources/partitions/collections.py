@@ -54,6 +54,11 @@ def collected(X: Any, sample_weight: Any, n_jobs: int | None) -> PartitionedSour
     return PartitionedSource.of(engine, lengths, n_features, names, columns, n_jobs)
 
 
+def gathered(X: Any) -> Any:
+    """The rows of a Dask collection as a source, which refuses to bring too many here; all else."""
+    return collected(X, None, 1) if is_collection(X) else X
+
+
 def current_client() -> Any:
     """The client that Dask's own work would go to, None where there is none."""
     try:

@@ -267,7 +267,7 @@ class PartitionedSource:
             raise TooManyRowsError(
                 f"{size:,} rows x {self.n_features} columns are more than are looked at at once "
                 f"({MOST_AT_HAND:,} values): give a sample of them, as "
-                "rows.sample(100_000, numpy.random.default_rng(0))"
+                "rows.sample(100_000, numpy.random.default_rng(0)), or of a Dask array X[::100]"
             )
         if "look" in self.__dict__ and len(self.some.values) == n_rows:
             return self.some if rows is None else self.some.subset(numbers)
