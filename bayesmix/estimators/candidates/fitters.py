@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 
 from bayesmix import validation
+from bayesmix.estimators.candidates.first_fits import first_fits
 from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.answers import log_densities
 from bayesmix.numerics.arrays import Array
@@ -65,11 +66,19 @@ class SourceFitter:
         """One that begins with so many components, and keeps those that rows call for."""
         return _sparse(self.estimator, parameters, most)
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a mixture, whose search begins at others of no more components as well."""
-        candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
+    def fit(
+        self, candidate: Any, near: tuple[Mixture, ...] = (), begin: Mixture | None = None
+    ) -> FitResult:
+        """Fit a mixture, whose search begins at others as well; without one where it may begin."""
+        candidate._fit(partial(incoming.same_rows, candidate, self.source), near, begin)
         result: FitResult = candidate.result_
         return result
+
+    def first_fits(
+        self, chains: list[list[Parameters]], grows: bool, seed: int
+    ) -> dict[tuple[int, int], Mixture]:
+        """(chain, place) -> where candidates begin that are first fitted all at once."""
+        return first_fits(self.estimator, self.source, chains, grows, seed)
 
     def source_of(self, candidate: Any) -> Source:
         """The rows as they are."""
@@ -116,7 +125,9 @@ class TableFitter:
         """One that begins with so many components, and keeps those that rows call for."""
         return _sparse(self.estimator, parameters, most)
 
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+    def fit(
+        self, candidate: Any, near: tuple[Mixture, ...] = (), begin: Mixture | None = None
+    ) -> FitResult:
         """Fit all steps; the mixture, where it is one of ours, begins at others as well."""
         inner = last_step(candidate)
         if near and inner is not candidate and inner._reads_sources:
@@ -130,6 +141,12 @@ class TableFitter:
             fit_weighted(candidate, self.table, self.sample_weight)
         result: FitResult = inner.result_
         return result
+
+    def first_fits(
+        self, chains: list[list[Parameters]], grows: bool, seed: int
+    ) -> dict[tuple[int, int], Mixture]:
+        """None: what steps before the mixture make of rows is not known here."""
+        return {}
 
     def source_of(self, candidate: Any) -> Source:
         """The rows as the steps before the mixture transform them."""

@@ -107,6 +107,7 @@ class Checkpoint:
             "number": question.number,
             "part": question.part,
             "near": writer.value(question.near),
+            "begin": writer.value(question.begin),
         }
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
@@ -22,7 +21,7 @@ from bayesmix.records import Mixture
 from bayesmix.selection.candidates.combinations import Contents, asked, contents, simplest_first
 from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.candidates.task import WHOLE, Task
+from bayesmix.selection.candidates.task import WHOLE, Question, Task
 from bayesmix.selection.criteria.held_out import combined
 from bayesmix.selection.criteria.scores import Score
 
@@ -37,6 +36,8 @@ class Sweep:
     rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
     at_least: int = 0  # so many of every chain, whatever is given up
     seen: Mixture | None = None  # where candidates of as many components begin as well
+    # (chain, place) -> where a candidate begins without a search
+    begun: dict[tuple[int, int], Mixture] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[int]:
@@ -67,7 +68,7 @@ class Sweep:
                 rows = self.done(number, part)
                 if len(rows) > place or self._ended(number, part):
                     continue
-                row = self.task.kept(*self._job(number, part))
+                row = self.task.kept(self._question(number, part))
                 self._note(rows, row)
                 yield row
 
@@ -98,7 +99,9 @@ class Sweep:
 
         with Parallel(n_jobs=workers, return_as="generator") as parallel:
             while ready := self.ready:
-                finished = parallel(delayed(self.task.kept)(*self._job(*each)) for each in ready)
+                finished = parallel(
+                    delayed(self.task.kept)(self._question(*each)) for each in ready
+                )
                 for key, row in zip(ready, finished, strict=True):
                     self._note(self.done(*key), row)
                     yield row
@@ -108,18 +111,20 @@ class Sweep:
         """(chain, place) of every candidate -> those of the candidates that it contains."""
         return contents(self.chains)
 
-    def _job(self, chain: int, part: int) -> tuple[dict[str, Any], int, int, tuple[Mixture, ...]]:
-        """What ``Task.kept`` is next asked for in a chain."""
+    def _question(self, chain: int, part: int) -> Question:
+        """What is next asked for in a chain."""
         place = len(rows := self.done(chain, part))
+        parameters, number = self.chains[chain][place], self.number(chain, place)
+        if part == WHOLE and (chain, place) in self.begun:
+            return Question(parameters, number, part, (), self.begun[chain, place])
         there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
         simpler = [row for found in there for row in found if row.begin is not None]
         # A poorer one that is not the best has led a rich one to a better place (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         near = [row.begin for row in (*rows[-1:], *best) if row.begin is not None]
-        parameters = self.chains[chain][place]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
-        return parameters, self.number(chain, place), part, tuple(near)
+        return Question(parameters, number, part, tuple(near))
 
     @property
     def ready(self) -> list[tuple[int, int]]:
@@ -191,7 +196,7 @@ class Sweep:
             number += 1
         done = self.done(number, WHOLE)
         while len(done) <= candidate:
-            self._note(done, self.task.kept(*self._job(number, WHOLE)))
+            self._note(done, self.task.kept(self._question(number, WHOLE)))
         return done[candidate]
 
     def _with_folds(self, row: Row, number: int, place: int, weights: Array) -> Row:

@@ -32,12 +32,16 @@ WHOLE = -1
 
 @dataclass(frozen=True)
 class Question:
-    """Which fit of a search: a candidate with its number, the part of the rows, where it begins."""
+    """Which fit of a search: a candidate with its number, the part of the rows, where it begins.
+
+    ``near`` are fits of other candidates to the same rows.
+    """
 
     parameters: Parameters
     number: int
     part: int
     near: tuple[Mixture, ...]
+    begin: Mixture | None = None  # where it begins without a search
 
 
 class KeptFits(Protocol):
@@ -81,17 +85,15 @@ class Task:
         late = values[-self.patience :]
         return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
-    def kept(
-        self, parameters: dict[str, Any], number: int, part: int, near: tuple[Mixture, ...]
-    ) -> Row:
+    def kept(self, question: Question) -> Row:
         """The row from the checkpoint, or made now and put there; a search outlives a full disk."""
+        parameters, part = question.parameters, question.part
         if self.checkpoint is None:
-            return self(parameters, part, near)
-        question = Question(parameters, number, part, near)
+            return self(question)
         row = self.checkpoint.get(question, self._unfitted(parameters, part), self.fitter.table)
         if row is not None:
             return row
-        row = self(parameters, part, near)
+        row = self(question)
         if row.interrupted:
             return row
         try:
@@ -110,10 +112,9 @@ class Task:
         short = part != WHOLE or self.by_folds
         return self.fitter.candidate(parameters, Effort.WITHOUT_MOVES if short else Effort.AS_ASKED)
 
-    def __call__(
-        self, parameters: dict[str, Any], part: int = WHOLE, near: tuple[Mixture, ...] = ()
-    ) -> Row:
-        """``near`` are fits of other candidates to the same rows."""
+    def __call__(self, question: Question) -> Row:
+        """The row, made now."""
+        parameters, part, near = question.parameters, question.part, question.near
         began = time.perf_counter()
         model = self._unfitted(parameters, part)
         row = Row(parameters, asked(parameters), {}, 0.0)
@@ -121,7 +122,7 @@ class Task:
             warnings.simplefilter("always")
             try:
                 if part == WHOLE:
-                    row = self._scored(row, model, near)
+                    row = self._scored(row, model, near, question.begin)
                 else:
                     row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
@@ -159,9 +160,11 @@ class Task:
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
 
-    def _scored(self, row: Row, model: Any, near: tuple[Mixture, ...]) -> Row:
+    def _scored(
+        self, row: Row, model: Any, near: tuple[Mixture, ...], begin: Mixture | None = None
+    ) -> Row:
         """Fitted to all rows, with every criterion that needs no folds."""
-        result = self.fitter.fit(model, near)
+        result = self.fitter.fit(model, near, begin)
         row = _fitted(row, result)
         scores = {"log_likelihood": Score(result.log_likelihood)}
         row = replace(row, scores=scores, estimator=model)

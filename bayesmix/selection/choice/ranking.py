@@ -20,6 +20,7 @@ from bayesmix.selection.criteria.scores import OF_FOLDS, ON_THE_SCALE_OF_EVIDENC
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
 MOST_POLISHED = 12
+MOST_POLISHED_OF_MANY = 5  # where all candidates were first fitted together, from many places
 
 
 def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
@@ -37,7 +38,8 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
     within = 0.0 if task.by_folds else polish
     scored = column_of(criterion)
     best = rows[order[0]].value(scored) if order else math.nan
-    for i in order[:MOST_POLISHED]:
+    most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
+    for i in order[:most]:
         if i == order[0] or rows[i].value(scored) > best - within:
             rows[i] = task.polished(rows[i])
     return rows
