@@ -107,8 +107,9 @@ class Checkpoint:
             "number": question.number,
             "part": question.part,
             "near": writer.value(question.near),
-            "begin": writer.value(question.begin),
         }
+        if question.begin is not None:
+            asked["begin"] = writer.value(question.begin)
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
 
 

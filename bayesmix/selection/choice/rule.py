@@ -23,7 +23,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.candidates.task import Question, Task
 from bayesmix.selection.choice.standing import Lattice, objection
 from bayesmix.selection.criteria.folds import Split
 from bayesmix.selection.criteria.held_out import HeldOut, combined, finite
@@ -183,7 +183,7 @@ def held_out(
     """
     task = replace(task, splits=splits)
     jobs = [
-        (rows[i].parameters, i, part, () if (begin := rows[i].begin) is None else (begin,))
+        (Question(rows[i].parameters, i, part, tuple(filter(None, [rows[i].begin]))),)
         for i in some
         for part in range(len(splits))
     ]

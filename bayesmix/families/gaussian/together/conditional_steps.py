@@ -235,12 +235,10 @@ def _inverse(matrices: Array) -> tuple[Array, Array]:
         bad = ~(np.linalg.eigvalsh(matrices)[:, 0] > 1e-13 * sizes)
         matrices = np.where(bad[:, None, None], np.eye(matrices.shape[-1]), matrices)
         root = np.linalg.cholesky(matrices)
-    pivots = np.asarray(np.diagonal(root, axis1=-2, axis2=-1), dtype=np.float64)
-    log_det = 2.0 * np.log(pivots).sum(axis=-1)
+    log_det = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
     if bad is not None:
         log_det[bad] = -np.inf
-    inverse: Array = np.linalg.inv(matrices)
-    return inverse, log_det
+    return np.linalg.inv(matrices).astype(np.float64, copy=False), log_det
 
 
 Cost: TypeAlias = Callable[[Division, Array, Array], tuple[Array, Array]]
