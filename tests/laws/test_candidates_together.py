@@ -7,11 +7,11 @@ from gold.data import read_csv, read_json
 import bayesmix as bm
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
-from bayesmix.families.gaussian.together.conditional_steps import TOGETHER, Division
+from bayesmix.families.gaussian.together.conditional_steps import TOGETHER, Ownership
 from bayesmix.families.gaussian.together.many_mixtures import Bundle, SharedRows
 from bayesmix.records import Frame
 from bayesmix.sources import as_source
-from bayesmix.workflow.search.candidates_together import begun_together
+from bayesmix.workflow.search.candidates_together import begun_together, mixture_of
 from bayesmix.workflow.search.side_by_side import run
 
 every = pytest.mark.parametrize("letters", TOGETHER)
@@ -47,7 +47,7 @@ def of_estimate(structure, counts, scatter):
 @pytest.mark.parametrize("n_features", [2, 4])
 def test_steps_taken_again_lead_every_mixture_where_its_own_m_step_does(letters, n_features):
     sizes = [3, 1, 2]
-    parts = Division(np.array(sizes))
+    parts = Ownership(np.array(sizes))
     counts, scatter = scatters(letters, n_features, sizes, seed=n_features)
     kept, before = None, np.full(len(sizes), np.inf)
     for _ in range(300):
@@ -82,7 +82,7 @@ def test_a_pass_of_all_is_the_pass_of_each():
     assert sound.all()
     for i, first in enumerate(bundle.division.starts):
         own = slice(first, first + bundle.sizes[i])
-        mixture = rows.mixture(bundle.structures[i], sums[own])
+        mixture = mixture_of(rows, bundle.structures[i], sums[own])
         own_shares, log_normaliser = mixture.responsibilities(rows.values)
         assert values[i] == pytest.approx(log_normaliser.sum(), rel=1e-6 if i == 2 else 1e-10)
         assert np.allclose(after[own], rows.sums(own_shares.T), rtol=1e-4 if i == 2 else 1e-8)
@@ -95,7 +95,7 @@ def test_runs_side_by_side_end_where_em_stays():
     bundle = Bundle(names, np.full(len(names), 3))
     ends = run(rows, bundle, rows.sums(np.vstack([shares] * len(names))), 400)
     for i, name in enumerate(names):
-        mixture = rows.mixture(name, ends.sums[3 * i : 3 * i + 3])
+        mixture = mixture_of(rows, name, ends.sums[3 * i : 3 * i + 3])
         model = bm.Mixture(3, family=bm.Gaussian(name), search=None, max_iter=2000)
         model.set_params(init_params=mixture.responsibilities(rows.values)[0]).fit(rows.values)
         assert model.log_likelihood_ == pytest.approx(ends.values[i], abs=2e-2)

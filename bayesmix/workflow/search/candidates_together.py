@@ -20,6 +20,7 @@ from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
+from bayesmix.weights import PointWeights
 from bayesmix.workflow.search.hierarchy import MOST_ROWS
 from bayesmix.workflow.search.side_by_side import Ends, run
 from bayesmix.workflow.search.starts import hierarchical_start
@@ -53,6 +54,13 @@ def begun_together(
             field.try_splits()
         field.try_neighbours()
     return field.mixtures()
+
+
+def mixture_of(rows: SharedRows, structure: str, sums: Array) -> Mixture:
+    """The mixture that maximises, of its sums."""
+    counts = sums[:, 0]
+    weights = PointWeights(counts / counts.sum())
+    return Mixture(weights, rows.components(structure, sums), rows.frame)
 
 
 @dataclass
@@ -138,7 +146,7 @@ class _Field:
     def mixtures(self) -> dict[Candidate, Mixture]:
         """The best of each, of those that have not collapsed."""
         return {
-            each: self.rows.mixture(each[0], self.best.sums[self._lines(i)])
+            each: mixture_of(self.rows, each[0], self.best.sums[self._lines(i)])
             for i, each in enumerate(self.candidates)
             if np.isfinite(self.best.values[i])
         }

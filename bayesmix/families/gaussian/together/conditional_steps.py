@@ -34,7 +34,7 @@ Values = TypeVar("Values", Array, Booleans, Integers)
 
 
 @dataclass(frozen=True)
-class Division:
+class Ownership:
     """Which of M components are those of which of C mixtures: ``sizes`` (C,), one after another."""
 
     sizes: Integers
@@ -68,31 +68,31 @@ class Shapes(NamedTuple):
 
 
 # (division, counts (M,), scatter (M, D) or (M, D, D), what was kept) -> Shapes
-Together: TypeAlias = Callable[[Division, Array, Array, Array | None], Shapes]
+Together: TypeAlias = Callable[[Ownership, Array, Array, Array | None], Shapes]
 
 
-def one_variance(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_variance(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EII."""
     rows = parts.total(counts) * scatter.shape[1]
     return _diagonal(_columns(parts.spread(parts.total(scatter.sum(axis=1)) / rows), scatter))
 
 
-def own_variance(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def own_variance(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VII."""
     return _diagonal(_columns(scatter.mean(axis=1) / counts, scatter))
 
 
-def one_diagonal(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_diagonal(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EEI."""
     return _diagonal(parts.spread(parts.total(scatter) / parts.total(counts)[:, None]))
 
 
-def own_diagonal(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def own_diagonal(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VVI."""
     return _diagonal(scatter / counts[:, None])
 
 
-def one_volume(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_volume(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EVI."""
     shapes = unit_volume(scatter)
     volumes = np.maximum((scatter / shapes).mean(axis=1), NO_VARIANCE)
@@ -100,7 +100,7 @@ def one_volume(parts: Division, counts: Array, scatter: Array, kept: Array | Non
     return _diagonal(volume[:, None] * shapes)
 
 
-def one_shape(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_shape(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VEI: volumes given the shape, the shape given volumes, in turns."""
     shape = unit_volume(parts.total(scatter)) if kept is None else kept
     for _ in range(FIRST_TURNS if kept is None else FURTHER_TURNS):
@@ -109,19 +109,19 @@ def one_shape(parts: Division, counts: Array, scatter: Array, kept: Array | None
     return _diagonal(variances)._replace(kept=shape)
 
 
-def one_matrix(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_matrix(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EEE."""
     covariance = parts.total(scatter) / align(parts.total(counts), scatter)
     precision, log_det = _inverse(covariance)
     return Shapes(parts.spread(precision), parts.spread(log_det))
 
 
-def own_matrix(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def own_matrix(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VVV."""
     return Shapes(*_inverse(scatter / align(counts, scatter)))
 
 
-def own_form(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def own_form(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EVV."""
     inverse, log_det = _inverse(scatter)
     roots = np.exp(np.maximum(log_det / scatter.shape[-1], np.log(NO_VARIANCE)))
@@ -131,7 +131,7 @@ def own_form(parts: Division, counts: Array, scatter: Array, kept: Array | None)
     return Shapes(inverse * align(roots / volume, scatter), of_all)
 
 
-def one_form(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def one_form(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VEE: volumes given the matrix, the matrix given volumes, in turns."""
     size = scatter.shape[-1]
     inverse = _unit_inverse(parts.total(scatter)) if kept is None else kept
@@ -143,14 +143,14 @@ def one_form(parts: Division, counts: Array, scatter: Array, kept: Array | None)
     return Shapes(precisions, size * np.log(volumes), inverse)
 
 
-def own_axes(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def own_axes(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """EEV."""
     squares, axes = principal(scatter)
     return _turned_back(axes, one_diagonal(parts, counts, squares, None))
 
 
 def own_axes_and_volumes(
-    parts: Division, counts: Array, scatter: Array, kept: Array | None
+    parts: Ownership, counts: Array, scatter: Array, kept: Array | None
 ) -> Shapes:
     """VEV: of the sums of squares along the own axes, VEI."""
     squares, axes = principal(scatter)
@@ -158,14 +158,14 @@ def own_axes_and_volumes(
     return _turned_back(axes, one_shape(parts, counts, squares, kept))
 
 
-def common_axes(parts: Division, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
+def common_axes(parts: Ownership, counts: Array, scatter: Array, kept: Array | None) -> Shapes:
     """VVE."""
     axes, variances = _turned(parts, counts, scatter, kept, _cost_of_free_volumes)
     return _turned_back(parts.spread(axes), _diagonal(variances / counts[:, None]), axes)
 
 
 def common_axes_and_volume(
-    parts: Division, counts: Array, scatter: Array, kept: Array | None
+    parts: Ownership, counts: Array, scatter: Array, kept: Array | None
 ) -> Shapes:
     """EVE."""
     axes, variances = _turned(parts, counts, scatter, kept, _cost_of_one_volume)
@@ -205,14 +205,14 @@ def _turned_back(axes: Array, along: Shapes, kept: Array | None = None) -> Shape
     return Shapes(precisions, along.log_det, along.kept if kept is None else kept)
 
 
-def _volumes(parts: Division, counts: Array, scatter: Array, shape: Array) -> Array:
+def _volumes(parts: Ownership, counts: Array, scatter: Array, shape: Array) -> Array:
     """λ_k (M, 1) given a shape (C, D)."""
     volumes = (scatter / parts.spread(shape)).mean(axis=1, keepdims=True) / counts[:, None]
     least: Array = np.maximum(volumes, NO_VARIANCE)
     return least
 
 
-def _seen_volumes(parts: Division, counts: Array, scatter: Array, inverse: Array) -> Array:
+def _seen_volumes(parts: Ownership, counts: Array, scatter: Array, inverse: Array) -> Array:
     """λ_k (M,) given a matrix (C, D, D) of unit volume by its inverse."""
     traces = np.einsum("kij,kij->k", scatter, parts.spread(inverse))
     least: Array = np.maximum(traces / (scatter.shape[-1] * counts), NO_VARIANCE)
@@ -241,15 +241,15 @@ def _inverse(matrices: Array) -> tuple[Array, Array]:
     return np.linalg.inv(matrices).astype(np.float64, copy=False), log_det
 
 
-Cost: TypeAlias = Callable[[Division, Array, Array], tuple[Array, Array]]
+Cost: TypeAlias = Callable[[Ownership, Array, Array], tuple[Array, Array]]
 
 
-def _cost_of_free_volumes(parts: Division, counts: Array, along: Array) -> tuple[Array, Array]:
+def _cost_of_free_volumes(parts: Ownership, counts: Array, along: Array) -> tuple[Array, Array]:
     """Σ_k n_k Σ_i log v_ki (C,), and its derivative by the inner sum (M,)."""
     return parts.total(counts * np.log(along).sum(axis=1)), counts
 
 
-def _cost_of_one_volume(parts: Division, counts: Array, along: Array) -> tuple[Array, Array]:
+def _cost_of_one_volume(parts: Ownership, counts: Array, along: Array) -> tuple[Array, Array]:
     """n D log Σ_k (Π_i v_ki)^(1/D) (C,), and likewise."""
     volumes = np.exp(np.log(along).mean(axis=1))
     rows, summed = parts.total(counts), parts.total(volumes)
@@ -258,7 +258,7 @@ def _cost_of_one_volume(parts: Division, counts: Array, along: Array) -> tuple[A
 
 
 def _turned(
-    parts: Division, counts: Array, scatter: Array, kept: Array | None, cost: Cost
+    parts: Ownership, counts: Array, scatter: Array, kept: Array | None, cost: Cost
 ) -> tuple[Array, Array]:
     """Axes (C, D, D) at which the cost is lower, and sums of squares along them (M, D)."""
     size = scatter.shape[-1]
@@ -297,7 +297,7 @@ def _turned(
     return axes, _along(_seen(parts, scatter, axes))
 
 
-def _seen(parts: Division, scatter: Array, axes: Array) -> Array:
+def _seen(parts: Ownership, scatter: Array, axes: Array) -> Array:
     """Dᵀ S_k D."""
     own = parts.spread(axes)
     seen: Array = own.swapaxes(1, 2) @ scatter @ own

@@ -17,12 +17,11 @@ import numpy as np
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.families.gaussian.together.conditional_steps import TOGETHER, Division
+from bayesmix.families.gaussian.together.conditional_steps import TOGETHER, Ownership
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.features import AXES
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import Frame, Mixture
-from bayesmix.weights import PointWeights
+from bayesmix.records import Frame
 
 # Values of one block of log joints: enough for a product, and few enough to stay in cache.
 BLOCK_VALUES = 2**17
@@ -41,16 +40,16 @@ class Bundle:
     sizes: Integers
 
     @cached_property
-    def division(self) -> Division:
-        return Division(self.sizes)
+    def division(self) -> Ownership:
+        return Ownership(self.sizes)
 
     @cached_property
-    def alike(self) -> list[tuple[str, slice, slice, Division]]:
+    def alike(self) -> list[tuple[str, slice, slice, Ownership]]:
         """Of every structure its mixtures, their components, and which are whose."""
         found, mixture, component = [], 0, 0
         for name, group in groupby(self.structures):
             mixtures = slice(mixture, mixture + len(list(group)))
-            parts = Division(self.sizes[mixtures])
+            parts = Ownership(self.sizes[mixtures])
             components = slice(component, component + len(parts.owner))
             found.append((name, mixtures, components, parts))
             mixture, component = mixtures.stop, components.stop
@@ -203,11 +202,10 @@ class SharedRows:
             found += joint @ features.T
         return found
 
-    def mixture(self, structure: str, sums: Array) -> Mixture[Gaussians]:
-        """The mixture that maximises, of the sums of one."""
+    def components(self, structure: str, sums: Array) -> Gaussians:
+        """Those that maximise, of the sums of one mixture."""
         model = NAMED[structure]
         counts, means, products = self._moments(sums)
         scatter = self._blocks(model, products)
         pooled = Moments(model, counts, means, model.blocks.pool(scatter))
-        components = maximum_likelihood(model, pooled, None, None, None)
-        return Mixture(PointWeights(counts / counts.sum()), components, self.frame)
+        return maximum_likelihood(model, pooled, None, None, None)
