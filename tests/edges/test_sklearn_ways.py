@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import bayesmix as bm
 
 X = bm.datasets.load_faithful()
+PLAIN_MIXTURE = bm.GaussianMixture(random_state=0)
 COUNTS = np.tile([1.0, 2.0], 136)
 PLAIN = {"n_components": 2, "search": None, "random_state": 0}
 ESTIMATORS = [
@@ -82,3 +83,73 @@ def test_a_lazy_frame_is_collected():
     assert (fitted.predict_proba(LazyFrame()) == expected.predict_proba(LazyFrame())).all()
     search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(LazyFrame())
     assert search.best_params_ == {"n_components": 2}
+
+
+def test_a_search_is_a_step_of_a_pipeline():
+    long = X["eruptions"] > 3
+    search = bm.MixtureSearch(bm.GaussianMixture(random_state=0), (1, 2))
+    steps = make_pipeline(StandardScaler(), search, LogisticRegression())
+    assert steps.fit(X, long).score(X, long) > 0.95
+    assert steps[:-1].get_feature_names_out().tolist() == ["mixturesearch0", "mixturesearch1"]
+    frame = clone(search).set_output(transform="pandas").fit(X).transform(X)
+    assert list(frame) == ["mixturesearch0", "mixturesearch1"]
+    scaled = bm.MixtureSearch(make_pipeline(StandardScaler(), PLAIN_MIXTURE), (1, 2)).fit(X)
+    assert np.array_equal(scaled.transform(X), scaled.predict_proba(X))
+
+
+# Frames of polars
+
+
+@pytest.fixture(scope="module")
+def polars():
+    return pytest.importorskip("polars")
+
+
+def test_frames_of_polars_are_those_of_pandas(polars):
+    frame = polars.DataFrame(X.to_dict("list"))
+    expected = bm.GaussianMixture(**PLAIN).fit(X)
+    for rows in (frame, frame.lazy()):
+        model = bm.GaussianMixture(**PLAIN).fit(rows)
+        assert list(model.feature_names_in_) == list(X)
+        assert np.array_equal(model.means_, expected.means_)
+        assert np.array_equal(model.predict(frame.select("waiting", "eruptions")), model.predict(X))
+    weighted = model.fit(frame, sample_weight=polars.Series(COUNTS))
+    assert np.array_equal(weighted.means_, expected.fit(X, sample_weight=COUNTS).means_)
+    yes = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(frame.select(polars.all() > 3.0))
+    assert yes.n_features_in_ == 2
+    with pytest.raises(ValueError, match=r"not: 'when' \(String\)"):
+        model.fit(frame.with_columns(when=polars.lit("today")))
+
+
+def test_frames_of_polars_come_out_on_request(polars):
+    frame = polars.DataFrame(X.to_dict("list"))
+    model = bm.GaussianMixture(**PLAIN).set_output(transform="polars").fit(frame)
+    for rows in (frame, frame.lazy(), X):
+        out = model.transform(rows)
+        assert isinstance(out, polars.DataFrame)
+        assert out.columns == ["gaussianmixture0", "gaussianmixture1"]
+        assert np.array_equal(out.to_numpy(), model.predict_proba(X))
+    search = bm.select(frame, (1, 2), "full").set_output(transform="polars")
+    assert search.transform(frame).shape == (272, 2)
+
+
+def test_what_is_filled_in_comes_as_the_frame_that_came_in(polars):
+    gaps = X.assign(waiting=X["waiting"].mask(np.arange(272) % 7 == 0)).set_index(X.index + 1000)
+    model = bm.GaussianMixture(**PLAIN, missing="use").fit(gaps)
+    values = bm.GaussianMixture(**PLAIN, missing="use").fit(gaps.to_numpy()).impute(gaps.to_numpy())
+    assert isinstance(values, np.ndarray)
+    turned = gaps[["waiting", "eruptions"]]
+    pd.testing.assert_frame_equal(
+        model.impute(turned), pd.DataFrame(values[:, ::-1], turned.index, turned.columns)
+    )
+    pieces = {name: [None if v != v else v for v in own] for name, own in gaps.items()}
+    for rows in (polars.DataFrame(pieces), polars.LazyFrame(pieces)):
+        filled = model.impute(rows)
+        assert isinstance(filled, polars.DataFrame)
+        assert np.array_equal(filled.to_numpy(), values)
+    drawn = model.impute(polars.DataFrame(pieces), n_draws=2)
+    assert [type(one) for one in drawn] == [polars.DataFrame] * 2
+    kinds = polars.DataFrame({"a": [*"xxyy"] * 10, "n": np.tile([0.0, 1.0, 8.0, 9.0], 10)})
+    mixed = bm.Mixture(2, family="auto", missing="use", random_state=0).fit(kinds)
+    some = polars.DataFrame({"a": ["x", None], "n": [0.0, 9.0]})
+    assert mixed.impute(some)["a"].to_list() == ["x", "y"]

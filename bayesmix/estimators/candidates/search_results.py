@@ -7,15 +7,17 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UndefinedError
+from bayesmix.estimators.methods.transforming import Transforming
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity
 from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
 from bayesmix.selection.choice.ranking import averaged_over
 from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.held_out import HeldOut
+from bayesmix.workflow.result import FitResult
 
 
-class SearchResults:
+class SearchResults(Transforming):
     """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
 
     criterion_: str
@@ -83,6 +85,10 @@ class SearchResults:
         """Held-out log density by row of every candidate; None where there are no folds."""
         self._check_kept()
         return [row.held for row in self._rows]
+
+    def _fitted(self) -> FitResult:
+        result: FitResult = last_step(self.best_estimator_).result_
+        return result
 
     def _check_kept(self) -> None:
         check_is_fitted(self, "results_")

@@ -11,12 +11,14 @@ from bayesmix.engine.gaps import drawn
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.families_of_columns import decoded
+from bayesmix.estimators.rows.frames import like_given
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.product import Product
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.selection.criteria.folds import eager
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
 
@@ -56,7 +58,8 @@ class Imputing:
         Returns
         -------
         array (n, D) or (n_draws, n, D)
-            Of tables of mixed columns a frame with their levels, or a list of n_draws frames.
+            Of a frame (pandas, polars) a frame with its columns, categories as levels, or a list of
+            n_draws frames.
 
         Examples
         --------
@@ -65,23 +68,28 @@ class Imputing:
         >>> X = bm.datasets.load_faithful()
         >>> X.loc[::10, "waiting"] = np.nan
         >>> vb = bm.BayesianGaussianMixture(2, missing="use", random_state=0).fit(X)
-        >>> vb.impute(X)[0].round(1)
-        array([ 3.6, 76.1])
-        >>> vb.impute(X, n_draws=100, random_state=0)[:, 0, 1].std().round(1)
+        >>> vb.impute(X).head(2).round(1)
+           eruptions  waiting
+        0        3.6     76.1
+        1        1.8     54.0
+        >>> tables = vb.impute(X, n_draws=100, random_state=0)
+        >>> np.std([table.loc[0, "waiting"] for table in tables]).round(1)
         np.float64(5.3)
         """
         estimator: Any = self
         result: FitResult = estimator._fitted()
         refuse_gaps(Model(result.n_components, result.family, result.inference))
+        X = eager(X)
+        names = getattr(self, "feature_names_in_", None)
         rows = incoming.new_rows(self, X, gaps=True).in_memory()
         values = np.array(rows.values, dtype=np.float64)
         if n_draws is None:
-            return decoded(result.family, expected(result, values))
+            return like_given(decoded(result.family, expected(result, values)), X, names)
         number = validation.integer("n_draws", n_draws, 1)
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
         seed = root_seed(estimator.random_state if random_state is None else random_state)
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
-        tables = [decoded(result.family, table) for table in drawn_tables]
+        tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
 

@@ -1,7 +1,8 @@
-"""A mixture as a step of a pipeline: rows become the probabilities of their components."""
+"""A mixture, or a search for one, as a step of a pipeline: rows become the probabilities of their components."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -13,7 +14,7 @@ from bayesmix.workflow.result import FitResult
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
     """``transform`` with names of what comes out, and ``set_output`` for frames."""
 
-    result_: Any
+    _fitted: Callable[[], FitResult]
 
     def transform(self, X: Any) -> Array:
         """The same as ``predict_proba``, for pipelines; a frame after ``set_output``."""
@@ -22,5 +23,5 @@ class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: 
 
     @property
     def _n_features_out(self) -> int:
-        result: FitResult = self.result_
+        result = self._fitted()
         return result.n_components + (result.mixture.noise is not None)

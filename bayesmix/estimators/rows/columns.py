@@ -68,7 +68,7 @@ def refuse_text(X: Any) -> None:
 def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
     """Whether a column holds real numbers, be it in a column of objects."""
     if hasattr(dtype, "is_numeric"):  # polars
-        return bool(dtype.is_numeric())
+        return bool(dtype.is_numeric()) or str(dtype) == "Boolean"
     if getattr(dtype, "kind", "O") != "O" or not hasattr(X, "iloc"):
         return getattr(dtype, "kind", "O") in "fiub"
     return str(dtype) == "object" and all(isinstance(value, Real) for value in X.iloc[:, place])

@@ -1,0 +1,27 @@
+"""Frames out where frames came in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.sources import is_collection
+
+
+def like_given(table: Any, X: Any, names: Any) -> Any:
+    """A table of all columns as a frame of the kind that ``X`` is, as it is where that is none.
+
+    ``names`` are the columns of the table, None where the fit saw no names.
+    """
+    from bayesmix.io.tables.coding import is_frame
+
+    if not is_frame(X) or is_collection(X):
+        return table
+    import pandas as pd
+
+    given = list(X.columns)
+    columns = given if names is None else [str(name) for name in names]
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
+    frame = frame[[name for name in given if name in set(columns)]]
+    if hasattr(X, "iloc"):
+        return frame.set_axis(X.index, axis=0)
+    return type(X)(frame.to_dict("list"))  # polars
