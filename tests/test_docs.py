@@ -153,6 +153,21 @@ def test_every_public_name_has_its_place_in_the_reference():
     assert set(bm.__all__) - described == set()
 
 
+def test_every_figure_has_an_example_and_its_picture_in_the_reference():
+    figures = {name for name in bm.__all__ if name.startswith("plot_")}
+    scripts = {path.stem: path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")}
+    # `plot` of a region, and of what was found about K, is one of these functions.
+    drawn = set(re.findall(r"bm\.(plot_\w+)\(", "".join(scripts.values()))) | {"plot_region"}
+    assert figures - drawn == set()
+    page = (DOCS / "reference" / "plots.md").read_text("utf-8")
+    pieces = r"autofunction:: bayesmix\.(plot_\w+)\n\n +\.\. image:: \.\./generated/(\w+)\.png"
+    shown = dict(re.findall(pieces, page))
+    assert set(shown) == figures
+    for name, script in shown.items():
+        assert name in scripts[script] or name == "plot_region"
+        assert f"gallery.html#{script.replace('_', '-')}" in page
+
+
 def test_the_page_on_results_names_every_field_of_a_result():
     page = (DOCS / "reference" / "results.md").read_text("utf-8")
     kinds = (property, cached_property)

@@ -11,8 +11,7 @@ from typing import Any
 HEAD = """# Gallery
 
 Every figure that bayesmix draws, with the few lines that draw it. They are the scripts in
-`examples/`, run when these pages were built. `plot_crosscheck`, which needs PyMC, is shown under
-[Checking against MCMC](../how-to/crosscheck.md).
+`examples/`, run when these pages were built.
 
 """
 

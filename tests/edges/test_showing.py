@@ -1,6 +1,7 @@
 """What a fit and a search show of themselves, and the figures of many columns."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from sklearn.base import clone
@@ -165,6 +166,29 @@ def test_a_profile_has_the_mean_of_every_component_in_every_column():
     )
     with pytest.raises(InvalidInputError, match="columns must be among"):
         bm.plot_profile(fitted, columns=["petal"])
+
+
+def test_a_profile_has_a_line_for_every_level_of_a_category():
+    penguins = bm.datasets.load_penguins()[["island", "body_mass_g", "sex"]].dropna()
+    fitted = bm.Mixture(2, family="auto", random_state=0).fit(penguins)
+    ax = bm.plot_profile(fitted, ax=Figure().subplots(), standardised=False)
+    islands = ["island: Biscoe", "island: Dream", "island: Torgersen"]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [*islands, "body_mass_g", "sex: male"]
+    first, second = (line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 5)
+    shares = fitted.components_["island"]["probabilities"]
+    assert [*first[:3], *second[:3]] == pytest.approx(list(np.ravel(shares)))
+    # Standardised, a level is the yes or no that its share is the mean of.
+    ax = bm.plot_profile(fitted, ax=Figure().subplots(), columns=["sex"])
+    (line, *_) = (line for line in ax.lines if line.get_marker() == "o")
+    p = fitted.components_["sex"]["probabilities"].ravel()
+    share = fitted.weights_ @ p
+    assert line.get_xdata()[0] == pytest.approx((p[0] - share) / np.sqrt(share * (1 - share)))
+    survey = pd.DataFrame({"a": [*"xyz"] * 20, "b": [*"uuvv"] * 15})
+    classes = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(survey)
+    ax = bm.plot_profile(classes, ax=Figure().subplots())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a: x", "a: y", "a: z", "b: v"]
+    assert ax.get_xlabel() == "probability"
 
 
 def test_figures_say_what_they_need(mixture):

@@ -12,9 +12,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.families_of_columns import decoded
 from bayesmix.estimators.rows.frames import like_given
-from bayesmix.families.bernoulli import Bernoulli
-from bayesmix.families.categorical import Categorical
-from bayesmix.families.product import Product
+from bayesmix.families.level_probabilities import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.random import Purpose, root_seed, stream
@@ -114,24 +112,6 @@ def expected(result: FitResult, values: Array) -> Array:
         gaps = np.isnan(values[:, column])
         out[gaps, column] = (shares[gaps] @ of_levels).argmax(axis=1)
     return out
-
-
-def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
-    """Probabilities (K, L) of the levels, of every column that has some."""
-    if isinstance(family, Product):
-        parts = zip(family.families, components.parts, components.layout.columns, strict=True)
-        return {
-            own[column]: of_levels
-            for part, one, own in parts
-            for column, of_levels in level_probabilities(part, one).items()
-        }
-    if isinstance(family, Categorical):
-        pairs = enumerate(components.reading.pairs)
-        return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
-    if isinstance(family, Bernoulli):
-        each = enumerate(components.probabilities.T)
-        return {column: np.column_stack([1.0 - ones, ones]) for column, ones in each}
-    return {}
 
 
 def imputations(

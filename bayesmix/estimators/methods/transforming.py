@@ -1,4 +1,4 @@
-"""A mixture, or a search for one, as a step of a pipeline: rows become the probabilities of their components."""
+"""A mixture, or a search, as a step of a pipeline: rows become probabilities of components."""
 
 from __future__ import annotations
 

@@ -73,5 +73,6 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     ax.set_xticks(np.concatenate(places), names, rotation=45, ha="right")
     ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel("probability in the class")
+    style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax

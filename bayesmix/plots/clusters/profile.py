@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.subject import column_names, column_number, fitted
 
@@ -28,9 +30,10 @@ def plot_profile(
     columns: Any = None,
     standardised: bool | None = None,
 ) -> Axes:
-    """Mean of every component in every column, a line a column.
+    """Mean of every component in every column, a line a column, of categories a line a level.
 
-    Bars are one standard deviation to each side, of continuous families.
+    Bars are one standard deviation to each side, of continuous families; of a level stands its
+    probability, and of two levels the second.
 
     Parameters
     ----------
@@ -64,20 +67,23 @@ def plot_profile(
     names = column_names(fitted(model), X)
     weights = result.mixture.weights.mean()
     point = result.unframed.plug_in()
-    centre = weights @ point.means
-    spread = np.sqrt(weights @ (point.deviations**2 + (point.means - centre) ** 2))
-    spread = np.where(spread > 0.0, spread, 1.0)
-    shown = _columns(names, columns, weights @ ((point.means - centre) / spread) ** 2)
+    lines = _lines_of(result.family, point, names)
+    apart = np.array([sum(line.apart(weights) for line in own) for own in lines])
+    shown = _columns(names, columns, apart)
+    drawn = [line for d in shown for line in lines[d]]
     standardised = result.family.continuous if standardised is None else standardised
     bars = result.family.continuous
-    origin, unit = (centre, spread) if standardised else (0.0, 1.0)
-    means, deviations = (point.means - origin) / unit, point.deviations / unit
-    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_COLUMN * len(shown))
-    places = np.arange(len(shown))
+    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_COLUMN * len(drawn))
+    places = np.arange(len(drawn))
+    units = [line.unit(weights) if standardised else (0.0, 1.0) for line in drawn]
+    origin, unit = np.array(units).T
+    means = (np.array([line.means for line in drawn]).T - origin) / unit
+    # A level's probability is a mean without a spread of its own.
+    deviations = np.array([line.deviations * (not line.of_level) for line in drawn]).T / unit
     for k, weight in enumerate(weights):
         nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
         ax.errorbar(
-            means[k, shown], places + nudge, xerr=deviations[k, shown] if bars else None,
+            means[k], places + nudge, xerr=deviations[k] if bars else None,
             color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2,
             label=f"{k}: weight {weight:.2f}", zorder=3,
         )  # fmt: skip
@@ -85,9 +91,13 @@ def plot_profile(
         ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
     if standardised:
         ax.axvline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
-    ax.set_yticks(places, [names[d] for d in shown])
-    ax.set_ylim(len(shown) - 0.5, -0.5)
+    ax.set_yticks(places, [line.name for line in drawn])
+    ax.set_ylim(len(drawn) - 0.5, -0.5)
     what = "mean ± standard deviation" if bars else "mean"
+    if all(line.of_level for line in drawn):
+        what = "probability"
+    elif any(line.of_level for line in drawn):
+        what += ", of levels their probability"
     ax.set_xlabel(f"{what}{', standardised' if standardised else ''}")
     style.quiet(ax)
     if len(shown) < len(names):
@@ -95,6 +105,46 @@ def plot_profile(
     if 1 < len(weights) <= MOST_NAMED:
         style.legend_beside(ax, *ax.get_legend_handles_labels())
     return ax
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A column, or a level of one: mean and spread in every component."""
+
+    name: str
+    means: Array
+    deviations: Array
+    of_level: bool
+
+    def unit(self, weights: Array) -> tuple[float, float]:
+        """Mean and standard deviation of the mixture, 1 where it has none."""
+        centre = float(weights @ self.means)
+        spread = np.sqrt(weights @ (self.deviations**2 + (self.means - centre) ** 2))
+        return centre, float(spread) or 1.0
+
+    def apart(self, weights: Array) -> float:
+        """How much of the variance is between components."""
+        centre, spread = self.unit(weights)
+        return float(weights @ ((self.means - centre) / spread) ** 2)
+
+
+def _lines_of(family: Any, point: Any, names: list[str]) -> list[list[_Line]]:
+    """Every column's lines: itself, or its levels; of two levels the second says both."""
+    from bayesmix.families.level_probabilities import level_probabilities
+
+    coding = family.coding
+    levels = dict(enumerate(coding.levels)) if coding is not None else {}
+    probabilities = level_probabilities(family, point)
+    lines = []
+    for column, name in enumerate(names):
+        called = levels.get(column)
+        if called is None or column not in probabilities:
+            lines.append([_Line(name, point.means[:, column], point.deviations[:, column], False)])
+            continue
+        each = zip(called, probabilities[column].T, strict=True)
+        own = [_Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
+        lines.append(own[1:] if len(own) == 2 else own)
+    return lines
 
 
 def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:

@@ -15,8 +15,8 @@ from bayesmix.selection.criteria.scores import column_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Nats behind at which a cell is about half as dark as the best, and at which it is blank.
-HALF, BLANK = 10.0, 1000.0
+# Nats behind up to which colours follow the differences, and at which a cell is blank.
+NEAR, BLANK = 1.0, 1000.0
 # Cells darker than this share bear light numbers.
 DARK = 0.55
 
@@ -24,9 +24,9 @@ DARK = 0.55
 def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
     """How many nats behind the best every candidate is, a row a structure, a column a K.
 
-    The darker, the closer to the best; the best three have a frame and their place. Rows go from
-    simple to rich. A dash is a candidate without a value (failed or degenerate); with one component
-    structures that are one model show its value.
+    The darker, the closer to the best; the best three have a frame, the better the wider. Rows go
+    from simple to rich. A dash is a candidate without a value (failed or degenerate); with one
+    component structures that are one model show its value.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
         ax.text(j, i, _number(value), ha="center", va="center", size="small", color=colour)
     numbers, structures = list(matrix.index), list(matrix.columns)
     for place, (structure, k, _) in enumerate(best, start=1):
-        _framed(ax, numbers.index(k), structures.index(structure), place)
+        _framed(ax, numbers.index(k), structures.index(structure), 4.0 - place)
     ax.set_xticks(range(len(numbers)), [str(k) for k in numbers])
     ax.set_yticks(range(len(structures)), [label(each) for each in structures])
     ax.set_xlabel("components")
@@ -84,7 +84,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
 
 def _close(behind: Any) -> Any:
     """1 for the best, about logarithmic to 0."""
-    scaled = np.arcsinh(np.maximum(behind, 0.0) / HALF) / np.arcsinh(BLANK / HALF)
+    scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
     return 0.9 * np.clip(1.0 - np.nan_to_num(scaled, nan=1.0, posinf=1.0), 0.0, 1.0)
 
 
@@ -94,17 +94,8 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
-def _framed(ax: Axes, column: int, row: int, place: int) -> None:
+def _framed(ax: Axes, column: int, row: int, width: float) -> None:
     from matplotlib.patches import Rectangle
 
     corner = column - 0.47, row - 0.45
-    ax.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=style.COLOURS[1], lw=2.2))
-    ax.annotate(
-        str(place),
-        (column + 0.44, row - 0.40),
-        ha="right",
-        va="top",
-        size="x-small",
-        weight="bold",
-        color=style.COLOURS[1],
-    )
+    ax.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=style.COLOURS[1], lw=width))

@@ -1,0 +1,10 @@
+"""A table of numbers and categories.
+
+Penguins' measures, island and sex: what sets six kinds apart, column by column.
+"""
+
+import bayesmix as bm
+
+penguins = bm.datasets.load_penguins().drop(columns=["species", "year"]).dropna()
+mixture = bm.Mixture(6, family="auto", random_state=0).fit(penguins)
+bm.plot_profile(mixture)
