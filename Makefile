@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Two set-ups at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo test lint types notebook docs package lowest check clean venv
+.PHONY: help demo test newer lint types notebook docs package lowest check clean venv
 
 help:
 	@echo "make demo      set up, then how many kinds of eruption Old Faithful has"
@@ -18,6 +18,7 @@ help:
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make package   wheel and sdist into dist/, and the wheel at work in an empty environment"
 	@echo "make check     all of these but the demo"
+	@echo "make newer     what touches ArviZ and PyMC under their newer generation, if a Python >= 3.12 is there"
 	@echo "make lowest    the tests under the oldest versions that pyproject.toml allows"
 	@echo "make clean     remove what the tools leave behind; .venv stays"
 	@echo "PYTHON=python3.12 make ... takes another Python than python3 for a new .venv"
@@ -54,6 +55,9 @@ check: lint types test notebook docs package
 # python3.11 must be there, or PYTHON say which Python has wheels of versions that old.
 lowest:
 	$(if $(filter file,$(origin PYTHON)),,PYTHON=$(PYTHON)) .ci/lowest
+
+newer:
+	@$(if $(filter file,$(origin PYTHON)),,PYTHON=$(PYTHON)) .ci/newer
 
 clean:
 	rm -rf build dist docs/_build docs/*/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -52,6 +52,8 @@ const OUTLINES = {
   o: corners(14, 0), s: corners(4, Math.PI / 4), D: corners(4, 0), p: corners(5, -Math.PI / 2),
   "^": corners(3, -Math.PI / 2), v: corners(3, Math.PI / 2), "<": corners(3, Math.PI),
   ">": corners(3, 0), P: PLUS,
+  x: [[-.8, -1], [0, -.2], [.8, -1], [1, -.8], [.2, 0], [1, .8], [.8, 1], [0, .2], [-.8, 1],
+    [-1, .8], [-.2, 0], [-1, -.8]],
   X: PLUS.map(([x, y]) => [(x - y) * Math.SQRT1_2, (x + y) * Math.SQRT1_2]),
 };
 
@@ -148,7 +150,7 @@ function lookAtRows(section) {
       shortened(data.columns[axes[1]], width));
     const inside = element("g", {"clip-path": "url(#inside)"}, svg);
     data.colours.forEach((colour, k) => {
-      if (!seen[k]) return;
+      if (!seen[k] || k >= data.means.length) return;
       for (const deviations of [1, 2]) {
         const line = ellipse(data, k, axes, deviations)
           .map(([x, y]) => `${scale(0, x)},${scale(1, y)}`);
@@ -188,7 +190,7 @@ function lookAtRows(section) {
       return `${column}: ${value === null ? "missing" : shown(value)}`;
     });
     const shares = [...data.shares[n]].sort((a, b) => b[1] - a[1])
-      .map(([k, share]) => `component ${k}: ${share} %`);
+      .map(([k, share]) => `${k < data.means.length ? "component " : ""}${data.names[k]}: ${share} %`);
     const lines = [...shares, ...values].map((text, place) => {
       const line = document.createElement("span");
       line.textContent = text;
@@ -237,7 +239,7 @@ function lookAtRows(section) {
     mark.setAttribute("viewBox", "-1.1 -1.1 2.2 2.2");
     mark.setAttribute("aria-hidden", "true");
     element("path", {d: outline(data.markers[k], 0, 0, 1), fill: colour}, mark);
-    button.append(mark, `${k}: weight ${data.weights[k]}`);
+    button.append(mark, `${data.names[k]}: ${data.weights[k]}`);
     button.addEventListener("click", () => {
       seen[k] = !seen[k];
       button.setAttribute("aria-pressed", String(seen[k]));

@@ -26,6 +26,7 @@ MOST_COLUMNS = 8
 DIGITS = 5
 # Per cent of a row below which a component is not listed with it.
 LEAST_SHARE = 1
+OF_NOISE = "#595959"
 
 
 def rows_one_by_one(subject: Subject) -> Markup:
@@ -37,21 +38,28 @@ def rows_one_by_one(subject: Subject) -> Markup:
     places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
     probabilities = subject.estimator.predict_proba(_as_fitted(subject, values[places]))
     result = subject.result
-    if probabilities.shape[1] != result.n_components:  # noise has no ellipse
-        return Markup()
+    noise = probabilities.shape[1] - result.n_components
     point = result.plug_in.components.unframed(result.mixture.frame)
     pair = least_overlapping(result, combinations(columns, 2))[0]
+    shares = result.density.weights.mean()
+    weights = [f"weight {weight:.2f}" for weight in shares]
+    if noise:
+        assert result.mixture.noise is not None
+        weights = [f"weight {weight:.2f} of the rest" for weight in shares]
+        weights.append(f"weight {result.mixture.noise.weight:.2f}")
     content = {
         "columns": [subject.columns[column] for column in columns],
         "shown": [columns.index(column) for column in pair],
         "rows": [str(name) for name in _names(subject, len(values))[places]],
         "values": [[_short(value) for value in row] for row in values[places][:, columns]],
         "shares": [_shares(row) for row in probabilities],
-        "weights": [f"{weight:.2f}" for weight in result.density.weights.mean()],
+        "names": [*(str(k) for k in range(result.n_components)), *["noise"] * noise],
+        "weights": weights,
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),
-        "colours": [colour(k) for k in range(result.n_components)],
-        "markers": [marker(k) for k in range(result.n_components)],
+        # Noise comes last, and has no ellipse.
+        "colours": [*(colour(k) for k in range(result.n_components)), *[OF_NOISE] * noise],
+        "markers": [*(marker(k) for k in range(result.n_components)), *["x"] * noise],
     }
     return section(
         "The rows, one by one",

@@ -114,6 +114,8 @@ def sentence(result: Any) -> str:
     family = result.family.name.replace("_", " ")
     size = f"{found} component{'s' if found != 1 else ''}"
     size += f" of {asked}" if asked != found else ""
+    noise = result.mixture.noise
+    size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"

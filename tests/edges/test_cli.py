@@ -137,6 +137,26 @@ def test_the_files_agree_with_one_another(run):
     assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=1e-12)
     assert result["data"]["columns"] == model.feature_names_in_.tolist()
     assert result["interrupted"] is False
+    # What was chosen, how sure that is and by what, and what was warned of, as data.
+    assert result["chosen"] == {"n_components": 2, "covariance_type": model.covariance_type}
+    shares = result["k_probabilities"]
+    assert set(shares) == set(result["k_prior"]) == {"1", "2"}
+    assert sum(shares.values()) == pytest.approx(1.0) == sum(result["k_prior"].values())
+    assert result["k_evidence"] == "bound + log K! (an approximation)"
+    assert result["k_approximate"] is True
+    assert any("2 components are the most" in each for each in result["cautions"])
+    assert result["versions"]["numpy"] == np.__version__
+
+
+def test_a_choice_by_bic_for_want_of_a_posterior_is_named_as_data(run):
+    arguments = ("--components", "2:3", "--covariance", "VVE,EII", "--criterion", "bic", "--json")
+    result = json.loads(run("select", FAITHFUL, *arguments).stdout)
+    assert result["criterion"] == "bic"
+    assert result["chosen"]["covariance_type"] == "VVE"
+    assert result["k_evidence"] == "BIC (an approximation: VVE has no posterior)"
+    assert result["k_approximate"] is True
+    plain = ("--components", "2:3", "--covariance", "full", "--method", "em", "--json")
+    assert json.loads(run("select", FAITHFUL, *plain).stdout)["k_probabilities"] is None
 
 
 def test_one_structure_is_shown_with_other_criteria(run):

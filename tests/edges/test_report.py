@@ -581,6 +581,26 @@ def test_minus_signs_stand_before_numbers_only():
     )
 
 
+def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path):
+    rng = np.random.default_rng(1)
+    clusters = [rng.normal([0, 0], 1.0, (60, 2)), rng.normal([7, 2], 1.0, (50, 2))]
+    X = np.vstack([*clusters, rng.uniform(-12, 18, (10, 2))])
+    search = bm.MixtureSearch(bm.GaussianMixture(noise="uniform", random_state=0), [2]).fit(X)
+    page = search.report(tmp_path / "noise.html", X).read_text("utf-8")
+    content = json.loads(re.search(r'id="rows-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    assert content["names"] == ["0", "1", "noise"]
+    assert len(content["means"]) == len(content["covariances"]) == 2
+    assert len(content["colours"]) == len(content["markers"]) == len(content["weights"]) == 3
+    largest = [max(row, key=lambda pair: pair[1])[0] for row in content["shares"]]
+    assert largest == [2 if label < 0 else label for label in search.predict(X)]
+    assert re.search(r"2 components and noise of weight 0\.\d{3},", page)
+    X[::4, 1] = np.nan
+    gaps = bm.MixtureSearch(bm.GaussianMixture(missing="use", random_state=0), [2]).fit(X)
+    page = gaps.report(tmp_path / "gaps.html", X).read_text("utf-8")
+    content = json.loads(re.search(r'id="rows-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    assert [row[1] is None for row in content["values"]] == np.isnan(X[:, 1]).tolist()
+
+
 def test_the_same_search_gives_the_same_bytes(search, faithful, tmp_path):
     pages = [search.report(tmp_path / name, faithful) for name in ("a.html", "b.html")]
     assert pages[0].read_bytes() == pages[1].read_bytes()

@@ -117,7 +117,7 @@ def search_values(search: Any) -> dict[str, Any]:
                 "n_components": best.n_components_,
                 "covariance_type": best.covariance_type,
             },
-            "k_probabilities": _k_probabilities(search),
+            **_k_probabilities(search),
             "cautions": search.cautions_,
             "summary": search.summary(),
             "candidates": search.results_.to_dict("records"),
@@ -127,10 +127,19 @@ def search_values(search: Any) -> dict[str, Any]:
     return found
 
 
-def _k_probabilities(search: Any) -> dict[int, float] | None:
-    """P(K | rows), None where the criterion gives none."""
+def _k_probabilities(search: Any) -> dict[str, Any]:
+    """P(K | rows), from which evidence and under which prior; None where the criterion gives none.
+
+    ``k_approximate``: a bound or BIC stands for the evidence.
+    """
     try:
         found = search.k_probabilities_
     except UndefinedError:
-        return None
-    return dict(zip(found.index.tolist(), found.tolist(), strict=True))
+        return {"k_probabilities": None}
+    source = found.attrs["evidence"]
+    return {
+        "k_probabilities": dict(zip(found.index.tolist(), found.tolist(), strict=True)),
+        "k_evidence": source,
+        "k_approximate": "approximation" in source,
+        "k_prior": found.attrs["prior"],
+    }
