@@ -165,6 +165,7 @@ LOOKING_AGAIN = {
     "leave_one_out": lambda model, X: bm.leave_one_out(model, X).total,
     "plot_density": lambda model, X: len(bm.plot_density(model, X, kde=False).lines),
     "plot_pairs": lambda model, X: bm.plot_pairs(model, X).shape,
+    "plot_em_steps": lambda model, X: bm.plot_em_steps(model, X, (0, 1)).shape,
     "density_region": lambda model, X: model.density_region(0.9).contains(X).sum(),
 }
 

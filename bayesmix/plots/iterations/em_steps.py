@@ -16,6 +16,7 @@ from bayesmix.plots.density.curve import curve_grid, draw_components
 from bayesmix.plots.density.plane import draw_ellipses, draw_points
 from bayesmix.plots.iterations.explicit_start import ExplicitStart, explicit
 from bayesmix.plots.subject import REACH, Sample, View, raw_rows, sample_of, view_of
+from bayesmix.sources import is_collection, is_source
 
 NAMES = {
     "maximum_likelihood": "log likelihood",
@@ -82,6 +83,9 @@ def plot_em_steps(
         raise InvalidInputError(
             f"iterations must be one or more integers of at least 0, got {iterations!r}"
         )
+    if is_source(X) or is_collection(X):
+        X, weights = raw_rows(X)
+        sample_weight = weights if sample_weight is None else sample_weight
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
     models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
