@@ -116,7 +116,8 @@ def procedure(
         raise UnsupportedError(
             "noise is for columns of numbers: leave out the others, or the noise"
         )
-    families = list(family) if isinstance(family, Sequence) else [family]
+    several = isinstance(family, Sequence) and not isinstance(family, str)
+    families = list(family) if several else [family]
     if family is not None:
         if estimator is not None or noise is not None:
             raise InvalidInputError(

@@ -378,3 +378,12 @@ def test_a_range_of_k_takes_care_of_itself_on_mixed_tables():
     assert search.best_params_["n_components"] == 3
     assert search.results_["n_components"].max() > 3
     assert (pd.crosstab(search.predict(frame), kinds).max(axis=0) > 50).all()
+
+
+def test_select_takes_auto_as_one_family():
+    rng = np.random.default_rng(31)
+    labels = rng.integers(2, size=120)
+    levels = np.array(["a", "b"])[labels]
+    table = pd.DataFrame({"x": 6 * labels + rng.normal(size=120), "level": levels})
+    found = bm.select(table, (1, 2), family="auto", random_state=0)
+    assert found.best_params_["n_components"] == 2
