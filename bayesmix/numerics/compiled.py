@@ -28,9 +28,6 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 LOG2_E = 1.4426950408889634
 LN2 = math.log(2.0)
 SMALLEST_EXPONENT = -708.0
-# Odds beside something else: one with less for every row of a block has none of them.
-LARGEST_LOG_ODDS = 700.0
-LEAST_LOG_ODDS = -16.0
 # Added to n, it puts n + 1023 into the last bits, where a shift makes 2^n of them.
 TO_LAST_BITS = 1.5 * 2.0**52 + 1023.0
 SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
@@ -383,15 +380,6 @@ def _fill(values: Any, first: int, last: int, number: float) -> None:
 
 
 @_part
-def _present(candidates: Any) -> Any:
-    """The candidates of a group, without what its row is filled up with."""
-    n = len(candidates)
-    while n > 0 and candidates[n - 1] < 0:
-        n -= 1
-    return candidates[:n]
-
-
-@_part
 def _load(values: Any, order: Any, start: int, size: int, centre: Any, inverse: Any, x: Any) -> Any:
     """Rows order[start : start + size], framed, as columns of x (D, B), zeros beyond them.
 
@@ -592,62 +580,6 @@ def _describe(
 
 
 @_part
-def _each_beside(
-    joint: Any,
-    logs: Any,
-    total: Any,
-    known: Any,
-    weights: Any,
-    order: Any,
-    start: int,
-    size: int,
-    beside: Any,
-    base: Any,
-    own: Any,
-    having: Any,
-    gains: Any,
-) -> int:
-    """Log joints (K, B) become weighted responsibilities, of each by itself beside what else is.
-
-    Σ w log (1 + odds) is added to ``gains`` (K, 4). ``having`` get the places of those that may
-    have a share here; how many there are. The others get none, which a glance tells.
-    """
-    _widest_vectors()
-    n_components, n_block = joint.shape
-    n_having = 0
-    for b in range(size):
-        base[b] = beside[order[start + b]]
-    _weights_of(weights, order, start, size, own)
-    for g in range(n_components):
-        likely = 0
-        for b in range(n_block):
-            log_odds = joint[g, b] - base[b]
-            likely += log_odds > LEAST_LOG_ODDS
-            joint[g, b] = log_odds
-        if likely == 0:
-            for b in range(n_block):
-                joint[g, b] = 0.0
-            continue
-        having[n_having] = g
-        n_having += 1
-        for b in range(n_block):
-            log_odds = joint[g, b]
-            odds = _exp(log_odds if log_odds < LARGEST_LOG_ODDS else LARGEST_LOG_ODDS)
-            joint[g, b] = odds
-            total[b] = 1.0 + odds
-            logs[b] = 0.0
-        _add_log(total, logs)
-        for b in range(n_block):
-            value = joint[g, b] / total[b]
-            joint[g, b] = own[b] * value if value > NEGLIGIBLE else 0.0
-        gain = 0.0
-        for b in range(size):
-            gain += own[b] * logs[b]
-        gains[known[g], 0] += gain
-    return n_having
-
-
-@_part
 def _shared_out(
     joint: Any,
     logs: Any,
@@ -661,36 +593,12 @@ def _shared_out(
     best: Any,
     log_density: Any,
     hard: Any,
-    beside: Any,
-    base: Any,
-    own: Any,
-    having: Any,
-    of_groups: Any,
-    group: int,
-) -> int:
+    of_group: Any,
+) -> None:
     """Log joints (K, B) become weighted responsibilities; adds to the four sums of the group.
 
-    ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described. How
-    many components have a share; ``having`` are their places where each is by itself.
+    ``largest`` gets the log normalisers; ``logs`` keeps the joints where rows are described.
     """
-    if len(beside) > 0:
-        n_having: int = _each_beside(
-            joint,
-            largest,
-            total,
-            known,
-            weights,
-            order,
-            start,
-            size,
-            beside,
-            base,
-            own,
-            having,
-            of_groups,
-        )
-        return n_having
-    of_group = of_groups[group]
     if len(best) > 0:
         for k in range(len(joint)):
             for b in range(joint.shape[1]):
@@ -705,8 +613,6 @@ def _shared_out(
     log_normaliser, magnitude = _weigh(joint, largest, weights, order, start, size, total)
     of_group[0] += log_normaliser
     of_group[1] += magnitude
-    n_components: int = len(joint)
-    return n_components
 
 
 @_part
@@ -1175,7 +1081,6 @@ def centred_pass(
     order: Any,
     bounds: Any,
     candidates: Any,
-    beside: Any,
     offset: Any,
     means: Any,
     root: Any,
@@ -1191,36 +1096,32 @@ def centred_pass(
     """Moments of the rows into ``counts`` to ``scatter``, Σ w l and Σ w (1 + |l|) of every group.
 
     ``values`` (n, D) as stored, framed here by ``centre`` and ``inverse`` scale; ``weights`` (n,)
-    or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only,
-    which are followed by -1 where they are fewer than of other groups.
+    or empty. Rows ``order[bounds[a] : bounds[a + 1]]`` know the components ``candidates[a]`` only.
     ``offset`` (K,) with the log weights; precision roots (K or 1, D, D), or (K, 1, D) over axes.
     Moments start at zero: counts (K,), means (K, D), scatter (K, D, D) or (K, 1, D). Those of
     blocks are merged pairwise (Chan et al. 1983). ``of_groups`` (A, 4) starts at zero too. Where
     ``best`` (n,), ``log_density`` (n,) and ``hard`` (K,) are not empty they get the most
     responsible component of each row, its log normaliser, and how many rows each component has;
-    two more sums of every group then are the entropy -Σ w Σ r log r and Σ w log max r. Where
-    ``beside`` (n,) is not empty each component is by itself, beside what else rows may come from
-    with this log density; ``of_groups`` (K, 4) gets Σ w log (1 + odds) of every component instead.
+    two more sums of every group then are the entropy -Σ w Σ r log r and Σ w log max r.
     """
     _widest_vectors()
     n_features = values.shape[1]
     n_components = candidates.shape[1]
     head, lines = n_features, MOST_LINES
     in_two_steps = n_features >= WIDE_IN_TWO_STEPS and n_components >= MANY_IN_TWO_STEPS
-    if dense and in_two_steps and len(beside) == 0:
+    if dense and in_two_steps:
         head, lines = n_features // HEAD, LINES_IN_TWO_STEPS
     most = LINE * lines
     of_rows, of_distances = _aligned(n_features, most), _aligned(n_features, most)
     of_joints = _aligned(n_components + 1, most)
     of_logs = _aligned(n_components if len(best) > 0 else 0, most)
-    of_row = _aligned(6, most)
+    of_row = _aligned(4, most)
     _fill(of_row, 0, len(of_row), 0.0)
     places = np.empty((2, most), np.int64)
-    having = np.empty(n_components, np.int64)
     totals = np.empty((n_components + 1, n_features))
     mean, shift = np.empty(n_features), np.empty(n_features)
     for group in range(len(candidates)):
-        known = _present(candidates[group])
+        known = candidates[group]
         n_known = len(known)
         n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
         x, away = _block(of_rows, n_features, n_block), _block(of_distances, n_features, n_block)
@@ -1228,8 +1129,8 @@ def centred_pass(
         _fill(joint_and_more, n_known, n_known + 1, 0.0)
         joint = joint_and_more[:n_known]
         logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
-        largest, total, base = of_row[0, :n_block], of_row[1, :n_block], of_row[2, :n_block]
-        own, first, second = of_row[3, :n_block], of_row[4, :n_block], of_row[5, :n_block]
+        largest, total = of_row[0, :n_block], of_row[1, :n_block]
+        first, second = of_row[2, :n_block], of_row[3, :n_block]
         whole, lead = places[0, :n_block], places[1, :n_block]
         work = away, first, second, total
         for start in range(bounds[group], bounds[group + 1], n_block):
@@ -1261,12 +1162,7 @@ def centred_pass(
                 best,
                 log_density,
                 hard,
-                beside,
-                base,
-                own,
-                having,
-                of_groups,
-                group,
+                of_groups[group],
             )
             _fill(totals, 0, len(totals), 0.0)
             _add_sums(n_known, joint_and_more, x, totals)
@@ -1319,7 +1215,6 @@ def linear_pass(
     order: Any,
     bounds: Any,
     candidates: Any,
-    beside: Any,
     coefficients: Any,
     kind: int,
     sums: Any,
@@ -1341,19 +1236,17 @@ def linear_pass(
     of_features = _aligned(padded, most)
     of_joints = _aligned(n_components + 1, most)
     of_logs = _aligned(n_components if len(best) > 0 else 0, most)
-    of_row = _aligned(4, most)
+    of_row = _aligned(3, most)
     _fill(of_row, 0, len(of_row), 0.0)
-    having = np.empty(n_components, np.int64)
     some_of_all = np.empty((n_components, width))
     added = _aligned(n_components + 1, padded)
     # Where shares are not few in one block of a group, they are in none after it.
-    alike = len(best) == 0 and len(beside) == 0
-    n_lines = n_components * most // LINE if alike and n_components >= MANY else 0
+    n_lines = n_components * most // LINE if len(best) == 0 and n_components >= MANY else 0
     lines, owners = _aligned(n_lines, LINE), np.empty(n_lines, np.int64)
     ends, turned = np.empty(1 + most // LINE, np.int64), _aligned(LINE, padded)
     sums_of_few = _aligned(n_components if n_lines > 0 else 0, padded)
     for group in range(len(candidates)):
-        known = _present(candidates[group])
+        known = candidates[group]
         n_known = len(known)
         few = n_lines > 0 and n_known >= MANY
         n_block = _rows_at_once(bounds[group + 1] - bounds[group], most)
@@ -1365,8 +1258,7 @@ def linear_pass(
         _fill(joint_and_more, n_known, n_known + 1, 0.0)
         some, joint = some_of_all[:n_known], joint_and_more[:n_known]
         logs = _block(of_logs, n_known if len(best) > 0 else 0, n_block)
-        largest, total = of_row[0, :n_block], of_row[1, :n_block]
-        base, own = of_row[2, :n_block], of_row[3, :n_block]
+        largest, total, own = of_row[0, :n_block], of_row[1, :n_block], of_row[2, :n_block]
         work = lines, owners, ends[: 1 + n_block // LINE], turned, sums_of_few
         for g in range(n_known):
             for f in range(width):
@@ -1405,7 +1297,7 @@ def linear_pass(
             )
             if few:
                 continue
-            n_having = _shared_out(
+            _shared_out(
                 joint,
                 logs,
                 largest,
@@ -1418,18 +1310,9 @@ def linear_pass(
                 best,
                 log_density,
                 hard,
-                beside,
-                base,
-                own,
-                having,
-                of_groups,
-                group,
+                of_groups[group],
             )
-            if n_having == n_known:
-                _add_sums(n_known, joint_and_more, features, added)
-            else:
-                for g in having[:n_having]:
-                    _add_row(joint, g, features, 0, width, n_block, added)
+            _add_sums(n_known, joint_and_more, features, added)
         for g in range(n_known):
             for f in range(width):
                 sums[known[g], f] += added[g, f]

@@ -38,19 +38,6 @@ def normalise(log_joint: Array) -> Array:
     return log_normaliser
 
 
-def shares_of_odds(log_odds: Array) -> Array:
-    """Shares (n, K) that components take of rows, each by itself beside something else there.
-
-    ``log_odds`` are log joints less those of what else there is. They are brought to where neither
-    share is 0 but for rounding, so that log(1 + odds) is ``log_odds`` less log shares.
-    """
-    np.clip(log_odds, -LARGEST_ODDS, LARGEST_ODDS, out=log_odds)
-    shares = np.negative(log_odds)
-    np.exp(shares, out=shares)
-    shares += 1.0
-    return np.divide(1.0, shares, out=shares)
-
-
 def _exponentiated(log_joint: Array) -> Array:
     """Turn logarithms (n, K) into shares of their rows in place; return the log sums (n,)."""
     np.exp(log_joint, out=log_joint)

@@ -265,15 +265,13 @@ class Known:
     """Which components the rows of a chunk know: those of a group share ``candidates[group]``.
 
     ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
-    ``candidates`` (A, G) components, filled up with -1. ``describe``: whether rows are described.
-    ``rest`` (n,): the log density, framed, of all else, which each component is beside by itself.
+    ``candidates`` (A, G) components. ``describe``: whether rows are described.
     """
 
     order: Indices
     bounds: Indices
     candidates: Indices
     describe: bool = False
-    rest: Array | None = None
 
     @classmethod
     @lru_cache(maxsize=4)  # chunks are of one size or two, and come again in every pass
@@ -291,15 +289,13 @@ class Known:
         Sums are of one component each.
         """
         values, weights, frame = stored
-        rest = NOT_GIVEN if self.rest is None else self.rest
         n_components = len(sums[0])
-        n_groups = len(self.candidates) if self.rest is None else n_components
-        of_groups, of_rows = np.zeros((n_groups, 4)), OF_NO_ROWS
+        of_groups, of_rows = np.zeros((len(self.candidates), 4)), OF_NO_ROWS
         if self.describe:
             n_rows = len(self.order)
             of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
         rows = frame.centre, frame.inverse_scale, weights
-        groups = self.order, self.bounds, self.candidates, rest
+        groups = self.order, self.bounds, self.candidates
         call_kernel(kernel, values, (*rows, *groups, *given), (*sums, of_groups, *of_rows))
         return KernelTotals(of_groups, *of_rows)
 
@@ -308,8 +304,8 @@ class Known:
 class KernelTotals:
     """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
 
-    # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r. (K, 4) of components
-    of_groups: Array  # by themselves Σ w log (1 + odds)
+    # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r
+    of_groups: Array
     best: Indices  # (n,) the most responsible component of each row
     log_density: Array  # (n,) log normaliser of each row, framed
     hard_counts: Array  # (K,) how many rows each has

@@ -7,17 +7,13 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import begin, begin_at, run
+from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search import beginnings, nearby
-from bayesmix.workflow.search import random_swaps as scattered
-from bayesmix.workflow.search.attempts import Attempts
 from bayesmix.workflow.search.divisions import best_divisions
 from bayesmix.workflow.search.moves import merge_losses
-from bayesmix.workflow.search.random_swaps import Surroundings
-from bayesmix.workflow.search.splits import Look, best_splits, of_statistics
+from bayesmix.workflow.search.splits import Look, best_splits
 from bayesmix.workflow.search.starts import Given, begun
 
 from .cases import COMPILED_COUNTS
@@ -242,126 +238,3 @@ def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
     found = best_splits(problem, replace(state, form=state.form.surer), look, [])
     assert len(expected) == 2
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])
-
-
-def around(problem, state):
-    """Where random swaps are drawn from."""
-    return Surroundings(problem, state, Look.at(problem, state), Attempts(problem, Monitor()))
-
-
-def test_random_swaps_find_a_small_cluster_inside_a_broad_one():
-    problem, state, best = small_in_broad()
-    swaps, _ = around(problem, state).swaps(np.random.default_rng(0), 60)
-    reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in swaps]
-    assert state.objective < best.objective - 50.0
-    assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
-
-
-def test_random_swaps_are_drawn_in_the_same_way_again():
-    problem, state, _ = small_in_broad()
-    one, other = (
-        [
-            (str(swap), swap.predicted)
-            for swap in around(problem, state).swaps(np.random.default_rng(3), 20)[0]
-        ]
-        for _ in range(2)
-    )
-    assert one
-    assert one == other
-
-
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-def test_a_random_swap_leaves_as_many_components(covariance, monkeypatch):
-    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
-    monkeypatch.setattr(beginnings, "FEWEST_TO_KEEP", 1.5)
-    monkeypatch.setattr(scattered, "STAGES", ((4, 1.0, 0.0),))
-    rng = np.random.default_rng(8)
-    values = rng.normal(size=(600, 2)) + np.repeat(np.eye(3)[:, :2] * 3.0, 200, axis=0)
-    model = Model(3, bm.Gaussian(covariance), bm.VariationalBayes())
-    problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    state = settled(problem, rng.dirichlet(np.ones(3), 600), 10)
-    swaps, _ = around(problem, state).swaps(rng, 2000)
-    assert swaps
-    for swap in swaps:
-        after = run(problem, swap.begun(problem, state), Monitor(), 2)
-        assert after.at().n_components == 3
-        assert after.expectation.counts.sum() == pytest.approx(600.0)
-
-
-@pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
-def test_what_a_new_component_gains_nearby_is_the_least_that_it_gains(covariance, monkeypatch):
-    # With every row counted, however small its share, this is Jensen's inequality.
-    monkeypatch.setattr(nearby, "SHARE_TO_COUNT", 0.0)
-    monkeypatch.setattr(nearby, "SIZE", 2)
-    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
-    rng = np.random.default_rng(5)
-    centres = 2.5 * np.array([[0, 0], [0.5, 0], [0, 0.5], [4, 4], [6, 4], [4, 6], [5.5, 7]])
-    values = rng.normal(size=(1050, 2)) + np.repeat(centres, 150, axis=0)
-    model = Model(6, bm.Gaussian(covariance), bm.MaximumLikelihood())
-    problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    state = settled(problem, np.eye(6)[np.repeat([0, 1, 2, 3, 4, 5, 5], 150)], 3)
-    swaps, _ = around(problem, state).swaps(rng, 200)
-    assert swaps
-    for swap in swaps:
-        new = swap.begun_among
-        others = np.setdiff1d(np.arange(6), new.members)
-        sums = state.expectation.statistics.exchanged(others, new.statistics)
-        after = run(problem, begin(problem, of_statistics(sums), state.at(), state), Monitor(), 1)
-        assert after.at().n_components == 7
-        assert after.objective >= state.objective + new.gain - 1e-6
-
-
-def test_where_k_may_move_a_component_may_begin_and_none_be_left_out():
-    problem, state, _ = small_in_broad()
-    fewer = state.at().subset(np.array([0, 1, 3]), state.expectation.counts)
-    model = Model(8, bm.Gaussian(), bm.VariationalBayes())
-    problem = resolve(model, problem.source, Settings(Aitken()))
-    state = settled(problem, fewer.responsibilities(fewer.frame.apply(problem.source.values))[0])
-    labels = np.repeat(range(4), [1000, 60, 500, 500])
-    best = settled(problem, np.eye(4)[labels])
-    place = replace(around(problem, state), may_add=True)
-    swaps, _ = place.swaps(np.random.default_rng(0), 60)
-    splits = [swap for swap in swaps if swap.left_out is None]
-    assert {swap.kind for swap in splits} == {"random split"}
-    assert all("leave out" not in str(swap) for swap in splits)
-    for swap in splits:
-        assert swap.predicted == swap.begun_among.gain
-        assert swap.begun(problem, state).expectation.counts.sum() == pytest.approx(2060.0)
-    reached = [run(problem, swap.begun(problem, state), Monitor(), 300) for swap in splits]
-    assert {len(each.expectation.counts) for each in reached} == {4}
-    assert state.objective < best.objective - 50.0
-    assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-4)
-    assert None not in around(problem, state).without
-
-
-def test_beside_a_single_component_one_may_begin():
-    rng = np.random.default_rng(4)
-    values = np.concatenate([rng.normal(0.0, 3.0, (2000, 2)), rng.normal(1.0, 0.1, (200, 2))])
-    model = Model(3, bm.Gaussian(), bm.VariationalBayes())
-    problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    state = settled(problem, np.ones((2200, 1)))
-    assert around(problem, state).swaps(rng, 200) == ([], [])
-    swaps, _ = replace(around(problem, state), may_add=True).swaps(rng, 200)
-    trial = run(problem, swaps[0].begun(problem, state), Monitor(), 100)
-    assert trial.objective > state.objective + 100.0
-    assert trial.at().n_components == 2
-
-
-def test_a_swap_begins_where_the_others_went_without_the_one_left_out(monkeypatch):
-    monkeypatch.setattr(scattered, "MOST_WON_BACK", 1.0)
-    problem, state, _ = small_in_broad()
-    place = around(problem, state)
-    swaps, _ = place.swaps(np.random.default_rng(1), 60)
-    assert {swap.left_out for swap in swaps} == set(place.without)
-    assert [swap.predicted for swap in swaps] == sorted(
-        (swap.predicted for swap in swaps), reverse=True
-    )
-    for swap in swaps:
-        assert swap.rest.at().n_components == 3
-        assert swap.loss == state.objective - swap.rest.objective
-        begun = swap.begun(problem, state).expectation
-        assert len(begun.counts) == 4
-        # The new one is the last; components far from it are as they are without the other.
-        assert begun.counts[-1] == swap.begun_among.statistics.counts[-1]
-        far = 4 - len(set(swap.begun_among.members.tolist()) | {swap.left_out})
-        assert np.isin(begun.counts[:far], swap.rest.expectation.counts).all()

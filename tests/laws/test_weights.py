@@ -11,7 +11,7 @@ from scipy.special import betaln
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.logsumexp import normalise, shares_of_odds
+from bayesmix.numerics.logsumexp import normalise
 from bayesmix.weights import (
     DirichletPrior,
     FreeWeights,
@@ -265,18 +265,6 @@ def test_log_sum_exp_is_as_exact_far_from_zero(height):
     # Rounding of a logarithm is a relative error of its exponential.
     np.testing.assert_allclose(joint, shares, rtol=4e-16 * (abs(height) + 40.0), atol=0.0)
     assert not normalise(np.empty((0, 4))).size
-
-
-def test_shares_beside_something_else_keep_the_digits_of_both_sides():
-    odds = np.concatenate([np.linspace(-690.0, 690.0, 400), [-1e6, -np.inf, np.inf, 1e6]])
-    given = odds.copy()
-    shares = shares_of_odds(given)
-    np.testing.assert_allclose(shares, special.expit(np.clip(odds, -700.0, 700.0)), rtol=4e-16)
-    log_sums = given - np.log(shares)
-    np.testing.assert_allclose(
-        log_sums[:400], np.logaddexp(0.0, odds[:400]), rtol=1e-14, atol=1e-12
-    )
-    assert np.isfinite(log_sums).all()
 
 
 @pytest.mark.parametrize("case", CASES, ids=identity)

@@ -14,9 +14,6 @@ from bayesmix.parallel import ordered_map
 from bayesmix.workflow.model import rank
 from bayesmix.workflow.result import SearchRecord
 
-# In how many parts what is tried is fitted, side by side where there are threads.
-PARTS = 2
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -28,6 +28,7 @@ from bayesmix.workflow.search.splits import (
     nearly_divided,
     of_statistics,
     of_the_same_rows,
+    where_closest,
     whitened,
 )
 
@@ -129,7 +130,7 @@ def _differ(counts: Array, present: Array) -> bool:
 
 
 def _sides(values: Array, weights: Array) -> list[Array]:
-    """Ways to divide rows (n, D) in two, as (n,) of bool: along axes, and the core from the rim."""
+    """Ways to divide rows (n, D) in two, (n,) of bool: along axes, core from rim, a ball."""
     white: Any = whitened(values, weights)
     if not white.shape[1]:  # equal rows
         return []
@@ -141,4 +142,4 @@ def _sides(values: Array, weights: Array) -> list[Array]:
         # Across two heaps of rows kurtosis is least; where some lie far out it is most.
         _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
         sides += [white @ axes[:, place] > 0.0 for place in (0, -1)]
-    return sides
+    return [*sides, *where_closest(white)]

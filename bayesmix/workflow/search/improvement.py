@@ -2,8 +2,7 @@
 
 With K fixed a move is a swap (a merge and a split at once); where the objective is an evidence
 bound, merges and splits of their own let K move. Where none helps, the rows of pairs are divided
-anew, and of a crowded mixture some swaps are drawn at random; splits too, where K may move. Trials
-that cannot win are abandoned.
+anew. Trials that cannot win are abandoned.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ from bayesmix.workflow.search.moves import (
     holds_as_many,
     merge_losses,
 )
-from bayesmix.workflow.search.newcomers import Newcomer
-from bayesmix.workflow.search.random_swaps import RandomSwap, Surroundings
 from bayesmix.workflow.search.splits import Halves, Look, best_splits
 
 MOST_ROUNDS = 60
@@ -45,29 +42,22 @@ MOST_MERGES = 2
 TOLD_APART = 0.25
 # What counts as better is more than the gain (nats a row) that may remain while searching.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-# A trial gets a few passes; where none is better by then, so many that came closest go on, and few
-# where random swaps follow: those find more in as many passes. A trial must not be far behind (nats
-# a row; at first, and later), and goes on while what it gains in so many passes, that many times
-# over, would bring it past the state that it began at, unless its components hold as many rows as
-# there: then it is on its way back.
-MOST_FOLLOWED, FEW_FOLLOWED = 10, 3
+# A trial gets a few passes; where none is better by then, so many that came closest go on, and all
+# of small data. A trial must not be far behind (nats a row), and goes on while what it gains in so
+# many passes, that many times over, would bring it past the state that it began at, unless its
+# components hold as many rows as there: then it is on its way back.
+MOST_FOLLOWED = 3
 TRIAL_PASSES = 8
-FAR_BEHIND = (1e-2, 1e-2)
+FAR_BEHIND = 1e-2
 MORE_PASSES = 25
 PATIENCE = 4.0
 MOST_MORE = 8
-# New components drawn for each move that was worth a trial, at most so many, and so many again;
-# draws from one mixture, swaps of a draw that are tried, and swaps that are accepted; and how far
-# behind one may be (nats a row) after its first passes, and later.
-DRAWN, MOST_DRAWN, DRAWN_AGAIN = 900, 2600, 1700
-MOST_DRAWS, MOST_RANDOM_SWAPS, MOST_ACCEPTED = 2, 8, 5
-FAR_BEHIND_AT_RANDOM = (3.2e-3, 1.2e-3)
-# The passes of a trial, all at once; of a crowded mixture, with how far behind it may be (nats a
-# row) after the first: a third or more of those that fail are seen to by then.
+# The passes of a trial, all at once on small data; where they cost more, with how far behind it may
+# be (nats a row) after the first: a third or more of those that fail are seen to by then.
 AT_ONCE = ((TRIAL_PASSES, np.inf),)
 BY_STAGES = ((2, 9e-3), (2, 6e-3), (TRIAL_PASSES - 4, np.inf))
 
-AnyMove: TypeAlias = Move | Deletion | Division | RandomSwap
+AnyMove: TypeAlias = Move | Deletion | Division
 
 
 @dataclass
@@ -87,7 +77,6 @@ class Improver:
     divided: list[Divided] = field(default_factory=list)  # likewise
     looks: dict[int, tuple[State, Look]] = field(default_factory=dict)  # of each view
     merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # likewise
-    worthy: int = 0  # how many moves of the latest round were worth a trial
     done: Done | None = None  # where no move was worth a trial
 
     def improved(self, problem: Problem, state: State) -> State:
@@ -102,12 +91,7 @@ class Improver:
         return state
 
     def divided_anew(self, problem: Problem, state: State) -> State:
-        """Other divisions of pairs where no other move helps; then moves again, until none does.
-
-        With K fixed hardly any helps in a crowded mixture: random swaps find more in as much time.
-        """
-        if self._crowded and not self._free:
-            return state
+        """Other divisions of pairs where no other move helps; then moves again, until none does."""
         for _ in range(self._most_rounds):
             if self.attempts.monitor.stopped is not None:
                 break
@@ -119,69 +103,14 @@ class Improver:
             state = better if same else self.improved(problem, better)
         return state
 
-    def swapped_at_random(
-        self, problem: Problem, state: State, generator: np.random.Generator
-    ) -> State:
-        """Where random swaps lead, in a crowded mixture; until none of a few draws is better.
-
-        Where K may move there are more moves from there.
-        """
-        most = min(DRAWN * self.worthy, MOST_DRAWN) if self._crowded else 0
-        earlier: list[Newcomer] = []
-        for _ in range(MOST_ACCEPTED if most else 0):
-            look, may_add = self._look(problem, state), self._may_add(state)
-            around = Surroundings(problem, state, look, self.attempts, may_add)
-            better, earlier = self._swapped(around, generator, most, earlier)
-            if better is None:
-                break
-            state, most = better, DRAWN_AGAIN
-            if self._free:
-                state = self.divided_anew(problem, self.improved(problem, state))
-            if self.attempts.monitor.stopped is not None:
-                break
-        return state
-
-    def _swapped(
-        self,
-        around: Surroundings,
-        generator: np.random.Generator,
-        most: int,
-        earlier: list[Newcomer],
-    ) -> tuple[State | None, list[Newcomer]]:
-        """Where the first random swap leads that is better, and the new components found."""
-        problem, state, found = around.problem, around.state, []
-        trial = partial(self._tried_at_random, problem, state)
-        threads = problem.free_threads(state.at().n_components)
-        for _ in range(MOST_DRAWS):
-            swaps, newcomers = around.swaps(generator, most, earlier)
-            found += newcomers
-            most, earlier = DRAWN_AGAIN, []
-            for _, better in self.attempts.in_order(trial, swaps[:MOST_RANDOM_SWAPS], threads):
-                if better is not None or self.attempts.monitor.stopped is not None:
-                    return better, found
-            if not swaps:
-                break
-        return None, found
-
-    def _tried_at_random(
-        self, problem: Problem, state: State, attempts: Attempts, swap: RandomSwap
-    ) -> State | None:
-        """A random swap followed where that may lead to a better mixture."""
-        trial = self._begun(problem, state, BY_STAGES, attempts, swap)
-        if trial is None:
-            return None
-        return self._followed(problem, state, FAR_BEHIND_AT_RANDOM, attempts, (swap, trial))
-
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
-        self.worthy = 0
         if not self._promising(state):
             return None
         merges = self._merges(self.view, state)
         look, worth = self._look(self.view, state), self._worth(merges)
         self.splits = best_splits(self.view, state, look, self.splits, worth)
         moves = list(self._moves(state, merges))
-        self.worthy = len(moves)
         if not moves:
             shares = self._look(self.sample, state).shares
             self.done = Done(shares, self._merges(self.sample, state))
@@ -224,16 +153,6 @@ class Improver:
         return self.sample is self.view and not self.large
 
     @property
-    def _alone(self) -> bool:
-        """Whether moves are to find most: with K fixed, random swaps after them do."""
-        return self.large or self._free
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether random swaps are to come: the last round had moves worth a trial."""
-        return self.worthy > 0 and not (self.large or self._small)
-
-    @property
     def _free(self) -> bool:
         """Whether moves may change the number of components."""
         return self.view.objective.variational and self.model.prune
@@ -261,9 +180,9 @@ class Improver:
     ) -> State | None:
         """A move that is better after a few passes at once, else one of those that came closest."""
         behind: list[tuple[AnyMove, State]] = []
-        stages = AT_ONCE if self._alone or self._small else BY_STAGES
+        stages = AT_ONCE if self._small else BY_STAGES
         begun = partial(self._begun, problem, state, stages)
-        followed = partial(self._followed, problem, state, FAR_BEHIND)
+        followed = partial(self._followed, problem, state)
         threads = problem.free_threads(state.at().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
@@ -273,8 +192,7 @@ class Improver:
             if self.attempts.monitor.stopped is not None:
                 return None
         behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
-        few = MOST_FOLLOWED if self._alone else FEW_FOLLOWED
-        most = len(behind) if self._small else few
+        most = len(behind) if self._small else MOST_FOLLOWED
         for _, better in self.attempts.in_order(followed, behind[:most], threads):
             if better is not None or self.attempts.monitor.stopped is not None:
                 return better
@@ -334,7 +252,6 @@ class Improver:
         self,
         problem: Problem,
         state: State,
-        far_behind: tuple[float, float],
         attempts: Attempts,
         entry: tuple[AnyMove, State],
     ) -> State | None:
@@ -342,12 +259,12 @@ class Improver:
         move, trial = entry
         n_rows = problem.source.total_weight
         goal = state.objective + BETTER * n_rows
-        for number in range(MOST_MORE):
+        for _ in range(MOST_MORE):
             if trial.status != "max_iter" or attempts.monitor.stopped is not None:
                 break
             if move.kind == "divide" and trial.objective < goal and holds_as_many(trial, state):
                 break
-            if trial.objective < state.objective - far_behind[min(number, 1)] * n_rows:
+            if trial.objective < state.objective - FAR_BEHIND * n_rows:
                 break
             before = trial.objective
             more = attempts.run(problem, trial, MORE_PASSES)

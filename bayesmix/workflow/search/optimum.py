@@ -175,8 +175,6 @@ class _Searcher:
             if self.monitor.stopped is not None:
                 break
         best = self.improver.divided_anew(self.loose, max(improved, key=self.attempts.rank))
-        generator = stream(self.settings.seed, Purpose.MOVE, self.index)
-        best = self.improver.swapped_at_random(self.loose, best, generator)
         finished = self.attempts.run(self.problem, best, FINISH_PASSES)
         return Optimum(finished or best, tuple(self.attempts.records))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from bayesmix.engine.compiled import Kernel
 from bayesmix.engine.expectation import LocalRows
@@ -26,6 +27,9 @@ from bayesmix.weights import PointWeights
 FIRST_LOOK = 4
 MORE_PASSES = 6
 AXES = 2
+# A ball that is half of a split holds such a share of the rows, and is the smallest of so many,
+# judged by some of the rows.
+BALL, BALLS, LOOKED_AT = 0.02, 50, 1000
 # What a split gains by its last pass is less than so many times what it did by the first, and so
 # much more (nats a row of the whole).
 LIKELY_TIMES, LIKELY_MORE = 6.0, 0.05
@@ -188,15 +192,36 @@ def of_the_same_rows(known: list[Found], now: Array) -> Found | None:
 
 
 def _sides(values: Array, weights: Array) -> list[Array]:
-    """On which side of the mean every row lies, along each of the longest axes."""
-    away, _, axes = _principal(values, weights)
-    return list((away @ axes[:, -AXES:] > 0.0).T)
+    """Rows (n,) that may be one of two halves: a side of the mean along each of the longest axes.
+
+    A small cluster inside a broad one is on no side: it is where rows lie closest.
+    """
+    white = whitened(values, weights)
+    return [*(white[:, -AXES:] > 0.0).T, *where_closest(white)]
 
 
-def _principal(values: Array, weights: Array) -> tuple[Array, Array, Array]:
-    """Weighted rows (n, D) about their mean, and variances along their axes (D, D), longest last.
+def where_closest(white: Array) -> Iterator[Array]:
+    """The ball of some of the rows (n, d), of unit variance, that is smallest for where it lies.
 
-    Axes are those of columns of unit variance, where they vary.
+    A normal density falls by |x|²/2, so that as many rows take a larger ball there.
+    """
+    n, d = white.shape
+    some = white[:: max(n // LOOKED_AT, 1)]
+    inside = max(int(BALL * len(some)), 2 * (d + 1))
+    if not d or inside >= len(some):
+        return
+    centres = some[:: max(len(some) // BALLS, 1)]
+    reach = np.partition(cdist(centres, some, "sqeuclidean"), inside, axis=1)[:, inside]
+    reach = np.maximum(reach, LEAST_EXTENT)
+    smallest = int((d * np.log(reach) - np.einsum("nd,nd->n", centres, centres)).argmin())
+    yield cdist(centres[[smallest]], white, "sqeuclidean")[0] <= reach[smallest]
+
+
+def whitened(values: Array, weights: Array) -> Array:
+    """Weighted rows (n, D) about their mean, along their axes and of unit variance there.
+
+    Axes are those of columns of unit variance, where they vary; without extent they are left out,
+    and the longest is the last.
     """
     total = weights.sum()
     near = np.clip(values, -FARTHEST, FARTHEST)
@@ -205,17 +230,8 @@ def _principal(values: Array, weights: Array) -> tuple[Array, Array, Array]:
     deviation = np.sqrt(np.diagonal(covariance))
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
     variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
-    return away, variances, unit[:, None] * axes
-
-
-def whitened(values: Array, weights: Array) -> Array:
-    """Weighted rows (n, D) about their mean, along their axes and of unit variance there.
-
-    Axes without extent are left out; the longest is the last.
-    """
-    away, variances, axes = _principal(values, weights)
     wide = variances > LEAST_EXTENT * variances[-1]
-    white: Array = away @ (axes[:, wide] / np.sqrt(variances[wide]))
+    white: Array = away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide]))
     return white
 
 
