@@ -223,6 +223,13 @@ def test_units_change_no_choice(criterion, factor):
 # In sentences
 
 
+def test_one_component_is_no_runner_up_of_itself_by_another_name():
+    rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.5]])
+    search = bm.select(rows, n_components=[1, 2], random_state=0, n_jobs=1)
+    assert search.summary().startswith("By evidence and folds: 1 component, full covariance.")
+    assert "1 component, tied" not in search.summary()
+
+
 def test_the_summary_says_what_was_asked_of_which_criterion():
     search = bm.select(FAITHFUL, (1, 2, 3), ("full", "tied"))
     first, second, third, *_ = search.summary().splitlines()

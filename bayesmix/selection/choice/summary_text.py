@@ -136,7 +136,7 @@ def summary(
     if criterion == "cv_1se":
         lines += _simpler(best, others)
     else:
-        free = [row for row in others if row.may_win]
+        free = [row for row in others if row.may_win and not _is_same(row, best, scored)]
         lines += [_runner_up(row, best, scored) for row in free[:3]]
     lines += _others(rows, best, criterion, found)
     failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
@@ -298,6 +298,12 @@ def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | N
 def _settled(rows: list[Row], best: Row, found: Probabilities | None) -> bool:
     """Whether probabilities leave no doubt of the number."""
     return found is not None and totals_over_k(rows, found).get(best.asked, 0.0) > SETTLED
+
+
+def _is_same(row: Row, best: Row, criterion: str) -> bool:
+    """Whether two candidates are one model by two names, as some structures are of one component."""
+    values = row.value(criterion), best.value(criterion)
+    return row.asked == best.asked == 1 and math.isclose(*values, rel_tol=1e-9)
 
 
 def _runner_up(row: Row, best: Row, criterion: str) -> str:
