@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    ablation,
     bands,
     choosing,
     columns,
@@ -83,6 +84,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "null": ("One normal: how often select chooses more", fresh.null),
     "units": ("Does a change of the columns' units change what is chosen?", fresh.units),
     "real": ("select on real data", fresh.real),
+    "ablation": ("What each idea of the search is worth", ablation.run),
     "fresh_fits": ("Optima of fresh random problems that one fit reaches", fresh_fits.run),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
