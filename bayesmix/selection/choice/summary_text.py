@@ -301,7 +301,7 @@ def _settled(rows: list[Row], best: Row, found: Probabilities | None) -> bool:
 
 
 def _is_same(row: Row, best: Row, criterion: str) -> bool:
-    """Whether two candidates are one model by two names, as some structures are of one component."""
+    """Whether two candidates are one model: of one component some structures are."""
     values = row.value(criterion), best.value(criterion)
     return row.asked == best.asked == 1 and math.isclose(*values, rel_tol=1e-9)
 
