@@ -252,7 +252,9 @@ class Gamma:
         means, logs = np.split(averages, 2, axis=1)
         least = np.full((1, means.shape[1]), 1.0 / LARGEST_SHAPE)
         least = least if resolution is None else resolution
-        means = np.maximum(means, SMALLEST)  # products with small shares may be 0
+        # Products with small shares may be 0, as if there were no rows.
+        earlier = previous.means if previous is not None and same else SMALLEST
+        means = np.where(means > 0.0, means, earlier)
         spread = np.log(means) - logs
         shapes = most_likely_shapes(np.maximum(spread, log_less_digamma(1.0 / least)))
         return Gammas(shapes, shapes / means)

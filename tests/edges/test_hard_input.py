@@ -208,6 +208,8 @@ FOUND_THERE = {
     6023: "all rows are noise beside covariances that share a shape",
     6047: "splits of rows that lie 1e200 units apart",
     6520: "Student-t scales at the floor, whose likelihood fell",
+    10332: "logarithms one of which has nearly all weight",
+    10850: "a row that is cut out of a bound over log-normals with gaps",
     7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
 }
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
-from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.log_normal.components import LogNormals
 from bayesmix.families.log_normal.logs import LogFrame
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -34,6 +34,7 @@ class OfNormals:
     """The same for the guard of the normals of logarithms."""
 
     whole: Whole
+    of_logs: Callable[[Any], Densities]  # log-normals with such normals
 
     @property
     def columns(self) -> Integers:
@@ -41,7 +42,7 @@ class OfNormals:
 
     def log_joint(self, values: Stored, components: Densities) -> Array:
         """Log joints (n, K) of rows as stored, under such normals."""
-        return self.whole.log_joint(values, LogNormals(cast("Gaussians", components)))
+        return self.whole.log_joint(values, self.of_logs(components))
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class LogGuard:
         frame = cast("Frame", LogFrame(mixture.frame))
         inner = Mixture(mixture.weights, mixture.components.normals, frame)
         whole = self.whole or Alone(mixture, np.arange(self.normals.summary.n_features))
-        guard = self.normals.among(OfNormals(whole))
+        guard = self.normals.among(OfNormals(whole, type(mixture.components)))
         repair = guard.examine(inner, resolution, events, thorough)
         if repair is None or repair.mixture is None:
             return repair

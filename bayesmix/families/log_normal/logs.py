@@ -37,7 +37,7 @@ def summary_of_logs(summary: Summary, frame: Frame) -> Summary:
     return replace(
         summary,
         centre=np.log(middle / frame.scale),
-        scale=np.where(scale > 0.0, scale, summary.scale / middle),
+        scale=np.where(scale > 0.0, scale, np.log1p(summary.scale / middle)),
         minimum=np.log(summary.minimum / frame.scale),
         maximum=np.log(summary.maximum / frame.scale),
         gap=np.log1p(summary.gap / middle),
