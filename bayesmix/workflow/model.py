@@ -221,10 +221,13 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
     remedy = f"use at most {largest} components, " if largest else "use "
+    needed, simpler = f"at least {K * (n_features + 1)}", ", or covariance_type='diag'"
+    if K >= n_distinct:
+        needed, simpler = "more than that", ""
     text = (
-        f"n_components={K} full covariances need at least {K * (n_features + 1)} distinct rows, "
+        f"n_components={K} {model.family.name}s need {needed} distinct rows, "
         f"got {n_distinct} (of n_samples = {n_rows}), so the likelihood is no value to compare "
-        f"with: {remedy}a prior (prior='auto'), or covariance_type='diag'"
+        f"with: {remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 

@@ -28,5 +28,5 @@ def test_there_are_inputs_enough_of_every_kind():
 )
 def test_a_hard_input_is_answered_or_refused_by_name(hard, structure, inference):
     if (hard.name, structure, inference) in KNOWN:
-        pytest.xfail("one normal, twice, for two atoms of tied rows")
+        pytest.xfail("one normal for two atoms of tied rows")
     assert cell(hard, structure, inference) in ("right", "warned", "refused")
