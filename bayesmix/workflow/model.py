@@ -222,7 +222,7 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         return ()
     remedy = f"use at most {largest} components, " if largest else "use "
     needed, simpler = f"at least {K * (n_features + 1)}", ", or covariance_type='diag'"
-    if K >= n_distinct:
+    if n_distinct <= K:
         needed, simpler = "more than that", ""
     text = (
         f"n_components={K} {model.family.name}s need {needed} distinct rows, "
