@@ -210,6 +210,7 @@ FOUND_THERE = {
     6520: "Student-t scales at the floor, whose likelihood fell",
     10332: "logarithms one of which has nearly all weight",
     10850: "a row that is cut out of a bound over log-normals with gaps",
+    11026: "a scatter whose volume is no double",
     7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
 }
 

@@ -26,7 +26,7 @@ def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Arra
 
 def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVV: Σ_k = λ C_k with |C_k| = 1."""
-    volumes = determinant_roots(scatter)
+    volumes = np.maximum(determinant_roots(scatter), NO_VARIANCE)
     covariances: Array = volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
     return covariances
 
