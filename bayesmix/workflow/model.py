@@ -32,11 +32,15 @@ from bayesmix.records import (
     centred_pass,
     hypervolume,
 )
+from bayesmix.validation import in_memory
 from bayesmix.weights import FreeWeights
 from bayesmix.workflow.result import TOO_FEW_ROWS
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]
+
+# Both triangles of scatter, covariance, its root and the root of the precision.
+BYTES_OF_A_PARAMETER = 64
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
 
 
 def _check_size(model: Model, source: Source) -> None:
-    K, n_rows = model.n_components, source.shape[0]
+    K, (n_rows, n_features) = model.n_components, source.shape
     if n_rows < K:
         raise InvalidInputError(
             f"n_components={K} must not be larger than the number of rows, got n_samples = "
@@ -209,6 +213,11 @@ def _check_size(model: Model, source: Source) -> None:
         raise InvalidInputError(
             f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
         )
+    in_memory(
+        f"a fit of {K} components to {n_features} columns",
+        BYTES_OF_A_PARAMETER * model.family.n_parameters(K, n_features),
+        "use covariance_type='diag', bm.FactorAnalytic, fewer columns or fewer components",
+    )
 
 
 def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:

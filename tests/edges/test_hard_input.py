@@ -128,6 +128,13 @@ def test_a_sample_that_no_memory_holds_is_refused_with_its_size() -> None:
         model.sample(2**62)
 
 
+@pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
+def test_covariances_that_no_memory_holds_are_refused_before_anything_is_made(kind: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 60_000))
+    with pytest.raises(InvalidInputError, match=r"20 components to 60000 columns .* GB"):
+        kind(20).fit(rows)
+
+
 @pytest.mark.parametrize("structure", ["full", "tied"])
 @pytest.mark.parametrize(("far", "lean"), [(1e8, 1.0), (1e20, 0.0), (1e40, 1e3)])
 def test_a_far_row_off_the_plane_of_the_others_is_counted_where_it_lies(
