@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
-from bayesmix.families.log_normal.components import LogNormals
+from bayesmix.families.log_normal.components import LogNormalPosterior, LogNormals
 from bayesmix.families.log_normal.logs import LogFrame
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Densities, Whole
@@ -34,7 +33,7 @@ class OfNormals:
     """The same for the guard of the normals of logarithms."""
 
     whole: Whole
-    of_logs: Callable[[Any], Densities]  # log-normals with such normals
+    of_logs: type[LogNormals | LogNormalPosterior]
 
     @property
     def columns(self) -> Integers:
@@ -42,7 +41,7 @@ class OfNormals:
 
     def log_joint(self, values: Stored, components: Densities) -> Array:
         """Log joints (n, K) of rows as stored, under such normals."""
-        return self.whole.log_joint(values, self.of_logs(components))
+        return self.whole.log_joint(values, self.of_logs(cast("Any", components)))
 
 
 @dataclass(frozen=True)
