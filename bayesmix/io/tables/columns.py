@@ -37,9 +37,8 @@ def source_of(
     if wanted is None:
         wanted = [name for name in names if name and name in numeric and name != weight]
     if not wanted:
-        hint = "; is it separated by semicolons?" if len(names) == 1 and ";" in names[0] else ""
         raise InvalidInputError(
-            f"{path} must have a numeric column to fit, and has {listed(names)}{hint}"
+            f"{path} must have a numeric column to fit, and has {listed(names)}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
     times = Counter(names)

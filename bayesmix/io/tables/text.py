@@ -48,6 +48,12 @@ def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.Da
                 path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
             )
             names = [str(name).strip() for name in first.iloc[0]]
+            if separator == "," and len(names) == 1 and ";" in names[0]:
+                raise InvalidInputError(
+                    f"{path} must have commas between its columns, got semicolons ({names[0]!r}): "
+                    "name it .txt, where any separator is read; with decimal commas, write it by "
+                    "way of pandas.read_csv(path, sep=';', decimal=',')"
+                )
             # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
             # of the wrong length. index_col=False: else it takes a column too many as row labels.
             frame: pd.DataFrame = pd.read_csv(
