@@ -109,6 +109,7 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
 
     name = "bernoulli"
     continuous = False
+    keeps_zeros = True
     reading = PLAIN
     mean_where_empty = 0.5
 

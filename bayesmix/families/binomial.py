@@ -212,6 +212,7 @@ class Binomial(ColumnsFamily[Binomials]):
 
     name = "binomial"
     continuous = False
+    keeps_zeros = True
     drawn_columns = 1
 
     def __post_init__(self) -> None:

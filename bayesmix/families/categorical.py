@@ -304,6 +304,7 @@ class Categorical(ColumnsFamily[Categoricals]):
 
     name = "categorical"
     continuous = False
+    keeps_zeros = True
 
     def __post_init__(self) -> None:
         if self.levels is not None:

@@ -209,6 +209,7 @@ class Gamma:
     rearranged = True
     coding = None
     heavy_tails = False
+    keeps_zeros = False
 
     def made(self, components: Components) -> bool:
         return True

@@ -98,6 +98,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def keeps_zeros(self) -> bool:
+        """Whether a probability of 0 stays 0 from pass to pass: starts then avoid it."""
+        ...
+
+    @property
     def rearranged(self) -> bool:
         """Whether a search may split, merge and exchange components by their statistics."""
         ...

@@ -27,7 +27,7 @@ from bayesmix.workflow.result import (
     plug_in_density,
 )
 from bayesmix.workflow.search.optimum import search
-from bayesmix.workflow.search.starts import OfMixture, begun, named_start, reach_of
+from bayesmix.workflow.search.starts import OfMixture, begun, named_start
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10
@@ -166,7 +166,7 @@ def _one_run(
             model.n_components,
             settings.seed,
             index,
-            reach_of(model.family),
+            model.family,
         )
         state = begun(problem, start, model.n_components)
     if settings.max_iter == 0 and state.mixture is None:

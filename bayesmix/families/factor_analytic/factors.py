@@ -69,6 +69,7 @@ class FactorAnalytic:
     least = -np.inf
     coding = None
     heavy_tails = False
+    keeps_zeros = False
     drawn_columns = 2
     linear = False
     takes_gaps = False

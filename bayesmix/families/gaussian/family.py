@@ -56,6 +56,7 @@ class Gaussian:
     any_real = True
     coding = None
     heavy_tails = False
+    keeps_zeros = False
     drawn_columns = 2
     least = -np.inf
     linear = True

@@ -260,6 +260,7 @@ class ColumnsFamily(ABC, Generic[P]):
     centred_kernel = False
     rearranged = True
     heavy_tails = False
+    keeps_zeros = False
 
     @property
     @abstractmethod

@@ -60,6 +60,7 @@ class LogNormal:
     rearranged = True
     coding = None
     heavy_tails = False
+    keeps_zeros = False
     takes_gaps = True
 
     def made(self, components: Components) -> bool:

@@ -62,6 +62,7 @@ class StudentT:
     any_real = True
     coding = None
     heavy_tails = True
+    keeps_zeros = False
     drawn_columns = 2
     least = -np.inf
     linear = False

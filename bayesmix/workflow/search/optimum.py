@@ -19,6 +19,7 @@ from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, Start, is_valueless, under_a_prior
 from bayesmix.workflow.result import ALIKE, SearchRecord
 from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.effort import effort_of
 from bayesmix.workflow.search.improvement import Improver
 from bayesmix.workflow.search.moves import Move
 from bayesmix.workflow.search.splits import Look, best_splits
@@ -38,18 +39,13 @@ RUNG_ROWS, MANY_ROWS = 50_000, 200_000
 # Moves are first made on the sample where a pass over all rows is more work than this, in rows
 # times components times what a row costs them; less work is mostly overhead.
 COARSE_ABOVE = 2**22
-# Starts, on small data more of them; the later batches are for where every start so far collapsed.
-BATCHES = (range(9), range(9, 18))
+# Starts of large data; the later batches are for where every start so far collapsed.
 BATCHES_OF_LARGE = (range(8), range(8, 16))
 # Of large data the best of so many starts in a row is improved on the sample, until two such ends
 # are in one place (nats a row) and none is better.
 STARTS_OF_A_RUN, ONE_PLACE = 2, 1e-5
 BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
 BESIDE_GROWN = 2  # of these, where a mixture of fewer components is there to grow from
-# Where so many starts end in one place (nats a row) and none in a better one, no more are made.
-ENOUGH_ALIKE = 3
-# Of small data, how many starts are settled and improved.
-SETTLED = 2
 SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
@@ -141,6 +137,7 @@ class _Searcher:
             self.problem = replace(self.problem, source=self.problem.source.in_memory())
         stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
         self.loose = replace(self.problem, stopping=stopping)
+        self.effort = effort_of(self.problem.family)
         self.sample = self._sampled()
         # Where a pass over all rows costs little, moves are looked for and tried there.
         view = self.sample if self._large else self.loose
@@ -204,7 +201,7 @@ class _Searcher:
             short = self._short_runs(batch)
             spiky = self._spiky(len(batch))
             several = self.small and self.settings.moves
-            wanted = (SETTLED_AMONG_SPIKES if spiky else SETTLED) if several else 1
+            wanted = (SETTLED_AMONG_SPIKES if spiky else self.effort.settled) if several else 1
             for entry in short:
                 state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
@@ -226,7 +223,7 @@ class _Searcher:
     def _batches(self) -> tuple[range, ...]:
         if not self.settings.moves:
             return BATCHES_ALONE
-        return BATCHES if self.small else BATCHES_OF_LARGE
+        return self.effort.batches if self.small else BATCHES_OF_LARGE
 
     def _short_runs(self, batch: range) -> list[_Short]:
         """A dozen passes from every start, the best first; of a sample it is improved there."""
@@ -260,7 +257,7 @@ class _Searcher:
             entry = self._short(number, start, passes)
             if entry is not None:
                 short.append(entry)
-            if self._alike(short, ALIKE) >= ENOUGH_ALIKE:
+            if self._alike(short, ALIKE) >= self.effort.alike:
                 break
         short += self._near_others(passes) if batch.start == 0 else []
         for entry in short:

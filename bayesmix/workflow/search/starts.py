@@ -23,6 +23,7 @@ from bayesmix.protocols import Family, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
 from bayesmix.workflow.model import Start
+from bayesmix.workflow.search.effort import effort_of
 
 SAMPLE_ROWS = 4096
 LLOYD_ROUNDS = 100
@@ -238,7 +239,7 @@ def numbered_starts(
         factors = scales[number % len(scales)]
         seen = replace(rows, values=rows.values * factors)
         centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
-        yield number, NearestCentre(centres, summary, factors)
+        yield number, NearestCentre(centres, summary, factors, effort_of(family).spread)
 
 
 def hierarchical_start(source: Source, n_components: int) -> Given | None:
@@ -270,7 +271,7 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
 
 @dataclass(frozen=True)
 class NearestCentre:
-    """Every row belongs to its nearest centre (K, D); equal centres share.
+    """Every row belongs to its nearest centre (K, D), but for a share that is spread over all.
 
     Centres are in columns of unit scale, stretched by factors (D,) where there are any.
     """
@@ -278,6 +279,7 @@ class NearestCentre:
     centres: Array
     summary: Summary
     factors: Array | float = 1.0
+    spread: float = 0.0
 
     def __call__(self, rows: Rows) -> Array:
         values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
@@ -285,7 +287,8 @@ class NearestCentre:
         )
         filled, stress = _seen(values)
         labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
-        return one_hot(labels, len(self.centres))
+        K = len(self.centres)
+        return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
 
 
 @dataclass(frozen=True)
@@ -349,9 +352,11 @@ def named_start(
     n_components: int,
     seed: int,
     run: int,
-    within: float = np.inf,
+    family: Family | None = None,
 ) -> Start:
-    """The start that ``init_params`` names."""
+    """The start that ``init_params`` names; of a family, as it needs one."""
+    within = np.inf if family is None else reach_of(family)
+    spread = 0.0 if family is None else effort_of(family).spread
     if name == "random":
         return RandomShares(n_components, seed, run)
     generator = stream(seed, Purpose.START, run)
@@ -361,11 +366,11 @@ def named_start(
         chosen = generator.choice(
             len(rows.values), n_components, replace=replace, p=rows.weights / rows.weights.sum()
         )
-        return NearestCentre(rows.values[chosen], summary)
+        return NearestCentre(rows.values[chosen], summary, spread=spread)
     centres = plus_plus(rows, n_components, generator)
     if name == "kmeans":
         centres = lloyd(rows, centres, LLOYD_ROUNDS)
-    return NearestCentre(centres, summary)
+    return NearestCentre(centres, summary, spread=spread)
 
 
 def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:

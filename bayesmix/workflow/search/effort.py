@@ -1,0 +1,31 @@
+"""How many starts a family is worth, and how soft they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayesmix.protocols import Family
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What small data are worth: batches of starts, and how many are settled and improved.
+
+    Where ``alike`` starts end in one place (nats a row) and none in a better one, no more are made.
+    Starts spread a share of every row over all components.
+    """
+
+    batches: tuple[range, ...]
+    alike: int
+    settled: int
+    spread: float
+
+
+USUAL = Effort((range(9), range(9, 18)), 3, 2, 0.0)
+# Where a probability of 0 would stay 0 optima are many, and a pass costs little (decision 48).
+WITH_ZEROS = Effort((range(27), range(27, 54)), 9, 4, 0.5)
+
+
+def effort_of(family: Family) -> Effort:
+    """What a family needs."""
+    return WITH_ZEROS if family.keeps_zeros else USUAL
