@@ -12,11 +12,13 @@ from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 from bayesmix.families.independent.beta_factors import SuccessPrior
 from bayesmix.families.independent.gamma_factors import RatePrior
+from bayesmix.families.log_normal.prior import LogNormalGamma
+from bayesmix.families.product.prior import PartPriors
+from bayesmix.families.student_t.prior import NormalWishartFreedom
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
 from bayesmix.selection.criteria.scores import PLUG_IN
-from bayesmix.workflow.result import FitResult
 
 MOST_NUMBERS = 6
 HOW = {
@@ -146,7 +148,7 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
     weights = result.inference.weights_prior
     concentration = float(getattr(weights, "concentration", 0.0))
     entries = [
-        ("Prior of components", prior_in_words(result.prior, result)),
+        ("Prior of components", prior_in_words(result.prior, result.unframed, result.variational)),
         ("Prior of weights", capital(WEIGHT_PRIORS[weights.name].format(concentration)) + "."),
     ]
     series = subject.probabilities
@@ -166,19 +168,18 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
 
 
 @singledispatch
-def prior_in_words(prior: Any, result: FitResult) -> str:
-    """The prior of a component's parameters, in data units."""
+def prior_in_words(prior: Any, q: Any, variational: bool) -> str:
+    """The prior of a component's parameters, in data units; ``q`` is what was fitted under it."""
     return f"{prior!r}."
 
 
 @prior_in_words.register
-def _(prior: NormalWishart, result: FitResult) -> str:
-    learned = result.variational and prior.scale.learned
-    q = result.unframed
-    scale: Any = q.scale if result.variational else prior.scale
-    precision = q.prior_mean_precision if result.variational else prior.mean_precision
-    variances = prior.structure.algebra.spread(scale.mean, 1, result.n_features)[0]
-    by_rows = " (learned)" if prior.learns_mean_precision and result.variational else ""
+def _(prior: NormalWishart, q: Any, variational: bool) -> str:
+    learned = variational and prior.scale.learned
+    scale: Any = q.scale if variational else prior.scale
+    precision = q.prior_mean_precision if variational else prior.mean_precision
+    variances = prior.structure.algebra.spread(scale.mean, 1, len(prior.mean))[0]
+    by_rows = " (learned)" if prior.learns_mean_precision and variational else ""
     text = (
         f"μ | Λ ~ N(m0, (β0 Λ)⁻¹) and Λ ~ Wishart(W0, ν0), in the structure of the covariance: m0 "
         f"= {_numbers(prior.mean)}, β0 = {precision:.3g}{by_rows}, "
@@ -188,12 +189,33 @@ def _(prior: NormalWishart, result: FitResult) -> str:
 
 
 @prior_in_words.register
-def _(prior: RatePrior, result: FitResult) -> str:
+def _(prior: LogNormalGamma, q: Any, variational: bool) -> str:
+    return f"Of logarithms: {prior_in_words(prior.normals, q.normals, variational)}"
+
+
+@prior_in_words.register
+def _(prior: NormalWishartFreedom, q: Any, variational: bool) -> str:
+    values = prior.freedom.values
+    freedom = f"each of {_numbers(values)} as probable" if variational else "all as probable"
+    if len(values) == 1:
+        freedom = f"{values[0]:g}"
+    of_normals = prior_in_words(prior.normals, q.normals, variational)
+    return f"{of_normals} Degrees of freedom: {freedom}."
+
+
+@prior_in_words.register
+def _(prior: PartPriors, q: Any, variational: bool) -> str:
+    parts = zip(prior.layout.labels, prior.parts, q.parts, strict=True)
+    return " ".join(f"{label}: {prior_in_words(*part, variational)}" for label, *part in parts)
+
+
+@prior_in_words.register
+def _(prior: RatePrior, q: Any, variational: bool) -> str:
     return f"Rates ~ Gamma(shape {prior.shape:g}, rate {_numbers(prior.rate)}), by column."
 
 
 @prior_in_words.register
-def _(prior: CategoricalPrior, result: FitResult) -> str:
+def _(prior: CategoricalPrior, q: Any, variational: bool) -> str:
     return (
         f"Probabilities of levels ~ Dirichlet({prior.least or 0.0:g} + {prior.mass:g} / L), L the "
         "number of levels of the column."
@@ -201,7 +223,7 @@ def _(prior: CategoricalPrior, result: FitResult) -> str:
 
 
 @prior_in_words.register
-def _(prior: SuccessPrior, result: FitResult) -> str:
+def _(prior: SuccessPrior, q: Any, variational: bool) -> str:
     return f"Probabilities ~ Beta({prior.successes:g}, {prior.failures:g})."
 
 

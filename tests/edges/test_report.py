@@ -23,6 +23,7 @@ import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError, MissingExtraError, UndefinedError
 from bayesmix.report import write_report
+from bayesmix.report.assumptions import prior_in_words
 from bayesmix.report.markup import tag, typeset
 from bayesmix.report.reproduce import code
 from bayesmix.report.subject import subject_of
@@ -721,3 +722,21 @@ def test_a_subject_reads_only_what_a_search_shows(search):
     stand_in = type("Stand_in", (), shown)()
     assert subject_of(stand_in, None).headline().startswith("Three Gaussian components")
     assert isinstance(subject_of(stand_in, None).table, pd.DataFrame)
+
+
+@pytest.mark.parametrize("inference", [bm.VariationalBayes(), bm.MaximumAPosteriori()])
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [
+        (bm.LogNormal(), "Of logarithms: μ | Λ ~ N(m0"),
+        (bm.StudentT(degrees_of_freedom=4.0), "Degrees of freedom: 4."),
+        (bm.StudentT(), "as probable."),
+        (bm.Product({0: bm.LogNormal(), 1: bm.Gaussian()}), "1: μ | Λ ~ N(m0"),
+    ],
+)
+def test_priors_are_said_in_words(family, told, inference):
+    rows = np.exp(np.random.default_rng(0).normal(size=(40, 2)))
+    result = bm.Mixture(1, family=family, inference=inference).fit(rows).result_
+    words = prior_in_words(result.prior, result.unframed, result.variational)
+    assert told in words
+    assert "NormalWishart(" not in words

@@ -583,6 +583,11 @@ def test_a_search_is_saved_with_all_its_candidates(kind, tmp_path):
         assert loaded.k_probabilities_.equals(search.k_probabilities_)
 
 
+def test_a_search_over_a_range_is_saved_with_its_numbers(tmp_path):
+    bm.MixtureSearch(n_components=range(1, 3), random_state=0).fit(ROWS).save(tmp_path / "search")
+    assert bm.load(tmp_path / "search").n_components == (1, 2)
+
+
 def test_what_a_search_cannot_keep_is_said(tmp_path):
     def simplest(result, source):
         return -result.n_parameters

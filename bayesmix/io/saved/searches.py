@@ -46,7 +46,8 @@ def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
     saved, defaults = {}, type(search)().get_params(deep=False)
     for name, value in search.get_params(deep=False).items():
         try:
-            saved[name] = writer.value(None if name == "estimator" else value)
+            kept = tuple(value) if isinstance(value, range) else value
+            saved[name] = writer.value(None if name == "estimator" else kept)
         except UnsupportedError:
             saved[name] = writer.value(defaults[name])
             warn(
