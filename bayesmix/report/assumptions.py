@@ -206,7 +206,9 @@ def _(prior: NormalWishartFreedom, q: Any, variational: bool) -> str:
 @prior_in_words.register
 def _(prior: PartPriors, q: Any, variational: bool) -> str:
     parts = zip(prior.layout.labels, prior.parts, q.parts, strict=True)
-    return " ".join(f"{label}: {prior_in_words(*part, variational)}" for label, *part in parts)
+    return " ".join(
+        f"{label}: {prior_in_words(own, found, variational)}" for label, own, found in parts
+    )
 
 
 @prior_in_words.register
