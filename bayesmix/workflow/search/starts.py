@@ -273,7 +273,7 @@ def hierarchical_start(source: Source, n_components: int) -> Given | None:
 class NearestCentre:
     """Every row belongs to its nearest centre (K, D), but for a share that is spread over all.
 
-    Centres are in columns of unit scale, stretched by factors (D,) where there are any.
+    Centres are in columns of unit scale, stretched by factors (D,).
     """
 
     centres: Array
@@ -384,8 +384,7 @@ def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False)
         if len(array) != n_rows or array.min() < least or array.max() >= n_components:
             raise InvalidInputError(
                 f"init_params as labels must be {n_rows} integers from {least} to "
-                f"{n_components - 1}, "
-                f"got {len(array)} from {array.min()} to {array.max()}"
+                f"{n_components - 1}, got {len(array)} from {array.min()} to {array.max()}"
             )
         return Given(one_hot(array.astype(int), n_components + noise)[:, :n_components])
     if array.shape != (n_rows, n_components + noise) or array.dtype.kind not in "fiub":
