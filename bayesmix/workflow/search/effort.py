@@ -8,7 +8,7 @@ from bayesmix.protocols import Family
 
 
 @dataclass(frozen=True)
-class Effort:
+class StartEffort:
     """What small data are worth: batches of starts, and how many are settled and improved.
 
     Where ``alike`` starts end in one place (nats a row) and none in a better one, no more are made.
@@ -21,11 +21,11 @@ class Effort:
     spread: float
 
 
-USUAL = Effort((range(9), range(9, 18)), 3, 2, 0.0)
+USUAL = StartEffort((range(9), range(9, 18)), 3, 2, 0.0)
 # Where a probability of 0 would stay 0 optima are many, and a pass costs little (decision 49).
-WITH_ZEROS = Effort((range(27), range(27, 54)), 9, 4, 0.5)
+WITH_ZEROS = StartEffort((range(27), range(27, 54)), 9, 4, 0.5)
 
 
-def effort_of(family: Family) -> Effort:
+def effort_of(family: Family) -> StartEffort:
     """What a family needs."""
     return WITH_ZEROS if family.keeps_zeros else USUAL
