@@ -43,18 +43,19 @@ LINES: tuple[Any, ...] = (
 INK = "#1a1a1a"
 FILL = "#d9d9d9"
 FAINT = "#767676"
+OF_NOISE = "#595959"
 # Inches that the ticks and the label of the horizontal axis take.
 LABEL = 0.5
 
 
 def colour(k: int) -> str:
-    """Of component k."""
-    return COLOURS[k % len(COLOURS)]
+    """Of component k; -1 is noise."""
+    return COLOURS[k % len(COLOURS)] if k >= 0 else OF_NOISE
 
 
 def marker(k: int) -> str:
-    """Of component k; eleven components later the pair with its colour is still a new one."""
-    return MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
+    """Of component k, a cross of noise; eleven components later the pair with its colour is new."""
+    return "x" if k < 0 else MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
 
 
 def line(k: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from numbers import Integral
@@ -18,7 +18,7 @@ from bayesmix.records import Mixture
 from bayesmix.sampling.density.partition import marginal
 from bayesmix.sources import is_source
 from bayesmix.sources.partitions.collections import gathered
-from bayesmix.workflow.result import FitResult
+from bayesmix.workflow.result import NOISE, FitResult
 
 # The view: so many standard deviations around components of at least this weight, ...
 REACH = 3.2
@@ -27,11 +27,15 @@ LEAST_WEIGHT = 0.005
 FURTHEST = 1.0
 
 
-def fitted(model: Any) -> Any:
-    """The fitted estimator: the model itself, or the best one of a search."""
+def fitted(model: Any, with_noise: bool = False) -> Any:
+    """The fitted estimator: the model itself, or the best one of a search.
+
+    One with noise is refused where a figure does not show it.
+    """
     estimator = getattr(model, "best_estimator_", model)
     if isinstance(getattr(estimator, "result_", None), FitResult):
-        estimator.result_.refuse_noise("a plot")
+        if not with_noise:
+            estimator.result_.refuse_noise("this plot")
         return estimator
     if hasattr(estimator, "steps"):
         raise UnsupportedError(
@@ -63,19 +67,22 @@ class View:
     n_features: int  # of the fit
     least: float = -np.inf  # below which there are no values
     given: str = ""  # values of other columns that the density is conditional on
+    noise: float = 0.0  # weight of the noise, which is not drawn
 
     @property
     def remarks(self) -> list[str]:
-        """That columns are integrated out, where some are, or given."""
+        """That columns are integrated out, where some are, or given; that noise is left out."""
+        remarks = [f"without the noise (weight {self.noise:.2g})"] if self.noise else []
         if self.given:
-            return [f"given {self.given}"]
-        if len(self.columns) == self.n_features:
-            return []
-        return [f"marginal over {len(self.columns)} of {self.n_features} columns"]
+            return [f"given {self.given}", *remarks]
+        if len(self.columns) < self.n_features:
+            shown = f"marginal over {len(self.columns)} of {self.n_features} columns"
+            remarks.insert(0, shown)
+        return remarks
 
     @property
     def weights(self) -> Array:
-        weights: Array = self.density.weights.mean()
+        weights: Array = (1.0 - self.noise) * self.density.weights.mean()
         return weights
 
     @property
@@ -83,9 +90,9 @@ class View:
         return self.density.n_components
 
     def terms(self, values: Array) -> Array:
-        """π_k p(x | k) (n, K) of points (n, d), in data units."""
+        """π_k p(x | k) (n, K) of points (n, d), in data units; beside noise their share of all."""
         joint = self.density.log_joint(self.density.frame.apply(values))
-        terms: Array = np.exp(joint - self.log_volume)
+        terms: Array = (1.0 - self.noise) * np.exp(joint - self.log_volume)
         return terms
 
     @cached_property
@@ -131,7 +138,8 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
             f"columns must differ among the rows of the fit to be drawn, and of "
             f"{', '.join(names[column] for column in chosen)} one is constant: name others"
         )
-    shown = marginal(density, chosen)
+    noise = density.noise
+    shown = marginal(replace(density, noise=None), chosen)
     means, covariances = _moments(result)
     return View(
         density=shown,
@@ -143,6 +151,7 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
         continuous=result.family.continuous,
         n_features=result.n_features,
         least=result.family.least,
+        noise=0.0 if noise is None else noise.weight,
     )
 
 
@@ -263,13 +272,14 @@ def least_overlapping(
 class Sample:
     """Rows to draw: values (n, d) of the view's columns, weights, probabilities (n, K).
 
-    ``left_out`` rows have missing values there.
+    ``left_out`` rows have missing values there. ``noise``: the last probability is that of noise.
     """
 
     values: Array
     weights: Array | None
     probabilities: Array
     left_out: int = 0
+    noise: bool = False
 
     @property
     def remarks(self) -> list[str]:
@@ -278,7 +288,10 @@ class Sample:
 
     @property
     def labels(self) -> Integers:
+        """The most probable component (n,), -1 for noise."""
         labels: Integers = self.probabilities.argmax(axis=1)
+        if self.noise:
+            labels[labels == self.probabilities.shape[1] - 1] = NOISE
         return labels
 
     @property
@@ -297,7 +310,9 @@ class Sample:
             return self
         rows = np.linspace(0, len(self.values) - 1, most).astype(int)
         weights = None if self.weights is None else self.weights[rows]
-        return Sample(self.values[rows], weights, self.probabilities[rows])
+        return replace(
+            self, values=self.values[rows], weights=weights, probabilities=self.probabilities[rows]
+        )
 
 
 def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:
@@ -318,10 +333,9 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
             )
     shown = values[:, view.columns]
     whole = ~np.isnan(shown).any(axis=1)
-    if whole.all():
-        return Sample(shown, weights, probabilities)
     weights = None if weights is None else weights[whole]
-    return Sample(shown[whole], weights, probabilities[whole], int(np.count_nonzero(~whole)))
+    left_out = int(np.count_nonzero(~whole))
+    return Sample(shown[whole], weights, probabilities[whole], left_out, view.noise > 0.0)
 
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:

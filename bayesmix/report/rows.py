@@ -26,7 +26,6 @@ MOST_COLUMNS = 8
 DIGITS = 5
 # Per cent of a row below which a component is not listed with it.
 LEAST_SHARE = 1
-OF_NOISE = "#595959"
 
 
 def rows_one_by_one(subject: Subject) -> Markup:
@@ -41,11 +40,9 @@ def rows_one_by_one(subject: Subject) -> Markup:
     noise = probabilities.shape[1] - result.n_components
     point = result.plug_in.components.unframed(result.mixture.frame)
     pair = least_overlapping(result, combinations(columns, 2))[0]
-    shares = result.density.weights.mean()
-    weights = [f"weight {weight:.2f}" for weight in shares]
+    weights = [f"weight {weight:.2f}" for weight in result.density.mean_weights]
     if noise:
         assert result.mixture.noise is not None
-        weights = [f"weight {weight:.2f} of the rest" for weight in shares]
         weights.append(f"weight {result.mixture.noise.weight:.2f}")
     content = {
         "columns": [subject.columns[column] for column in columns],
@@ -58,8 +55,8 @@ def rows_one_by_one(subject: Subject) -> Markup:
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),
         # Noise comes last, and has no ellipse.
-        "colours": [*(colour(k) for k in range(result.n_components)), *[OF_NOISE] * noise],
-        "markers": [*(marker(k) for k in range(result.n_components)), *["x"] * noise],
+        "colours": [*(colour(k) for k in range(result.n_components)), *[colour(-1)] * noise],
+        "markers": [*(marker(k) for k in range(result.n_components)), *[marker(-1)] * noise],
     }
     return section(
         "The rows, one by one",

@@ -137,15 +137,15 @@ def sentence(result: Any) -> str:
 def component_table(
     result: Any, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
 ) -> ComponentTable:
-    """Weight, expected rows, and mean ± standard deviation of every column, in data units."""
+    """Weight, expected rows, and mean ± standard deviation of every column; noise comes last."""
     point = result.unframed.plug_in()
-    weights = result.mixture.weights.mean()
+    weights, noise = result.mixture.mean_weights, result.mixture.noise
     shown = range(min(result.n_components, most_components))
     columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
     heads = ("component", "weight", "rows", *names[:most_columns])
     counted = result.n_rows > 0
-    rows = tuple(
+    rows = [
         (
             str(k),
             f"{weights[k]:.3f}",
@@ -153,7 +153,12 @@ def component_table(
             *(cells[k] for cells in columns),
         )
         for k in shown
-    )
+    ]
+    shares = weights[: len(shown)].tolist()
+    if noise is not None:
+        left = f"{result.total_weight - result.counts.sum():.1f}" if counted else "-"
+        rows.append(("noise", f"{noise.weight:.3f}", left, *("" for _ in columns)))
+        shares.append(noise.weight)
     left_out = [
         f"{left} more {what}"
         for left, what in (
@@ -163,7 +168,7 @@ def component_table(
         if left > 0
     ]
     more = f"... and {' and '.join(left_out)}" if left_out else ""
-    return ComponentTable(heads, rows, tuple(float(w) for w in weights[: len(shown)]), more)
+    return ComponentTable(heads, tuple(rows), tuple(shares), more)
 
 
 def cells_of(result: Any, point: Any, column: int) -> list[str]:

@@ -226,6 +226,57 @@ def test_every_row_is_drawn_once_with_its_components_colour_and_marker(ax, faith
     assert first != second
 
 
+@pytest.fixture(scope="module")
+def beside_noise():
+    rng = np.random.default_rng(3)
+    parts = rng.normal(0.0, 1.0, (200, 2)), rng.normal(6.0, 0.7, (150, 2))
+    rows = np.vstack([*parts, rng.uniform(-12.0, 15.0, (40, 2))])
+    return bm.GaussianMixture(2, noise="uniform", random_state=0).fit(rows), rows
+
+
+def test_rows_of_noise_are_grey_crosses_and_its_weight_is_named(ax, beside_noise):
+    gm, rows = beside_noise
+    bm.plot_density(gm, rows, ax=ax)
+    drawn = {
+        style.colour(k): part.get_offsets()
+        for k in (-1, 0, 1)
+        for part in ax.collections
+        if isinstance(part, PathCollection)
+        and np.allclose(part.get_facecolor()[0, :3], to_rgb(style.colour(k)))
+    }
+    labels = gm.predict(rows)
+    assert (labels == -1).sum() > 20
+    for k in (-1, 0, 1):
+        np.testing.assert_array_equal(drawn[style.colour(k)], rows[labels == k])
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert f"noise: weight {gm.noise_weight_:.2g}" in named
+    assert f"0: weight {gm.weights_[0]:.2f}" in named
+
+
+def test_beside_noise_the_curve_is_the_components_part_of_the_density(ax, beside_noise):
+    _, rows = beside_noise
+    gm = bm.GaussianMixture(2, noise="uniform", random_state=0).fit(rows[:, :1])
+    bm.plot_density(gm, rows[:, :1], ax=ax)
+    x, y = ax.get_lines()[0].get_data()
+    noise = gm.result_.mixture.noise
+    everything = np.exp(gm.score_samples(x[:, None]))
+    inside = np.isfinite(noise.density.log_density(x[:, None]))
+    own = gm.noise_weight_ * np.exp(noise.density.log_density(x[:, None]))
+    np.testing.assert_allclose(y[inside], (everything - own)[inside], atol=1e-12)
+
+
+@pytest.mark.parametrize("plot", [bm.plot_pairs, bm.plot_assignment, bm.plot_profile])
+def test_other_figures_of_rows_beside_noise_are_drawn(plot, beside_noise):
+    gm, rows = beside_noise
+    assert plot(gm, rows) is not None
+
+
+def test_figures_that_do_not_show_noise_refuse_it(beside_noise):
+    gm, rows = beside_noise
+    with pytest.raises(UnsupportedError, match="does not know of noise"):
+        bm.plot_uncertainty(gm, rows)
+
+
 def test_surer_rows_are_larger_and_more_opaque(ax, faithful, two):
     bm.plot_density(two, faithful, ax)
     certainty = two.predict_proba(faithful).max(axis=1)

@@ -333,7 +333,7 @@ def test_what_does_not_know_of_noise_refuses_it():
         lambda: vb_fit.sample_posterior(),
         lambda: vb_fit.marginal([0]),
         lambda: bm.gibbs(vb_fit, rows),
-        lambda: bm.plot_density(point, rows),
+        lambda: bm.plot_density(point, rows[:, :1], columns=0, band=0.9),
         lambda: bm.merge_components(point, rows),
         lambda: bm.likelihood_ratio_test(point, rows, n_resamples=3),
         point.to_sklearn,
@@ -344,3 +344,14 @@ def test_what_does_not_know_of_noise_refuses_it():
         bm.GaussianMixture(2, noise="uniform").partial_fit(rows)
     with pytest.raises(InvalidInputError, match="criterion='evidence' does not know of noise"):
         bm.select(rows, criterion="evidence", noise=True)
+
+
+def test_the_table_of_components_has_a_line_for_noise():
+    rows, labels = geysers()
+    gm = from_labels(labels).fit(rows)
+    table = gm.summary().splitlines()
+    noise = next(line.split() for line in table if line.split()[0] == "noise")
+    first = next(line.split() for line in table if line.split()[0] == "0")
+    assert float(noise[1]) == pytest.approx(gm.noise_weight_, abs=5e-4)
+    assert float(noise[2]) == pytest.approx(gm.predict_proba(rows)[:, -1].sum(), abs=0.06)
+    assert float(first[1]) == pytest.approx(gm.weights_[0], abs=5e-4)

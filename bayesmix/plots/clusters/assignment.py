@@ -80,7 +80,7 @@ def plot_assignment(
     >>> ax.get_xlabel()
     'eruptions'
     """
-    estimator = fitted(model)
+    estimator = fitted(model, with_noise=level is None)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             "assignments are drawn over continuous columns: of a "
@@ -121,7 +121,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     entropies = entr(shown.probabilities).sum(axis=1)
     # The least sure ones on top.
     order = np.argsort(entropies, kind="stable")
-    highest = np.log(max(view.n_components, 2))
+    highest = np.log(max(shown.probabilities.shape[1], 2))
     area = 18.0 * (1.0 + entropies[order] / highest) * min(1.0, (1500 / len(entropies)) ** 0.5)
     if shown.weights is not None:
         area = area * np.clip(shown.weights / shown.weights.mean(), 0.0, 9.0)[order]
@@ -152,9 +152,12 @@ def _draw_probabilities(
     curves = estimator.predict_proba(rows)
     handles: list[Any] = []
     labels: list[str] = []
-    for k, curve in enumerate(curves.T):
+    for k, curve in enumerate(curves.T[: view.n_components]):
         handles += ax.plot(grid, curve, color=style.colour(k), ls=style.line(k), lw=1.8, zorder=4)
         labels.append(f"{k}: weight {view.weights[k]:.2f}")
+    if view.noise:
+        handles += ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
+        labels.append(f"noise: weight {view.noise:.2g}")
     if level is not None:
         ends = estimator.assignment_interval(rows, level, DRAWS, SEED, method, data)
         shade: Any = None

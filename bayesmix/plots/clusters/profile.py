@@ -63,9 +63,9 @@ def plot_profile(
     >>> [label.get_text() for label in ax.get_yticklabels()][:2]
     ['sepal_length', 'sepal_width']
     """
-    result = fitted(model).result_
-    names = column_names(fitted(model), X)
-    weights = result.mixture.weights.mean()
+    estimator = fitted(model, with_noise=True)
+    result, names = estimator.result_, column_names(estimator, X)
+    weights = result.mixture.mean_weights
     point = result.unframed.plug_in()
     lines = _lines_of(result.family, point, names)
     apart = np.array([sum(line.apart(weights) for line in own) for own in lines])

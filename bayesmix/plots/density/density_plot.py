@@ -80,7 +80,7 @@ def plot_density(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
-    estimator = fitted(model)
+    estimator = fitted(model, with_noise=band is None)
     view = view_of(estimator, columns, X)
     if band is not None and len(view.columns) == 2:
         raise UnsupportedError(

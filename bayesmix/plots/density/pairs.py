@@ -88,7 +88,7 @@ def plot_pairs(
     >>> axes[3, 0].get_xlabel()
     'sepal_length'
     """
-    estimator = fitted(model)
+    estimator = fitted(model, with_noise=True)
     if most_columns(estimator.result_.family) < 2:
         raise UnsupportedError(
             f"a {estimator.result_.family.name} mixture is drawn over one column: see plot_density"
@@ -189,10 +189,10 @@ def _unsure(ax: Axes, sample: Sample) -> None:
     unsure = unsure[:: -(-len(unsure) // MOST_UNSURE) or 1]
     labels = sample.labels[unsure]
     for k in np.unique(labels):
-        mine = sample.values[unsure[labels == k]]
+        mine, colour = sample.values[unsure[labels == k]], style.colour(k)
         ax.scatter(
-            mine[:, 0], mine[:, 1], s=12, marker=style.marker(k), facecolors="none",
-            edgecolors=style.colour(k), linewidths=0.9, zorder=2,
+            mine[:, 0], mine[:, 1], s=12, marker=style.marker(k), linewidths=0.9, zorder=2,
+            facecolors="none" if k >= 0 else colour, edgecolors=colour if k >= 0 else None,
         )  # fmt: skip
 
 

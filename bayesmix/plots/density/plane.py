@@ -61,6 +61,9 @@ def _key(view: View) -> tuple[list[Any], list[str]]:
             marker, colour = style.marker(k), style.colour(k)
             handles.append(Line2D([], [], ls="", marker=marker, color=colour, ms=5))
             labels.append(f"{k}: weight {weight:.2f}")
+    if view.noise:
+        handles.append(Line2D([], [], ls="", marker=style.marker(-1), color=style.colour(-1), ms=5))
+        labels.append(f"noise: weight {view.noise:.2g}")
     handles.append(
         tuple(Line2D([], [], color=style.FAINT, lw=width, ls=ls) for width, ls in RIMS.values())
     )
@@ -73,7 +76,7 @@ def _key(view: View) -> tuple[list[Any], list[str]]:
 def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:
     """Filled contours of the regions of highest density that hold the shares ``HELD``."""
     x, y, points = plane_grid(limits, GRID)
-    density = view.terms(points).sum(axis=1)
+    density = view.terms(points).sum(axis=1) / (1.0 - view.noise)
     levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
     shades = SHADES[-len(levels) :]
     ax.contourf(
@@ -168,8 +171,8 @@ def draw_points(
             s=area[rows],
             c=colours,
             marker=style.marker(k),
-            linewidths=0.4,
-            edgecolors="white",
+            linewidths=0.4 if k >= 0 else 1.0,
+            edgecolors="white" if k >= 0 else None,
             zorder=2,
             rasterized=len(shown.values) > 2000,
         )

@@ -61,7 +61,7 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plot_objective(gm, ax=Figure().subplots()).get_ylabel()
     'log likelihood (nats)'
     """
-    result: FitResult = fitted(model).result_
+    result: FitResult = fitted(model, with_noise=True).result_
     if not len(result.trace):
         raise UnsupportedError("this mixture was given, not fitted: it has no objective trace")
     ax = style.axes_or_new(ax)

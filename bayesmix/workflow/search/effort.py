@@ -22,7 +22,7 @@ class StartEffort:
 
 
 USUAL = StartEffort((range(9), range(9, 18)), 3, 2, 0.0)
-# Where a probability of 0 would stay 0 optima are many, and a pass costs little (decision 49).
+# Where a probability of 0 would stay 0 optima are many, and a pass costs little (decision 50).
 WITH_ZEROS = StartEffort((range(27), range(27, 54)), 9, 4, 0.5)
 
 
