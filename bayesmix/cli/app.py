@@ -22,6 +22,7 @@ from bayesmix.cli.inputs.options import (
     Json,
     MissingValues,
     Model,
+    Noise,
     Out,
     Quiet,
     Resume,
@@ -117,6 +118,7 @@ def select(
     weight: Weight = None,
     missing: MissingValues = Missing.ERROR,
     scheduler: Scheduler = None,
+    noise: Noise = False,
     components: Components = None,
     covariance: Structures = None,
     criterion: Criteria = None,
@@ -138,7 +140,9 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report a
     page that says all of it, in one file.
     """
-    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs, missing)
+    wanted = arguments.searched(
+        components, covariance, criterion, method, seed, jobs, missing, noise
+    )
     screen = screen_of(quiet, json)
     from bayesmix.cli.commands import jobs as work
     from bayesmix.cli.outputs.files import resumable
@@ -165,6 +169,7 @@ def fit(
     weight: Weight = None,
     missing: MissingValues = Missing.ERROR,
     scheduler: Scheduler = None,
+    noise: Noise = False,
     covariance: Annotated[
         str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
     ] = "full",
@@ -206,6 +211,7 @@ def fit(
         jobs,
         missing.value,
         kept,
+        noise,
     )
 
 

@@ -207,3 +207,35 @@ def test_the_word_about_the_compiler_comes_once(caplog):
     warming._say()
     warming._say()
     assert len(caplog.records) == 1
+
+
+# Rows that belong to no component
+
+
+def test_rows_of_noise_are_counted_and_labelled_minus_one(run):
+    rng = np.random.default_rng(3)
+    parts = rng.normal(0.0, 1.0, (100, 2)), rng.normal(6.0, 0.7, (80, 2))
+    rows = np.vstack([*parts, rng.uniform(-12.0, 15.0, (20, 2))])
+    np.savetxt("far.csv", rows, delimiter=",", header="a,b", comments="")
+    said = run("select", "far.csv", "--noise", "--components", "1:3", "--out", "found").stdout
+    assert "2 components" in said
+    assert "noise" in said
+    run("fit", "far.csv", "--noise", "--components", 2, "--out", "one")
+    model = bm.load("one/model.bayesmix")
+    written = json.loads(Path("one/result.json").read_text())["model"]
+    assert written["noise_weight"] == pytest.approx(model.noise_weight_)
+    labels = run("predict", "one/model.bayesmix", "far.csv").stdout.splitlines()
+    assert labels[0] == "component,probability,log_density,p0,p1,p_noise"
+    predicted = [int(line.split(",")[0]) for line in labels[1:]]
+    np.testing.assert_array_equal(predicted, model.predict(pd.DataFrame(rows, columns=["a", "b"])))
+    n_noise = predicted.count(-1)
+    assert n_noise > 10
+    counted = run("predict", "one/model.bayesmix", "far.csv", "--json").stdout
+    assert json.loads(counted)["rows_of_noise"] == n_noise
+
+
+def test_noise_beside_columns_of_text_is_refused(run):
+    lines = [f"{k % 7},{'x' if k % 2 else 'y'}" for k in range(20)]
+    Path("mixed.csv").write_text("\n".join(["a,kind", *lines]))
+    arguments = ("--categorical", "kind", "--components", 2, "--noise")
+    assert "noise is for columns of numbers" in run("fit", "mixed.csv", *arguments, code=2).stderr

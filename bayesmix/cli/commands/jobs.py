@@ -20,7 +20,7 @@ from bayesmix.cli.outputs.show import (
     fit_sentence,
     rows_sentence,
 )
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 
 
@@ -98,6 +98,7 @@ def unfitted(wanted: Searched, source: Any) -> Any:
         criterion or ("bic" if method == "em" else "auto"),
         wanted.seed,
         estimator=None if plain else comparable(source),
+        noise=wanted.noise,
         missing=wanted.missing,
         n_jobs=wanted.jobs,
     )
@@ -124,6 +125,7 @@ def fit(
     jobs: int | None,
     missing: str,
     checkpoint: str | None,
+    noise: bool,
 ) -> None:
     """Fit one mixture, show it, write it."""
     place = None if out is None else files.folder(out)
@@ -138,6 +140,7 @@ def fit(
         progress=screen.progress,
         missing=missing,
         checkpoint=checkpoint,
+        noise=noise,
     )
     with screen.noting_warnings() as heard:
         model.fit(source)
@@ -153,17 +156,22 @@ def fit(
     leave(interrupted)
 
 
-def _estimator(method: str, source: Any, **parameters: Any) -> Any:
+def _estimator(method: str, source: Any, noise: bool, **parameters: Any) -> Any:
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.rows.families_of_columns import is_mixed_table
 
     if is_mixed_table(source):
+        if noise:
+            raise UnsupportedError(
+                "--noise is for columns of numbers: leave out the others (--columns), or the noise"
+            )
         from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
         from bayesmix.estimators.mixture import Mixture
 
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family="auto", inference=inference, **parameters)
+    parameters["noise"] = "uniform" if noise else None
     if method == "variational":
         return BayesianGaussianMixture(**parameters)
     return GaussianMixture(prior="auto" if method == "map" else None, **parameters)

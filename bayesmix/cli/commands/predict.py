@@ -33,20 +33,23 @@ def predict(
     source = rows_for(model, path, columns)
     probabilities = model.predict_proba(source)
     labels = probabilities.argmax(axis=1)
+    labels[labels == model.n_components_] = -1  # the last column is noise where there is one more
     densities = model.score_samples(source)
     kept = kept_of(path, keep)
-    table = PredictionTable(labels, densities, probabilities, kept)
+    table = PredictionTable(labels, densities, probabilities, model.n_components_, kept)
     if place is not None:
         with written(place) as stream:
             table.write(codecs.getwriter("utf-8")(stream))
     elif not screen.machine:
         table.write(sys.stdout)
         return
-    counts = np.bincount(labels, minlength=model.n_components_).tolist()
+    counts = np.bincount(labels[labels >= 0], minlength=model.n_components_).tolist()
+    n_noise = len(labels) - sum(counts)
     values = describe.described("predict", path, source, None)
     values |= {
         "model": model_path,
         "rows_per_component": counts,
+        **({} if model.result_.mixture.noise is None else {"rows_of_noise": n_noise}),
         "mean_log_density": float(densities.mean()),
         "files": [] if out is None else [out],
     }
@@ -55,6 +58,7 @@ def predict(
     screen.answer(
         f"{len(labels):,} rows to {model.n_components_} components: "
         + ", ".join(f"{count:,}" for count in counts)
+        + (f", {n_noise:,} of noise" if n_noise else "")
         + f"; mean log density {densities.mean():.4f} nats"
     )
     if out is not None:
@@ -107,9 +111,16 @@ class PredictionTable:
     """A line per row: what is carried along, its component, how probable, its log density."""
 
     def __init__(
-        self, labels: Any, densities: Any, probabilities: Any, kept: Mapping[str, list[Any]]
+        self,
+        labels: Any,
+        densities: Any,
+        probabilities: Any,
+        n_components: int,
+        kept: Mapping[str, list[Any]],
     ) -> None:
-        each = [f"p{k}" for k in range(probabilities.shape[1])]
+        each = [f"p{k}" for k in range(n_components)]
+        if probabilities.shape[1] > n_components:
+            each.append("p_noise")
         self.names = [*kept, "component", "probability", "log_density", *each]
         found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
         self.columns = [*kept.values(), *(column.tolist() for column in found)]

@@ -129,6 +129,7 @@ class Searched:
     seed: int
     jobs: int | None
     missing: str = "error"
+    noise: bool = False
 
 
 def searched(
@@ -139,6 +140,7 @@ def searched(
     seed: int,
     jobs: int | None,
     missing: Missing = Missing.ERROR,
+    noise: bool = False,
 ) -> Searched:
     """The options of a search, read."""
     return Searched(
@@ -149,4 +151,5 @@ def searched(
         seed,
         jobs,
         missing.value,
+        noise,
     )

@@ -34,6 +34,9 @@ MissingValues = Annotated[
     Missing,
     typer.Option(metavar="NAME", help="Missing values: error, use (what rows have), or drop rows"),
 ]
+Noise = Annotated[
+    bool, typer.Option("--noise", help="Rows may belong to no component: uniform noise beside all")
+]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for what is found")]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, help="Same seed, same answer")]
 Jobs = Annotated[

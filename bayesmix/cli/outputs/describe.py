@@ -75,6 +75,7 @@ def model_values(model: Any) -> dict[str, Any]:
         "n_components": model.n_components_,
         "covariance_type": model.covariance_type,
         "weights": model.weights_,
+        **({} if result.mixture.noise is None else {"noise_weight": model.noise_weight_}),
         **_parameters(model),
         "rows_per_component": result.counts,
         "log_likelihood": model.log_likelihood_,

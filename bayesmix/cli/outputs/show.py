@@ -240,6 +240,9 @@ def component_table(model: Any, width: int) -> Table:
         shown += 1
     for k in range(model.n_components_):
         table.add_row(str(k), f"{model.weights_[k]:.3f}", *(cells[d][k] for d in range(shown)))
+    noise = model.result_.mixture.noise
+    if noise is not None:
+        table.add_row("noise", f"{noise.weight:.3f}", *("" for _ in range(shown)))
     mixed = getattr(model, "components_", None) is not None
     table.caption = "mean (standard deviation)"
     if mixed:
@@ -293,7 +296,9 @@ def fit_sentence(model: Any) -> str:
     iterations = len(result.trace)
     after = f" after {iterations} iteration{'s' if iterations != 1 else ''}" if iterations else ""
     structure = "" if model.covariance_type is None else f", {model.covariance_type} covariance"
-    return f"{K} component{'s' if K != 1 else ''}{of}{structure}: {how} nats, {ended}{after}."
+    noise = "" if result.mixture.noise is None else " and noise"
+    size = f"{K} component{'s' if K != 1 else ''}{of}{noise}"
+    return f"{size}{structure}: {how} nats, {ended}{after}."
 
 
 def frame_table(title: str, frame: Any) -> Table:
