@@ -232,6 +232,7 @@ def test_a_decision_has_thirty_lines_at_most_and_its_place_in_the_list():
 
 MADE_BY_THE_BUILD = (
     "generated/gallery.md",
+    "../generated/gallery.md",
     *(f"../generated/{script.stem}.png" for script in (ROOT / "examples").glob("*.py")),
 )
 

@@ -53,7 +53,7 @@ def signature(kernel: str, values: str) -> tuple[Any, ...]:
         return nb.types.Array(kind, n_dims, "C")
 
     rows = nb.types.Array(getattr(nb, values), 2, "C", readonly=True), array(1), array(1), array(1)
-    groups = array(1, nb.int64), array(1, nb.int64), array(2, nb.int64), array(1)
+    groups = array(1, nb.int64), array(1, nb.int64), array(2, nb.int64)
     own = {
         "linear_pass": (array(2), nb.int64, array(2)),
         "centred_pass": (array(1), array(2), array(3), nb.boolean, array(1), array(2), array(3)),

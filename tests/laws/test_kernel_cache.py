@@ -114,7 +114,7 @@ def test_there_is_one_kernel_for_a_type_of_numbers_however_arrays_came_about(tmp
     loaded = bm.load(tmp_path / "model.bayesmix")  # its arrays are read-only
     weights = rng.uniform(size=300)
     weights.flags.writeable = False
-    some = Known(np.arange(300), np.array([0, 100, 300]), np.array([[0, 1, 2, -1]] * 2)[:, :3])
+    some = Known(np.arange(300), np.array([0, 100, 300]), np.array([[0, 1, 2, 1]] * 2)[:, :3])
     for mixture in (model.result_.mixture, loaded.result_.mixture):
         for known in (Known.everything(300, 3), Known.everything(300, 3, describe=True), some):
             for rows in (Rows(values), Rows(np.asfortranarray(values), weights)):

@@ -206,7 +206,7 @@ def test_a_candidate_that_fails_in_a_fold_is_a_row_with_its_reason():
     last = search.results_.iloc[1]
     assert math.isfinite(last["bic"])
     assert math.isnan(last["cv"])
-    assert "fold 0: failed: n_components=2 full covariances need at least 6" in last["note"]
+    assert "fold 0: failed: n_components=2 gaussians need at least 6 distinct rows" in last["note"]
     assert search.best_params_["n_components"] == 1
 
 

@@ -31,7 +31,9 @@ def first_fits(
         (NAMED[parameters[STRUCTURE]].name, parameters[ONE]): (number, place)
         for number, chain in enumerate(chains)
         for place, parameters in enumerate(chain)
-        if parameters.keys() == {STRUCTURE, ONE} and not (grows and parameters[ONE] > FIRST)
+        if parameters.keys() == {STRUCTURE, ONE}
+        and parameters[STRUCTURE] in NAMED
+        and not (grows and parameters[ONE] > FIRST)
     }
     # Searches of scikit-learn's four alone are few enough to be fitted one by one.
     if all(name in SCIKIT_LEARNS for name, _ in places) or not _plain(estimator, source):

@@ -32,7 +32,7 @@ def as_pandas(X: Any) -> pd.DataFrame:
     turned = {
         name: kind.newbyteorder("=")
         for name, kind in named.dtypes.items()
-        if not getattr(kind, "isnative", True)
+        if isinstance(kind, np.dtype) and not kind.isnative
     }
     return named.astype(turned) if turned else named
 

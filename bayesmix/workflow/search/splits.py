@@ -29,7 +29,7 @@ MORE_PASSES = 6
 AXES = 2
 # A ball that is half of a split holds such a share of the rows, and is the smallest of so many,
 # judged by some of the rows.
-BALL, BALLS, LOOKED_AT = 0.02, 50, 1000
+BALL, BALLS, LOOKED_AT = 0.02, 50, 2000
 # What a split gains by its last pass is less than so many times what it did by the first, and so
 # much more (nats a row of the whole).
 LIKELY_TIMES, LIKELY_MORE = 6.0, 0.05
@@ -203,12 +203,13 @@ def _sides(values: Array, weights: Array) -> list[Array]:
 def where_closest(white: Array) -> Iterator[Array]:
     """The ball of some of the rows (n, d), of unit variance, that is smallest for where it lies.
 
-    A normal density falls by |x|²/2, so that as many rows take a larger ball there.
+    A normal density falls by |x|²/2, so that as many rows take a larger ball there. Of few rows
+    a ball would be an accident.
     """
     n, d = white.shape
     some = white[:: max(n // LOOKED_AT, 1)]
-    inside = max(int(BALL * len(some)), 2 * (d + 1))
-    if not d or inside >= len(some):
+    inside = int(BALL * len(some))
+    if not d or inside < 2 * (d + 1):
         return
     centres = some[:: max(len(some) // BALLS, 1)]
     reach = np.partition(cdist(centres, some, "sqeuclidean"), inside, axis=1)[:, inside]
