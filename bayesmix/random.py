@@ -21,7 +21,6 @@ class Purpose(IntEnum):
 
     START = 1
     SUBSAMPLE = 2
-    MOVE = 3
     SAMPLE = 4
     FOLD = 5
     CANDIDATE = 6

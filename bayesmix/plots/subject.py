@@ -18,7 +18,7 @@ from bayesmix.records import Mixture
 from bayesmix.sampling.density.partition import marginal
 from bayesmix.sources import is_source
 from bayesmix.sources.partitions.collections import gathered
-from bayesmix.workflow.result import NOISE, FitResult
+from bayesmix.workflow.result import FitResult, most_probable
 
 # The view: so many standard deviations around components of at least this weight, ...
 REACH = 3.2
@@ -289,10 +289,7 @@ class Sample:
     @property
     def labels(self) -> Integers:
         """The most probable component (n,), -1 for noise."""
-        labels: Integers = self.probabilities.argmax(axis=1)
-        if self.noise:
-            labels[labels == self.probabilities.shape[1] - 1] = NOISE
-        return labels
+        return most_probable(self.probabilities, self.probabilities.shape[1] - self.noise)
 
     @property
     def certainty(self) -> Array:

@@ -209,10 +209,7 @@ class FitResult:
 
     def labels(self, values: Array) -> Integers:
         """The most probable component (n,), -1 for noise."""
-        most: Integers = self.probabilities(values).argmax(axis=1)
-        return (
-            most if self.mixture.noise is None else np.where(most < self.n_components, most, NOISE)
-        )
+        return most_probable(self.probabilities(values), self.n_components)
 
     def refuse_noise(self, what: str) -> None:
         """Refuse what is not defined, or not there yet, of a mixture with noise."""
@@ -248,6 +245,12 @@ class FitResult:
         from bayesmix.workflow.display import as_html
 
         return as_html(self)
+
+
+def most_probable(shares: Array, n_components: int) -> Integers:
+    """The most probable component (n,) by shares (n, K), or (n, K + 1) with noise, which is -1."""
+    most: Integers = shares.argmax(axis=1)
+    return most if shares.shape[1] == n_components else np.where(most < n_components, most, NOISE)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:

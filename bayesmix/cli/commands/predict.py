@@ -28,12 +28,13 @@ def predict(
     rows: bool,
 ) -> None:
     """Component, probability and log density of every row, as CSV or, with ``rows``, as JSON."""
+    from bayesmix.workflow.result import most_probable
+
     place = None if out is None else files.labels_place(out)
     model = model_of("predict", model_path, path)
     source = rows_for(model, path, columns)
     probabilities = model.predict_proba(source)
-    labels = probabilities.argmax(axis=1)
-    labels[labels == model.n_components_] = -1  # the last column is noise where there is one more
+    labels = most_probable(probabilities, model.n_components_)
     densities = model.score_samples(source)
     kept = kept_of(path, keep)
     table = PredictionTable(labels, densities, probabilities, model.n_components_, kept)

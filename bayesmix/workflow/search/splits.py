@@ -84,7 +84,6 @@ class OfRows:
 
 
 Found = TypeVar("Found", bound=OfRows)
-AnyGroup = TypeVar("AnyGroup", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,6 @@ class LocalFit:
     rows: Rows
     statistics: Statistics
     value: float = -np.inf
-
-    def sound(self, problem: Problem, state: State) -> list[LocalFit]:
-        """Itself where no component of it collapses."""
-        return [self] if is_sound(problem, state, self.statistics) else []
 
 
 def of_statistics(statistics: Any) -> Expectation:
@@ -292,21 +287,16 @@ def _with_penalties(
     ]
 
 
-def updated(problem: Problem, state: State, groups: list[Any]) -> tuple[list[Any], Any]:
-    """The M-step of all groups as one mixture; what is not ``sound`` of a group is left out."""
+def updated(problem: Problem, state: State, groups: list[LocalFit]) -> tuple[list[LocalFit], Any]:
+    """The M-step of all groups as one mixture; groups that collapse are left out."""
     if not groups:
         return [], None
     try:
         return groups, update_of(problem, state, statistics_of(groups))
     except DegenerateFitError:
-        sound = [part for group in groups for part in group.sound(problem, state)]
-        fewer = _n_components(sound) < _n_components(groups)
+        sound = [group for group in groups if is_sound(problem, state, group.statistics)]
         # Shared covariances can collapse together only.
-        return updated(problem, state, sound) if fewer else ([], None)
-
-
-def _n_components(groups: list[Any]) -> int:
-    return sum(len(group.statistics.counts) for group in groups)
+        return updated(problem, state, sound) if len(sound) < len(groups) else ([], None)
 
 
 def update_of(problem: Problem, state: State, statistics: Any) -> Mixture:
@@ -327,12 +317,12 @@ def is_sound(problem: Problem, state: State, statistics: Any) -> bool:
     return True
 
 
-def statistics_of(groups: list[Any]) -> Any:
+def statistics_of(groups: list[LocalFit]) -> Any:
     """Those of the components of all groups."""
     return type(groups[0].statistics).joined([group.statistics for group in groups])
 
 
-def placed(groups: Sequence[AnyGroup]) -> Iterator[tuple[AnyGroup, Any]]:
+def placed(groups: Sequence[LocalFit]) -> Iterator[tuple[LocalFit, Any]]:
     """Every group with the indices of its components among those of all."""
     place = 0
     for group in groups:
