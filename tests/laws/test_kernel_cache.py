@@ -1,10 +1,12 @@
 """Kernels on disk: nothing in a cache ends a fit, and no bit depends on what was there."""
 
 import errno
-import importlib.util
+import gc
+import importlib
 import logging
 import os
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -22,18 +24,18 @@ from bayesmix.records import Known, Rows, centred_pass
 
 
 @pytest.fixture
-def doubling(tmp_path):
+def doubling(tmp_path, monkeypatch):
     """Makes, each time it is called, the same small kernel as a new process would."""
-    place = tmp_path / "doubling.py"
-    place.write_text("def double(x):\n    return 2.0 * x\n")
+    (tmp_path / "doubling.py").write_text("def double(x):\n    return 2.0 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)  # a kernel from disk imports its module by name
 
     def made():
-        spec = importlib.util.spec_from_file_location("doubling", place)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return kernel_cache.with_cache(nb.njit(module.double))
+        sys.modules.pop("doubling", None)
+        gc.collect()  # Numba finds what an earlier kernel has left alive
+        return kernel_cache.with_cache(nb.njit(importlib.import_module("doubling").double))
 
-    return made
+    yield made
+    sys.modules.pop("doubling", None)
 
 
 def _hits_after_a_call(kernel):
