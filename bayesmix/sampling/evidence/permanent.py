@@ -10,6 +10,7 @@ positive: nothing cancels, as it does in Ryser's formula.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import permutations
 from math import comb
 from typing import Any
 
@@ -19,6 +20,8 @@ from scipy.optimize import linear_sum_assignment
 from bayesmix.numerics.arrays import Array, Integers
 
 LARGEST_BLOCK = 20
+# Up to this size all matchings are added as they are.
+EVERY_UP_TO = 4
 # Up to this size looking for blocks takes longer than it saves.
 WHOLE_UP_TO = 10
 # Entries of a scaled matrix that are left out, and the share of a permanent that this may cost.
@@ -41,6 +44,8 @@ def log_permanents(log_matrices: Array) -> Array:
     >>> float(np.exp(log_permanents(np.log([[[1.0, 2.0], [3.0, 4.0]]]))[0]))
     10.0
     """
+    if log_matrices.shape[1] <= EVERY_UP_TO:
+        return _of_every_matching(log_matrices)
     if log_matrices.shape[1] <= WHOLE_UP_TO:
         logs, log_factors = _matched(log_matrices)
         return log_factors + np.log(_permanents(np.exp(logs)))
@@ -52,6 +57,14 @@ def log_permanents(log_matrices: Array) -> Array:
     again = left_out * others > MOST_LOST * permanents
     permanents[again] = _by_blocks(scaled[again], np.ones_like(kept[again]))
     return log_factors + np.log(permanents)
+
+
+def _of_every_matching(log_matrices: Array) -> Array:
+    """The sum over all of them."""
+    K = log_matrices.shape[1]
+    columns = np.array(list(permutations(range(K))))
+    matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
+    return np.asarray(np.logaddexp.reduce(matchings, axis=1))
 
 
 def _scaled(log_matrices: Array) -> tuple[Array, Array]:
