@@ -37,6 +37,29 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "bernoulli": bm.Bernoulli,
     "poisson": bm.Poisson,
 }
+# Fitted once by every inference that they have; rows of ``rows_of`` made to suit.
+OTHERS: dict[str, tuple[Callable[[], Any], Callable[[np.ndarray], np.ndarray]]] = {
+    "gamma": (bm.Gamma, np.exp),
+    "log-normal": (bm.LogNormal, np.exp),
+    "exponential": (bm.Exponential, np.exp),
+    "student-t": (bm.StudentT, lambda rows: rows),
+    "student-t, diag": (lambda: bm.StudentT("diag", "shared"), lambda rows: rows),
+    "factor-analytic": (lambda: bm.FactorAnalytic(1), lambda rows: rows),
+    "binomial": (
+        lambda: bm.Binomial([5, 5, 5]),
+        lambda rows: np.clip(np.round(rows), 0.0, 5.0),
+    ),
+    "categorical": (
+        lambda: bm.Categorical([[0, 1, 2, 3]] * 3),
+        lambda rows: np.clip(np.round(rows), 0.0, 3.0),
+    ),
+    "product": (
+        lambda: bm.Product({0: bm.Gaussian(), 1: bm.LogNormal(), 2: bm.Poisson()}),
+        lambda rows: np.column_stack(
+            [rows[:, 0], np.exp(rows[:, 1]), np.clip(np.round(rows[:, 2]), 0.0, None)]
+        ),
+    ),
+}
 INFERENCES: dict[str, Callable[[], Any]] = {
     "ml": bm.MaximumLikelihood,
     "map": bm.MaximumAPosteriori,
@@ -119,6 +142,30 @@ def searches() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
             f"estimator: {cls.__name__}, {structure}",
             lambda cls=cls, structure=structure: _attributes(cls, structure),
         )
+
+    for name, inference in product(OTHERS, ("ml", "map", "vb dirichlet")):
+        yield (
+            f"search: {name}, {inference}",
+            lambda name=name, inference=inference: _of_other(name, inference),
+        )
+
+
+def _of_other(name: str, inference: str) -> dict[str, str]:
+    """A fit, and of a variational one draws and a sampler's."""
+    family, suited = OTHERS[name]
+    rows = suited(rows_of(name, 300, 3, 3, 1.5))
+    model = bm.Mixture(
+        3, family=family(), inference=INFERENCES[inference](), random_state=0, search="short",
+        max_passes=100, n_jobs=1, progress=False,
+    ).fit(rows)  # fmt: skip
+    found = results_of(model, rows)
+    if inference == "vb dirichlet":
+        if name != "product":
+            found |= hashes({"posterior": model.sample_posterior(n_draws=20, random_state=1)})
+        if not name.startswith("student"):
+            options = {"draws": 10, "chains": 2, "warmup": 5, "random_state": 1, "progress": False}
+            found |= hashes({"gibbs": bm.gibbs(model, rows, **options)})
+    return found
 
 
 def _searched(name: str, inference: str, n_jobs: int = 1, K: int = 4) -> tuple[Any, np.ndarray]:
