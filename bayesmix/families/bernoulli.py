@@ -82,9 +82,7 @@ class BetaPrior(SuccessPrior):
     successes: float = 1.0
     failures: float = 1.0
 
-    def posterior(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> BetaProbabilities:
+    def given(self, statistics: Sums) -> BetaProbabilities:
         """Counts of successes and failures added."""
         return BetaProbabilities(
             self.successes + statistics.totals,

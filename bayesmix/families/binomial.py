@@ -176,9 +176,7 @@ class BinomialPrior(SuccessPrior):
     failures: float
     reading: Choices
 
-    def posterior(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> BinomialProbabilities:
+    def given(self, statistics: Sums) -> BinomialProbabilities:
         """Successes and failures added."""
         trials = self.reading.most * statistics.known
         return BinomialProbabilities(

@@ -228,9 +228,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         least = default.least if self.least is None else self.least
         return CategoricalPrior(self.mass, least, default.reading)
 
-    def posterior(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> LevelProbabilities:
+    def given(self, statistics: Sums) -> LevelProbabilities:
         """Counts of levels added."""
         assert self.reading is not None
         return LevelProbabilities(self.concentration + statistics.totals, self.reading)
@@ -242,14 +240,14 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         mine = _log_normalisers(np.broadcast_to(own, q.concentration.shape), q.reading).sum()
         return float(divergence + mine - _log_normalisers(q.concentration, q.reading).sum())
 
-    def mode(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Categoricals:
+    def mode_given(self, statistics: Sums) -> Categoricals:
         """Posterior mode; refused where a concentration is below 1 and no mode may exist."""
         if self.concentration.min() < 1.0:
             raise InvalidInputError(
                 "a maximum a posteriori fit needs Dirichlet concentrations of at least 1, got "
                 f"{self.concentration.min():g}"
             )
-        q = self.posterior(statistics)
+        q = self.given(statistics)
         totals = q.reading.sums(q.concentration - 1.0)
         over = q.reading.spread(totals)
         even = 1.0 / q.reading.spread(q.reading.sizes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import polygamma
 
-from bayesmix.families.independent.columns import Columns, ColumnsFamily, refuse_not_positive
+from bayesmix.families.independent.columns import Columns, ColumnsFamily
 from bayesmix.families.independent.coordinates import ColumnCoordinates
 from bayesmix.families.independent.gamma_factors import (
     GammaFactors,
@@ -19,14 +19,12 @@ from bayesmix.families.independent.gamma_factors import (
     RatePrior,
 )
 from bayesmix.families.independent.linear import MEASURED, LinearInTotals
+from bayesmix.families.independent.positive import SMALLEST, refuse_not_positive
 from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Named, Source
 from bayesmix.records import Frame, Summary
-
-# In place of a mean of zero, which only rounding makes.
-SMALLEST = float(np.finfo(float).tiny)
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
@@ -179,9 +177,7 @@ class ExponentialPrior(RatePrior):
     shape: float
     rate: Array
 
-    def posterior(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> ExponentialRates:
+    def given(self, statistics: Sums) -> ExponentialRates:
         """Counts added to the shape, totals to the rate."""
         shape = self.shape + np.broadcast_to(statistics.known, statistics.totals.shape)
         return ExponentialRates(shape, self.rate + statistics.totals)
@@ -219,7 +215,7 @@ class Exponential(ColumnsFamily[Exponentials]):
 
     def at_means(self, means: Array) -> Exponentials:
         """One over the mean."""
-        return Exponentials(1.0 / np.maximum(means, SMALLEST))
+        return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding makes means of 0
 
     def feasible(self, statistics: Sums) -> bool:
         """Where there are rows totals are positive."""

@@ -17,18 +17,14 @@ from scipy.special import digamma, gammaln, polygamma
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.collapse_guard import AT_THE_FLOOR, variance_floor
-from bayesmix.families.independent.columns import (
-    ByComponent,
-    Columns,
-    refuse_constant,
-    refuse_not_positive,
-)
+from bayesmix.families.independent.columns import ByComponent, Columns
 from bayesmix.families.independent.linear import sums
+from bayesmix.families.independent.positive import SMALLEST, PositiveColumns
 from bayesmix.families.independent.sums import Sums
-from bayesmix.families.log_normal.logs import SMALLEST, frame_over, summary_of_logs
+from bayesmix.families.log_normal.logs import summary_of_logs
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Components, Named, Source
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import Named, Source
 from bayesmix.records import Event, Frame, Mixture, Summary
 
 # Above this the skewness 2 / √k is under 1e-3, which no table tells from a normal's.
@@ -181,7 +177,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma:
+class Gamma(PositiveColumns):
     """Positive columns such as amounts and durations, Gamma and independent within a component.
 
     By maximum likelihood only: shapes have no conjugate prior.
@@ -197,42 +193,7 @@ class Gamma:
     """
 
     name = "gamma"
-    continuous = True
-    any_real = False
-    drawn_columns = 1
-    least = SMALLEST
-    linear = False
-    takes_gaps = False
-    far_densities = False
-    centred_kernel = False
-    linear_kernel = False
-    rearranged = True
-    coding = None
-    heavy_tails = False
-    keeps_zeros = False
-
-    def made(self, components: Components) -> bool:
-        return True
-
-    def marginal(self, columns: Integers) -> Gamma:
-        """Itself: it is the same over any columns."""
-        return self
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        return False
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is not positive: zero has no logarithm."""
-        refuse_not_positive(values, first, "a Gamma")
-
-    def frame(self, summary: Summary) -> Frame:
-        """Powers of two near the medians."""
-        return frame_over(summary)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing; constant columns are refused."""
-        refuse_constant(source, "a Gamma")
-        return frame, ()
+    with_article = "a Gamma"
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals of x and log x."""
@@ -283,14 +244,6 @@ class Gamma:
             np.array([getattr(one, name) for one in points]) for name in ("shapes", "rates")
         )
         return GammaDraws(shapes, rates)
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Two a column."""
-        return 2 * n_components * n_features
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """No limit: shapes are held."""
-        return None
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool

@@ -142,9 +142,7 @@ class GammaPrior(RatePrior):
     shape: float
     rate: Array
 
-    def posterior(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> GammaRates:
+    def given(self, statistics: Sums) -> GammaRates:
         """Totals added to the shape, counts to the rate."""
         rate = self.rate + np.broadcast_to(statistics.known, statistics.totals.shape)
         return GammaRates(self.shape + statistics.totals, rate)

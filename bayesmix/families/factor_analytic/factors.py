@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.factor_analytic.factor_model import FactorModel
 from bayesmix.families.factor_analytic.noise_guard import floor_of_noise, held_noise
@@ -21,7 +22,7 @@ from bayesmix.families.factor_analytic.projected_moments import (
 )
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Event, Frame, Summary
@@ -34,7 +35,7 @@ MORE_DIRECTIONS = 10
 
 
 @dataclass(frozen=True)
-class FactorAnalytic:
+class FactorAnalytic(FamilyDefaults):
     """Covariances Λ Λᵀ + Ψ of a few factors and a noise a column: as ``covariance_type``.
 
     What they cost is linear in the columns, and rows may be fewer than these (Ghahramani & Hinton
@@ -65,17 +66,7 @@ class FactorAnalytic:
 
     name = "factor_analytic"
     continuous = True
-    any_real = True
-    least = -np.inf
-    coding = None
-    heavy_tails = False
-    keeps_zeros = False
-    drawn_columns = 2
-    linear = False
-    takes_gaps = False
-    linear_kernel = False
     far_densities = True
-    centred_kernel = False
     rearranged = False
 
     def __post_init__(self) -> None:
@@ -92,16 +83,6 @@ class FactorAnalytic:
 
     def made(self, components: Any) -> bool:
         return bool(components.model == self.model)
-
-    def marginal(self, columns: Integers) -> FactorAnalytic:
-        """Itself: it is the same over any columns."""
-        return self
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        return False
-
-    def check(self, values: Any, first: int = 0) -> None:
-        """Any finite real value will do."""
 
     def frame(self, summary: Summary) -> Frame:
         """That of variances, one for all columns where there is one noise for all."""
@@ -193,10 +174,6 @@ class FactorAnalytic:
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of means, loadings and noise (McNicholas & Murphy 2008, table 1)."""
         return n_components * n_features + self.model.n_parameters(n_components, n_features)
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """No limit: noise is held at a floor."""
-        return None
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool

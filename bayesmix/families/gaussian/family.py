@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
 from bayesmix.families.gaussian.gaps import available
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import DENSE
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import Source
@@ -35,7 +36,7 @@ LARGEST = 1e151
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(FamilyDefaults):
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
     Or mclust's letters, of which ``GaussianMixture`` says what they are.
@@ -53,17 +54,10 @@ class Gaussian:
     ridge: float | None = None
     name = "gaussian"
     continuous = True
-    any_real = True
-    coding = None
-    heavy_tails = False
-    keeps_zeros = False
-    drawn_columns = 2
-    least = -np.inf
     linear = True
     far_densities = True
     centred_kernel = True
     linear_kernel = True
-    rearranged = True
 
     def __post_init__(self) -> None:
         if self.covariance not in NAMED:
@@ -85,15 +79,8 @@ class Gaussian:
     def made(self, components: Any) -> bool:
         return bool(components.structure.name == self.structure.name)
 
-    def marginal(self, columns: Integers) -> Gaussian:
-        """Itself: it is the same over any columns."""
-        return self
-
     def linear_is_faster(self, n_features: int) -> bool:
         return self.structure.algebra.linear_is_faster(n_features)
-
-    def check(self, values: Any, first: int = 0) -> None:
-        """Any finite real value will do."""
 
     def frame(self, summary: Summary) -> Frame:
         """Medians and robust scales, rounded to powers of two so that scaling is exact."""
@@ -119,8 +106,8 @@ class Gaussian:
     def maximum_likelihood(
         self,
         statistics: Moments,
-        previous: Any = None,
-        resolution: Any = None,
+        previous: Gaussians | None = None,
+        resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Gaussians:
         """Means and covariances of the moments (Bishop 2006, eq. 9.24, 9.25)."""

@@ -183,16 +183,14 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         )
         return float(divergence.sum())
 
-    def mode(
-        self, statistics: Sums, previous: Any = None, resolution: Any = None
-    ) -> SuccessColumns:
+    def mode_given(self, statistics: Sums) -> SuccessColumns:
         """Posterior mode; refused where a parameter is below 1 and no mode may exist."""
         if min(self.successes, self.failures) < 1.0:
             raise InvalidInputError(
                 "a maximum a posteriori fit needs Beta parameters of at least 1, got "
                 f"({self.successes}, {self.failures})"
             )
-        q = self.posterior(statistics)
+        q = self.given(statistics)
         total = q.successes + q.failures - 2.0
         shares = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
         return self.at_shares(shares, q)

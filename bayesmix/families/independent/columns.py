@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.independent.gaps import SeenColumns, SeenTotals, filled
 from bayesmix.families.independent.linear import (
     LinearInTotals,
@@ -22,12 +23,11 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
+from bayesmix.numerics.arrays import Array, Booleans, Integers, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
-from bayesmix.records.coding import Coding
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")
@@ -227,12 +227,31 @@ class ConjugatePrior(ABC, Generic[Q]):
     conjugate = True
 
     @abstractmethod
-    def posterior(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> Q:
+    def given(self, statistics: Sums) -> Q:
         """q(θ) given counts and totals."""
+
+    @abstractmethod
+    def mode_given(self, statistics: Sums) -> PointColumns:
+        """The joint posterior mode given counts and totals."""
+
+    def posterior(
+        self, statistics: Sums, previous: Q | None = None, resolution: Array | None = None
+    ) -> Q:
+        """q(θ) from counts and totals alone: nothing is learned of the prior, or held."""
+        return self.given(statistics)
+
+    def mode(
+        self,
+        statistics: Sums,
+        previous: PointColumns | None = None,
+        resolution: Array | None = None,
+    ) -> PointColumns:
+        """The joint posterior mode, from counts and totals alone."""
+        return self.mode_given(statistics)
 
     def conditional(self, statistics: Sums, last: Any, generator: np.random.Generator) -> Q:
         """p(θ | X, Z): a step of Gibbs sampling."""
-        return self.posterior(statistics)
+        return self.given(statistics)
 
     def unframed(self, frame: Frame) -> Self:
         return self
@@ -247,30 +266,19 @@ class ConjugatePrior(ABC, Generic[Q]):
         return replace(default, **{name: getattr(self, name) for name in names})
 
 
-class ColumnsFamily(ABC, Generic[P]):
+class ColumnsFamily(FamilyDefaults, ABC, Generic[P]):
     """What an E-step, a start and a search ask of a family, the same for all of them."""
 
     any_real = False  # what a column holds, each family checks
-
     drawn_columns = 0
     least = 0.0
     linear = True
     takes_gaps = True
-    far_densities = False
-    centred_kernel = False
-    rearranged = True
-    heavy_tails = False
-    keeps_zeros = False
 
     @property
     @abstractmethod
     def reading(self) -> Reading:
         """What it reads in a row."""
-
-    @property
-    def coding(self) -> Coding | None:
-        """None: values stand for themselves."""
-        return None
 
     @abstractmethod
     def at_means(self, means: Array) -> P:
@@ -286,23 +294,9 @@ class ColumnsFamily(ABC, Generic[P]):
         """Whether the kernel knows what it reads."""
         return self.reading.kind in COMPILED
 
-    def made(self, components: Any) -> bool:
-        return True
-
-    def marginal(self, columns: Integers) -> Self:
-        """Itself: it is the same over any columns."""
-        return self
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        return True
-
     def frame(self, summary: Summary) -> Frame:
         """The data's own coordinates."""
         return Frame.identity(summary.n_features)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing: a constant column is a value like others."""
-        return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals; where rows have gaps by column."""
@@ -316,7 +310,7 @@ class ColumnsFamily(ABC, Generic[P]):
         self,
         statistics: Sums,
         previous: P | None = None,
-        resolution: Any = None,
+        resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> P:
         """The mean of a column is that of its rows."""
@@ -330,37 +324,9 @@ class ColumnsFamily(ABC, Generic[P]):
         """One a column."""
         return n_components * n_features
 
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """No limit: the likelihood is bounded."""
-        return None
-
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
         """The likelihood is bounded."""
         return NoGuard()
-
-
-def refuse_not_positive(values: Stored, first: int, what: str) -> None:
-    """Raise where a value is not positive: rows of zeros would have a density without bound."""
-    wrong = values <= 0
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise InvalidInputError(
-            f"X must hold positive numbers for {what} mixture, got {values[row, column]:g} in row "
-            f"{first + row}, column {column}: give a zero half of the smallest step that is "
-            "measured, or use another family"
-        )
-
-
-def refuse_constant(source: Source, what: str) -> None:
-    """Raise where a column has no extent: densities of it are without bound."""
-    constant = np.flatnonzero(source.summary.constant)
-    if len(constant):
-        names = source.columns
-        column = str(constant[0]) if names is None else repr(names[constant[0]])
-        raise InvalidInputError(
-            f"X must have columns that differ from row to row for {what} mixture, but all values "
-            f"of column {column} are equal: leave out that column"
-        )
 
 
 @dataclass(frozen=True)
@@ -374,7 +340,7 @@ class NoGuard:
         return self
 
     def examine(
-        self, mixture: Mixture, resolution: Any, events: tuple[Event, ...], thorough: bool
+        self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Nothing to see."""
         return None

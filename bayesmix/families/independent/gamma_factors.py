@@ -107,13 +107,13 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         )
         return float(divergence.sum())
 
-    def mode(self, statistics: Sums, previous: Any = None, resolution: Any = None) -> RateColumns:
+    def mode_given(self, statistics: Sums) -> RateColumns:
         """Posterior mode; refused where the shape is below 1 and no mode may exist."""
         if self.shape < 1.0:
             raise InvalidInputError(
                 f"a maximum a posteriori fit needs a Gamma shape of at least 1, got {self.shape}"
             )
-        q = self.posterior(statistics)
+        q = self.given(statistics)
         return self.at_rates((q.shape - 1.0) / q.rate)
 
     def log_density(self, components: RateColumns) -> float:

@@ -15,17 +15,13 @@ import numpy as np
 from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.independent.columns import refuse_constant, refuse_not_positive
+from bayesmix.families.independent.positive import PositiveColumns
 from bayesmix.families.log_normal.components import LogNormalDraws, LogNormals
 from bayesmix.families.log_normal.guard import LogGuard
-from bayesmix.families.log_normal.logs import (
-    SMALLEST,
-    frame_over,
-    summary_of_logs,
-)
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Components, Source
-from bayesmix.records import Event, Frame, Summary
+from bayesmix.families.log_normal.logs import summary_of_logs
+from bayesmix.numerics.arrays import Array
+from bayesmix.protocols import Source
+from bayesmix.records import Frame, Summary
 
 if TYPE_CHECKING:
     from bayesmix.families.log_normal.prior import LogNormalGamma
@@ -34,7 +30,7 @@ NORMAL = Gaussian("diag")
 
 
 @dataclass(frozen=True)
-class LogNormal:
+class LogNormal(PositiveColumns):
     """Positive columns with long tails to the right, such as incomes: their logarithms are normal.
 
     Columns are independent within a component.
@@ -49,42 +45,9 @@ class LogNormal:
     """
 
     name = "log_normal"
-    continuous = True
-    any_real = False
-    drawn_columns = 1
-    least = SMALLEST
+    with_article = "a log-normal"
     linear = True
-    far_densities = False
-    centred_kernel = False
-    linear_kernel = False
-    rearranged = True
-    coding = None
-    heavy_tails = False
-    keeps_zeros = False
     takes_gaps = True
-
-    def made(self, components: Components) -> bool:
-        return True
-
-    def marginal(self, columns: Integers) -> LogNormal:
-        """Itself: it is the same over any columns."""
-        return self
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        return True
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is not positive: zero has no logarithm."""
-        refuse_not_positive(values, first, "a log-normal")
-
-    def frame(self, summary: Summary) -> Frame:
-        """Powers of two near the medians."""
-        return frame_over(summary)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing; constant columns are refused."""
-        refuse_constant(source, "a log-normal")
-        return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments of logarithms."""
@@ -126,10 +89,6 @@ class LogNormal:
     def as_draws(self, points: Sequence[LogNormals]) -> LogNormalDraws:
         """Mixtures at points as draws."""
         return LogNormalDraws(NORMAL.as_draws([one.normals for one in points]))
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Two a column."""
-        return 2 * n_components * n_features
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """No limit but that of the guard."""

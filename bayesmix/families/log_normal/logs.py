@@ -1,7 +1,6 @@
 """Rows as their logarithms: their frame, and what is known of them before a fit.
 
-Framed rows are x / scale, scale a power of two near the median: data in other units give the same
-bits where the units differ by powers of two. The normals live over their logarithms.
+The normals live over logarithms of framed rows.
 """
 
 from __future__ import annotations
@@ -10,19 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix.families.independent.positive import SMALLEST
 from bayesmix.numerics.arrays import Array, Stored
 from bayesmix.protocols import Densities
 from bayesmix.records import Frame, Summary
 
 # Of how many standard deviations of a normal its quartiles are apart.
 IQR_OF_NORMAL = 1.349
-SMALLEST = float(np.finfo(float).tiny)
-
-
-def frame_over(summary: Summary) -> Frame:
-    """Powers of two near the medians, and no centre."""
-    scale = np.exp2(np.floor(np.log2(summary.centre)))
-    return Frame(np.zeros(summary.n_features), scale)
 
 
 def frame_of_logs(frame: Frame) -> Frame:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
@@ -23,7 +24,7 @@ from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.student_t.degrees_of_freedom import FIRST, point_freedom, tails_of
 from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, held_scales
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Components, Source
 from bayesmix.records import Event, Frame, Summary
 
@@ -38,7 +39,7 @@ NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(FamilyDefaults):
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
     ``degrees_of_freedom``: a number; "shared", one for all components, learned; None or "free", one
@@ -59,17 +60,8 @@ class StudentT:
     degrees_of_freedom: float | str | None = None
     name = "student_t"
     continuous = True
-    any_real = True
-    coding = None
     heavy_tails = True
-    keeps_zeros = False
-    drawn_columns = 2
-    least = -np.inf
-    linear = False
-    takes_gaps = False
     far_densities = True
-    centred_kernel = False
-    linear_kernel = False
     rearranged = False
 
     def __post_init__(self) -> None:
@@ -101,16 +93,6 @@ class StudentT:
             isinstance(components, StudentComponents)
             and components.structure.name == self.covariance
         )
-
-    def marginal(self, columns: Integers) -> StudentT:
-        """Itself: it is the same over any columns."""
-        return self
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        return False
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Any finite real value will do."""
 
     def frame(self, summary: Summary) -> Frame:
         """Medians and robust scales, rounded to powers of two."""
