@@ -83,6 +83,64 @@ def test_weights_are_repetitions():
     assert weighted.g_squared == pytest.approx(twice.g_squared, rel=1e-9)
 
 
+def log_likelihood(rows, shares, probabilities):
+    """Of answers 0 and 1 with gaps, by hand."""
+    logs = np.log(shares) + sum(
+        np.where(np.isnan(own)[:, None], 0.0, np.log(np.where(own[:, None] == 1, p, 1.0 - p)))
+        for own, p in zip(rows.T, probabilities.T, strict=True)
+    )
+    return np.logaddexp.reduce(logs, axis=1)
+
+
+def test_rows_with_gaps_count_by_the_answers_that_they_have():
+    rng = generator(10)
+    complete = answers(rng, 900).astype(float)
+    rows = np.where(rng.random(complete.shape) < 0.2, np.nan, complete)
+    rows = rows[~np.isnan(rows).all(axis=1)]
+    found = bm.latent_classes(fitted(rows, missing="use"), rows)
+    ones = found.probabilities[found.probabilities.index.get_level_values("level") == 1]
+    p, shares = ones.to_numpy().T, found.sizes["share"].to_numpy()
+
+    def scores(step):
+        """Of log odds of the answers and of the share, by differences of the likelihood."""
+        places = np.concatenate([np.log(p / (1.0 - p)).ravel(), [np.log(shares[0] / shares[1])]])
+        each = []
+        for place in range(len(places)):
+            sides = []
+            for sign in (1.0, -1.0):
+                moved = 1.0 / (1.0 + np.exp(-places - sign * step * np.eye(len(places))[place]))
+                both = np.array([moved[-1], 1.0 - moved[-1]])
+                sides.append(log_likelihood(rows, both, moved[:-1].reshape(p.shape)))
+            each.append((sides[0] - sides[1]) / (2.0 * step))
+        return np.array(each)
+
+    assert np.abs(scores(1e-5).sum(axis=1)).max() < 1e-2  # at the maximum
+    covariance = np.linalg.inv(scores(1e-5) @ scores(1e-5).T)
+    derivative = np.append((p * (1.0 - p)).ravel(), shares[0] * shares[1])
+    expected = derivative * np.sqrt(covariance.diagonal())
+    errors = found.standard_errors.loc[ones.index].to_numpy().T.ravel()
+    of_share = found.sizes["standard_error"][0]
+    np.testing.assert_allclose(np.append(errors, of_share), expected, rtol=1e-4)
+
+    whole = rows[~np.isnan(rows).any(axis=1)]
+    table = {key: (whole == key).all(axis=1).sum() for key in {tuple(row) for row in whole}}
+    cells = np.exp(log_likelihood(np.array(list(table)), shares, p)) * len(whole)
+    observed = np.array(list(table.values()))
+    assert found.g_squared == pytest.approx(2.0 * (observed * np.log(observed / cells)).sum())
+    assert f"{len(whole)} of {len(rows)} rows" in found.summary()
+    pair = rows[~np.isnan(rows[:, :2]).any(axis=1), :2]
+    residual = sum(
+        ((pair == (i, j)).all(axis=1).sum() - e) ** 2 / e
+        for i in (0, 1)
+        for j in (0, 1)
+        for e in [len(pair) * (shares * np.abs(1 - i - p[:, 0]) * np.abs(1 - j - p[:, 1])).sum()]
+    )
+    assert found.bivariate_residuals.iloc[0, 1] == pytest.approx(residual)
+    vb = fitted(rows, missing="use", inference=bm.VariationalBayes())
+    with pytest.raises(UnsupportedError, match="have gaps: fit by maximum likelihood"):
+        bm.latent_classes(vb, rows)
+
+
 def test_it_is_drawn_and_refuses_what_it_cannot_say():
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure

@@ -13,9 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
+from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.select import comparable
+from bayesmix.families.product.prior import label_of
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.checks.prior_sensitivity import grid
 from bayesmix.selection.criteria.folds import log_stretch, make_splits
 from bayesmix.selection.criteria.held_out import HeldOut, combined, stacking, within_one_error
 from bayesmix.selection.criteria.scores import Score
@@ -492,6 +495,44 @@ def test_the_number_of_components_under_a_grid_of_priors():
     assert len({tuple(row) for row in found.table.iloc[:, :4].astype(str).to_numpy()}) == 27
     with pytest.raises(ValueError, match="has no evidence"):
         bm.prior_sensitivity(bm.select(X, (1, 2), "diag", "bic"), X)
+
+
+def test_the_number_of_classes_under_other_masses_of_the_prior_over_levels():
+    rng = np.random.default_rng(3)
+    own = rng.integers(0, 2, 90)
+    answers = rng.integers(0, 2, (90, 4)) + own[:, None]
+    table = pd.DataFrame(np.array(["no", "some", "yes"])[answers], columns=list("abcd"))
+    table.loc[::9, "a"] = None
+    search = bm.select(table, (1, 2), "full", "elbo_log_k", family=bm.Categorical(), missing="use")
+    assert "a (3 levels)" in search.summary()
+    found = bm.prior_sensitivity(search, table, n_jobs=1)
+    assert len(found.table) == 15
+    assert set(found.table["mass"]) == {0.25, 0.5, 1.0, 2.0, 4.0}
+    assert found.probabilities.sum(axis=1).to_numpy() == pytest.approx(np.ones(15))
+    default = (found.table["mass"] == 1.0) & (found.table["weight_concentration"] == 1.0)
+    expected = search.k_probabilities_.to_numpy()
+    assert found.probabilities[default].to_numpy()[0] == pytest.approx(expected, rel=1e-3)
+    # Each prior is really fitted with: no two give the same probability.
+    assert found.probabilities[1].nunique() == 15
+
+
+def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
+    family = bm.Product(
+        {"a": bm.Categorical([["n", "y", "z"]]), "b": bm.Poisson(), 2: bm.Bernoulli()}
+    )
+    inference = bm.VariationalBayes(prior=bm.ProductPrior({"b": bm.GammaPrior(2.0, 1.0)}))
+    priors = list(grid(bm.Mixture(family=family, inference=inference), family, None))
+    assert len(priors) == 15
+    parts = {
+        label_of(key): prior for key, prior in priors[0].parameters["inference"].prior.parts.items()
+    }
+    assert parts == {
+        "a": bm.CategoricalPrior(0.25),
+        "b": bm.GammaPrior(2.0, 1.0),
+        "2": bm.BetaPrior(0.25, 0.25),
+    }
+    with pytest.raises(UnsupportedError, match="this is poisson without any"):
+        grid(bm.Mixture(family=bm.Poisson()), bm.Poisson(), None)
 
 
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture(), comparable()])

@@ -27,7 +27,6 @@ from bayesmix.cli.inputs.options import (
     Weight,
     command_line,
     example,
-    rows_of,
     screen_of,
     table_of,
 )
@@ -39,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
     for command, summary, line in (
         (merge, "Which components make one cluster.", f"{found} iris.csv --out merged"),
         (stability, "What remains on halves of the rows.", "iris.csv --components 1:4"),
-        (sensitivity, "The number of components under 27 priors.", "iris.csv --covariance full"),
+        (sensitivity, "The number of components under other priors.", "iris.csv --covariance full"),
         (nested, "What the whole search achieves on new rows.", "iris.csv --components 1:4"),
         (report, "A saved model and its rows on one page.", f"{found} iris.csv --out report.html"),
     ):
@@ -107,6 +106,8 @@ def stability(
 def sensitivity(
     data: Data,
     columns: Columns = None,
+    exclude: Exclude = None,
+    categorical: Categorical = None,
     weight: Weight = None,
     components: Components = None,
     covariance: Structures = None,
@@ -116,7 +117,7 @@ def sensitivity(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Choose the number of components by its evidence, and again under 27 other priors.
+    """Choose the number of components by its evidence, and again under other priors.
 
     With --out the folder holds result.json, priors.csv and a figure.
     """
@@ -124,7 +125,7 @@ def sensitivity(
     screen = screen_of(quiet, json)
     from bayesmix.cli.commands import answers
 
-    rows = rows_of(data, columns, weight)
+    rows = table_of(screen, data, columns, weight, exclude, categorical)
     answers.sensitivity(answers.Asked.of("sensitivity", screen, data, rows, weight, out), wanted)
 
 

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 # Classes stand side by side within this width of a level.
 WIDTH = 0.5
+# Of more levels, these stand one below another: a page is longer than it is wide.
+MOST_ACROSS = 24
 
 
 def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     """Item-response profiles: the probability of every level in every class, with its interval.
 
-    A line joins the levels of one column; a column of two levels shows the second alone.
+    A line joins the levels of one column; a column of two levels shows the second alone. More than
+    24 levels stand one below another.
 
     Parameters
     ----------
@@ -48,7 +51,10 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     runs = [run[1:] if len(run) == 2 else run for run in runs]
     starts = np.cumsum([0, *(len(run) + 0.5 * (len(run) > 1) for run in runs[:-1])])
     places = [start + np.arange(len(run)) for start, run in zip(starts, runs, strict=True)]
-    ax = style.axes_or_new(ax, width=max(6.4, 0.45 * sum(map(len, runs))))
+    n_levels = sum(map(len, runs))
+    across = n_levels <= MOST_ACROSS
+    long = 0.45 * n_levels if across else 1.0 + 0.25 * n_levels
+    ax = style.axes_or_new(ax, *((max(6.4, long), 4.4) if across else (6.4, long)))
     n_classes = classes.probabilities.shape[1]
     handles, labels = [], []
     for k, share in enumerate(classes.sizes["share"]):
@@ -57,10 +63,11 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
         below = middle - classes.lower[k].to_numpy()
         over = classes.upper[k].to_numpy() - middle
         for run, where in zip(runs, places, strict=True):
+            points, spread = (where + aside, middle[run]), np.maximum([below[run], over[run]], 0.0)
             drawn = ax.errorbar(
-                where + aside,
-                middle[run],
-                yerr=np.maximum([below[run], over[run]], 0.0),
+                *(points if across else points[::-1]),
+                yerr=spread if across else None,
+                xerr=None if across else spread,
                 color=style.colour(k),
                 marker=style.marker(k),
                 linestyle="-",
@@ -70,9 +77,13 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
         handles.append(drawn)
         labels.append(f"class {k} ({share:.0%})")
     names = [f"{index[place][0]}: {index[place][1]}" for run in runs for place in run]
-    ax.set_xticks(np.concatenate(places), names, rotation=45, ha="right")
-    ax.set_ylim(-0.02, 1.02)
-    ax.set_ylabel("probability in the class")
+    every, reach, what = np.concatenate(places), (-0.02, 1.02), "probability in the class"
+    if across:
+        ax.set_xticks(every, names, rotation=45, ha="right")
+        ax.set(ylim=reach, ylabel=what)
+    else:
+        ax.set_yticks(every, names)
+        ax.set(ylim=(every[-1] + 1.0, -1.0), xlim=reach, xlabel=what)
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
-    """P(K) under every prior, a thin line each, coloured by whether the scale was learned.
+    """P(K) under every prior, a thin line each, coloured by scale, or by the mass over levels.
 
     Parameters
     ----------
@@ -42,17 +42,18 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
         )
     ax = style.axes_or_new(ax)
     numbers = np.array(found.probabilities.columns, dtype=int)
-    scales = list(dict.fromkeys(found.table["scale"]))
+    by = "mass" if "mass" in found.table else "scale"
+    values = list(dict.fromkeys(found.table[by]))
     handles, labels = [], []
-    for index, scale in enumerate(scales):
-        mine = found.probabilities[found.table["scale"] == scale].to_numpy()
-        nudge = 0.05 * (index - (len(scales) - 1) / 2)
+    for index, value in enumerate(values):
+        mine = found.probabilities[found.table[by] == value].to_numpy()
+        nudge = 0.05 * (index - (len(values) - 1) / 2)
         lines = ax.plot(
             numbers + nudge, mine.T, color=style.colour(index), marker=style.marker(index), ms=4,
             lw=1.0, alpha=0.75,
         )  # fmt: skip
         handles.append(lines[0])
-        labels.append(f"scale {'learned' if scale == 'learned' else f'fixed at {scale}'}")
+        labels.append(_label(by, value))
     ax.set_xticks(numbers)
     ax.set_ylim(-0.02, 1.05)
     ax.set_xlabel("components")
@@ -60,3 +61,9 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
+
+
+def _label(by: str, value: Any) -> str:
+    if by == "mass":
+        return f"mass {value:g}"
+    return "scale learned" if value == "learned" else f"scale fixed at {value}"

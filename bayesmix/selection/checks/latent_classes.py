@@ -19,11 +19,14 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.parallel import single_threaded_blas
-from bayesmix.selection.fitted import checked_rows, fitted_mixture
+from bayesmix.selection.fitted import fitted_mixture
 
 # Below so many expected rows a cell the chi-squared distribution is none of G² and X².
 SPARSE = 1.0
+# A probability that less than so much of a row speaks for, or against, is one of 0, or of 1.
+NO_ROW = 0.01
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,13 +43,15 @@ class LatentClasses:
     entropy : float
         1 where every row is sure of its class, 0 where none is.
     g_squared, x_squared : float
-        Likelihood ratio and Pearson statistics of the table of all answers.
+        Likelihood ratio and Pearson statistics of the table of all answers, over the rows that
+        have them all.
     degrees_of_freedom : int
         Cells less one less parameters; where none are left there is no test.
     p_value : float
         Of ``g_squared`` by the chi-squared distribution; NaN without degrees of freedom.
     bivariate_residuals : DataFrame
-        Pearson's statistic of every pair of columns, over its degrees of freedom.
+        Pearson's statistic of every pair of columns, over its degrees of freedom, of rows that have
+        both.
     notes : tuple of str
         What to take with care.
     """
@@ -100,7 +105,7 @@ def latent_classes(
     model : fitted estimator or search
         With ``family=Categorical()``.
     X : array or frame (n, D)
-        The rows of the fit.
+        The rows of the fit; those with gaps count by the answers that they have.
     sample_weight : array (n,), optional
         How often each row counts.
     level : float, default=0.95
@@ -135,10 +140,16 @@ def latent_classes(
         )
     if not validation.number("level", level, 0.0, strict=True) < 1.0:
         raise InvalidInputError(f"level must be less than 1, got {level!r}")
-    rows = checked_rows(estimator, X, sample_weight).in_memory().rows
+    rows = estimator._seen(X, sample_weight).present().in_memory().rows
     values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
+    gaps = np.isnan(values).any(axis=1)
+    if result.variational and gaps.any():
+        raise UnsupportedError(
+            f"standard errors of a variational fit need complete rows, and {gaps.sum():,} have "
+            "gaps: fit by maximum likelihood, Mixture(family=Categorical(), missing='use')"
+        )
     with single_threaded_blas():
         if result.variational:
             errors, of_shares = _errors_under_q(estimator, X, sample_weight)
@@ -154,19 +165,24 @@ def latent_classes(
         classes = pd.RangeIndex(len(shares), name="class")
         return pd.DataFrame(numbers.T, index=index, columns=classes)
 
-    p = point.probabilities
-    inside = (p > 0.0) & (p < 1.0)
+    p, n = point.probabilities, float(weights.sum())
+    inside = np.minimum(p, 1.0 - p) * (n * shares)[:, None] > NO_ROW
     safe = np.where(inside, p, 0.5)
     half = stats.norm.isf(0.5 * (1.0 - level)) * errors / (safe * (1.0 - safe))
     low, high = (np.where(inside, expit(logit(safe) + sign * half), p) for sign in (-1.0, 1.0))
-    n = float(weights.sum())
-    g_squared, x_squared, cells = _table_of_answers(point, shares, values, weights)
-    df = int(cells - 1.0 - result.n_parameters) if cells < 2.0**53 else 0
+    n_complete = float(weights[~gaps].sum())
+    g_squared, x_squared, cells = _table_of_answers(point, shares, values[~gaps], weights[~gaps])
+    df = int(cells - 1.0 - result.n_parameters) if cells < 2.0**53 and n_complete else 0
     notes = []
-    if n < SPARSE * cells:
+    if gaps.any():
         notes.append(
-            f"Fewer than {SPARSE:g} row a cell is expected ({n:g} rows, {cells:.3g} cells): the "
-            "p-value means little, see goodness_of_fit"
+            f"G² and X² are of the {n_complete:g} of {n:g} rows that have all answers, residuals "
+            "of those that have both: right where gaps do not depend on the answers"
+        )
+    if n_complete < SPARSE * cells:
+        notes.append(
+            f"Fewer than {SPARSE:g} row a cell is expected ({n_complete:g} rows, {cells:.3g} "
+            "cells): the p-value means little, see goodness_of_fit"
         )
     if not inside.all():
         notes.append("Probabilities of 0 or 1 have no standard error: a prior keeps them inside")
@@ -202,10 +218,11 @@ def _errors_of_scores(
 ) -> tuple[Array, Array]:
     """Standard errors (K, F) and (K,), from the outer products of scores of log odds."""
     K, F = point.probabilities.shape
-    joint = point.expected_log_density(values) + np.log(shares)
+    columns = np.arange(values.shape[1])
+    joint = point.seen_in(columns).expected_log_density(values) + np.log(shares)
     r = np.exp(joint - np.logaddexp.reduce(joint, axis=1)[:, None])
-    seen = point.reading.totals(values).T
-    away = (seen[:, None, :] - point.probabilities) * r[:, :, None]
+    answered, given = _answers(point, values)
+    away = (given[:, None, :] - answered[:, None, :] * point.probabilities) * r[:, :, None]
     scores = np.hstack([away.reshape(len(values), K * F), r - shares])
     covariance = np.linalg.pinv((scores * weights[:, None]).T @ scores, hermitian=True)
 
@@ -220,6 +237,12 @@ def _errors_of_scores(
         for start, end in point.reading.pairs:
             errors[k, start:end] = spread(point.probabilities[k, start:end], k * F + start)
     return errors, spread(shares, K * F)
+
+
+def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:
+    """Of every level (n, F) whether its question was answered, and whether by it."""
+    answered = point.reading.spread(seen(values))
+    return answered, point.reading.totals(without_gaps(values)).T * answered
 
 
 def _table_of_answers(
@@ -240,9 +263,10 @@ def _bivariate(
     point: Categoricals, shares: Array, values: Array, weights: Array, names: list[Any]
 ) -> pd.DataFrame:
     """Pearson's statistic of every pair of columns over its degrees of freedom."""
-    seen = point.reading.totals(values)
-    observed = (seen * weights) @ seen.T
-    expected = weights.sum() * (point.probabilities.T * shares) @ point.probabilities
+    answered, given = _answers(point, values)
+    observed = (given.T * weights) @ given
+    both = (answered.T * weights) @ answered
+    expected = both * ((point.probabilities.T * shares) @ point.probabilities)
     found = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):
         (a, b), (c, d) = point.reading.pairs[first], point.reading.pairs[second]

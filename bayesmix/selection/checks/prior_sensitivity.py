@@ -5,8 +5,8 @@ Even the exact evidence depends on the prior; what comes out under many of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,10 @@ import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.bernoulli import Bernoulli, BetaPrior
+from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.product import Product, ProductPrior
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Parameters
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -26,7 +29,8 @@ from bayesmix.selection.choice.probability import over_k, prior_asked, probabili
 from bayesmix.selection.choice.ranking import chosen
 from bayesmix.selection.choice.summary_text import label
 from bayesmix.selection.criteria.folds import last_step
-from bayesmix.selection.fitted import checked_rows, fitted_mixture
+from bayesmix.selection.fitted import fitted_mixture
+from bayesmix.weights import DirichletPrior
 
 # How far beyond the chosen number of components the grid looks.
 REACH = 2
@@ -35,14 +39,26 @@ MORE_FREEDOM = (0.0, 2.0, 8.0)
 # What a variance is expected to be where the scale is fixed, as a share of that of all rows.
 SHARES = (0.1, 0.5)
 FIXED_MEAN_PRECISIONS = {0.1: 0.01, 0.5: 0.1}
+# How many rows the prior over the levels of a column is worth, in those of the default.
+MASSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+OF_LEVELS: dict[type, Callable[[float], Any]] = {
+    Categorical: CategoricalPrior,
+    Bernoulli: lambda mass: BetaPrior(mass, mass),
+}
+SETTINGS = {
+    "weight_concentration": "the concentration of the weights",
+    "degrees_of_freedom": "the degrees of freedom of the precisions",
+    "scale": "the scale of the covariances (learned or fixed)",
+    "mass": "the mass of the prior over levels",
+}
 
 
 @dataclass(frozen=True)
 class PriorSensitivity:
     """Which number of components each prior chooses.
 
-    ``table``: a row per prior: α0, ν0, β0 (NaN: learned), scale, the choice and its probability.
-    ``probabilities``: P(K | rows, prior), a row per prior.
+    ``table``: a row per prior: α0, then ν0, β0 (NaN: learned) and scale, or of columns of levels
+    the mass; the choice and its probability. ``probabilities``: P(K | rows, prior), a row a prior.
     """
 
     table: pd.DataFrame
@@ -73,15 +89,11 @@ class PriorSensitivity:
         agrees = self.table["chosen"] == self.n_components
         spread = {
             name: float(np.ptp(agrees.groupby(self.table[name].astype(str)).mean()))
-            for name in ("weight_concentration", "degrees_of_freedom", "scale")
+            for name in SETTINGS
+            if name in self.table
         }
         name = max(spread, key=lambda key: spread[key])
-        words = {
-            "weight_concentration": "the concentration of the weights",
-            "degrees_of_freedom": "the degrees of freedom of the precisions",
-            "scale": "the scale of the covariances (learned or fixed)",
-        }
-        return words[name] if spread[name] > 0 else ""
+        return SETTINGS[name] if spread[name] > 0 else ""
 
     def plot(self, ax: Any = None) -> Any:
         """P(K) under every prior, a line each; see plot_sensitivity."""
@@ -101,15 +113,18 @@ def prior_sensitivity(
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> PriorSensitivity:
-    """The number of components under 27 priors: α0 × ν0 × (scale and β0, learned or fixed).
+    """The number of components under other priors: 27 of Gaussians, 15 of columns of levels.
 
-    The grid: α0 of 1, 2, 4; ν0 of the default, 2 and 8 more; scale and β0 learned, or fixed at an
-    expected variance of 0.1 and 0.5 of that of all rows with β0 of 0.01 and 0.1.
+    Of Gaussians α0 of 1, 2, 4; ν0 of the default, 2 and 8 more; scale and β0 learned, or fixed at
+    an expected variance of 0.1 and 0.5 of that of all rows with β0 of 0.01 and 0.1. Of
+    columns of levels (``Categorical`` and ``Bernoulli``, alone or in a ``Product``) α0 of 1, 2, 4,
+    and a Dirichlet prior of 1/4, 1/2, 1, 2 and 4 times the default's mass, which is one row a
+    column, of ``Bernoulli`` two; priors of other columns stay.
 
     Parameters
     ----------
     search : fitted MixtureSearch
-        Of variational Gaussian estimators whose evidence compares K (as ``select`` with
+        Of variational estimators whose evidence compares K (as ``select`` with
         ``criterion="elbo_log_k"`` makes them). The structure of its best candidate is used.
     X : array, frame or source (n, D)
         The rows that it was fitted to.
@@ -128,7 +143,7 @@ def prior_sensitivity(
     Raises
     ------
     ValueError
-        For a search without evidence, or of other families.
+        For a search without evidence, or of families without such a grid.
 
     Examples
     --------
@@ -145,12 +160,10 @@ def prior_sensitivity(
     _ = search.k_probabilities_  # raises where the candidates have no evidence
     best = search.best_estimator_
     estimator, X = fitted_mixture(search, X)
-    if not isinstance(estimator.result_.family, Gaussian):
-        raise UnsupportedError("priors are varied for Gaussian mixtures only")
-    source = checked_rows(estimator, X, sample_weight)
-    numbers = _numbers(search, n_components)
-    priors = list(grid(estimator, source.summary.scale))
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
+    source = estimator._seen(X, sample_weight).present()
+    numbers = _numbers(search, n_components)
+    priors = list(grid(plain, estimator.result_.family, source.summary.scale))
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
     sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
     collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
@@ -168,18 +181,47 @@ def prior_sensitivity(
 
 @dataclass(frozen=True)
 class PriorOfGrid:
-    """One prior of the grid: what it is called, and the parameters of the estimator."""
+    """One prior of the grid: what the table says of it, and the parameters of the estimator."""
 
-    weight_concentration: float
-    degrees_of_freedom: float
-    mean_precision: float
-    scale: str
+    settings: dict[str, float | str]
     parameters: Parameters
 
 
-def grid(estimator: Any, scale: Any) -> Iterator[PriorOfGrid]:
-    """The 27 priors for an estimator of some structure; ``scale`` (D,) is that of the columns."""
-    structure = estimator.result_.family.structure
+def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
+    """The priors for an estimator of some family; ``scale`` (D,) is that of the columns."""
+    if isinstance(family, Gaussian) and "covariance_prior" in estimator.get_params():
+        return of_gaussians(family, scale)
+    if type(family) in OF_LEVELS:
+        return of_levels(estimator.inference, OF_LEVELS[type(family)])
+    if isinstance(family, Product):
+        parts = [part for part in family.parts if type(part.family) in OF_LEVELS]
+        if parts:
+            given = {} if estimator.inference.prior is None else estimator.inference.prior.parts
+
+            def prior(mass: float) -> ProductPrior:
+                own = {part.columns: OF_LEVELS[type(part.family)](mass) for part in parts}
+                return ProductPrior({**given, **own})
+
+            return of_levels(estimator.inference, prior)
+    raise UnsupportedError(
+        "priors are varied for BayesianGaussianMixture and for columns of levels, alone or in a "
+        f"Product, and this is {family.name.replace('_', ' ')} without any: compare fits with "
+        "priors of your own, as in VariationalBayes(prior=...)"
+    )
+
+
+def of_levels(inference: Any, prior: Callable[[float], Any]) -> Iterator[PriorOfGrid]:
+    """15 priors of columns of levels; ``prior`` is that of a mass."""
+    for alpha, mass in product(CONCENTRATIONS, MASSES):
+        own = replace(inference, prior=prior(mass), weights=DirichletPrior(alpha))
+        settings: dict[str, float | str] = {"weight_concentration": alpha, "mass": mass}
+        # Near zeros of probabilities are many optima: short searches would compare these.
+        yield PriorOfGrid(settings, {"inference": own, "search": "auto"})
+
+
+def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
+    """27 priors of Gaussians of this structure."""
+    structure = family.structure
     dimension = structure.algebra.block_dimension(len(scale))
     default = float(dimension + 2)
     for alpha, more, share in product(CONCENTRATIONS, MORE_FREEDOM, (None, *SHARES)):
@@ -188,15 +230,21 @@ def grid(estimator: Any, scale: Any) -> Iterator[PriorOfGrid]:
             "weight_concentration_prior": alpha,
             "degrees_of_freedom_prior": freedom,
         }
+        settings: dict[str, float | str] = {
+            "weight_concentration": alpha,
+            "degrees_of_freedom": freedom,
+        }
         if share is None:
-            yield PriorOfGrid(alpha, freedom, np.nan, "learned", parameters)
+            settings |= {"mean_precision": np.nan, "scale": "learned"}
+            yield PriorOfGrid(settings, parameters)
             continue
         # E[Σ] = W0⁻¹ / (ν0 - p - 1), so that ν0 says how sure the prior is and no more.
         block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
         beta = FIXED_MEAN_PRECISIONS[share]
         parameters["mean_precision_prior"] = beta
         parameters["covariance_prior"] = structure.blocks.one_of(structure.blocks.block_of(block))
-        yield PriorOfGrid(alpha, freedom, beta, f"{share:g} of all", parameters)
+        settings |= {"mean_precision": beta, "scale": f"{share:g} of all"}
+        yield PriorOfGrid(settings, parameters)
 
 
 def _numbers(search: Any, n_components: Any) -> list[int]:
@@ -219,11 +267,8 @@ def _collected(
         best = mine[chosen(mine, "elbo_log_k")[0]]
         tables.append(series.rename(number))
         entries.append(
-            {
-                "weight_concentration": prior.weight_concentration,
-                "degrees_of_freedom": prior.degrees_of_freedom,
-                "mean_precision": prior.mean_precision,
-                "scale": prior.scale,
+            prior.settings
+            | {
                 "chosen": best.n_components,
                 "probability": float(series[best.n_components]),
             }

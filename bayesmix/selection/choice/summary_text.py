@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from bayesmix.selection.candidates.row import Row
@@ -147,7 +148,10 @@ def summary(
         )
     coding = getattr(getattr(best.result, "family", None), "coding", None)
     if coding is not None:
-        lines.append(f"Columns: {coding.sentence}.")
+        # A family of one kind of columns knows them by number.
+        columns = best.result.columns if best.result is not None else None
+        named = coding if columns is None else replace(coding, names=columns)
+        lines.append(f"Columns: {named.sentence}.")
     return "\n".join(lines)
 
 
