@@ -219,6 +219,8 @@ FOUND_THERE = {
     10850: "a row that is cut out of a bound over log-normals with gaps",
     11026: "a scatter whose volume is no double",
     7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
+    1795417914619: "means of log-normals under q that are no doubles",
+    1795417914882: "a shape over a volume of zero, of rows 1e132 units apart",
 }
 
 

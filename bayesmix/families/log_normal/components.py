@@ -16,7 +16,7 @@ from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
 from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Wishart
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
-from bayesmix.families.log_normal.logs import frame_of_logs, log_density
+from bayesmix.families.log_normal.logs import frame_of_logs, log_density, means_of, rows_of
 from bayesmix.families.log_normal.quadratics import LogQuadratics
 from bayesmix.numerics.arrays import Array, Booleans, Integers, diagonal_matrices
 from bayesmix.numerics.filled import filled_at_once
@@ -104,9 +104,7 @@ class LogNormals(OfLogs):
     @property
     def means(self) -> Array:
         """E[x | k] (K, D)."""
-        with np.errstate(over="ignore"):  # a mean beyond doubles is infinite
-            means: Array = np.exp(self.log_means + 0.5 * self.log_variances)
-        return means
+        return means_of(self.log_means, self.log_variances)
 
     @property
     def deviations(self) -> Array:
@@ -145,7 +143,7 @@ class LogNormals(OfLogs):
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
-        return np.exp(self.normals.draw(counts, generator))
+        return rows_of(self.normals.draw(counts, generator))
 
     def plug_in(self) -> LogNormals:
         """Itself: a point."""
@@ -194,7 +192,7 @@ class LogStudents(OfLogs):
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
-        return np.exp(self.students.draw(counts, generator))
+        return rows_of(self.students.draw(counts, generator))
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ class LogNormalDraws:
         """Means (S, K, D) of logarithms and their variances, means in data units, and the scale."""
         named = of_logs(self.normals.parameters(frame_of_logs(frame)))
         axes, logs = named["log_means"]
-        means = np.exp(logs + 0.5 * named["log_variances"][1])
+        means = means_of(logs, named["log_variances"][1])
         return named | {"means": (axes, means)}
 
 

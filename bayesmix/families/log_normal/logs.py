@@ -16,6 +16,8 @@ from bayesmix.records import Frame, Summary
 
 # Of how many standard deviations of a normal its quartiles are apart.
 IQR_OF_NORMAL = 1.349
+# The largest logarithm of a row that is drawn, and less its sign the smallest: doubles go so far.
+LARGEST_LOG = 690.0
 
 
 def frame_of_logs(frame: Frame) -> Frame:
@@ -49,6 +51,19 @@ class LogFrame:
     def apply(self, values: Stored) -> Array:
         logs: Array = np.log(self.frame.apply(values))
         return logs
+
+
+def means_of(log_means: Array, log_variances: Array) -> Array:
+    """E[x] = exp(μ + σ²/2); a mean beyond doubles is infinite."""
+    with np.errstate(over="ignore"):
+        means: Array = np.exp(log_means + 0.5 * log_variances)
+    return means
+
+
+def rows_of(logs: Array) -> Array:
+    """Rows with these logarithms, none of them zero or infinite."""
+    rows: Array = np.exp(np.clip(logs, -LARGEST_LOG, LARGEST_LOG))
+    return rows
 
 
 def log_density(normals: Densities, values: Array) -> Array:

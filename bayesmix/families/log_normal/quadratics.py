@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import Quadratics
-from bayesmix.families.log_normal.logs import log_density
+from bayesmix.families.log_normal.logs import log_density, rows_of
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
@@ -116,8 +116,8 @@ class LogQuadratics:
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         """Rows with their gaps drawn from the components ``labels``."""
-        logs: Array = np.exp(self.normals.filled(np.log(values), labels, generator))
-        return np.where(np.isnan(values), logs, values)
+        drawn = rows_of(self.normals.filled(np.log(values), labels, generator))
+        return np.where(np.isnan(values), drawn, values)
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator

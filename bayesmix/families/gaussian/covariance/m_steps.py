@@ -26,7 +26,8 @@ def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Arra
 
 def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVV: Σ_k = λ C_k with |C_k| = 1."""
-    volumes = np.maximum(determinant_roots(scatter), NO_VARIANCE)
+    extents = np.maximum(np.trace(scatter, axis1=-2, axis2=-1), 1.0)
+    volumes = np.maximum(determinant_roots(scatter), NO_VARIANCE * extents)
     covariances: Array = volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
     return covariances
 
