@@ -19,6 +19,8 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 # Turns at most, and the angles, in radians, after which all axes stay: a turn of all pairs together
 # leaves an error of its square, one pair by pair a share of itself.
 TURNS = 50
+# Where earlier axes are there to begin from, so many: the next M-step goes on from where it ends.
+TURNS_OF_EARLIER = 12
 UNTURNED = 1e-7
 UNTURNED_BY_PAIRS = 1e-9
 # The longest angle, in radians: beyond, what was said of it near by is no guide.
@@ -94,7 +96,8 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
     if previous is None:
         begun += list(np.linalg.eigh(scatter)[1])
     here = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda each: each.cost)
-    for _ in range(TURNS if scatter.shape[1] > 1 else 0):
+    most = TURNS if previous is None else TURNS_OF_EARLIER
+    for _ in range(most if scatter.shape[1] > 1 else 0):
         angles, promised, unturned = here.descent(cost)
         share, slack = 1.0, ROUNDING * abs(here.cost)
         for _ in range(HALVINGS):
