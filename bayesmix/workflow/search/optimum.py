@@ -172,7 +172,8 @@ class _Searcher:
             if self.monitor.stopped is not None:
                 break
         best = self.improver.divided_anew(self.loose, max(improved, key=self.attempts.rank))
-        finished = self.attempts.run(self.problem, best, FINISH_PASSES)
+        passes = SETTLE_PASSES if is_valueless(self.problem, best) else FINISH_PASSES
+        finished = self.attempts.run(self.problem, best, passes)
         return Optimum(finished or best, tuple(self.attempts.records))
 
     def _sampled(self) -> Problem:
@@ -203,6 +204,8 @@ class _Searcher:
             several = self.small and self.settings.moves
             wanted = (SETTLED_AMONG_SPIKES if spiky else self.effort.settled) if several else 1
             for entry in short:
+                if settled and is_valueless(self.problem, entry.state):
+                    break  # so are those after it, and what is held stays so
                 state = self._settled(entry)
                 if state is not None and not self._known(state, settled):
                     settled.append(state)
