@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -31,6 +31,7 @@ BLOCK_VALUES = 2**16
 Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
 # What a pass does to a chunk.
 Step: TypeAlias = Callable[[Rows], ChunkSums]
+Summand = TypeVar("Summand")
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,13 @@ def block_rows(n_features: int, n_components: int) -> int:
     return max(256, BLOCK_VALUES // width)
 
 
+def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
+    """What blocks of a chunk say, added in their order."""
+    size = block_rows(rows.values.shape[1], n_components)
+    total: Summand = reduce(add, map(of_block, rows.blocks(size)))
+    return total
+
+
 @dataclass(frozen=True)
 class ExpectationStep:
     """What every pass does to a chunk; picklable, so that any source can run it."""
@@ -174,13 +182,7 @@ class ExpectationStep:
     arithmetic: Arithmetic
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        size = block_rows(rows.values.shape[1], self.mixture.n_components)
-        total: ChunkSums | None = None
-        for block in rows.blocks(size):
-            part = self._block(block)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
     def _block(self, rows: Rows) -> ChunkSums:
         joint, statistics = self.arithmetic.joints(self.mixture, rows)
@@ -211,17 +213,13 @@ class StartStep:
     n_components: int
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        size = block_rows(rows.values.shape[1], self.n_components)
-        total: ChunkSums | None = None
-        for block in rows.blocks(size):
-            shares = np.array(self.responsibilities(block), dtype=np.float64)
-            if block.weights is not None:
-                shares *= block.weights[:, None]
-            statistics = self.family.statistics(self.frame.apply(block.values), shares)
-            part = ChunkSums(0.0, 0.0, statistics)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        return sum_of_blocks(rows, self.n_components, self._block)
+
+    def _block(self, rows: Rows) -> ChunkSums:
+        shares = np.array(self.responsibilities(rows), dtype=np.float64)
+        if rows.weights is not None:
+            shares *= rows.weights[:, None]
+        return ChunkSums(0.0, 0.0, self.family.statistics(self.frame.apply(rows.values), shares))
 
 
 @dataclass(frozen=True)
@@ -267,8 +265,7 @@ class AssessmentStep:
         return replace(AssessmentStep(seen)._blocks(rows), unseen_volume=volume)
 
     def _blocks(self, rows: Rows) -> Assessment:
-        size = block_rows(rows.values.shape[1], self.mixture.n_components)
-        return reduce(add, map(self._block, rows.blocks(size)))
+        return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
     def _block(self, rows: Rows) -> Assessment:
         responsibilities, log_normaliser = self.mixture.responsibilities(

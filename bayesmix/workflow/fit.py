@@ -267,12 +267,7 @@ def _result(
     if problem.objective.variational:
         sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
     else:
-        sums = DensitySums(
-            assessment.log_likelihood - log_volume * total_weight + assessment.unseen_volume,
-            assessment.entropy,
-            assessment.log_largest,
-            total_weight,
-        )
+        sums = DensitySums.of(assessment, total_weight, log_volume)
     return FitResult(
         family=model.family,
         inference=problem.objective,

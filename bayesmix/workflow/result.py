@@ -49,6 +49,12 @@ class DensitySums:
     log_largest: float  # Σ w log max r
     n: float  # rows, Σ w
 
+    @classmethod
+    def of(cls, assessment: Assessment, n: float, log_volume: float) -> DensitySums:
+        """From a look at all rows, framed."""
+        unframed = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
+        return cls(unframed, assessment.entropy, assessment.log_largest, n)
+
 
 @dataclass(frozen=True)
 class SearchRecord:
@@ -269,6 +275,4 @@ def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) 
     assessment: Assessment = source.reduce(
         AtAnyDistance(family, mixture, near), mixture.n_components
     )
-    n = source.total_weight
-    log_likelihood = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
-    return DensitySums(log_likelihood, assessment.entropy, assessment.log_largest, n)
+    return DensitySums.of(assessment, source.total_weight, log_volume)

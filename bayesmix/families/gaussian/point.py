@@ -9,9 +9,9 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
+from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.regression import regressed
-from bayesmix.numerics.arrays import Array, Booleans, Integers, align
+from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
@@ -23,21 +23,13 @@ NO_ROWS = 1e-200
 
 @filled_at_once
 @dataclass(frozen=True)
-class Gaussians:
+class Gaussians(ByQuadratics):
     """means (K, D) and covariance blocks; ``resolution`` is what the run's guard holds them at."""
 
     structure: Structure
     means: Array
     blocks: Array
     resolution: Array | None = None
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
-    def n_features(self) -> int:
-        return int(self.means.shape[1])
 
     @property
     def deviations(self) -> Array:
@@ -66,30 +58,9 @@ class Gaussians:
             by_column = offsets_by_column(self.structure, log_det, self.means.shape)
         return Quadratics(self.structure, offset, self.means, root, by_column)
 
-    def expected_log_density(self, values: Array) -> Array:
-        """log N(x | μ_k, Σ_k) (n, K)."""
-        return self.linear.expected_log_density(values)
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns."""
-        return np.ones(self.n_features, dtype=bool)
-
     def seen_in(self, columns: Integers) -> Gaussians:
         """The densities of rows that have only these columns."""
         return self.marginal(columns)
-
-    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn: see ``Quadratics.filled``."""
-        return self.linear.filled(values, labels, generator)
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Log density of far rows in two parts: see ``Quadratics.beyond``."""
-        return self.linear.beyond(units, exponent)
-
-    def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments."""
-        return self.linear.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> Gaussians:
         """Some components, in the order given."""

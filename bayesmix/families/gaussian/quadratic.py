@@ -7,6 +7,7 @@ the features [1, x, x xᵀ], which is one matrix product and loses digits as (di
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -275,3 +276,43 @@ def offsets_by_column(
     """½ (log det - log 2π - ``less``) (K, D) over axes, None for dense blocks."""
     by_column = structure.algebra.by_column(log_det, *shape)
     return None if by_column is None else 0.5 * (by_column - LOG_2PI - less)
+
+
+class ByQuadratics(ABC):
+    """K Gaussians of a fit, at a point or averaged over q: rows see their quadratic forms alone."""
+
+    means: Array
+
+    @property
+    @abstractmethod
+    def linear(self) -> Quadratics:
+        """log N(x | μ_k, Λ_k⁻¹), or its expectation."""
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def n_features(self) -> int:
+        return int(self.means.shape[1])
+
+    def expected_log_density(self, values: Array) -> Array:
+        """(n, K), centred form."""
+        return self.linear.expected_log_density(values)
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns."""
+        return np.ones(self.n_features, dtype=bool)
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn: see ``Quadratics.filled``."""
+        return self.linear.filled(values, labels, generator)
+
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
+        """Log density of far rows in two parts: see ``Quadratics.beyond``."""
+        return self.linear.beyond(units, exponent)
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Centred moments."""
+        return self.linear.statistics(values, responsibilities)

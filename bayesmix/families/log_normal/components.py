@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from bayesmix.protocols import Incomplete, Named
 from bayesmix.records import Frame, Spread
 
 Value = TypeVar("Value")
+N = TypeVar("N", Gaussians, GaussianPosterior)
 # What parameters of the normals are called.
 NAMES = {
     "means": "log_means",
@@ -71,25 +72,45 @@ class OfLogs(ABC):
         return np.broadcast_to(own, (len(values), *own.shape))
 
 
-@filled_at_once
-@dataclass(frozen=True)
-class LogNormals(OfLogs):
-    """Columns whose logarithms are independent ``normals``."""
+class OfNormals(OfLogs, Generic[N]):
+    """Those of a fit: by the ``normals`` of logarithms, at a point or under q."""
 
-    normals: Gaussians
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    normals: N
 
     @property
-    def of_logs(self) -> Gaussians:
+    def of_logs(self) -> N:
         return self.normals
 
     @once
     def linear(self) -> LogQuadratics:
-        """log p(x | θ_k), quadratic in the logarithms of a row."""
+        """(E of) log p(x | θ_k), quadratic in the logarithms of a row."""
         return LogQuadratics(self.normals.linear)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Centred moments of logarithms."""
         return self.linear.statistics(values, responsibilities)
+
+    def subset(self, keep: Integers) -> Self:
+        return replace(self, normals=self.normals.subset(keep))
+
+    def released(self) -> Self:
+        return replace(self, normals=self.normals.released())
+
+    def unframed(self, frame: Frame) -> Self:
+        return replace(self, normals=self.normals.unframed(frame_of_logs(frame)))
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Rows with their gaps drawn from the components ``labels``."""
+        return self.linear.filled(values, labels, generator)
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class LogNormals(OfNormals[Gaussians]):
+    """Columns whose logarithms are independent ``normals``."""
+
+    normals: Gaussians
 
     @property
     def log_means(self) -> Array:
@@ -116,22 +137,9 @@ class LogNormals(OfLogs):
         """Covariance matrices (K, D, D): given the component, columns are independent."""
         return diagonal_matrices(self.deviations**2)
 
-    def subset(self, keep: Integers) -> LogNormals:
-        return LogNormals(self.normals.subset(keep))
-
-    def released(self) -> LogNormals:
-        return LogNormals(self.normals.released())
-
-    def unframed(self, frame: Frame) -> LogNormals:
-        return LogNormals(self.normals.unframed(frame_of_logs(frame)))
-
     def seen_in(self, columns: Integers) -> LogNormals:
         """The densities of rows that have only these columns."""
         return self.marginal(columns)
-
-    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn from the components ``labels``."""
-        return self.linear.filled(values, labels, generator)
 
     def marginal(self, columns: Integers) -> LogNormals:
         """The densities of some columns."""
@@ -272,14 +280,10 @@ class LogCoordinates:
 
 @filled_at_once
 @dataclass(frozen=True)
-class LogNormalPosterior(OfLogs):
+class LogNormalPosterior(OfNormals[GaussianPosterior]):
     """q(μ, σ²): that of the ``normals`` of logarithms."""
 
     normals: GaussianPosterior
-
-    @property
-    def of_logs(self) -> GaussianPosterior:
-        return self.normals
 
     @property
     def prior_mean_precision(self) -> float:
@@ -291,15 +295,6 @@ class LogNormalPosterior(OfLogs):
         """q(S), or the fixed S."""
         return self.normals.scale
 
-    @once
-    def linear(self) -> LogQuadratics:
-        """E[log p(x | θ_k)], quadratic in the logarithms of a row."""
-        return LogQuadratics(self.normals.linear)
-
-    def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments of logarithms."""
-        return self.linear.statistics(values, responsibilities)
-
     @property
     def means(self) -> Array:
         """E[x | k] (K, D) at E[μ] and 1 / E[1 / σ²]."""
@@ -310,22 +305,9 @@ class LogNormalPosterior(OfLogs):
         """E[x | k] (K, D)."""
         return self.means
 
-    def subset(self, keep: Integers) -> LogNormalPosterior:
-        return LogNormalPosterior(self.normals.subset(keep))
-
-    def released(self) -> LogNormalPosterior:
-        return LogNormalPosterior(self.normals.released())
-
-    def unframed(self, frame: Frame) -> LogNormalPosterior:
-        return LogNormalPosterior(self.normals.unframed(frame_of_logs(frame)))
-
     def seen_in(self, columns: Integers) -> LogQuadratics:
         """The densities of rows that have only these columns."""
         return self.linear.seen_in(columns)
-
-    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn from the components ``labels``."""
-        return self.linear.filled(values, labels, generator)
 
     def plug_in(self) -> LogNormals:
         """E[μ] and 1 / E[1 / σ²]."""

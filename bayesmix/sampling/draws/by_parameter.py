@@ -10,27 +10,8 @@ from bayesmix.numerics.arrays import Array, frozen
 
 
 @dataclass(frozen=True, repr=False)
-class OfParameters:
-    """A number for every parameter, such as its standard deviation in data units.
-
-    Attributes
-    ----------
-    weights : array (K,)
-    means : array (K, D)
-        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
-    covariances : array, Gaussian mixtures
-        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
-    scale : array, Gaussian mixtures whose prior learned its scale
-        Shaped as ``covariance_prior_``.
-    probabilities, rates : array (K, D)
-        Of Bernoulli and of Poisson mixtures.
-    log_means, log_variances : array (K, D)
-        Of log-normal mixtures, of the logarithms.
-    shapes : array, Gamma mixtures
-        As ``rates``.
-    scales, degrees_of_freedom : array, Student-t mixtures
-        Scale matrices shaped as ``covariances``, and one number a component.
-    """
+class ByParameter:
+    """Arrays by the names of parameters, whichever of them a family has."""
 
     weights: Array
     means: Array
@@ -51,6 +32,30 @@ class OfParameters:
         """Names and values of what this mixture has."""
         pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
         return [(name, value) for name, value in pairs if value is not None]
+
+
+@dataclass(frozen=True, repr=False)
+class OfParameters(ByParameter):
+    """A number for every parameter, such as its standard deviation in data units.
+
+    Attributes
+    ----------
+    weights : array (K,)
+    means : array (K, D)
+        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+    covariances : array, Gaussian mixtures
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    scale : array, Gaussian mixtures whose prior learned its scale
+        Shaped as ``covariance_prior_``.
+    probabilities, rates : array (K, D)
+        Of Bernoulli and of Poisson mixtures.
+    log_means, log_variances : array (K, D)
+        Of log-normal mixtures, of the logarithms.
+    shapes : array, Gamma mixtures
+        As ``rates``.
+    scales, degrees_of_freedom : array, Student-t mixtures
+        Scale matrices shaped as ``covariances``, and one number a component.
+    """
 
     def distinct(self) -> list[tuple[str, Array]]:
         """The same without means that are probabilities or rates, which follow under that name."""

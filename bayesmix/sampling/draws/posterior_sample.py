@@ -6,18 +6,18 @@ A draw is one whole mixture. Components keep their places from draw to draw: q h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Named, PointComponents, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sampling.draws.by_parameter import refuse_parts
+from bayesmix.sampling.draws.by_parameter import ByParameter, refuse_parts
 from bayesmix.sampling.draws.likelihood import log_densities
 from bayesmix.sampling.draws.parameters import Draws, draws_of
 from bayesmix.weights import PointWeights
@@ -28,7 +28,7 @@ OF_THE_POSTERIOR = 3
 
 
 @dataclass(frozen=True, repr=False)
-class PosteriorSample:
+class PosteriorSample(ByParameter):
     """S draws of a mixture of K components, from q or refits of a bootstrap, in data units.
 
     Attributes
@@ -50,27 +50,11 @@ class PosteriorSample:
         Scale matrices shaped as ``covariances``, and one number a component.
     """
 
-    weights: Array
-    means: Array
-    covariances: Array | None = None
-    scale: Array | None = None
-    probabilities: Array | None = None
-    rates: Array | None = None
-    log_means: Array | None = None
-    log_variances: Array | None = None
-    shapes: Array | None = None
-    scales: Array | None = None
-    degrees_of_freedom: Array | None = None
-
-    def __post_init__(self) -> None:
-        frozen(self)
-
     def __len__(self) -> int:
         return len(self.weights)
 
     def __repr__(self) -> str:
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        shapes = [f"{name} {value.shape}" for name, value in named.items() if value is not None]
+        shapes = [f"{name} {value.shape}" for name, value in self.items()]
         return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
 
 

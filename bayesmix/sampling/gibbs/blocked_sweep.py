@@ -18,7 +18,7 @@ from bayesmix.engine.expectation import (
     Arithmetic,
     ExpectationStep,
     Step,
-    block_rows,
+    sum_of_blocks,
 )
 from bayesmix.engine.forms import Untruncated
 from bayesmix.engine.gaps import GappedStep
@@ -119,13 +119,9 @@ class AssignmentStep:
         generator = stream(seed, Purpose.DRAW, *rest, rows.first)
         if has_gaps(rows.values):
             return self._with_gaps(rows, generator)
-        size = block_rows(rows.values.shape[1], len(self.log_weights))
-        total: ChunkAssigned | None = None
-        for block in rows.blocks(size):
-            part = self._block(block, generator)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        return sum_of_blocks(
+            rows, len(self.log_weights), lambda block: self._block(block, generator)
+        )
 
     def _block(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
         shares, statistics = self.arithmetic.densities(

@@ -38,28 +38,26 @@ class ToArviz(ABC):
 
 def inference_data(found: Any) -> Any:
     """Draws, statistics, rows and prior of a ``Gibbs``."""
-    posterior = {"weights": (("component",), found.weights)} | found.named_parameters
-    statistics = {
-        "lp": found.log_joint,
-        "log_likelihood": found.log_likelihood,
-        "n_occupied": found.n_occupied,
-    }
-    coords = {"component": np.arange(found.n_components)}
     note = "components are not identified: their labels change between draws"
-    return _tree_of(found, posterior, statistics, {}, coords, ("blocked Gibbs", note))
+    return _of_parameters(found, "n_occupied", ("blocked Gibbs", note))
 
 
 def inference_data_of_nuts(found: Any) -> Any:
     """Draws, statistics, rows and prior of a ``NutsDraws``."""
+    note = "components are not identified: their labels change between chains"
+    return _of_parameters(found, "diverging", (f"NUTS ({found.sampler})", note))
+
+
+def _of_parameters(found: Any, statistic: str, words: tuple[str, str]) -> Any:
+    """Draws of K components, with a statistic of their sampler."""
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {
         "lp": found.log_joint,
         "log_likelihood": found.log_likelihood,
-        "diverging": found.diverging,
+        statistic: getattr(found, statistic),
     }
     coords = {"component": np.arange(found.n_components)}
-    note = "components are not identified: their labels change between chains"
-    return _tree_of(found, posterior, statistics, {}, coords, (f"NUTS ({found.sampler})", note))
+    return _tree_of(found, posterior, statistics, {}, coords, words)
 
 
 def inference_data_over_k(found: Any) -> Any:

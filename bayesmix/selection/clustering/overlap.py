@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.engine.expectation import block_rows
+from bayesmix.engine.expectation import sum_of_blocks
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.records import Mixture, Rows
@@ -48,13 +48,7 @@ class OverlapStep:
     newest: tuple[int, ...]
 
     def __call__(self, rows: Rows) -> Overlap:
-        size = block_rows(rows.values.shape[1], self.density.n_components)
-        total: Overlap | None = None
-        for block in rows.blocks(size):
-            part = self._block(block)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        return sum_of_blocks(rows, self.density.n_components, self._block)
 
     def _block(self, rows: Rows) -> Overlap:
         joint = self.density.log_joint(self.density.frame.apply(rows.values))

@@ -23,10 +23,10 @@ from bayesmix.families.gaussian.prior.wishart_scale import (
     log_normaliser,
 )
 from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin, gaussian_twin
-from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
+from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
-from bayesmix.numerics.arrays import Array, Booleans, Integers, align
+from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.records import FLAT_FLOOR, Frame
@@ -197,7 +197,7 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
 
 
 @dataclass(frozen=True)
-class GaussianPosterior:
+class GaussianPosterior(ByQuadratics):
     """q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and what the prior learned."""
 
     structure: Structure
@@ -207,14 +207,6 @@ class GaussianPosterior:
     scale: Wishart | FixedScale  # q(S), or the fixed S
     prior_mean_precision: float  # β0
     resolution: Array | None = None
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
-    def n_features(self) -> int:
-        return int(self.means.shape[1])
 
     @property
     def expected_totals(self) -> Array:
@@ -259,30 +251,9 @@ class GaussianPosterior:
         by_column = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
         return Quadratics(self.structure, offset, self.means, self.precision_root, by_column)
 
-    def expected_log_density(self, values: Array) -> Array:
-        """E[log N(x | μ_k, Λ_k⁻¹)] (n, K)."""
-        return self.linear.expected_log_density(values)
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns."""
-        return np.ones(self.n_features, dtype=bool)
-
     def seen_in(self, columns: Integers) -> Quadratics:
         """log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the other columns."""
         return self.linear.marginal(columns)
-
-    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn: see ``Quadratics.filled``."""
-        return self.linear.filled(values, labels, generator)
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """The same of far rows in two parts: see ``Quadratics.beyond``."""
-        return self.linear.beyond(units, exponent)
-
-    def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments."""
-        return self.linear.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> GaussianPosterior:
         """Some components, in the order given; a shared block keeps all its rows until a pass."""
