@@ -10,16 +10,17 @@ from bayesmix.cli.commands import questions
 from bayesmix.cli.group import Commands
 from bayesmix.cli.inputs import arguments
 from bayesmix.cli.inputs.arguments import Method, Missing, Sampler
+from bayesmix.cli.inputs.groups import (
+    PrintOptions,
+    RowOptions,
+    RunOptions,
+    SearchOptions,
+    TableOptions,
+    spelled_out,
+)
 from bayesmix.cli.inputs.options import (
-    Categorical,
     Checkpoint,
-    Columns,
-    Components,
-    Criteria,
     Data,
-    Exclude,
-    Jobs,
-    Json,
     MissingValues,
     Model,
     Noise,
@@ -27,16 +28,9 @@ from bayesmix.cli.inputs.options import (
     Quiet,
     Resume,
     Scheduler,
-    SearchMethods,
-    Seed,
     Static,
-    Structures,
-    Weight,
     command_line,
     example,
-    rows_of,
-    screen_of,
-    table_of,
 )
 
 app = typer.Typer(
@@ -75,19 +69,19 @@ def bayesmix(
     short_help="The main job on bundled data: Old Faithful's eruptions.",
     epilog=example("bayesmix demo --out figures"),
 )
+@spelled_out
 def demo(
+    *,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for what is found")] = (
         "bayesmix-demo"
     ),
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """The main job on bundled data: how many clusters, how sure, what density."""
-    from bayesmix.cli.commands.demo import demo as run
+    from bayesmix.cli.commands.demo import demo as shown_on_data
 
-    run(screen_of(quiet, json), out, seed, jobs)
+    shown_on_data(shown.screen, out, run.seed, run.jobs)
 
 
 @app.command(
@@ -102,27 +96,23 @@ def warm_up(quiet: Quiet = False) -> None:
     """
     from bayesmix.cli.commands.jobs import warm_up as run
 
-    run(screen_of(quiet, False))
+    run(PrintOptions(quiet).screen)
 
 
 @app.command(
     short_help="How many components, of what covariance.",
     epilog=example("bayesmix select iris.csv --components 1:9 --covariance full,tied --out found"),
 )
+@spelled_out
 def select(
+    *,
     context: typer.Context,
     data: Data,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    categorical: Categorical = None,
-    weight: Weight = None,
+    table: TableOptions,
     missing: MissingValues = Missing.ERROR,
     scheduler: Scheduler = None,
     noise: Noise = False,
-    components: Components = None,
-    covariance: Structures = None,
-    criterion: Criteria = None,
-    method: SearchMethods = None,
+    search: SearchOptions,
     out: Out = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, into --out or here")
@@ -130,43 +120,37 @@ def select(
     static: Static = False,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """How many components, of what covariance: fit all candidates, compare them, keep the best.
 
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report a
     page that says all of it, in one file.
     """
-    wanted = arguments.searched(
-        components, covariance, criterion, method, seed, jobs, missing, noise
-    )
-    screen = screen_of(quiet, json)
+    wanted, screen = search.searched(run, missing, noise), shown.screen
     from bayesmix.cli.commands import jobs as work
     from bayesmix.cli.outputs.files import resumable
 
     kept = resumable(checkpoint, resume)
-    rows = table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler)
-    shown = command_line(context) if report else None
-    work.select(screen, data, rows, wanted, weight, out, shown, kept, not static)
+    rows = table.read(screen, data, missing, scheduler)
+    words = command_line(context) if report else None
+    work.select(screen, data, rows, wanted, table.weight, out, words, kept, not static)
 
 
 @app.command(
     short_help="One mixture with K components.",
     epilog=example("bayesmix fit iris.csv --components 3 --covariance tied --out found"),
 )
+@spelled_out
 def fit(
+    *,
     data: Data,
     components: Annotated[
         int,
         typer.Option(metavar="K", min=1, help="Number of components; variational: at most"),
     ],
-    columns: Columns = None,
-    exclude: Exclude = None,
-    categorical: Categorical = None,
-    weight: Weight = None,
+    table: TableOptions,
     missing: MissingValues = Missing.ERROR,
     scheduler: Scheduler = None,
     noise: Noise = False,
@@ -183,17 +167,14 @@ def fit(
     out: Out = None,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """Fit one mixture with K components.
 
     With --out the folder holds result.json, model.bayesmix and a figure.
     """
-    structure = arguments.structure(covariance)
-    screen = screen_of(quiet, json)
+    structure, screen = arguments.structure(covariance), shown.screen
     from bayesmix.cli.commands import jobs as work
     from bayesmix.cli.outputs.files import resumable
 
@@ -201,14 +182,14 @@ def fit(
     work.fit(
         screen,
         data,
-        table_of(screen, data, columns, weight, exclude, categorical, missing, scheduler),
+        table.read(screen, data, missing, scheduler),
         components,
         structure,
         method.value,
-        weight,
+        table.weight,
         out,
-        seed,
-        jobs,
+        run.seed,
+        run.jobs,
         missing.value,
         kept,
         noise,
@@ -219,7 +200,9 @@ def fit(
     short_help="Component, probability, log density of rows.",
     epilog=example("bayesmix predict found/model.bayesmix iris.csv --out labels.csv"),
 )
+@spelled_out
 def predict(
+    *,
     model: Model,
     data: Data,
     columns: Annotated[
@@ -235,27 +218,27 @@ def predict(
     ] = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[bool, typer.Option("--rows", help="With --json: every row as well")] = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    shown: PrintOptions,
 ) -> None:
     """Component, probabilities of all components and log density (nats) of every row, as CSV."""
-    from bayesmix.cli.commands.predict import predict as run
+    from bayesmix.cli.commands.predict import predict as predicted
 
-    screen, kept = screen_of(quiet, json), arguments.names(keep) or []
+    screen, kept = shown.screen, arguments.names(keep) or []
     if posterior:
         screen.note("--posterior is always on, and will be no option from version 0.3 on")
-    run(screen, model, data, arguments.names(columns), out, kept, rows)
+    predicted(screen, model, data, arguments.names(columns), out, kept, rows)
 
 
 @app.command(
     short_help="A variational fit against MCMC: how sure is it rightly?",
     epilog=example("bayesmix crosscheck iris.csv --components 3 --covariance full --out checked"),
 )
+@spelled_out
 def crosscheck(
+    *,
     data: Data,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
-    columns: Columns = None,
-    weight: Weight = None,
+    rows: RowOptions,
     covariance: Annotated[
         str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
     ] = "full",
@@ -266,33 +249,30 @@ def crosscheck(
     draws: Annotated[int, typer.Option(metavar="N", min=20, help="Kept of every chain")] = 1000,
     chains: Annotated[int, typer.Option(metavar="C", min=2, help="How many chains")] = 4,
     out: Out = None,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """Fit one variational mixture, draw from the posterior of the same model, compare the two.
 
     Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
-    structure = arguments.structure(covariance)
-    screen = screen_of(quiet, json)
-    from bayesmix.cli.commands.crosscheck import crosscheck as run
+    structure, screen = arguments.structure(covariance), shown.screen
+    from bayesmix.cli.commands.crosscheck import crosscheck as compared
 
-    run(
+    compared(
         screen,
         data,
-        rows_of(data, columns, weight),
+        rows.read(data),
         components,
         structure,
         sampler.value,
         draws,
         chains,
-        weight,
+        rows.weight,
         out,
-        seed,
-        jobs,
+        run.seed,
+        run.jobs,
     )
 
 

@@ -8,27 +8,23 @@ import typer
 
 from bayesmix.cli.inputs import arguments
 from bayesmix.cli.inputs.arguments import Parts
+from bayesmix.cli.inputs.groups import (
+    PrintOptions,
+    RowOptions,
+    RunOptions,
+    SearchOptions,
+    TableOptions,
+    spelled_out,
+)
 from bayesmix.cli.inputs.options import (
-    Categorical,
-    Columns,
     Components,
-    Criteria,
     Data,
-    Exclude,
-    Jobs,
-    Json,
     Model,
     Out,
-    Quiet,
-    SearchMethods,
-    Seed,
     Static,
     Structures,
-    Weight,
     command_line,
     example,
-    screen_of,
-    table_of,
 )
 
 
@@ -43,21 +39,20 @@ def add_to(app: typer.Typer) -> None:
         (report, "A saved model and its rows on one page.", f"{found} iris.csv --out report.html"),
     ):
         epilog = example(f"bayesmix {command.__name__} {line}")
-        app.command(short_help=summary, epilog=epilog)(command)
+        app.command(short_help=summary, epilog=epilog)(spelled_out(command))
 
 
 def merge(
+    *,
     model: Model,
     data: Data,
-    columns: Columns = None,
-    weight: Weight = None,
+    rows: RowOptions,
     clusters: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="How many clusters. Without: as the rows suggest"),
     ] = None,
     out: Out = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    shown: PrintOptions,
 ) -> None:
     """Clusters out of components that the rows hardly tell apart; the density stays as it is.
 
@@ -65,119 +60,98 @@ def merge(
     """
     from bayesmix.cli.commands import answers
 
-    answers.merge(
-        screen_of(quiet, json), model, data, arguments.names(columns), weight, clusters, out
-    )
+    names = arguments.names(rows.columns)
+    answers.merge(shown.screen, model, data, names, rows.weight, clusters, out)
 
 
 def stability(
+    *,
     data: Data,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    categorical: Categorical = None,
-    weight: Weight = None,
-    components: Components = None,
-    covariance: Structures = None,
-    criterion: Criteria = None,
-    method: SearchMethods = None,
+    table: TableOptions,
+    search: SearchOptions,
     parts: Annotated[
         Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
     ] = Parts.HALF,
     resamples: Annotated[int, typer.Option(metavar="N", min=1, help="How many parts")] = 20,
     out: Out = None,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """Search parts of the rows, and see how much of the answer remains.
 
     With --out the folder holds result.json, stability.csv and a figure.
     """
-    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs)
-    screen = screen_of(quiet, json)
+    wanted, screen = search.searched(run), shown.screen
     from bayesmix.cli.commands import answers
 
-    rows = table_of(screen, data, columns, weight, exclude, categorical)
-    asked = answers.Asked.of("stability", screen, data, rows, weight, out)
+    rows = table.read(screen, data)
+    asked = answers.Asked.of("stability", screen, data, rows, table.weight, out)
     answers.stability(asked, wanted, parts.value, resamples)
 
 
 def sensitivity(
+    *,
     data: Data,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    categorical: Categorical = None,
-    weight: Weight = None,
+    table: TableOptions,
     components: Components = None,
     covariance: Structures = None,
     out: Out = None,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """Choose the number of components by its evidence, and again under other priors.
 
     With --out the folder holds result.json, priors.csv and a figure.
     """
-    wanted = arguments.searched(components, covariance, None, None, seed, jobs)
-    screen = screen_of(quiet, json)
+    wanted = SearchOptions(components, covariance).searched(run)
+    screen = shown.screen
     from bayesmix.cli.commands import answers
 
-    rows = table_of(screen, data, columns, weight, exclude, categorical)
-    answers.sensitivity(answers.Asked.of("sensitivity", screen, data, rows, weight, out), wanted)
+    rows = table.read(screen, data)
+    asked = answers.Asked.of("sensitivity", screen, data, rows, table.weight, out)
+    answers.sensitivity(asked, wanted)
 
 
 def nested(
+    *,
     data: Data,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    categorical: Categorical = None,
-    weight: Weight = None,
-    components: Components = None,
-    covariance: Structures = None,
-    criterion: Criteria = None,
-    method: SearchMethods = None,
+    table: TableOptions,
+    search: SearchOptions,
     folds: Annotated[int, typer.Option(metavar="N", min=2, help="Outer folds")] = 5,
     out: Out = None,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """Run the whole search in every fold, and judge it on the rows that it has not seen.
 
     With --out the folder holds result.json, folds.csv and a figure.
     """
-    wanted = arguments.searched(components, covariance, criterion, method, seed, jobs)
-    screen = screen_of(quiet, json)
+    wanted, screen = search.searched(run), shown.screen
     from bayesmix.cli.commands import answers
 
-    rows = table_of(screen, data, columns, weight, exclude, categorical)
-    answers.nested(answers.Asked.of("nested", screen, data, rows, weight, out), wanted, folds)
+    rows = table.read(screen, data)
+    asked = answers.Asked.of("nested", screen, data, rows, table.weight, out)
+    answers.nested(asked, wanted, folds)
 
 
 def report(
+    *,
     context: typer.Context,
     model: Model,
     data: Data,
-    columns: Columns = None,
-    weight: Weight = None,
+    rows: RowOptions,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
     static: Static = False,
-    seed: Seed = 0,
-    jobs: Jobs = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    run: RunOptions,
+    shown: PrintOptions,
 ) -> None:
     """One page on a saved model: how well it fits these rows, its components, its clusters.
 
     Of a whole search: bayesmix select DATA --report.
     """
-    screen = screen_of(quiet, json)
+    screen = shown.screen
     from bayesmix.cli.commands import answers
 
-    names = arguments.names(columns)
-    shown = command_line(context)
-    answers.report(screen, model, data, names, weight, out, shown, seed, jobs, not static)
+    names, words = arguments.names(rows.columns), command_line(context)
+    seed, jobs = run.seed, run.jobs
+    answers.report(screen, model, data, names, rows.weight, out, words, seed, jobs, not static)

@@ -130,26 +130,3 @@ class Searched:
     jobs: int | None
     missing: str = "error"
     noise: bool = False
-
-
-def searched(
-    components: str | None,
-    covariance: str | None,
-    criterion: Criterion | None,
-    method: SearchMethod | None,
-    seed: int,
-    jobs: int | None,
-    missing: Missing = Missing.ERROR,
-    noise: bool = False,
-) -> Searched:
-    """The options of a search, read."""
-    return Searched(
-        numbers(components),
-        structures(covariance),
-        None if criterion is None else criterion.value,
-        None if method is None else method.value,
-        seed,
-        jobs,
-        missing.value,
-        noise,
-    )
