@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from bayesmix.families.independent.beta_factors import (
 from bayesmix.families.independent.columns import ColumnsFamily
 from bayesmix.families.independent.linear import NEVER, PLAIN
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Source
 from bayesmix.records import Frame, Summary
 
@@ -111,7 +110,7 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
     reading = PLAIN
     mean_where_empty = 0.5
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is neither 0 nor 1."""
         wrong = (values != 0) & (values != 1) & ~np.isnan(values)
         if wrong.any():

@@ -20,7 +20,7 @@ from bayesmix.families.independent.columns import Columns, ColumnsFamily
 from bayesmix.families.independent.linear import NEVER
 from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Named, Source
 from bayesmix.records import Frame, Summary
 
@@ -236,7 +236,7 @@ class Binomial(ColumnsFamily[Binomials]):
         """The family of some columns."""
         return Binomial(tuple(self.n_trials[column] for column in columns))
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is no number of successes."""
         if values.shape[1] != len(self.n_trials):
             raise InvalidInputError(

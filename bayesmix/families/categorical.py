@@ -23,10 +23,10 @@ from bayesmix.families.independent.level_coordinates import LevelCoordinates
 from bayesmix.families.independent.levels import Levels, LevelsTwin
 from bayesmix.families.independent.linear import NEVER, LinearInTotals
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named, Source
+from bayesmix.protocols import Named, Pymc, Source
 from bayesmix.records import Frame, Summary
 from bayesmix.records.coding import Coding, Level
 
@@ -269,7 +269,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         density -= logs.shape[1] * normalisers
         return density
 
-    def pymc_distribution(self, pm: Any, q: LevelProbabilities, n_components: int) -> LevelsTwin:
+    def pymc_distribution(self, pm: Pymc, q: LevelProbabilities, n_components: int) -> LevelsTwin:
         """The same prior over K components in PyMC, and their densities."""
         return LevelsTwin.declared(
             pm,
@@ -332,7 +332,7 @@ class Categorical(ColumnsFamily[Categoricals]):
         assert self.levels is not None
         return Categorical(tuple(self.levels[column] for column in columns))
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is no code of a level."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values >= self.reading.sizes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import polygamma
@@ -22,8 +21,8 @@ from bayesmix.families.independent.linear import MEASURED, LinearInTotals
 from bayesmix.families.independent.positive import SMALLEST, refuse_not_positive
 from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Named, Source
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.protocols import Named, Source, Tensor
 from bayesmix.records import Frame, Summary
 
 
@@ -185,7 +184,7 @@ class ExponentialPrior(RatePrior):
     def at_rates(self, rates: Array) -> Exponentials:
         return Exponentials(rates)
 
-    def twin(self, rates: Any, log_rates: Any, q: GammaFactors) -> TotalsTwin:
+    def twin(self, rates: Tensor, log_rates: Tensor, q: GammaFactors) -> TotalsTwin:
         logs = {"log_rates": log_rates}
         return TotalsTwin(log_rates.sum(axis=1), -rates, logs, ExponentialDraws, MEASURED)
 
@@ -209,7 +208,7 @@ class Exponential(ColumnsFamily[Exponentials]):
     reading = MEASURED
     mean_where_empty = 1.0
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is not positive: rows of zeros would have a density without bound."""
         refuse_not_positive(values, first, "an exponential")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import polygamma
@@ -23,9 +22,9 @@ from bayesmix.families.independent.linear import COUNTS, NEVER, LinearInTotals
 from bayesmix.families.independent.negative_binomial import NegativeBinomials
 from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named, Source
+from bayesmix.protocols import Named, Source, Tensor
 from bayesmix.records import Frame, Summary
 
 # Up to here a double can tell a count from the next.
@@ -150,7 +149,7 @@ class GammaPrior(RatePrior):
     def at_rates(self, rates: Array) -> Poissons:
         return Poissons(rates)
 
-    def twin(self, rates: Any, log_rates: Any, q: GammaFactors) -> TotalsTwin:
+    def twin(self, rates: Tensor, log_rates: Tensor, q: GammaFactors) -> TotalsTwin:
         logs = {"log_rates": log_rates}
         return TotalsTwin(-rates.sum(axis=1), log_rates, logs, PoissonDraws, COUNTS)
 
@@ -173,7 +172,7 @@ class Poisson(ColumnsFamily[Poissons]):
     reading = COUNTS
     mean_where_empty = 1.0
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is negative, not whole, or so large that doubles skip numbers."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values > LARGEST_COUNT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
@@ -14,7 +13,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
-from bayesmix.protocols import Tensor
+from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights, WeightDraws
 
@@ -90,18 +89,18 @@ class DirichletTwin:
     weights: Tensor
 
     @cached_property
-    def log_weights(self) -> Any:
+    def log_weights(self) -> Tensor:
         """log π_k (K,)."""
         from pytensor import tensor as pt
 
         return pt.log(self.weights)
 
-    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self) -> NamedTensors:
         """Nothing beside the variable."""
         return {}
 
     @property
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self) -> dict[str, Tensor]:
         """What a draw is made of, by the fields of ``WeightDraws``."""
         return {"log_weights": self.log_weights}
 
@@ -152,7 +151,7 @@ class DirichletPrior:
         """log p(π) (S,) of draws."""
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
-    def pymc_distribution(self, pm: Any, q: Dirichlet, n_components: int) -> DirichletTwin:
+    def pymc_distribution(self, pm: Pymc, q: Dirichlet, n_components: int) -> DirichletTwin:
         """The same prior over K weights in PyMC."""
         concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import LOWEST_LOG
 
 
@@ -77,12 +77,12 @@ class PointTwin:
         """log π_k (K,), finite."""
         return np.maximum(self.weights.expected_log(), LOWEST_LOG)
 
-    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self) -> NamedTensors:
         """π with what its axis stands for."""
         return {"weights": (("component",), self.weights.probabilities)}
 
     @property
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self) -> dict[str, Tensor]:
         """Nothing."""
         return {}
 
@@ -120,7 +120,7 @@ class FreeWeights:
         """Refused: there is no prior density here."""
         raise UnsupportedError("weights without a prior have no prior density")
 
-    def pymc_distribution(self, pm: Any, q: PointWeights, n_components: int) -> PointTwin:
+    def pymc_distribution(self, pm: Pymc, q: PointWeights, n_components: int) -> PointTwin:
         """The weights of the fit in PyMC: numbers, of which nothing is drawn."""
         return PointTwin(q)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import betaln, digamma, polygamma
@@ -17,7 +16,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
-from bayesmix.protocols import Tensor
+from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import WeightSpread
 from bayesmix.weights.point import PointWeights
 
@@ -130,7 +129,7 @@ class StickTwin:
     spent: Tensor
 
     @cached_property
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self) -> dict[str, Tensor]:
         """What a draw is made of, by the fields of ``StickDraws``."""
         from pytensor import tensor as pt
 
@@ -138,7 +137,7 @@ class StickTwin:
         return {"log_first": first, "log_rest": -self.spent}
 
     @cached_property
-    def log_weights(self) -> Any:
+    def log_weights(self) -> Tensor:
         """log π_k (K,), as ``StickDraws`` has them."""
         from pytensor import tensor as pt
 
@@ -146,7 +145,7 @@ class StickTwin:
         none = np.zeros(1)
         return pt.concatenate([first, none]) + pt.concatenate([none, rest.cumsum()])
 
-    def named(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self) -> NamedTensors:
         """π with what its axis stands for."""
         from pytensor import tensor as pt
 
@@ -226,7 +225,7 @@ class StickBreakingPrior:
             tail = np.logaddexp(logs[k + 1], tail)
         return StickDraws.of_weights(logs[None]), order
 
-    def pymc_distribution(self, pm: Any, q: StickBreaking, n_components: int) -> StickTwin:
+    def pymc_distribution(self, pm: Pymc, q: StickBreaking, n_components: int) -> StickTwin:
         """The same prior over K - 1 sticks in PyMC: -log(1 - v) is exponential with rate α0.
 
         So that a stick which takes nearly all, as they do where α0 is small, keeps its digits.

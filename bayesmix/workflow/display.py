@@ -9,9 +9,16 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayesmix.protocols import PointComponents
+    from bayesmix.workflow.result import FitResult
+
 
 MOST_COMPONENTS = 12
 MOST_COLUMNS = 6
@@ -39,12 +46,12 @@ class ComponentTable:
     more: str
 
 
-def as_text(result: Any) -> str:
+def as_text(result: FitResult) -> str:
     """What ``repr`` shows."""
     return "\n".join([f"<FitResult: {sentence(result)}>", *_indented(result)])
 
 
-def summary(result: Any) -> str:
+def summary(result: FitResult) -> str:
     """The fit in words: what was found, how sure of the optimum, what happened on the way."""
     lines = [_capital(f"{sentence(result)}."), *_indented(result)]
     if result.search_trace:
@@ -52,7 +59,7 @@ def summary(result: Any) -> str:
     return "\n".join(lines)
 
 
-def _indented(result: Any) -> list[str]:
+def _indented(result: FitResult) -> list[str]:
     """The components and what happened on the way, a line each."""
     table = component_table(result)
     lines = [table.heads, *table.rows]
@@ -66,7 +73,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_html(result: Any) -> str:
+def as_html(result: FitResult) -> str:
     """What a notebook shows: what to heed first, then the components."""
     table = component_table(result)
     notes = "".join(f"<div>{html.escape(note)}</div>" for note in events(result))
@@ -77,7 +84,9 @@ def as_html(result: Any) -> str:
     )
 
 
-def summary_html(text: str, heads: Any, rows: Any, n_rows: int) -> str:
+def summary_html(
+    text: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_rows: int
+) -> str:
     """What a notebook shows of a search: its answer, what to know of it, the first candidates."""
     answer, *lines = text.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
@@ -88,7 +97,7 @@ def summary_html(text: str, heads: Any, rows: Any, n_rows: int) -> str:
     )
 
 
-def html_table(heads: Any, rows: Any, shares: Any) -> str:
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float]) -> str:
     """A table whose second column has a bar behind every number, as long as its share."""
     head = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in heads)
     body = "".join(
@@ -100,7 +109,7 @@ def html_table(heads: Any, rows: Any, shares: Any) -> str:
     )
 
 
-def _cells(row: tuple[str, ...], share: float) -> str:
+def _cells(row: Sequence[str], share: float) -> str:
     bars = {1: f"; {BAR.format(100.0 * share)}"}
     return "".join(
         f'<td style="{CELL}{bars.get(place, "")}">{html.escape(cell)}</td>'
@@ -108,7 +117,7 @@ def _cells(row: tuple[str, ...], share: float) -> str:
     )
 
 
-def sentence(result: Any) -> str:
+def sentence(result: FitResult) -> str:
     """Model, size, objective and how the fit ended."""
     asked, found = result.requested_components, result.n_components
     family = result.family.name.replace("_", " ")
@@ -135,7 +144,7 @@ def sentence(result: Any) -> str:
 
 
 def component_table(
-    result: Any, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
+    result: FitResult, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
 ) -> ComponentTable:
     """Weight, expected rows, and mean ± standard deviation of every column; noise comes last."""
     point = result.unframed.plug_in()
@@ -171,7 +180,7 @@ def component_table(
     return ComponentTable(heads, tuple(rows), tuple(shares), more)
 
 
-def cells_of(result: Any, point: Any, column: int) -> list[str]:
+def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str]:
     """A column of the table: mean ± deviation, of levels the most probable and its share."""
     named = getattr(result.family, "coding", None) or result.family
     levels = (getattr(named, "levels", None) or {column: None})[column]
@@ -183,7 +192,7 @@ def cells_of(result: Any, point: Any, column: int) -> list[str]:
     return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
 
 
-def events(result: Any) -> list[str]:
+def events(result: FitResult) -> list[str]:
     """What happened on the way, a line a kind; of a kind the last."""
     last = {event.kind: event for event in result.events}
     many = {kind: sum(event.kind == kind for event in result.events) for kind in last}

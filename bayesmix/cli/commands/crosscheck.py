@@ -11,12 +11,13 @@ from rich.markup import escape
 from bayesmix.cli.commands.jobs import leave
 from bayesmix.cli.outputs import describe, files
 from bayesmix.cli.outputs.show import Screen, new_table, rows_sentence
+from bayesmix.protocols import Source
 
 
 def crosscheck(
     screen: Screen,
     path: str,
-    source: Any,
+    source: Source,
     components: int,
     structure: str,
     sampler: str,

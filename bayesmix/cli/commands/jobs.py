@@ -21,6 +21,7 @@ from bayesmix.cli.outputs.show import (
     rows_sentence,
 )
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.protocols import Source
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 
 
@@ -41,7 +42,7 @@ def warm_up(screen: Screen) -> None:
 def select(
     screen: Screen,
     path: str,
-    source: Any,
+    source: Source,
     wanted: Searched,
     weight: str | None,
     out: str | None,
@@ -78,7 +79,7 @@ def select(
     leave(interrupted)
 
 
-def unfitted(wanted: Searched, source: Any) -> Any:
+def unfitted(wanted: Searched, source: Source) -> Any:
     """The search that was asked for; criterion and method each follow from the other."""
     from bayesmix.estimators.select import comparable, procedure
 
@@ -104,7 +105,7 @@ def unfitted(wanted: Searched, source: Any) -> Any:
     )
 
 
-def fitted(screen: Screen, search: Any, source: Any) -> list[str]:
+def fitted(screen: Screen, search: Any, source: Source) -> list[str]:
     """Fit a search; the warnings that came with it."""
     search.set_params(progress=screen.progress)
     with screen.noting_warnings() as heard:
@@ -115,7 +116,7 @@ def fitted(screen: Screen, search: Any, source: Any) -> list[str]:
 def fit(
     screen: Screen,
     path: str,
-    source: Any,
+    source: Source,
     components: int,
     structure: str,
     method: str,
@@ -156,7 +157,7 @@ def fit(
     leave(interrupted)
 
 
-def _estimator(method: str, source: Any, noise: bool, **parameters: Any) -> Any:
+def _estimator(method: str, source: Source, noise: bool, **parameters: Any) -> Any:
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.rows.families_of_columns import is_mixed_table
@@ -182,7 +183,7 @@ def finish(
     place: Path | None,
     values: dict[str, Any],
     model: Any,
-    source: Any,
+    source: Source,
     search: Any = None,
 ) -> None:
     """Write the files, name them, and print the JSON where it is asked for."""

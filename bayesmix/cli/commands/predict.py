@@ -84,7 +84,8 @@ def rows_for(
     kept = "keep" if model.missing == "use" else "error"
     if columns is not None:
         # Asked for one by one, they may have other names than at the fit.
-        return replace(read_rows(path, columns, weight, kept), columns=None)
+        source: Any = read_rows(path, columns, weight, kept)  # a record, of either kind
+        return replace(source, columns=None)
     coding, names = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and names is not None:
         from bayesmix.io.tables.mixed_tables import read_as

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter, Signature, signature
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bayesmix.cli.inputs import arguments, options
 from bayesmix.cli.inputs.arguments import Missing, Searched
 from bayesmix.cli.inputs.options import rows_of, screen_of, table_of
+
+if TYPE_CHECKING:
+    from bayesmix.cli.outputs.show import Screen
+    from bayesmix.protocols import Source
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class RowOptions:
     columns: options.Columns = None
     weight: options.Weight = None
 
-    def read(self, path: str) -> Any:
+    def read(self, path: str) -> Source:
         """The rows of DATA."""
         return rows_of(path, self.columns, self.weight)
 
@@ -35,11 +39,11 @@ class TableOptions:
 
     def read(
         self,
-        screen: Any,
+        screen: Screen,
         path: str,
         missing: Missing = Missing.ERROR,
         scheduler: str | None = None,
-    ) -> Any:
+    ) -> Source:
         """The rows of DATA; see ``table_of``."""
         own = self.columns, self.weight, self.exclude, self.categorical
         return table_of(screen, path, *own, missing, scheduler)
@@ -86,7 +90,7 @@ class PrintOptions:
     json: options.Json = False
 
     @property
-    def screen(self) -> Any:
+    def screen(self) -> Screen:
         return screen_of(self.quiet, self.json)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bayesmix.cli.inputs import arguments
 from bayesmix.cli.inputs.arguments import Criterion, Missing, SearchMethod
 from bayesmix.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bayesmix.cli.outputs.show import Screen
+    from bayesmix.protocols import Source
+
 
 Data = Annotated[
     str,
@@ -100,14 +105,14 @@ def command_line(context: typer.Context) -> list[str]:
     return words
 
 
-def screen_of(quiet: bool, machine: bool) -> Any:
+def screen_of(quiet: bool, machine: bool) -> Screen:
     """Where a command prints."""
     from bayesmix.cli.outputs.show import Screen
 
     return Screen(quiet, machine)
 
 
-def rows_of(path: str, columns: str | None, weight: str | None) -> Any:
+def rows_of(path: str, columns: str | None, weight: str | None) -> Source:
     """The rows of DATA, numbers alone."""
     from bayesmix.cli.inputs.rows import read_rows
 
@@ -115,7 +120,7 @@ def rows_of(path: str, columns: str | None, weight: str | None) -> Any:
 
 
 def table_of(
-    screen: Any,
+    screen: Screen,
     path: str,
     columns: str | None,
     weight: str | None,
@@ -123,7 +128,7 @@ def table_of(
     categorical: str | None,
     missing: Missing = Missing.ERROR,
     scheduler: str | None = None,
-) -> Any:
+) -> Source:
     """The rows of DATA, ``categorical`` columns as levels; what was left out becomes a note.
 
     A ``scheduler`` has its workers read them: numbers alone.
@@ -145,13 +150,15 @@ def table_of(
     named, without, levels = map(arguments.names, (columns, exclude, categorical))
     with screen.noting_warnings():
         if without or levels:
-            rows = of_data(
+            mixed = of_data(
                 path,
                 lambda place: read_mixed(place, named, weight, without or (), levels or (), kept),
             )
-            left = rows.coding.left_out
+            rows: Source = mixed
+            left = () if mixed.coding is None else mixed.coding.left_out
         else:
-            found, left = [], ()
+            found: list[str] = []
+            left = ()
             if path != STANDARD_INPUT:  # which is read once
                 found, left = of_data(path, lambda place: left_out(place, named, weight))
             rows = read_rows(path, found if left else named, weight, kept)
@@ -160,7 +167,7 @@ def table_of(
     return _with_values(screen, rows) if missing is Missing.USE else rows
 
 
-def _with_values(screen: Any, rows: Any) -> Any:
+def _with_values(screen: Screen, rows: Source) -> Source:
     """The rows that have a value: others say nothing, and become a note."""
     import numpy as np
 

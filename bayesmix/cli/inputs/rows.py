@@ -6,24 +6,26 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.protocols import Source
 from bayesmix.writing import write
 
+Read = TypeVar("Read")
 STANDARD_INPUT = "-"
 
 
 def read_rows(
     path: str, columns: Sequence[str] | None, weight: str | None, missing: str = "error"
-) -> Any:
+) -> Source:
     """The rows of DATA; ``-`` is standard input, which like ``.txt`` is text that names columns."""
     from bayesmix.io import read
 
     return of_data(path, lambda place: read(place, columns, weight, missing=missing))
 
 
-def of_data(path: str, reader: Callable[[Any], Any]) -> Any:
+def of_data(path: str, reader: Callable[[str | Path], Read]) -> Read:
     """What a reader of files makes of DATA."""
     if path != STANDARD_INPUT and not path.lower().endswith(".txt"):
         return reader(path)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import UndefinedError
+from bayesmix.protocols import Source
 from bayesmix.sources import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 
@@ -29,7 +30,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def described(command: str, path: str, source: Any, weight: str | None) -> dict[str, Any]:
+def described(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
     """The head of every result: who made it, of which rows."""
     n_rows, n_columns = source.shape
     return {
@@ -48,7 +49,7 @@ def described(command: str, path: str, source: Any, weight: str | None) -> dict[
     }
 
 
-def _taken(source: Any) -> dict[str, Any]:
+def _taken(source: Source) -> dict[str, Any]:
     """What columns that are no numbers were taken for, and which were left out, where it is known.
 
     Nothing of a table of numbers alone.

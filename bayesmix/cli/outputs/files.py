@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.protocols import Source
 from bayesmix.writing import file_to_write, folder_to_write, try_to_write, write, written
 
 PANEL = (6.4, 4.4)
@@ -82,7 +83,7 @@ def report_place(out: Path | None) -> Path:
 def write_report(
     path: Path,
     search: Any,
-    source: Any,
+    source: Source,
     title: str,
     command: Sequence[str],
     interactive: bool,
@@ -93,7 +94,7 @@ def write_report(
     return str(write(search, path, source, title, command, interactive))
 
 
-def draw_density(place: Path, model: Any, source: Any, note: Callable[[str], None]) -> list[str]:
+def draw_density(place: Path, model: Any, source: Source, note: Callable[[str], None]) -> list[str]:
     """``density.png``: the fitted density over its rows, of a product that of its first block."""
 
     def draw(ax: Any) -> None:

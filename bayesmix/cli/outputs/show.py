@@ -20,6 +20,7 @@ from bayesmix.cli.inputs.rows import name_of
 from bayesmix.cli.outputs.describe import column_names
 from bayesmix.cli.wording import printable, worded
 from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.protocols import Source
 from bayesmix.selection.choice.summary_text import NAMES
 
 # Criteria beside the one that chose; so many have room in 80 columns.
@@ -114,7 +115,7 @@ class Screen:
                 self.note(heard[-1])
 
 
-def rows_sentence(path: str, source: Any, weight: str | None) -> str:
+def rows_sentence(path: str, source: Source, weight: str | None) -> str:
     """Which rows and columns are used."""
     n_rows, n_columns = source.shape
     names = column_names(source.columns, n_columns)[:NAMES_SHOWN]

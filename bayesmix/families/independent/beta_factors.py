@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import betaln, digamma, log_expit, logit, xlog1py, xlogy
@@ -23,7 +22,7 @@ from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named
+from bayesmix.protocols import Named, Pymc
 from bayesmix.records import Frame
 
 # Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
@@ -214,7 +213,7 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         ).sum(axis=(1, 2))
         return density
 
-    def pymc_distribution(self, pm: Any, q: BetaFactors, n_components: int) -> TotalsTwin:
+    def pymc_distribution(self, pm: Pymc, q: BetaFactors, n_components: int) -> TotalsTwin:
         """The same prior over K components in PyMC, and their densities."""
         from pytensor import tensor as pt
 

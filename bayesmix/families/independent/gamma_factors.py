@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
@@ -21,6 +20,7 @@ from bayesmix.families.independent.sums import Sums
 from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gammas import log_gammas
+from bayesmix.protocols import Pymc, Tensor
 
 
 class RateColumns(PointColumns):
@@ -93,7 +93,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         """The densities with these rates."""
 
     @abstractmethod
-    def twin(self, rates: Any, log_rates: Any, q: GammaFactors) -> TotalsTwin:
+    def twin(self, rates: Tensor, log_rates: Tensor, q: GammaFactors) -> TotalsTwin:
         """Densities in PyMC with these rates (K, D)."""
 
     def kl(self, q: GammaFactors) -> float:
@@ -137,7 +137,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         ).sum(axis=(1, 2))
         return density
 
-    def pymc_distribution(self, pm: Any, q: GammaFactors, n_components: int) -> TotalsTwin:
+    def pymc_distribution(self, pm: Pymc, q: GammaFactors, n_components: int) -> TotalsTwin:
         """The same prior over K components in PyMC, and their densities."""
         from pytensor import tensor as pt
 

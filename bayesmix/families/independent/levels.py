@@ -13,7 +13,8 @@ from scipy.special import logsumexp
 from bayesmix.families.independent.twin import data
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import DrawnComponents, Tensor
+from bayesmix.protocols import DrawnComponents, NamedTensors, Pymc, Tensor
+from bayesmix.records import Frame
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class LevelsTwin:
     @classmethod
     def declared(
         cls,
-        pm: Any,
+        pm: Pymc,
         concentration: Array,
         reading: Levels,
         record: Callable[[Array], DrawnComponents],
@@ -121,11 +122,11 @@ class LevelsTwin:
         ]
         return cls({"log_probabilities": pt.log(pt.concatenate(parts, axis=1))}, reading, record)
 
-    def log_density(self, pm: Any, values: Array) -> Any:
+    def log_density(self, pm: Pymc, values: Array) -> Tensor:
         """log p(x_n | θ_k) (n, K)."""
         return data(pm, self.reading.totals(values)) @ self.drawn["log_probabilities"].T
 
-    def named(self, frame: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self, frame: Frame) -> NamedTensors:
         """Probabilities of all columns, and means of codes."""
         from pytensor import tensor as pt
 

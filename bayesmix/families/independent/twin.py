@@ -10,7 +10,8 @@ import numpy as np
 
 from bayesmix.families.independent.linear import PLAIN, Reading
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import DrawnComponents, Tensor
+from bayesmix.protocols import DrawnComponents, NamedTensors, Pymc, Tensor
+from bayesmix.records import Frame
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TotalsTwin:
     record: Callable[..., DrawnComponents]
     reading: Reading = PLAIN
 
-    def log_density(self, pm: Any, values: Array) -> Any:
+    def log_density(self, pm: Pymc, values: Array) -> Tensor:
         """log p(x_n | θ_k) (n, K)."""
         density = data(pm, self.reading.totals(values)) @ self.slopes.T + self.constants
         if self.reading.has_base:
@@ -34,7 +35,7 @@ class TotalsTwin:
             density = density + base[:, None]
         return density
 
-    def named(self, frame: Any) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self, frame: Frame) -> NamedTensors:
         """Nothing beside the variable itself, which is in the units of the data."""
         return {}
 
@@ -48,7 +49,7 @@ class TotalsTwin:
         return {name: values}
 
 
-def data(pm: Any, totals: Array) -> Any:
+def data(pm: Pymc, totals: Array) -> Any:
     """Totals (F, n) as data (n, F) of the model; every axis has a name, as nutpie wants it."""
     pm.modelcontext(None).add_coord("total", np.arange(len(totals)))
     return pm.Data("rows", np.ascontiguousarray(totals.T), dims=("row", "total"))

@@ -13,7 +13,7 @@ from bayesmix.families.product.guard import ProductGuard, of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.some_columns import some_columns
 from bayesmix.families.product.statistics import ProductStatistics
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Family, Source
 from bayesmix.records import Event, Frame, Summary
@@ -181,7 +181,7 @@ class Product:
         """The features of all parts, and one product of matrices."""
         return True
 
-    def check(self, values: Any, first: int = 0) -> None:
+    def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a part cannot produce its values."""
         for part, own in zip(self.parts, self.layout.columns, strict=True):
             try:
@@ -190,7 +190,7 @@ class Product:
                 self._check_columns(part, values[:, list(own)], first)
                 raise
 
-    def _check_columns(self, part: Part, values: Any, first: int) -> None:
+    def _check_columns(self, part: Part, values: Stored, first: int) -> None:
         """The same column by column, so that the message has the right one."""
         for place, name in enumerate(part.columns):
             try:

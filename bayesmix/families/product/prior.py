@@ -14,7 +14,7 @@ from bayesmix.families.product.guard import of_parts
 from bayesmix.families.product.layout import Layout
 from bayesmix.families.product.statistics import ProductStatistics
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import ComponentsTwin, Prior, PriorChoice
+from bayesmix.protocols import ComponentsTwin, Prior, PriorChoice, Pymc
 from bayesmix.records import Frame
 
 Key: TypeAlias = str | int | tuple[str | int, ...]
@@ -89,7 +89,7 @@ class PartPriors:
             tuple(part.conditional(own, drawn, generator) for part, own, drawn in pairs),
         )
 
-    def pymc_distribution(self, pm: Any, q: Products, n_components: int) -> ComponentsTwin:
+    def pymc_distribution(self, pm: Pymc, q: Products, n_components: int) -> ComponentsTwin:
         """The same prior over K components in PyMC, and their densities."""
         from bayesmix.families.product.twin import declared
 

@@ -30,7 +30,7 @@ class ProductTwin:
         """Those of the parts, as they stand in a model."""
         return labels_of(self.layout)
 
-    def log_density(self, pm: Any, values: Array) -> Any:
+    def log_density(self, pm: Pymc, values: Array) -> Tensor:
         """Σ_i log p(x_i | θ_ki) (n, K)."""
         given = zip(self.labels, self.parts, self.layout.split(values), strict=True)
         return sum(
@@ -78,7 +78,7 @@ class ProductTwin:
 class PartOfModel:
     """PyMC as a part of a product sees it: what it names, and its axes, have the part's label."""
 
-    def __init__(self, pm: Any, label: str) -> None:
+    def __init__(self, pm: Pymc, label: str) -> None:
         self.pm, self.label = pm, label
 
     def __getattr__(self, kind: str) -> Any:
@@ -114,7 +114,7 @@ class CoordinatesOfPart:
 
 
 def declared(
-    pm: Any, layout: Layout, priors: Sequence[Prior], q: Any, n_components: int
+    pm: Pymc, layout: Layout, priors: Sequence[Prior], q: Any, n_components: int
 ) -> ProductTwin:
     """The parameters of every part under its prior, declared in the model at hand."""
     model = pm.modelcontext(None)

@@ -29,6 +29,7 @@ from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoor
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Pymc
 from bayesmix.records import FLAT_FLOOR, Frame
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
@@ -171,7 +172,7 @@ class NormalWishart:
         density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
         return density
 
-    def pymc_distribution(self, pm: Any, q: GaussianPosterior, n_components: int) -> GaussianTwin:
+    def pymc_distribution(self, pm: Pymc, q: GaussianPosterior, n_components: int) -> GaussianTwin:
         """The same prior over K components in PyMC, β0 as ``q`` has it, and their densities."""
         return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
 

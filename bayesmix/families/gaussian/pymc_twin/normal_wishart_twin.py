@@ -16,7 +16,7 @@ from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.pymc_twin.wishart_blocks import Roots
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Tensor
+from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import Frame
 
 MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"
@@ -33,12 +33,12 @@ class GaussianTwin:
     learned: bool
     prior_mean_precision: float
 
-    def log_density(self, pm: Any, values: Array) -> Any:
+    def log_density(self, pm: Pymc, values: Array) -> Tensor:
         """log N(x_n | μ_k, Λ_k⁻¹) (n, K) of framed rows."""
         rows = pm.Data("rows", values, dims=("row", "direction"))
         return _log_normal(self.structure, rows, self.means, self.roots, 1.0)
 
-    def named(self, frame: Frame) -> dict[str, tuple[tuple[str, ...], Any]]:
+    def named(self, frame: Frame) -> NamedTensors:
         """Means, covariances and a learned S in data units, with what their axes stand for."""
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.twin.lifted(algebra, algebra.twin.inverse(self.roots), frame)
@@ -54,7 +54,7 @@ class GaussianTwin:
         } | learned
 
     @property
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self) -> dict[str, Tensor]:
         """What a draw is made of, by the fields of ``GaussianDraws``."""
         learned = {"scale_roots": self.scale.values} if self.learned else {}
         return {"means": self.means, "roots": self.roots.values} | learned
@@ -79,7 +79,7 @@ class GaussianTwin:
         return {MEANS: draws.means, **roots, **scale}
 
 
-def gaussian_twin(pm: Any, prior: Any, mean_precision: float, n_components: int) -> GaussianTwin:
+def gaussian_twin(pm: Pymc, prior: Any, mean_precision: float, n_components: int) -> GaussianTwin:
     """The parameters of K Gaussians under a Normal-Wishart prior, declared in the model."""
     structure, size = prior.structure, len(prior.mean)
     twin = structure.algebra.twin
@@ -93,7 +93,7 @@ def gaussian_twin(pm: Any, prior: Any, mean_precision: float, n_components: int)
     return GaussianTwin(structure, means, roots, scale, prior.scale.learned, mean_precision)
 
 
-def _scale(pm: Any, prior: Any) -> Roots:
+def _scale(pm: Pymc, prior: Any) -> Roots:
     """The root of S, a variable where it is learned."""
     from pytensor.tensor import as_tensor
 
