@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 import bayesmix as bm
-from bayesmix.engine.compiled import compiled_pays
+from bayesmix.engine.compiled_steps import compiled_pays
 from bayesmix.engine.expectation import CENTRED
 from bayesmix.engine.forms import Untruncated
-from bayesmix.engine.gaps import Gapped
+from bayesmix.engine.gapped_step import Gapped
 from bayesmix.engine.run import summed
 from bayesmix.numerics.arrays import align
 from bayesmix.records import Frame, Mixture, centred_pass

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import KernelStep, compiled_pays, linear_pass
+from bayesmix.engine.compiled_steps import KernelStep, compiled_pays, linear_pass
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import assessed, begin_at

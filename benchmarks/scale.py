@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.engine.compiled import KernelStep, kernel_view, linear_pass
+from bayesmix.engine.compiled_steps import KernelStep, kernel_view, linear_pass
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Engine
 from bayesmix.records import Rows

@@ -387,3 +387,21 @@ def test_no_two_classes_have_one_name():
     assert names["FitResult"] == 1
     # What users fit, as scikit-learn names it, and what a fit holds.
     assert {name for name, times in names.items() if times > 1} == {"Mixture"}
+
+
+# One role in several places: what families are made of, what floors read their subject from.
+ROLES = {
+    *("family", "components", "draws", "prior", "guard", "linear", "twin", "point", "gaps"),
+    *("subject", "summary_text", "conformance"),
+    "mixture",  # as the class
+}
+
+
+def test_a_file_name_stands_twice_only_for_one_role():
+    """But figures and commands are named as the module whose answer they show."""
+    shown = {PACKAGE / "plots", PACKAGE / "cli" / "commands"}
+    names = Counter(
+        path.stem for path in PACKAGE.rglob("*.py") if shown.isdisjoint({path, *path.parents})
+    )
+    assert names["select"] == 1
+    assert {name for name, times in names.items() if times > 1} - {"__init__"} == ROLES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bayesmix.engine.compiled import Kernel, KernelStep, kernel_view
+from bayesmix.engine.compiled_steps import Kernel, KernelStep, kernel_view
 from bayesmix.engine.expectation import (
     Arithmetic,
     Densities,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.compiled import CompiledAssessment, compiled_pays
+from bayesmix.engine.compiled_steps import CompiledAssessment, compiled_pays
 from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.engine.forms import Form
 from bayesmix.engine.monitor import Monitor

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled import Kernel, kernel_view, linear_pass, of_sweep
+from bayesmix.engine.compiled_steps import Kernel, kernel_view, linear_pass, of_sweep
 from bayesmix.engine.expectation import Densities, LocalRows, Step
 from bayesmix.engine.forms import Untruncated
 from bayesmix.numerics.arrays import Array, Indices

@@ -16,15 +16,15 @@ from bayesmix import validation
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.attributes.answer import Showing
+from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
 from bayesmix.estimators.methods.imputing import Imputing, refuse_gaps
 from bayesmix.estimators.methods.information import information
-from bayesmix.estimators.methods.posterior import PosteriorMethods
-from bayesmix.estimators.methods.streaming import Arriving
+from bayesmix.estimators.methods.partial_fit import Arriving
+from bayesmix.estimators.methods.posterior_methods import PosteriorMethods
 from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.estimators.parameters.checkpoint import passes_kept
-from bayesmix.estimators.rows import answers, incoming
+from bayesmix.estimators.parameters.kept_passes import passes_kept
+from bayesmix.estimators.rows import incoming, predictions
 from bayesmix.estimators.rows.dask_blocks import lazily
 from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
 from bayesmix.numerics.arrays import Array, Integers
@@ -278,27 +278,27 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         For a variational fit the posterior predictive density (Bishop 2006, eq. 10.81), which
         integrates to 1.
         """
-        return self._map(X, answers.log_densities)
+        return self._map(X, predictions.log_densities)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats; weighted where there are weights."""
         source = self._seen(X, sample_weight)
-        step = partial(answers.total_log_density, self.result_)
+        step = partial(predictions.total_log_density, self.result_)
         with single_threaded_blas():
             total, weight = source.reduce(step, self.result_.n_components)
         return float(total / weight)
 
     def predict_proba(self, X: Any) -> Array:
         """Normalised terms of the density of every row (n, K); with noise (n, K + 1): last."""
-        return self._map(X, answers.probabilities, self._fitted().n_components)
+        return self._map(X, predictions.probabilities, self._fitted().n_components)
 
     def predict(self, X: Any) -> Integers:
         """The most probable component of every row (n,), -1 for noise."""
-        return self._map(X, answers.labels)
+        return self._map(X, predictions.labels)
 
     def responsibilities(self, X: Any) -> Array:
         """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
-        return self._map(X, answers.responsibilities, self._fitted().n_components)
+        return self._map(X, predictions.responsibilities, self._fitted().n_components)
 
     def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow], n_columns: int = 1) -> PerRow:
         if is_collection(X):

@@ -16,7 +16,7 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
-from bayesmix.estimators.attributes.answer import Showing
+from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.candidates import search_parameters
 from bayesmix.estimators.candidates.search_results import SearchResults
 from bayesmix.estimators.rows import incoming

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bayesmix.protocols import FittedMixture
-from bayesmix.report import figures, rows, tables
+from bayesmix.report import figures, rows_in_page, tables
 from bayesmix.report.chosen import Search
 from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
 from bayesmix.report.reproduce import in_lines
@@ -90,7 +90,7 @@ def write_fit_report(
         if events
         else Markup(),
         section("In pictures", figures.density_figure(subject)),
-        rows.rows_one_by_one(subject) if interactive else Markup(),
+        rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),
         section("How to do it again", tag("pre", tag("code", in_lines(command)), tabindex="0"))

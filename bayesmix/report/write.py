@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bayesmix.report import answer, assumptions, figures, reproduce, rows, tables
+from bayesmix.report import answer, assumptions, figures, reproduce, rows_in_page, tables
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, subject_of
 from bayesmix.version import __version__
@@ -90,7 +90,7 @@ def page(
         tables.warnings(subject),
         answer.disagreement(subject),
         section("In pictures", figures.figures(subject), answer.probabilities(subject)),
-        rows.rows_one_by_one(subject) if interactive else Markup(),
+        rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         tables.candidates(subject),
         assumptions.assumptions(subject),

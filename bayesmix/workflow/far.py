@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from scipy.special import xlogy
 
-from bayesmix.engine.compiled import CompiledAssessment
+from bayesmix.engine.compiled_steps import CompiledAssessment
 from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, patterns

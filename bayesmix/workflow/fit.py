@@ -17,7 +17,7 @@ from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
 from bayesmix.version import versions
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
-from bayesmix.workflow.noise import begun_with_noise, first_noise, refuse_flat
+from bayesmix.workflow.noise_starts import begun_with_noise, first_noise, refuse_flat
 from bayesmix.workflow.result import (
     TOO_FEW_ROWS,
     DensitySums,

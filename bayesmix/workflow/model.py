@@ -8,11 +8,11 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.engine.compiled import compiled_pays, linear_pass
+from bayesmix.engine.compiled_steps import compiled_pays, linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Form, Untruncated
-from bayesmix.engine.gaps import Gapped
-from bayesmix.engine.noise import WithNoise
+from bayesmix.engine.gapped_step import Gapped
+from bayesmix.engine.noise_objective import WithNoise
 from bayesmix.engine.objectives import (
     MaximumAPosteriori,
     MaximumLikelihood,

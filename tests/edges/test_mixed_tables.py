@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.io.tables.coding import coded, recoded
+from bayesmix.io.tables.coded_frames import coded, recoded
 from bayesmix.io.tables.kinds import kind_of
 
 OPTIONS = {"random_state": 0, "n_jobs": 1}

@@ -16,7 +16,7 @@ from reference import exact, prior_from_covariance, slow_vb
 from scipy import integrate, special, stats
 
 import bayesmix as bm
-from bayesmix.engine.compiled import linear_pass
+from bayesmix.engine.compiled_steps import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.forms import Untruncated
 from bayesmix.families import binomial, categorical, exponential

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix.engine.compiled import KernelStep
+from bayesmix.engine.compiled_steps import KernelStep
 from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.records import Frame, Mixture, Rows, centred_pass
 from bayesmix.sources import ArraySource

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED
 from bayesmix.engine.forms import Untruncated
-from bayesmix.engine.gaps import Gapped
+from bayesmix.engine.gapped_step import Gapped
 from bayesmix.engine.run import summed
 from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource

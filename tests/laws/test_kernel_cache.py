@@ -16,7 +16,7 @@ pytest.importorskip("numba")
 import numba as nb
 
 import bayesmix as bm
-from bayesmix.engine.compiled import linear_pass
+from bayesmix.engine.compiled_steps import linear_pass
 from bayesmix.errors import FileAccessError
 from bayesmix.numerics import compiled, kernel_cache
 from bayesmix.numerics.warm_up import KERNELS, VALUES, signature

@@ -9,7 +9,7 @@ pytest.importorskip("numba")
 import numba as nb
 
 import bayesmix as bm
-from bayesmix.engine.compiled import linear_pass
+from bayesmix.engine.compiled_steps import linear_pass
 from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.numerics import compiled
 from bayesmix.records import Known, Rows, centred_pass, finished

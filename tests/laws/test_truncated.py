@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.compiled import CompiledAssessment, KernelStep, linear_pass
+from bayesmix.engine.compiled_steps import CompiledAssessment, KernelStep, linear_pass
 from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
 from bayesmix.engine.run import GOES_ON_CENTRED
 from bayesmix.engine.truncated import (
@@ -142,7 +142,7 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
 @every_count
 @pytest.mark.parametrize("inference", [bm.MaximumLikelihood(), bm.VariationalBayes()])
 def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkeypatch):
-    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
     monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (4, 8, 16))
     rows, mixture = counted_crowd(case, seed=3, n=6000, n_features=40)
     labels = mixture.log_joint(rows).argmax(axis=1)
@@ -238,7 +238,7 @@ def test_the_compiled_assessment_is_the_one_of_numpy(case):
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, monkeypatch):
     monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
-    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=8.0)
     model = estimator(K, random_state=0, max_iter=400, n_jobs=1).fit(rows)
     result = model.result_
@@ -260,7 +260,7 @@ def test_a_truncated_run_leaves_the_linear_form_where_clusters_are_too_far_apart
     apart, monkeypatch
 ):
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=apart)
-    monkeypatch.setattr("bayesmix.engine.compiled.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
     options = {"init_params": "kmeans", "search": None, "random_state": 0, "max_iter": 50}
     dense = bm.GaussianMixture(K, **options).fit(rows)
     monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)

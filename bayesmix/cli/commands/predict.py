@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.cli.inputs.rows import STANDARD_INPUT, of_data, read_rows
+from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows
 from bayesmix.cli.outputs import describe, files
 from bayesmix.cli.outputs.show import Screen
 from bayesmix.errors import InvalidInputError

@@ -114,7 +114,7 @@ def screen_of(quiet: bool, machine: bool) -> Screen:
 
 def rows_of(path: str, columns: str | None, weight: str | None) -> Source:
     """The rows of DATA, numbers alone."""
-    from bayesmix.cli.inputs.rows import read_rows
+    from bayesmix.cli.inputs.rows_of_data import read_rows
 
     return read_rows(path, arguments.names(columns), weight)
 
@@ -142,7 +142,7 @@ def table_of(
                 "--exclude and --categorical"
             )
         return read(path, arguments.names(columns), weight, scheduler=scheduler)
-    from bayesmix.cli.inputs.rows import STANDARD_INPUT, of_data, read_rows
+    from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows
     from bayesmix.cli.wording import left_out_sentence
     from bayesmix.io.tables.mixed_tables import left_out, read_mixed
 

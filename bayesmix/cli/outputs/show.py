@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bayesmix.cli.inputs.rows import name_of
+from bayesmix.cli.inputs.rows_of_data import name_of
 from bayesmix.cli.outputs.describe import column_names
 from bayesmix.cli.wording import printable, worded
 from bayesmix.families.gaussian.covariance.models import label

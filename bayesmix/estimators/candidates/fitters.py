@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, clone
 from bayesmix import validation
 from bayesmix.estimators.candidates.first_fits import first_fits
 from bayesmix.estimators.rows import incoming
-from bayesmix.estimators.rows.answers import log_densities
+from bayesmix.estimators.rows.predictions import log_densities
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.records import Mixture

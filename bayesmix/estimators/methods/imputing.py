@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix import validation
-from bayesmix.engine.gaps import drawn
+from bayesmix.engine.gapped_step import drawn
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.families_of_columns import decoded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.rows.columns import check_blocks
+from bayesmix.estimators.rows.columns_of_fit import check_blocks
 from bayesmix.estimators.rows.incoming import refuse
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Rows

@@ -52,7 +52,7 @@ def is_mixed_table(X: Any) -> bool:
 
 def coding_of_table(X: Any) -> Coding | None:
     """What the columns of a table of more than numbers are; None of other rows."""
-    from bayesmix.io.tables.coding import coded, is_frame, is_plain
+    from bayesmix.io.tables.coded_frames import coded, is_frame, is_plain
 
     if X is None or is_source(X):
         return None if X is None else coding_of(X)
@@ -68,7 +68,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
 
     Tables of levels alone need no names.
     """
-    from bayesmix.io.tables.coding import as_levels, coded, is_frame, recoded
+    from bayesmix.io.tables.coded_frames import as_levels, coded, is_frame, recoded
 
     if isinstance(family, Categorical):
         return as_levels(X, family.levels) if _is_table(X) else (X, None)
@@ -109,7 +109,7 @@ def as_fitted(X: Any, family: Any) -> Any:
     coding: Coding | None = family.coding
     if coding is None:
         return X
-    from bayesmix.io.tables.coding import is_frame, recoded, say_unused
+    from bayesmix.io.tables.coded_frames import is_frame, recoded, say_unused
 
     if is_source(X):
         if not isinstance(X, ArraySource) or X.coding is None:
@@ -130,7 +130,7 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
         return X
     import pandas as pd
 
-    from bayesmix.io.tables.coding import recoded
+    from bayesmix.io.tables.coded_frames import recoded
 
     frame = {}
     for column, (name, levels) in enumerate(zip(X.coding.names, X.coding.levels, strict=True)):

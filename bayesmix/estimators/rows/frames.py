@@ -12,7 +12,7 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
 
     ``names`` are the columns of the table, None where the fit saw no names.
     """
-    from bayesmix.io.tables.coding import is_frame
+    from bayesmix.io.tables.coded_frames import is_frame
 
     if not is_frame(X) or is_collection(X):
         return table

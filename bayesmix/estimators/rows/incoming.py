@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.rows.columns import (
+from bayesmix.estimators.rows.columns_of_fit import (
     OF_THE_FIT,
     adopt_columns,
     check_blocks,

@@ -28,7 +28,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.io.saved.container import FINISHED_FIT, opened, pack, unpack
-from bayesmix.io.saved.mixtures import adopt
+from bayesmix.io.saved.mixture_records import adopt
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row

@@ -17,7 +17,7 @@ import numpy as np
 
 from bayesmix import protocols
 from bayesmix.engine import objectives
-from bayesmix.engine.noise import WithNoise
+from bayesmix.engine.noise_objective import WithNoise
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.families import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
-from bayesmix.io.saved import mixtures
+from bayesmix.io.saved import mixture_records
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.selection.candidates.row import Row
 
@@ -34,7 +34,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
         "candidates": [
             {
                 "row": writer.value(replace(row, estimator=None, begin=None)),
-                "model": row.estimator and mixtures.described(row.estimator, writer),
+                "model": row.estimator and mixture_records.described(row.estimator, writer),
             }
             for row in rows
         ],
@@ -61,22 +61,22 @@ def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
 def _unfitted(estimator: Any, writer: Writer) -> dict[str, Any] | None:
     if estimator is None:
         return None
-    name = mixtures.class_name(estimator)
-    return {"class": name, "parameters": mixtures.parameters(estimator, writer, None)}
+    name = mixture_records.class_name(estimator)
+    return {"class": name, "parameters": mixture_records.parameters(estimator, writer, None)}
 
 
 def restored(described: dict[str, Any], reader: Reader) -> Any:
     """The fitted search that was described."""
-    search = mixtures.made(getattr(importlib.import_module(HOME), NAME), described, reader)
+    search = mixture_records.made(getattr(importlib.import_module(HOME), NAME), described, reader)
     if described["estimator"] is not None:
-        search.estimator = mixtures.unfitted(described["estimator"], reader)
+        search.estimator = mixture_records.unfitted(described["estimator"], reader)
     rows = []
     for each in described["candidates"]:
         row = reader.value(each["row"])
         if not isinstance(row, Row):
             raise DamagedFileError("is damaged: it holds no candidate")
         model = each["model"]
-        rows.append(replace(row, estimator=model and mixtures.restored(model, reader)))
+        rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
     kept = reader.value(described["kept"])
     if not rows or set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")

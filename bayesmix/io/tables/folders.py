@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bayesmix.errors import InvalidInputError, missing_extra
-from bayesmix.io.tables.columns import check_names, listed
-from bayesmix.io.tables.partitions import RowGroups, RowsOfArray, TextPart, header
+from bayesmix.io.tables.file_partitions import RowGroups, RowsOfArray, TextPart, header
+from bayesmix.io.tables.named_columns import check_names, listed
 from bayesmix.io.tables.places import (
     ENDINGS,
     NUMPY,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.io.tables.coding import coded, recoded
-from bayesmix.io.tables.columns import check_names, check_values, checked_weights, is_numeric
+from bayesmix.io.tables.coded_frames import coded, recoded
 from bayesmix.io.tables.kinds import KEY
+from bayesmix.io.tables.named_columns import check_names, check_values, checked_weights, is_numeric
 from bayesmix.io.tables.places import NUMPY
 from bayesmix.io.tables.readers import frame_of, in_parts
 from bayesmix.records.coding import Coding

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
-from bayesmix.io.tables.columns import check_names, check_values, checked_weights, source_of
 from bayesmix.io.tables.folders import names_many, positions, read_parts
+from bayesmix.io.tables.named_columns import check_names, check_values, checked_weights, source_of
 from bayesmix.io.tables.places import ENDINGS, NUMPY, PARQUET, SEPARATORS
 from bayesmix.io.tables.text import frame_of_text
 from bayesmix.protocols import Engine, Loader

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.io.tables.columns import is_numeric, listed, source_of
+from bayesmix.io.tables.named_columns import is_numeric, listed, source_of
 from bayesmix.io.tables.places import is_url
 from bayesmix.sources import ArraySource
 from bayesmix.validation import in_memory

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
-from bayesmix.engine.gaps import SEEN
+from bayesmix.engine.gapped_step import SEEN
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise

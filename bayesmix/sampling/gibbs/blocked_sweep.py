@@ -21,7 +21,7 @@ from bayesmix.engine.expectation import (
     sum_of_blocks,
 )
 from bayesmix.engine.forms import Untruncated
-from bayesmix.engine.gaps import GappedStep
+from bayesmix.engine.gapped_step import GappedStep
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise

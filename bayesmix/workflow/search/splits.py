@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from bayesmix.engine.compiled import Kernel
+from bayesmix.engine.compiled_steps import Kernel
 from bayesmix.engine.expectation import LocalRows
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError

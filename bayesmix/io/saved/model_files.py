@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from bayesmix.errors import DamagedFileError, InvalidInputError
-from bayesmix.io.saved import mixtures, searches
+from bayesmix.io.saved import mixture_records, searches
 from bayesmix.io.saved.container import opened, pack, unpack
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.version import __version__
@@ -51,7 +51,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     """
     place = file_to_write(path)
     writer = Writer()
-    kind = searches if type(model).__name__ == searches.NAME else mixtures
+    kind = searches if type(model).__name__ == searches.NAME else mixture_records
     described = {"bayesmix": __version__} | kind.described(model, writer)
     write(place, pack(described, writer.arrays))
 
@@ -84,7 +84,7 @@ def load(path: str | PathLike[str]) -> Any:
 
 
 def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
-    kind = searches if header["class"] == searches.NAME else mixtures
+    kind = searches if header["class"] == searches.NAME else mixture_records
     try:
         return kind.restored(header, Reader(arrays))
     except DamagedFileError as problem:

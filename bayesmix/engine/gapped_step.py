@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 
-from bayesmix.engine.compiled import Kernel
+from bayesmix.engine.compiled_steps import Kernel
 from bayesmix.engine.expectation import Densities, ExpectationStep, LocalRows, Step, each_by_itself
 from bayesmix.engine.forms import Untruncated
 from bayesmix.numerics.arrays import Array

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.noise import WithNoise
+from bayesmix.engine.noise_objective import WithNoise
 from bayesmix.engine.run import Problem, State, run
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix import validation
 from bayesmix.estimators.rows import incoming
-from bayesmix.estimators.rows.answers import entropies
+from bayesmix.estimators.rows.predictions import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import root_seed
