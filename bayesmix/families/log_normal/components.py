@@ -72,7 +72,7 @@ class OfLogs(ABC):
         return np.broadcast_to(own, (len(values), *own.shape))
 
 
-class OfNormals(OfLogs, Generic[N]):
+class NormalsOfLogs(OfLogs, Generic[N]):
     """Those of a fit: by the ``normals`` of logarithms, at a point or under q."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -107,7 +107,7 @@ class OfNormals(OfLogs, Generic[N]):
 
 @filled_at_once
 @dataclass(frozen=True)
-class LogNormals(OfNormals[Gaussians]):
+class LogNormals(NormalsOfLogs[Gaussians]):
     """Columns whose logarithms are independent ``normals``."""
 
     normals: Gaussians
@@ -280,7 +280,7 @@ class LogCoordinates:
 
 @filled_at_once
 @dataclass(frozen=True)
-class LogNormalPosterior(OfNormals[GaussianPosterior]):
+class LogNormalPosterior(NormalsOfLogs[GaussianPosterior]):
     """q(μ, σ²): that of the ``normals`` of logarithms."""
 
     normals: GaussianPosterior
