@@ -128,10 +128,15 @@ class View:
 def view_of(model: Any, columns: Any, X: Any = None) -> View:
     """The view of a fitted estimator over columns by name or number; None chooses them."""
     result: FitResult = model.result_
-    density = result.density
     most = most_columns(result.family)
-    names = column_names(model, X)
-    chosen = _chosen(result, names, columns, most)
+    return view_over(model, _chosen(result, column_names(model, X), columns, most), X)
+
+
+def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
+    """The view of a fitted estimator over columns of any kind, by number."""
+    result: FitResult = model.result_
+    density, names = result.density, column_names(model, X)
+    family = result.family.marginal(chosen)
     basis = density.frame.basis
     if basis is not None and not basis[chosen].any(axis=1).all():
         raise InvalidInputError(
@@ -143,14 +148,14 @@ def view_of(model: Any, columns: Any, X: Any = None) -> View:
     means, covariances = _moments(result)
     return View(
         density=shown,
-        log_volume=shown.frame.log_volume if result.family.continuous else 0.0,
+        log_volume=shown.frame.log_volume if family.continuous else 0.0,
         means=means[:, chosen],
         covariances=covariances[:, chosen][:, :, chosen],
         names=tuple(_label(names, int(column)) for column in chosen),
         columns=chosen,
-        continuous=result.family.continuous,
+        continuous=family.continuous,
         n_features=result.n_features,
-        least=result.family.least,
+        least=family.least,
         noise=0.0 if noise is None else noise.weight,
     )
 
@@ -159,8 +164,8 @@ def most_columns(family: Family) -> int:
     """How many columns of a family can be drawn together; ``UnsupportedError`` where none can."""
     if family.name == "product":
         raise UnsupportedError(
-            "a product of families is drawn part by part: mixture.marginal(columns).plot() of one "
-            "or two columns of a part"
+            "a product of families is drawn by plot_pairs and plot_profile, or part by part: "
+            "mixture.marginal(columns).plot() of one or two columns of a part"
         )
     if not family.drawn_columns:
         raise UnsupportedError(
@@ -270,7 +275,7 @@ def least_overlapping(
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to draw: values (n, d) of the view's columns, weights, probabilities (n, K).
+    """Rows to draw: values (n, d) of some columns, weights, probabilities (n, K).
 
     ``left_out`` rows have missing values there. ``noise``: the last probability is that of noise.
     """
@@ -301,6 +306,18 @@ class Sample:
         certainty: Array = (self.probabilities.max(axis=1) - least) / (1.0 - least)
         return certainty
 
+    def over(self, columns: Integers) -> Sample:
+        """These columns, of the rows that have a value of each."""
+        shown = self.values[:, columns]
+        whole = ~np.isnan(shown).any(axis=1)
+        return replace(
+            self,
+            values=shown[whole],
+            weights=None if self.weights is None else self.weights[whole],
+            probabilities=self.probabilities[whole],
+            left_out=int(np.count_nonzero(~whole)),
+        )
+
     def thinned(self, most: int) -> Sample:
         """At most so many rows, evenly spaced."""
         if len(self.values) <= most:
@@ -313,14 +330,26 @@ class Sample:
 
 
 def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:
-    """Rows as the model reads them, with their weights: given, or those of a source."""
+    """Rows over the view's columns: given, or those of a source."""
+    sample = whole_sample(model, X, sample_weight)
+    return None if sample is None else sample.over(view.columns)
+
+
+def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
+    """Rows over all columns as the model reads them, with their weights."""
     if X is None:
         if sample_weight is not None:
             raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
         return None
     X = gathered(X)
-    values, weights = raw_rows(X)
-    probabilities = model.predict_proba(X if hasattr(model, "feature_names_in_") else values)
+    if model.result_.family.coding is None:
+        values, weights = raw_rows(X)
+        named = hasattr(model, "feature_names_in_")
+        probabilities = model.predict_proba(X if named else values)
+    else:
+        rows = model._seen(X).in_memory().rows
+        values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights
+        probabilities = model.predict_proba(X)
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
@@ -328,11 +357,8 @@ def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | No
                 f"sample_weight must hold {len(values)} numbers of at least 0, not all of them 0, "
                 f"got shape {weights.shape}"
             )
-    shown = values[:, view.columns]
-    whole = ~np.isnan(shown).any(axis=1)
-    weights = None if weights is None else weights[whole]
-    left_out = int(np.count_nonzero(~whole))
-    return Sample(shown[whole], weights, probabilities[whole], left_out, view.noise > 0.0)
+    noise = model.result_.density.noise is not None
+    return Sample(values, weights, probabilities, noise=noise)
 
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:

@@ -132,10 +132,85 @@ def test_pairs_of_many_columns_take_those_that_tell_components_apart():
         bm.plot_pairs(fitted, rows, axes=Figure().subplots(2, 2))
 
 
-def test_pairs_refuse_what_is_drawn_over_one_column():
+def mixed_table(n=120):
+    rng = np.random.default_rng(5)
+    kind = rng.integers(0, 2, n)
+    table = pd.DataFrame(
+        {
+            "bill": rng.normal(5.0 * kind),
+            "island": np.where(rng.random(n) < 0.2 + 0.6 * kind, "north", "south"),
+            "food": rng.choice(["fish", "krill", "squid"], n),
+            "eggs": rng.poisson(1.0 + 3.0 * kind),
+            "flipper": rng.normal(3.0 * kind, 2.0),
+        }
+    )
+    table.loc[3, "bill"] = np.nan
+    table.loc[[4, 5], "island"] = None
+    return table
+
+
+def test_pairs_of_a_mixed_table_show_shares_of_levels_and_every_row_that_has_both():
+    table = mixed_table()
+    family = bm.Product(
+        {
+            ("bill", "flipper"): bm.Gaussian(),
+            "eggs": bm.Poisson(),
+            "island": bm.Categorical(),
+            "food": bm.Categorical(),
+        }
+    )
+    fitted = bm.Mixture(2, family=family, missing="use", random_state=0).fit(table)
+    axes = bm.plot_pairs(fitted, table, axes=Figure(figsize=(9, 9)).subplots(5, 5))
+    columns = list(table.columns)
+    assert [ax.get_xlabel() for ax in axes[4]] == columns
+    for row in range(5):
+        for place in range(row):
+            ax = axes[row, place]
+            (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+            drawn = np.vstack([each.get_offsets() for each in axes[row, place].collections])
+            both = table.iloc[:, [row, place]].notna().all(axis=1).sum()
+            assert len(drawn) == both
+            inside = (drawn >= [low, bottom]) & (drawn <= [high, top])
+            assert inside.all(axis=1).sum() >= both - 2
+    # The parts of every level add up to its probability under the mixture.
+    diagonal = axes[1, 1]
+    under = axes[4, 1]
+    assert [each.get_text() for each in under.get_xticklabels()] == ["north", "south"]
+    parts = [patch for patch in diagonal.patches if patch.get_facecolor()[:3] != (0.85, 0.85, 0.85)]
+    shares = fitted.components_["island"]["probabilities"]
+    north = fitted.weights_ @ shares[:, 0]
+    tops = [one.get_y() + one.get_height() for one in parts if abs(one.get_center()[0]) < 0.1]
+    assert max(tops[1:]) == pytest.approx(north)
+    grey = diagonal.patches[:2]
+    seen = table["island"].value_counts(normalize=True)
+    assert [one.get_height() for one in grey] == pytest.approx([seen["north"], seen["south"]])
+    few = bm.plot_pairs(fitted, axes=Figure().subplots(2, 2), columns=["food", "eggs"])
+    assert [ax.get_xlabel() for ax in few[1]] == ["food", "eggs"]
+    wider = table.assign(other0="no", other1="yes")
+    wider.loc[::2, "other0"], wider.loc[::3, "other1"] = "yes", "no"
+    parts = {**dict.fromkeys(["island", "food", "other0", "other1"], bm.Categorical())}
+    parts |= {("bill", "flipper"): bm.Gaussian(), "eggs": bm.Poisson()}
+    of_seven = bm.Mixture(2, family=bm.Product(parts), missing="use", random_state=0).fit(wider)
+    axes = bm.plot_pairs(of_seven, axes=Figure().subplots(5, 5))
+    named = {ax.get_xlabel() for ax in axes[4]}
+    assert {"bill", "eggs"} <= named
+    assert "5 of 7 columns" in axes[0, 4].get_title(loc="right")
+
+
+def test_pairs_of_counts_and_of_answers_are_drawn_and_one_column_is_refused():
     counts = np.random.default_rng(0).poisson(3.0, (50, 2))
-    with pytest.raises(UnsupportedError, match="one column"):
-        bm.plot_pairs(bm.Mixture(1, family=bm.Poisson()).fit(counts))
+    fitted = bm.Mixture(1, family=bm.Poisson()).fit(counts)
+    axes = bm.plot_pairs(fitted, counts, axes=Figure().subplots(2, 2))
+    low, high = axes[1, 0].get_xlim()
+    assert low <= counts[:, 0].min() - 0.5
+    assert high >= counts[:, 0].max() + 0.5
+    answers = (counts > 2).astype(int)
+    coins = bm.Mixture(1, family=bm.Bernoulli()).fit(answers)
+    axes = bm.plot_pairs(coins, answers, axes=Figure().subplots(2, 2))
+    assert [each.get_text() for each in axes[1, 1].get_xticklabels()] == ["0", "1"]
+    alone = bm.Mixture(1, family=bm.Poisson()).fit(counts[:, :1])
+    with pytest.raises(UnsupportedError, match="two columns"):
+        bm.plot_pairs(alone)
 
 
 def test_many_rows_are_binned():

@@ -67,7 +67,7 @@ def plot_profile(
     result, names = estimator.result_, column_names(estimator, X)
     weights = result.mixture.mean_weights
     point = result.unframed.plug_in()
-    lines = _lines_of(result.family, point, names)
+    lines = lines_of(result.family, point, names)
     apart = np.array([sum(line.apart(weights) for line in own) for own in lines])
     shown = _columns(names, columns, apart)
     drawn = [line for d in shown for line in lines[d]]
@@ -108,7 +108,7 @@ def plot_profile(
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """A column, or a level of one: mean and spread in every component."""
 
     name: str
@@ -128,7 +128,7 @@ class _Line:
         return float(weights @ ((self.means - centre) / spread) ** 2)
 
 
-def _lines_of(family: Any, point: Any, names: list[str]) -> list[list[_Line]]:
+def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
     """Every column's lines: itself, or its levels; of two levels the second says both."""
     from bayesmix.families.level_probabilities import level_probabilities
 
@@ -139,10 +139,10 @@ def _lines_of(family: Any, point: Any, names: list[str]) -> list[list[_Line]]:
     for column, name in enumerate(names):
         called = levels.get(column)
         if called is None or column not in probabilities:
-            lines.append([_Line(name, point.means[:, column], point.deviations[:, column], False)])
+            lines.append([Line(name, point.means[:, column], point.deviations[:, column], False)])
             continue
         each = zip(called, probabilities[column].T, strict=True)
-        own = [_Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
+        own = [Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
         lines.append(own[1:] if len(own) == 2 else own)
     return lines
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +9,26 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Integers
 from bayesmix.plots import style
+from bayesmix.plots.density.bars import draw_bars
+from bayesmix.plots.density.cells import (
+    Kind,
+    columns_that_differ,
+    draw_cells,
+    draw_shares,
+    kind_of,
+    spread_out,
+)
 from bayesmix.plots.density.curve import draw_curve
 from bayesmix.plots.density.plane import draw_ellipses, draw_points, draw_regions, limits_of
 from bayesmix.plots.subject import (
     Sample,
     View,
     column_names,
+    column_number,
     columns_that_vary,
     fitted,
-    most_columns,
-    raw_rows,
-    sample_of,
-    view_of,
+    view_over,
+    whole_sample,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +62,10 @@ def plot_pairs(
     regions that hold 25, 50, 75 and 95 % of the density, with the rows whose component is unsure
     (a probability below 0.9).
 
+    Columns may be of any kind. Of levels the diagonal has the share of each, in parts that the
+    components have; rows of levels and counts are spread a little, so that they do not hide one
+    another.
+
     Parameters
     ----------
     model : fitted mixture or search
@@ -76,7 +87,7 @@ def plot_pairs(
     Raises
     ------
     ValueError
-        For a model whose columns cannot be drawn in pairs, and for rows or columns that do not fit.
+        For rows or columns that do not fit.
 
     Examples
     --------
@@ -89,29 +100,30 @@ def plot_pairs(
     'sepal_length'
     """
     estimator = fitted(model, with_noise=True)
-    if most_columns(estimator.result_.family) < 2:
-        raise UnsupportedError(
-            f"a {estimator.result_.family.name} mixture is drawn over one column: see plot_density"
-        )
     names = column_names(estimator, X)
-    shown = _columns(estimator, columns)
+    shown = _columns(estimator, names, columns)
     axes = _grid_of(axes, len(shown))
-    values = raw_rows([[]] if X is None else X)[0]
-    sample = sample_of(estimator, view_of(estimator, shown[:1], X), X, sample_weight)
+    sample = whole_sample(estimator, X, sample_weight)
+    kinds = {column: kind_of(estimator.result_, column) for column in shown}
 
-    def of(*columns: int) -> Sample | None:
-        return None if sample is None else replace(sample, values=values[:, list(columns)])
+    def of(*columns: int) -> tuple[View, Sample | None]:
+        view = view_over(estimator, np.array(columns), X)
+        return view, None if sample is None else sample.over(view.columns)
 
     for row, below in enumerate(shown):
         for place, across in enumerate(shown):
             ax = axes[row, place]
             if row == place:
-                draw_curve(ax, view_of(estimator, [across], X), of(across), False, False)
+                _alone(ax, *of(across), kinds[across])
                 ax.set_title("", loc="right")
                 ax.set_yticks([])
+            elif kinds[across].continuous and kinds[below].continuous:
+                _panel(ax, *of(across, below), lower=row > place)
             else:
-                view = view_of(estimator, [across, below], X)
-                _panel(ax, view, of(across, below), lower=row > place)
+                view, own = of(across, below)
+                draw_cells(ax, view, own, (kinds[across], kinds[below]), row > place)
+                if own is not None and row < place:
+                    _unsure(ax, spread_out(own, (kinds[across], kinds[below])))
             ax.set_xlabel(names[across] if row == len(shown) - 1 else "")
             ax.set_ylabel(names[below] if place == 0 and row else "")
             ax.tick_params(labelsize="small", labelbottom=row == len(shown) - 1)
@@ -121,16 +133,18 @@ def plot_pairs(
     return axes
 
 
-def _columns(estimator: Any, columns: Any) -> list[int]:
+def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
     """Numbers of the columns to draw."""
     if columns is None:
-        free = columns_that_vary(estimator.result_, FIRST_COLUMNS)
+        result = estimator.result_
+        plain = result.family.drawn_columns > 1
+        free = (columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
         if len(free) < 2:
             raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
         return free
     listed = list(columns) if not isinstance(columns, str) else [columns]
     try:
-        chosen = [int(view_of(estimator, [column]).columns[0]) for column in listed]
+        chosen = [column_number(names, column) for column in listed]
     except TypeError:
         raise InvalidInputError(f"columns must be names or numbers, got {columns!r}") from None
     if not 2 <= len(set(chosen)) == len(chosen) <= MOST_COLUMNS:
@@ -138,6 +152,16 @@ def _columns(estimator: Any, columns: Any) -> list[int]:
             f"columns must be from 2 to {MOST_COLUMNS} different columns, got {columns!r}"
         )
     return chosen
+
+
+def _alone(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
+    """One column."""
+    if kind.levels is not None:
+        draw_shares(ax, view, sample, kind)
+    elif kind.continuous:
+        draw_curve(ax, view, sample, False, False)
+    else:
+        draw_bars(ax, view, sample, False)
 
 
 def _grid_of(axes: Any, d: int) -> Any:
