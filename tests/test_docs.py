@@ -13,11 +13,13 @@ import importlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
 from dataclasses import dataclass, fields
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,12 @@ def pages():
     ]
 
 
+def read(path):
+    return path.read_text("utf-8")
+
+
 def blocks_of(path):
-    text = path.read_text("utf-8")
+    text = read(path)
     found = list(FENCE.finditer(text))
     for number, fence in enumerate(found):
         if fence["kind"] not in KINDS:
@@ -142,6 +148,79 @@ def difference(source, expected, found):
     if checker.check_output(expected, found, FLAGS):
         return ""
     return f"{source.strip()}\n{checker.output_difference(example, found, FLAGS)}"
+
+
+# Commands in blocks of `sh` set an environment up: they are what make does, which CI runs. The one
+# block of `py` compiles a model for most of a minute; tests/test_sampling_nuts.py has the like.
+NOT_RUN_HERE = {"text", "sh"}
+COMPILES = ("docs/how-to/pymc.md", "py")
+
+
+def test_every_block_of_code_is_run():
+    kinds = {
+        (named(path), fence["kind"]) for path in pages() for fence in FENCE.finditer(read(path))
+    }
+    assert {kind for place, kind in kinds - {COMPILES}} <= {*KINDS, *NOT_RUN_HERE}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_commands_that_set_up_are_those_that_make_runs():
+    found = [
+        line.partition("#")[0].strip()
+        for path in pages()
+        for fence in FENCE.finditer(read(path))
+        if fence["kind"] == "sh"
+        for line in fence["text"].splitlines()
+    ]
+    assert len(found) > 5
+    stale = ("-W", "pyproject.toml")
+    dry = subprocess.run(
+        ["make", "-n", *stale, "demo", "test"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    runs = dry.stdout.replace("--quiet --disable-pip-version-check ", "")
+    of_make = {f"make {stage}" for stage in stages()}
+    assert [line for line in found if line and line not in runs and line not in of_make] == []
+
+
+def stages():
+    """What CI asks of make."""
+    loop = re.search(r"^for each in ([a-z ]+); do", read(ROOT / ".ci" / "run"), re.MULTILINE)
+    return loop[1].split()
+
+
+def test_commands_within_sentences_are_there():
+    from typer.main import get_command
+
+    from bayesmix.cli.app import app
+    from benchmarks.__main__ import PARTS
+
+    program, targets = get_command(app), read(ROOT / "Makefile")
+    wrong = []
+    for path in [*pages(), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+        for text in re.findall(r"`((?:bayesmix|make|python -m)\s[^`]+)`", read(path)):
+            words = text.split()
+            if words[0] == "make":
+                known = all(re.search(rf"^{w}:", targets, re.M) for w in words[1:] if "=" not in w)
+            elif words[0] == "python":
+                module, *parts = words[2:]
+                ours = find_spec(module) is not None
+                named_parts = [w for w in parts if module == "benchmarks" and w[0] != "-"]
+                known = ours and set(named_parts) <= set(PARTS)
+            else:
+                known = offered(program, words[1:])
+            if not known:
+                wrong.append((named(path), text))
+    assert wrong == []
+
+
+def offered(program, words):
+    """Whether the program has this command, or option, and all options that are named."""
+    command = program.commands.get(words[0])
+    options = {name for one in (command or program).params for name in one.opts}
+    options |= {"--help", "--install-completion"}
+    return (command is not None or words[0] in options) and {
+        word for word in words if word.startswith("--")
+    } <= options
 
 
 # Nothing is left out

@@ -89,14 +89,19 @@ def demo(
     short_help="Compile for this machine what large fits need.",
     epilog=example("bayesmix warm-up"),
 )
-def warm_up(quiet: Quiet = False) -> None:
-    """Compile for this machine, ahead, what the first large fit would wait for: once, for a minute.
+def warm_up(
+    float32: Annotated[
+        bool, typer.Option("--float32", help="For rows in single precision too (.npy, Parquet).")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compile for this machine, ahead and once, what the first large fit would wait for.
 
     What is compiled is kept beside the package, or in the folder that NUMBA_CACHE_DIR names.
     """
     from bayesmix.cli.commands.jobs import warm_up as run
 
-    run(PrintOptions(quiet).screen)
+    run(PrintOptions(quiet).screen, float32)
 
 
 @app.command(

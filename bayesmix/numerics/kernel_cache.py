@@ -2,7 +2,8 @@
 
 A file for every kernel and signature, named by both, so that two processes never write different
 things to one place. It begins with a digest of its content, of the source and of the compiler: a
-torn or damaged file, or one of an older source, is as good as none.
+torn or damaged file, or one of an older source, is as good as none. Processes that need the same
+kernel at once wait for the first of them, which says that it compiles.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from numba.core.serialize import dumps
 from bayesmix.writing import write
 
 DIGEST_BYTES = 32
+COMPILER = logging.getLogger("bayesmix.compiler")
 
 
 class KernelFiles:
@@ -41,6 +44,16 @@ class KernelFiles:
         data = dumps(kernel)
         write(self._path(key), self._digest(data) + data)
 
+    def turn(self, key: Any) -> ExitStack:
+        """Begins when no other process compiles the kernel; to be closed at the end."""
+        held = ExitStack()
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            lock = held.enter_context(self._path(key).with_suffix(".lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return held
+
     def _path(self, key: Any) -> Path:
         named = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
         return self._folder / f"{self._name}.{named}.kernel"
@@ -57,9 +70,21 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         # Not its time, which a checkout changes.
         source = Path(function.__code__.co_filename).read_bytes()
         self._cache_file = KernelFiles(self._cache_path, self._impl.filename_base, source)
+        self._turn = ExitStack()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function, or None where there is none that can be used."""
+        """The compiled function, or None where it is for this process to compile it."""
+        found = self._found(sig, target_context)
+        if found is None:
+            self._turn = self._cache_file.turn(self._index_key(sig, target_context.codegen()))
+            found = self._found(sig, target_context)
+            if found is None:
+                _say_compiling()
+            else:
+                self._turn.close()
+        return found
+
+    def _found(self, sig: Any, target_context: Any) -> Any:
         # Whatever goes wrong in a file that somebody else wrote, compiling is the way out.
         try:
             return super().load_overload(sig, target_context)
@@ -72,6 +97,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
         except Exception:
             _say_not_kept(self._cache_path)
+        self._turn.close()
 
 
 def with_cache(kernel: Any) -> Any:
@@ -81,6 +107,14 @@ def with_cache(kernel: Any) -> Any:
     except (RuntimeError, OSError):
         _say_not_kept("any folder")
     return kernel
+
+
+@cache
+def _say_compiling() -> None:
+    COMPILER.warning(
+        "bayesmix compiles its kernels for this machine, for half a minute; later runs find them "
+        "in a cache"
+    )
 
 
 @cache

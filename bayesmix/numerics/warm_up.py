@@ -14,8 +14,11 @@ from typing import Any
 
 import numba as nb
 
+from bayesmix.numerics.kernel_cache import COMPILER
+
 KERNELS = {"linear_pass": "linear form", "centred_pass": "centred form"}
-VALUES = ("float64", "float32")
+DOUBLES = ("float64",)
+VALUES = (*DOUBLES, "float32")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Compiled:
     cached: bool  # it was on disk before
 
 
-def compile_all() -> Iterator[Compiled]:
-    """Every kernel for every type of numbers, as each is ready; a process a core."""
-    wanted = list(product(KERNELS, VALUES))
+def compile_all(values: tuple[str, ...]) -> Iterator[Compiled]:
+    """Every kernel for these types of numbers, as each is ready; a process a core."""
+    wanted = list(product(KERNELS, values))
     workers = min(len(wanted), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for done in as_completed([pool.submit(compile_one, *each) for each in wanted]):
@@ -38,6 +41,7 @@ def compile_all() -> Iterator[Compiled]:
 
 def compile_one(kernel: str, values: str) -> Compiled:
     """One kernel, into the cache."""
+    COMPILER.disabled = True  # whoever asked for it knows
     began = time.perf_counter()
     dispatcher = getattr(import_module("bayesmix.numerics.compiled"), kernel)
     types = signature(kernel, values)

@@ -1,8 +1,7 @@
-"""A word to whoever waits for the compiler, which is once on a machine; it is not interrupted."""
+"""How kernels are called: the first call compiles or loads, and is not interrupted."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,8 +11,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-
-SECONDS_BEFORE_A_WORD = 2.0
 
 
 def call_kernel(name: str, values: Any, given: tuple[Any, ...], sums: tuple[Any, ...]) -> None:
@@ -28,7 +25,7 @@ def call_kernel(name: str, values: Any, given: tuple[Any, ...], sums: tuple[Any,
     if getattr(kernel, "overloads", True):
         kernel(*arguments)
         return
-    with told_when_long():
+    with _uninterrupted():
         kernel(*arguments)
 
 
@@ -40,19 +37,6 @@ def _plain(given: Any) -> Any:
 @cache
 def _kernel(name: str) -> Any:
     return getattr(import_module("bayesmix.numerics.compiled"), name)
-
-
-@contextmanager
-def told_when_long() -> Iterator[None]:
-    """Says so where the first call of a kernel in this process has to compile it for long."""
-    timer = threading.Timer(SECONDS_BEFORE_A_WORD, _say)
-    timer.daemon = True
-    timer.start()
-    try:
-        with _uninterrupted():
-            yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager
@@ -70,10 +54,3 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
     if heard:
         handler(*heard[0])
-
-
-@cache
-def _say() -> None:
-    logging.getLogger("bayesmix").warning(
-        "bayesmix compiles its kernels for this machine; later runs find them in a cache"
-    )

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
+from bayesmix.cli.commands.demo import program
 from bayesmix.cli.wording import printable, worded
 
 ROOT = Path(__file__).parents[2]
@@ -200,13 +201,32 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent(run):
     assert printable("schön\x9b") == r"schön\x9b"
 
 
-def test_the_word_about_the_compiler_comes_once(caplog):
-    from bayesmix.numerics import warming
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [((), {"float64"}), (("--float32",), {"float64", "float32"})]
+)
+def test_what_is_compiled_ahead_is_single_precision_only_on_request(
+    run, monkeypatch, flags, wanted
+):
+    warm_up = pytest.importorskip("bayesmix.numerics.warm_up")
+    asked = []
 
-    warming._say.cache_clear()
-    warming._say()
-    warming._say()
-    assert len(caplog.records) == 1
+    def compile_all(values):
+        asked.extend(values)
+        yield warm_up.Compiled("linear form, float64", 25.3, False)
+
+    monkeypatch.setattr(warm_up, "compile_all", compile_all)
+    done = run("warm-up", *flags)
+    assert set(asked) == wanted
+    assert "linear form, float64: 25 s" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "named"), [("", ".venv/bin/bayesmix"), ("with bayesmix in it", "bayesmix")]
+)
+def test_the_demo_names_the_program_as_the_shell_finds_it(monkeypatch, path, named):
+    monkeypatch.setattr("sys.argv", [".venv/bin/bayesmix", "demo"])
+    monkeypatch.setattr("shutil.which", lambda name: path or None)
+    assert program() == named
 
 
 # Rows that belong to no component

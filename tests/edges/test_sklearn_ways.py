@@ -72,6 +72,27 @@ def test_columns_of_a_frame_are_found_by_name():
         fitted.predict(turned.rename(columns={"petal_width": "width"}))
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda average, rows: average.score_samples(rows),
+        lambda average, rows: average.co_clustering(rows),
+        lambda average, rows: average.density_interval(rows, n_draws=50),
+    ],
+    ids=["density", "co-clustering", "band"],
+)
+def test_that_rows_have_no_names_is_said_once_not_for_every_candidate(ask):
+    search = bm.MixtureSearch(
+        bm.BayesianGaussianMixture(**PLAIN), n_components=(2, 3), criterion="elbo"
+    )
+    average = search.fit(X).averaged_
+    assert len(average.estimators) == 2
+    with pytest.warns(UserWarning, match="valid feature names") as heard:
+        unnamed = ask(average, X.to_numpy()[:5])
+    assert len(heard) == 1
+    assert np.array_equal(unnamed, ask(average, X[:5]))
+
+
 def test_a_lazy_frame_is_collected():
     class LazyFrame:
         def collect(self):

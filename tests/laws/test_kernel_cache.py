@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -51,6 +52,41 @@ def _only_file(folder):
 def test_what_was_compiled_is_found_by_the_next_process(doubling):
     assert _hits_after_a_call(doubling()) == 0
     assert _hits_after_a_call(doubling()) == 1
+
+
+def test_who_compiles_says_so_once_and_who_loads_says_nothing(doubling, caplog):
+    kernel_cache._say_compiling.cache_clear()
+    kernel = doubling()
+    assert kernel(21.0) == 42.0
+    assert kernel(21) == 42
+    (record,) = caplog.records
+    assert "compiles its kernels for this machine" in record.getMessage()
+    kernel_cache._say_compiling.cache_clear()  # as in another process
+    assert _hits_after_a_call(doubling()) == 1
+    assert len(caplog.records) == 1
+
+
+def test_a_process_waits_for_another_that_compiles_the_same_and_says_nothing(
+    doubling, tmp_path, caplog
+):
+    fcntl = pytest.importorskip("fcntl")
+    doubling()(21.0)
+    place = _only_file(tmp_path)
+    content = place.read_bytes()
+    place.unlink()
+    caplog.clear()
+    kernel_cache._say_compiling.cache_clear()
+    kernel, done = doubling(), []
+    waiting = threading.Thread(target=lambda: done.append(_hits_after_a_call(kernel)))
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        place.write_bytes(content)  # the other one has ended
+    waiting.join()
+    assert done == [1]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
-from bayesmix.numerics import warming
 from bayesmix.numerics.warming import call_kernel
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
@@ -227,20 +226,6 @@ def kernel(overloads, work):
 
     run.overloads = overloads
     return run
-
-
-def test_whoever_waits_for_the_compiler_is_told(monkeypatch, caplog):
-    monkeypatch.setattr("bayesmix.numerics.warming.SECONDS_BEFORE_A_WORD", 0.01)
-    kernels = {
-        "known": kernel({"once": "compiled"}, lambda: time.sleep(0.05)),
-        "slow": kernel({}, lambda: time.sleep(0.1)),
-    }
-    monkeypatch.setattr("bayesmix.numerics.warming._kernel", kernels.__getitem__)
-    warming._say.cache_clear()  # it is said once a process
-    call_kernel("known", None, (), ())
-    assert not caplog.records
-    call_kernel("slow", None, (), ())
-    assert "compiles its kernels" in caplog.text
 
 
 def test_ctrl_c_waits_for_the_compiler(monkeypatch):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -40,5 +43,11 @@ def demo(screen: Screen, out: str, seed: int, jobs: int | None) -> None:
     values |= {"warnings": heard, "interrupted": interrupted}
     values["seconds"] = time.perf_counter() - began
     finish(screen, place, values, best, source, search)
-    screen.say(f"Took {time.perf_counter() - began:.1f} s. Your data: bayesmix select data.csv")
+    screen.say(f"Took {time.perf_counter() - began:.1f} s. Your data: {program()} select data.csv")
     leave(interrupted)
+
+
+def program() -> str:
+    """What the shell finds this program by: in an environment that is not active, its place."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "bayesmix" and not shutil.which("bayesmix") else "bayesmix"

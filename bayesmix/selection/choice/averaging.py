@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix import validation
@@ -38,7 +40,7 @@ class AveragedDensity:
 
     def score_samples(self, X: Any) -> Array:
         """Log density (n,) in nats."""
-        terms = [log_density(estimator, X) for estimator in self.estimators]
+        terms = [log_density(estimator, rows) for estimator, rows in _with_rows(self.estimators, X)]
         logs: Array = logsumexp(np.column_stack(terms), axis=1, b=self.shares)
         return logs
 
@@ -102,11 +104,9 @@ class AveragedDensity:
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         most = validation.integer("n_draws", n_draws, 1)
         seed = root_seed(0 if random_state is None else random_state)
-        parts = [
-            (drawn, estimator._rows(X, None))
-            for estimator, drawn in self.drawn(most, seed, method, data)
-        ]
-        return averaged_band(parts, number, whole)
+        chosen, draws = zip(*self.drawn(most, seed, method, data), strict=True)
+        rows = [estimator._rows(own, None) for estimator, own in _with_rows(chosen, X)]
+        return averaged_band(list(zip(draws, rows, strict=True)), number, whole)
 
     def drawn(
         self, n_draws: int, seed: int, method: Any = None, data: Any = None
@@ -151,8 +151,10 @@ class AveragedDensity:
             )
         chosen = X if rows is None else rows_of(X, rows)
         together = np.zeros((n_rows_of(chosen),) * 2)
-        for share, estimator in zip(self.shares, self.estimators, strict=True):
-            probabilities = estimator.predict_proba(chosen)
+        for share, (estimator, own) in zip(
+            self.shares, _with_rows(self.estimators, chosen), strict=True
+        ):
+            probabilities = estimator.predict_proba(own)
             together += share * (probabilities @ probabilities.T)
         np.fill_diagonal(together, 1.0)
         return together
@@ -170,6 +172,14 @@ class AveragedDensity:
             for share, label in zip(self.shares, self.labels, strict=True)
         ]
         return "\n".join(lines)
+
+
+def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
+    """Estimators, each with the rows; that these have no names the first alone has to say."""
+    for place, estimator in enumerate(estimators):
+        names = getattr(estimator, "feature_names_in_", None)
+        unnamed = isinstance(X, np.ndarray) and names is not None
+        yield estimator, pd.DataFrame(X, columns=names) if place and unnamed else X
 
 
 def _allotted(shares: Array, n_draws: int) -> list[int]:
