@@ -15,13 +15,11 @@ X = np.vstack([*clusters, rng.uniform(-12, 18, (10, 2))])
 candidates = {
     "Gaussian": {},
     "Gaussian and noise": {"noise": True},
-    "Student-t": {"family": bm.StudentT()},
+    "Student-t": {"family": bm.StudentT(degrees_of_freedom=4)},
 }
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), sharex=True, sharey=True, layout="constrained")
 for ax, (name, options) in zip(axes, candidates.items(), strict=True):
     search = bm.select(X, [1, 2, 3, 4], "full", "bic", **options)
-    labels = search.predict(X)
-    for label in np.unique(labels):
-        rows, marker = X[labels == label], "x" if label < 0 else "o"
-        ax.scatter(*rows.T, s=12, marker=marker, color="0.4" if label < 0 else f"C{label}")
+    bm.plot_density(search, X, ax=ax, legend=False)
+    ax.set_title("", loc="right")
     ax.set_title(f"{name}: K = {search.best_params_['n_components']}")

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayesmix.errors import missing_extra
+from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,6 +123,28 @@ def whole_numbers(ax: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def side_by_side(values: Array, near: float, step: float, most: float) -> Array:
+    """Offsets (n,) under which near values do not hide one another: 0, right, left, ..."""
+    offsets = np.zeros(len(values))
+    order = np.argsort(-values, kind="stable")
+    for rank, each in enumerate(order):
+        taken = {
+            round(float(offsets[other] / step))
+            for other in order[:rank]
+            if values[other] - values[each] < near
+        }
+        steps = (place for k in range(len(values)) for place in (k, -k))
+        offsets[each] = step * next(place for place in steps if place not in taken)
+    widest = np.abs(offsets).max()
+    return offsets if widest <= most else offsets * (most / widest)
+
+
+def label_density(ax: Axes) -> None:
+    """The name of the vertical axis, whose small values have their power of ten above it."""
+    ax.set_ylabel("density")
+    ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
 
 
 def note(ax: Axes, remarks: Sequence[str]) -> None:

@@ -271,6 +271,21 @@ def test_other_figures_of_rows_beside_noise_are_drawn(plot, beside_noise):
     assert plot(gm, rows) is not None
 
 
+def test_doubt_has_the_colour_of_no_component(ax, faithful, two):
+    bm.plot_assignment(two, faithful, ax)
+    (rows,) = (each for each in ax.collections if each.get_array() is not None)
+    colours = rows.get_cmap()(np.linspace(0.0, 1.0, 9))[:, :3]
+    assert np.ptp(colours, axis=1).max() < 1e-6  # greys
+    assert (np.diff(colours[:, 0]) < 0.0).all()
+
+
+def test_small_densities_have_their_power_of_ten_above_the_axis(ax):
+    galaxies = bm.datasets.load_galaxies()
+    bm.plot_density(bm.GaussianMixture(2, random_state=0).fit(galaxies), galaxies, ax)
+    ax.figure.draw_without_rendering()
+    assert "10^{−4}" in ax.yaxis.get_offset_text().get_text()
+
+
 def test_figures_that_do_not_show_noise_refuse_it(beside_noise):
     gm, rows = beside_noise
     with pytest.raises(UnsupportedError, match="does not know of noise"):

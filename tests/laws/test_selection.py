@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy.optimize import minimize
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, TimeSeriesSplit
@@ -492,6 +493,11 @@ def test_the_number_of_components_under_a_grid_of_priors():
     chosen = found.table["chosen"]
     assert f"K=2 in {(chosen == 2).sum()} of 27 priors" in found.summary()
     assert found.shares.sum() == pytest.approx(1.0)
+    ax = bm.plot_sensitivity(found, ax=Figure().subplots())
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == [f"{k}\n{(chosen == k).sum()} of 27" for k in (1, 2)]
+    heights = np.sort(np.concatenate([line.get_ydata() for line in ax.get_lines()]))
+    assert np.array_equal(heights, np.sort(found.probabilities.to_numpy().ravel()))
     assert len({tuple(row) for row in found.table.iloc[:, :4].astype(str).to_numpy()}) == 27
     with pytest.raises(ValueError, match="has no evidence"):
         bm.prior_sensitivity(bm.select(X, (1, 2), "diag", "bic"), X)

@@ -23,8 +23,8 @@ from bayesmix.plots.subject import Sample, View, fitted, sample_of, view_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# From certain to equally probable, ever darker.
-SHADES = ("#dedede", "#E69F00", "#7A1F4F")
+# From certain to equally probable, ever darker, in no component's colour.
+SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
 MOST_TICKS = 2000
 MOST_NAMED = 10
 

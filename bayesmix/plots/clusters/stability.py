@@ -77,26 +77,11 @@ def _column(ax: Axes, place: int, values: Array, colour: str, filled: bool) -> N
     """Points of one column, side by side where they would hide one another, and their median."""
     if not len(values):
         return
+    aside = style.side_by_side(values, NEAR, ASIDE, MOST_ASIDE)
     ax.plot(
-        place + _aside(values), values, "o", color=colour, mfc=colour if filled else "none",
+        place + aside, values, "o", color=colour, mfc=colour if filled else "none",
         mec="white" if filled else colour, mew=0.5 if filled else 1.2, ms=7, zorder=3,
     )  # fmt: skip
     ax.hlines(
         np.median(values), place - MOST_ASIDE, place + MOST_ASIDE, color=colour, lw=1.5, zorder=2
     )
-
-
-def _aside(values: Array) -> Array:
-    """Offsets (n,) under which near values do not hide one another: 0, right, left, ..."""
-    offsets = np.zeros(len(values))
-    order = np.argsort(-values, kind="stable")
-    for rank, each in enumerate(order):
-        taken = {
-            round(float(offsets[other] / ASIDE))
-            for other in order[:rank]
-            if values[other] - values[each] < NEAR
-        }
-        steps = (step for k in range(len(values)) for step in (k, -k))
-        offsets[each] = ASIDE * next(step for step in steps if step not in taken)
-    widest = np.abs(offsets).max()
-    return offsets if widest <= MOST_ASIDE else offsets * (MOST_ASIDE / widest)

@@ -132,7 +132,7 @@ def _curves(
         labels.append(_named(average, place))
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.06 * top)
-    ax.set_ylabel("density")
+    style.label_density(ax)
     style.legend_on_top(ax, handles, labels)
 
 

@@ -87,7 +87,7 @@ def draw_curve(
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.06 * max(top, reached))
     ax.set_xlabel(view.names[0])
-    ax.set_ylabel("density")
+    style.label_density(ax)
     style.quiet(ax)
     style.note(ax, remarks)
     if legend:

@@ -128,7 +128,7 @@ def _draw_line(
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.06 * float(curve.max()))
     ax.set_xlabel(view.names[0])
-    ax.set_ylabel("density")
+    style.label_density(ax)
     style.quiet(ax)
     style.note(ax, view.remarks)
     if legend:

@@ -12,9 +12,16 @@ from bayesmix.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# The share of the room of one K that marks take, and how near they stand before they go aside.
+WIDTH = 0.86
+NEAR = 0.03
+STEP = 0.035
+
 
 def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
-    """P(K) under every prior, a thin line each, coloured by scale, or by the mass over levels.
+    """P(K) under every prior, a mark each, and how many of the priors choose every K.
+
+    Marks differ by the scale of the prior, or by its mass over levels; a line is their median.
 
     Parameters
     ----------
@@ -44,19 +51,28 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     numbers = np.array(found.probabilities.columns, dtype=int)
     by = "mass" if "mass" in found.table else "scale"
     values = list(dict.fromkeys(found.table[by]))
+    width = WIDTH / len(values)
     handles, labels = [], []
     for index, value in enumerate(values):
-        mine = found.probabilities[found.table[by] == value].to_numpy()
-        nudge = 0.05 * (index - (len(values) - 1) / 2)
-        lines = ax.plot(
-            numbers + nudge, mine.T, color=style.colour(index), marker=style.marker(index), ms=4,
-            lw=1.0, alpha=0.75,
+        mine = found.probabilities[found.table[by] == value].to_numpy(float)
+        middles = numbers + width * (index - (len(values) - 1) / 2)
+        most = 0.4 * width
+        aside = [style.side_by_side(each, NEAR, STEP, most) for each in mine.T]
+        colour = style.colour(index)
+        handles += ax.plot(
+            (middles + np.transpose(aside)).ravel(), mine.ravel(), ls="none", color=colour,
+            marker=style.marker(index), ms=5, mec="white", mew=0.5, zorder=3,
         )  # fmt: skip
-        handles.append(lines[0])
+        ax.hlines(np.median(mine, axis=0), middles - most, middles + most, color=colour, lw=1.5)
         labels.append(_label(by, value))
-    ax.set_xticks(numbers)
-    ax.set_ylim(-0.02, 1.05)
-    ax.set_xlabel("components")
+    ax.vlines(numbers[:-1] + 0.5, 0.0, 1.0, color=style.FILL, lw=1.0, zorder=1)
+    chosen = found.table["chosen"]
+    times = [int((chosen == number).sum()) for number in numbers]
+    names = [f"{number}\n{n} of {len(chosen)}" for number, n in zip(numbers, times, strict=True)]
+    ax.set_xticks(numbers, names)
+    ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
+    ax.set_ylim(-0.03, 1.05)
+    ax.set_xlabel("components, and how many priors choose them")
     ax.set_ylabel("probability")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
