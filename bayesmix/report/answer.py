@@ -22,6 +22,7 @@ HOW_SURE = (
     "Runner-up",
     "It has the best held-out",
     "The best held-out",
+    "The most probable number",
 )
 # ... and what they hold that a table of the page says better.
 IN_A_TABLE = (

@@ -13,7 +13,7 @@ from bayesmix.selection.candidates.growth import largest, refuted
 from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.probability import probabilities
+from bayesmix.selection.choice.probability import Probabilities, probabilities
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, in_turn
 from bayesmix.selection.choice.standing import lattices, objection
@@ -61,6 +61,24 @@ def test_what_is_barred_close_behind_is_named(wine, behind, said):
     summary = words.summary(Judgement([best, *rows]), RULE, 178.0, None, [])
     sentence = f"would be {behind} nats behind; it could not be chosen, since component"
     assert (sentence in summary) == said
+
+
+def test_where_the_most_probable_number_was_not_chosen_it_is_said_why(wine):
+    best, *rows = wine._rows
+    free = next(row.asked for row in rows if row.may_win and row.asked != best.asked)
+    sure = np.array([float(row.asked == free) for row in wine._rows])
+    likely = Probabilities(sure, {free: 1.0}, "evidence")
+
+    def said(rows, criterion=RULE):
+        return words.summary(Judgement([best, *rows]), criterion, 178.0, likely, [])
+
+    number = f"The most probable number, {free}, "
+    assert number + "is that of all structures together" in said(rows)
+    assert number + "is not what BIC asks for." in said(rows, "bic")
+    barred = [replace(row, objection="it is flat") if row.asked == free else row for row in rows]
+    assert number + "could not be chosen" in said(barred)
+    unlike = wine.k_probabilities_.idxmax() != best.asked
+    assert ("The most probable number" in wine.summary()) == unlike
 
 
 def test_rotated_clusters_are_found_where_columns_are_many():

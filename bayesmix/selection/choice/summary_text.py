@@ -134,6 +134,7 @@ def summary(
     lines += notes
     if found is not None:
         lines.append(_probable(rows, found, criterion == RULE))
+        lines += _not_the_most_probable(rows, best, criterion, found)
     if criterion == "cv_1se":
         lines += _simpler(best, others)
     else:
@@ -251,6 +252,23 @@ def _probable(rows: list[Row], found: Probabilities, by_rule: bool) -> str:
         f"Probability of the number of components: {', '.join(parts)}, by {found.source}{over}; "
         f"beforehand {prior}."
     )
+
+
+def _not_the_most_probable(
+    rows: list[Row], best: Row, criterion: str, found: Probabilities
+) -> list[str]:
+    """Why another number of components than the most probable one was chosen, where one was."""
+    totals = totals_over_k(rows, found)
+    likely = max(totals, key=lambda k: totals[k])
+    if likely == best.asked:
+        return []
+    if not any(row.may_win for row in rows if row.asked == likely and not row.refuted):
+        why = "could not be chosen: every candidate that has it is excluded, see results_"
+    elif criterion == RULE:
+        why = "is that of all structures together, with the prior over K; one candidate was chosen"
+    else:
+        why = f"is not what {NAMES.get(criterion, criterion)} asks for"
+    return [f"The most probable number, {likely}, {why}."]
 
 
 def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | None) -> list[str]:
