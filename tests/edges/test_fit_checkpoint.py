@@ -26,7 +26,7 @@ def often(monkeypatch):
     monkeypatch.setattr(passes, "SECONDS_BETWEEN_FILES", 0.02)
 
 
-def same_fit(one, other):
+def assert_same_fit(one, other):
     assert one.objective_trace_.tobytes() == other.objective_trace_.tobytes()
     assert one.score_samples(X).tobytes() == other.score_samples(X).tobytes()
     assert one.bic(X) == other.bic(X)
@@ -64,7 +64,9 @@ def test_a_fit_killed_at_random_moments_ends_with_the_same_bits(tmp_path, often)
         held.append(len(list((tmp_path / "kept").glob("*.passes"))))
     assert held == sorted(held)
     assert held[-1] > 0
-    same_fit(bm.BayesianGaussianMixture(6, checkpoint=tmp_path / "kept", **OPTIONS).fit(X), whole)
+    assert_same_fit(
+        bm.BayesianGaussianMixture(6, checkpoint=tmp_path / "kept", **OPTIONS).fit(X), whole
+    )
 
 
 CASES = {
@@ -109,7 +111,7 @@ def test_passes_of_some_milliseconds_are_not_kept(tmp_path):
 def test_a_fit_without_a_seed_takes_up_the_first_one(tmp_path, often):
     options = {**OPTIONS, "random_state": None, "checkpoint": tmp_path}
     one, other = (bm.GaussianMixture(4, **options).fit(X) for _ in range(2))
-    same_fit(one, other)
+    assert_same_fit(one, other)
 
 
 def test_a_full_disk_is_said_once_and_the_fit_goes_on(tmp_path, often, monkeypatch):
@@ -121,7 +123,7 @@ def test_a_full_disk_is_said_once_and_the_fit_goes_on(tmp_path, often, monkeypat
     with pytest.warns(BayesmixWarning, match="goes on, but its checkpoint") as heard:
         fitted = bm.GaussianMixture(4, checkpoint=tmp_path, **OPTIONS).fit(X)
     assert len(heard) == 1
-    same_fit(fitted, whole)
+    assert_same_fit(fitted, whole)
 
 
 def test_a_damaged_file_is_named(tmp_path, often):

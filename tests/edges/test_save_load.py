@@ -190,6 +190,10 @@ def load_bytes(path, content):
     return bm.load(path)
 
 
+# Where a file may show that it is not as it was saved, in the words of the message.
+SHOWN_BY = ("checksum", "is not", "newer bayesmix", "truncated", "lengths", "is empty")
+
+
 def damaged(path, content):
     """The message for bytes that must not load."""
     with pytest.raises(DamagedFileError) as problem:
@@ -220,7 +224,9 @@ def test_flipped_bytes_are_always_noticed(saved, data):
     broken = bytearray(content)
     for place, change in flips:
         broken[place] ^= change
-    damaged(path, bytes(broken))
+    said = damaged(path, bytes(broken))
+    beyond = min(place for place, _ in flips) >= PREAMBLE.size
+    assert any(word in said for word in (SHOWN_BY[:1] if beyond else SHOWN_BY))
 
 
 @pytest.mark.parametrize("place", range(HEADER_BEGINS))
@@ -229,7 +235,8 @@ def test_every_flip_in_the_preamble_is_noticed(saved, place):
     for bit in range(8):
         broken = bytearray(content)
         broken[place] ^= 1 << bit
-        damaged(path, bytes(broken))
+        said = damaged(path, bytes(broken))
+        assert any(word in said for word in SHOWN_BY)
 
 
 @settings(max_examples=60, deadline=None)
@@ -239,13 +246,14 @@ def test_any_other_length_is_noticed(saved, data):
     length = data.draw(st.integers(0, len(content) - 1))
     said = damaged(path, content[:length])
     assert "truncated" in said or "is empty" in said
-    damaged(path, content + data.draw(st.binary(min_size=1, max_size=20)))
+    longer = content + data.draw(st.binary(min_size=1, max_size=20))
+    assert "lengths do not fit" in damaged(path, longer)
 
 
 @settings(max_examples=60, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_other_content_is_no_model(saved, content):
-    damaged(saved[1], content)
+    assert any(word in damaged(saved[1], content) for word in ("is not", "truncated", "is empty"))
 
 
 def test_a_newer_format_says_what_to_do(saved):
@@ -268,8 +276,12 @@ def test_a_pickle_is_named_and_never_opened(saved, tmp_path):
 def test_lengths_that_lie_allocate_nothing(saved):
     content, path = saved
     magic, version, _, header_bytes = PREAMBLE.unpack(content[: PREAMBLE.size])
-    for size, header in ((2**62, header_bytes), (len(content), 2**62)):
-        damaged(path, PREAMBLE.pack(magic, version, size, header) + content[PREAMBLE.size :])
+    for size, header, shown in (
+        (2**62, header_bytes, "truncated"),
+        (len(content), 2**62, "lengths"),
+    ):
+        lying = PREAMBLE.pack(magic, version, size, header) + content[PREAMBLE.size :]
+        assert shown in damaged(path, lying)
 
 
 # Files with a valid checksum that no `save` wrote
@@ -323,7 +335,7 @@ def sealed(header, body):
 )
 def test_sizes_of_arrays_are_checked_before_any_is_made(saved, change):
     content, path = saved
-    damaged(path, with_shapes(content, change))
+    assert "is damaged" in damaged(path, with_shapes(content, change))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -456,9 +468,9 @@ def test_any_change_of_the_header_gives_a_model_or_the_error(saved, seed):
 def test_nesting_without_end_is_refused(saved, depth):
     content, path = saved
     body = body_of(content)
-    damaged(path, sealed(b"[" * depth + b"]" * depth, body))
+    assert "is damaged" in damaged(path, sealed(b"[" * depth + b"]" * depth, body))
     text = f'{{"arrays":[],"parameters":{{"tol":{"[" * depth}{"]" * depth}}}}}'
-    damaged(path, sealed(text.encode(), b""))
+    assert "is damaged" in damaged(path, sealed(text.encode(), b""))
 
 
 # Values

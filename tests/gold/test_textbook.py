@@ -25,7 +25,7 @@ SEVEN = BOOK["seven_points_1d"]
 SIX = BOOK["six_points_2d"]
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=0.0)
 
 
@@ -69,32 +69,32 @@ def seven_points_start():
 
 def test_seven_points_have_the_books_responsibilities_at_the_start():
     rows, model = np.array(SEVEN["X"])[:, None], seven_points_start()
-    close(model.predict_proba(rows), SEVEN["responsibilities"])
-    close(model.responsibilities(rows), SEVEN["responsibilities"])
-    close(model.predict_proba(rows).sum(axis=0), SEVEN["N_k"])
+    assert_close(model.predict_proba(rows), SEVEN["responsibilities"])
+    assert_close(model.responsibilities(rows), SEVEN["responsibilities"])
+    assert_close(model.predict_proba(rows).sum(axis=0), SEVEN["N_k"])
 
 
 def test_seven_points_have_the_books_trace():
     likelihoods = -np.array(SEVEN["nll_at_init_and_after_each_iteration"])
     rows = np.array(SEVEN["X"])[:, None]
-    close(seven_points_start().score_samples(rows).sum(), likelihoods[0])
+    assert_close(seven_points_start().score_samples(rows).sum(), likelihoods[0])
     n_iterations = len(likelihoods) - 1
     model = seven_points(n_iterations)
     assert model.n_iter_ == n_iterations
-    close(model.objective_trace_, likelihoods[1:])
-    close(model.log_likelihood_, likelihoods[-1])
-    close(model.lower_bound_, likelihoods[-1] / 7)
-    close(model.lower_bounds_, likelihoods[1:] / 7)
+    assert_close(model.objective_trace_, likelihoods[1:])
+    assert_close(model.log_likelihood_, likelihoods[-1])
+    assert_close(model.lower_bound_, likelihoods[-1] / 7)
+    assert_close(model.lower_bounds_, likelihoods[1:] / 7)
 
 
 @pytest.mark.parametrize("iteration", SEVEN["iterations"], ids=lambda i: i["after_iteration"])
 def test_seven_points_have_the_books_parameters_after_every_iteration(iteration):
     model = seven_points(iteration["after_iteration"])
-    close(model.weights_, iteration["weights"])
-    close(model.means_[:, 0], iteration["means"])
-    close(model.covariances_, variances(iteration["variances"]))
-    close(model.precisions_, 1.0 / variances(iteration["variances"]))
-    close(model.precisions_cholesky_, 1.0 / np.sqrt(variances(iteration["variances"])))
+    assert_close(model.weights_, iteration["weights"])
+    assert_close(model.means_[:, 0], iteration["means"])
+    assert_close(model.covariances_, variances(iteration["variances"]))
+    assert_close(model.precisions_, 1.0 / variances(iteration["variances"]))
+    assert_close(model.precisions_cholesky_, 1.0 / np.sqrt(variances(iteration["variances"])))
 
 
 def test_one_m_step_of_seven_points_is_the_books():
@@ -109,9 +109,9 @@ def test_one_m_step_of_seven_points_is_the_books():
     )
     with pytest.warns(ConvergenceWarning):
         model.fit(np.array(SEVEN["X"])[:, None])
-    close(model.weights_, SEVEN["one_M_step"]["weights"])
-    close(model.means_[:, 0], SEVEN["one_M_step"]["means"])
-    close(model.covariances_, variances(SEVEN["one_M_step"]["variances"]))
+    assert_close(model.weights_, SEVEN["one_M_step"]["weights"])
+    assert_close(model.means_[:, 0], SEVEN["one_M_step"]["means"])
+    assert_close(model.covariances_, variances(SEVEN["one_M_step"]["variances"]))
 
 
 def test_the_published_figures_of_seven_points_hold_to_their_digits_but_for_the_misprints():
@@ -145,10 +145,10 @@ def test_six_points_have_the_lectures_densities_and_responsibilities():
     model, rows = six_points_start()
     for k in range(2):
         alone = at([1.0], [SIX["means"][k]], [np.eye(2)])
-        close(np.exp(alone.score_samples(rows)), np.array(SIX["densities"])[:, k])
-    close(model.predict_proba(rows), SIX["responsibilities"])
-    close(model.predict_proba(rows).sum(axis=0), SIX["N_k"])
-    close(model.score_samples(rows).sum(), SIX["loglik"])
+        assert_close(np.exp(alone.score_samples(rows)), np.array(SIX["densities"])[:, k])
+    assert_close(model.predict_proba(rows), SIX["responsibilities"])
+    assert_close(model.predict_proba(rows).sum(axis=0), SIX["N_k"])
+    assert_close(model.score_samples(rows).sum(), SIX["loglik"])
 
 
 @pytest.mark.parametrize("from_responsibilities", [False, True])
@@ -164,7 +164,7 @@ def test_one_em_step_of_six_points_is_the_lectures(from_responsibilities):
     with pytest.warns(ConvergenceWarning):
         model.fit(np.array(SIX["X"]))
     for name in ("weights", "means", "covariances"):
-        close(getattr(model, f"{name}_"), SIX["one_M_step"][name])
+        assert_close(getattr(model, f"{name}_"), SIX["one_M_step"][name])
 
 
 def test_the_misprints_of_six_points_are_not_reproduced():
@@ -189,10 +189,10 @@ def test_the_density_of_three_normals_is_the_books():
     book = BOOK["three_normals_density"]
     model = at([0.5, 0.2, 0.3], [[-2.0], [1.0], [4.0]], variances([0.5, 2.0, 1.0]))
     grid = np.array(book["grid"])[:, None]
-    close(np.exp(model.score_samples(grid)), book["density_second_parameter_is_variance"])
+    assert_close(np.exp(model.score_samples(grid)), book["density_second_parameter_is_variance"])
     mean, variance = moments_of(model.weights_, model.means_[:, 0], np.ravel(model.covariances_))
-    close(mean, book["mean"])
-    close(variance, book["variance"])
+    assert_close(mean, book["mean"])
+    assert_close(variance, book["variance"])
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 1, 1)], ids=["spherical", "diag", "full"])
@@ -202,8 +202,8 @@ def test_the_density_of_two_normals_is_the_books(shape):
     covariances = (np.array(book["sigma"]) ** 2).reshape(shape)
     model = at(book["phi"], np.array(book["mu"], dtype=float)[:, None], covariances)
     grid = np.array(book["grid"])[:, None]
-    close(np.exp(model.score_samples(grid)), book["density"])
-    close(model.predict_proba(grid)[:, 0], book["responsibility_1"])
+    assert_close(np.exp(model.score_samples(grid)), book["density"])
+    assert_close(model.predict_proba(grid)[:, 0], book["responsibility_1"])
     mean, variance = moments_of(model.weights_, model.means_[:, 0], np.ravel(model.covariances_))
-    close(mean, book["mean"])
-    close(variance, book["variance"])
+    assert_close(mean, book["mean"])
+    assert_close(variance, book["variance"])
