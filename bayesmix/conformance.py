@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         _weights: p.WeightsOf[WeightDraws] = weights
         _draws: p.DrawnWeights = draws
         _twin: p.WeightsTwinOf[WeightDraws] = twin
+        _at_a_point: p.WeightsAtAPoint = weights
         _prior: p.WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
 
     def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:

@@ -95,6 +95,7 @@ from bayesmix.protocols.weights import (
     VaryingWeights,
     VaryingWeightsOf,
     Weights,
+    WeightsAtAPoint,
     WeightsOf,
 )
 
@@ -164,6 +165,7 @@ __all__ = [
     "VaryingWeights",
     "VaryingWeightsOf",
     "Weights",
+    "WeightsAtAPoint",
     "WeightsOf",
     "WeightsPrior",
     "WeightsPriorOf",

@@ -52,6 +52,14 @@ class WeightsOf(Protocol[D]):
     def subset(self, keep: Integers, counts: Array) -> Self: ...
 
 
+class WeightsAtAPoint(WeightsOf[Any], Protocol):
+    """Weights that an M-step may have set."""
+
+    def proportional(self, shares: Array) -> Self:
+        """Others, in proportion to shares."""
+        ...
+
+
 class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
     """A distribution over weights."""
 

@@ -53,6 +53,10 @@ class PointWeights:
         """π_k."""
         return self.probabilities
 
+    def proportional(self, shares: Array) -> PointWeights:
+        """Others, in proportion to shares."""
+        return PointWeights(shares / shares.sum())
+
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         """The same point in every draw."""
         return WeightDraws(np.broadcast_to(self.expected_log(), (n_draws, self.n_components)))

@@ -252,6 +252,23 @@ def test_q_varies_with_its_coordinates_as_its_draws_say(structure):
         assert (np.abs(products.mean(axis=2) - covariance) <= Z * error).all()
 
 
+def test_slopes_are_over_what_a_family_reads_in_a_row():
+    from bayesmix.families.exponential import ExponentialRates
+    from bayesmix.families.independent.linear import Plain
+
+    class HalfSquares(Plain):  # what a Rayleigh reads
+        def totals(self, values):
+            return 0.5 * (values * values).T
+
+    q = ExponentialRates(np.array([[3.0, 5.0], [9.0, 2.0]]), np.array([[1.0, 4.0], [2.0, 8.0]]))
+    values = generator(5).uniform(0.1, 3.0, (7, 2))
+    plain = q.coordinates()
+    squared = replace(plain, reading=HalfSquares())
+    for k in range(2):
+        assert (squared.slopes(values, k) == plain.slopes(0.5 * values**2, k)).all()
+        assert (squared.slopes(values, k) != plain.slopes(values, k))[:, :2].all()
+
+
 def test_components_far_apart_have_what_q_says():
     rng = generator(8)
     rows = rng.normal(size=(200, 2)) + np.where(np.arange(200) % 2, 50.0, 0.0)[:, None]

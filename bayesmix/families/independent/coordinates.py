@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import digamma, polygamma
 
+from bayesmix.families.independent.linear import PLAIN, Reading
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Frame, Spread
 
@@ -21,7 +22,7 @@ Write: TypeAlias = Callable[[Array], Any]  # and back
 
 @dataclass(frozen=True)
 class ColumnCoordinates:
-    """log p(x | θ_k) = Σ_d x_d a_kd + c_kd + ..., a = E[a] + deviation z, all (K, D).
+    """log p(x | θ_k) = Σ_d t(x_d) a_kd + c_kd + ..., a = E[a] + deviation z, all (K, D).
 
     Coordinates of a component: D times z, then what Σ_d c_kd has beside its regression on z.
     """
@@ -37,6 +38,7 @@ class ColumnCoordinates:
     read: Read
     write: Write
     of_means: Array | None = None  # d E[x] / dθ, where θ is not E[x] itself
+    reading: Reading = PLAIN  # what of a row a multiplies
 
     @property
     def size(self) -> int:
@@ -51,7 +53,8 @@ class ColumnCoordinates:
     def slopes(self, values: Array, k: int) -> Array:
         """d E[log p(x | θ_k)] / d E[z] (n, D + 1) over ``places(k)``."""
         left = np.full((len(values), 1), np.sqrt(self.left[k].sum()))
-        return np.hstack([(values + self.slope[k]) * self.deviation[k], left])
+        totals = self.reading.totals(values).T
+        return np.hstack([(totals + self.slope[k]) * self.deviation[k], left])
 
     def coupling(self) -> float:
         """Nothing but rows couples components."""

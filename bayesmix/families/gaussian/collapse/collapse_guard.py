@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from scipy.linalg.blas import dnrm2
@@ -23,7 +23,7 @@ from scipy.linalg.blas import dnrm2
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, align
-from bayesmix.protocols import Source, Whole
+from bayesmix.protocols import Source, WeightsAtAPoint, Whole
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 # Most fits have no collapsed component to look at.
@@ -323,8 +323,7 @@ class GaussianGuard:
             block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
         else:
             block = self.structure.blocks.block_of(np.diag(self.unit * self.unit))[0]
-        weights: Any = shown.weights  # at a point
-        probabilities = weights.mean().copy()
+        probabilities = shown.weights.mean().copy()
         events = []
         for k, place in zip(collapsed, holdings.worst.values, strict=False):
             components = components.moved(k, place, block)
@@ -341,7 +340,7 @@ class GaussianGuard:
         moved = replace(
             shown,
             components=components.released(),
-            weights=replace(weights, probabilities=probabilities / probabilities.sum()),
+            weights=cast("WeightsAtAPoint", shown.weights).proportional(probabilities),
         )
         return Repair(tuple(events), resolution, moved)
 
