@@ -29,6 +29,7 @@ from bayesmix.cli.inputs.options import (
     Resume,
     Scheduler,
     Static,
+    Structure,
     command_line,
     example,
 )
@@ -159,9 +160,7 @@ def fit(
     missing: MissingValues = Missing.ERROR,
     scheduler: Scheduler = None,
     noise: Noise = False,
-    covariance: Annotated[
-        str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
-    ] = "full",
+    covariance: Structure = "full",
     method: Annotated[
         Method,
         typer.Option(
@@ -244,9 +243,7 @@ def crosscheck(
     data: Data,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     rows: RowOptions,
-    covariance: Annotated[
-        str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")
-    ] = "full",
+    covariance: Structure = "full",
     sampler: Annotated[
         Sampler,
         typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Without: nuts"),

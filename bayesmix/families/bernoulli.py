@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.beta_factors import (
     BetaFactors,
     SuccessColumns,
     SuccessDraws,
     SuccessPrior,
 )
-from bayesmix.families.independent.columns import ColumnsFamily
+from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
 from bayesmix.families.independent.linear import NEVER, PLAIN
 from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -113,12 +112,8 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise where a value is neither 0 nor 1."""
         wrong = (values != 0) & (values != 1) & ~np.isnan(values)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise InvalidInputError(
-                f"X must hold zeros and ones for a Bernoulli mixture, got {values[row, column]:g} "
-                f"in row {first + row}, column {column}: threshold it, or use another family"
-            )
+        held, remedy = "zeros and ones for a Bernoulli", "threshold it, or use another family"
+        refuse_where(wrong, values, first, held, remedy)
 
     def at_means(self, means: Array) -> Bernoullis:
         """Shares of ones (Bishop 2006, eq. 9.59)."""

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma
 
-from bayesmix.errors import InvalidInputError
-from bayesmix.families.independent.columns import ColumnsFamily
+from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
 from bayesmix.families.independent.coordinates import ColumnCoordinates
 from bayesmix.families.independent.gamma_factors import (
     GammaFactors,
@@ -176,12 +175,8 @@ class Poisson(ColumnsFamily[Poissons]):
         """Raise where a value is negative, not whole, or so large that doubles skip numbers."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values > LARGEST_COUNT)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise InvalidInputError(
-                f"X must hold counts (0, 1, 2, ... up to 2**53) for a Poisson mixture, got "
-                f"{values[row, column]:g} in row {first + row}, column {column}: use another family"
-            )
+        held = "counts (0, 1, 2, ... up to 2**53) for a Poisson"
+        refuse_where(wrong, values, first, held, "use another family")
 
     def at_means(self, means: Array) -> Poissons:
         """Mean counts."""

@@ -59,6 +59,7 @@ Components = Annotated[
         help="Numbers of components, as 3, 1:10 or 1,2,5. Without: until more are refuted",
     ),
 ]
+Structure = Annotated[str, typer.Option(metavar="NAME", help="full, tied, diag or spherical")]
 Structures = Annotated[
     str | None,
     typer.Option(

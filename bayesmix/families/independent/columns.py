@@ -23,7 +23,7 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.independent.sums import Sums
-from bayesmix.numerics.arrays import Array, Booleans, Integers, diagonal_matrices
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
@@ -49,17 +49,29 @@ class ByComponent(ABC):
         return self.picked(keep)
 
 
-class Columns(ByComponent):
-    """K densities of independent columns, in the data's own coordinates."""
+class ColumnsOfComponents(ByComponent):
+    """K densities of independent columns, in the data's own coordinates: known, or under q."""
+
+    @property
+    @abstractmethod
+    def means(self) -> Array:
+        """E[x | k] (K, D)."""
 
     @property
     def n_components(self) -> int:
         return len(self.means)
 
     @property
-    @abstractmethod
-    def means(self) -> Array:
-        """E[x | k] (K, D)."""
+    def patterned(self) -> Booleans:
+        """No column: none depends on others, given the component."""
+        return np.zeros(self.means.shape[1], dtype=bool)
+
+    def unframed(self, frame: Frame) -> Self:
+        return self
+
+
+class Columns(ColumnsOfComponents):
+    """K densities of independent columns."""
 
     @property
     @abstractmethod
@@ -73,11 +85,6 @@ class Columns(ByComponent):
     @abstractmethod
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
-
-    @property
-    def patterned(self) -> Booleans:
-        """No column: none depends on others, given the component."""
-        return np.zeros(self.means.shape[1], dtype=bool)
 
     def seen_in(self, columns: Integers) -> SeenColumns:
         """Without the factors of gaps."""
@@ -104,9 +111,6 @@ class Columns(ByComponent):
         """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
         own = self.means[:, columns]
         return np.broadcast_to(own, (len(values), *own.shape))
-
-    def unframed(self, frame: Frame) -> Self:
-        return self
 
 
 class PointColumns(Columns):
@@ -136,22 +140,13 @@ class PointColumns(Columns):
         return self
 
 
-class PosteriorColumns(ByComponent):
+class PosteriorColumns(ColumnsOfComponents):
     """q(θ) = Π q(θ_kd)."""
 
     @property
     def expected_totals(self) -> Array:
         """E[t(x) | k] (K, F)."""
         return self.means
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
-    @abstractmethod
-    def means(self) -> Array:
-        """E[x | k] (K, D)."""
 
     @property
     @abstractmethod
@@ -174,11 +169,6 @@ class PosteriorColumns(ByComponent):
         """E[log p(x | θ_k)] (n, K)."""
         return self.linear.expected_log_density(values)
 
-    @property
-    def patterned(self) -> Booleans:
-        """No column: none depends on others, given the component."""
-        return np.zeros(self.linear.constants.shape[1], dtype=bool)
-
     def seen_in(self, columns: Integers) -> SeenTotals:
         """Without the factors of gaps."""
         return SeenTotals(self.linear)
@@ -192,9 +182,6 @@ class PosteriorColumns(ByComponent):
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
-        return self
-
-    def unframed(self, frame: Frame) -> Self:
         return self
 
 
@@ -344,3 +331,13 @@ class NoGuard:
     ) -> Repair | None:
         """Nothing to see."""
         return None
+
+
+def refuse_where(wrong: Booleans, values: Stored, first: int, held: str, remedy: str) -> None:
+    """Raise ``InvalidInputError`` for the first value that is not what X must hold."""
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InvalidInputError(
+            f"X must hold {held} mixture, got {values[row, column]:g} in row {first + row}, "
+            f"column {column}: {remedy}"
+        )

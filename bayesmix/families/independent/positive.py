@@ -12,6 +12,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
+from bayesmix.families.independent.columns import refuse_where
 from bayesmix.numerics.arrays import Stored
 from bayesmix.protocols import Source
 from bayesmix.records import Event, Frame, Summary
@@ -60,11 +61,5 @@ class PositiveColumns(FamilyDefaults, ABC):
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:
     """Raise where a value is not positive: rows of zeros would have a density without bound."""
-    wrong = values <= 0
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise InvalidInputError(
-            f"X must hold positive numbers for {with_article} mixture, got "
-            f"{values[row, column]:g} in row {first + row}, column {column}: give a zero half of "
-            "the smallest step that is measured, or use another family"
-        )
+    remedy = "give a zero half of the smallest step that is measured, or use another family"
+    refuse_where(values <= 0, values, first, f"positive numbers for {with_article}", remedy)
