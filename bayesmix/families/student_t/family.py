@@ -17,7 +17,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
-from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
+from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.components import StudentComponents
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from bayesmix.families.student_t.draws import StudentDraws
     from bayesmix.families.student_t.prior import NormalWishartFreedom
 
-COVARIANCES = ("full", "tied", "diag", "spherical")
 # Counts under this are no rows at all.
 NO_ROWS = 1e-200
 
@@ -65,9 +64,9 @@ class StudentT(FamilyDefaults):
     rearranged = False
 
     def __post_init__(self) -> None:
-        if self.covariance not in COVARIANCES:
+        if self.covariance not in SCIKIT_LEARNS:
             raise InvalidInputError(
-                f"covariance must be one of {', '.join(map(repr, COVARIANCES))}, "
+                f"covariance must be one of {', '.join(map(repr, SCIKIT_LEARNS))}, "
                 f"got {self.covariance!r}"
             )
         nu = self.degrees_of_freedom
