@@ -40,7 +40,7 @@ from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
+from bayesmix.selection.criteria.folds import make_splits, prefix_of, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected
@@ -198,7 +198,7 @@ class MixtureSearch(SearchResults, Showing):
         if folded:
             most = min(most, MOST_BY_FOLDS)
         numbers = component_numbers(self.n_components, most)
-        prefix = search_parameters.prefix_of(estimator)
+        prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
         chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)

@@ -23,6 +23,7 @@ from bayesmix.selection.criteria.folds import (
     fit_weighted,
     last_step,
     log_density,
+    prefix_of,
     rows_of,
     steps_before,
 )
@@ -104,7 +105,7 @@ class TableFitter:
     @property
     def prefix(self) -> str:
         """The name of the last step of a pipeline."""
-        return f"{self.estimator.steps[-1][0]}__" if hasattr(self.estimator, "steps") else ""
+        return prefix_of(self.estimator)
 
     @property
     def searches(self) -> bool:

@@ -138,11 +138,6 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
     return source if kept is None else rows_of(X, kept), weights, groups
 
 
-def prefix_of(estimator: Any) -> str:
-    """What parameters of the mixture begin with in a pipeline."""
-    return f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
-
-
 def shape_of(X: Any) -> tuple[int, int]:
     """Rows and columns, as far as they can be told before anything is checked."""
     shape = X.shape if hasattr(X, "shape") else np.shape(X)

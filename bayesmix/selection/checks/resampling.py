@@ -12,7 +12,7 @@ from sklearn.base import clone
 from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, resolve_jobs
 from bayesmix.records import Mixture
-from bayesmix.selection.criteria.folds import fit_weighted, last_step
+from bayesmix.selection.criteria.folds import fit_weighted, last_step, prefix_of
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 
@@ -114,5 +114,4 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -
 
 
 def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    prefix = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
-    return {f"{prefix}{name}": value for name, value in parameters.items()}
+    return {f"{prefix_of(model)}{name}": value for name, value in parameters.items()}

@@ -122,14 +122,17 @@ def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
     """Fit, with weights where there are any; of a pipeline they go to its last step."""
     if sample_weight is None:
         return model.fit(X, **options)
-    if hasattr(model, "steps"):
-        return model.fit(X, **{f"{model.steps[-1][0]}__sample_weight": sample_weight}, **options)
-    return model.fit(X, sample_weight=sample_weight, **options)
+    return model.fit(X, **{f"{prefix_of(model)}sample_weight": sample_weight}, **options)
 
 
 def last_step(model: Any) -> Any:
     """The mixture itself, of a pipeline its last step."""
     return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
+def prefix_of(model: Any) -> str:
+    """What the mixture's parameters begin with: of a pipeline the name of its last step."""
+    return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
 
 
 def steps_before(model: Any) -> Any:
