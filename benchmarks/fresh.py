@@ -134,13 +134,14 @@ def _loss(problem: FreshProblem, choices: dict[str, Choice], name: str) -> float
 def _reliability(done: list[tuple[FreshProblem, dict[str, Choice]]]) -> list[dict[str, Any]]:
     """Where a probability is said, how often that K is right."""
     said = [(c[OURS], p.n_components) for p, c in done if p.n_components is not None]
+    return came_true([(one.certainty, one.most_probable == K) for one, K in said])
+
+
+def came_true(said: list[tuple[float, bool]]) -> list[dict[str, Any]]:
+    """A row for every bin of probabilities that were said, and how many of them came true."""
     table = []
     for low, high in BINS:
-        mine = [
-            (one.certainty, one.most_probable == K)
-            for one, K in said
-            if low <= one.certainty < high
-        ]
+        mine = [pair for pair in said if low <= pair[0] < high]
         if mine:
             table.append(
                 {

@@ -41,10 +41,15 @@ class NormalGamma:
 
 
 def log_evidence(
-    rows: Array, n_components: int, prior: NormalGamma, n_particles: int, n_orders: int, seed: int
+    rows: Array,
+    n_components: int,
+    prior: NormalGamma,
+    n_particles: int,
+    n_orders: int,
+    seed: int | tuple[int, int],
 ) -> float:
     """log p(X | K) with π ~ Dirichlet(1): the mean of several orders of the rows."""
-    generator = np.random.default_rng([seed, n_components])
+    generator = np.random.default_rng([*np.atleast_1d(seed), n_components])
     found = np.array(
         [
             _one_order(generator.permutation(rows), n_components, prior, n_particles, generator)

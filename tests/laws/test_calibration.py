@@ -1,6 +1,6 @@
 """Probabilities over K come true as often as they say, for data drawn from the prior itself.
 
-``benchmarks.choosing.calibration`` does the same with 200 data sets.
+``benchmarks.choosing.calibration`` does the same with hundreds of new data sets.
 """
 
 import numpy as np
@@ -46,7 +46,8 @@ def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
     assert (np.abs((truth - shares).sum(axis=0)) < 4.0 * error).all()
 
 
-@pytest.mark.parametrize("seed", [403, 407, 409, 410, 416])
+# Of the last K=1 comes last: candidates are ranked.
+@pytest.mark.parametrize("seed", [403, 407, 409, 410, (1838639875, 0)])
 def test_probabilities_are_those_of_sequential_monte_carlo(seed):
     """Data sets of which K is in doubt; two estimates by ways that have nothing in common."""
     _, rows = drawn(seed)
