@@ -85,6 +85,10 @@ if TYPE_CHECKING:
         _linear: p.LinearComponents = point
         _linear = posterior
         _posterior: p.PosteriorOf[BernoulliDraws] = posterior
+        _incomplete: p.Incomplete = point
+        _incomplete = posterior
+        _filling: p.Filling = point
+        _filling = posterior
         _draws: p.DrawnComponents = draws
         _prior: p.PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
         _choice: p.PriorChoiceOf[BetaPrior] = prior
@@ -242,6 +246,8 @@ if TYPE_CHECKING:
         _incomplete: p.Incomplete = point
         _incomplete = posterior
         _incomplete = predictive
+        _filling: p.Filling = point
+        _filling = posterior
         _point: p.PointComponents = point
         _posterior: p.PosteriorOf[GaussianDraws] = posterior
         _predictive: p.Predictive = predictive
@@ -288,6 +294,8 @@ if TYPE_CHECKING:
         _incomplete: p.Incomplete = point
         _incomplete = posterior
         _incomplete = predictive
+        _filling: p.Filling = point
+        _filling = posterior
         _point: p.PointComponents = point
         _posterior: p.PosteriorOf[LogNormalDraws] = posterior
         _predictive: p.Predictive = predictive
