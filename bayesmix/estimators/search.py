@@ -40,8 +40,9 @@ from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
 from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.folds import make_splits, prefix_of, table_of, weights_of
+from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
+from bayesmix.selection.pipelines import prefix_of
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected
 from bayesmix.workflow.display import summary_html

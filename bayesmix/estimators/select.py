@@ -15,8 +15,8 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
-from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+from bayesmix.selection.pipelines import last_step
 from bayesmix.weights import DirichletPrior
 
 POLISH = 6.0

@@ -13,8 +13,8 @@ from bayesmix.plots.subject import column_names
 from bayesmix.protocols import UserRows
 from bayesmix.report.chosen import Search
 from bayesmix.selection.choice.summary_text import NAMES
-from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.scores import column_of
+from bayesmix.selection.pipelines import last_step
 from bayesmix.workflow.result import FitResult
 
 MOST_NAMES = 12

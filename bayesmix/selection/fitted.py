@@ -6,7 +6,7 @@ from typing import Any
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
-from bayesmix.selection.criteria.folds import last_step
+from bayesmix.selection.pipelines import last_step, steps_before
 from bayesmix.workflow.result import FitResult
 
 
@@ -23,10 +23,8 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
             f"search, got {type(model).__name__}: call fit first"
         )
     estimator.result_.refuse_noise("this analysis")
-    for _, step in getattr(best, "steps", ())[:-1]:
-        if step is not None and step != "passthrough":
-            X = step.transform(X)
-    return estimator, X
+    steps = steps_before(best)
+    return estimator, X if steps is None else steps.transform(X)
 
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:

@@ -26,6 +26,11 @@ def is_collection(X: Any) -> bool:
     return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
 
 
+def eager(X: Any) -> Any:
+    """Rows that are there: a lazy frame of polars is collected."""
+    return X.collect() if type(X).__name__ == "LazyFrame" else X
+
+
 def as_source(
     X: Any,
     weights: Array | None = None,

@@ -20,9 +20,10 @@ from bayesmix.families.product.prior import label_of
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.checks.prior_sensitivity import grid
-from bayesmix.selection.criteria.folds import log_stretch, make_splits
+from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.held_out import HeldOut, combined, stacking, within_one_error
 from bayesmix.selection.criteria.scores import Score
+from bayesmix.selection.pipelines import log_stretch
 from bayesmix.workflow.display import of_search
 
 FAITHFUL = bm.datasets.load_faithful().to_numpy()

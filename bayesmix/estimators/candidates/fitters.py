@@ -19,12 +19,12 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.fitter import Effort
-from bayesmix.selection.criteria.folds import (
+from bayesmix.selection.criteria.folds import rows_of
+from bayesmix.selection.pipelines import (
     fit_weighted,
     last_step,
     log_density,
     prefix_of,
-    rows_of,
     steps_before,
 )
 from bayesmix.sources import as_source

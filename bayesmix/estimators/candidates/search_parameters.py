@@ -16,8 +16,9 @@ from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
 from bayesmix.selection.candidates.task import KeptFits
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.criteria.folds import last_step, rows_of
+from bayesmix.selection.criteria.folds import rows_of
 from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
+from bayesmix.selection.pipelines import last_step
 
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")

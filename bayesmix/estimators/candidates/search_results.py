@@ -12,8 +12,8 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity
 from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
 from bayesmix.selection.choice.ranking import averaged_over
-from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.held_out import HeldOut
+from bayesmix.selection.pipelines import last_step
 from bayesmix.workflow.result import FitResult
 
 

@@ -16,7 +16,7 @@ from bayesmix.families.level_probabilities import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.selection.criteria.folds import eager
+from bayesmix.sources import eager
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult
 

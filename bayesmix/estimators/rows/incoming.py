@@ -23,8 +23,17 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records import Fault
 from bayesmix.records.faults import LARGEST_VALUE
-from bayesmix.selection.criteria.folds import eager, last_step, rows_of
-from bayesmix.sources import ArraySource, as_source, coding_of, complete, is_collection, is_source
+from bayesmix.selection.criteria.folds import rows_of
+from bayesmix.selection.pipelines import last_step
+from bayesmix.sources import (
+    ArraySource,
+    as_source,
+    coding_of,
+    complete,
+    eager,
+    is_collection,
+    is_source,
+)
 from bayesmix.sources.partitions.collections import collected
 from bayesmix.validation import jobs, unmasked
 from bayesmix.workflow.model import check_values

@@ -33,7 +33,7 @@ from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Question
-from bayesmix.selection.criteria.folds import last_step, steps_before
+from bayesmix.selection.pipelines import last_step, steps_before
 from bayesmix.sources import is_source
 from bayesmix.version import __version__
 from bayesmix.writing import PARTIAL, folder_to_write, write

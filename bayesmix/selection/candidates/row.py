@@ -9,9 +9,9 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Parameters, Procedure
 from bayesmix.records import Mixture
 from bayesmix.selection.candidates.combinations import asked
-from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import Score
+from bayesmix.selection.pipelines import last_step
 from bayesmix.workflow.result import FitResult
 
 

@@ -20,9 +20,7 @@ from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.fitter import Effort, Fitter
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.criteria.evidence_of_k import log_relabellings
-from bayesmix.selection.criteria.folds import (
-    Split,
-)
+from bayesmix.selection.criteria.folds import Split
 from bayesmix.selection.criteria.scores import OF_FOLDS, PLUG_IN, Criterion, Score
 from bayesmix.workflow.result import FitResult
 

@@ -27,8 +27,9 @@ from bayesmix.sampling.density.regions import (
     repetitions,
 )
 from bayesmix.selection.checks.resampling import to_refit
-from bayesmix.selection.criteria.folds import fit_weighted, last_step, n_rows_of, rows_of
+from bayesmix.selection.criteria.folds import n_rows_of, rows_of
 from bayesmix.selection.fitted import fitted_mixture
+from bayesmix.selection.pipelines import fit_weighted, last_step
 from bayesmix.sources import few_enough, is_collection, is_source
 from bayesmix.sources.partitions.collections import collected
 

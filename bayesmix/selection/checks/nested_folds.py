@@ -29,8 +29,6 @@ from bayesmix.selection.checks.resampling import collected, fit_quietly
 from bayesmix.selection.criteria.folds import (
     Split,
     judged,
-    last_step,
-    log_density,
     make_splits,
     places_in,
     rows_of,
@@ -38,6 +36,7 @@ from bayesmix.selection.criteria.folds import (
 )
 from bayesmix.selection.criteria.held_out import HeldOut, combined
 from bayesmix.selection.criteria.scores import OF_FOLDS, Score
+from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected as partitioned
 

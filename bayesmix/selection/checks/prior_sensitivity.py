@@ -28,8 +28,8 @@ from bayesmix.selection.checks.resampling import collected
 from bayesmix.selection.choice.probability import over_k, prior_asked, probabilities
 from bayesmix.selection.choice.ranking import chosen
 from bayesmix.selection.choice.summary_text import label
-from bayesmix.selection.criteria.folds import last_step
 from bayesmix.selection.fitted import fitted_mixture
+from bayesmix.selection.pipelines import last_step
 from bayesmix.weights import DirichletPrior
 
 # How far beyond the chosen number of components the grid looks.

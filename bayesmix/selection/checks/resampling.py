@@ -12,7 +12,7 @@ from sklearn.base import clone
 from bayesmix.errors import BayesmixWarning, warn
 from bayesmix.parallel import SECONDS_ALONE, resolve_jobs
 from bayesmix.records import Mixture
-from bayesmix.selection.criteria.folds import fit_weighted, last_step, prefix_of
+from bayesmix.selection.pipelines import fit_weighted, last_step, prefix_of
 from bayesmix.workflow.progress import FitProgress
 from bayesmix.workflow.result import FitResult
 

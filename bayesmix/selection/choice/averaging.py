@@ -15,7 +15,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import FittedMixture
 from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.selection.criteria.folds import last_step, log_density, n_rows_of, rows_of
+from bayesmix.selection.criteria.folds import n_rows_of, rows_of
+from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.sources.partitions.collections import gathered
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Procedure, UserRows
 from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.selection.checks.resampling import fit_quietly, repeated, to_refit
-from bayesmix.selection.criteria.folds import last_step, rows_of, weights_of
+from bayesmix.selection.criteria.folds import rows_of, weights_of
+from bayesmix.selection.pipelines import last_step
 from bayesmix.sources import is_collection, is_source
 from bayesmix.sources.partitions.collections import collected as partitioned
 
