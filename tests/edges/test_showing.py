@@ -1,10 +1,14 @@
 """What a fit and a search show of themselves, and the figures of many columns."""
 
+from inspect import signature
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 from sklearn.base import clone
+from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -26,6 +30,11 @@ def search():
     return bm.MixtureSearch(
         n_components=(1, 2, 3), covariance_type=structures, random_state=0, criterion="bic"
     ).fit(X)
+
+
+@pytest.fixture(scope="module")
+def variational():
+    return bm.select(X, (2,), "full")
 
 
 def test_a_fit_says_its_answer_after_its_parameters(mixture):
@@ -266,18 +275,52 @@ def test_a_profile_has_a_line_for_every_level_of_a_category():
     assert ax.get_xlabel() == "probability"
 
 
-def test_figures_say_what_they_need(mixture):
+FIGURES = sorted(name for name in bm.__all__ if name.startswith("plot_"))
+# What stands between the thing to draw and what is optional.
+NEEDED = {"plot_conditional_mean": ("eruptions", "waiting"), "plot_em_steps": (X,)}
+WRONG = {
+    "a number": 42,
+    "nothing": None,
+    "rows": X,
+    "of scikit-learn": SklearnMixture(2).fit(X),
+    "an unfitted search": bm.MixtureSearch(n_components=(1, 2)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_of_a_wrong_thing_says_in_words_what_it_takes(name, wrong):
+    words = rf" must be .*, got {type(wrong).__name__}"
+    with pytest.raises(InvalidInputError, match=words):
+        getattr(bm, name)(wrong, *NEEDED.get(name, ()))
+
+
+def test_a_figure_of_another_of_our_own_things_says_what_it_takes(mixture):
     for plot, words in (
         (bm.plot_averaged, "average must be a fitted search"),
         (bm.plot_nested, "what nested_cv returned"),
-        (bm.plot_sensitivity, "what sensitivity returned"),
+        (bm.plot_sensitivity, "what prior_sensitivity returned"),
         (bm.plot_region, "what density_region returned"),
         (bm.plot_selection, "search must be a fitted MixtureSearch"),
     ):
         with pytest.raises(InvalidInputError, match=words):
             plot(mixture)
-    with pytest.raises(InvalidInputError, match="start must be an estimator"):
-        bm.plot_em_steps(X, X)
+
+
+OF_A_FIT = [name for name in FIGURES if "model" in signature(getattr(bm, name)).parameters]
+
+
+@pytest.mark.parametrize("name", [*OF_A_FIT, "plot_em_steps", "plot_objective"])
+def test_figures_take_a_fit_or_a_search_alike(name, variational):
+    rows = () if name == "plot_objective" else (X,)
+    between = NEEDED[name] if name == "plot_conditional_mean" else ()
+    drawn = [
+        getattr(bm, name)(one, *between, *rows)
+        for one in (variational, variational.best_estimator_)
+    ]
+    labels = [np.ravel(axes)[0].get_xlabel() for axes in drawn]
+    assert labels[0] == labels[1]
+    pyplot.close("all")
 
 
 def test_a_search_can_be_drawn_averaged(search):

@@ -45,10 +45,10 @@ def plot_em_steps(
 
     Parameters
     ----------
-    start : estimator
-        With a start of its own: ``init_params`` as responsibilities, labels, a callable or a name,
-        or ``weights_init``, ``means_init`` and ``precisions_init``. Or parameters to start at:
-        ``GaussianMixture.from_parameters(weights, means, covariances)``.
+    start : mixture, or fitted search
+        Of a search the best one. With a start of its own: ``init_params`` as responsibilities,
+        labels, a callable or a name, or ``weights_init``, ``means_init`` and ``precisions_init``.
+        Or parameters to start at: ``GaussianMixture.from_parameters(weights, means, covariances)``.
     X : array or frame (n, D)
     iterations : sequence of int
     ax : sequence of matplotlib Axes, optional
@@ -76,8 +76,12 @@ def plot_em_steps(
     if hasattr(X, "fit") and not hasattr(start, "fit"):
         warn("plot_em_steps(X, start) is now plot_em_steps(start, X)", FutureWarning)
         start, X = X, start
-    if not hasattr(start, "fit"):
-        raise InvalidInputError(f"start must be an estimator, got {type(start).__name__}")
+    start = getattr(start, "best_estimator_", start)
+    if not hasattr(start, "fit") or "acceleration" not in start.get_params():
+        raise InvalidInputError(
+            "start must be a mixture of bayesmix, or a fitted search (of scikit-learn: "
+            f"bayesmix.from_sklearn(start)), got {type(start).__name__}"
+        )
     wanted = [int(each) for each in iterations]
     if not wanted or min(wanted) < 0:
         raise InvalidInputError(

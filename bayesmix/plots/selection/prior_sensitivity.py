@@ -45,7 +45,7 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     """
     if not hasattr(found, "probabilities"):
         raise InvalidInputError(
-            f"found must be what sensitivity returned, got {type(found).__name__}"
+            f"found must be what prior_sensitivity returned, got {type(found).__name__}"
         )
     ax = style.axes_or_new(ax)
     numbers = np.array(found.probabilities.columns, dtype=int)
