@@ -79,7 +79,7 @@ def as_html(result: FitResult) -> str:
     notes = "".join(f"<div>{html.escape(note)}</div>" for note in events(result))
     more = f'<div style="{FAINT}">{html.escape(table.more)}</div>' if table.more else ""
     return (
-        f"<div><div>{html.escape(sentence(result))}</div>{notes}"
+        f"<div><div>{html.escape(_capital(sentence(result)))}</div>{notes}"
         f"{html_table(table.heads, table.rows, table.shares)}{more}</div>"
     )
 
