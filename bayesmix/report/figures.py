@@ -59,7 +59,7 @@ def criterion_figure(subject: Subject) -> Markup:
         f"{capital(name)} over the number of components ({listed([str(k) for k in numbers])}); "
         f"chosen: {subject.label(subject.search.best_index_)}."
     )
-    caption = f"{capital(name)} of every candidate, in nats; greater is better."
+    caption = f"{capital(name)} of every candidate, in nats behind the best."
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), alt, caption
     )
