@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.coordinates import ColumnCoordinates
+    from bayesmix.families.independent.gaps import SeenColumns, SeenTotals
     from bayesmix.families.independent.level_coordinates import LevelCoordinates
     from bayesmix.families.independent.levels import LevelsTwin
     from bayesmix.families.independent.linear import LinearInTotals
@@ -181,10 +182,14 @@ if TYPE_CHECKING:
         coordinates: ColumnCoordinates,
         twin: TotalsTwin,
         guard: NoGuard,
+        seen: SeenColumns,
+        seen_totals: SeenTotals,
     ) -> None:
         _statistics: p.Statistics = statistics
         _linear: p.CompletingOf[Sums] = linear
         _components: p.LinearComponents = linear
+        _incomplete: p.Incomplete = seen
+        _incomplete = seen_totals
         _coordinates: p.Coordinates = coordinates
         _twin: p.ComponentsTwin = twin
         _guard: p.Guard = guard
