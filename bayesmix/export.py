@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def to_sklearn(model: Any) -> Any:
         )
     shown = model
     if model.covariance_type not in SCIKIT_LEARNS:
-        matrices = result.unframed.covariances
+        matrices = cast("Gaussians", result.unframed).covariances
         shown = gaussian_from_parameters(type(model), model.weights_, model.means_, matrices)
     other = GaussianMixture(model.n_components_, covariance_type=shown.covariance_type)
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from bayesmix import validation
 from bayesmix.engine.objectives import MaximumLikelihood
@@ -14,7 +14,7 @@ from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.product import Product
+from bayesmix.families.product import Product, Products
 from bayesmix.protocols import Source
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model
@@ -157,7 +157,7 @@ class Mixture(MixtureEstimator):
             describe_gaussian(self, result)
             return
         if isinstance(result.family, Product):
-            self.components_ = ComponentsByColumn(result.family, result.unframed)
+            self.components_ = ComponentsByColumn(result.family, cast("Products", result.unframed))
             if result.variational:
                 describe_weights(self, result)
             return

@@ -15,10 +15,12 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import (
     Bayesian,
     Family,
+    FittedComponents,
     Objective,
     PointComponents,
     Posterior,
     Predictive,
+    Prior,
     Resolved,
     Source,
 )
@@ -151,12 +153,12 @@ class FitResult:
         return of_search(self.search_trace, self.total_weight, ALIKE)
 
     @cached_property
-    def unframed(self) -> Any:
+    def unframed(self) -> FittedComponents:
         """The components in the data's coordinates: point densities, or q of variational fits."""
         return frozen(self.mixture.components.unframed(self.mixture.frame))
 
     @cached_property
-    def prior(self) -> Any:
+    def prior(self) -> Prior:
         """The prior that was used, in the data's coordinates."""
         return frozen(self.bayesian.parameters_prior.unframed(self.mixture.frame))
 

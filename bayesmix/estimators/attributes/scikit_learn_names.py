@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -12,7 +12,7 @@ from bayesmix.workflow.result import FitResult
 
 if TYPE_CHECKING:
     from bayesmix.families.factor_analytic import FactorAnalysers
-    from bayesmix.families.gaussian import GaussianPosterior
+    from bayesmix.families.gaussian import GaussianPosterior, Gaussians, NormalWishart
 
 # How many arrays of their size forming matrices takes.
 ARRAYS_OF_MATRICES = 2.0
@@ -20,10 +20,10 @@ ARRAYS_OF_MATRICES = 2.0
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
     """means_, covariances_, precisions_, precisions_cholesky_; for q also its parameters."""
-    components = result.unframed
     if result.family.name == "factor_analytic":
-        _describe_factors(estimator, components)
+        _describe_factors(estimator, cast("FactorAnalysers", result.unframed))
         return
+    components = cast("Gaussians | GaussianPosterior", result.unframed)
     structure = components.structure
     root = structure.algebra.root(components.blocks)
     estimator.means_ = components.means.copy()
@@ -31,7 +31,7 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
     estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
     estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
     if result.variational:
-        _describe_posterior(estimator, result, components)
+        _describe_posterior(estimator, result, cast("GaussianPosterior", components))
 
 
 def _describe_factors(estimator: Any, components: FactorAnalysers) -> None:
@@ -77,7 +77,7 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
     if not by_column:
         freedom = np.broadcast_to(freedom if freedom.ndim == 1 else freedom[:, 0], (K,))
     estimator.degrees_of_freedom_ = freedom.copy()
-    prior: Any = result.prior
+    prior = cast("NormalWishart", result.prior)
     estimator.mean_prior_ = prior.mean.copy()
     estimator.mean_precision_prior_ = float(q.prior_mean_precision)
     estimator.degrees_of_freedom_prior_ = float(prior.degrees_of_freedom)

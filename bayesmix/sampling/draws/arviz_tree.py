@@ -107,12 +107,12 @@ def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array
 
 def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
     """The numbers of the prior in data units; of what is learned the value or mean under q."""
-    prior = result.prior
+    prior: Any = result.prior  # a record of any family
     found = {f"prior_{field.name}": getattr(prior, field.name) for field in fields(prior)}
     found["prior_weight_concentration"] = getattr(
         result.inference.weights_prior, "concentration", None
     )
-    q = result.unframed
+    q: Any = result.unframed
     if hasattr(prior, "scale"):
         found["prior_mean_precision"] = float(q.prior_mean_precision)
         found["prior_scale"] = q.scale.mean[0]
