@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, assessed, begin_at, run
 from bayesmix.errors import DegenerateComponentWarning, FlatDirectionWarning, warn
+from bayesmix.numerics.arrays import Integers
 from bayesmix.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.protocols import Family, Objective, Source
 from bayesmix.records import Event, Frame, Mixture
@@ -230,7 +231,7 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     return moved if moved.objective >= state.objective and as_settled else state
 
 
-def _subset(state: State, keep: Any) -> State:
+def _subset(state: State, keep: Integers) -> State:
     """The state's mixture, events and floors for some components, in the order given."""
     place = {int(old): new for new, old in enumerate(keep)}
     events = tuple(

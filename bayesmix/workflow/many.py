@@ -7,7 +7,6 @@ start with many centres is nearly as good as another.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     shares = NearestCentre(centres, source.summary)(sample.rows)
     if sample.weights is not None:
         shares *= sample.weights[:, None]
-    statistics: Any = problem.family.statistics(problem.frame.apply(sample.values), shares)
+    statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)
     objective = problem.objective
     if objective.name == "maximum_likelihood":
         with suppress(UnsupportedError):  # a family without a prior begins at its likelihood
