@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import SelectionWarning, UnsupportedError
 from bayesmix.estimators.select import comparable
 from bayesmix.families.product.prior import label_of
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -521,6 +521,17 @@ def test_the_number_of_classes_under_other_masses_of_the_prior_over_levels():
     assert found.probabilities[default].to_numpy()[0] == pytest.approx(expected, rel=1e-3)
     # Each prior is really fitted with: no two give the same probability.
     assert found.probabilities[1].nunique() == 15
+
+
+def test_components_of_zeros_alone_are_named():
+    rng = np.random.default_rng(4)
+    visits = np.where(rng.random(150) < 0.6, 0, 1 + rng.poisson(5.0, 150))
+    table = pd.DataFrame({"visits": visits, "calls": rng.poisson(3.0, 150)})
+    with pytest.warns(SelectionWarning, match=r"Many zeros: visits \(57%; component 0\)"):
+        search = bm.select(table, (1, 2), criterion="bic", family=bm.Poisson())
+    assert any("Many zeros: visits" in line for line in search.summary().splitlines())
+    alone = bm.MixtureSearch(bm.Mixture(family=bm.Poisson()), (1, 2)).fit(table[["calls"]])
+    assert alone.cautions_ == []
 
 
 def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():

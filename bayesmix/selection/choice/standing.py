@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.level_probabilities import level_probabilities
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row
 
@@ -22,6 +23,10 @@ OFF_THE_LATTICE = 1e-3
 # equal shares, have a standard deviation of half a step.
 STEPS_OF_ONE_VALUE = 0.5
 MOST_ROWS = 20_000
+# Zeros are many in a column of counts where they are more than half, and a component is of them
+# alone where other counts are less than a tenth.
+MANY_ZEROS = 0.5
+ZEROS_ALONE = 0.9
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,21 @@ def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
         for lattice in grid
         if spread[k, lattice.column] < STEPS_OF_ONE_VALUE * lattice.step
     ]
+
+
+def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
+    """Columns of counts with many zeros: their share, and the components that have no more."""
+    found, point = {}, result.plug_in.components
+    levels = level_probabilities(result.family, point)
+    for d in range(result.n_features):
+        place = np.array([d])
+        if d in levels or result.family.marginal(place).continuous:
+            continue
+        shares = np.exp(point.marginal(place).expected_log_density(np.zeros((1, 1))))[0]
+        total, alone = float(result.mixture.mean_weights @ shares), shares > ZEROS_ALONE
+        if total > MANY_ZEROS and alone.any() and not alone.all():
+            found[d] = total, np.flatnonzero(alone).tolist()
+    return found
 
 
 def _components(numbers: Any) -> str:

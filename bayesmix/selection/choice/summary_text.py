@@ -10,7 +10,7 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement
-from bayesmix.selection.choice.standing import Lattice, narrow
+from bayesmix.selection.choice.standing import Lattice, narrow, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
 NAMES = {
@@ -94,7 +94,23 @@ def cautions(
             "single values are no clusters, and are not chosen: treat such columns as categories "
             "or counts, or measure finer."
         )
+    if row.sound is not None and (zeros := _zeros(row.sound)):
+        notes.append(
+            f"Many zeros: {_listed(zeros)}. Whether those that are zeros alone are kinds, or zeros "
+            "have a cause of their own within kinds, which a Poisson does not know, the table "
+            "cannot say: compare without such columns, or with zero or not as a category."
+        )
     return notes
+
+
+def _zeros(result: Any) -> list[str]:
+    """Columns of counts with many zeros, and the components of zeros alone."""
+    names = result.columns or [f"column {d}" for d in range(result.n_features)]
+    return [
+        f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
+        f"{_listed([str(k) for k in alone])})"
+        for d, (share, alone) in zeros_alone(result).items()
+    ]
 
 
 def _coarse(rows: list[Row], grid: tuple[Lattice, ...]) -> list[Lattice]:
