@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -18,13 +19,16 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse.collapse_guard import AT_THE_FLOOR, variance_floor
 from bayesmix.families.independent.columns import ByComponent, Columns
-from bayesmix.families.independent.linear import sums
+from bayesmix.families.independent.gaps import SeenColumns
+from bayesmix.families.independent.linear import sums, sums_of_seen, totals_of_seen
 from bayesmix.families.independent.positive import SMALLEST, PositiveColumns
 from bayesmix.families.independent.sums import Sums
 from bayesmix.families.log_normal.logs import summary_of_logs
 from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Named, Source
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.gaps import seen as present_in
+from bayesmix.protocols import Named, Seen, Source
 from bayesmix.records import Event, Frame, Mixture, Summary
 
 # Above this the skewness 2 / √k is under 1e-3, which no table tells from a normal's.
@@ -87,6 +91,14 @@ def most_likely_shapes(spread: Array) -> Array:
     return 1.0 / inverse
 
 
+def sums_with_gaps(values: Array, responsibilities: Array) -> Sums:
+    """Counts and totals of x and log x, of every column over the rows that have it."""
+    present = present_in(values)
+    # In place of a gap 1, whose logarithm is none.
+    totals = totals_of_seen(WITH_LOGS, np.where(present > 0.0, values, 1.0), present)
+    return sums_of_seen(WITH_LOGS, totals, present, responsibilities)
+
+
 @dataclass(frozen=True)
 class Gammas(Columns):
     """Shapes and rates (K, D) at a point."""
@@ -128,6 +140,36 @@ class Gammas(Columns):
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         """Counts and totals of x and log x."""
         return sums(WITH_LOGS, values, responsibilities)
+
+    @property
+    def linear(self) -> Gammas:
+        """Itself: what is asked of a linear form, of rows with gaps, it says by its density."""
+        return self
+
+    @property
+    def dense(self) -> bool:
+        """No column depends on others, given the component."""
+        return False
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns: what a row lacks of a scaled one has units."""
+        return np.ones(self.shapes.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Gammas:
+        """The densities of rows that have only these columns."""
+        return self.marginal(columns)
+
+    def seen(self, values: Array) -> Seen:
+        """Without the factors of gaps."""
+        joint = SeenColumns(self).expected_log_density(values)
+        return joint, partial(sums_with_gaps, values)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """The rows: nothing is drawn whose factor is left out."""
+        return values
 
     def unframed(self, frame: Frame) -> Gammas:
         """Rates in data units."""
@@ -195,8 +237,14 @@ class Gamma(PositiveColumns):
     name = "gamma"
     with_article = "a Gamma"
 
+    @property
+    def takes_gaps(self) -> bool:
+        return True
+
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals of x and log x."""
+        """Counts and totals of x and log x; where rows have gaps by column."""
+        if has_gaps(values):
+            return sums_with_gaps(values, responsibilities)
         return sums(WITH_LOGS, values, responsibilities)
 
     def maximum_likelihood(
@@ -224,11 +272,10 @@ class Gamma(PositiveColumns):
     def feasible(self, statistics: Sums) -> bool:
         """The mean logarithm is no more than the logarithm of the mean, as everywhere."""
         means, logs = np.split(statistics.shares(1.0), 2, axis=1)
-        present = statistics.counts > 0.0
-        least = float(statistics.counts.min())
-        if least < 0.0 or (means <= 0.0).any():
+        known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : means.shape[1]]
+        if statistics.counts.min() < 0.0 or known.min() < 0.0 or (means <= 0.0).any():
             return False
-        return bool((logs <= np.log(means))[present].all())
+        return bool((logs <= np.log(means))[known > 0.0].all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
         """Refused: there is no conjugate one."""

@@ -26,7 +26,15 @@ from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
 from bayesmix.numerics.features import COMPILED
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
-from bayesmix.protocols import Coordinates, Named, PointComponents, Predictive, Source, Whole
+from bayesmix.protocols import (
+    Coordinates,
+    Densities,
+    Named,
+    PointComponents,
+    Predictive,
+    Source,
+    Whole,
+)
 from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 P = TypeVar("P", bound="PointColumns")
@@ -86,7 +94,7 @@ class Columns(ColumnsOfComponents):
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """counts_k rows of every component, in component order."""
 
-    def seen_in(self, columns: Integers) -> SeenColumns:
+    def seen_in(self, columns: Integers) -> Densities:
         """Without the factors of gaps."""
         return SeenColumns(self)
 
