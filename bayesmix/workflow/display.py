@@ -169,10 +169,10 @@ def component_table(
         rows.append(("noise", f"{noise.weight:.3f}", left, *("" for _ in columns)))
         shares.append(noise.weight)
     left_out = [
-        f"{left} more {what}"
+        f"{left} more {what}{'s' * (left > 1)}"
         for left, what in (
-            (result.n_components - most_components, "components"),
-            (result.n_features - most_columns, "columns"),
+            (result.n_components - most_components, "component"),
+            (result.n_features - most_columns, "column"),
         )
         if left > 0
     ]

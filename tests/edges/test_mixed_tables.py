@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -357,6 +358,19 @@ def test_the_shell_predicts_from_a_model_of_levels(shell):
     table = pd.read_csv(io.StringIO(done.stdout))
     np.testing.assert_allclose(table[["p0", "p1"]], m.predict_proba(frame))
     assert table["sex"].tolist() == frame["sex"].tolist()
+
+
+def test_levels_alone_are_drawn_by_their_profile(shell):
+    pytest.importorskip("matplotlib")
+    columns = ("--columns", "sex,colour,wet", "--categorical", "sex,colour,wet")
+    frame = pd.read_csv("birds.csv")
+    frame.assign(colour=np.where(frame["bill"] > frame["bill"].median(), "red", "None")).to_csv(
+        "birds.csv", index=False
+    )
+    done = shell("fit", "birds.csv", "--components", 2, *columns, "--out", "found")
+    assert "profile.png" in os.listdir("found")
+    assert "density.png" not in done.output
+    assert bm.load("found/model.bayesmix").result_.family.coding.levels[1] == ("None", "red")
 
 
 def test_one_fit_with_categories_in_the_shell(shell):

@@ -12,6 +12,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError
+from bayesmix.io.tables.text import frame_of_text
 
 FAITHFUL = bm.datasets.load_faithful()
 
@@ -143,6 +144,15 @@ def test_missing_values_are_refused_with_their_rows(file):
 @pytest.mark.parametrize("missing", ["", "NA", "nan", "null"])
 def test_what_counts_as_missing(file, missing):
     assert "1 of 2 rows have: 2 (b)" in refused(file(f"a,b\n1,2\n3,{missing}\n"))
+
+
+def test_the_answer_none_is_an_answer_among_words_and_a_gap_among_numbers(file):
+    path = file("exercise,age\nNone,3\nOften,None\nNone,5\n,6\n")
+    frame = frame_of_text(str(path), ",", None)
+    assert frame["exercise"].tolist()[:3] == ["None", "Often", "None"]
+    assert frame["exercise"].isna().tolist() == [False, False, False, True]
+    assert frame["age"].tolist()[::2] == [3.0, 5.0]
+    assert np.isnan(frame["age"][1])
 
 
 def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):

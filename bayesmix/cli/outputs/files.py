@@ -12,6 +12,7 @@ from bayesmix.protocols import Source
 from bayesmix.writing import file_to_write, folder_to_write, try_to_write, write, written
 
 PANEL = (6.4, 4.4)
+INCHES_OF_A_LEVEL = 0.3
 ONE: Mapping[str, Any] = {}
 DOTS_PER_INCH = 150
 # Rows that are drawn; of more, so many evenly spaced ones.
@@ -95,20 +96,34 @@ def write_report(
 
 
 def draw_density(place: Path, model: Any, source: Source, note: Callable[[str], None]) -> list[str]:
-    """``density.png``: the fitted density over its rows, of a product that of its first block."""
+    """``density.png``: the density over its rows, of a product that of the first part that has one.
+
+    Of levels alone ``profile.png``, what every component answers.
+    """
+    family = model.result_.family
+    parts = getattr(family, "parts", ())
+    drawn = [part.columns for part in parts if part.family.drawn_columns]
 
     def draw(ax: Any) -> None:
         from bayesmix.plots import plot_density
 
-        parts = getattr(model, "components_", None)
-        if parts is None:
+        if drawn:
+            model.marginal(list(drawn[0][:2])).plot(ax=ax)
+        else:
             few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
             plot_density(model, few, ax=ax)
-        else:
-            block = next(iter(parts.values())).columns
-            model.marginal(list(block[:2])).plot(ax=ax)
 
-    return _figure(place / "density.png", draw, note)
+    def draw_levels(ax: Any) -> None:
+        from bayesmix.plots import plot_profile
+
+        plot_profile(model, ax=ax)
+
+    if drawn or family.drawn_columns:
+        return _figure(place / "density.png", draw, note)
+    levels = family.coding.levels if family.coding is not None else ()
+    n_lines = sum(len(own or ()) for own in levels)
+    size = PANEL[0], max(PANEL[1], INCHES_OF_A_LEVEL * n_lines)
+    return _figure(place / "profile.png", draw_levels, note, size)
 
 
 def draw_selection(place: Path, search: Any, note: Callable[[str], None]) -> list[str]:

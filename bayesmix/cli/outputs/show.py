@@ -249,7 +249,8 @@ def component_table(model: Any, width: int) -> Table:
     if mixed:
         table.caption = "mean ± standard deviation; of categories the most probable, and its share"
     if shown < len(names):
-        table.caption += f"; {len(names) - shown} more columns do not fit here"
+        left = len(names) - shown
+        table.caption += f"; {left} more column{'s do' if left > 1 else ' does'} not fit here"
     return table
 
 

@@ -359,12 +359,12 @@ def explained(X: Any, problem: Exception) -> str:
 
 def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
     missing = bool(np.isnan(fault.value))
-    value, remedy = "infinity", "drop or impute such rows"
+    wanted, value, remedy = "be finite numbers", "infinity", "drop or impute such rows"
     if missing:
-        value = "NaN"
+        wanted, value = "have no missing values", "NaN"
         remedy += ", or give missing='use' or 'drop' where the mixture is made"
     return (
-        f"X must be finite numbers, but it contains {value} in {row or f'row {fault.row}'}, column "
+        f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
         f"{_column(fault, columns)}{_others(fault)}: {remedy}"
     )
 

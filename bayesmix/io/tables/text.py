@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 PIECE = 2**20
 BYTES_OF_A_VALUE = 24
 BYTES_OF_A_COLUMN = 2_000
+# What stands for a gap: what pandas takes for one, but "None", which is an answer in many a survey.
+NO_GAP = "None"
+GAPS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
+)  # fmt: skip
 
 
 def table_of_text(path: str, separator: str, columns: list[Any] | None, weight: Any) -> ArraySource:
@@ -62,6 +68,8 @@ def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.Da
                 names=list(range(len(names))),
                 index_col=False,
                 low_memory=False,
+                keep_default_na=False,
+                na_values=GAPS,
                 **exact,
                 **how,
             )
@@ -79,6 +87,8 @@ def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.Da
             "add a line of names before it, or ask for these as columns if they are names"
         )
     frame.columns = pd.Index(names)
+    for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
+        frame.isetitem(place, _numbers_but_none(frame.iloc[:, place]).array)
     if not recent:
         for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
             frame.isetitem(place, _with_overflow(frame.iloc[:, place]).array)
@@ -103,6 +113,17 @@ def _check_size(path: str, separator: str) -> None:
                 header = not end
             needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
             in_memory(path, needed, "leave out rows or columns, or write it as .npy")
+
+
+def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers where a column has nothing else beside the word None."""
+    said = column == NO_GAP
+    if not said.any():
+        return column
+    try:
+        return column.mask(said).astype(np.float64)
+    except ValueError:
+        return column
 
 
 def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
