@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from bayesmix import validation
 from bayesmix.engine.objectives import MaximumLikelihood
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.attributes.part_parameters import ComponentsByColumn
 from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
+from bayesmix.estimators.parameters.mixture_parameters import noise_density
 from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian import Gaussian
@@ -49,6 +50,8 @@ class Mixture(MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         What NaN in X means: an error; a value missing at random, so that a row counts by those that
         it has (the exact observed-data likelihood); or a row to leave out of the fit.
+    noise : None, "uniform" or density, default=None
+        As in ``GaussianMixture``: of Gaussian families.
 
     Attributes
     ----------
@@ -97,6 +100,7 @@ class Mixture(MixtureEstimator):
         progress: bool | None = None,
         missing: str = "error",
         checkpoint: Any = None,
+        noise: Any = None,
     ) -> None:
         self.n_components = n_components
         self.family = family
@@ -119,6 +123,7 @@ class Mixture(MixtureEstimator):
         self.progress = progress
         self.missing = missing
         self.checkpoint = checkpoint
+        self.noise = noise
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_ONE_FAMILY and "components_" in vars(self):
@@ -144,7 +149,13 @@ class Mixture(MixtureEstimator):
                 "inference must be MaximumLikelihood(), MaximumAPosteriori() or "
                 f"VariationalBayes(), got {self.inference!r}"
             )
-        return Model(n_components, family, inference, prune=validation.flag("prune", self.prune))
+        prune, noise = validation.flag("prune", self.prune), noise_density(self.noise)
+        if noise is not None and (is_mixed(self.family) or not isinstance(family, Gaussian)):
+            raise UnsupportedError(
+                f"noise is beside Gaussians, got family={self.family!r}: leave it out "
+                "(noise=None), or use Gaussian()"
+            )
+        return Model(n_components, family, inference, prune=prune, noise=noise)
 
     def _model_of(self, model: Model, source: Source) -> Model:
         family: Any = model.family

@@ -14,6 +14,7 @@ from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
+from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 from bayesmix.selection.pipelines import last_step
@@ -59,7 +60,8 @@ def select(
     random_state : default=0
     noise : bool or as of ``GaussianMixture``, default=False
         Whether rows may belong to no component; True is "uniform". "auto" is then "bic", and what
-        the evidence or a posterior is needed for is refused.
+        the evidence or a posterior is needed for is refused. Of several families the Gaussian
+        ones have it.
     missing : {"error", "use", "drop"}, default="error"
         What missing values mean, as of ``GaussianMixture``.
     family : Family or sequence of them, optional
@@ -119,20 +121,31 @@ def procedure(
     several = isinstance(family, Sequence) and not isinstance(family, str)
     families = list(family) if several else [family]
     if family is not None:
-        if estimator is not None or noise is not None:
-            raise InvalidInputError(
-                "select takes family alone: give it to the estimator, or leave out the noise, that "
-                "Gaussian estimators have: GaussianMixture(noise=...)"
+        if estimator is not None:
+            raise InvalidInputError("select takes family alone: give it to the estimator")
+        beside = [one for one in families if isinstance(one, Gaussian)]
+        if noise is not None and not beside:
+            raise UnsupportedError(
+                "noise is beside Gaussians: leave it out, or have Gaussian() among the families"
             )
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
-            family=families[0],
+            family=families[0] if noise is None else beside[0],
             inference=inference if criterion in OF_A_POSTERIOR else None,
             prune=False,
             search="short",
+            noise=noise,
         )
         if len(families) > 1:
-            options["param_grid"] = {"family": families} | options.get("param_grid", {})
+            more = options.get("param_grid", {})
+            options["param_grid"] = (
+                [
+                    {"family": [one], "noise": [noise if one in beside else None]} | more
+                    for one in families
+                ]
+                if noise is not None
+                else {"family": families} | more
+            )
     if estimator is None:
         estimator = comparable(X) if criterion in OF_A_POSTERIOR else likely(X)
         # Of many candidates each begins where the one before ended; moves would hardly add to that.

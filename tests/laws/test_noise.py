@@ -2,6 +2,8 @@
 row may do.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 from reference import prior_from_covariance
@@ -10,7 +12,7 @@ from scipy.special import betaln, digamma, xlogy
 from scipy.stats import multivariate_normal
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.records import hypervolume
 from laws.cases import generator
 
@@ -355,3 +357,27 @@ def test_the_table_of_components_has_a_line_for_noise():
     assert float(noise[1]) == pytest.approx(gm.noise_weight_, abs=5e-4)
     assert float(noise[2]) == pytest.approx(gm.predict_proba(rows)[:, -1].sum(), abs=0.06)
     assert float(first[1]) == pytest.approx(gm.weights_[0], abs=5e-4)
+
+
+def test_noise_and_heavy_tails_compete_in_one_table_by_one_criterion():
+    rng = np.random.default_rng(21)
+    rows = np.vstack([rng.normal(size=(95, 2)), rng.uniform(-60.0, 60.0, (5, 2))])
+    families = [bm.StudentT(degrees_of_freedom=4), bm.Gaussian()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        search = bm.select(rows, (1, 2), "full", noise=True, family=families)
+    table = search.results_
+    assert len(table) == 4
+    beside = table["noise"] == "uniform"
+    assert {one.name for one in table["family"][beside]} == {"gaussian"}
+    assert {one.name for one in table["family"][~beside]} == {"student_t"}
+    assert search.best_params_["noise"] == "uniform"
+    alone = bm.GaussianMixture(1, noise="uniform", random_state=0).fit(rows)
+    assert search.best_estimator_.log_likelihood_ == pytest.approx(alone.log_likelihood_, abs=1e-4)
+    same = bm.Mixture(1, family=bm.Gaussian(), noise="uniform", random_state=0).fit(rows)
+    assert same.log_likelihood_ == alone.log_likelihood_
+    assert same.noise_weight_ == alone.noise_weight_
+    with pytest.raises(UnsupportedError, match="noise is beside Gaussians, got family=Poisson"):
+        bm.Mixture(1, family=bm.Poisson(), noise="uniform").fit(np.abs(rows).round())
+    with pytest.raises(UnsupportedError, match="have Gaussian"):
+        bm.select(rows, (1, 2), noise=True, family=bm.StudentT())
