@@ -169,11 +169,31 @@ def test_two_runs_that_agree_are_enough():
 def test_many_rows_are_searched_on_some_and_end_on_all(monkeypatch):
     values = blobs(5, 2, 12_000)
     whole = bm.GaussianMixture(5, random_state=0).fit(values)
-    monkeypatch.setattr("bayesmix.workflow.search.optimum.MANY_ROWS", 10_000)
-    monkeypatch.setattr("bayesmix.workflow.search.optimum.RUNG_ROWS", 4_000)
+    monkeypatch.setattr("bayesmix.workflow.search.ladder.MANY_ROWS", 10_000)
+    monkeypatch.setattr("bayesmix.workflow.search.ladder.RUNG_ROWS", 4_000)
     rung = bm.GaussianMixture(5, random_state=0).fit(values)
     assert rung.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-8)
     assert rung.result_.total_weight == len(values)
+
+
+def test_what_a_rung_fits_by_accident_does_not_come_up_to_all_rows(monkeypatch):
+    """Rows of a rung that weigh as much as all have components of their own."""
+    values = blobs(4, 5, 40_000)
+    monkeypatch.setattr("bayesmix.workflow.search.ladder.MANY_ROWS", 10_000)
+    monkeypatch.setattr("bayesmix.workflow.search.ladder.RUNG_ROWS", 4_000)
+    passes, numbers = [], []
+    reduce = ArraySource.reduce
+
+    def counted(source, *args, **options):
+        passes.append(len(source.values) == len(values))
+        return reduce(source, *args, **options)
+
+    monkeypatch.setattr(ArraySource, "reduce", counted)
+    for seed in range(3):
+        found = bm.BayesianGaussianMixture(10, random_state=seed).fit(values)
+        numbers.append(found.n_components_)
+    assert numbers == [4, 4, 4]
+    assert sum(passes) <= 3 * 15
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])

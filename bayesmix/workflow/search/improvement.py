@@ -73,6 +73,7 @@ class Improver:
     sample: Problem
     large: bool  # whether a trial on all rows costs much more than one look at the sample
     surely: bool = False  # whether only moves that promise to gain are tried
+    accident: float = 0.0  # what a component too many gains on the rows of the view, in nats
     splits: list[Halves] = field(default_factory=list)  # of the latest round
     divided: list[Divided] = field(default_factory=list)  # likewise
     looks: dict[int, tuple[State, Look]] = field(default_factory=dict)  # of each view
@@ -209,7 +210,7 @@ class Improver:
             yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
         moves = []
         if self._may_add(state):
-            moves += [Move(halves, None, halves.gain) for halves in splits[:4]]
+            moves += [Move(halves, None, halves.gain - self.accident) for halves in splits[:4]]
         for halves in splits:
             for loss, i, j in merges:
                 if halves.k not in (i, j):
@@ -258,7 +259,7 @@ class Improver:
         """Where a trial leads if that is better; abandoned where it falls behind."""
         move, trial = entry
         n_rows = problem.source.total_weight
-        goal = state.objective + BETTER * n_rows
+        goal = self._goal(problem, trial, state)
         for _ in range(MOST_MORE):
             if trial.status != "max_iter" or attempts.monitor.stopped is not None:
                 break
@@ -278,10 +279,17 @@ class Improver:
         return trial if accepted else None
 
     def _is_better(self, problem: Problem, trial: State, state: State) -> bool:
+        held = is_valueless(problem, state)
+        if held or is_valueless(problem, trial):
+            return self.attempts.rank(trial) > self.attempts.rank(state)
+        return trial.objective > self._goal(problem, trial, state)
+
+    def _goal(self, problem: Problem, trial: State, state: State) -> float:
+        """The objective above which a trial is better."""
         goal = state.objective + BETTER * problem.source.total_weight
-        return self.attempts.rank(trial) > self.attempts.rank(state) and (
-            trial.objective > goal or is_valueless(problem, state)
-        )
+        if problem.source is self.view.source:
+            goal += self.accident * (trial.at().n_components - state.at().n_components)
+        return goal
 
     def _note(
         self, attempts: Attempts, move: AnyMove, trial: State, state: State, accepted: bool

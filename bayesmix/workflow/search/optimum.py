@@ -34,8 +34,6 @@ from bayesmix.workflow.search.starts import (
 # have optima that all rows do not have (decision 42).
 SAMPLE_ROWS, MOST_SAMPLED = 2000, 20_000
 ROWS_A_PARAMETER = 15
-# Where rows are so many the whole search works on some of them first, and all rows only end it.
-RUNG_ROWS, MANY_ROWS = 50_000, 200_000
 # Moves are first made on the sample where a pass over all rows is more work than this, in rows
 # times components times what a row costs them; less work is mostly overhead.
 COARSE_ABOVE = 2**22
@@ -81,36 +79,11 @@ class _Short:
         return "start from another candidate" if self.number <= GROWN else f"start {self.number}"
 
 
-def search(
+def on_these_rows(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Optimum:
-    """The best state that starts and moves lead to."""
-    if settings.moves and problem.source.shape[0] > MANY_ROWS:
-        return _by_a_rung(problem, model, settings, monitor, index)
-    return _on_these_rows(problem, model, settings, monitor, index)
-
-
-def _by_a_rung(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Optimum:
-    """The search on some of the rows, and its end on all of them: moves that still help there."""
-    generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
-    sample = problem.source.sample(RUNG_ROWS, generator)
-    rung = replace(problem, source=sample.standing_for(problem.source.total_weight))
-    found = _on_these_rows(rung, model, settings, monitor, index)
-    searcher = _Searcher(problem, model, settings, monitor, index)
-    state = begin_at(searcher.loose, found.state.at(), nearby=found.state)
-    state = searcher.attempts.run(searcher.loose, state, SETTLE_PASSES) or state
-    state = searcher.coarse.improved(searcher.loose, state)
-    finished = searcher.attempts.run(problem, state, FINISH_PASSES)
-    return Optimum(finished or state, (*found.records, *searcher.attempts.records))
-
-
-def _on_these_rows(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Optimum:
-    """The search, with starts on a sample where rows are many."""
-    searcher = _Searcher(problem, model, settings, monitor, index)
+    """The best state that starts and moves lead to, with starts on a sample of many rows."""
+    searcher = Searcher(problem, model, settings, monitor, index)
     try:
         return searcher.found()
     except KeyboardInterrupt:
@@ -123,7 +96,9 @@ def _on_these_rows(
 
 
 @dataclass
-class _Searcher:
+class Searcher:
+    """One search: its rows, what it has run, and what looks for moves."""
+
     problem: Problem
     model: Model
     settings: Settings
