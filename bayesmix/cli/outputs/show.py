@@ -297,7 +297,10 @@ def fit_sentence(model: Any) -> str:
     ended = "converged" if result.converged else f"stopped ({result.status})"
     iterations = len(result.trace)
     after = f" after {iterations} iteration{'s' if iterations != 1 else ''}" if iterations else ""
-    structure = "" if model.covariance_type is None else f", {model.covariance_type} covariance"
+    coding = result.family.coding
+    varied = coding is None or set(coding.numbers) > set(coding.counts)  # columns of a covariance
+    plain = model.covariance_type is None or not varied
+    structure = "" if plain else f", {model.covariance_type} covariance"
     noise = "" if result.mixture.noise is None else " and noise"
     size = f"{K} component{'s' if K != 1 else ''}{of}{noise}"
     return f"{size}{structure}: {how} nats, {ended}{after}."
