@@ -22,13 +22,22 @@ from bayesmix.engine.run import Problem, State
 from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Family, Objective, PassesKept, PriorChoice, Source, Stopping
+from bayesmix.protocols import (
+    Family,
+    Guard,
+    Objective,
+    PassesKept,
+    PriorChoice,
+    Source,
+    Stopping,
+)
 from bayesmix.records import (
     Event,
     Frame,
     Mixture,
     NoiseDensity,
     Rows,
+    Summary,
     centred_pass,
     hypervolume,
 )
@@ -103,13 +112,12 @@ def posed(
 ) -> Problem:
     """The problem of these rows in a frame, under an objective whose priors are resolved."""
     family = model.family
-    repair = objective.name == "maximum_likelihood"
     return Problem(
         source=source,
         family=family,
         objective=objective,
         frame=frame,
-        guard=family.guard(source, frame, source.summary, repair),
+        guard=watch(family, source, frame, source.summary, objective),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
         form=first_form(family, source, frame, model.n_components, settings.seed)
@@ -117,8 +125,19 @@ def posed(
         else without_kernel(family),
         notes=notes,
         kept=settings.kept,
-        gives_up=repair and settings.compared,
+        gives_up=_repaired(objective) and settings.compared,
     )
+
+
+def watch(
+    family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
+) -> Guard:
+    """What watches for collapsing components; only likelihoods are repaired."""
+    return family.guard(source, frame, summary, _repaired(objective))
+
+
+def _repaired(objective: Objective) -> bool:
+    return objective.name == "maximum_likelihood"
 
 
 def without_kernel(family: Family) -> Untruncated:

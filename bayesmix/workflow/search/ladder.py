@@ -12,7 +12,7 @@ from dataclasses import replace
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, begin_at
 from bayesmix.random import Purpose, stream
-from bayesmix.workflow.model import Model, Settings
+from bayesmix.workflow.model import Model, Settings, watch
 from bayesmix.workflow.search.optimum import (
     FINISH_PASSES,
     SETTLE_PASSES,
@@ -41,13 +41,15 @@ def _by_a_rung(
 ) -> Optimum:
     """The search on some of the rows, and its end on all of them: moves that still help there."""
     generator = stream(settings.seed, Purpose.SUBSAMPLE, index, 1)
-    sample = problem.source.sample(RUNG_ROWS, generator)
-    rung = replace(problem, source=sample.standing_for(problem.source.total_weight))
+    rows = problem.source.sample(RUNG_ROWS, generator).standing_for(problem.source.total_weight)
+    summary = problem.source.summary
+    guard = watch(problem.family, rows, problem.frame, summary, problem.objective)
+    rung = replace(problem, source=rows, guard=guard)
     found = on_these_rows(rung, model, settings, monitor, index)
     searcher = Searcher(problem, model, settings, monitor, index)
     state, improver = found.state, searcher.coarse
     if problem.objective.variational and model.prune:
-        view = replace(searcher.loose, source=rung.source)
+        view = replace(searcher.loose, source=rung.source, guard=rung.guard)
         improver = replace(improver, view=view, accident=_accident(problem, model))
         state = improver.improved(view, state)
         improver = replace(improver, surely=True)
