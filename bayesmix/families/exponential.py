@@ -218,7 +218,7 @@ class Exponential(ColumnsFamily[Exponentials]):
 
     def feasible(self, statistics: Sums) -> bool:
         """Where there are rows totals are positive."""
-        return bool(((statistics.totals > 0) | (statistics.known <= 0)).all())
+        return bool(((statistics.totals > 0) | (statistics.known == 0)).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
         """Exponential rates with the mean of the column's."""

@@ -183,8 +183,8 @@ class Poisson(ColumnsFamily[Poissons]):
         return Poissons(means)
 
     def feasible(self, statistics: Sums) -> bool:
-        """Counts are not negative."""
-        return bool((statistics.totals >= 0).all())
+        """Neither totals nor numbers of rows are negative."""
+        return bool((statistics.totals >= 0).all() and (statistics.known >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
         """Exponential rates with the mean of the column."""

@@ -220,6 +220,7 @@ FOUND_THERE = {
     11026: "a scatter whose volume is no double",
     7088: "noise over rows that lie in a plane, whose box is as thin as rounding",
     1795417914619: "means of log-normals under q that are no doubles",
+    1795428708907: "an extrapolation to negative numbers of rows in a column with gaps",
     1795417914882: "a shape over a volume of zero, of rows 1e132 units apart",
 }
 
