@@ -309,11 +309,8 @@ def test_a_decision_has_thirty_lines_at_most_and_its_place_in_the_list():
     assert [path.stem for path in decisions if path.stem not in listed] == []
 
 
-MADE_BY_THE_BUILD = (
-    "generated/gallery.md",
-    "../generated/gallery.md",
-    *(f"../generated/{script.stem}.png" for script in (ROOT / "examples").glob("*.py")),
-)
+MADE = ("gallery.md", *(f"{script.stem}.png" for script in (ROOT / "examples").glob("*.py")))
+MADE_BY_THE_BUILD = {f"{up}generated/{name}" for up in ("", "../") for name in MADE}
 
 
 def test_links_from_page_to_page_lead_somewhere():
