@@ -35,7 +35,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
         for name, model in fits.items():
             looks: list[bool] = []
             began = time.process_time()
-            with patch.object(ArraySource, "reduce", _noted(looks, n_rows)):
+            with patch.object(ArraySource, "reduce", noting(looks, n_rows)):
                 model.fit(rows)
             row = {
                 "problem": number,
@@ -58,7 +58,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
     return table
 
 
-def _noted(looks: list[bool], n_rows: int) -> Callable[..., Any]:
+def noting(looks: list[bool], n_rows: int) -> Callable[..., Any]:
     """Sums over rows, which note whether these are all."""
     plain = ArraySource.reduce
 

@@ -15,6 +15,7 @@ from bayesmix.workflow.search.divisions import best_divisions
 from bayesmix.workflow.search.moves import merge_losses
 from bayesmix.workflow.search.splits import Look, best_splits
 from bayesmix.workflow.search.starts import Given, begun
+from benchmarks.ladder import noting
 
 from .cases import COMPILED_COUNTS
 
@@ -182,13 +183,7 @@ def test_what_a_rung_fits_by_accident_does_not_come_up_to_all_rows(monkeypatch):
     monkeypatch.setattr("bayesmix.workflow.search.ladder.MANY_ROWS", 10_000)
     monkeypatch.setattr("bayesmix.workflow.search.ladder.RUNG_ROWS", 4_000)
     passes, numbers = [], []
-    reduce = ArraySource.reduce
-
-    def counted(source, *args, **options):
-        passes.append(len(source.values) == len(values))
-        return reduce(source, *args, **options)
-
-    monkeypatch.setattr(ArraySource, "reduce", counted)
+    monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
     for seed in range(3):
         found = bm.BayesianGaussianMixture(10, random_state=seed).fit(values)
         numbers.append(found.n_components_)

@@ -258,7 +258,7 @@ class LogCoordinates:
         named = of_logs(self.normals.parameters(frame_of_logs(frame)))
         logs, variances = named["log_means"], named["log_variances"]
         points = self.normals.q.unframed(frame_of_logs(frame))
-        means = np.exp(points.means + 0.5 * points.blocks).ravel()
+        means = means_of(points.means, points.blocks).ravel()
         # Under q neither knows of the other.
         across = means[:, None] * (logs.across + 0.5 * variances.across)
         own = np.multiply.outer(means, means) * (logs.own + 0.25 * variances.own)

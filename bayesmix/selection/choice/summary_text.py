@@ -149,8 +149,9 @@ def summary(
     lines += _judged(rows, n)
     lines += notes
     if found is not None:
-        lines.append(_probable(rows, found, criterion == RULE))
-        lines += _not_the_most_probable(rows, best, criterion, found)
+        totals = totals_over_k(rows, found)
+        lines.append(_probable(rows, totals, found, criterion == RULE))
+        lines += _not_the_most_probable(rows, best, criterion, totals)
     if criterion == "cv_1se":
         lines += _simpler(best, others)
     else:
@@ -253,9 +254,10 @@ def _simpler(best: Row, others: list[Row]) -> list[str]:
     ]
 
 
-def _probable(rows: list[Row], found: Probabilities, by_rule: bool) -> str:
+def _probable(
+    rows: list[Row], totals: dict[int, float], found: Probabilities, by_rule: bool
+) -> str:
     """Probabilities over K, with the prior over K that they rest on."""
-    totals = totals_over_k(rows, found)
     likely = sorted(totals, key=lambda k: -totals[k])[:3]
     parts = [f"{totals[k]:.2f} for {k}" for k in likely if totals[k] >= 0.005]
     numbers = sorted(found.prior)
@@ -271,10 +273,9 @@ def _probable(rows: list[Row], found: Probabilities, by_rule: bool) -> str:
 
 
 def _not_the_most_probable(
-    rows: list[Row], best: Row, criterion: str, found: Probabilities
+    rows: list[Row], best: Row, criterion: str, totals: dict[int, float]
 ) -> list[str]:
     """Why another number of components than the most probable one was chosen, where one was."""
-    totals = totals_over_k(rows, found)
     likely = max(totals, key=lambda k: totals[k])
     if likely == best.asked:
         return []
