@@ -19,9 +19,13 @@ WORDS = (
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
     (r"or read with missing='keep'", "or give --missing use"),
+    (
+        r"treat such columns as categories or counts",
+        "take them as categories (--categorical a,b), leave them out (--exclude a,b)",
+    ),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
-    (r"^(columns|weight) must", r"--\1 must"),
+    (r"^(columns|weight|exclude|categorical|keep) must", r"--\1 must"),
     (r"\b[Vv]alue error, ", ""),
 )
 

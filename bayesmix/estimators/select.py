@@ -67,6 +67,7 @@ def select(
     family : Family or sequence of them, optional
         Of ``Mixture``: one, or several that compete in one table, such as
         ``[bm.Gaussian(), bm.StudentT()]``. None is Gaussian, or what the columns of a frame are.
+        Where one of them is fitted by maximum likelihood alone, as ``Gamma()``, "auto" is "bic".
     **options
         Further options of ``MixtureSearch``.
 
@@ -111,15 +112,16 @@ def procedure(
     """The search that ``select`` fits to such rows, not fitted yet."""
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
-    if noise is not None and criterion == "auto":
+    several = isinstance(family, Sequence) and not isinstance(family, str)
+    families = list(family) if several else [family]
+    compared = noise is None and all(getattr(one, "has_posterior", True) for one in families)
+    if criterion == "auto" and not compared:
         criterion = "bic"
     numbers = columns_of_numbers(X)
     if noise is not None and is_mixed_table(X):
         raise UnsupportedError(
             "noise is for columns of numbers: leave out the others, or the noise"
         )
-    several = isinstance(family, Sequence) and not isinstance(family, str)
-    families = list(family) if several else [family]
     if family is not None:
         if estimator is not None:
             raise InvalidInputError("select takes family alone: give it to the estimator")

@@ -29,6 +29,10 @@ class FamilyDefaults:
     keeps_zeros = False
 
     @property
+    def has_posterior(self) -> bool:
+        return True
+
+    @property
     def coding(self) -> Coding | None:
         """None: values stand for themselves."""
         return None

@@ -238,6 +238,10 @@ class Gamma(PositiveColumns):
     with_article = "a Gamma"
 
     @property
+    def has_posterior(self) -> bool:
+        return False
+
+    @property
     def takes_gaps(self) -> bool:
         return True
 

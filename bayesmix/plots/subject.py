@@ -208,7 +208,7 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
             return np.arange(n_features)
         if most == 1:
             raise UnsupportedError(
-                f"a {result.family.name} mixture is drawn over one column: "
+                f"mixtures of {result.family.name} components are drawn over one column: "
                 f"name it, as in columns={names[0]!r}"
             )
         return separating_columns(result)

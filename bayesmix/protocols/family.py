@@ -103,6 +103,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def has_posterior(self) -> bool:
+        """Whether there are variational fits of it, so that it has a bound and an evidence."""
+        ...
+
+    @property
     def rearranged(self) -> bool:
         """Whether a search may split, merge and exchange components by their statistics."""
         ...

@@ -19,10 +19,16 @@ Level: TypeAlias = str | int | float | bool
 NAMED = 5
 
 
-def codes_of(name: Any, values: NDArray[np.object_], levels: tuple[Level, ...]) -> Array:
+def codes_of(
+    name: Any,
+    values: NDArray[np.object_],
+    levels: tuple[Level, ...],
+    rows: Any = None,
+) -> Array:
     """Codes (n,) of a column's values among its levels, NaN where nothing is.
 
-    Raises ``InvalidInputError`` for a value that is no level.
+    Raises ``InvalidInputError`` for a value that is no level; ``rows`` are their names,
+    None: numbers from 0.
     """
     places = {level: float(code) for code, level in enumerate(levels)}
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
@@ -30,9 +36,10 @@ def codes_of(name: Any, values: NDArray[np.object_], levels: tuple[Level, ...]) 
         value = values[row]
         if is_missing(value):
             continue
+        place = row if rows is None else rows[row]
         raise InvalidInputError(
             f"X must have the levels of the fit in column {name!r} ({named(levels)}), got "
-            f"{value!r} in row {row}: name all levels in Categorical(levels=...), or leave out "
+            f"{value!r} in row {place}: name all levels in Categorical(levels=...), or leave out "
             "such rows"
         )
     return codes

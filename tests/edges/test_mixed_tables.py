@@ -172,6 +172,7 @@ def test_explicit_parts_read_levels_and_name_what_they_cannot_be():
     for family, X, words in (
         (with_dates, dated, "'date' is not: dates"),
         (some, frame, "'wet' is in no part"),
+        (bm.Product(parts), frame.drop(columns="wet"), "columns of X, which are .* got 'wet'"),
     ):
         m = bm.Mixture(2, family=family, **OPTIONS)
         with pytest.raises(InvalidInputError, match=words):
@@ -198,9 +199,12 @@ def test_a_frame_of_numbers_is_selected_as_before():
 
 def test_odd_cells_in_a_column_of_numbers_are_named():
     frame = pd.DataFrame({"a": ["1.5", "2", "?", "4"] * 4, "b": np.arange(16.0) ** 2})
-    with pytest.warns(BayesmixWarning, match=r"'a' is left out.*'\?' in row 2"):
-        made, coding = coded(frame)
+    made, coding = coded(frame)
     assert coding.names == ("b",)
+    words = r"left out: a \(numbers but for '\?' in row 2"
+    with pytest.warns(BayesmixWarning, match=words) as said:
+        bm.Mixture(1, family="auto").fit(frame)
+    assert len(said) == 1
     assert list(made) == ["b"]
     with pytest.raises(InvalidInputError, match="numbers in column 'a'"):
         recoded(frame, type(coding)(("a",), (None,)))
@@ -346,8 +350,41 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     frame.to_csv("gaps.csv", index=False)
     fit = ("fit", "gaps.csv", "--components", 2, "--missing", "use", "--columns", "bill,flipper")
     done = shell(*fit, "--out", "found")
-    assert "note: left out: 2 rows without any value (row 3, 7)" in done.stderr
+    assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     assert "gaps.csv: 198 rows" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["mass", "1.5", "?", "2.5", "3"], "'mass' (numbers but for '?' in row 2: mend these"),
+        (["mass;kind", "1,5;a", "2,5;b"], "'mass' (numbers with decimal commas, as '1,5' in row 1"),
+        (["day,kind", "2020-01-01,a", "2020-01-02,b"], "'day' (dates) and 'kind' (text)"),
+    ],
+)
+def test_a_file_without_columns_of_numbers_says_what_they_are(shell, lines, said):
+    Path("odd.txt").write_text("\n".join(lines))
+    done = shell("select", "odd.txt", code=2)
+    assert "must have a numeric column to fit" in done.stderr
+    assert said in done.stderr
+
+
+def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
+    frame = pd.read_csv("birds.csv").astype({"bill": str})
+    frame.loc[9, "bill"] = "?"
+    frame.to_csv("odd.csv", index=False)
+    done = shell("fit", "odd.csv", "--components", 1)
+    assert done.stderr.count("'?'") == 1
+    assert "left out: bill (numbers but for '?' in row 10: mend" in done.stderr
+    fit = ("fit", "birds.csv", "--components", 1)
+    assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
+    assert "--categorical must be found" in shell(*fit, "--categorical", "moon", code=2).stderr
+    shell(*fit, "--categorical", "sex", "--out", "found")
+    predict = ("predict", "found/model.bayesmix", "birds.csv")
+    assert "--keep must be found" in shell(*predict, "--keep", "moon", code=2).stderr
+    pd.read_csv("birds.csv").assign(sex="moon").to_csv("moon.csv", index=False)
+    predict = ("predict", "found/model.bayesmix", "moon.csv")
+    assert "got 'moon' in row 1" in shell(*predict, code=2).stderr
 
 
 def test_the_shell_predicts_from_a_model_of_levels(shell):

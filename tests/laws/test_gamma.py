@@ -152,6 +152,8 @@ def test_columns_beside_others_files_and_rows_drawn(tmp_path):
         criterion="bic",
     ).fit(rows)
     assert search.best_params_ == {"family": bm.Gamma(), "n_components": 2}
+    beside = bm.select(rows, (1, 2), family=[bm.Gamma(), bm.Exponential()])
+    assert beside.best_params_ == search.best_params_
 
 
 def test_what_a_gamma_does_not_do_is_refused_by_name():

@@ -180,6 +180,6 @@ def _with_values(screen: Screen, rows: Source) -> Source:
     empty = np.flatnonzero(~some)
     if not len(empty):
         return rows
-    named = ", ".join(map(str, empty[:3])) + (", ..." if len(empty) > 3 else "")
+    named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
     screen.remember(f"left out: {len(empty):,} rows without any value (row {named})")
     return rows.numbered(np.flatnonzero(some))

@@ -78,8 +78,11 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         # Every column is in a part, or the product says that it is not.
         named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
         there = [str(name) for name in X.columns]
-        if not set(named) <= set(there):
-            return X, None
+        if absent := [name for name in named if name not in there]:
+            raise InvalidInputError(
+                f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
+                f"{', '.join(map(repr, absent))}"
+            )
         given = _given_levels(family)
         frame, coding = coded(X, given, there)
         pairs = zip(coding.names, coding.levels, strict=True)

@@ -69,6 +69,10 @@ class FactorAnalytic(FamilyDefaults):
     far_densities = True
     rearranged = False
 
+    @property
+    def has_posterior(self) -> bool:
+        return False
+
     def __post_init__(self) -> None:
         validation.integer("n_factors", self.n_factors, 1)
         validation.one_of("kind", self.kind, tuple(KINDS))

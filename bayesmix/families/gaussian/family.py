@@ -71,6 +71,10 @@ class Gaussian(FamilyDefaults):
         return NAMED[self.covariance]
 
     @property
+    def has_posterior(self) -> bool:
+        return self.structure.nearest is None
+
+    @property
     def takes_gaps(self) -> bool:
         """Whether its M-step takes rows with gaps: over axes columns then have counts each."""
         structure = self.structure

@@ -149,6 +149,10 @@ class Product:
         return any(family.heavy_tails for family in self.families)
 
     @property
+    def has_posterior(self) -> bool:
+        return all(family.has_posterior for family in self.families)
+
+    @property
     def keeps_zeros(self) -> bool:
         return any(family.keeps_zeros for family in self.families)
 

@@ -65,8 +65,7 @@ def coded(
     """A frame as numbers: every column by its kind, but ``categorical`` ones as levels.
 
     Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
-    they are refused. A column of numbers with odd cells warns with them. ``text``: whether columns
-    of levels are taken as such by themselves.
+    they are refused. ``text``: whether columns of levels are taken as such by themselves.
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
@@ -84,12 +83,6 @@ def coded(
                     f"X must have columns of numbers or of levels, but {name!r} is not: {kind.why}"
                 )
             left_out.append((name, kind.why))
-            if kind.odd:
-                warn(
-                    f"column {name!r} is left out: it holds {kind.why}. Mend these cells, or say "
-                    "that they are levels",
-                    BayesmixWarning,
-                )
             continue
         kept.append(name)
         levels.append(own)
@@ -132,7 +125,7 @@ def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) ->
                 f"X must have numbers in column {name!r}, got {cells.iloc[0]!r} in row "
                 f"{cells.index[0]}"
             ) from None
-    return codes_of(name, column.to_numpy(dtype=object), levels)
+    return codes_of(name, column.to_numpy(dtype=object), levels, column.index)
 
 
 def as_levels(

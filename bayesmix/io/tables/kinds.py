@@ -21,6 +21,7 @@ MOSTLY_NUMBERS = 0.5
 # Every value its own is a key from so many rows on: fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
+MEND = "mend these cells, or take them as levels"
 # Two values are a category, written as numbers.
 FEWEST_COUNTS = 3
 LEAST_FILLED = 0.5
@@ -50,7 +51,6 @@ class ColumnKind:
 
     levels: tuple[Level, ...] | None = None
     why: str = ""
-    odd: bool = False  # numbers, but for some cells, or written in a way that is not read
     counts: bool = False
 
 
@@ -124,9 +124,9 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
             for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
         )
         more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
-        return ColumnKind(why=f"numbers but for {cells}{more}", odd=True)
+        return ColumnKind(why=f"numbers but for {cells}{more}: {MEND}")
     if way := _way_of_writing(text):
-        return ColumnKind(why=way, odd=True)
+        return ColumnKind(why=f"{way}: {MEND}")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
         return ColumnKind(why="dates")
     return _of_levels(column)

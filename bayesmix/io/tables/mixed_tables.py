@@ -35,8 +35,9 @@ def read_mixed(
     path = fspath(path)
     frame = _whole_table(path)
     names = [str(name) for name in frame.columns]
-    check_names(path, names, [*(columns or ()), *exclude], weight)
-    check_names(path, names, list(categorical), None)
+    check_names(path, names, list(columns or ()), weight)
+    check_names(path, names, list(exclude), None, "exclude")
+    check_names(path, names, list(categorical), None, "categorical")
     # A column without a name is the row numbers that pandas and R write.
     left = [name for name in names if name and name != weight and name not in exclude]
     wanted = None
@@ -60,7 +61,7 @@ def left_out(
     array = not os.path.isfile(path) or path.lower().endswith(NUMPY) or in_parts(path)
     if columns is not None or array:
         return [], ()
-    frame = frame_of(path, None, None)
+    frame = _named_rows(path)
     named = [str(name) for name in frame.columns]
     there = [n for n in named if n and n != weight and named.count(n) == 1]
     if not any(is_numeric(frame[name].dtype) for name in there):
@@ -84,7 +85,13 @@ def _whole_table(path: str) -> Any:
         raise InvalidInputError(
             f"{path} must be one table with names, to name columns of it: give --columns alone"
         )
-    return frame_of(path, None, None)
+    return _named_rows(path)
+
+
+def _named_rows(path: str) -> Any:
+    """The table of a file, whose rows count from 1."""
+    frame = frame_of(path, None, None)
+    return frame.set_axis(range(1, len(frame) + 1))
 
 
 def read_as(
@@ -92,7 +99,7 @@ def read_as(
 ) -> ArraySource:
     """The rows of a file with the columns and the levels of a coding; there may be ``gaps``."""
     path = fspath(path)
-    frame = frame_of(path, None, None)
+    frame = _named_rows(path)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(coding.names), weight)
     values = recoded(frame[[name for name in names if name in coding.names]], coding).to_numpy()
@@ -111,5 +118,5 @@ def kept_columns(path: str | PathLike[str], names: Sequence[str]) -> dict[str, l
     """Columns of a file as they are, to be carried along."""
     path = fspath(path)
     frame = frame_of(path, None, None)
-    check_names(path, [str(name) for name in frame.columns], list(names), None)
+    check_names(path, [str(name) for name in frame.columns], list(names), None, "keep")
     return {name: ["" if value != value else value for value in frame[name]] for name in names}

@@ -37,8 +37,12 @@ def source_of(
     if wanted is None:
         wanted = [name for name in names if name and name in numeric and name != weight]
     if not wanted:
+        found = [
+            f"{name!r} ({_why_no_numbers(name, frame.iloc[:, place])})"
+            for place, name in enumerate(names)
+        ]
         raise InvalidInputError(
-            f"{path} must have a numeric column to fit, and has {listed(names)}"
+            f"{path} must have a numeric column to fit, and has {listed(found, quote=False)}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
     times = Counter(names)
@@ -68,10 +72,18 @@ def _numbers(column: pd.Series[Any]) -> Array:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def check_names(path: str, names: list[str], columns: list[Any], weight: Any) -> None:
-    """Refuse columns and a weight that are not in the file, or are asked for twice."""
+def _why_no_numbers(name: str, column: pd.Series[Any]) -> str:
+    from bayesmix.io.tables.kinds import kind_of
+
+    return kind_of(name, column.set_axis(range(1, len(column) + 1))).why or "text"
+
+
+def check_names(
+    path: str, names: list[str], columns: list[Any], weight: Any, asked: str = "columns"
+) -> None:
+    """Refuse columns and a weight that are not in the file, or are ``asked`` for twice."""
     there = set(names) - {""}
-    for argument, used in (("columns", columns), ("weight", [] if weight is None else [weight])):
+    for argument, used in ((asked, columns), ("weight", [] if weight is None else [weight])):
         for name in used:
             if name in there:
                 continue
@@ -82,7 +94,7 @@ def check_names(path: str, names: list[str], columns: list[Any], weight: Any) ->
                 f"{argument} must be found in {path}, but there is no column {name!r}: {meant}"
             )
     if repeated := sorted(name for name, times in Counter(columns).items() if times > 1):
-        raise InvalidInputError(f"columns must name a column once, got {listed(repeated)} twice")
+        raise InvalidInputError(f"{asked} must name a column once, got {listed(repeated)} twice")
     if weight is not None and weight in columns:
         raise InvalidInputError(
             f"weight must not be one of the columns to fit, got {weight!r} for both"

@@ -148,6 +148,11 @@ class Structure(Protocol):
     def name(self) -> str: ...
 
     @property
+    def nearest(self) -> str | None:
+        """The simplest with a conjugate posterior that contains it; None where it has one."""
+        ...
+
+    @property
     def blocks(self) -> Blocks:
         """How its covariances, and the scatters that they are made of, lie in an array."""
         ...
@@ -217,10 +222,7 @@ class Structure(Protocol):
 
 @dataclass(frozen=True)
 class Decomposed:
-    """A structure by its letters.
-
-    ``nearest``: the simplest with a conjugate posterior that contains it; None where there is one.
-    """
+    """A structure by its letters."""
 
     name: str
     letters: str
