@@ -197,6 +197,19 @@ def test_a_frame_of_numbers_is_selected_as_before():
     assert type(search.best_estimator_) is bm.BayesianGaussianMixture
 
 
+def test_numbers_that_are_0_or_1_are_levels_of_a_mixed_table():
+    frame, _ = birds(200)
+    frame = frame.assign(wet=frame["wet"].astype(float))
+    frame.loc[::9, "wet"] = np.nan
+    m = bm.Mixture(2, family="auto", missing="use", random_state=0).fit(frame)
+    assert "categories: sex (2 levels), wet (2 levels)" in m.result_.family.coding.sentence
+    assert set(m.impute(frame)["wet"]) == {0, 1}
+    # Where the family is given they are what it says.
+    parts = {("bill", "flipper"): bm.Gaussian(), "sex": bm.Bernoulli(), "wet": bm.Poisson()}
+    m = bm.Mixture(2, family=bm.Product(parts), missing="use", random_state=0).fit(frame)
+    assert m.predict(frame.assign(wet=5.0)).shape == (200,)
+
+
 def test_odd_cells_in_a_column_of_numbers_are_named():
     frame = pd.DataFrame({"a": ["1.5", "2", "?", "4"] * 4, "b": np.arange(16.0) ** 2})
     made, coding = coded(frame)

@@ -65,7 +65,8 @@ def coded(
     """A frame as numbers: every column by its kind, but ``categorical`` ones as levels.
 
     Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
-    they are refused. ``text``: whether columns of levels are taken as such by themselves.
+    they are refused. ``text``: whether columns of levels are taken as such by themselves, and then,
+    where none are named, those of 0 and 1 as well.
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
@@ -75,7 +76,8 @@ def coded(
         kind = kind_of(name, column)
         if kind.levels is not None and not (text or name in categorical):
             kind = NUMBER if column.dtype.kind == "b" else ColumnKind(why="text")
-        own = declared_levels(name, column) if name in categorical else kind.levels
+        said = name in categorical or (kind.yes_or_no and text and wanted is None)
+        own = declared_levels(name, column) if said else kind.levels
         numeric = own is None and column.dtype.kind in "biuf"
         if kind.why and own is None and not (wanted is not None and numeric):
             if wanted is not None:

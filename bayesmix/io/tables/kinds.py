@@ -52,10 +52,12 @@ class ColumnKind:
     levels: tuple[Level, ...] | None = None
     why: str = ""
     counts: bool = False
+    yes_or_no: bool = False  # numbers that are 0 or 1
 
 
 NUMBER = ColumnKind()
 COUNTS = ColumnKind(counts=True)
+YES_OR_NO = ColumnKind(yes_or_no=True)
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
@@ -87,6 +89,8 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
         counted = values.max() - values.min() == len(values) - 1
         if counted or KEY_NAME.search(name):
             return ColumnKind(why=KEY)
+    if np.isin(values, (0.0, 1.0)).all():
+        return YES_OR_NO
     return COUNTS if whole and _are_counts(values) else NUMBER
 
 
