@@ -128,6 +128,26 @@ def test_first_fits_are_at_least_mclusts_but_for_few():
     assert sum(behind) <= 1
 
 
+def test_what_a_merge_loses_is_what_the_moments_say():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(90, 2))
+    rows = shared(values)
+    shares = np.zeros((2, 90))
+    shares[0, :30] = shares[1, 30:] = 1.0
+    sums = rows.sums(shares)
+
+    def reached(parts):
+        """Log likelihood of hard clusters that are normal each."""
+        total = 0.0
+        for part in parts:
+            n, log_det = len(part), np.linalg.slogdet(np.cov(part.T, bias=True))[1]
+            total += n * np.log(n / 90) - 0.5 * n * (log_det + 2 * np.log(2 * np.pi) + 2)
+        return total
+
+    lost = reached([values[:30], values[30:]]) - reached([values])
+    assert rows.losses(sums[:1], sums[1:]) == pytest.approx(lost, rel=1e-6)
+
+
 def test_rows_on_a_plane_are_fitted_one_by_one():
     rows = np.random.default_rng(2).normal(size=(100, 2))
     flat = np.column_stack([rows, rows.sum(axis=1)])

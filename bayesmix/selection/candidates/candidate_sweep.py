@@ -115,16 +115,17 @@ class Sweep:
         """What is next asked for in a chain."""
         place = len(rows := self.done(chain, part))
         parameters, number = self.chains[chain][place], self.number(chain, place)
-        if part == WHOLE and (chain, place) in self.begun:
-            return Question(parameters, number, part, (), self.begun[chain, place])
         there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
         simpler = [row for found in there for row in found if row.begin is not None]
         # A poorer one that is not the best has led a rich one to a better place (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
-        near = [row.begin for row in (*rows[-1:], *best) if row.begin is not None]
+        led = [*rows[-1:], *best]
+        near = [row.begin for row in led if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
-        return Question(parameters, number, part, tuple(near))
+        begin = self.begun.get((chain, place)) if part == WHOLE else None
+        reached = max((row.reached for row in led if row.begin is not None), default=-math.inf)
+        return Question(parameters, number, part, tuple(near), begin, reached)
 
     @property
     def ready(self) -> list[tuple[int, int]]:

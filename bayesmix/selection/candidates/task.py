@@ -26,13 +26,16 @@ from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
+# Nats within which two fits have reached as much.
+LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
 class Question:
     """Which fit of a search: a candidate with its number, the part of the rows, where it begins.
 
-    ``near`` are fits of other candidates to the same rows.
+    ``near`` are fits of other candidates to the same rows, special cases of it, of which the best
+    has ``reached`` so much.
     """
 
     parameters: Parameters
@@ -40,6 +43,7 @@ class Question:
     part: int
     near: tuple[Mixture, ...]
     begin: Mixture | None = None  # where it begins without a search
+    reached: float = -math.inf
 
 
 class KeptFits(Protocol):
@@ -121,6 +125,8 @@ class Task:
             try:
                 if part == WHOLE:
                     row = self._scored(row, model, near, question.begin)
+                    if question.begin is not None and row.reached < question.reached - LEVEL:
+                        row = self._led(row, question)
                 else:
                     row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
@@ -157,6 +163,13 @@ class Task:
             return row
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
+
+    def _led(self, row: Row, question: Question) -> Row:
+        """What ended below a special case of it, from there, where that is better."""
+        model = self._unfitted(question.parameters, question.part)
+        led = self._scored(row, model, question.near)
+        better = led.sound is not None and led.reached > row.reached
+        return led if better else row
 
     def _scored(
         self, row: Row, model: Any, near: tuple[Mixture, ...], begin: Mixture | None = None

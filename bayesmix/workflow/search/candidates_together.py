@@ -1,7 +1,8 @@
 """Where candidates of a search begin that differ in covariance and K: all of them fitted at once.
 
 Each begins with the clusters of one hierarchy, then where others lead as well: candidates of as
-many components, and one less with a component split. What few passes show to be behind is left.
+many components, one less with a component split, and one more with two merged. What few passes show
+to be behind is left.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from bayesmix.workflow.search.starts import hierarchical_start
 ENOUGH_ROWS = 2000
 # Passes that a start is run for, those that show whether it is behind, and by how many nats.
 PASSES, FIRST_PASSES, BEHIND = 60, 3, 1.0
-# Of as many components, so many of the best by BIC are gone on from; so many rounds of both kinds.
-NEIGHBOURS, ROUNDS = 2, 2
+# Of as many components, so many of the best by BIC are gone on from; of one more, so many merges.
+NEIGHBOURS, MERGES = 2, 4
 # What is gained is more than rounding.
 GAINED = 1e-6
 
@@ -49,9 +50,13 @@ def begun_together(
         return {}
     with single_threaded_blas(), np.errstate(all="ignore"):
         field.begin(source, seed)
-        for _ in range(ROUNDS):
-            field.try_neighbours()
-            field.try_splits()
+        field.try_neighbours()
+        field.try_splits()
+        field.try_neighbours()
+        field.try_splits()
+        # Two that lie in one cluster are seen once there are too many.
+        field.try_merges()
+        field.try_splits()
         field.try_neighbours()
     return field.mixtures()
 
@@ -108,8 +113,7 @@ class _Field:
 
     def try_neighbours(self) -> None:
         """From the best of as many components, and the best of those that each contains."""
-        coefficients, _, _ = self.rows.maximised(self.bundle, self.best.sums, {})
-        sums = self.rows.expected(self.bundle, coefficients)[1]
+        _, sums = self._expected()
         bic = self._bic()
         simpler = {name: contained(name) for name, _ in self.candidates}
         sound = np.flatnonzero(np.isfinite(bic))
@@ -128,8 +132,7 @@ class _Field:
     def try_splits(self) -> None:
         """From one component less, each of them split."""
         place = {each: i for i, each in enumerate(self.candidates)}
-        coefficients, _, _ = self.rows.maximised(self.bundle, self.best.sums, {})
-        sums = self.rows.expected(self.bundle, coefficients)[1]
+        coefficients, sums = self._expected()
         halves = self.rows.halves(self.bundle, coefficients, sums)
         starts = []
         for i, (name, number) in enumerate(self.candidates):
@@ -143,6 +146,24 @@ class _Field:
                 starts.append((i, split))
         self._try(starts)
 
+    def try_merges(self) -> None:
+        """From one component more, two of them merged: the pairs that lose least by it."""
+        place = {each: i for i, each in enumerate(self.candidates)}
+        _, sums = self._expected()
+        starts = []
+        for i, (name, number) in enumerate(self.candidates):
+            j = place.get((name, number + 1))
+            if j is None or not np.isfinite(self.best.values[j]):
+                continue
+            whole = sums[self._lines(j)]
+            one, other = np.triu_indices(number + 1, 1)
+            lost = self.rows.losses(whole[one], whole[other])
+            for pair in np.argsort(lost)[:MERGES]:
+                merged = whole[one[pair]] + whole[other[pair]]
+                rest = np.delete(whole, [one[pair], other[pair]], axis=0)
+                starts.append((i, np.vstack([rest, merged])))
+        self._try(starts)
+
     def mixtures(self) -> dict[Candidate, Mixture]:
         """The best of each, of those that have not collapsed."""
         return {
@@ -150,6 +171,11 @@ class _Field:
             for i, each in enumerate(self.candidates)
             if np.isfinite(self.best.values[i])
         }
+
+    def _expected(self) -> tuple[Array, Array]:
+        """Of the best of all, what it makes of the rows: coefficients and sums (M, F)."""
+        coefficients, _, _ = self.rows.maximised(self.bundle, self.best.sums, {})
+        return coefficients, self.rows.expected(self.bundle, coefficients)[1]
 
     def _try(self, starts: list[tuple[int, Array]], first: int = FIRST_PASSES) -> None:
         """Run starts (candidate, sums), in the order of candidates, and keep what is better."""

@@ -202,6 +202,19 @@ class SharedRows:
             found += joint @ features.T
         return found
 
+    def losses(self, one: Array, other: Array) -> Array:
+        """What log likelihoods lose (M,) where two components, by their sums, become one."""
+        lost: Array = self._spread(one + other) - self._spread(one) - self._spread(other)
+        return lost
+
+    def _spread(self, sums: Array) -> Array:
+        """n log(|S / n|^½ / n) (M,) of n rows with scatter S."""
+        counts, _, products = self._moments(sums)
+        variances = self._blocks(STRUCTURES["full"], products) / counts[:, None, None]
+        log_det = np.linalg.slogdet(variances + np.diag(self.floor))[1]
+        spread: Array = counts * (0.5 * log_det - np.log(counts))
+        return spread
+
     def components(self, structure: str, sums: Array) -> Gaussians:
         """Those that maximise, of the sums of one mixture."""
         model = NAMED[structure]
