@@ -197,6 +197,15 @@ def test_a_frame_of_numbers_is_selected_as_before():
     assert type(search.best_estimator_) is bm.BayesianGaussianMixture
 
 
+def test_a_key_by_its_name_may_come_twice():
+    numbers = np.random.default_rng(0).integers(1e6, 2e6, 60).astype(float)
+    numbers[:10] = numbers[10:20]
+    frame = pd.DataFrame({"ID": numbers, "valid": numbers, "kind": ["a", "b"] * 30})
+    _, coding = coded(frame)
+    assert coding.left_out == (("ID", "key-like: 50 values in 60 rows"),)
+    assert coding.names == ("valid", "kind")
+
+
 def test_numbers_that_are_0_or_1_are_levels_of_a_mixed_table():
     frame, _ = birds(200)
     frame = frame.assign(wet=frame["wet"].astype(float))

@@ -29,7 +29,10 @@ LEAST_FILLED = 0.5
 CHANCE = 3.0
 # A column with more distinct values than this is a key or a measurement, and no category.
 MOST_LEVELS = 1000
-KEY = "key-like: every row has another value"
+KEY_LIKE = "key-like"
+KEY = f"{KEY_LIKE}: every row has another value"
+# A key by its name may have come twice.
+SURELY_A_KEY = re.compile(r"(^|[_\W])(id|key|uuid)$", re.IGNORECASE)
 KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
 # Numbers as they are written in reports, which nothing here reads: a comma may be either sign.
 WAYS_OF_WRITING = (
@@ -85,10 +88,13 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
     if values.min() == values.max():
         return ColumnKind(why="one value")
     whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
-    if whole and len(values) >= FEWEST_OF_A_KEY and len(np.unique(values)) == len(values):
+    n_values = len(np.unique(values))
+    if whole and len(values) >= FEWEST_OF_A_KEY:
         counted = values.max() - values.min() == len(values) - 1
-        if counted or KEY_NAME.search(name):
+        if n_values == len(values) and (counted or KEY_NAME.search(name)):
             return ColumnKind(why=KEY)
+        if 2 * n_values > len(values) and SURELY_A_KEY.search(name):
+            return ColumnKind(why=f"{KEY_LIKE}: {n_values} values in {len(values)} rows")
     if np.isin(values, (0.0, 1.0)).all():
         return YES_OR_NO
     return COUNTS if whole and _are_counts(values) else NUMBER
@@ -161,7 +167,7 @@ def _of_levels(column: pd.Series[Any]) -> ColumnKind:
     if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
         return ColumnKind(why=KEY)
     if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
-        return ColumnKind(why=f"key-like: {len(levels)} levels in {n_rows} rows")
+        return ColumnKind(why=f"{KEY_LIKE}: {len(levels)} levels in {n_rows} rows")
     return ColumnKind(levels)
 
 

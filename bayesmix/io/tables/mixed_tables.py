@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.io.tables.coded_frames import coded, recoded
-from bayesmix.io.tables.kinds import KEY
+from bayesmix.io.tables.kinds import KEY_LIKE
 from bayesmix.io.tables.named_columns import check_names, check_values, checked_weights, is_numeric
 from bayesmix.io.tables.places import NUMPY
 from bayesmix.io.tables.readers import frame_of, in_parts
@@ -72,7 +72,9 @@ def left_out(
         return [], ()
     # Numbers that do not vary are set aside by the fit, which says so.
     left = tuple(
-        (n, why) for n, why in coding.left_out if not is_numeric(frame[n].dtype) or why == KEY
+        (n, why)
+        for n, why in coding.left_out
+        if not is_numeric(frame[n].dtype) or why.startswith(KEY_LIKE)
     )
     gone = {name for name, _ in left}
     numbers = [name for name in there if is_numeric(frame[name].dtype) and name not in gone]
