@@ -28,6 +28,8 @@ WHOLE_UP_TO = 10
 NEGLIGIBLE = 1e-20
 MOST_LOST = 1e-12
 MOST_SWEEPS = 100
+# Products of entries up to one are no smaller than their sum's last digit above this.
+SMALLEST_SURE = 1e-200
 NEARLY_ONE = 0.01
 BATCH_VALUES = 2**20
 
@@ -47,8 +49,7 @@ def log_permanents(log_matrices: Array) -> Array:
     if log_matrices.shape[1] <= EVERY_UP_TO:
         return _of_every_matching(log_matrices)
     if log_matrices.shape[1] <= WHOLE_UP_TO:
-        logs, log_factors = _matched(log_matrices)
-        return log_factors + np.log(_permanents(np.exp(logs)))
+        return _of_all_columns(log_matrices)
     scaled, log_factors = _scaled(log_matrices)
     kept: Any = scaled > NEGLIGIBLE
     permanents = _by_blocks(scaled, kept)
@@ -65,6 +66,21 @@ def _of_every_matching(log_matrices: Array) -> Array:
     columns = np.array(list(permutations(range(K))))
     matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
     return np.asarray(np.logaddexp.reduce(matchings, axis=1))
+
+
+def _of_all_columns(log_matrices: Array) -> Array:
+    """Without blocks; the largest matching is looked for where products are hardly doubles."""
+    of_rows = log_matrices.max(axis=2)
+    logs = log_matrices - of_rows[:, :, None]
+    of_columns = logs.max(axis=1)
+    permanents = _permanents(np.exp(logs - of_columns[:, None, :]))
+    small = permanents < SMALLEST_SURE
+    with np.errstate(divide="ignore"):
+        found = np.log(permanents) + of_rows.sum(axis=1) + of_columns.sum(axis=1)
+    if small.any():
+        matched, log_factors = _matched(log_matrices[small])
+        found[small] = log_factors + np.log(_permanents(np.exp(matched)))
+    return np.asarray(found)
 
 
 def _scaled(log_matrices: Array) -> tuple[Array, Array]:

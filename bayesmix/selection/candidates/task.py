@@ -124,7 +124,7 @@ class Task:
             warnings.simplefilter("always")
             try:
                 if part == WHOLE:
-                    row = self._scored(row, model, near, question.begin)
+                    row = self._scored(row, model, self.fitter.fit(model, near, question.begin))
                     if question.begin is not None and row.reached < question.reached - LEVEL:
                         row = self._led(row, question)
                 else:
@@ -156,26 +156,24 @@ class Task:
         model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            better = self._scored(row, model, (begin,))
-        if better.sound is None or row.sound is None:
-            return row
-        if better.sound.objective <= row.sound.objective:
-            return row
+            found = self.fitter.fit(model, (begin,))
+            if found.degenerate is not None or row.sound is None:
+                return row
+            if found.objective <= row.sound.objective:
+                return row
+            better = self._scored(row, model, found)
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
 
     def _led(self, row: Row, question: Question) -> Row:
         """What ended below a special case of it, from there, where that is better."""
         model = self._unfitted(question.parameters, question.part)
-        led = self._scored(row, model, question.near)
+        led = self._scored(row, model, self.fitter.fit(model, question.near))
         better = led.sound is not None and led.reached > row.reached
         return led if better else row
 
-    def _scored(
-        self, row: Row, model: Any, near: tuple[Mixture, ...], begin: Mixture | None = None
-    ) -> Row:
+    def _scored(self, row: Row, model: Any, result: FitResult) -> Row:
         """Fitted to all rows, with every criterion that needs no folds."""
-        result = self.fitter.fit(model, near, begin)
         row = _fitted(row, result)
         scores = {"log_likelihood": Score(result.log_likelihood)}
         row = replace(row, scores=scores, estimator=model)

@@ -30,7 +30,7 @@ def log_evidence(
 
     The bound is below the evidence for certain, the upper end above it up to its Monte Carlo error.
     The importance-weighted estimate between them comes with its standard error and Pareto k. Where
-    k is above 0.7 it is by bridge sampling from Gibbs draws instead (Meng & Wong 1996), as the note
+    k is above 0.2 it is by bridge sampling from Gibbs draws instead (Meng & Wong 1996), as the note
     says; it is NaN, with the reason, where that has no answer either.
 
     Parameters

@@ -26,7 +26,11 @@ COINCIDING = 1e-6
 N_DRAWS = 1000
 # Share of the rows whose leave-one-out density may be in doubt.
 MOST_DOUBTFUL = 0.01
-# Of an estimate by bridge sampling, in nats: chains that disagree say nothing.
+# Sweeps left out and sweeps kept of a bridge's chains: more where the few leave an error as large
+# as this, in nats. Chains that disagree by half a nat say nothing.
+CHAINS = 4
+SWEEPS = ((100, 400), (500, 1000))
+SMALL_ERROR = 0.2
 LARGEST_ERROR = 0.5
 
 
@@ -89,28 +93,37 @@ def log_relabellings(result: FitResult) -> float:
 
 
 def evidence(result: FitResult, source: Source) -> Score:
-    """Importance-weighted log evidence, with its standard error and Pareto k.
+    """Log evidence by importance weights or a bridge, with its standard error and Pareto k.
 
-    For how many components made the rows, under a prior that is meant: draws from q, symmetrised
-    over relabellings, weighted by p(X, θ) / q(θ). Its expected logarithm is a lower bound too, at
-    least the ELBO's. It depends on the prior as the exact evidence does. Where Pareto k is above
-    0.7 q misses too much of the posterior: then it is estimated by bridge sampling from Gibbs
-    draws, which the note says.
+    For how many components made the rows, under a prior that is meant. Draws from q, symmetrised
+    over relabellings, weighted by p(X, θ) / q(θ): their expected logarithm is a lower bound too, at
+    least the ELBO's. Where Pareto k is above 0.2, q misses much of the posterior, and the evidence
+    is estimated by bridge sampling from Gibbs draws, which the note says. It depends on the prior
+    as the exact evidence does.
     """
     found = evidence_of(result, source, N_DRAWS, result.seed)
     return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
 
 
 def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
-    """By importance sampling, and where that fails by bridge sampling."""
-    from bayesmix.sampling.evidence.importance import importance_evidence, without_evidence
+    """By importance weights that are quickly had; where these miss too much, by bridge sampling.
 
-    found = importance_evidence(result, source, n_draws, seed)
-    if math.isfinite(found.estimate) or without_evidence(result) or _fractional(source):
+    By more such weights where rows cannot be sampled, or chains disagree.
+    """
+    from bayesmix.sampling.evidence.importance import (
+        LITTLE,
+        MUCH,
+        SURE_UP_TO,
+        importance_evidence,
+        without_evidence,
+    )
+
+    found = importance_evidence(result, source, n_draws, seed, [LITTLE])
+    if found.pareto_k <= SURE_UP_TO or without_evidence(result):
         return found
     bridge = _bridged(result, source, seed)
     if not bridge.standard_error <= LARGEST_ERROR:
-        return found
+        return importance_evidence(result, source, n_draws, seed, [MUCH])
     note = f"by bridge sampling, since Pareto k is {found.pareto_k:.2f}"
     return replace(found, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note)
 
@@ -127,21 +140,27 @@ def _fractions(rows: Rows) -> int:
 
 
 def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
-    """From a few chains of Gibbs sampling that begin at draws from q."""
+    """From a few chains of Gibbs sampling that begin at draws from q, long ones if need be."""
     from bayesmix.sampling.evidence.bridge import Bridge, bridge_evidence
     from bayesmix.sampling.gibbs.rounds import Plan
     from bayesmix.sampling.gibbs.sampler import sampled
     from bayesmix.workflow.progress import FitProgress
 
-    plan = Plan(n_chains=4, n_warm=500, n_draws=1000, seed=seed)
-    with FitProgress(plan.n_warm + plan.n_draws, False) as silent:
-        try:
-            found = sampled(result, source, plan, silent, result.n_components)
-        except InvalidInputError as problem:  # so many tied rows that no posterior is proper
-            return Bridge(math.nan, math.nan, str(problem))
-    if found.status == "interrupted":
-        raise KeyboardInterrupt
-    return bridge_evidence(result, source, found.draws, found.n_chains, seed)
+    if _fractional(source):
+        return Bridge(math.nan, math.nan, "rows have weights that are not whole")
+    for n_warm, n_draws in SWEEPS:
+        plan = Plan(CHAINS, n_warm, n_draws, seed)
+        with FitProgress(n_warm + n_draws, False) as silent:
+            try:
+                found = sampled(result, source, plan, silent, result.n_components)
+            except InvalidInputError as problem:  # so many tied rows that no posterior is proper
+                return Bridge(math.nan, math.nan, str(problem))
+        if found.status == "interrupted":
+            raise KeyboardInterrupt
+        bridge = bridge_evidence(result, source, found.draws, found.n_chains, seed)
+        if bridge.standard_error <= SMALL_ERROR:
+            break
+    return bridge
 
 
 def leave_one_out_score(result: FitResult, source: Source) -> Score:
