@@ -121,6 +121,8 @@ def _row(
         raise DamagedFileError("is damaged: it holds no fit")
     row = replace(row, parameters=parameters)
     if "result" not in header:
+        if row.scores:
+            raise DamagedFileError("is damaged: it holds what a fit is worth and no fit")
         return row
     if (steps := steps_before(model)) is not None:
         with warnings.catch_warnings():
