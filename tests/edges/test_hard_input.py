@@ -222,6 +222,11 @@ FOUND_THERE = {
     1795417914619: "means of log-normals under q that are no doubles",
     1795428708907: "an extrapolation to negative numbers of rows in a column with gaps",
     1795417914882: "a shape over a volume of zero, of rows 1e132 units apart",
+    1795428709779: "a Student-t on one row so far out that its mean is rounded",
+    1795428709177: "Student-t scales of columns 1e110 times apart, at the floor",
+    11327: "small variances that an eigenvalue routine lost beside large ones",
+    7283: "a shape in common that one component with most of the weight loses",
+    332743202603: "a million trials, all of them successes",
 }
 
 

@@ -52,26 +52,29 @@ class SuccessColumns(OfTrials, PointColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44)."""
-        exact = not (self.probabilities == 1.0).any()
-        places = _stabilised(self.probabilities, self.most)
-        return LinearInTotals(*self._coefficients(SURE), self.reading, exact, places)
+        """log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44).
 
-    def _coefficients(self, sure: float) -> tuple[Array, Array]:
-        """As above; a failure where only successes can be is ``sure`` nats away."""
+        A failure where only successes can be is ``SURE`` nats away.
+        """
         always = self.probabilities == 1.0
         safe = np.where(always, 0.5, self.probabilities)
-        log_odds = np.where(always, sure, np.maximum(logit(safe), NEVER))
-        constants = self.most * np.where(always, -sure, np.log1p(-safe))
-        return constants, log_odds
+        log_odds = np.where(always, SURE, np.maximum(logit(safe), NEVER))
+        constants = self.most * np.where(always, -SURE, np.log1p(-safe))
+        places = _stabilised(self.probabilities, self.most)
+        return LinearInTotals(constants, log_odds, self.reading, not always.any(), places)
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | θ_k) (n, K); minus infinity where it cannot be."""
-        form = LinearInTotals(*self._coefficients(0.0), self.reading)
-        out = form.expected_log_density(values)
-        always = self.probabilities == 1.0
-        against = (self.most - values) @ always.T.astype(float) if not self.linear.exact else 0.0
-        out[(out < IMPOSSIBLE) | (against > 0)] = -np.inf
+        """Σ x log p + (n - x) log(1 - p) (n, K); minus infinity where it cannot be.
+
+        Of a million trials the linear form is the small difference of large numbers.
+        """
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.probabilities), np.log1p(-self.probabilities)
+        yes, no = (np.maximum(one, NEVER) for one in logs)
+        out: Array = values @ yes.T + (self.most - values) @ no.T
+        out[out < IMPOSSIBLE] = -np.inf
+        if self.reading.has_base:
+            out += self.reading.log_base(values)[:, None]
         return out
 
     @property

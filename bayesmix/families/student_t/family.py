@@ -22,7 +22,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.student_t.degrees_of_freedom import FIRST, point_freedom, tails_of
-from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, held_scales
+from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, floors, held_scales
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Components, Source
@@ -127,11 +127,12 @@ class StudentT(FamilyDefaults):
         # Scales that components share are over rows: Σ r E[u] differs from one to the other.
         blocks = scales(statistics.counts if structure.shared else weighted.counts)
         if resolution is not None:
-            free, blocks = blocks, at_least(structure, blocks, resolution[0])
+            floor = floors(structure, resolution[0], means)
+            free, blocks = blocks, at_least(blocks, floor)
             low = (blocks != free).any(axis=tuple(range(1, free.ndim)))
             if low.any() and not structure.shared:
                 # A scale over Σ r E[u] is the most likely one only where nothing bounds it.
-                of_rows = at_least(structure, scales(statistics.counts), resolution[0])
+                of_rows = at_least(scales(statistics.counts), floor)
                 blocks = np.where(low.reshape(-1, *[1] * (free.ndim - 1)), of_rows, blocks)
         made = StudentComponents(
             structure,

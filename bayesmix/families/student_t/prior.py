@@ -22,7 +22,7 @@ from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.student_t.draws import StudentDraws
 from bayesmix.families.student_t.freedom_prior import WORTH_A_PASS, FreedomPrior
 from bayesmix.families.student_t.posterior import NO_CONDITIONAL, StudentPosterior
-from bayesmix.families.student_t.scale_guard import at_least
+from bayesmix.families.student_t.scale_guard import at_least, floors
 from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Pymc
@@ -93,7 +93,7 @@ class NormalWishartFreedom:
         counts = self._degrees_of_freedom(statistics) + (precisions.dimension + 1 + leaning)
         blocks = structure.estimate(precisions.scale_inverse, counts, None)
         if resolution is not None:
-            blocks = at_least(structure, blocks, resolution[0])
+            blocks = at_least(blocks, floors(structure, resolution[0], means))
         nu = self.freedom.mode(statistics.counts, statistics.tails)
         return StudentComponents(structure, means, blocks, nu)
 

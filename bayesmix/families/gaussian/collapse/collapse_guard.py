@@ -218,15 +218,21 @@ class GaussianGuard:
     ) -> list[tuple[int, Array]]:
         """What components have lost whose shape is that of all: their volume, or all the shape.
 
-        A volume of its own is lost where all directions are; along some of them the shape is, if no
-        component that holds rows enough has it.
+        A volume of its own is lost where all directions are. Along r of D directions the shape is,
+        where components that hold rows enough have too little of all rows: any keeps it where the
+        volume is that of all; otherwise volumes make up for a shape that grows thin, and the
+        likelihood grows without end where those components have less than r / D of the rows.
         """
         rows = mixture.weights.mean() * self.source.total_weight
-        kept = [
-            lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= self._needed)
-            for (k, lost), axes in zip(degenerate, directions, strict=True)
-        ]
-        if not any(kept):
+        kept = np.array(
+            [
+                lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= self._needed)
+                for (k, lost), axes in zip(degenerate, directions, strict=True)
+            ]
+        )
+        most_lost = max(lost.shape[1] for _, lost in degenerate) / self.frame.n_directions
+        least = most_lost * rows.sum() if self.structure.own_volume else 0.0
+        if not kept.any() or rows[kept].sum() < least:
             return degenerate
         whole = self.frame.n_directions if self.structure.own_volume else np.inf
         return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
