@@ -267,11 +267,10 @@ class Searcher:
         return self.attempts.rank(entry.state), -entry.number
 
     def _alike(self, short: list[_Short], nats: float) -> int:
-        """How many ended within so many nats a row of the best place so far."""
+        """How many ended within so many nats a row of the best place so far, a sound one if any."""
         near = nats * self.problem.source.total_weight
-        values = [
-            entry.state.objective for entry in short if not is_valueless(self.problem, entry.state)
-        ]
+        sound = [entry for entry in short if not is_valueless(self.problem, entry.state)]
+        values = [entry.state.objective for entry in sound or short]
         return sum(value > max(values) - near for value in values)
 
     def _known(self, state: State, settled: list[State]) -> bool:
