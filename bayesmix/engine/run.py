@@ -196,8 +196,11 @@ def summed(
         )
         return total
 
-    # What a row knows of many components is no part of the mixture.
-    if kept is None or not form.exact:
+    if kept is None:
+        return added().finished()
+    if not form.exact:
+        # Each row goes on from the few components that it knew: no part of the mixture.
+        kept.leave_out("passes of more than 100 components are made again")
         return added().finished()
     executor = "numpy" if form.kernel is None else form.kernel.__name__
     return kept.summed(source, mixture, f"{form.name} by {executor}", added).finished()

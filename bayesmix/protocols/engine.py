@@ -68,6 +68,10 @@ class PassesKept(Protocol):
         """Put what is new in a safe place."""
         ...
 
+    def leave_out(self, what: str) -> None:
+        """Say, once, which passes are made again."""
+        ...
+
 
 class Stopping(Protocol):
     """A rule that looks at the objective of consecutive passes."""

@@ -76,13 +76,16 @@ CASES = {
     ),
     "counts": lambda **options: bm.Mixture(2, family=bm.Poisson(), **options),
     "noise": lambda **options: bm.GaussianMixture(3, noise="uniform", **options),
+    "heavy tails": lambda **options: bm.Mixture(2, family=bm.StudentT(), **options),
+    "factors": lambda **options: bm.Mixture(2, family=bm.FactorAnalytic(1), **options),
+    "logarithms": lambda **options: bm.Mixture(2, family=bm.Gamma(), **options),
     "one plain run": lambda **options: bm.GaussianMixture(3, search=None, **options),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_passes_that_are_kept_are_not_made_again(case, tmp_path, often, monkeypatch):
-    rows = np.abs(np.round(X)) if case == "counts" else X
+    rows = {"counts": np.abs(np.round(X)), "logarithms": np.abs(X)}.get(case, X)
     kept = {**OPTIONS, "checkpoint": tmp_path}
     whole, first = CASES[case](**OPTIONS).fit(rows), CASES[case](**kept).fit(rows)
     made = passes_made(monkeypatch)
@@ -124,6 +127,33 @@ def test_a_full_disk_is_said_once_and_the_fit_goes_on(tmp_path, often, monkeypat
         fitted = bm.GaussianMixture(4, checkpoint=tmp_path, **OPTIONS).fit(X)
     assert len(heard) == 1
     assert_same_fit(fitted, whole)
+
+
+def test_what_found_no_room_is_written_when_there_is_some(tmp_path, often, monkeypatch):
+    kept, write, n_times = {**OPTIONS, "checkpoint": tmp_path}, passes.write, [0]
+
+    def full_at_first(place, content):
+        n_times[0] += 1
+        if n_times[0] <= 3:
+            raise FileAccessError(f"{place} cannot be written: {os.strerror(errno.ENOSPC)}")
+        write(place, content)
+
+    monkeypatch.setattr(passes, "write", full_at_first)
+    with pytest.warns(BayesmixWarning, match="goes on, but its checkpoint"):
+        bm.GaussianMixture(4, **kept).fit(X)
+    made = passes_made(monkeypatch)
+    bm.GaussianMixture(4, **kept).fit(X)
+    assert not made
+
+
+def test_that_passes_of_many_components_are_not_kept_is_said(tmp_path, often):
+    rows = np.random.default_rng(0).normal(size=(3000, 2))
+    options = {**OPTIONS, "search": None, "max_iter": 2, "checkpoint": tmp_path}
+    with (
+        pytest.warns(ConvergenceWarning),
+        pytest.warns(BayesmixWarning, match="more than 100 components are made again"),
+    ):
+        bm.GaussianMixture(101, covariance_type="spherical", **options).fit(rows)
 
 
 def test_a_damaged_file_is_named(tmp_path, often):

@@ -201,6 +201,7 @@ FOUND = {
     694011861924: "a pivot whose inverse is no double when squared",
     1795385044411: "what is held counts for too little beside the prior",
     1795385044009: "components without weight are left alone",
+    332743204884: "some are moved while others are held",
 }
 
 

@@ -11,7 +11,7 @@ from bayesmix.families.gaussian.collapse.collapse_guard import (
 )
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.student_t.components import StudentComponents
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.records import Event, Frame, Mixture, Summary
 
 # Standard deviations that are this share of a mean see nothing of its rounding: 2^-52 of it is
@@ -51,12 +51,12 @@ def _of_axes(blocks: Array, floor: Array) -> Array:
     return floor.max(axis=1, keepdims=True) if shared else floor
 
 
-def _may_be_below(blocks: Array, floor: Array) -> Array:
+def _may_be_below(blocks: Array, floor: Array) -> Booleans:
     """Which of the matrices may have a variance below the floor, by a look of few digits."""
     unit = np.sqrt(floor)
     values = np.linalg.eigvalsh(blocks / (unit[:, :, None] * unit[:, None, :]))
     lost = values.shape[1] * np.finfo(np.float64).eps * values[:, -1]
-    below: Array = values[:, 0] < AT_THE_FLOOR + 4.0 * lost
+    below: Booleans = values[:, 0] < AT_THE_FLOOR + 4.0 * lost
     return below
 
 
@@ -91,18 +91,18 @@ def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event
             "{which} collapsed onto rows that agree in some direction, so its likelihood has "
             "no maximum. Its scale is held at the resolution of the data: use fewer "
             "components, or a simpler covariance",
-            components=tuple(range(n_components)) if structure.shared else (k,),
+            components=tuple(range(n_components)) if structure.shared else (int(k),),
         )
         for k in np.flatnonzero(_at_floor(components.blocks, lowest))
     ]
 
 
-def _at_floor(blocks: Array, floor: Array) -> Array:
+def _at_floor(blocks: Array, floor: Array) -> Booleans:
     """Which blocks have a variance at the floor."""
     if blocks.ndim == 2:
-        low: Array = (blocks < AT_THE_FLOOR * _of_axes(blocks, floor)).any(axis=1)
-        return low
-    low = _may_be_below(blocks, floor)
-    for k in np.flatnonzero(low):
-        low[k] = variances_and_axes(blocks[k], floor[k])[0].min() < AT_THE_FLOOR
-    return low
+        low = blocks < AT_THE_FLOOR * _of_axes(blocks, floor)
+        return np.asarray(low.any(axis=1))
+    found = _may_be_below(blocks, floor)
+    for k in np.flatnonzero(found):
+        found[k] = variances_and_axes(blocks[k], floor[k])[0].min() < AT_THE_FLOOR
+    return found

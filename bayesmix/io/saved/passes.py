@@ -25,9 +25,11 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
+from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent.sums import Sums
 from bayesmix.families.product.statistics import ProductStatistics
+from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.io.saved.checkpoint import fingerprint, some_rows
 from bayesmix.io.saved.container import PASSES, opened, pack, unpack
 from bayesmix.io.saved.records import Reader, Writer
@@ -42,6 +44,11 @@ SECONDS_BETWEEN_FILES = 10.0
 # In rows times components times what a row costs: less is made again sooner than it is read.
 LEAST_WORK = 2**24
 MOST_BYTES = 2**30
+# What a pass may add up.
+OF_PASSES = (
+    *(np.ndarray, Moments, WeightedMoments, ProjectedMoments),
+    *(Sums, ProductStatistics),
+)
 
 
 @dataclass
@@ -104,8 +111,15 @@ class Passes:
                 digest = hashlib.sha256(content).hexdigest()[:16]
                 write(self.folder / f"{digest}{SUFFIX}", content)
                 self.n_bytes += len(content)
-            except (FileAccessError, UnsupportedError) as problem:
+            except FileAccessError as problem:
+                self.fresh = fresh  # the disk may have room the next time
                 self._tell(str(problem))
+            except UnsupportedError as problem:
+                self._tell(str(problem))
+
+    def leave_out(self, what: str) -> None:
+        """Say, once, what is made again."""
+        self._tell(what)
 
     def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
         writer = Writer()
@@ -144,7 +158,7 @@ def _written(one: ChunkSums) -> tuple[Any, ...]:
 
 def _read(value: Any) -> ChunkSums:
     match value:
-        case (float(), float(), np.ndarray() | Moments() | Sums() | ProductStatistics()):
+        case (float(), float(), sums) if isinstance(sums, OF_PASSES):
             return ChunkSums(*value)
     raise DamagedFileError(f"is damaged: it holds no pass; {PASSES.again}")
 

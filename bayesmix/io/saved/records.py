@@ -34,6 +34,7 @@ from bayesmix.families import (
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.exponential import Exponential
+from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments, SeenAlong
 from bayesmix.families.gamma import Gamma, Gammas
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.dense import DENSE
@@ -50,6 +51,7 @@ from bayesmix.families.product.guard import Resolutions
 from bayesmix.families.student_t import posterior as student_posterior
 from bayesmix.families.student_t import prior as student_prior
 from bayesmix.families.student_t.freedom_prior import FreedomFactor, FreedomPrior
+from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
@@ -146,6 +148,9 @@ RECORDS: dict[str, Any] = {
         NamedBatches,
         BatchSums,
         Moments,
+        WeightedMoments,
+        ProjectedMoments,
+        SeenAlong,
         Noise,
         UniformNoise,
         WithNoise,
@@ -187,7 +192,14 @@ DOMAINS = {
     "Moments.means": ANY,
     "Moments.scatter": ANY,
     "Totals.counts": NOT_NEGATIVE,
-    "Totals.totals": NOT_NEGATIVE,
+    "Totals.totals": ANY,  # those of logarithms have either sign
+    "WeightedMoments.counts": NOT_NEGATIVE,
+    "WeightedMoments.tails": ANY,
+    "ProjectedMoments.counts": NOT_NEGATIVE,
+    "ProjectedMoments.means": ANY,
+    "SeenAlong.squares": NOT_NEGATIVE,
+    "SeenAlong.directions": ANY,
+    "SeenAlong.projected": ANY,
     "BatchSums.entropies": ANY,
     "UniformNoise.origin": ANY,
     "UniformNoise.lower": ANY,

@@ -345,7 +345,7 @@ class GaussianGuard:
             )
         moved = replace(
             shown,
-            components=components.released(),
+            components=replace(components, resolution=resolution),  # others stay held
             weights=cast("WeightsAtAPoint", shown.weights).proportional(probabilities),
         )
         return Repair(tuple(events), resolution, moved)
