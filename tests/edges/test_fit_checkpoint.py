@@ -139,6 +139,7 @@ def test_what_found_no_room_is_written_when_there_is_some(tmp_path, often, monke
         write(place, content)
 
     monkeypatch.setattr(passes, "write", full_at_first)
+    monkeypatch.setattr(passes, "SECONDS_BETWEEN_FILES", -1.0)  # after every pass
     with pytest.warns(BayesmixWarning, match="goes on, but its checkpoint"):
         bm.GaussianMixture(4, **kept).fit(X)
     made = passes_made(monkeypatch)

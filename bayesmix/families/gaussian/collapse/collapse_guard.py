@@ -252,7 +252,13 @@ class GaussianGuard:
     def _resolution_along(self, axes: Array) -> Array:
         """The floor along directions given in columns of unit floor, unpooled, no leading axis."""
         scaled = np.sqrt(self.floor)[:, None] * axes
-        matrix: Array = scaled @ scaled.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            matrix: Array = scaled @ scaled.T
+        if not np.isfinite(matrix).all():
+            raise DegenerateFitError(
+                "columns lie so many orders of magnitude apart that no double holds what a "
+                "component would be widened by: divide them by their units"
+            )
         return self.structure.algebra.of_dense(matrix)
 
     def _extended(

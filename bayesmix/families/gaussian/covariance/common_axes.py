@@ -138,10 +138,11 @@ class _Point:
         slope = self.shares @ slopes
         angles, unturned = None, UNTURNED
         if n_features <= TOGETHER_UP_TO:
-            _, angles, refused = dposv(
-                self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features, -slope
-            )
-            if refused or np.abs(angles).max() > LONGEST:
+            # Of columns 1e130 times apart second derivatives are no doubles.
+            with np.errstate(over="ignore", invalid="ignore"):
+                bend = self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features
+                _, angles, refused = dposv(bend, -slope)
+            if refused or not np.abs(angles).max() <= LONGEST:
                 angles = None
         if angles is None:
             angles, unturned = -slope / self._by_pairs(own), UNTURNED_BY_PAIRS
