@@ -228,7 +228,6 @@ FOUND_THERE = {
     11327: "small variances that an eigenvalue routine lost beside large ones",
     7283: "a shape in common that one component with most of the weight loses",
     332743202603: "a million trials, all of them successes",
-    301206514254: "axes in common of columns 1e133 times apart",
 }
 
 
