@@ -26,6 +26,7 @@ from benchmarks import (
     growth,
     hard,
     kernels,
+    kills,
     kinds,
     ladder,
     latent_classes,
@@ -103,7 +104,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         posterior.corrections,
     ),
     "soak": ("Many fits in one process and in threads: growth, and equal bits", soak.run),
-    "kills": ("Fits and searches killed at random moments", soak.kills),
+    "kills": ("Fits and searches killed at random moments", kills.kills),
+    "full_disk": ("Fits and searches whose disk is full at random moments", kills.full_disk),
     "others": ("Other programs, where they are installed", others.run),
 }
 

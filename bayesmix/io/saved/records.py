@@ -192,14 +192,11 @@ DOMAINS = {
     "Moments.means": ANY,
     "Moments.scatter": ANY,
     "Totals.counts": NOT_NEGATIVE,
-    "Totals.totals": ANY,  # those of logarithms have either sign
+    "Totals.totals": ANY,  # of logarithms
     "WeightedMoments.counts": NOT_NEGATIVE,
     "WeightedMoments.tails": ANY,
-    "ProjectedMoments.counts": NOT_NEGATIVE,
-    "ProjectedMoments.means": ANY,
-    "SeenAlong.squares": NOT_NEGATIVE,
-    "SeenAlong.directions": ANY,
-    "SeenAlong.projected": ANY,
+    **dict.fromkeys(("ProjectedMoments.counts", "SeenAlong.squares"), NOT_NEGATIVE),
+    **dict.fromkeys(("ProjectedMoments.means", "SeenAlong.directions", "SeenAlong.projected"), ANY),
     "BatchSums.entropies": ANY,
     "UniformNoise.origin": ANY,
     "UniformNoise.lower": ANY,
