@@ -31,3 +31,9 @@ def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
     source: Source = estimator._rows(X, sample_weight)
     return source.present()
+
+
+def seen_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
+    """The same; of a fit with ``missing="use"`` they may have gaps."""
+    source: Source = estimator._seen(X, sample_weight)
+    return source.present()

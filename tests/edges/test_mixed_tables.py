@@ -365,6 +365,12 @@ def test_the_shell_says_what_it_left_out_and_takes_categories_on_request(shell):
     assert table["component"].tolist() == model.predict(frame[["bill", "sex", "wet"]]).tolist()
 
 
+def reported(shell, *arguments):
+    """The page of ``bayesmix report``."""
+    shell("report", *arguments, "--out", "page.html")
+    return Path("page.html").read_text("utf-8")
+
+
 def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell):
     frame = pd.read_csv("birds.csv")
     frame.loc[[3, 7], ["bill", "flipper"]] = np.nan
@@ -374,6 +380,9 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     done = shell(*fit, "--out", "found")
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     assert "gaps.csv: 198 rows" in done.stdout
+    frame[9:].to_csv("some.csv", index=False)
+    assert "rows that have all values" in reported(shell, "found/model.bayesmix", "some.csv")
+    assert "2 components make" in shell("merge", "found/model.bayesmix", "some.csv").stdout
 
 
 @pytest.mark.parametrize(

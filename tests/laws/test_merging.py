@@ -193,6 +193,24 @@ def test_a_pipeline_and_other_families_are_merged_too(faithful):
     assert merge_components(variational, faithful).n_components == variational.n_components_
 
 
+def test_rows_with_gaps_are_merged_by_the_values_that_they_have(faithful):
+    gaps = faithful.copy()
+    gaps[::5, 1] = np.nan
+    gm = bm.GaussianMixture(3, missing="use", random_state=0).fit(gaps)
+    shares = gm.responsibilities(gaps)
+    merging = bm.merge_components(gm, gaps)
+    assert merging.entropies[0] == pytest.approx(entropy(shares, np.ones(len(gaps))))
+    some = np.isnan(gaps).any(axis=1)
+    options = {"n_resamples": 5, "random_state": 0, "progress": False}
+    fits = bm.goodness_of_fit(gm, gaps, **options)
+    assert fits.n_rows == pytest.approx(217)
+    assert "217 of 272 rows that have all values" in fits.summary()
+    alone = bm.goodness_of_fit(gm, gaps[~some], **options)
+    np.testing.assert_array_equal(fits.shares, alone.shares)
+    with pytest.raises(InvalidInputError, match="all 55 have some"):
+        bm.goodness_of_fit(gm, gaps[some])
+
+
 def test_what_cannot_be_merged_is_refused(faithful, five):
     with pytest.raises(InvalidInputError, match="call fit first"):
         merge_components(bm.GaussianMixture(2), faithful)

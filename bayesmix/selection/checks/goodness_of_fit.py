@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from bayesmix import validation
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import PointComponents, Procedure, Source
@@ -28,8 +29,8 @@ from bayesmix.selection.checks.resampling import (
     repeated,
     to_refit,
 )
-from bayesmix.selection.fitted import checked_rows, fitted_mixture
-from bayesmix.sources import as_source
+from bayesmix.selection.fitted import fitted_mixture, seen_rows
+from bayesmix.sources import as_source, complete
 from bayesmix.workflow.result import FitResult, plug_in_density
 
 MOST_ROWS = 10_000
@@ -194,8 +195,9 @@ def goodness_of_fit(
 
     Notes
     -----
-    Of more than 10,000 rows so many are drawn, and parameters are taken as known; where they were
-    estimated from not many more, the p-value is then too large.
+    Of rows with gaps (a fit with ``missing="use"``) those that have all values are looked at, and
+    parameters are taken as known. Of more than 10,000 rows so many are drawn, and parameters are
+    taken as known; where they were estimated from not many more, the p-value is then too large.
 
     Raises
     ------
@@ -213,11 +215,23 @@ def goodness_of_fit(
     estimator, rows = fitted_mixture(model, X)
     n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
-    source = checked_rows(estimator, rows, sample_weight)
+    seen = seen_rows(estimator, rows, sample_weight)
+    source = complete(seen)
+    if not source.shape[0]:
+        raise InvalidInputError(
+            f"X must have rows without missing values to judge the fit by, but all {seen.shape[0]} "
+            "have some: fill them in (impute)"
+        )
     result = estimator.result_
     notes = []
     refit = True
-    if source.shape[0] != result.n_rows:
+    if source.shape[0] != seen.shape[0]:
+        refit = False
+        notes.append(
+            f"Looked at were the {source.shape[0]:,} of {seen.shape[0]:,} rows that have all "
+            "values, with parameters taken as known: right where gaps do not depend on the values."
+        )
+    elif source.shape[0] != result.n_rows:
         refit = False
         notes.append("These are not the rows of the fit: its parameters are taken as known.")
     if source.total_weight > MOST_ROWS:

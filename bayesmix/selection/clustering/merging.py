@@ -20,7 +20,7 @@ from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import FittedMixture
 from bayesmix.records import Mixture
 from bayesmix.selection.clustering.overlap import Overlap, OverlapStep, membership
-from bayesmix.selection.fitted import checked_rows, fitted_mixture
+from bayesmix.selection.fitted import fitted_mixture, seen_rows
 
 # Doubt before any merge, and after the last: between them alone, two components are merged where
 # their doubt is over 1/4, as that of two equal normal densities 3 standard deviations apart.
@@ -189,7 +189,7 @@ def merge_components(model: Any, X: Any, sample_weight: Any = None) -> Merging:
     array([0, 1, 0, 1])
     """
     estimator, rows = fitted_mixture(model, X)
-    source = checked_rows(estimator, rows, sample_weight)
+    source = seen_rows(estimator, rows, sample_weight)
     density: Mixture = estimator.result_.density
     K = density.n_components
     groups: list[Group] = [(k,) for k in range(K)]
