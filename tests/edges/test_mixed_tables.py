@@ -380,9 +380,19 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     done = shell(*fit, "--out", "found")
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     assert "gaps.csv: 198 rows" in done.stdout
-    frame[9:].to_csv("some.csv", index=False)
-    assert "rows that have all values" in reported(shell, "found/model.bayesmix", "some.csv")
-    assert "2 components make" in shell("merge", "found/model.bayesmix", "some.csv").stdout
+    saved = "found/model.bayesmix", "gaps.csv"
+    assert "rows that have all values" in reported(shell, *saved)
+    done = shell("merge", *saved, "--out", "merged")
+    assert "2 components make" in done.stdout
+    labels = Path("merged/labels.csv").read_text("utf-8").splitlines()[1:]
+    assert [row for row, label in enumerate(labels) if not label] == [3, 7]
+    done = shell("predict", *saved, "--keep", "id")
+    assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert table["id"].tolist() == frame["id"].tolist()
+    unsaid = table[["component", "p0", "log_density"]].isna()
+    assert np.flatnonzero(unsaid.all(axis=1)).tolist() == [3, 7]
+    assert not table.drop([3, 7]).isna().any().any()
 
 
 @pytest.mark.parametrize(

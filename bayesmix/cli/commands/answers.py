@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix.cli.commands.jobs import fitted, unfitted
-from bayesmix.cli.commands.predict import model_of, rows_for
+from bayesmix.cli.commands.predict import model_of, rows_for, spread
 from bayesmix.cli.inputs.arguments import Searched
 from bayesmix.cli.outputs import describe, files
 from bayesmix.cli.outputs.show import Screen, frame_table, rows_sentence
@@ -84,7 +84,7 @@ def merge(
     from bayesmix.selection.clustering.merging import merge_components
 
     model = model_of("merge", model_path, path)
-    source = rows_for(model, path, columns, weight)
+    source, some = rows_for(screen, model, path, columns, weight)
     asked = Asked.of("merge", screen, path, source, weight, out)
 
     def merged() -> Any:
@@ -106,10 +106,11 @@ def merge(
         "groups": groups,
         "tree": merging.tree.to_dict("records"),
     }
-    labels = merging.predict(source, clusters)
+    labels = spread(merging.predict(source, clusters), some)
     tables = {
         "tree.csv": merging.tree.to_csv(index=False),
-        "labels.csv": "cluster\n" + "".join(f"{label}\n" for label in labels),
+        "labels.csv": "cluster\n"
+        + "".join(f"{'' if label is None else label}\n" for label in labels),
     }
     asked.end(merging, heard, values, tables)
 
@@ -196,7 +197,7 @@ def report(
 
     report_place(out)
     model = model_of("report", model_path, path)
-    source = rows_for(model, path, columns, weight)
+    source, _ = rows_for(screen, model, path, columns, weight)
     screen.say(rows_sentence(path, source, weight))
     with screen.noting_warnings() as heard:
         written = write_fit_report(

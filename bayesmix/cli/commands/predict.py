@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows
+from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows, with_values
 from bayesmix.cli.outputs import describe, files
 from bayesmix.cli.outputs.show import Screen
 from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Booleans
 from bayesmix.writing import written
 
 
@@ -32,12 +33,12 @@ def predict(
 
     place = None if out is None else files.labels_place(out)
     model = model_of("predict", model_path, path)
-    source = rows_for(model, path, columns)
+    source, some = rows_for(screen, model, path, columns)
     probabilities = model.predict_proba(source)
     labels = most_probable(probabilities, model.n_components_)
     densities = model.score_samples(source)
     kept = kept_of(path, keep)
-    table = PredictionTable(labels, densities, probabilities, model.n_components_, kept)
+    table = PredictionTable(labels, densities, probabilities, model.n_components_, kept, some)
     if place is not None:
         with written(place) as stream:
             table.write(codecs.getwriter("utf-8")(stream))
@@ -78,9 +79,30 @@ def model_of(command: str, model_path: str, path: str) -> Any:
 
 
 def rows_for(
-    model: Any, path: str, columns: Sequence[str] | None, weight: str | None = None
-) -> Any:
-    """The rows that a model is asked about: its own columns by name, unless others are named."""
+    screen: Screen,
+    model: Any,
+    path: str,
+    columns: Sequence[str] | None,
+    weight: str | None = None,
+) -> tuple[Any, Booleans]:
+    """The rows that a model is asked about, and which of all (n,) they are.
+
+    Rows without any value are left out where others may have gaps.
+    """
+    source = _all_rows_for(model, path, columns, weight)
+    if model.missing == "use":
+        return with_values(screen.note, source)
+    return source, np.ones(source.shape[0], dtype=bool)
+
+
+def spread(values: Any, some: Booleans) -> list[Any]:
+    """A value for every row (n,): None for those that nothing is said of."""
+    said = iter(values)
+    return [next(said) if one else None for one in some.tolist()]
+
+
+def _all_rows_for(model: Any, path: str, columns: Sequence[str] | None, weight: str | None) -> Any:
+    """Its own columns by name, unless others are named."""
     kept = "keep" if model.missing == "use" else "error"
     if columns is not None:
         # Asked for one by one, they may have other names than at the fit.
@@ -110,7 +132,10 @@ def kept_of(path: str, keep: list[str]) -> dict[str, list[Any]]:
 
 
 class PredictionTable:
-    """A line per row: what is carried along, its component, how probable, its log density."""
+    """A line per row: what is carried along, its component, how probable, its log density.
+
+    Of rows that are not among ``some`` nothing is said.
+    """
 
     def __init__(
         self,
@@ -119,13 +144,14 @@ class PredictionTable:
         probabilities: Any,
         n_components: int,
         kept: Mapping[str, list[Any]],
+        some: Booleans,
     ) -> None:
         each = [f"p{k}" for k in range(n_components)]
         if probabilities.shape[1] > n_components:
             each.append("p_noise")
         self.names = [*kept, "component", "probability", "log_density", *each]
         found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
-        self.columns = [*kept.values(), *(column.tolist() for column in found)]
+        self.columns = [*kept.values(), *(spread(column.tolist(), some) for column in found)]
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The lines, as plain numbers."""

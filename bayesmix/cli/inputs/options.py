@@ -143,7 +143,7 @@ def table_of(
                 "--exclude and --categorical"
             )
         return read(path, arguments.names(columns), weight, scheduler=scheduler)
-    from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows
+    from bayesmix.cli.inputs.rows_of_data import STANDARD_INPUT, of_data, read_rows, with_values
     from bayesmix.cli.wording import left_out_sentence
     from bayesmix.io.tables.mixed_tables import left_out, read_mixed
 
@@ -165,21 +165,4 @@ def table_of(
             rows = read_rows(path, found if left else named, weight, kept)
     if left:
         screen.remember(left_out_sentence(left))
-    return _with_values(screen, rows) if missing is Missing.USE else rows
-
-
-def _with_values(screen: Screen, rows: Source) -> Source:
-    """The rows that have a value: others say nothing, and become a note."""
-    import numpy as np
-
-    from bayesmix.sources import ArraySource
-
-    if not isinstance(rows, ArraySource):
-        return rows
-    some = ~np.isnan(rows.values).all(axis=1)
-    empty = np.flatnonzero(~some)
-    if not len(empty):
-        return rows
-    named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
-    screen.remember(f"left out: {len(empty):,} rows without any value (row {named})")
-    return rows.numbered(np.flatnonzero(some))
+    return with_values(screen.remember, rows)[0] if missing is Missing.USE else rows

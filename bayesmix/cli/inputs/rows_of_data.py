@@ -6,11 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
 from bayesmix.writing import write
+
+if TYPE_CHECKING:
+    from bayesmix.numerics.arrays import Booleans
 
 Read = TypeVar("Read")
 STANDARD_INPUT = "-"
@@ -38,6 +41,23 @@ def of_data(path: str, reader: Callable[[str | Path], Read]) -> Read:
             return reader(place)
         except InvalidInputError as problem:
             raise type(problem)(str(problem).replace(str(place), name_of(path))) from None
+
+
+def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:
+    """The rows that have a value, and which (n,) these are: ``say`` how many others there are."""
+    import numpy as np
+
+    from bayesmix.sources import ArraySource
+
+    if not isinstance(rows, ArraySource):
+        return rows, np.ones(rows.shape[0], dtype=bool)
+    some: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
+    empty = np.flatnonzero(~some)
+    if not len(empty):
+        return rows, some
+    named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
+    say(f"left out: {len(empty):,} rows without any value (row {named})")
+    return rows.numbered(np.flatnonzero(some)), some
 
 
 def name_of(path: str) -> str:
