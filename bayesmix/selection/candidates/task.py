@@ -153,13 +153,13 @@ class Task:
 
     def again(self, row: Row, begin: Mixture, effort: Effort) -> Row:
         """A candidate fitted once more, beginning at a mixture as well, where that is better."""
+        if row.sound is None:
+            return row
         model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = self.fitter.fit(model, (begin,))
-            if found.degenerate is not None or row.sound is None:
-                return row
-            if found.objective <= row.sound.objective:
+            if found.degenerate is not None or found.objective <= row.sound.objective:
                 return row
             better = self._scored(row, model, found)
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
