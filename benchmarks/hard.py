@@ -27,8 +27,6 @@ from benchmarks.nasty import Nasty, unsound
 STRUCTURES = ("full", "tied", "diag", "spherical")
 INFERENCES = ("ml", "map", "vb")
 FOUND = 0.9  # adjusted Rand index
-# Cells that are wrong: a bound takes one normal for two atoms of tied rows, in silence.
-KNOWN = {("two distinct rows", structure, "vb") for structure in ("diag", "spherical")}
 
 
 @dataclass(frozen=True)

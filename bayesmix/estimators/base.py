@@ -45,8 +45,6 @@ PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
-# How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
-ARRAYS_OF_A_SAMPLE = 3.0
 
 
 class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -332,8 +330,6 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
-        n_bytes = 8.0 * n_rows * (ARRAYS_OF_A_SAMPLE * result.n_features + 1)
-        validation.in_memory(f"n_samples={n_rows:,}", n_bytes, "sample in parts")
         seed = root_seed(self.random_state if random_state is None else random_state)
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
         return decoded(result.family, rows), components

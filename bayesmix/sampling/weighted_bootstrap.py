@@ -31,7 +31,7 @@ from bayesmix.random import Purpose, root_seed, stream
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws.by_parameter import OfParameters, of_parameters
 from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.draws.posterior_sample import PosteriorSample, as_sample
+from bayesmix.sampling.draws.posterior_sample import PosteriorSample, as_sample, refuse_many
 from bayesmix.sampling.subject import fitted_mixture, rows_of_fit
 from bayesmix.weights.point import WeightDraws
 from bayesmix.workflow.model import Model, Settings, posed
@@ -173,6 +173,7 @@ def weighted_bootstrap(
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
     n_draws = validation.integer("draws", draws, 2)
+    refuse_many(result, n_draws)
     if result.degenerate is not None:
         raise UnsupportedError(
             f"refits would follow a component that has collapsed ({result.degenerate}): use a "

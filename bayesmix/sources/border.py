@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Source
@@ -70,6 +71,12 @@ def few_enough(source: Source, n_columns: int) -> Source:
     """The source, unless it has too many rows to bring so many numbers of each here."""
     if isinstance(source, PartitionedSource):
         source.refuse_many(n_columns)
+    n_rows = source.shape[0]
+    # Chunk by chunk at first, and then all together.
+    n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
+    validation.in_memory(
+        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "give some of them at a time"
+    )
     return source
 
 

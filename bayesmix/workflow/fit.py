@@ -20,6 +20,7 @@ from bayesmix.version import versions
 from bayesmix.workflow.model import Model, Settings, check_values, rank, resolve
 from bayesmix.workflow.noise_starts import begun_with_noise, first_noise, refuse_flat
 from bayesmix.workflow.result import (
+    FEW_POINTS,
     TOO_FEW_ROWS,
     DensitySums,
     FitResult,
@@ -332,7 +333,7 @@ def _warn(result: FitResult) -> None:
     for event in result.events:
         if event.kind == "flat":
             warn(event.text, FlatDirectionWarning)
-    few = [event for event in result.events if event.kind == TOO_FEW_ROWS]
+    few = [event for event in result.events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
     if few:
         warn(few[0].text, DegenerateComponentWarning)
         return

@@ -43,7 +43,7 @@ from bayesmix.records import (
 )
 from bayesmix.validation import in_memory
 from bayesmix.weights import FreeWeights
-from bayesmix.workflow.result import TOO_FEW_ROWS
+from bayesmix.workflow.result import FEW_POINTS, TOO_FEW_ROWS
 
 # Rows -> responsibilities (n, K)
 Start: TypeAlias = Callable[[Rows], Array]
@@ -243,7 +243,7 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     """An event where the rows cannot determine so many components: no likelihood has a maximum."""
     K, (n_rows, n_features) = model.n_components, source.shape
     if not isinstance(model.inference, MaximumLikelihood):
-        return ()
+        return _few_points(model, source)
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
@@ -258,6 +258,21 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         f"with: {remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
+
+
+def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
+    """An event where every component may take rows that are all equal: a prior decides alone."""
+    K, n_rows = model.n_components, source.shape[0]
+    if not model.family.continuous or (n_distinct := count_distinct(source, K + 1)) > K:
+        return ()
+    if n_distinct == n_rows:
+        return ()
+    text = (
+        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: points "
+        "without a spread, of which the prior alone says how many a component takes. Count them "
+        "(numpy.unique(X, axis=0, return_counts=True)), or use fewer components"
+    )
+    return (Event(FEW_POINTS, text),)
 
 
 def count_distinct(source: Source, needed: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.engine.expectation import Assessment
 from bayesmix.engine.run import assessment_step
 from bayesmix.errors import UnsupportedError
@@ -39,7 +40,10 @@ ALIKE = 1e-6
 # Events after which a maximised likelihood is no value to compare with: a component that is held,
 # and more components than the rows can determine.
 TOO_FEW_ROWS = "too few rows"
+FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
+# How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
+ARRAYS_OF_A_SAMPLE = 3.0
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,8 @@ class FitResult:
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """n rows of the predictive density and their components, in order, noise at the end."""
+        n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * self.n_features + 1)
+        validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
         density, noise = self.density, self.density.noise
         n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
         counts = generator.multinomial(n - n_noise, density.weights.mean())

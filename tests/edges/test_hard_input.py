@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,41 @@ def test_a_sample_that_no_memory_holds_is_refused_with_its_size() -> None:
     model = bm.GaussianMixture(1).fit(np.random.default_rng(0).normal(size=(60, 2)))
     with pytest.raises(InvalidInputError, match=r"n_samples=.* GB"):
         model.sample(2**62)
+
+
+MANY = 10**11
+TOO_MUCH = {
+    "draws": lambda vb, rows: vb.sample_posterior(MANY),
+    "tree": lambda vb, rows: vb.to_arviz(n_draws=MANY),
+    "band": lambda vb, rows: vb.density_interval(rows, n_draws=MANY),
+    "assignment": lambda vb, rows: vb.assignment_interval(rows, n_draws=MANY),
+    "sweeps": lambda vb, rows: bm.gibbs(vb, rows, draws=MANY, chains=1),
+    "refits": lambda vb, rows: bm.weighted_bootstrap(vb, rows, draws=MANY),
+    "average": lambda vb, rows: (
+        bm.MixtureSearch(vb, (1, 2), criterion="elbo").fit(rows).averaged_.sample(MANY)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_what_no_memory_holds_is_refused_with_its_size(what: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    prior = bm.DirichletPrior(1.0)
+    inference = bm.VariationalBayes(weights=prior)
+    vb = bm.Mixture(2, inference=inference, random_state=0, prune=False).fit(rows)
+    with pytest.raises(InvalidInputError, match=r"would take .* GB, and this machine has"):
+        TOO_MUCH[what](vb, rows)
+
+
+def test_answers_for_more_rows_than_memory_holds_are_refused(monkeypatch: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(600, 2))
+    model = bm.GaussianMixture(2, random_state=0).fit(rows)
+    small = {"SC_PHYS_PAGES": 2, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", small.__getitem__)
+    assert model.predict(rows[:100]).shape == (100,)
+    for answer in (model.predict_proba, model.responsibilities, model.score_samples):
+        with pytest.raises(InvalidInputError, match="for each of 600 rows would take"):
+            answer(rows)
 
 
 @pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])

@@ -12,6 +12,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.random import root_seed
 from bayesmix.sampling import DRAWS
+from bayesmix.sources import few_enough
 from bayesmix.workflow.result import FitResult
 
 # A fit draws nothing: what does is loaded by the methods that need it.
@@ -118,7 +119,8 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
         with single_threaded_blas():
-            return assignment_band(drawn, incoming.new_rows(self, X), number)
+            rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
+            return assignment_band(drawn, rows, number)
 
     def assignment_entropy(self, X: Any) -> Array:
         """-Σ p log p (n,) of ``predict_proba``, in nats: 0 where one component is certain.

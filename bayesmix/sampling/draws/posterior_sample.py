@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import validation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Named, PointComponents, Source
@@ -58,6 +59,12 @@ class PosteriorSample(ByParameter):
         return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
 
 
+def refuse_many(result: FitResult, n_draws: int) -> None:
+    """Refuse draws that this machine could not hold, in the fit's frame and in data units."""
+    n_bytes = 2.0 * 8.0 * n_draws * result.n_parameters
+    validation.in_memory(f"{n_draws:,} draws", n_bytes, "ask for fewer draws")
+
+
 def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
     """Draws from q in the fit's frame, the same for all that asks for as many with this seed.
 
@@ -71,6 +78,7 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
             "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
             "refit to reweighted rows (method='bootstrap')"
         )
+    refuse_many(result, n_draws)
     return draws_of(result.posterior, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
 
 

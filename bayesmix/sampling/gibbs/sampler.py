@@ -21,6 +21,7 @@ from bayesmix.protocols import Posterior, Source
 from bayesmix.random import root_seed
 from bayesmix.records import Mixture
 from bayesmix.sampling.draws.parameters import Draws, joined, log_prior
+from bayesmix.sampling.draws.posterior_sample import refuse_many
 from bayesmix.sampling.gibbs.blocked_sweep import BlockedGibbs, blocked_gibbs, each_repetition
 from bayesmix.sampling.gibbs.chains import Gibbs
 from bayesmix.sampling.gibbs.chains_over_k import GibbsOverK
@@ -126,6 +127,7 @@ def gibbs(
         validation.integer("draws", draws, 1),
         validation.integer("chains", chains, 1),
     )
+    refuse_many(result, n_draws * n_chains)
     n_warm = (
         int(SHARE_OF_WARMUP * n_draws)
         if warmup is None

@@ -51,13 +51,12 @@ class AveragedDensity:
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
         """Rows (n, D) drawn from the averaged density, candidate by candidate."""
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples must be at least 1, got {n_samples}")
+        n_rows = validation.integer("n_samples", n_samples, 1)
         mixtures = [last_step(estimator) for estimator in self.estimators]
         if any(own is not whole for own, whole in zip(mixtures, self.estimators, strict=True)):
             raise UnsupportedError("a pipeline cannot undo its steps: sample its last step")
         seed = root_seed(random_state)
-        counts = stream(seed, Purpose.SAMPLE).multinomial(n_samples, self.shares)
+        counts = stream(seed, Purpose.SAMPLE).multinomial(n_rows, self.shares)
         parts = [
             mixture.result_.draw(int(count), stream(seed, Purpose.SAMPLE, number + 1))[0]
             for number, (mixture, count) in enumerate(zip(mixtures, counts, strict=True))
