@@ -54,7 +54,7 @@ def fit(faithful):
 
 
 @pytest.fixture(scope="module")
-def test_of_two(faithful):
+def ratio_of_two(faithful):
     model = bm.GaussianMixture(2, random_state=0, n_jobs=1).fit(faithful)
     replicates = np.append(np.random.default_rng(0).chisquare(6, 60), [np.nan, np.nan])
     return LikelihoodRatioTest(2, 31.7, 3 / 63, replicates, model.result_, model.result_)
@@ -150,13 +150,13 @@ def test_a_model_that_does_not_fit_has_another_colour(fit, ax):
     assert to_hex(alarmed) != to_hex(calm)
 
 
-def test_the_ratio_of_the_rows_stands_among_the_replicates(test_of_two, ax):
-    assert test_of_two.plot(ax) is ax
+def test_the_ratio_of_the_rows_stands_among_the_replicates(ratio_of_two, ax):
+    assert ratio_of_two.plot(ax) is ax
     assert sum(bar.get_height() for bar in ax.patches) == 60
     observed = ax.collections[-1].get_paths()[0].vertices[0, 0]
-    assert observed == test_of_two.statistic
+    assert observed == ratio_of_two.statistic
     low, high = ax.get_xlim()
-    assert low <= 0 < test_of_two.statistic < high
+    assert low <= 0 < ratio_of_two.statistic < high
     assert ax.get_xlabel() == "twice the log likelihood ratio of K=3 to K=2"
     assert "2 data sets have no value" in ax.get_title(loc="right")
     ax.figure.draw_without_rendering()

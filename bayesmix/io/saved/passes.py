@@ -45,10 +45,7 @@ SECONDS_BETWEEN_FILES = 10.0
 LEAST_WORK = 2**24
 MOST_BYTES = 2**30
 # What a pass may add up.
-OF_PASSES = (
-    *(np.ndarray, Moments, WeightedMoments, ProjectedMoments),
-    *(Sums, ProductStatistics),
-)
+OF_PASSES = (np.ndarray, Moments, WeightedMoments, ProjectedMoments, Sums, ProductStatistics)
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """Logarithms of permanents of positive matrices: sums over all matchings of rows and columns.
 
-The average of q over the relabellings of its components is one (DESIGN section 5). A matrix is
-scaled so that its largest matching consists of ones and nothing exceeds one, then until rows and
-columns sum to one (Sinkhorn 1964): entries that cannot matter show. What is left falls into blocks,
-and in each f(C) = Σ_{j in C} a[|C|, j] f(C without j) over sets C of columns. Every term is
-positive: nothing cancels, as it does in Ryser's formula.
+The average of q over the relabellings of its components is one (DESIGN section 5). Small matrices
+are taken whole. One of more than ten rows is scaled so that its largest matching consists of ones
+and nothing exceeds one, then until rows and columns sum to one (Sinkhorn 1964): entries that cannot
+matter show, and what is left falls into blocks. Of a block, f(C) = Σ_{j in C} a[|C|, j] f(C without
+j) over sets C of columns. Every term is positive: nothing cancels, as it does in Ryser's formula.
 """
 
 from __future__ import annotations
