@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.selection.candidates.candidate_sweep import Sweep
+from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity, averaged
 from bayesmix.selection.choice.probability import Probabilities, evidence_of
@@ -39,10 +40,8 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
     scored = column_of(criterion)
     best = rows[order[0]].value(scored) if order else math.nan
     most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
-    for i in order[:most]:
-        if i == order[0] or rows[i].value(scored) > best - within:
-            rows[i] = task.polished(rows[i])
-    return rows
+    close = [i for i in order[:most] if i == order[0] or rows[i].value(scored) > best - within]
+    return polished(task, rows, close)
 
 
 def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:

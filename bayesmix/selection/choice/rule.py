@@ -22,6 +22,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
+from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Question, Task
 from bayesmix.selection.choice.standing import Lattice, objection
@@ -82,8 +83,8 @@ class Rule:
 
     def _judged(self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None) -> Judgement:
         """All of it: standing, a better optimum for those that may win, folds, evidence."""
-        rows = [replace(row, objection=objection(row, self.grid)) for row in rows]
         rows = self._polished(rows)
+        rows = [replace(row, objection=objection(row, self.grid)) for row in rows]
         nobody = all(row.objection for row in rows if row.sound is not None)
         if nobody:
             rows = [replace(row, objection="") for row in rows]
@@ -123,11 +124,8 @@ class Rule:
             return rows
         bounds = self._bounds(rows)
         order = np.argsort(-bounds, kind="stable")[:MOST_POLISHED]
-        for i in order:
-            if bounds[i] > bounds[order[0]] - self.polish:
-                polished = self.task.polished(rows[i])
-                rows[i] = replace(polished, objection=objection(polished, self.grid))
-        return rows
+        close = bounds[order] > bounds[order[0]] - self.polish
+        return polished(self.task, rows, order[close].tolist())
 
     def _held_out(
         self, rows: list[Row], splits: tuple[Split, ...]

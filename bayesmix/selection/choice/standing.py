@@ -22,6 +22,8 @@ OFF_THE_LATTICE = 1e-3
 # A component narrower than this many steps holds, for the most part, one value: two neighbours, in
 # equal shares, have a standard deviation of half a step.
 STEPS_OF_ONE_VALUE = 0.5
+# A rating of 0 to 10 has no more values than this, and is not normal within a component.
+FEW_VALUES = 11
 MOST_ROWS = 20_000
 # Zeros are many in a column of counts where they are more than half, and a component is of them
 # alone where other counts are less than a tenth.
@@ -91,8 +93,7 @@ def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
 
 def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
     """Components that hold one value of a lattice, and the lattice."""
-    family = result.family
-    grid = tuple(each for each in grid if family.marginal(np.array([each.column])).continuous)
+    grid = _of_densities(result, grid)
     if not grid:
         return []
     spread = result.plug_in.components.unframed(result.mixture.frame).deviations
@@ -102,6 +103,30 @@ def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
         for lattice in grid
         if spread[k, lattice.column] < STEPS_OF_ONE_VALUE * lattice.step
     ]
+
+
+def _of_densities(result: Any, grid: tuple[Lattice, ...]) -> tuple[Lattice, ...]:
+    """The lattices that a fit describes by a density."""
+    family = result.family
+    return tuple(each for each in grid if family.marginal(np.array([each.column])).continuous)
+
+
+def coarse(rows: list[Row], grid: tuple[Lattice, ...]) -> list[Lattice]:
+    """Lattices on one value of which a component of some candidate sits, or of few values at all.
+
+    The latter where the first candidate, which was chosen, has several components.
+    """
+    found = {
+        lattice.column: lattice
+        for row in rows
+        if row.sound is not None and row.sound.family.continuous
+        for _, lattice in narrow(row.sound, grid)
+    }
+    chosen = rows[0].sound
+    if chosen is not None and chosen.n_components > 1:
+        few = (each for each in _of_densities(chosen, grid) if each.n_values <= FEW_VALUES)
+        found |= {each.column: each for each in few}
+    return [found[column] for column in sorted(found)]
 
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:

@@ -10,7 +10,7 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement
-from bayesmix.selection.choice.standing import Lattice, narrow, zeros_alone
+from bayesmix.selection.choice.standing import Lattice, coarse, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
 NAMES = {
@@ -87,12 +87,11 @@ def cautions(
         notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
     if row.objection:
         notes.append(f"Of the candidate that was chosen {row.objection}.")
-    coarse = _coarse(rows, grid)
-    if coarse:
+    if rounded := coarse(rows, grid):
         notes.append(
-            f"Rounded columns: {_listed([str(each) for each in coarse])}. Components that sit on "
-            "single values are no clusters, and are not chosen: treat such columns as categories "
-            "or counts, or measure finer."
+            f"Rounded columns: {_listed([str(each) for each in rounded])}. Components may describe "
+            "such values rather than clusters; those that sit on a single one are not chosen. "
+            "Treat these columns as categories or counts, or measure finer."
         )
     if row.sound is not None and (zeros := _zeros(row.sound)):
         notes.append(
@@ -111,17 +110,6 @@ def _zeros(result: Any) -> list[str]:
         f"{_listed([str(k) for k in alone])})"
         for d, (share, alone) in zeros_alone(result).items()
     ]
-
-
-def _coarse(rows: list[Row], grid: tuple[Lattice, ...]) -> list[Lattice]:
-    """The lattices on single values of which a component of some candidate sits."""
-    found = {
-        lattice.column: lattice
-        for row in rows
-        if row.sound is not None and row.sound.family.continuous
-        for _, lattice in narrow(row.sound, grid)
-    }
-    return [found[column] for column in sorted(found)]
 
 
 def summary(
