@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
+from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
@@ -33,15 +34,18 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
     task = sweep.task
     if not sweep.whole:
         rows = with_winner(sweep, rows, criterion)
-    order = chosen(rows, criterion)
     if polish is None:
         return rows
-    within = 0.0 if task.by_folds else polish
     scored = column_of(criterion)
-    best = rows[order[0]].value(scored) if order else math.nan
+
+    def worth(rows: list[Row]) -> Array:
+        order = chosen(rows, criterion)[: 1 if task.by_folds else None]
+        values = np.full(len(rows), -np.inf)
+        values[order] = [rows[i].value(scored) for i in order]
+        return values
+
     most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
-    close = [i for i in order[:most] if i == order[0] or rows[i].value(scored) > best - within]
-    return polished(task, rows, close)
+    return polished(task, rows, worth, polish, most)
 
 
 def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:

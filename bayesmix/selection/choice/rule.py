@@ -122,10 +122,7 @@ class Rule:
         """Those that are close to the best with all of the search."""
         if self.polish is None:
             return rows
-        bounds = self._bounds(rows)
-        order = np.argsort(-bounds, kind="stable")[:MOST_POLISHED]
-        close = bounds[order] > bounds[order[0]] - self.polish
-        return polished(self.task, rows, order[close].tolist())
+        return polished(self.task, rows, self._bounds, self.polish, MOST_POLISHED)
 
     def _held_out(
         self, rows: list[Row], splits: tuple[Split, ...]
