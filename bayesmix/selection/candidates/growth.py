@@ -76,35 +76,14 @@ def worth_a_look(row: Row, tried: int) -> bool:
     return result.total_weight > ROWS_TO_LOOK * (result.n_features + 1) * tried
 
 
-def without_the_empty(sweep: Sweep) -> None:
-    """Candidates fitted once more from larger ones of which some components hold next to nothing.
-
-    What is left of these is a mixture of fewer components, and often in a better place than where
-    the chain had come to at that number.
-    """
-    for number in range(len(sweep.chains)):
-        rows = sweep.done(number, WHOLE)
-        places = {row.asked: place for place, row in enumerate(rows)}
-        for row in reversed(rows):
-            result = row.sound
-            if result is None or result.n_components != row.asked:
-                continue
-            held = np.flatnonzero(result.counts >= result.n_features + 1)
-            place = places.get(len(held))
-            if 0 < len(held) < row.asked and place is not None and rows[place].sound is not None:
-                left = result.mixture.subset(held, result.counts)
-                rows[place] = sweep.task.again(rows[place], left, Effort.STARTS)
-
-
 def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
-    """Look ahead, go on where that says so, and mend what is in a worse place than it need be.
+    """Look ahead, and go on where that says so.
 
     False where Ctrl-C came: what was found so far stays.
     """
     try:
         if grown(sweep, most):
             run(sweep)
-        without_the_empty(sweep)
     except KeyboardInterrupt:
         return False
     return True

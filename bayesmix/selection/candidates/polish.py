@@ -1,7 +1,8 @@
-"""Candidates that may win, fitted with all of the search, and those that these lead on.
+"""Candidates that may win, fitted with all of the search, and what others gain by it.
 
-A mixture contains every mixture of fewer components. So one of K + 1 that describes the rows less
-well than one of K, now that this was searched to its end, is in a poor place: it begins from there.
+Each began near the one with a component less. Where that one has since been found in a better
+place, or describes the rows better, those of more components begin from there once more. And where
+components of a candidate hold next to nothing, the others are a mixture of fewer.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from bayesmix.selection.candidates.fitter import Effort
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Task
 
-# Nats of likelihood that a component of no rows costs, by the weight that its prior gives it.
-AN_EMPTY_ONE = 1.0
+# Nats by which a candidate is in a better place than those that began near it know; an empty
+# component costs no more of the likelihood.
+A_GAIN = 1.0
 
 
 def polished(
@@ -27,38 +29,59 @@ def polished(
     Those that are ``worth`` no less than the best is now, less ``within``.
     """
     rows, done = list(rows), set[int]()
+    if not task.by_folds:
+        for i in sorted(range(len(rows)), key=lambda i: -rows[i].asked):
+            _pass_down(task, rows, i)
     values = worth(rows)
     least = values.max() - within
     while len(done) < most:
         left = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
         if not left or not values[left[0]] >= least > -np.inf:
             break
-        i = left[0]
-        rows[i] = task.polished(rows[i])
-        done.add(i)
-        if task.fitter.searches and not task.by_folds:
-            _lead_on(task, rows, i)
+        _search_further(task, rows, left[0])
+        done.add(left[0])
         values = worth(rows)
     return rows
 
 
-def _lead_on(task: Task, rows: list[Row], i: int) -> None:
-    """Let those of more components begin near it, as long as they describe the rows less well."""
-    larger = _one_more(rows, i)
-    while larger is not None and _in_a_poor_place(rows, larger, i):
-        begin = rows[i].begin
-        assert begin is not None  # what has a likelihood has a mixture
+def _search_further(task: Task, rows: list[Row], i: int) -> None:
+    """All of the search; where that gained, others begin anew from what it found."""
+    before = rows[i].reached
+    rows[i] = task.polished(rows[i])
+    while not task.by_folds:
+        gained = rows[i].reached > before + A_GAIN
+        if gained:
+            _pass_down(task, rows, i)
+        larger, begin = _like(rows, i, rows[i].asked + 1), rows[i].begin
+        if larger is None or begin is None or not (gained or _describes_less(rows, larger, i)):
+            return
+        before = rows[larger].reached
         rows[larger] = task.again(rows[larger], begin, Effort.STARTS)
-        i, larger = larger, _one_more(rows, larger)
+        i = larger
 
 
-def _one_more(rows: list[Row], i: int) -> int | None:
-    """The candidate of a component more that is the same for the rest."""
-    same = (j for j, row in enumerate(rows) if row.asked == rows[i].asked + 1)
-    return next((j for j in same if rows[j].kind == rows[i].kind), None)
-
-
-def _in_a_poor_place(rows: list[Row], larger: int, i: int) -> bool:
+def _describes_less(rows: list[Row], larger: int, i: int) -> bool:
     """Whether a candidate describes the rows less well than one that it contains."""
     more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
-    return more < fewer - AN_EMPTY_ONE
+    return more < fewer - A_GAIN
+
+
+def _pass_down(task: Task, rows: list[Row], i: int) -> None:
+    """Where components hold next to nothing a candidate of fewer begins at what is left.
+
+    That is often a better place than where its chain had come to.
+    """
+    result = rows[i].sound
+    if result is None or result.n_components != rows[i].asked or not task.fitter.searches:
+        return
+    held = np.flatnonzero(result.counts >= result.n_features + 1)
+    fewer = _like(rows, i, len(held))
+    if 0 < len(held) < rows[i].asked and fewer is not None:
+        left = result.mixture.subset(held, result.counts)
+        rows[fewer] = task.again(rows[fewer], left, Effort.STARTS)
+
+
+def _like(rows: list[Row], i: int, n_components: int) -> int | None:
+    """The candidate that differs in the number of components alone."""
+    same = (j for j, row in enumerate(rows) if row.asked == n_components)
+    return next((j for j in same if rows[j].kind == rows[i].kind), None)
