@@ -33,6 +33,10 @@ class FamilyDefaults:
         return True
 
     @property
+    def own_directions(self) -> int | None:
+        return None
+
+    @property
     def coding(self) -> Coding | None:
         """None: values stand for themselves."""
         return None

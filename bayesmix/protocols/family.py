@@ -103,6 +103,11 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
+    def own_directions(self) -> int | None:
+        """Along how few directions a component lies, where starts are to see these; None: all."""
+        ...
+
+    @property
     def has_posterior(self) -> bool:
         """Whether there are variational fits of it, so that it has a bound and an evidence."""
         ...

@@ -70,6 +70,10 @@ class FactorAnalytic(FamilyDefaults):
     rearranged = False
 
     @property
+    def own_directions(self) -> int:
+        return self.n_factors
+
+    @property
     def has_posterior(self) -> bool:
         return False
 

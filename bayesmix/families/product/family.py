@@ -153,6 +153,10 @@ class Product:
         return all(family.has_posterior for family in self.families)
 
     @property
+    def own_directions(self) -> None:
+        return None
+
+    @property
     def keeps_zeros(self) -> bool:
         return any(family.keeps_zeros for family in self.families)
 
