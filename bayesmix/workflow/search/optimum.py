@@ -171,31 +171,34 @@ class Searcher:
         """The best of the short starts, run on all rows; more of them where all collapse.
 
         Of small data two different ones are worth improving: passes are cheap and optima many.
+        Where some end in one place, and none in a better one, no more are run.
         """
-        settled: list[State] = []
+        ends: list[_Short] = []
+        apart: list[State] = []
         for batch in self._batches if self.model.n_components > 1 else (range(1),):
             short = self._short_runs(batch)
             spiky = self._spiky(len(batch))
             several = self.small and self.settings.moves
             wanted = (SETTLED_AMONG_SPIKES if spiky else self.effort.settled) if several else 1
             for entry in short:
-                if settled and is_valueless(self.problem, entry.state):
+                if ends and is_valueless(self.problem, entry.state):
                     break  # so are those after it, and what is held stays so
                 state = self._settled(entry)
-                if state is not None and not self._known(state, settled):
-                    settled.append(state)
+                if state is not None:
+                    ends.append(replace(entry, state=state))
                     self.attempts.note("settle", str(entry), state, 0.0, True)
-                sound = [state for state in settled if not is_valueless(self.problem, state)]
-                if len(sound) >= wanted or (settled and self.monitor.stopped is not None):
-                    return sorted(sound or settled, key=self.attempts.rank, reverse=True)
-            if not spiky and any(not is_valueless(self.problem, state) for state in settled):
+                apart = self._apart(ends)
+                enough = len(apart) >= wanted or self._alike(ends, ALIKE) >= self.effort.alike
+                if apart and (self.monitor.stopped is not None or (enough and self._sound(apart))):
+                    return apart
+            if not spiky and self._sound(apart):
                 break
-        if not settled:
+        if not apart:
             raise DegenerateFitError(
                 "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
                 "fewer components, or a simpler covariance_type"
             )
-        return sorted(settled, key=self.attempts.rank, reverse=True)[:wanted]
+        return apart[:wanted]
 
     @property
     def _batches(self) -> tuple[range, ...]:
@@ -271,12 +274,20 @@ class Searcher:
         near = nats * self.problem.source.total_weight
         sound = [entry for entry in short if not is_valueless(self.problem, entry.state)]
         values = [entry.state.objective for entry in sound or short]
-        return sum(value > max(values) - near for value in values)
+        return sum(value > max(values, default=0.0) - near for value in values)
 
-    def _known(self, state: State, settled: list[State]) -> bool:
-        """Whether an earlier start led to the same optimum."""
+    def _apart(self, ends: list[_Short]) -> list[State]:
+        """The places where runs ended, the best first: the sound ones if any."""
         near = ALIKE * self.problem.source.total_weight
-        return any(abs(state.objective - other.objective) < near for other in settled)
+        apart: list[State] = []
+        for state in sorted((end.state for end in ends), key=self.attempts.rank, reverse=True):
+            if all(abs(state.objective - other.objective) >= near for other in apart):
+                apart.append(state)
+        return [state for state in apart if not is_valueless(self.problem, state)] or apart
+
+    def _sound(self, apart: list[State]) -> bool:
+        """Whether their likelihoods are values to compare with."""
+        return bool(apart) and not is_valueless(self.problem, apart[0])
 
     def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
         """Numbered k-means++ starts, in columns scaled in several ways; a hierarchical one."""
