@@ -25,6 +25,7 @@ from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.combinations import component_numbers
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.structures_asked import fewest_rows
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
@@ -195,7 +196,8 @@ class MixtureSearch(SearchResults, Showing):
         seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, groups, seed)
         estimator = search_parameters.estimator_of(self.estimator, seed)
         folded = bool(wanted & set(OF_FOLDS))
-        most = growth.largest(*search_parameters.shape_of(X))
+        n_rows, n_features = search_parameters.shape_of(X)
+        most = growth.largest(n_rows, fewest_rows(self.covariance_type, n_features))
         if folded:
             most = min(most, MOST_BY_FOLDS)
         numbers = component_numbers(self.n_components, most)

@@ -16,6 +16,7 @@ from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mix
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
+from bayesmix.selection.candidates.structures_asked import have_posteriors
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
 from bayesmix.selection.pipelines import last_step
 from bayesmix.weights import DirichletPrior
@@ -52,7 +53,8 @@ def select(
     covariance_type : str or sequence of str, optional
         None: scikit-learn's four, or of one column "full" and "tied", which the others then equal.
         "all": mclust's fourteen by criteria of maximum likelihood, such as "bic"; by those of a
-        posterior the six that have one.
+        posterior the six that have one. Where one of those named has none, as "VVE" or
+        ``FactorAnalytic(2)``, "auto" is "bic".
     criterion : str or callable, default="auto"
         As in ``MixtureSearch``. A variational estimator is used where the criterion is of a
         posterior, maximum likelihood otherwise.
@@ -115,7 +117,7 @@ def procedure(
     several = isinstance(family, Sequence) and not isinstance(family, str)
     families = list(family) if several else [family]
     compared = noise is None and all(getattr(one, "has_posterior", True) for one in families)
-    if criterion == "auto" and not compared:
+    if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     numbers = columns_of_numbers(X)
     if noise is not None and is_mixed_table(X):

@@ -7,7 +7,12 @@ import scipy.sparse as sp
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture, MixtureSearch
-from bayesmix.errors import BayesmixError, DegenerateComponentWarning, InvalidInputError
+from bayesmix.errors import (
+    BayesmixError,
+    DegenerateComponentWarning,
+    FlatDirectionWarning,
+    InvalidInputError,
+)
 from bayesmix.sources import ArraySource
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
@@ -128,6 +133,17 @@ def test_more_full_covariances_than_rows_determine_are_fitted_and_have_no_value(
     search = MixtureSearch(gm, n_components=(1, 3), random_state=0).fit(few)
     assert search.best_params_ == {"n_components": 1}
     assert np.isnan(search.results_["bic"][1])
+
+
+@pytest.mark.parametrize("structure", ["tied", "VEE", "EEV", "VVE"])
+def test_axes_in_common_of_fewer_rows_than_columns_have_no_value(structure):
+    """Rows then lie on a plane, where the likelihood has no maximum, whatever is shared."""
+    few = np.random.default_rng(0).normal(size=(12, 15))
+    gm = GaussianMixture(1, covariance_type=structure)
+    with pytest.warns((DegenerateComponentWarning, FlatDirectionWarning)) as told:
+        gm.fit(few)
+    assert any("at least 16 distinct rows, got 12" in str(one.message) for one in told)
+    assert gm.result_.degenerate
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -237,6 +237,13 @@ def test_bic_finds_the_number_of_factors_beside_that_of_components():
     assert "FactorAnalytic(2)" in search.summary()
 
 
+def test_select_compares_what_has_no_posterior_by_bic_and_grows_beyond_rows_by_columns():
+    rows, _ = rows_of(generator(7), 60, 45, 2, 1, apart=2.0)
+    search = bm.select(rows, covariance_type=bm.FactorAnalytic(1), n_jobs=1)
+    assert search.best_params_["n_components"] == 2
+    assert "By BIC: 2 components, FactorAnalytic(1)" in search.summary()
+
+
 def test_parameters_are_those_of_the_papers_table():
     """McNicholas & Murphy 2008, table 1, with G means of p columns beside."""
     G, p, q = 3, 10, 2

@@ -249,7 +249,7 @@ def test_more_components_are_refuted_when_three_in_a_row_are_far_behind():
     assert not refuted([-100.0, -112.0, -115.0, -105.0])
     assert refuted([-100.0, -112.0, math.nan, -115.0])
     assert not refuted([math.nan] * 5)
-    assert (largest(20, 5), largest(10_000, 2), largest(3, 9)) == (3, 30, 1)
+    assert (largest(20, 6), largest(10_000, 3), largest(3, 10)) == (3, 30, 1)
 
 
 class _Result:

@@ -20,7 +20,7 @@ from bayesmix.selection.candidates.fitter import Effort, Fitter
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Task
 
-# K goes no further than this, nor than leaves a component as many rows as columns and one.
+# K goes no further than this, nor than leaves a component the rows that its structure needs.
 LARGEST = 30
 # Nats by which so many K in a row must be behind the best one of their structure.
 REFUTED, IN_A_ROW = 10.0, 3
@@ -32,9 +32,9 @@ ROWS_TO_LOOK = 4.0
 ROWS_LOOKED_AT = 3000
 
 
-def largest(n_rows: int, n_features: int) -> int:
-    """The cap on K for so many rows."""
-    return max(1, min(LARGEST, n_rows // (n_features + 1)))
+def largest(n_rows: int, of_each: int) -> int:
+    """The cap on K for so many rows, of which a component needs some."""
+    return max(1, min(LARGEST, n_rows // of_each))
 
 
 def refuted(values: Sequence[float]) -> bool:

@@ -33,13 +33,26 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
     """
     if asked is None:
         return [None]
-    listed = [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
+    listed = _listed(asked)
     if not listed:
         raise InvalidInputError("covariance_type must name at least one structure")
     found: list[Any] = []
     for each in listed:
         found += every(n_features, variational) if _is(each, ALL) else [each]
     return list({_model(each, n_features): each for each in reversed(found)}.values())[::-1]
+
+
+def have_posteriors(asked: Any) -> bool:
+    """Whether variational fits have all structures asked for; those of "all" that do are meant."""
+    named = [] if asked is None else [each for each in _listed(asked) if not _is(each, ALL)]
+    return not any(without_posterior(each) for each in named)
+
+
+def fewest_rows(asked: Any, n_features: int) -> int:
+    """Rows that a component must hold for the richest structure asked for: directions and one."""
+    named = [] if asked is None else _listed(asked)
+    own = [getattr(each, "own_directions", None) for each in named]
+    return 1 + max((n_features if few is None else few for few in own), default=n_features)
 
 
 def every(n_features: int | None, variational: bool) -> list[str]:
@@ -94,6 +107,10 @@ def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
 def without_posterior(structure: Any) -> bool:
     """Whether no variational fit has this structure, and so no evidence."""
     return not _known(structure) or NAMED[structure].nearest is not None
+
+
+def _listed(asked: Any) -> list[Any]:
+    return [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
 
 
 def _is(each: Any, name: str) -> bool:

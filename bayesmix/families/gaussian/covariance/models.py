@@ -287,8 +287,10 @@ class Decomposed:
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         # A shape and an orientation of its own are those of its own rows alone. As many components
         # as distinct rows lie on one each, or on one another.
-        own = self.letters[1:] == "VV"
-        return n_distinct // (n_features + 1) if own else max(n_distinct - 1, 0)
+        if self.letters[1:] == "VV":
+            return n_distinct // (n_features + 1)
+        # Axes that are not the columns need rows, about their own means, along every direction.
+        return max(n_distinct - (1 if self.letters[2] == "I" else n_features), 0)
 
 
 def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
