@@ -41,6 +41,7 @@ from benchmarks import (
     posterior,
     right_k,
     scale,
+    shapes,
     soak,
     solution,
     streams,
@@ -91,6 +92,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "real": ("select on real data", fresh.real),
     "ablation": ("What each idea of the search is worth", ablation.run),
     "fresh_fits": ("Optima of fresh random problems that one fit reaches", fresh_fits.run),
+    "shapes": ("Odd shapes: fits behind others of the same rows, and selections", shapes.run),
     "right_k": ("Share of right K, and loss against the true density", right_k.run),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
     "bands_after_selection": (

@@ -1,6 +1,7 @@
-"""Starts of components that lie along few directions: clusters of a graph of neighbours.
+"""Starts for components that k-means does not see: clusters of a graph of neighbours.
 
-Such components differ in their directions as much as in where they are, which k-means does not see.
+Components that lie along few directions differ in these as much as in where they are, and others
+may be long, or lie about one another.
 Rows are taken along the principal axes of all, each of unit variance, so that what clusters have in
 common counts no more than what tells them apart. There neighbours are rows of like direction
 (Heckel & Bölcskei 2015), or near ones, and clusters those of the normalised graph (Ng, Jordan &
@@ -26,6 +27,7 @@ NEIGHBOURS = (20, 10, 5)
 FEWEST_OF_EACH = 4
 # Axes without extent, beside the longest, and distances that are none, along axes of unit variance.
 NO_EXTENT = 1e-6
+EQUAL = 1e-6
 TINY = np.finfo(np.float64).tiny
 
 
@@ -38,11 +40,11 @@ def graph_start(
     rows: Distinct,
     summary: Summary,
     n_components: int,
-    directions: int,
+    directions: int | None,
     number: int,
     generator: np.random.Generator,
 ) -> NearestNeighbour:
-    """Clusters, each of so many directions, of the graph of some of the rows.
+    """Clusters of the graph of some of the rows, each of so many directions, or of all (None).
 
     Its kind goes by the number of the start.
     """
@@ -52,7 +54,8 @@ def graph_start(
         some = generator.choice(len(values), most, replace=False, p=weights / weights.sum())
         values, weights = values[some], weights[some]
     # Its directions and its centre are what may tell a cluster from others.
-    axes = PrincipalAxes.of(values, weights, n_components * (directions + 1))
+    most_axes = values.shape[1] if directions is None else n_components * (directions + 1)
+    axes = PrincipalAxes.of(values, weights, most_axes)
     along = axes.along(values)
     by_direction = number % 3 == 0
     wanted = NEIGHBOURS[number // 3 % len(NEIGHBOURS)]
@@ -131,7 +134,8 @@ def similarity(along: Array, n_neighbours: int, by_direction: bool) -> Array:
     np.fill_diagonal(close, -np.inf)
     place = len(close) - n_neighbours
     least = np.partition(close, place, axis=1)[:, place]
-    near = close >= least[:, None]
+    # As near but for rounding is as near: values that were rounded are at equal distances.
+    near = close >= (least - EQUAL * np.maximum(np.abs(least), 1.0))[:, None]
     if not by_direction:
         # As far as a row's neighbours reach is its own unit (Zelnik-Manor & Perona 2004).
         reach = np.sqrt(np.maximum(-least, NO_EXTENT**2))

@@ -44,7 +44,6 @@ BATCHES_OF_LARGE = (range(8), range(8, 16))
 STARTS_OF_A_RUN, ONE_PLACE = 2, 1e-5
 BATCHES_ALONE = (range(3), range(3, 15))  # where no moves follow
 BESIDE_GROWN = 2  # of these, where a mixture of fewer components is there to grow from
-SETTLED_AMONG_SPIKES = 3
 FIRST_PASSES = 6
 SHORT_PASSES = 15
 # Where no moves follow, all starts get a few passes, and a few of them some more.
@@ -170,7 +169,7 @@ class Searcher:
     def settled_starts(self) -> list[State]:
         """The best of the short starts, run on all rows; more of them where all collapse.
 
-        Of small data two different ones are worth improving: passes are cheap and optima many.
+        Of small data some different ones are worth improving: passes are cheap and optima many.
         Where some end in one place, and none in a better one, no more are run.
         """
         ends: list[_Short] = []
@@ -179,7 +178,7 @@ class Searcher:
             short = self._short_runs(batch)
             spiky = self._spiky(len(batch))
             several = self.small and self.settings.moves
-            wanted = (SETTLED_AMONG_SPIKES if spiky else self.effort.settled) if several else 1
+            wanted = self.effort.settled if several else 1
             for entry in short:
                 if ends and is_valueless(self.problem, entry.state):
                     break  # so are those after it, and what is held stays so
@@ -290,11 +289,12 @@ class Searcher:
         return bool(apart) and not is_valueless(self.problem, apart[0])
 
     def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
-        """Numbered k-means++ starts, in columns scaled in several ways; a hierarchical one."""
+        """Numbered starts: by k-means++, by graphs of neighbours, by a hierarchy."""
         K, family, settings = self.model.n_components, self.model.family, self.settings
         source, summary = self.sample.source, self.problem.source.summary
+        graphs = self.effort.by_graph if self.small and settings.moves and family.rearranged else ()
         yield from numbered_starts(
-            source, summary, family, K, settings.seed, self.index, batch, SHORT_LLOYD
+            source, summary, family, K, settings.seed, self.index, batch, SHORT_LLOYD, graphs
         )
         if batch.start == 0 and self.problem.family.rearranged and self._spiky(len(batch)):
             given = hierarchical_start(source, K)

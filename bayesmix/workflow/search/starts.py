@@ -104,18 +104,24 @@ def numbered_starts(
     index: int,
     numbers: range,
     rounds: int,
+    by_graph: tuple[int, ...] = (),
 ) -> Iterator[tuple[int, Start]]:
     """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise.
 
-    Of components that lie along few directions two of three are clusters of a graph.
+    Those with a number in ``by_graph`` are clusters of a graph, and of components that lie along
+    few directions two of three.
     """
     generator = stream(seed, Purpose.START, index)
     rows = distinct_rows(source, summary, generator, within=reach_of(family))
     scales = stretches(rows, n_components)
-    directions = family.own_directions if shows_clusters(rows, n_components) else None
+    directions = family.own_directions
+    if directions is not None:
+        by_graph = tuple(number for number in numbers if number % 3 < 2)
+    if rows.stress is not None or not shows_clusters(rows, n_components):
+        by_graph = ()
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
-        if directions is not None and number % 3 < 2:
+        if number in by_graph:
             yield number, graph_start(rows, summary, n_components, directions, number, generator)
             continue
         factors = scales[number % len(scales)]
