@@ -12,7 +12,7 @@ from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame, Mixture
-from bayesmix.validation import unmasked
+from bayesmix.validation import unmasked, written_out
 from bayesmix.version import versions
 from bayesmix.weights import FreeWeights, PointWeights
 from bayesmix.workflow.result import DensitySums, FitResult
@@ -22,6 +22,7 @@ def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: An
     """See ``GaussianMixture.from_parameters``."""
     for name, given in (("weights", weights), ("means", means), ("covariances", covariances)):
         unmasked(name, given)
+        written_out(name, given)
     means = np.array(means, dtype=np.float64)
     weights = np.array(weights, dtype=np.float64)
     covariances = np.array(covariances, dtype=np.float64)

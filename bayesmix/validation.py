@@ -64,6 +64,16 @@ def in_memory(what: str, n_bytes: float, remedy: str) -> None:
         )
 
 
+def written_out(name: str, value: Any) -> None:
+    """Refuses rows said over and over (``numpy.broadcast_to``) that no memory would hold."""
+    if isinstance(value, np.ndarray) and 0 in value.strides:
+        in_memory(
+            f"{name} of shape {value.shape} repeats what it holds and, written out,",
+            8.0 * value.size,
+            "give the rows that differ, with sample_weight",
+        )
+
+
 def flag(name: str, value: Any) -> bool:
     """``value`` as True or False."""
     if not _is_flag(value):

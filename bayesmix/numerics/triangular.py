@@ -12,8 +12,8 @@ from scipy.linalg.lapack import dpbtrf, dpotrf, dtbtrs, dtrtri
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 
-# Share of its diagonal that a pivot must keep.
-SMALLEST_PIVOT = 1e-14
+# Share of a variance that must be left given the other columns.
+SMALLEST_SHARE = 1e-14
 # Matrices up to this size are factorised together: it is the number of calls that costs there.
 TOGETHER_UP_TO = 6
 
@@ -24,8 +24,8 @@ LONGEST_ROOT = 1e150
 def inverse_root(matrices: Array) -> Array:
     """Upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for symmetric matrices (B, D, D).
 
-    Raises ``DegenerateFitError`` where a matrix is not positive definite, or where a pivot is lost
-    in the rounding of its diagonal, so that the inverse would be noise.
+    Raises ``DegenerateFitError`` where a matrix is not positive definite, or where what a column
+    has given the others is lost in the rounding of its diagonal: the inverse would be noise.
     """
     if not matrices.size:
         return matrices.copy()
@@ -61,15 +61,17 @@ def _together(matrices: Array) -> Array | None:
 
 
 def _sound(root: Array, matrices: Array) -> bool:
-    """Whether no pivot, which is 1 / u², is lost in rounding, and all are numbers."""
-    most = 1.0 / SMALLEST_PIVOT
+    """Whether no variance given all other columns, 1 / |u|², is lost in rounding; all are numbers.
+
+    The last pivot alone may be a thousand times larger than that of another order.
+    """
+    most = 1.0 / SMALLEST_SHARE
     norm = dnrm2(root.ravel())
     if norm * norm * dasum(matrices.ravel()) <= most:  # all of them together
         return True
     if not norm < LONGEST_ROOT:
         return False
-    ends = diagonals(root)
-    return bool((ends * ends * diagonals(matrices) <= most).all())
+    return bool((np.vecdot(root, root) * diagonals(matrices) <= most).all())
 
 
 @dataclass(frozen=True)

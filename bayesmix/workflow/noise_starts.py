@@ -20,7 +20,7 @@ from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.records import Noise
+from bayesmix.records import Mixture, Noise
 from bayesmix.workflow.model import Model, Settings, rank
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.search.starts import OfMixture, begun
@@ -71,13 +71,18 @@ def begun_with_noise(
     order = np.argsort(loneliness(problem, some), kind="stable")
     best: State | None = None
     last: BayesmixError | None = None
+    mixture: Mixture | None = None
+    left_out = -1
     for share in LEFT_OUT:
-        kept = np.sort(order[: len(order) - int(share * len(order))])
-        source = problem.source if share == 0.0 else some.subset(kept)
-        try:
-            mixture = fit(plain, source, own, monitor.child()).mixture
-        except BayesmixError as refused:
-            last = refused
+        before, left_out = left_out, int(share * len(order))
+        if left_out != before:  # of few rows several shares leave out the same ones
+            kept = np.sort(order[: len(order) - left_out])
+            source = problem.source if share == 0.0 else some.subset(kept)
+            try:
+                mixture = fit(plain, source, own, monitor.child()).mixture
+            except BayesmixError as refused:
+                mixture, last = None, refused
+        if mixture is None:
             continue
         noise = _noise_of(problem).noise(max(share, FIRST_WEIGHT))
         start = OfMixture(replace(mixture, noise=noise))

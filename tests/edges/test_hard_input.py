@@ -11,6 +11,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.families.gamma import Gammas
+from bayesmix.workflow.noise_starts import begun_with_noise
 from benchmarks import nastier
 from benchmarks.nasty import fault, problem
 
@@ -153,6 +154,35 @@ def test_what_no_memory_holds_is_refused_with_its_size(what: str) -> None:
         TOO_MUCH[what](vb, rows)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda vb, many: bm.GaussianMixture(2).fit(many),
+        lambda vb, many: bm.GaussianMixture(2, missing="use").fit(many),
+        lambda vb, many: bm.Mixture(2, family="auto").fit(many),
+        lambda vb, many: bm.select(many),
+        lambda vb, many: bm.nested_cv(bm.GaussianMixture(2), many),
+        lambda vb, many: vb.predict(many),
+        lambda vb, many: vb.conditional_mean(many[:, :1], [0]),
+        lambda vb, many: bm.gibbs(vb, many, draws=10),
+        lambda vb, many: bm.GaussianMixture.from_parameters(many[:, 0], many, 1.0),
+    ],
+)
+def test_a_row_said_more_often_than_memory_holds_is_refused_before_it_is_read(asked: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    vb = bm.BayesianGaussianMixture(1).fit(rows)
+    with pytest.raises(InvalidInputError, match=r"repeats what it holds .* GB"):
+        asked(vb, np.broadcast_to(rows[0], (MANY, 2)))
+
+
+def test_weights_of_other_rows_are_refused_before_they_are_read() -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(
+        InvalidInputError, match=r"60 rows, got shape \(100000000000,\)"
+    ):
+        bm.GaussianMixture(2).fit(rows, sample_weight=np.broadcast_to(1.0, (MANY,)))
+
+
 def test_answers_for_more_rows_than_memory_holds_are_refused(monkeypatch: Any) -> None:
     rows = np.random.default_rng(0).normal(size=(600, 2))
     model = bm.GaussianMixture(2, random_state=0).fit(rows)
@@ -209,6 +239,14 @@ def test_values_too_many_spreads_away_are_refused_by_column(scale: float, larges
         bm.BayesianGaussianMixture(2).fit(rows)
 
 
+@pytest.mark.parametrize("covariance_type", ["VVE", "EVE", "EEV", "VEV"])
+def test_columns_too_far_apart_for_axes_of_one_unit_are_refused(covariance_type: str) -> None:
+    nasty = nastier.problem(301206514254)  # 11 seconds before
+    model = bm.GaussianMixture(2, covariance_type=covariance_type)
+    with pytest.raises(InvalidInputError, match=r"column 2 is .* column 0 .*divide columns"):
+        model.fit(nasty.rows)
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_rows_beyond_squares_that_are_doubles_are_answered_or_refused_by_name(covariance_type):
@@ -238,6 +276,7 @@ FOUND = {
     1795385044411: "what is held counts for too little beside the prior",
     1795385044009: "components without weight are left alone",
     332743204884: "some are moved while others are held",
+    301206512181: "a covariance that is lost in rounding along the last row's direction",
 }
 
 
@@ -270,6 +309,25 @@ FOUND_THERE = {
 @pytest.mark.parametrize("seed", FOUND_THERE)
 def test_a_nastier_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
     assert fault(nastier.problem(seed), np.inf) is None
+
+
+def test_one_row_of_a_component_does_not_end_extrapolation() -> None:
+    nasty = nastier.problem(301206512787)
+    model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
+    assert model.converged_
+    assert model.result_.passes < 1_000  # 6,846 without an end before
+
+
+def test_shares_that_leave_out_the_same_rows_are_fitted_once(monkeypatch: Any) -> None:
+    fits = []
+
+    def few_fits(fit: Any, *others: Any) -> Any:
+        return begun_with_noise(lambda *given: fits.append(0) or fit(*given), *others)
+
+    monkeypatch.setattr("bayesmix.workflow.fit.begun_with_noise", few_fits)
+    rows = np.random.default_rng(0).normal(size=(9, 2))
+    bm.GaussianMixture(1, noise="uniform", random_state=0).fit(rows)
+    assert len(fits) == 2  # none of nine rows, or two
 
 
 def test_a_gamma_has_no_density_where_a_row_is_no_double_of_its_mean() -> None:

@@ -35,7 +35,7 @@ from bayesmix.sources import (
     is_source,
 )
 from bayesmix.sources.partitions.collections import collected
-from bayesmix.validation import jobs, unmasked
+from bayesmix.validation import jobs, unmasked, written_out
 from bayesmix.workflow.model import check_values
 
 # What scikit-learn says, and what it leaves to the reader to find out.
@@ -73,6 +73,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         adopt_columns(estimator, X)
         source = _given(X, n_jobs, everything_once=True)
     else:
+        written_out("X", X)
         if mixed is not None:
             X, coding = mixed(X)
         values = validated(estimator, X, missing != "error", reset=True, ensure_min_samples=2)
@@ -156,6 +157,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         check_blocks(estimator, X)
         X, sample_weight = collected(X, sample_weight, n_jobs), None
     else:
+        written_out("X", X)
         X = as_fitted(X, estimator.result_.family)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
@@ -272,13 +274,14 @@ def row_weights(value: Any, n_rows: int) -> Array:
         value = value.to_numpy(na_value=np.nan)
     try:
         given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
-        weights = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
+        there = given.shape == (n_rows,)
+        weights = given.astype(np.float64) if there and given.dtype.kind in "fiubO" else None
     except (TypeError, ValueError):  # ragged, or objects that are no numbers
-        weights = None
+        there, weights = True, None
+    if not there:
+        raise InvalidInputError(f"{expected}, got shape {given.shape}")
     if weights is None:
         raise InvalidInputError(f"{expected}, got {value!r:.60}")
-    if weights.shape != (n_rows,):
-        raise InvalidInputError(f"{expected}, got shape {weights.shape}")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
     if len(wrong):
         raise InvalidInputError(

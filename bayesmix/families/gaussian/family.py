@@ -90,6 +90,8 @@ class Gaussian(FamilyDefaults):
         """Medians and robust scales, rounded to powers of two so that scaling is exact."""
         scale = summary.scale
         if self.structure.common_scale:
+            if not self.structure.blocks.isotropic:
+                _refuse_columns_apart(self.covariance, scale)
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
         _refuse_extremes(summary, np.minimum(scale, summary.scale))
         return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
@@ -173,6 +175,17 @@ def _refuse_constant(source: Source) -> None:
         raise InvalidInputError(
             "X with missing values must have columns that differ from row to row, but all values "
             f"of column {column} are equal: leave out that column"
+        )
+
+
+def _refuse_columns_apart(covariance: str, scale: Array) -> None:
+    """Refuse columns so far apart that axes in the units of all of them have no digits."""
+    least, most = int(scale.argmin()), int(scale.argmax())
+    if scale[most] > FARTHEST * scale[least]:
+        raise InvalidInputError(
+            f"covariance_type={covariance!r} measures all columns of X in one unit, but the spread "
+            f"of column {least} is {scale[least]:.3g} and that of column {most} "
+            f"{scale[most]:.3g}: divide columns by their spreads, or use covariance_type='full'"
         )
 
 

@@ -145,10 +145,16 @@ class StudentT(FamilyDefaults):
         return made
 
     def feasible(self, statistics: WeightedMoments) -> bool:
-        """No count and no variance is negative."""
+        """No count is negative, and no variance of a column by itself.
+
+        Matrices show it when they are factorised, with what a prior adds: a component on one row
+        would otherwise end every extrapolation.
+        """
         weighted = statistics.weighted
-        least = min(float(weighted.counts.min()), float(statistics.counts.min()))
-        return least >= 0.0 and self._normal.feasible(weighted)
+        counts = (weighted.counts, weighted.known, statistics.counts)
+        if min(float(each.min()) for each in counts) < 0.0:
+            return False
+        return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishartFreedom:
         """The learned prior of Gaussians, and degrees of freedom on a grid."""

@@ -66,7 +66,7 @@ def variances_and_axes(block: Array, floor: Array) -> tuple[Array, Array]:
     A matrix of columns a million million times apart has them by one-sided rotations of its root
     (Drmač & Veselić 2008); an eigenvalue routine loses the small ones.
     """
-    unit = np.sqrt(np.diagonal(block))
+    unit = np.sqrt(np.maximum(np.diagonal(block), 0.0))
     unit = np.where(unit > 0.0, unit, 1.0)
     values, axes = np.linalg.eigh(block / np.multiply.outer(unit, unit))
     root = np.sqrt(np.maximum(values, 0.0))[:, None] * axes.T * (unit / np.sqrt(floor))

@@ -12,7 +12,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import Level, codes_of
 from bayesmix.sources import is_source
 from bayesmix.sources.partitions.collections import gathered
-from bayesmix.validation import unmasked
+from bayesmix.validation import unmasked, written_out
 
 
 def checked_values(
@@ -27,6 +27,7 @@ def checked_values(
     """
     X = gathered(X)
     unmasked(name, X)
+    written_out(name, X)
     wanted = [str(label) for label in labels]
     named = any(isinstance(label, str) for label in labels)
     found = getattr(X, "columns", None)

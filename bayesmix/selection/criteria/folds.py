@@ -13,6 +13,7 @@ from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources import PartitionedSource, all_weights, eager, is_source
 from bayesmix.sources.partitions.chosen_rows import OfFold
+from bayesmix.validation import written_out
 
 # Rows in parts whose densities under candidates are compared one by one: of more, one in so many.
 # The error of a mean over a million is a thousandth of a row's deviation.
@@ -103,6 +104,7 @@ def weights_of(X: Any, sample_weight: Any) -> Array:
     """How often each row that is judged counts: as given, as the source says, or once."""
     if sample_weight is not None:
         return np.asarray(sample_weight, dtype=np.float64)
+    written_out("X", X)
     if is_source(X):
         every = one_in(X)
         return all_weights(X if every == 1 else X.subset(slice(0, None, every)))
