@@ -20,6 +20,7 @@ from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.candidates import search_parameters
 from bayesmix.estimators.candidates.search_results import SearchResults
 from bayesmix.estimators.rows import incoming
+from bayesmix.estimators.rows.columns_of_fit import refuse_no_table
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
 from bayesmix.selection.candidates.candidate_sweep import Sweep
@@ -187,6 +188,7 @@ class MixtureSearch(SearchResults, Showing):
         ValueError
             For bad rows or parameters, and where no candidate has a value.
         """
+        refuse_no_table(X)
         X = table_of(X)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None

@@ -402,3 +402,46 @@ def test_every_refusal_is_one_class_and_a_value_error():
         GaussianMixture(2).fit(sp.csr_array(X))  # as scikit-learn has it
     with pytest.raises(BayesmixError):
         GaussianMixture(2).fit(sp.csr_array(X))
+
+
+NO_TABLES = {
+    "a path": ("data.csv", r"'data.csv': read a file with bayesmix.read"),
+    "nothing": (None, r"got NoneType: give an array"),
+    "a dict": ({"a": [1, 2]}, r"got dict: .*pandas.DataFrame"),
+    "dicts": ([{"a": 1}, {"a": 2}], r"got a list of dict: .*pandas.DataFrame"),
+    "a set": ({1.0, 2.0}, r"got set: .*list\(X\)"),
+    "a number": (3.0, r"two dimensions"),
+    "a ragged list": ([[1.0, 2.0], [3.0]], r"every row as long as the others"),
+    "records": (np.zeros(3, [("a", float), ("b", float)]), r"records of a, b: give pandas"),
+    "columns of one name": (
+        pd.DataFrame(np.eye(4), columns=["a", "b", "a", "c"]),
+        r"names of their own, got 'a' twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NO_TABLES)
+@pytest.mark.parametrize(
+    "asked", [lambda X: bm.GaussianMixture(1).fit(X), bm.select, bm.MixtureSearch().fit]
+)
+def test_what_is_no_table_is_refused_with_what_to_give(what, asked):
+    given, said = NO_TABLES[what]
+    with pytest.raises(InvalidInputError, match=said):
+        asked(given)
+    with pytest.raises(InvalidInputError, match="runs through once"):
+        asked(iter([[1.0], [2.0]]))
+
+
+def test_other_columns_are_refused_with_those_of_the_fit():
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
+    model = bm.GaussianMixture(1).fit(rows)
+    with pytest.raises(InvalidInputError, match=r"- c: give the columns that were given to fit"):
+        model.predict(rows.assign(c=1.0))
+
+
+def test_an_arrow_table_is_taken_in_the_order_of_the_fit():
+    arrow = pytest.importorskip("pyarrow")
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
+    model = bm.GaussianMixture(1).fit(rows)
+    table = arrow.table({"b": rows["b"], "a": rows["a"]})
+    assert np.array_equal(model.score_samples(table), model.score_samples(rows))

@@ -177,9 +177,7 @@ def test_a_row_said_more_often_than_memory_holds_is_refused_before_it_is_read(as
 
 def test_weights_of_other_rows_are_refused_before_they_are_read() -> None:
     rows = np.random.default_rng(0).normal(size=(60, 2))
-    with pytest.raises(
-        InvalidInputError, match=r"60 rows, got shape \(100000000000,\)"
-    ):
+    with pytest.raises(InvalidInputError, match=r"60 rows, got shape \(100000000000,\)"):
         bm.GaussianMixture(2).fit(rows, sample_weight=np.broadcast_to(1.0, (MANY,)))
 
 

@@ -141,5 +141,9 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
 
 def shape_of(X: Any) -> tuple[int, int]:
     """Rows and columns, as far as they can be told before anything is checked."""
-    shape = X.shape if hasattr(X, "shape") else np.shape(X)
-    return int(shape[0]), int(shape[1]) if len(shape) > 1 else 1
+    try:
+        shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    except ValueError:  # a ragged list
+        shape = (len(X),)
+    n_rows, n_columns, *_ = (*shape, 1, 1)
+    return int(n_rows), int(n_columns)

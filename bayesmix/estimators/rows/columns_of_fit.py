@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Set
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.protocols import Source
 from bayesmix.sources.partitions.collections import columns_of
 
@@ -45,6 +47,27 @@ def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | No
         )
 
 
+def refuse_no_table(X: Any) -> None:
+    """Say what to give instead of what has no rows and columns."""
+    if isinstance(X, (str, bytes, PathLike)):
+        raise InvalidInputError(
+            f"X must be rows, got {str(X)!r:.60}: read a file with bayesmix.read(path)"
+        )
+    fields = getattr(getattr(X, "dtype", None), "names", None)
+    if fields:
+        raise InvalidTypeError(
+            f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
+            "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
+        )
+    one = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
+    if X is None or one or isinstance(X, (Mapping, Set, Iterator)):
+        got = f"a list of {type(X[0]).__name__}" if one else f"{type(X).__name__}"
+        raise InvalidTypeError(
+            f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
+            "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
+        )
+
+
 def refuse_text(X: Any) -> None:
     """Name the columns that hold no numbers, before anything tries to convert them."""
     dtypes = getattr(X, "dtypes", None)
@@ -54,6 +77,10 @@ def refuse_text(X: Any) -> None:
                 f"X must be numeric, got {X.dtype}: encode or drop such columns"
             )
         return
+    names = [column for column in X.columns if isinstance(column, str)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
     wrong = [
         f"{column!r} ({dtype})"
         for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))

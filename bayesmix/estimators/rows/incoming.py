@@ -16,6 +16,7 @@ from bayesmix.estimators.rows.columns_of_fit import (
     adopt_columns,
     check_blocks,
     check_columns,
+    refuse_no_table,
     refuse_text,
 )
 from bayesmix.estimators.rows.families_of_columns import as_fitted, reads_levels
@@ -176,12 +177,15 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
 def _in_order_of_fit(estimator: Any, X: Any) -> Any:
     """A frame with the columns that were fitted has them in that order."""
     X = eager(X)
-    known, columns = getattr(estimator, "feature_names_in_", None), getattr(X, "columns", None)
+    arrow = getattr(X, "column_names", None)
+    columns = getattr(X, "columns", None) if arrow is None else arrow
+    known = getattr(estimator, "feature_names_in_", None)
     if known is None or columns is None or is_source(X):
         return X
-    names = list(columns)
-    reordered = len(names) == len(known) and set(names) == set(known) and names != list(known)
-    return X[list(known)] if reordered else X
+    names, wanted = list(columns), list(known)
+    if len(names) != len(wanted) or set(names) != set(wanted) or names == wanted:
+        return X
+    return X[wanted] if arrow is None else X.select(wanted)
 
 
 def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
@@ -310,6 +314,7 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
+    refuse_no_table(X)
     try:
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)
@@ -354,6 +359,8 @@ def explained(X: Any, problem: Exception) -> str:
             "data: X.reshape(-1, 1) where it is one column, X.reshape(1, -1) where it is one row"
         )
     named = text if "X" in text else f"X cannot be used: {text}"
+    if "feature names should match" in text:  # one name a line
+        return f"{named.rstrip()}: {OF_THE_FIT}"
     for fragment, remedy in REMEDIES.items():
         if fragment in text:
             return f"{named.rstrip('.').splitlines()[0]}: {remedy}"
