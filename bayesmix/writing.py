@@ -108,13 +108,21 @@ def _partial_name() -> str:
     return f".{secrets.token_hex(8)}{PARTIAL}"
 
 
-def _place(path: Any, name: str) -> Path:
+def path_text(name: str, path: Any) -> str:
+    """A path as text."""
     try:
-        return Path(os.path.realpath(os.fsdecode(path)))
+        return os.fsdecode(path)
     except TypeError:
         raise InvalidTypeError(
             f"{name} must be the path of a file or a folder, got {type(path).__name__}"
         ) from None
+
+
+def _place(path: Any, name: str) -> Path:
+    try:
+        return Path(os.path.realpath(path_text(name, path)))
+    except InvalidTypeError:
+        raise
     except ValueError as problem:  # a NUL, or a character that no file's name can hold
         raise InvalidInputError(
             f"{name} must be one that a file can have, got {path!r} ({problem})"

@@ -64,7 +64,7 @@ UNUSABLE = {
     "a series": (pd.Series([1.0, 2.0, 3.0]), ["X", "Series", "DataFrame"]),
     "three dimensions": (X[None], ["X", "dim 3", "two dimensions"]),
     "a number": (3.0, ["X", "two dimensions", "()", "Reshape your data"]),
-    "nothing": (None, ["X", "two dimensions", "()", "Reshape your data"]),
+    "nothing": (None, ["X", "NoneType", "give an array"]),
     "a ragged list": ([[1.0, 2.0], [3.0]], ["X", "inhomogeneous", "every row as long"]),
     "no rows": (X[:0], ["X", "0 sample(s)", "(0, 2)", "give at least|two rows"]),
     "no columns": (X[:, :0], ["X", "0 feature(s)", "(60, 0)", "at least one row and one column"]),
@@ -432,6 +432,13 @@ def test_what_is_no_table_is_refused_with_what_to_give(what, asked):
         asked(iter([[1.0], [2.0]]))
 
 
+@pytest.mark.parametrize("path", [None, 3, pd.DataFrame({"a": [1.0]})])
+@pytest.mark.parametrize("asked", [bm.load, bm.read])
+def test_what_is_no_path_is_refused_by_name(path, asked):
+    with pytest.raises(InvalidInputError, match=r"path must be the path of a file .* got "):
+        asked(path)
+
+
 def test_other_columns_are_refused_with_those_of_the_fit():
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
     model = bm.GaussianMixture(1).fit(rows)
@@ -445,3 +452,15 @@ def test_an_arrow_table_is_taken_in_the_order_of_the_fit():
     model = bm.GaussianMixture(1).fit(rows)
     table = arrow.table({"b": rows["b"], "a": rows["a"]})
     assert np.array_equal(model.score_samples(table), model.score_samples(rows))
+    assert model.impute(table).equals(table)
+
+
+def test_a_frame_whose_columns_have_no_names_is_imputed_by_place():
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
+    model = bm.GaussianMixture(1).fit(rows)
+    gaps = rows.set_axis([0, 1], axis=1)
+    gaps.loc[3, 1] = np.nan
+    with pytest.warns(UserWarning, match="valid feature names"):
+        filled = model.impute(gaps)  # had no columns
+    assert list(filled.columns) == [0, 1]
+    assert filled.notna().all(axis=None)

@@ -142,7 +142,7 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
 def shape_of(X: Any) -> tuple[int, int]:
     """Rows and columns, as far as they can be told before anything is checked."""
     try:
-        shape = X.shape if hasattr(X, "shape") else np.shape(X)
+        shape = tuple(X.shape if hasattr(X, "shape") else np.shape(X))
     except ValueError:  # a ragged list
         shape = (len(X),)
     n_rows, n_columns, *_ = (*shape, 1, 1)

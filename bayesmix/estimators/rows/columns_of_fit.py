@@ -60,7 +60,8 @@ def refuse_no_table(X: Any) -> None:
             "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
         )
     one = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
-    if X is None or one or isinstance(X, (Mapping, Set, Iterator)):
+    other = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
+    if X is None or one or other:
         got = f"a list of {type(X[0]).__name__}" if one else f"{type(X).__name__}"
         raise InvalidTypeError(
             f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "

@@ -18,10 +18,13 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
         return table
     import pandas as pd
 
-    given = list(X.columns)
+    given = list(getattr(X, "column_names", X.columns))
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
-    frame = frame[[name for name in given if name in set(columns)]]
+    shared = [name for name in given if name in set(columns)]
+    # Columns whose names say nothing, as numbers, were taken by their places.
+    frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):
         return frame.set_axis(X.index, axis=0)
-    return type(X)(frame.to_dict("list"))  # polars
+    made = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
+    return made(frame.to_dict("list"))

@@ -282,8 +282,9 @@ def row_weights(value: Any, n_rows: int) -> Array:
         weights = given.astype(np.float64) if there and given.dtype.kind in "fiubO" else None
     except (TypeError, ValueError):  # ragged, or objects that are no numbers
         there, weights = True, None
-    if not there:
-        raise InvalidInputError(f"{expected}, got shape {given.shape}")
+    if not there and given.ndim:
+        one = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
+        raise InvalidInputError(f"{expected}, got shape {given.shape}{one}")
     if weights is None:
         raise InvalidInputError(f"{expected}, got {value!r:.60}")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))

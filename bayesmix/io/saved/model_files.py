@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 from bayesmix.errors import DamagedFileError, InvalidInputError
@@ -11,7 +11,7 @@ from bayesmix.io.saved import mixture_records, searches
 from bayesmix.io.saved.container import opened, pack, unpack
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.version import __version__
-from bayesmix.writing import file_to_write, write
+from bayesmix.writing import file_to_write, path_text, write
 
 
 def save(model: Any, path: str | PathLike[str]) -> None:
@@ -74,7 +74,7 @@ def load(path: str | PathLike[str]) -> Any:
         For files that are truncated or altered, of a newer format, or no saved models at all.
         Files are safe to open wherever they come from: they hold no code.
     """
-    path = fspath(path)
+    path = path_text("path", path)
     if not os.path.isfile(path):
         kind = "a folder" if os.path.isdir(path) else "no file"
         what = f"{path} is {kind}" if os.path.exists(path) else f"there is no {path}"

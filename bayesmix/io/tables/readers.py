@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bayesmix.io.tables.text import frame_of_text
 from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import ArraySource, PartitionedSource, open_npy
 from bayesmix.validation import in_memory, one_of
+from bayesmix.writing import path_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,7 @@ def read(
     array(['waiting'], dtype=object)
     """
     keep = one_of("missing", missing, ("error", "keep")) == "keep"
-    path = fspath(path)
+    path = path_text("path", path)
     asked = [columns] if isinstance(columns, str | int) else columns
     chosen = None if asked is None else list(asked)
     if chosen is not None and not chosen:
