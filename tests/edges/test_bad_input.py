@@ -439,6 +439,21 @@ def test_what_is_no_path_is_refused_by_name(path, asked):
         asked(path)
 
 
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (X[:, 0], r"save rows\[:, None\]"),
+        (X + 1j, "a column for each part"),
+        (np.zeros(3, [("a", float)]), "a column for each part or field"),
+        (X.astype(object), r"save rows.astype\(float\)"),
+    ],
+)
+def test_an_array_file_that_is_no_table_says_what_to_save(array, said, tmp_path):
+    np.save(tmp_path / "rows.npy", array)
+    with pytest.raises(InvalidInputError, match=said):
+        bm.read(tmp_path / "rows.npy")
+
+
 def test_other_columns_are_refused_with_those_of_the_fit():
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
     model = bm.GaussianMixture(1).fit(rows)

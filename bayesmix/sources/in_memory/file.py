@@ -39,10 +39,16 @@ def open_npy(
             warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one
             values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
     except DAMAGED as problem:
-        raise InvalidInputError(f"{path}: not a readable .npy file: {problem!r:.200}") from None
+        remedy = ": save rows.astype(float)" if "Python objects" in str(problem) else ""
+        raise InvalidInputError(
+            f"{path}: not a readable .npy file: {problem!r:.200}{remedy}"
+        ) from None
     if values.ndim != 2 or values.dtype.kind not in "fiub":
+        remedy = "save rows[:, None]" if values.ndim == 1 else "save rows and columns"
+        if values.dtype.kind not in "fiub":
+            remedy = "save an array of floats, with a column for each part or field"
         raise InvalidInputError(
             f"{path}: expected a two-dimensional array of real numbers, "
-            f"got shape {values.shape} of {values.dtype}"
+            f"got shape {values.shape} of {values.dtype}: {remedy}"
         )
     return ArraySource(values, weights, n_jobs)
