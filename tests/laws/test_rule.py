@@ -252,6 +252,13 @@ def test_more_components_are_refuted_when_three_in_a_row_are_far_behind():
     assert (largest(20, 6), largest(10_000, 3), largest(3, 10)) == (3, 30, 1)
 
 
+def test_that_one_component_alone_was_tried_is_said():
+    rows = np.random.default_rng(1).normal(size=(12, 10))
+    with pytest.warns(SelectionWarning, match="One component alone was tried"):
+        search = bm.select(rows, covariance_type="diag", criterion="bic", n_jobs=1)
+    assert "One component alone" in search.summary()
+
+
 class _Result:
     def __init__(self, n_parameters):
         self.n_parameters, self.degenerate = n_parameters, None

@@ -83,6 +83,12 @@ def cautions(
         )
         text = f"{row.asked} components are {limit}: more may describe these rows better"
         notes.append(f"{text}. Compare larger numbers.")
+    elif grows and len(numbers) == 1:
+        notes.append(
+            "One component alone was tried: for so many columns the rows are too few for K to grow "
+            "by itself. Name numbers (n_components); bm.FactorAnalytic(1) as covariance_type needs "
+            "fewer rows."
+        )
     elif row.asked == min(numbers) > 1:
         notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
     if row.objection:
