@@ -5,7 +5,7 @@ import pytest
 from gold.data import read_csv, read_json
 
 import bayesmix as bm
-from bayesmix.errors import UndefinedError
+from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
 from bayesmix.selection.candidates.combinations import candidate_chains
 from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
@@ -18,6 +18,13 @@ def test_all_are_the_fourteen_and_under_a_posterior_the_six_that_have_one():
     assert set(structures_asked("all", 4, variational=True)) == set(SIX)
     assert set(structures_asked("all", None, variational=True)) == set(SIX)
     assert structures_asked(None, 4, variational=False) == [None]
+
+
+@pytest.mark.parametrize("asked", ["fll", ["full", "diga"]])
+def test_a_structure_that_is_none_is_refused_before_anything_is_fitted(asked):
+    # Beside others it was a row of the table, and the choice was by BIC without a word.
+    with pytest.raises(InvalidInputError, match="covariance_type must be one of 'full', 'tied'"):
+        bm.select(np.eye(6), (1, 2), covariance_type=asked)
 
 
 def test_with_one_column_there_are_two_models():

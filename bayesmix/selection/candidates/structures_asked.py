@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import (
     NAMED,
@@ -38,6 +39,9 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
         raise InvalidInputError("covariance_type must name at least one structure")
     found: list[Any] = []
     for each in listed:
+        if isinstance(each, str):
+            names = (*NAMED, ALL)
+            validation.one_of("covariance_type", each, names, "or FactorAnalytic(q)")
         found += every(n_features, variational) if _is(each, ALL) else [each]
     return list({_model(each, n_features): each for each in reversed(found)}.values())[::-1]
 
