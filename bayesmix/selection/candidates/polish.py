@@ -48,7 +48,7 @@ def _search_further(task: Task, rows: list[Row], i: int) -> None:
     """All of the search; where that gained, others begin anew from what it found."""
     before = rows[i].reached
     rows[i] = task.polished(rows[i])
-    while not task.by_folds:
+    while task.fitter.searches and not task.by_folds:
         gained = rows[i].reached > before + A_GAIN
         if gained:
             _pass_down(task, rows, i)
