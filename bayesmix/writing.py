@@ -119,10 +119,9 @@ def path_text(name: str, path: Any) -> str:
 
 
 def _place(path: Any, name: str) -> Path:
+    text = path_text(name, path)
     try:
-        return Path(os.path.realpath(path_text(name, path)))
-    except InvalidTypeError:
-        raise
+        return Path(os.path.realpath(text))
     except ValueError as problem:  # a NUL, or a character that no file's name can hold
         raise InvalidInputError(
             f"{name} must be one that a file can have, got {path!r} ({problem})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 import bayesmix
 from bayesmix.parallel import resolve_jobs
+from bayesmix.workflow.search.effort import USUAL
 from benchmarks.fresh_fits import WITHIN, drawn
 from benchmarks.recipes import new_seed
 
@@ -34,6 +36,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     },
     "one run on the sample": {f"{SEARCH}.optimum.BATCHES_OF_LARGE": (range(2), range(2, 16))},
     "2,000 rows in the sample": {f"{SEARCH}.optimum.ROWS_A_PARAMETER": 0},
+    "no graphs of neighbours": {f"{SEARCH}.effort.USUAL": replace(USUAL, by_graph=())},
     "columns in one scale": {
         f"{SEARCH}.starts.stretches": lambda rows, n_components: [np.ones(rows.values.shape[1])]
     },

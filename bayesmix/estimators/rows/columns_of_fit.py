@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from numbers import Real
 from os import PathLike
@@ -78,8 +79,8 @@ def refuse_text(X: Any) -> None:
                 f"X must be numeric, got {X.dtype}: encode or drop such columns"
             )
         return
-    names = [column for column in X.columns if isinstance(column, str)]
-    twice = [name for name in names if names.count(name) > 1]
+    times = Counter(column for column in X.columns if isinstance(column, str))
+    twice = [name for name, count in times.items() if count > 1]
     if twice:
         raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
     wrong = [

@@ -21,7 +21,8 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
     given = list(getattr(X, "column_names", X.columns))
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
-    shared = [name for name in given if name in set(columns)]
+    known = set(columns)
+    shared = [name for name in given if name in known]
     # Columns whose names say nothing, as numbers, were taken by their places.
     frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):

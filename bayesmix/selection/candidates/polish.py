@@ -29,7 +29,8 @@ def polished(
     Those that are ``worth`` no less than the best is now, less ``within``.
     """
     rows, done = list(rows), set[int]()
-    if not task.by_folds:
+    shared = task.fitter.searches and not task.by_folds  # others are worth fitting once more
+    if shared:
         for i in sorted(range(len(rows)), key=lambda i: -rows[i].asked):
             _pass_down(task, rows, i)
     values = worth(rows)
@@ -38,17 +39,19 @@ def polished(
         left = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
         if not left or not values[left[0]] >= least > -np.inf:
             break
-        _search_further(task, rows, left[0])
-        done.add(left[0])
+        i = left[0]
+        before = rows[i].reached
+        rows[i] = task.polished(rows[i])
+        if shared:
+            _pass_on(task, rows, i, before)
+        done.add(i)
         values = worth(rows)
     return rows
 
 
-def _search_further(task: Task, rows: list[Row], i: int) -> None:
-    """All of the search; where that gained, others begin anew from what it found."""
-    before = rows[i].reached
-    rows[i] = task.polished(rows[i])
-    while task.fitter.searches and not task.by_folds:
+def _pass_on(task: Task, rows: list[Row], i: int, before: float) -> None:
+    """Others begin anew from what one found that had reached so much before."""
+    while True:
         gained = rows[i].reached > before + A_GAIN
         if gained:
             _pass_down(task, rows, i)
@@ -72,7 +75,7 @@ def _pass_down(task: Task, rows: list[Row], i: int) -> None:
     That is often a better place than where its chain had come to.
     """
     result = rows[i].sound
-    if result is None or result.n_components != rows[i].asked or not task.fitter.searches:
+    if result is None or result.n_components != rows[i].asked:
         return
     held = np.flatnonzero(result.counts >= result.n_features + 1)
     fewer = _like(rows, i, len(held))

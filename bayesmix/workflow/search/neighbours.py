@@ -1,11 +1,10 @@
 """Starts for components that k-means does not see: clusters of a graph of neighbours.
 
 Components that lie along few directions differ in these as much as in where they are, and others
-may be long, or lie about one another.
-Rows are taken along the principal axes of all, each of unit variance, so that what clusters have in
-common counts no more than what tells them apart. There neighbours are rows of like direction
-(Heckel & Bölcskei 2015), or near ones, and clusters those of the normalised graph (Ng, Jordan &
-Weiss 2002). Other rows belong where their nearest neighbour does.
+may be long, or lie about one another. Rows are taken along the principal axes of all, each of unit
+variance, so that what clusters have in common counts no more than what tells them apart. There
+neighbours are rows of like direction (Heckel & Bölcskei 2015), or near ones, and clusters those of
+the normalised graph (Ng, Jordan & Weiss 2002). Other rows belong where their nearest one does.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ class Searcher:
         near = nats * self.problem.source.total_weight
         sound = [entry for entry in short if not is_valueless(self.problem, entry.state)]
         values = [entry.state.objective for entry in sound or short]
-        return sum(value > max(values, default=0.0) - near for value in values)
+        return sum(value > max(values) - near for value in values)
 
     def _apart(self, ends: list[_Short]) -> list[State]:
         """The places where runs ended, the best first: the sound ones if any."""
