@@ -1,7 +1,8 @@
 """How often bands and regions hold what they should.
 
 ``bands``: data sets from known mixtures of two normals; bands of the density by every method, row
-by row at nine quantiles of the truth, and as a whole over a grid of 41 places. ``conformal``:
+by row at nine quantiles of the truth, and as a whole over a grid of 41 places.
+``bands_after_selection``: those of ``select``, and of other truths too. ``conformal``:
 regions of highest density of mixtures that cannot be right (skewed and heavy-tailed rows), over
 many sets of calibration rows; coverage is exact, by the intervals of each region.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,66 @@ from benchmarks.recipes import new_seed
 
 ROWS = 200
 DRAWS = 200
-# Weights, means and standard deviations: at best 2 % and 8 % of the rows are assigned wrongly.
+PLACES, QUANTILES = 41, 9
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A mixture of normals: weights (K,), means (K, D), roots (K, D, D), and rows of a set."""
+
+    weights: Any
+    means: Any
+    roots: Any
+    n_rows: int = ROWS
+
+    def drawn(self, n_rows: int, generator: np.random.Generator) -> Any:
+        labels = np.searchsorted(np.cumsum(self.weights)[:-1], generator.random(n_rows), "right")
+        normals = generator.standard_normal((n_rows, self.means.shape[1]))
+        return self.means[labels] + np.einsum("nij,nj->ni", self.roots[labels], normals)
+
+    def density(self, places: Any) -> Any:
+        each = [
+            stats.multivariate_normal(mean, root @ root.T).pdf(places)
+            for mean, root in zip(self.means, self.roots, strict=True)
+        ]
+        return self.weights @ np.array(each)
+
+    def places(self) -> tuple[Any, Any]:
+        """Those of the band as a whole, and those of row by row: of two columns rows of its own."""
+        if self.means.shape[1] > 1:
+            rows = self.drawn(PLACES, np.random.default_rng(0))
+            return rows, rows
+        grid = np.linspace(*self._quantiles((0.005, 0.995)), PLACES)
+        return grid[:, None], self._quantiles(np.linspace(0.1, 0.9, QUANTILES))[:, None]
+
+    def _quantiles(self, shares: Any) -> Any:
+        at = np.linspace(-10.0, 15.0, 100_001)
+        below = stats.norm.cdf(at[:, None], self.means[:, 0], self.roots[:, 0, 0]) @ self.weights
+        return np.interp(shares, below, at)
+
+
+def _one_column(weights: Any, means: Any, deviations: Any, n_rows: int = ROWS) -> Truth:
+    roots = np.array(deviations)[:, None, None]
+    return Truth(np.array(weights), np.array(means)[:, None], roots, n_rows)
+
+
+# At best 2 % and 8 % of the rows are assigned wrongly.
 TRUTHS = {
-    "apart": ((0.6, 0.4), (0.0, 4.0), (1.0, 1.0)),
-    "overlapping": ((0.6, 0.4), (0.0, 2.5), (1.0, 0.8)),
+    "apart": _one_column((0.6, 0.4), (0.0, 4.0), (1.0, 1.0)),
+    "overlapping": _one_column((0.6, 0.4), (0.0, 2.5), (1.0, 0.8)),
 }
+# Nothing was chosen by these.
+OTHER_TRUTHS = {
+    "one": _one_column((1.0,), (0.0,), (1.0,)),
+    "three, 500 rows": _one_column((0.4, 0.35, 0.25), (0.0, 3.0, 7.0), (1.0, 0.7, 1.5), 500),
+    "two of two columns": Truth(
+        np.array((0.7, 0.3)),
+        np.array(((0.0, 0.0), (2.2, 1.0))),
+        np.array((((1.0, 0.0), (0.5, 0.85)), ((0.7, 0.0), (-0.3, 0.55)))),
+        300,
+    ),
+}
+EVERY_TRUTH = TRUTHS | OTHER_TRUTHS
 METHODS = ("variational", "gibbs", "bootstrap", "bootstrap of maximum likelihood")
 LEVELS = (0.5, 0.9)
 
@@ -58,6 +115,7 @@ def _covered(name: str, seed: int) -> list[list[float]]:
     """Of one data set, for every method: whether each kind of band held, its width, seconds."""
     warnings.simplefilter("ignore")
     rows, grid, points = _drawn(name, seed)
+    truth = TRUTHS[name]
     vb = bayesmix.BayesianGaussianMixture(
         2,
         weight_concentration_prior_type="dirichlet_distribution",
@@ -83,23 +141,21 @@ def _covered(name: str, seed: int) -> list[list[float]]:
         for level in LEVELS:
             single = model.density_interval(points, level, **options)
             whole = model.density_interval(grid, level, True, **options)
-            row += [_inside(name, points, single).mean(), _inside(name, grid, whole).all()]
-        half = 0.5 * np.diff(single, axis=1)[:, 0] / _density(name, points[:, 0])
+            row += [_inside(truth, points, single).mean(), _inside(truth, grid, whole).all()]
+        half = 0.5 * np.diff(single, axis=1)[:, 0] / truth.density(points)
         table.append([*map(float, row), float(half.mean()), time.perf_counter() - began])
     return table
 
 
 def _drawn(name: str, seed: int) -> tuple[Any, Any, Any]:
-    """Rows of a known mixture, the grid of the whole band, and nine quantiles of the truth."""
-    weights, means, deviations = (np.array(each) for each in TRUTHS[name])
-    generator = np.random.default_rng([seed, list(TRUTHS).index(name)])
-    labels = generator.random(ROWS) >= weights[0]
-    rows = generator.normal(means[labels * 1], deviations[labels * 1])[:, None]
-    grid = np.linspace(*_quantiles(name, (0.005, 0.995)), 41)[:, None]
-    return rows, grid, _quantiles(name, np.linspace(0.1, 0.9, 9))[:, None]
+    """Rows of a known mixture, and its places."""
+    generator = np.random.default_rng([seed, list(EVERY_TRUTH).index(name)])
+    truth = EVERY_TRUTH[name]
+    return truth.drawn(truth.n_rows, generator), *truth.places()
 
 
-AFTER_SELECTION = ("variational", "gibbs")
+AFTER_SELECTION = ("variational", "gibbs", "gibbs, K and structure known")
+SELECTED = ("pointwise_90%", "whole_90%", "half_width_of_90%", "seconds", "K")
 
 
 def bands_after_selection(repeats: int, quick: bool) -> list[dict[str, Any]]:
@@ -107,7 +163,7 @@ def bands_after_selection(repeats: int, quick: bool) -> list[dict[str, Any]]:
     seed, n_sets = new_seed(), 6 if quick else 20 * repeats
     print(f"  seed {seed}", flush=True)
     table: list[dict[str, Any]] = [{"seed": seed}]
-    for name in TRUTHS:
+    for name in EVERY_TRUTH:
         jobs = (delayed(_selected)(name, seed + number) for number in range(n_sets))
         found = np.array(Parallel(n_jobs=-1)(jobs))
         for place, method in enumerate(AFTER_SELECTION):
@@ -118,42 +174,32 @@ def bands_after_selection(repeats: int, quick: bool) -> list[dict[str, Any]]:
     return table
 
 
-SELECTED = ("pointwise_90%", "whole_90%", "half_width_of_90%", "seconds", "K")
-
-
 def _selected(name: str, seed: int) -> list[list[float]]:
     """Of one data set, for every method, the columns of ``SELECTED``."""
     warnings.simplefilter("ignore")
     rows, grid, points = _drawn(name, seed)
+    truth = EVERY_TRUTH[name]
     search: Any = bayesmix.select(rows, n_jobs=1, random_state=seed, progress=False)
+    known = bayesmix.BayesianGaussianMixture(
+        len(truth.weights), prune=False, random_state=seed, n_jobs=1
+    ).fit(rows)
     table = []
-    for method in AFTER_SELECTION:
+    for method, model in zip(AFTER_SELECTION, (search, search, known), strict=True):
         began = time.perf_counter()
-        options = {"data": rows if method == "gibbs" else None, "random_state": seed}
-        single = search.density_interval(points, 0.9, **options)
-        whole = search.density_interval(grid, 0.9, simultaneous=True, **options)
-        held = _inside(name, points, single).mean(), _inside(name, grid, whole).all()
-        half = 0.5 * np.diff(single, axis=1)[:, 0] / _density(name, points[:, 0])
-        K = search.best_estimator_.n_components_
+        kind = method.split(",")[0]
+        options = {"data": rows, "method": kind, "random_state": seed}
+        single = model.density_interval(points, 0.9, **options)
+        whole = model.density_interval(grid, 0.9, simultaneous=True, **options)
+        held = _inside(truth, points, single).mean(), _inside(truth, grid, whole).all()
+        half = 0.5 * np.diff(single, axis=1)[:, 0] / truth.density(points)
+        K = search.best_estimator_.n_components_ if model is search else len(truth.weights)
         table.append([*map(float, held), half.mean(), time.perf_counter() - began, float(K)])
     return table
 
 
-def _density(name: str, places: Any) -> Any:
-    weights, means, deviations = TRUTHS[name]
-    return stats.norm.pdf(np.asarray(places)[:, None], means, deviations) @ np.array(weights)
-
-
-def _quantiles(name: str, shares: Any) -> Any:
-    weights, means, deviations = TRUTHS[name]
-    places = np.linspace(-10.0, 15.0, 100_001)
-    below = stats.norm.cdf(places[:, None], means, deviations) @ np.array(weights)
-    return np.interp(shares, below, places)
-
-
-def _inside(name: str, places: Any, band: Any) -> Any:
-    truth = _density(name, places[:, 0])
-    return (band[:, 0] <= truth) & (truth <= band[:, 1])
+def _inside(truth: Truth, places: Any, band: Any) -> Any:
+    density = truth.density(places)
+    return (band[:, 0] <= density) & (density <= band[:, 1])
 
 
 LAWS: dict[str, Any] = {

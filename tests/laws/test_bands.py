@@ -156,7 +156,7 @@ def test_a_marginal_band_is_the_quantiles_of_marginal_densities(structure):
     each = stats.norm.pdf(places, sample.means[:, None, :, 1], np.sqrt(variances)[:, None])
     logs = np.log((each * sample.weights[:, None]).sum(axis=2))
     expected = np.exp(np.quantile(logs, [0.1, 0.9], axis=0)).T
-    found = marginal_band((drawn,), np.array([1]), places, 0.8)
+    found = marginal_band(drawn, np.array([1]), places, 0.8)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

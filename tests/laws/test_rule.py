@@ -313,18 +313,52 @@ def test_units_change_neither_choice_nor_criterion(criterion):
 # Bands
 
 
-def test_a_band_over_candidates_is_as_wide_as_its_widest_parts():
+@pytest.fixture(scope="module")
+def few_eruptions():
+    """Rows, of which it is open how many components they have, and their average."""
     rows = bm.datasets.load_faithful().to_numpy()[::3]
-    search = bm.select(rows, (2, 3), "tied", criterion="elbo_log_k")
-    at = rows[:5]
-    band = search.density_interval(at, level=0.9, random_state=0)
-    assert band.shape == (5, 2)
-    density = np.exp(search.averaged_.score_samples(at))
-    assert ((band[:, 0] < density) & (density < band[:, 1])).all()
-    whole = search.density_interval(at, level=0.9, simultaneous=True, random_state=0)
-    assert (whole[:, 1] - whole[:, 0] > band[:, 1] - band[:, 0]).mean() > 0.5
-    sampled = search.density_interval(at, level=0.9, data=rows, n_draws=200, random_state=0)
-    assert (sampled[:, 0] < sampled[:, 1]).all()
+    return rows, bm.select(rows, (2, 3), "tied", criterion="elbo_log_k").averaged_
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+@pytest.mark.parametrize("method", ["variational", "gibbs"])
+def test_a_band_over_candidates_holds_that_of_each(few_eruptions, method, simultaneous):
+    rows, average = few_eruptions
+    options = {"level": 0.9, "simultaneous": simultaneous, "method": method, "data": rows}
+    of_each = [
+        estimator.density_interval(rows[:5], n_draws=30, random_state=place, **options)
+        for place, estimator in enumerate(average.estimators)
+    ]
+    assert len(of_each) == 2
+    band = average.density_interval(rows[:5], n_draws=60, random_state=0, **options)
+    lowest, highest = np.min(of_each, axis=0)[:, 0], np.max(of_each, axis=0)[:, 1]
+    np.testing.assert_array_equal(band, np.column_stack([lowest, highest]))
+    assert all((band != one).any() for one in of_each)
+
+
+def test_a_band_leaves_out_what_rows_made_less_probable_than_its_level_lets(few_eruptions):
+    rows, average = few_eruptions
+    first, second = average.estimators
+    alone = first.density_interval(rows[:5], random_state=0)
+    for prior, left_out in ((0.9, True), (0.6, True), (0.4, False), (0.1, False)):
+        given = replace(
+            average, shares=np.array([0.95, 0.05]), prior=np.array([1.0 - prior, prior])
+        )
+        band = given.density_interval(rows[:5], level=0.9, random_state=0)
+        assert np.array_equal(band, alone) == left_out
+    # Of a level of one half no more is left than what rows made at least half as probable.
+    given = replace(given, prior=np.array([0.89, 0.11]))
+    assert given.not_spoken_against(0.5) == [0]
+
+
+def test_shares_before_the_rows_are_the_prior_that_was_asked(few_eruptions):
+    rows, average = few_eruptions
+    np.testing.assert_array_equal(average.prior, [0.5, 0.5])
+    search = bm.select(rows, (1, 2, 3), ("full", "tied"), "elbo_log_k", prior_over_k={1: 1, 2: 3})
+    for label, prior in zip(search.averaged_.labels, search.averaged_.prior, strict=True):
+        assert prior == pytest.approx(0.25 / 2 if label.startswith("1 ") else 0.75 / 2)
+    held_out = bm.select(rows, (1, 2), "tied", criterion="cv").averaged_
+    np.testing.assert_array_equal(held_out.prior, 1 / 2)
 
 
 def test_a_band_needs_a_posterior():

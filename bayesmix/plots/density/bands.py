@@ -14,7 +14,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.subject import View
 from bayesmix.sampling.band_draws import drawn_mixtures
-from bayesmix.sampling.density.credible_bands import density_band, marginal_band
+from bayesmix.sampling.density.credible_bands import density_band, hull, marginal_band
 from bayesmix.sources import as_source
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def band_of(
     def ends(points: Array) -> Array:
         if whole:
             return density_band(drawn, as_source(points), number, False)
-        return marginal_band((drawn,), view.columns, points, number)
+        return marginal_band(drawn, view.columns, points, number)
 
     return Band(number, ends)
 
@@ -69,8 +69,12 @@ def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any
     """The band of a density averaged over candidates, over the columns of a view."""
     number = drawable_level("band", level)
     _check_curve(view, average.estimators[0].result_)
-    drawn = [each for _, each in average.drawn(DRAWS, SEED, method, data)]
-    return Band(number, lambda points: marginal_band(drawn, view.columns, points, number))
+    parts = [each for _, each in average.drawn(number, DRAWS, SEED, method, data)]
+
+    def ends(points: Array) -> Array:
+        return hull([marginal_band(each, view.columns, points, number) for each in parts])
+
+    return Band(number, ends)
 
 
 def _check_curve(view: View, result: Any) -> None:

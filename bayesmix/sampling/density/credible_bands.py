@@ -38,24 +38,16 @@ def density_band(drawn: DrawnMixtures, source: Source, level: float, simultaneou
     return _band(log_densities, source.shape[0], drawn.n_draws, level, simultaneous)
 
 
-def averaged_band(
-    parts: Sequence[tuple[DrawnMixtures, Source]], level: float, simultaneous: bool
-) -> Array:
-    """The same over draws of several models, each with the rows as it takes them."""
-
-    def log_densities(rows: slice) -> Array:
-        return np.hstack([drawn.log_densities(source.subset(rows)) for drawn, source in parts])
-
-    n_draws = sum(drawn.n_draws for drawn, _ in parts)
-    return _band(log_densities, parts[0][1].shape[0], n_draws, level, simultaneous)
+def hull(bands: Sequence[Array]) -> Array:
+    """Ends (n, 2) of what holds all of some bands."""
+    lower, upper = np.moveaxis(np.array(bands), -1, 0)
+    return np.column_stack([lower.min(axis=0), upper.max(axis=0)])
 
 
-def marginal_band(
-    parts: Sequence[DrawnMixtures], columns: Integers, values: Array, level: float
-) -> Array:
+def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level: float) -> Array:
     """Ends (n, 2) of the density of some columns alone at values (n, C), pointwise."""
-    mixtures = [marginal(each, columns) for drawn in parts for each in drawn.mixtures()]
-    family = parts[0].result.family
+    mixtures = [marginal(each, columns) for each in drawn.mixtures()]
+    family = drawn.result.family
 
     def log_densities(rows: slice) -> Array:
         return np.column_stack([log_density(each, values[rows], family) for each in mixtures])
@@ -93,9 +85,14 @@ def checked_level(value: Any) -> float:
     return float(value)
 
 
+def fewest_draws(level: float) -> int:
+    """So many that their quantiles reach the ends of a level."""
+    return math.ceil(2.0 / (1.0 - level) - 1e-9)
+
+
 def check_draws(n_draws: int, level: float) -> None:
     """Refuse draws too few for their quantiles to reach the ends of a level."""
-    fewest = math.ceil(2.0 / (1.0 - level) - 1e-9)
+    fewest = fewest_draws(level)
     if n_draws < fewest:
         raise InvalidInputError(
             f"n_draws must be at least {fewest} for level={level:g}: fewer draws do not reach its "

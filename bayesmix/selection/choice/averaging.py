@@ -31,11 +31,13 @@ LEAST_SHARE = 1e-6
 class AveragedDensity:
     """Σ_c a_c p_c(x): fitted candidates and their shares a_c, most probable first.
 
-    ``how`` says where the shares are from: the evidence, or stacking of held-out densities.
+    ``how`` says where the shares are from: the evidence, or stacking of held-out densities;
+    ``prior`` (C,) are those before the rows were seen.
     """
 
     estimators: tuple[FittedMixture, ...]
     shares: Array
+    prior: Array
     labels: tuple[str, ...]
     how: str
 
@@ -74,19 +76,23 @@ class AveragedDensity:
         method: Any = None,
         data: Any = None,
     ) -> Array:
-        """Credible band (n, 2) of the density at rows: of candidates and of their parameters.
+        """Band (n, 2) of the density at rows, whichever of the candidates is true.
 
-        Draws are of the candidates in proportion to their shares, so that the band knows that the
-        number of components and the structure were chosen.
+        It holds the credible bands, each of this level, of all candidates but those that the rows
+        speak against: whose share they made less than 1 - level of what it was before, at level 0.9
+        a tenth. Of a true candidate that happens with a probability of at most 1 - level, in the
+        mean over its prior. So the band knows that K and structure were chosen, and where rows
+        leave them open it is wider than that of any one candidate.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
         level : float, default=0.9
         simultaneous : bool, default=False
-            Whether ``level`` of the drawn densities lie inside at all rows at once; otherwise the
-            quantiles over draws, row by row.
+            Whether ``level`` of the draws of each candidate lie inside at all rows at once;
+            otherwise the quantiles over its draws, row by row.
         n_draws : int, default=1000
+            In all, as many of each candidate.
         random_state : None, int, RandomState or Generator
         method : {"variational", "gibbs"}, optional
             None: Gibbs sampling where ``data`` are given, else q, which is too narrow where
@@ -99,33 +105,47 @@ class AveragedDensity:
         UnsupportedError
             For maximum likelihood fits, which have no posterior, and for pipelines.
         """
-        from bayesmix.sampling.density.credible_bands import averaged_band, checked_level
+        from bayesmix.sampling.density.credible_bands import checked_level, density_band, hull
 
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
-        most = validation.integer("n_draws", n_draws, 1)
         seed = root_seed(0 if random_state is None else random_state)
-        chosen, draws = zip(*self.drawn(most, seed, method, data), strict=True)
+        chosen, draws = zip(*self.drawn(number, n_draws, seed, method, data), strict=True)
         rows = [estimator._rows(own, None) for estimator, own in _with_rows(chosen, X)]
-        return averaged_band(list(zip(draws, rows, strict=True)), number, whole)
+        parts = zip(draws, rows, strict=True)
+        return hull([density_band(drawn, own, number, whole) for drawn, own in parts])
 
     def drawn(
-        self, n_draws: int, seed: int, method: Any = None, data: Any = None
+        self, level: float, n_draws: int, seed: int, method: Any = None, data: Any = None
     ) -> list[tuple[Any, DrawnMixtures]]:
-        """Candidates, each with draws of its mixture in proportion to its share.
+        """The candidates of a band of a level, each with as many draws of its mixture.
 
         ``method`` and ``data`` as in ``density_interval``.
         """
         from bayesmix.sampling.band_draws import drawn_mixtures
+        from bayesmix.sampling.density.credible_bands import check_draws, fewest_draws
 
         self._refuse_pipelines("a band over candidates")
         if method is None:
             method = "variational" if data is None else "gibbs"
-        allotted = zip(self.estimators, _allotted(self.shares, n_draws), strict=True)
+        most = validation.integer("n_draws", n_draws, 1)
+        check_draws(most, level)
+        places = self.not_spoken_against(level)
+        each = max(-(-most // len(places)), fewest_draws(level))
         return [
-            (estimator, drawn_mixtures(estimator, method, data, number, seed + place))
-            for place, (estimator, number) in enumerate(allotted)
-            if number
+            (
+                self.estimators[place],
+                drawn_mixtures(self.estimators[place], method, data, each, seed + place),
+            )
+            for place in places
         ]
+
+    def not_spoken_against(self, level: float) -> list[int]:
+        """Places of the candidates whose share is no less than 1 - level of that before the rows.
+
+        p(rows | others) / p(rows | true one) has mean 1 where the latter is true, so that it
+        exceeds 1 / (1 - level) with a probability of at most 1 - level (Markov).
+        """
+        return [int(i) for i in np.flatnonzero(self.shares >= (1.0 - level) * self.prior)]
 
     def _refuse_pipelines(self, what: str) -> None:
         for estimator in self.estimators:
@@ -182,19 +202,20 @@ def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
         yield estimator, pd.DataFrame(X, columns=names) if place and unnamed else X
 
 
-def _allotted(shares: Array, n_draws: int) -> list[int]:
-    """So many draws in proportion to shares, the largest remainders first."""
-    exact = shares * n_draws
-    counts = np.floor(exact).astype(int)
-    for place in np.argsort(counts - exact, kind="stable")[: n_draws - int(counts.sum())]:
-        counts[place] += 1
-    return [int(count) for count in counts]
+def averaged(
+    estimators: list[Any], shares: Array, labels: list[str], how: str, prior: Array | None = None
+) -> AveragedDensity:
+    """The average of those candidates whose share counts, largest first.
 
-
-def averaged(estimators: list[Any], shares: Array, labels: list[str], how: str) -> AveragedDensity:
-    """The average of those candidates whose share counts, largest first."""
+    ``prior`` None: before the rows all had the same share.
+    """
     order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > LEAST_SHARE]
     kept = shares[order] / shares[order].sum()
+    before = np.full(len(shares), 1.0 / len(shares)) if prior is None else prior
     return AveragedDensity(
-        tuple(estimators[i] for i in order), kept, tuple(labels[i] for i in order), how
+        tuple(estimators[i] for i in order),
+        kept,
+        before[order],
+        tuple(labels[i] for i in order),
+        how,
     )

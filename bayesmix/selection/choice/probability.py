@@ -91,21 +91,26 @@ def by_bic(rows: list[Row], prior: dict[int, float]) -> Probabilities | None:
     return Probabilities(_normalised(rows, prior, values), prior, "bic", str(structure))
 
 
-def _normalised(rows: list[Row], prior: dict[int, float], values: Array) -> Array:
-    """Probabilities of candidates from their log evidence.
+def prior_weights(rows: list[Row], prior: dict[int, float]) -> Array:
+    """Of candidates before the rows: 0 where a fit is not sound, or folds refuted its kind.
 
     With one component some kinds are one model, which then has the prior of them all.
     """
     kinds, alone = {row.kind for row in rows}, sum(row.asked == 1 for row in rows)
     of_one = len(kinds) / max(alone, 1)
-    shares = [
+    weights = [
         prior.get(row.asked, 0.0) * (of_one if row.asked == 1 else 1.0)
         if row.sound is not None and not row.refuted
         else 0.0
         for row in rows
     ]
+    return np.array(weights)
+
+
+def _normalised(rows: list[Row], prior: dict[int, float], values: Array) -> Array:
+    """Probabilities of candidates from their log evidence."""
     with np.errstate(divide="ignore"):
-        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(shares)
+        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
     probabilities: Array = np.exp(logs - logsumexp(logs))
     return probabilities
 

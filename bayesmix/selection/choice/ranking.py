@@ -14,7 +14,7 @@ from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity, averaged
-from bayesmix.selection.choice.probability import Probabilities, evidence_of
+from bayesmix.selection.choice.probability import Probabilities, evidence_of, prior_weights
 from bayesmix.selection.choice.summary_text import NAMES, label
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 from bayesmix.selection.criteria.held_out import finite, stacking, within_one_error
@@ -114,6 +114,7 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
     UndefinedError
         Where the criterion is about clusters, not about the density.
     """
+    prior: Array | None = None
     if criterion in OF_FOLDS:
         numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
         held = [rows[i].held for i in numbers]
@@ -124,6 +125,8 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
     elif found is not None:
         numbers = [int(i) for i in np.flatnonzero(found.values > 0)]
         shares, how = found.values[numbers], f"their probabilities ({found.source})"
+        weights = prior_weights(rows, found.prior)
+        prior = weights[numbers] / weights.sum()
     elif criterion in (*ON_THE_SCALE_OF_EVIDENCE, *WEIGHTS_OF_AKAIKE):
         numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
         values = np.array([rows[i].value(criterion) for i in numbers])
@@ -138,4 +141,5 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
         shares,
         [label(rows[i]) for i in numbers],
         how,
+        prior,
     )
