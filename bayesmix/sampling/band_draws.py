@@ -13,6 +13,8 @@ from bayesmix.sampling.draws.posterior_sample import posterior_draws
 from bayesmix.workflow.result import FitResult
 
 CHAINS = 4
+# Where a band has those of several candidates: 1,000 of each would take several times as long.
+DRAWS_OF_EACH = 400
 
 
 def drawn_mixtures(

@@ -122,9 +122,10 @@ class SearchResults(Transforming):
         save(self, path)
 
     def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
-        """Credible band (n, 2) of the averaged density: it knows that K was chosen.
+        """Band (n, 2) of the density that knows that K and structure were chosen.
 
-        As ``averaged_.density_interval``; with ``data``, the rows of the fit, by Gibbs sampling.
+        As ``averaged_.density_interval``: those of all candidates that the rows do not speak
+        against. With ``data``, the rows of the fit, by Gibbs sampling.
 
         Examples
         --------

@@ -13,7 +13,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.subject import View
-from bayesmix.sampling.band_draws import drawn_mixtures
+from bayesmix.sampling.band_draws import DRAWS_OF_EACH, drawn_mixtures
 from bayesmix.sampling.density.credible_bands import density_band, hull, marginal_band
 from bayesmix.sources import as_source
 
@@ -67,9 +67,9 @@ def band_of(
 
 def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any) -> Band:
     """The band of a density averaged over candidates, over the columns of a view."""
-    number = drawable_level("band", level)
+    number = drawable_level("band", level, DRAWS_OF_EACH)
     _check_curve(view, average.estimators[0].result_)
-    parts = [each for _, each in average.drawn(number, DRAWS, SEED, method, data)]
+    parts = [each for _, each in average.drawn(number, DRAWS_OF_EACH, SEED, method, data)]
 
     def ends(points: Array) -> Array:
         return hull([marginal_band(each, view.columns, points, number) for each in parts])

@@ -85,14 +85,9 @@ def checked_level(value: Any) -> float:
     return float(value)
 
 
-def fewest_draws(level: float) -> int:
-    """So many that their quantiles reach the ends of a level."""
-    return math.ceil(2.0 / (1.0 - level) - 1e-9)
-
-
 def check_draws(n_draws: int, level: float) -> None:
     """Refuse draws too few for their quantiles to reach the ends of a level."""
-    fewest = fewest_draws(level)
+    fewest = math.ceil(2.0 / (1.0 - level) - 1e-9)
     if n_draws < fewest:
         raise InvalidInputError(
             f"n_draws must be at least {fewest} for level={level:g}: fewer draws do not reach its "

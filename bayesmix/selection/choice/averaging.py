@@ -15,6 +15,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import FittedMixture
 from bayesmix.random import Purpose, root_seed, stream
+from bayesmix.sampling.band_draws import DRAWS_OF_EACH, drawn_mixtures
+from bayesmix.sampling.density.credible_bands import checked_level, density_band, hull
 from bayesmix.selection.criteria.folds import n_rows_of, rows_of
 from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.sources.partitions.collections import gathered
@@ -71,7 +73,7 @@ class AveragedDensity:
         X: Any,
         level: float = 0.9,
         simultaneous: bool = False,
-        n_draws: int = 1000,
+        n_draws: int = DRAWS_OF_EACH,
         random_state: Any = None,
         method: Any = None,
         data: Any = None,
@@ -91,8 +93,8 @@ class AveragedDensity:
         simultaneous : bool, default=False
             Whether ``level`` of the draws of each candidate lie inside at all rows at once;
             otherwise the quantiles over its draws, row by row.
-        n_draws : int, default=1000
-            In all, as many of each candidate.
+        n_draws : int, default=400
+            Of each candidate.
         random_state : None, int, RandomState or Generator
         method : {"variational", "gibbs"}, optional
             None: Gibbs sampling where ``data`` are given, else q, which is too narrow where
@@ -105,8 +107,6 @@ class AveragedDensity:
         UnsupportedError
             For maximum likelihood fits, which have no posterior, and for pipelines.
         """
-        from bayesmix.sampling.density.credible_bands import checked_level, density_band, hull
-
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         seed = root_seed(0 if random_state is None else random_state)
         chosen, draws = zip(*self.drawn(number, n_draws, seed, method, data), strict=True)
@@ -117,35 +117,28 @@ class AveragedDensity:
     def drawn(
         self, level: float, n_draws: int, seed: int, method: Any = None, data: Any = None
     ) -> list[tuple[Any, DrawnMixtures]]:
-        """The candidates of a band of a level, each with as many draws of its mixture.
+        """The candidates of a band of a level, each with draws of its mixture.
 
         ``method`` and ``data`` as in ``density_interval``.
         """
-        from bayesmix.sampling.band_draws import drawn_mixtures
-        from bayesmix.sampling.density.credible_bands import check_draws, fewest_draws
-
         self._refuse_pipelines("a band over candidates")
         if method is None:
             method = "variational" if data is None else "gibbs"
-        most = validation.integer("n_draws", n_draws, 1)
-        check_draws(most, level)
-        places = self.not_spoken_against(level)
-        each = max(-(-most // len(places)), fewest_draws(level))
+        among = zip(self.estimators, self.not_spoken_against(level), strict=True)
         return [
-            (
-                self.estimators[place],
-                drawn_mixtures(self.estimators[place], method, data, each, seed + place),
-            )
-            for place in places
+            (estimator, drawn_mixtures(estimator, method, data, n_draws, seed + place))
+            for place, (estimator, kept) in enumerate(among)
+            if kept
         ]
 
-    def not_spoken_against(self, level: float) -> list[int]:
-        """Places of the candidates whose share is no less than 1 - level of that before the rows.
+    def not_spoken_against(self, level: float) -> list[bool]:
+        """Of each candidate, whether its share is no less than 1 - level of that before the rows.
 
         p(rows | others) / p(rows | true one) has mean 1 where the latter is true, so that it
         exceeds 1 / (1 - level) with a probability of at most 1 - level (Markov).
         """
-        return [int(i) for i in np.flatnonzero(self.shares >= (1.0 - level) * self.prior)]
+        kept: list[bool] = (self.shares >= (1.0 - level) * self.prior).tolist()
+        return kept
 
     def _refuse_pipelines(self, what: str) -> None:
         for estimator in self.estimators:
