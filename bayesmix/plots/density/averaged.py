@@ -50,8 +50,8 @@ def plot_averaged(
         Whose marginal density is drawn; None: those that ``plot_density`` takes.
     band : float, optional
         Level of the shaded band over one column, row by row, which holds those of all candidates
-        that the rows do not speak against. None: 0.9 where the candidates have a posterior; over two columns there is
-        none.
+        that the rows do not speak against. None: 0.9 where the candidates have a posterior; over
+        two columns there is none.
     method : {"variational", "gibbs"}, default="variational"
         Where the draws of the band are from; for Gibbs sampling ``X`` must be the rows of the fits.
 
