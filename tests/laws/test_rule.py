@@ -154,6 +154,41 @@ def test_five_outliers_are_no_five_components():
     assert bm.select(rows).best_params_["n_components"] == 2
 
 
+def test_one_row_far_away_hides_no_clusters():
+    # Every candidate of several components has one on that row: one component was chosen.
+    rng = np.random.default_rng(5)
+    rows = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 8.0, [[1e6, 1e6]]])
+    with pytest.warns(SelectionWarning, match=r"holds fewer than 3 rows \(1\.0\).*predict says"):
+        search = bm.select(rows)
+    labels = search.predict(rows)
+    assert [len(set(labels[a:b])) for a, b in ((0, 60), (60, 120), (0, 121))] == [1, 1, 3]
+    # By any criterion.
+    with pytest.warns(SelectionWarning, match="holds fewer than 3 rows"):
+        bm.select(rows, (1, 2, 3), covariance_type="tied", criterion="bic")
+
+
+def test_a_column_narrower_than_its_step_bars_no_clusters():
+    # But for one row the last column is constant: whoever describes it is narrower than a step.
+    rng = np.random.default_rng(5)
+    centres = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    nearly_constant = np.where(np.arange(240) == 7, 6.0, 5.0)
+    clusters = np.repeat(centres, 80, axis=0) + rng.normal(size=(240, 2))
+    with pytest.warns(SelectionWarning, match="Columns of two values"):
+        search = bm.select(np.column_stack([clusters, nearly_constant]))
+    assert search.best_params_["n_components"] == 3
+
+
+def test_a_column_that_names_the_clusters_hides_none():
+    # Whatever describes them sits on one of its two values: one component was chosen, "1.00".
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 1], 60)
+    rows = np.column_stack([rng.normal(size=(120, 2)) + 9.0 * labels[:, None], labels])
+    with pytest.warns(SelectionWarning, match="Columns of two values: column 2"):
+        search = bm.select(rows)
+    assert search.best_params_["n_components"] == 2
+    assert len(set(zip(search.predict(rows), labels, strict=True))) == 2
+
+
 def test_a_component_of_too_few_rows_is_an_objection_with_its_size():
     rng = np.random.default_rng(0)
     rows = np.vstack([rng.normal(size=(60, 2)), [[30.0, 30.0]]])

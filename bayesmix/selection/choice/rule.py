@@ -25,7 +25,7 @@ from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Question, Task
-from bayesmix.selection.choice.standing import Lattice, objection
+from bayesmix.selection.choice.standing import Lattice, objection, on_one_value
 from bayesmix.selection.criteria.folds import Split
 from bayesmix.selection.criteria.held_out import HeldOut, combined, finite
 from bayesmix.selection.criteria.scores import Score
@@ -47,7 +47,7 @@ class Judgement:
     behind: dict[str, Score] = field(default_factory=dict)
     refuted: tuple[str, ...] = ()  # kinds
     why_no_folds: str = ""
-    without_standing: bool = False  # whether nothing that may be chosen was there
+    without_standing: bool = False  # whether something speaks against all of several components
     interrupted: bool = False
 
 
@@ -84,15 +84,26 @@ class Rule:
     def _judged(self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None) -> Judgement:
         """All of it: standing, a better optimum for those that may win, folds, evidence."""
         rows = self._polished(rows)
-        rows = [replace(row, objection=objection(row, self.grid)) for row in rows]
-        nobody = all(row.objection for row in rows if row.sound is not None)
-        if nobody:
-            rows = [replace(row, objection="") for row in rows]
+        rows, nobody = self._standing(rows)
         splits, why = self._splits(rows, folds)
         rows, behind = self._held_out(rows, splits)
         refuted = tuple(kind for kind, one in behind.items() if one.value > one.standard_error)
         rows = [replace(row, refuted=row.kind in refuted) for row in rows]
         return Judgement(self._scored(rows), behind, refuted, why, nobody)
+
+    def _standing(self, rows: list[Row]) -> tuple[list[Row], bool]:
+        """Candidates with what speaks against each; whether it does against all of several.
+
+        What would leave one component alone speaks against none: first that there are few rows,
+        for outliers that every candidate describes would hide all clusters; then that values are
+        few, as those of a column of 0 and 1.
+        """
+        for against in (objection, on_one_value):
+            rows = [replace(row, objection=against(row, self.grid)) for row in rows]
+            several = [row for row in rows if row.sound is not None and row.asked > 1]
+            if not several or not all(row.objection for row in several):
+                return rows, False
+        return [replace(row, objection="") for row in rows], True
 
     def _splits(
         self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None
@@ -147,7 +158,9 @@ class Rule:
         values = {i: one.score.value for i, one in held.items()}
         if alone and alone[0] in held and values[alone[0]] >= max(values.values()):
             rows = [
-                replace(row, objection=ALONE) if row.asked > 1 and row.sound is not None else row
+                replace(row, objection=row.objection or ALONE)
+                if row.asked > 1 and row.sound is not None
+                else row
                 for row in rows
             ]
         led = [i for i in leaders if i in held]

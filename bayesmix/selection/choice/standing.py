@@ -20,7 +20,8 @@ from bayesmix.selection.candidates.row import Row
 TIED_SHARE = 0.5
 OFF_THE_LATTICE = 1e-3
 # A component narrower than this many steps holds, for the most part, one value: two neighbours, in
-# equal shares, have a standard deviation of half a step.
+# equal shares, have a standard deviation of half a step. Where all rows together have no more, as
+# those of two values, it is measured by theirs: a cluster is not wider than all rows.
 STEPS_OF_ONE_VALUE = 0.5
 # A rating of 0 to 10 has no more values than this, and is not normal within a component.
 FEW_VALUES = 11
@@ -40,6 +41,18 @@ class Lattice:
     step: float
     n_values: int
     tied: float  # the share of rows whose value another row has too
+    spread: float  # the standard deviation of all rows
+
+    @property
+    def of_two_values(self) -> bool:
+        """Whether a component on a single value is what any cluster may be."""
+        return self.n_values == 2
+
+    @property
+    def of_one_value(self) -> float:
+        """The standard deviation below which a component holds one value for the most part."""
+        most = STEPS_OF_ONE_VALUE * self.step
+        return most if self.spread > most else STEPS_OF_ONE_VALUE * self.spread
 
     def __str__(self) -> str:
         return f"{self.name} ({self.n_values} values in steps of {self.step:g})"
@@ -59,17 +72,33 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
         column = column[~np.isnan(column)]
         values, times = np.unique(column, return_counts=True)
         tied = float(times[times > 1].sum() / len(column))
-        steps = (values - values[0]) / gap
-        on_grid = np.abs(steps - np.rint(steps)).max(initial=0.0) < OFF_THE_LATTICE * steps[-1]
+        # The step as the whole width gives it: the smallest one has lost digits.
+        step = gap if len(values) < 2 else np.ptp(values) / max(1.0, np.rint(np.ptp(values) / gap))
+        steps = (values - values[0]) / step
+        on_grid = np.abs(steps - np.rint(steps)).max(initial=0.0) < OFF_THE_LATTICE
         if tied >= TIED_SHARE and on_grid and len(values) > 1:
-            found.append(Lattice(d, str(names[d]), float(gap), len(values), tied))
+            spread = float(column.std())
+            found.append(Lattice(d, str(names[d]), float(step), len(values), tied, spread))
     return tuple(found)
 
 
 def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
     """Why a candidate may not be chosen, in words that follow "since"; empty where it may."""
+    return few_rows(row) or on_one_value(row, grid)
+
+
+def _of_several(row: Row) -> Any:
+    """The fit of a candidate whose components may be no clusters, or None."""
     result = row.sound
     if result is None or not result.family.continuous or result.n_components == 1:
+        return None
+    return result
+
+
+def few_rows(row: Row) -> str:
+    """Which components hold fewer rows than make a cluster, in words that follow "since"."""
+    result = _of_several(row)
+    if result is None:
         return ""
     needed = result.n_features + 1
     few = np.flatnonzero(result.counts < needed)
@@ -80,13 +109,24 @@ def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
             f"{_components(few)} fewer than {needed} rows ({sizes}{more}): outliers, or nothing, "
             "and no cluster"
         )
-    on_one = narrow(result, grid)
+    return ""
+
+
+def on_one_value(row: Row, grid: tuple[Lattice, ...]) -> str:
+    """Which component sits on one value, or on tied rows, in words that follow "since"."""
+    result = _of_several(row)
+    if result is None:
+        return ""
+    on_one = narrow(result, tuple(each for each in grid if not each.of_two_values))
     if on_one:
         k, lattice = on_one[0]
         return (
             f"component {k} sits on one value of {lattice.name}, which moves in steps of "
             f"{lattice.step:g}"
         )
+    # On a column of 0 and 1 the rows of any cluster may be tied.
+    if any(each.of_two_values for each in grid):
+        return ""
     held = [event for event in result.events if event.kind == "held" and event.components]
     return f"component {held[0].components[0]} sits on tied rows" if held else ""
 
@@ -101,7 +141,7 @@ def narrow(result: Any, grid: tuple[Lattice, ...]) -> list[tuple[int, Lattice]]:
         (k, lattice)
         for k in range(result.n_components)
         for lattice in grid
-        if spread[k, lattice.column] < STEPS_OF_ONE_VALUE * lattice.step
+        if spread[k, lattice.column] < lattice.of_one_value
     ]
 
 

@@ -10,7 +10,7 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement
-from bayesmix.selection.choice.standing import Lattice, coarse, zeros_alone
+from bayesmix.selection.choice.standing import Lattice, coarse, few_rows, on_one_value, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
 NAMES = {
@@ -91,13 +91,24 @@ def cautions(
         )
     elif row.asked == min(numbers) > 1:
         notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
-    if row.objection:
-        notes.append(f"Of the candidate that was chosen {row.objection}.")
-    if rounded := coarse(rows, grid):
+    if few := few_rows(row):
         notes.append(
-            f"Rounded columns: {_listed([str(each) for each in rounded])}. Components may describe "
+            f"Of the candidate that was chosen {few}. Look at these rows (predict says which they "
+            "are); leave them out where they are errors, or let them be noise (noise)."
+        )
+    elif on_one := on_one_value(row, grid):
+        notes.append(f"Of the candidate that was chosen {on_one}.")
+    found = coarse(rows, grid)
+    if rounded := [str(each) for each in found if not each.of_two_values]:
+        notes.append(
+            f"Rounded columns: {_listed(rounded)}. Components may describe "
             "such values rather than clusters; those that sit on a single one are not chosen. "
-            "Treat these columns as categories or counts, or measure finer."
+            "Treat these columns as categories or counts, compare without them, or measure finer."
+        )
+    if of_two := [each.name for each in found if each.of_two_values]:
+        notes.append(
+            f"Columns of two values: {_listed(of_two)}. Components may be there for one value each "
+            "rather than for clusters. Treat these columns as categories, or compare without them."
         )
     if row.sound is not None and (zeros := _zeros(row.sound)):
         notes.append(
@@ -204,7 +215,9 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
             f"{_listed(gone)}; {chose}, over {n:g} rows."
         )
     if judgement.without_standing:
-        lines.append("Every candidate has a component that holds too little to be a cluster.")
+        lines.append(
+            "Every candidate of several components has one that holds few rows or one value."
+        )
     unrefuted = [row for row in rows if not row.refuted]
     looked_at: list[list[Row]] = [rows, unrefuted] if judgement.refuted else [rows]
     for some in looked_at:
@@ -309,7 +322,9 @@ def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | N
     asked: dict[str, list[str]] = {}
     for other in differing:
         asked.setdefault(ABOUT[other], []).append(NAMES[other])
-    same = asked.pop(mine, [])
+    # What is excluded was not weighed: that a criterion would have it unsettles nothing.
+    same = [NAMES[o] for o in differing if ABOUT[o] == mine and apart[o].may_win]
+    asked.pop(mine, None)
     if asked:
         answers = [(mine, [NAMES[criterion]]), *asked.items()]
         said = (f"{_capital(_listed(names))}: {ANSWERS[about]}." for about, names in answers)
