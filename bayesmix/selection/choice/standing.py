@@ -26,6 +26,8 @@ STEPS_OF_ONE_VALUE = 0.5
 # A rating of 0 to 10 has no more values than this, and is not normal within a component.
 FEW_VALUES = 11
 MOST_ROWS = 20_000
+# Few rows are no outliers where all components hold few, as those of many columns do.
+SMALL_SHARE = 0.1
 # Zeros are many in a column of counts where they are more than half, and a component is of them
 # alone where other counts are less than a tenth.
 MANY_ZEROS = 0.5
@@ -100,7 +102,8 @@ def few_rows(row: Row) -> str:
     result = _of_several(row)
     if result is None:
         return ""
-    needed = result.n_features + 1
+    own = result.family.own_directions
+    needed = 1 + (result.n_features if own is None else own)
     few = np.flatnonzero(result.counts < needed)
     if len(few):
         sizes = ", ".join(f"{count:.1f}" for count in sorted(result.counts[few])[:3])
@@ -110,6 +113,13 @@ def few_rows(row: Row) -> str:
             "and no cluster"
         )
     return ""
+
+
+def outliers(row: Row) -> str:
+    """Which components of few rows have far less than a share, in words that follow "since"."""
+    result = row.sound
+    fair = 0.0 if result is None else float(result.counts.mean())
+    return few_rows(row) if result and result.counts.min() < SMALL_SHARE * fair else ""
 
 
 def on_one_value(row: Row, grid: tuple[Lattice, ...]) -> str:

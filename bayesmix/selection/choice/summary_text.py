@@ -10,7 +10,7 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement
-from bayesmix.selection.choice.standing import Lattice, coarse, few_rows, on_one_value, zeros_alone
+from bayesmix.selection.choice.standing import Lattice, coarse, on_one_value, outliers, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
 NAMES = {
@@ -91,7 +91,7 @@ def cautions(
         )
     elif row.asked == min(numbers) > 1:
         notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
-    if few := few_rows(row):
+    if few := outliers(row):
         notes.append(
             f"Of the candidate that was chosen {few}. Look at these rows (predict says which they "
             "are); leave them out where they are errors, or let them be noise (noise)."
