@@ -38,6 +38,7 @@ from bayesmix.selection.choice.ranking import (
     disowned,
     why_none,
 )
+from bayesmix.selection.choice.repetitions import Repetitions, repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
@@ -208,7 +209,11 @@ class MixtureSearch(SearchResults, Showing):
         chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
-        splits = make_splits(self.cv, X, seed, groups) if folded else ()
+        # What a pipeline makes of the columns is on no lattice that is known here.
+        grid = () if prefix else lattices(source)
+        repeated = repetitions(None if prefix else source)
+        folds = partial(make_splits, self.cv, X, seed, groups, repeated.distinct)
+        splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
         search_parameters.share_threads(estimator, self.n_jobs, side_by_side)
@@ -234,20 +239,16 @@ class MixtureSearch(SearchResults, Showing):
         polish = polish if self.refit and not self.interrupted_ else None
         falls = criterion == RULE or self.n_components is None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
-        # What a pipeline makes of the columns is on no lattice that is known here.
-        grid = () if prefix else lattices(source)
         if criterion == RULE:
-            folds = partial(make_splits, self.cv, X, seed, groups)
             rule = Rule(task, weights, self._prior_over_k, grid, polish, workers)
             judgement = rule.judged(rows, None if self.interrupted_ else folds)
             self.interrupted_ |= judgement.interrupted
         else:
             rows = completed(sweep, rows, criterion, polish)
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
-                splits = make_splits(self.cv, X, seed, groups)
-                rows = with_folds(task, rows, splits, weights, workers)
+                rows = with_folds(task, rows, folds(), weights, workers)
             judgement = Judgement(rows)
-        tried = (numbers, grows, grid)
+        tried = (numbers, grows, grid, repeated)
         self._adopt(judgement, criterion, source.total_weight, tried, sweep.folds())
         return self
 
@@ -282,7 +283,7 @@ class MixtureSearch(SearchResults, Showing):
         judgement: Judgement,
         wanted: str,
         n: float,
-        tried: tuple[list[int], bool, Any],
+        tried: tuple[list[int], bool, Any, Repetitions],
         folds: list[tuple[int, int, Row]],
     ) -> None:
         """Keep what was found, the candidates from the best on; without a value they come last."""

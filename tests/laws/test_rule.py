@@ -14,9 +14,11 @@ from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice import summary_text as words
 from bayesmix.selection.choice.probability import Probabilities, probabilities
+from bayesmix.selection.choice.repetitions import Repetitions, repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, in_turn
 from bayesmix.selection.choice.standing import coarse, lattices, objection
+from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources import ArraySource
 
@@ -231,6 +233,46 @@ def test_components_on_single_values_are_said_and_not_chosen():
     spread = np.sqrt(np.diagonal(best.result_.plug_in.components.covariances, axis1=1, axis2=2))
     assert (spread / best.result_.mixture.frame.scale > 0.4).all() or best.n_components_ == 1
     assert "Rounded columns" in search.summary()
+
+
+def test_rows_read_ten_times_are_no_components():
+    # Folds had seen the copies of what they held out: thirty components, "probability 1.00".
+    rows = np.random.default_rng(8).normal(size=(60, 2))
+    with pytest.warns(SelectionWarning, match="Repeated rows: 540 of 600 rows repeat others"):
+        search = bm.select(np.tile(rows, (10, 1)), (1, 2, 20), covariance_type="full")
+    assert search.best_params_["n_components"] == 1
+
+
+def test_folds_keep_copies_together():
+    distinct = np.tile(np.arange(50), 3)
+    splits = make_splits(5, np.zeros((150, 1)), 0, None, distinct)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(150))
+    assert not any(set(distinct[s.train]) & set(distinct[s.test]) for s in splits)
+
+
+def test_what_is_repeated_is_told_from_what_is_rounded():
+    rng = np.random.default_rng(1)
+    plain, rounded = rng.normal(size=(200, 2)), np.round(rng.normal(size=(200, 2)), 1)
+    for rows in (plain, rounded, rng.integers(0, 6, (300, 1)), np.log(rng.poisson(9.0, (300, 2)))):
+        assert repetitions(ArraySource(rows * 1.0)) == Repetitions()
+    twice = repetitions(ArraySource(np.vstack([rounded, rounded])))
+    assert twice.n_copies >= 200
+    some = repetitions(ArraySource(np.vstack([plain, plain[:40]])))
+    assert (some.n_copies, int(some.distinct.max())) == (40, 199)
+    amounts = np.where(rng.random(400) < 0.4, 0.0, np.round(rng.gamma(2.0, 9.0, 400), 1))
+    found = repetitions(ArraySource(np.column_stack([amounts, rng.normal(size=400)])))
+    assert found.n_copies == 0
+    assert len(found.values) == 1
+    assert found.values[0].startswith("column 0 (0 in 39%")
+
+
+def test_many_zeros_among_amounts_are_said():
+    rng = np.random.default_rng(1)
+    amounts = np.where(rng.random(300) < 0.4, 0.0, rng.gamma(2.0, 9.0, 300))
+    rows = np.column_stack([amounts, rng.normal(size=300)])
+    with pytest.warns(SelectionWarning, match=r"Repeated values: column 0 \(0 in 4"):
+        search = bm.select(rows, (1, 2, 3), covariance_type="diag")
+    assert "Repeated values" in search.summary()
 
 
 # What is said

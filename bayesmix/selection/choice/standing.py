@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row
 
@@ -19,6 +20,8 @@ from bayesmix.selection.candidates.row import Row
 # values are whole numbers of steps apart, but for so much of a step.
 TIED_SHARE = 0.5
 OFF_THE_LATTICE = 1e-3
+# Of more steps than these no digits are left to tell whether they are whole.
+MOST_STEPS = 1e10
 # A component narrower than this many steps holds, for the most part, one value: two neighbours, in
 # equal shares, have a standard deviation of half a step. Where all rows together have no more, as
 # those of two values, it is measured by theirs: a cluster is not wider than all rows.
@@ -74,14 +77,23 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
         column = column[~np.isnan(column)]
         values, times = np.unique(column, return_counts=True)
         tied = float(times[times > 1].sum() / len(column))
-        # The step as the whole width gives it: the smallest one has lost digits.
-        step = gap if len(values) < 2 else np.ptp(values) / max(1.0, np.rint(np.ptp(values) / gap))
-        steps = (values - values[0]) / step
-        on_grid = np.abs(steps - np.rint(steps)).max(initial=0.0) < OFF_THE_LATTICE
-        if tied >= TIED_SHARE and on_grid and len(values) > 1:
+        step = step_of(values, float(gap))
+        if tied >= TIED_SHARE and step > 0.0:
             spread = float(column.std())
-            found.append(Lattice(d, str(names[d]), float(step), len(values), tied, spread))
+            found.append(Lattice(d, str(names[d]), step, len(values), tied, spread))
     return tuple(found)
+
+
+def step_of(values: Array, gap: float) -> float:
+    """The step that sorted distinct values are whole numbers of, ``gap`` or nearly; 0 for none."""
+    if len(values) < 2 or gap <= 0.0:
+        return 0.0
+    # As the whole width gives it: the smallest difference has lost digits.
+    width = float(values[-1] - values[0])
+    step = width / max(1.0, np.rint(width / gap))
+    steps = (values - values[0]) / step
+    on_grid = np.abs(steps - np.rint(steps)).max() < OFF_THE_LATTICE and steps[-1] < MOST_STEPS
+    return step if on_grid else 0.0
 
 
 def objection(row: Row, grid: tuple[Lattice, ...]) -> str:

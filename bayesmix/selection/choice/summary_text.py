@@ -8,6 +8,7 @@ from typing import Any
 
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
+from bayesmix.selection.choice.repetitions import Repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement
 from bayesmix.selection.choice.standing import Lattice, coarse, on_one_value, outliers, zeros_alone
@@ -70,9 +71,13 @@ def label(row: Row) -> str:
 
 
 def cautions(
-    rows: list[Row], numbers: list[int], grows: bool, grid: tuple[Lattice, ...]
+    rows: list[Row],
+    numbers: list[int],
+    grows: bool,
+    grid: tuple[Lattice, ...],
+    repeated: Repetitions,
 ) -> list[str]:
-    """What is at an edge, which components hold few rows, and which columns are lattices.
+    """What is at an edge, which components hold few rows, what is repeated or on a lattice.
 
     Of the first candidate, which was chosen.
     """
@@ -98,6 +103,7 @@ def cautions(
         )
     elif on_one := on_one_value(row, grid):
         notes.append(f"Of the candidate that was chosen {on_one}.")
+    notes += repeated.notes(row.asked)
     found = coarse(rows, grid)
     if rounded := [str(each) for each in found if not each.of_two_values]:
         notes.append(

@@ -28,8 +28,13 @@ class Split:
     test: Integers
 
 
-def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, ...]:
-    """The folds, the same for every candidate: an integer shuffles, a splitter is used as it is."""
+def make_splits(
+    cv: Any, X: Any, seed: int, groups: Any = None, distinct: Integers | None = None
+) -> tuple[Split, ...]:
+    """The folds, the same for every candidate: an integer shuffles, a splitter is used as it is.
+
+    ``distinct`` (n,): which distinct row each is. Folds of a number of them keep copies together.
+    """
     n_rows = n_rows_of(X)
     if isinstance(cv, int):
         if not 2 <= cv <= n_rows:
@@ -48,6 +53,11 @@ def make_splits(cv: Any, X: Any, seed: int, groups: Any = None) -> tuple[Split, 
             ]
             return tuple(Split(*rule) for rule in rules)
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
+        if distinct is not None:
+            parts = splitter.split(np.zeros((int(distinct.max()) + 1, 1)))
+            return tuple(
+                Split(*(np.flatnonzero(np.isin(distinct, part)) for part in pair)) for pair in parts
+            )
     else:
         if one_in(X) > 1:
             raise TooManyRowsError(
