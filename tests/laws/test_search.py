@@ -41,8 +41,8 @@ def test_a_division_anew_finds_the_narrow_cluster_in_the_broad_one():
     shares = np.where(side[:, None], [0.55, 0.45], [0.45, 0.55])
     state = settled(problem, shares, 2)
     best = settled(problem, np.eye(2)[np.repeat([0, 1], [300, 150])])
-    (pair,) = best_divisions(problem, state, Look.at(problem, state), [(0, 1)], [])
-    reached = [run(problem, d.begun(problem, state), Monitor(), 2000) for d in pair.divisions]
+    found = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
+    reached = [run(problem, d.begun(problem, state), Monitor(), 2000) for d in found]
     assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-5)
 
 
@@ -53,16 +53,14 @@ def test_dividing_a_pair_anew_leaves_the_third_and_the_number_of_rows(covariance
     model = Model(3, bm.Gaussian(covariance), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 300), 10)
-    for divided in best_divisions(
-        problem, state, Look.at(problem, state), [(0, 1), (1, 2), (0, 2)], []
-    ):
-        for division in divided.divisions:
-            (third,) = {0, 1, 2} - set(division.pair)
-            after = division.begun(problem, state).expectation.statistics
-            before = state.expectation.statistics
-            assert after.counts.sum() == pytest.approx(300.0)
-            assert before.counts[third] in after.counts
-            assert before.means[third] in after.means
+    pairs = [(0, 1), (1, 2), (0, 2)]
+    for division in best_divisions(problem, state, Look.at(problem, state), pairs):
+        (third,) = {0, 1, 2} - set(division.pair)
+        after = division.begun(problem, state).expectation.statistics
+        before = state.expectation.statistics
+        assert after.counts.sum() == pytest.approx(300.0)
+        assert before.counts[third] in after.counts
+        assert before.means[third] in after.means
 
 
 def test_the_present_division_is_not_proposed_again():
@@ -72,8 +70,8 @@ def test_the_present_division_is_not_proposed_again():
         Model(2, bm.Gaussian(), bm.MaximumLikelihood()), ArraySource(values), Settings(Aitken())
     )
     state = settled(problem, np.eye(2)[np.repeat([0, 1], 100)])
-    (pair,) = best_divisions(problem, state, Look.at(problem, state), [(0, 1)], [])
-    assert all(division.predicted < 0.0 for division in pair.divisions)
+    found = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
+    assert all(division.predicted < 0.0 for division in found)
 
 
 def test_weights_are_repetitions_where_a_pair_is_divided_anew():
@@ -82,46 +80,10 @@ def test_weights_are_repetitions_where_a_pair_is_divided_anew():
     shares = np.random.default_rng(2).dirichlet(np.ones(2), 450)
     state = settled(problem, shares, 3)
     repeated = begin_at(twice, state.at())
-    (weighted,) = best_divisions(problem, state, Look.at(problem, state), [(0, 1)], [])
-    (plain,) = best_divisions(twice, repeated, Look.at(twice, repeated), [(0, 1)], [])
-    for one, other in zip(weighted.divisions, plain.divisions, strict=True):
+    weighted = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
+    plain = best_divisions(twice, repeated, Look.at(twice, repeated), [(0, 1)])
+    for one, other in zip(weighted, plain, strict=True):
         assert one.predicted == pytest.approx(other.predicted, rel=1e-6)
-
-
-def three_of_which_two_are_one():
-    """Three clusters in a row, a mixture that has the first two in one and the third in two."""
-    rng = np.random.default_rng(3)
-    labels = np.repeat([0, 1, 2], 400)
-    values = rng.normal(size=(1200, 2)) + 12.0 * labels[:, None]
-    model = Model(3, bm.Gaussian(), bm.MaximumLikelihood())
-    problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    shares = np.zeros((1200, 3))
-    shares[labels < 2, 0] = 1.0
-    shares[labels == 2, 1:] = rng.dirichlet([1.0, 1.0], 400)
-    return problem, settled(problem, shares, 20), labels
-
-
-def test_only_a_split_that_pays_for_the_cheapest_merge_is_followed():
-    problem, state, labels = three_of_which_two_are_one()
-    cheapest = merge_losses(problem, state, Look.at(problem, state), 3)[0][0]
-    (split,) = best_splits(problem, state, Look.at(problem, state), [], 300.0)
-    assert split.k == 0
-    assert split.gain > cheapest
-    right = settled(problem, np.eye(3)[labels])
-    dearest = min(loss for loss, _, _ in merge_losses(problem, right, Look.at(problem, right), 3))
-    assert best_splits(problem, right, Look.at(problem, right), [], dearest) == []
-
-
-def test_rows_well_apart_are_not_merged_in_every_way():
-    rng = np.random.default_rng(4)
-    labels = np.repeat(np.arange(6), 100)
-    values = rng.normal(size=(600, 2)) + 30.0 * labels[:, None]
-    model = Model(6, bm.Gaussian(), bm.MaximumLikelihood())
-    problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    state = settled(problem, np.eye(6)[labels])
-    losses = merge_losses(problem, state, Look.at(problem, state), 15)
-    assert len(losses) == 3
-    assert losses[0][0] > 0.5 * 200.0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -150,7 +112,7 @@ def test_a_component_without_rows_is_free_to_be_merged():
     losses = merge_losses(problem, state, Look.at(problem, state), 8)
     assert losses[0][0] == pytest.approx(0.0, abs=1e-6)
     assert 3 in losses[0][1:]
-    assert losses[2][0] > 100.0  # of two clusters that hold rows
+    assert min(loss for loss, *pair in losses if 3 not in pair) > 100.0  # of two that hold rows
 
 
 def blobs(n_components, n_features, n=8_000):
@@ -201,9 +163,9 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     assert problem.form.kernel is not None
     shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
     state = settled(problem, shares, 8)
-    together = best_splits(problem, state, Look.at(problem, state), [])
+    together = best_splits(problem, state, Look.at(problem, state))
     monkeypatch.setattr("bayesmix.families.gaussian.moments.Moments.shared", True)
-    alone = best_splits(problem, state, Look.at(problem, state), [])
+    alone = best_splits(problem, state, Look.at(problem, state))
     assert [halves.k for halves in together] == [halves.k for halves in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
@@ -249,7 +211,7 @@ def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
     problem = replace(problem, form=COMPILED_COUNTS)
     state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
     look = Look.at(problem, state)
-    expected = best_splits(problem, state, look, [])
-    found = best_splits(problem, replace(state, form=state.form.surer), look, [])
+    expected = best_splits(problem, state, look)
+    found = best_splits(problem, replace(state, form=state.form.surer), look)
     assert len(expected) == 2
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])

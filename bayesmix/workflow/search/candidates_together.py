@@ -22,9 +22,9 @@ from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.weights import PointWeights
-from bayesmix.workflow.search.hierarchy import MOST_ROWS
+from bayesmix.workflow.search.hierarchy import MOST_ROWS, clusters_of
 from bayesmix.workflow.search.side_by_side import Ends, run
-from bayesmix.workflow.search.starts import hierarchical_start
+from bayesmix.workflow.search.starts import one_hot
 
 # Rows that tell as much as beginnings need.
 ENOUGH_ROWS = 2000
@@ -105,9 +105,9 @@ class _Field:
         rows = SharedRows(values, weights, self.rows.frame, self.rows.floor)
         sums: dict[int, Array] = {}
         for number in np.unique(self.bundle.sizes):
-            start = hierarchical_start(few, int(number))
-            if start is not None:
-                sums[int(number)] = rows.sums(start.responsibilities.T)
+            labels = clusters_of(few, int(number))
+            if labels is not None:
+                sums[int(number)] = rows.sums(one_hot(labels, int(number)).T)
         starts = [(i, sums[k]) for i, (_, k) in enumerate(self.candidates) if k in sums]
         self._try(starts, first=0)
 

@@ -7,7 +7,7 @@ to the other. Of two components it divides all rows (kurtosis finds clusters: Pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,9 @@ from bayesmix.workflow.search.splits import (
     SHARE_TO_COUNT,
     LocalFit,
     Look,
-    OfRows,
     advanced,
     nearly_divided,
     of_statistics,
-    of_the_same_rows,
     where_closest,
     whitened,
 )
@@ -62,43 +60,23 @@ class Division:
         return f"divide {self.pair[0]} and {self.pair[1]} anew"
 
 
-@dataclass(frozen=True)
-class Divided(OfRows):
-    """The divisions of a pair that held these shares (n, 2) of the sample."""
-
-    shares: Array
-    divisions: tuple[Division, ...]
-
-
 def best_divisions(
-    problem: Problem,
-    state: State,
-    look: Look,
-    pairs: list[tuple[int, int]],
-    known: list[Divided],
-) -> list[Divided]:
+    problem: Problem, state: State, look: Look, pairs: list[tuple[int, int]]
+) -> list[Division]:
     """For every pair the best two-component fits to its rows that are not the present one.
 
     ``look`` is at the rows of ``problem``. What a division gains is that of the objective there, in
-    nats. What is ``known`` from an earlier mixture stands for pairs that have kept their rows.
+    nats.
     """
     family, values, shares = problem.family, look.values, look.shares
-    found: list[Divided] = []
-    held: dict[int, Array] = {}
     present: list[LocalFit] = []
     anew: list[LocalFit] = []
     for number, pair in enumerate(pairs):
         both = shares[:, pair]
-        before = of_the_same_rows(known, both)
-        if before is not None:
-            again = tuple(replace(division, pair=pair) for division in before.divisions)
-            found.append(Divided(both, again))
-            continue
         total = both.sum(axis=1)
         mine = np.flatnonzero(total > SHARE_TO_COUNT)
         if len(mine) < 2 * (values.shape[1] + 2):
             continue
-        held[number] = both
         row_weights = look.weights[mine]
         weights = total[mine] * row_weights
         rows = Rows(look.rows.values[mine], weights)
@@ -111,16 +89,14 @@ def best_divisions(
     ranked = sorted(advanced(problem, state, anew, FIRST_LOOK), key=lambda group: -group.value)
     followed = [
         group
-        for number in held
+        for number in now
         for group in [group for group in ranked if group.k == number][:FOLLOWED]
     ]
-    divisions: dict[int, list[Division]] = {number: [] for number in held}
-    for group in advanced(problem, state, followed, MORE_PASSES):
-        before_it = now.get(group.k)
-        if before_it is not None and _differ(group.statistics.counts, before_it.statistics.counts):
-            gain = group.value - before_it.value
-            divisions[group.k].append(Division(pairs[group.k], group.statistics, gain))
-    return found + [Divided(both, tuple(divisions[number])) for number, both in held.items()]
+    return [
+        Division(pairs[group.k], group.statistics, group.value - now[group.k].value)
+        for group in advanced(problem, state, followed, MORE_PASSES)
+        if _differ(group.statistics.counts, now[group.k].statistics.counts)
+    ]
 
 
 def _differ(counts: Array, present: Array) -> bool:

@@ -1,4 +1,4 @@
-"""Model-based hierarchical clustering (Fraley 1998): a start for small data where others collapse.
+"""Model-based hierarchical clustering (Fraley 1998): where candidates fitted at once begin.
 
 Clusters have their own covariance matrices. From every distinct row by itself, the pair is merged
 whose union costs least; a cluster of n rows with scatter S costs n log(|S / n| + (tr S + s) / n), s
@@ -12,8 +12,35 @@ from functools import lru_cache
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.gaps import has_gaps
+from bayesmix.protocols import Source
 
 MOST_ROWS = 400
+NO_EXTENT = 1e-6  # of an axis, beside the longest
+
+
+def clusters_of(source: Source, n_clusters: int) -> Integers | None:
+    """Labels (n,) of the clusters of a hierarchy; None where the rows are too many, or too few.
+
+    On the principal axes of standardised columns, each divided by the root of its singular value,
+    as in mclust (Scrucca & Raftery 2015).
+    """
+    rows = source.in_memory().rows
+    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
+    if has_gaps(values):
+        return None
+    unique, inverse = np.unique(values, axis=0, return_inverse=True)
+    if not 2 * n_clusters <= len(unique) <= MOST_ROWS:
+        return None
+    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
+    away = unique - np.average(unique, axis=0, weights=totals)
+    deviation = np.sqrt(np.average(away * away, axis=0, weights=totals))
+    standardised = away / np.where(deviation > 0, deviation, 1.0)
+    roots = np.sqrt(totals)[:, None]
+    _, sizes, axes = np.linalg.svd(roots * standardised, full_matrices=False)
+    extent = sizes > NO_EXTENT * sizes[0]
+    turned = standardised @ axes[extent].T / np.sqrt(sizes[extent])
+    return hierarchical_labels(turned, totals, n_clusters)[inverse.ravel()]
 
 
 def hierarchical_labels(values: Array, weights: Array, n_clusters: int) -> Integers:

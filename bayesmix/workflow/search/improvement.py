@@ -20,10 +20,9 @@ from bayesmix.engine.stopping import REMAINING_IN_SEARCH
 from bayesmix.errors import DegenerateFitError
 from bayesmix.workflow.model import Model, is_valueless
 from bayesmix.workflow.search.attempts import Attempts
-from bayesmix.workflow.search.divisions import Divided, Division, best_divisions
+from bayesmix.workflow.search.divisions import Division, best_divisions
 from bayesmix.workflow.search.moves import (
     Deletion,
-    Done,
     Merge,
     Move,
     deletions,
@@ -62,34 +61,41 @@ AnyMove: TypeAlias = Move | Deletion | Division
 
 @dataclass
 class Improver:
-    """Moves of one search; ``view`` is the problem on the rows where they are looked for.
-
-    A first look, whether there is anything to look for, is at the ``sample``.
-    """
+    """Moves of one search; ``view`` is the problem on the rows where they are looked for."""
 
     attempts: Attempts
     model: Model
     view: Problem
-    sample: Problem
-    large: bool  # whether a trial on all rows costs much more than one look at the sample
+    small: bool  # whether these are all rows, and few: trials cost little
+    large: bool  # whether a trial on all rows costs much more than one look at the view
     surely: bool = False  # whether only moves that promise to gain are tried
     accident: float = 0.0  # what a component too many gains on the rows of the view, in nats
-    splits: list[Halves] = field(default_factory=list)  # of the latest round
-    divided: list[Divided] = field(default_factory=list)  # likewise
-    looks: dict[int, tuple[State, Look]] = field(default_factory=dict)  # of each view
-    merges: dict[int, tuple[State, list[Merge]]] = field(default_factory=dict)  # likewise
-    done: Done | None = None  # where no move was worth a trial
+    looked: tuple[State, Look, list[Merge]] | None = None  # the latest look, and merges by it
+    ends: list[tuple[Problem, State]] = field(default_factory=list)  # where none was better
 
     def improved(self, problem: Problem, state: State) -> State:
         """Moves until none helps, judged on the rows of ``problem``."""
         for _ in range(self._most_rounds):
             if self.attempts.monitor.stopped is not None:
-                break
+                return state
+            known = self._known_end(problem, state)
+            if known is not None:
+                return known
             better = self._one_round(problem, state)
             if better is None:
                 break
             state = better
+        self.ends.append((problem, state))
         return state
+
+    def _known_end(self, problem: Problem, state: State) -> State | None:
+        """The end that moves from elsewhere led to, where this state is in the same place."""
+        near = BETTER * problem.source.total_weight
+        for at, end in self.ends:
+            alike = at is problem and abs(end.objective - state.objective) <= near
+            if alike and holds_as_many(end, state):
+                return max(end, state, key=self.attempts.rank)
+        return None
 
     def divided_anew(self, problem: Problem, state: State) -> State:
         """Other divisions of pairs where no other move helps; then moves again, until none does."""
@@ -106,52 +112,25 @@ class Improver:
 
     def _one_round(self, problem: Problem, state: State) -> State | None:
         """The first move of the round that is better, or None."""
-        if not self._promising(state):
-            return None
-        merges = self._merges(self.view, state)
-        look, worth = self._look(self.view, state), self._worth(merges)
-        self.splits = best_splits(self.view, state, look, self.splits, worth)
-        moves = list(self._moves(state, merges))
-        if not moves:
-            shares = self._look(self.sample, state).shares
-            self.done = Done(shares, self._merges(self.sample, state))
+        look, merges = self._look(state)
+        moves = self._moves(state, best_splits(self.view, state, look), merges)
         if self.surely:
-            moves = [move for move in moves if move.predicted > 0.0]
+            moves = (move for move in moves if move.predicted > 0.0)
         return self._first_better(problem, moves, state)
 
-    def _promising(self, state: State) -> bool:
-        """Whether a swap could be worth a trial, by a look at the sample where that is cheaper."""
-        if self.done is not None and self.done.is_at(self._look(self.sample, state).shares):
-            self.merges[id(self.sample)] = state, self.done.merges
-            return False
-        if self._free or self.sample is self.view:
-            return True
-        look, worth = self._look(self.sample, state), self._worth(self._merges(self.sample, state))
-        return bool(best_splits(self.sample, state, look, [], worth))
-
-    def _look(self, view: Problem, state: State) -> Look:
-        """A look at those rows, taken once for a state."""
-        known = self.looks.get(id(view))
-        if known is None or known[0] is not state:
-            self.looks[id(view)] = known = state, Look.at(view, state)
-        return known[1]
-
-    def _worth(self, merges: list[Merge]) -> float:
-        """What a split has to gain for any move with it to be worth a trial."""
-        if self._free or self._small:
-            return -np.inf
-        return self._hopeless + min((loss for loss, _, _ in merges), default=np.inf)
+    def _look(self, state: State) -> tuple[Look, list[Merge]]:
+        """A look at the rows of the view and what merges would lose there, once for a state."""
+        if self.looked is None or self.looked[0] is not state:
+            look = Look.at(self.view, state)
+            most = MOST_MERGES * state.at().n_components
+            self.looked = state, look, merge_losses(self.view, state, look, most)
+        return self.looked[1:]
 
     @property
     def _most_rounds(self) -> int:
         """How many rounds of moves there may be."""
         any_moves = self.model.n_components > 1 and self.model.family.rearranged
         return MOST_ROUNDS if any_moves else 0
-
-    @property
-    def _small(self) -> bool:
-        """Whether the sample is all rows: trials cost little there."""
-        return self.sample is self.view and not self.large
 
     @property
     def _free(self) -> bool:
@@ -167,21 +146,12 @@ class Improver:
         """What a move is expected to gain that is not worth a trial."""
         return -HOPELESS_MOVE * self.view.source.total_weight - 10.0
 
-    def _merges(self, view: Problem, state: State) -> list[Merge]:
-        """What merging pairs would lose by those rows, found once for a state."""
-        known = self.merges.get(id(view))
-        if known is None or known[0] is not state:
-            most = MOST_MERGES * state.at().n_components
-            look = self._look(view, state)
-            self.merges[id(view)] = known = state, merge_losses(view, state, look, most)
-        return known[1]
-
     def _first_better(
         self, problem: Problem, moves: Iterable[AnyMove], state: State
     ) -> State | None:
         """A move that is better after a few passes at once, else one of those that came closest."""
         behind: list[tuple[AnyMove, State]] = []
-        stages = AT_ONCE if self._small else BY_STAGES
+        stages = AT_ONCE if self.small else BY_STAGES
         begun = partial(self._begun, problem, state, stages)
         followed = partial(self._followed, problem, state)
         threads = problem.free_threads(state.at().n_components)
@@ -193,7 +163,7 @@ class Improver:
             if self.attempts.monitor.stopped is not None:
                 return None
         behind.sort(key=lambda entry: self.attempts.rank(entry[1]), reverse=True)
-        most = len(behind) if self._small else MOST_FOLLOWED
+        most = len(behind) if self.small else MOST_FOLLOWED
         for _, better in self.attempts.in_order(followed, behind[:most], threads):
             if better is not None or self.attempts.monitor.stopped is not None:
                 return better
@@ -201,9 +171,11 @@ class Improver:
             self._note(self.attempts, move, trial, state, accepted=False)
         return None
 
-    def _moves(self, state: State, merges: list[Merge]) -> Iterator[Move | Deletion]:
+    def _moves(
+        self, state: State, splits: list[Halves], merges: list[Merge]
+    ) -> Iterator[Move | Deletion]:
         """Moves worth a trial: fewer components first where K is free, then the most promising."""
-        K, splits = state.at().n_components, self.splits
+        K = state.at().n_components
         if self._free:
             few = 2.0 * (self.view.source.shape[1] + 1)
             yield from deletions(state.expectation.counts, few)
@@ -228,24 +200,14 @@ class Improver:
             tried += 1
             yield move
 
-    def _near(self, view: Problem, state: State) -> list[tuple[int, int]]:
-        """Pairs that are not well told apart."""
-        counts = state.expectation.counts
-        merges = self._merges(view, state)
-        return [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
-
     def _divisions(self, state: State) -> list[Division]:
         """Other ways in which pairs that are not well told apart may share their rows."""
-        near = self._near(self.sample, state) and self._near(self.view, state)
-        look = self._look(self.view, state)
-        self.divided = best_divisions(self.view, state, look, near, self.divided)
+        look, merges = self._look(state)
+        counts = state.expectation.counts
+        near = [(i, j) for loss, i, j in merges if loss < TOLD_APART * (counts[i] + counts[j])]
         hopeless = -HOPELESS * self.view.source.total_weight - 10.0
-        found = [
-            division
-            for pair in self.divided
-            for division in pair.divisions
-            if division.predicted > hopeless
-        ]
+        found = best_divisions(self.view, state, look, near)
+        found = [division for division in found if division.predicted > hopeless]
         found.sort(key=lambda division: -division.predicted)
         return found[:MOST_DIVISIONS]
 

@@ -16,20 +16,14 @@ from bayesmix.engine.run import Problem, State, begin, begin_at
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
-from bayesmix.workflow.search.splits import Halves, Look, of_statistics, same_rows
+from bayesmix.workflow.search.splits import Halves, Look, of_statistics
 
 # What merging a pair would lose, and the pair.
 Merge: TypeAlias = tuple[float, int, int]
-# Nats a row of a pair that merging it loses where the two have hardly any rows in common, and how
-# many such pairs in order of overlap are enough to know that those after them lose as much.
-APART = 0.5
-ENOUGH_APART = 3
 # Rows of a component that has none, to all intents and purposes.
 NO_ROWS = 1e-3
 # The share of all rows that a component may gain or lose and hold as many.
 ALIKE_COUNTS = 0.01
-# Share of its rows that a component may exchange without being looked at again for moves.
-NEARLY_THE_SAME = 0.05
 
 
 @dataclass(frozen=True)
@@ -106,24 +100,6 @@ def deletions(counts: Array, few: float) -> list[Deletion]:
     return moves
 
 
-@dataclass(frozen=True)
-class Done:
-    """A mixture that no move would help: responsibilities (n, K) for a sample, and merges there.
-
-    What they would lose holds for mixtures that are alike.
-    """
-
-    shares: Array
-    merges: list[Merge]
-
-    def is_at(self, shares: Array) -> bool:
-        """Whether every component has nearly the rows that it had."""
-        return self.shares.shape == shares.shape and all(
-            same_rows(*columns, NEARLY_THE_SAME)
-            for columns in zip(self.shares.T, shares.T, strict=True)
-        )
-
-
 def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[Merge]:
     """Objective lost by merging each of the most overlapping pairs, least first.
 
@@ -142,12 +118,10 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
         closeness[empty, partner] = closeness[partner, empty] = np.inf
     first, second = np.triu_indices(mixture.n_components, 1)
     order = np.argsort(-closeness[first, second], kind="stable")[:most]
-    expectation = state.expectation
     before = problem.objective.regulariser(mixture)
     losses: list[Merge] = []
-    apart = 0
     for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
-        merged = expectation.statistics.merged(i, j)
+        merged = state.expectation.statistics.merged(i, j)
         try:
             updated = problem.objective.update(
                 of_statistics(merged), mixture, problem.frame, problem.guard.resolution
@@ -163,10 +137,6 @@ def merge_losses(problem: Problem, state: State, look: Look, most: int) -> list[
             gained = np.log(rest + odds) @ weights
         loss = before - problem.objective.regulariser(updated) - float(gained)
         losses.append((loss, i, j))
-        counts = expectation.counts
-        apart = apart + 1 if loss > APART * (counts[i] + counts[j]) else 0
-        if apart == ENOUGH_APART:
-            break
     return sorted(losses)
 
 

@@ -26,7 +26,6 @@ from bayesmix.workflow.search.splits import Look, best_splits
 from bayesmix.workflow.search.starts import (
     OfMixture,
     begun,
-    hierarchical_start,
     numbered_starts,
 )
 
@@ -52,8 +51,8 @@ PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 3, 2
 SPLITS, LOOKS = 2, 2
 SHORT_LLOYD = 5
 GUIDED = 2  # by way of a prior so many times as many
-# Numbers of starts that are not k-means++: of a hierarchy, and of fits of other candidates.
-HIERARCHICAL, GROWN = -1, -2
+# Numbers of starts from fits of other candidates, and less.
+GROWN = -1
 SETTLE_PASSES = 400
 FINISH_PASSES = 5000
 
@@ -116,10 +115,11 @@ class Searcher:
         # Where a pass over all rows costs little, moves are looked for and tried there.
         view = self.sample if self._large else self.loose
         self.attempts = Attempts(self.problem, self.monitor)
-        self.improver = Improver(self.attempts, self.model, view, self.sample, self._large)
+        self.improver = Improver(self.attempts, self.model, view, self.small, self._large)
         self.coarse = self.improver
         if not self._large:
-            self.coarse = replace(self.improver, view=self.sample, large=True, surely=True)
+            coarse = replace(self.improver, view=self.sample, small=False, large=True)
+            self.coarse = replace(coarse, surely=True)
 
     @property
     def small(self) -> bool:
@@ -223,7 +223,6 @@ class Searcher:
             if not begun:
                 continue
             short += begun
-            self.coarse.done = None
             improved.append(self._improved(max(begun, key=self._promise)))
             if self._alike(improved, ONE_PLACE) >= 2 or self.monitor.stopped is not None:
                 break
@@ -289,17 +288,13 @@ class Searcher:
         return bool(apart) and not is_valueless(self.problem, apart[0])
 
     def _starts(self, batch: range) -> Iterator[tuple[int, Start]]:
-        """Numbered starts: by k-means++, by graphs of neighbours, by a hierarchy."""
+        """Numbered starts: by k-means++, by graphs of neighbours."""
         K, family, settings = self.model.n_components, self.model.family, self.settings
         source, summary = self.sample.source, self.problem.source.summary
         graphs = self.effort.by_graph if self.small and settings.moves and family.rearranged else ()
-        yield from numbered_starts(
+        return numbered_starts(
             source, summary, family, K, settings.seed, self.index, batch, SHORT_LLOYD, graphs
         )
-        if batch.start == 0 and self.problem.family.rearranged and self._spiky(len(batch)):
-            given = hierarchical_start(source, K)
-            if given is not None:
-                yield HIERARCHICAL, given
 
     def _near_others(self, passes: int) -> list[_Short]:
         """More starts: fits of other candidates, of fewer components with a good split made."""
@@ -330,7 +325,7 @@ class Searcher:
     def _split(self, state: State) -> Iterator[State]:
         """Runs about to begin with one of the best splits made."""
         look = Look.at(self.sample, state)
-        for halves in best_splits(self.sample, state, look, [], looks=LOOKS, more=0)[:SPLITS]:
+        for halves in best_splits(self.sample, state, look, LOOKS, 0)[:SPLITS]:
             yield Move(halves, None, halves.gain).begun(self.sample, state)
 
     def _resumed(self, near: Mixture) -> State | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -30,12 +30,7 @@ AXES = 2
 # A ball that is half of a split holds such a share of the rows, and is the smallest of so many,
 # judged by some of the rows.
 BALL, BALLS, LOOKED_AT = 0.02, 50, 2000
-# What a split gains by its last pass is less than so many times what it did by the first, and so
-# much more (nats a row of the whole).
-LIKELY_TIMES, LIKELY_MORE = 6.0, 0.05
 SHARE_TO_COUNT = 0.02
-# Share of its rows that a component may have exchanged for its split to be known still.
-UNCHANGED = 0.01
 LEAST_EXTENT = 1e-9
 # Beyond this, in units of the frame, rows are as far as any: squares and their sums are doubles.
 FARTHEST = 1e100
@@ -72,28 +67,13 @@ class Look:
         return overlap / np.outer(size, size), size
 
 
-class OfRows:
-    """Something found of rows that were held in these shares."""
-
-    shares: Array
-
-    @once
-    def held(self) -> float:
-        """How many rows those were."""
-        return float(self.shares.sum())
-
-
-Found = TypeVar("Found", bound=OfRows)
-
-
 @dataclass(frozen=True)
-class Halves(OfRows):
+class Halves:
     """Two components that a split puts in the place of component ``k``."""
 
     k: int
     statistics: Statistics  # of the two, over the sample
     gain: float
-    shares: Array  # responsibilities (n,) of component k on the sample, when this was found
 
 
 @dataclass(frozen=True)
@@ -115,16 +95,12 @@ def best_splits(
     problem: Problem,
     state: State,
     look: Look,
-    known: list[Halves],
-    worth: float = -np.inf,
     looks: int = FIRST_LOOK,
     more: int = MORE_PASSES,
 ) -> list[Halves]:
     """For every component the two-component fit to its rows that gains most, where one gains.
 
     ``look`` is at the rows of ``problem``. The gain is that of the objective there, in nats.
-    What is ``known`` from an earlier mixture stands for components that have kept their rows.
-    Components are left out whose first pass shows that they will not gain what is ``worth`` it.
     ``looks`` are passes along both axes, ``more`` those that the better of them gets.
     """
     family, values, shares = problem.family, look.values, look.shares
@@ -132,10 +108,6 @@ def best_splits(
     pairs: list[LocalFit] = []
     wholes: list[LocalFit] = []
     for k, column in enumerate(shares.T):
-        before = of_the_same_rows(known, column)
-        if before is not None:
-            found.append(replace(before, k=k))
-            continue
         mine = np.flatnonzero(column > SHARE_TO_COUNT)
         if len(mine) < 2 * (values.shape[1] + 2):
             continue
@@ -146,20 +118,12 @@ def best_splits(
             halves = nearly_divided(side, weights)
             pairs.append(LocalFit(k, rows, family.statistics(own, halves)))
     before_split = {whole.k: whole.value for whole in advanced(problem, state, wholes, 1)}
-    begun = advanced(problem, state, pairs, 1)
-    likely = worth - LIKELY_MORE * problem.source.total_weight
-    promising = set()
-    for pair in begun:
-        gain = pair.value - before_split.get(pair.k, np.inf)
-        if max(gain, LIKELY_TIMES * gain) >= likely:
-            promising.add(pair.k)
-    begun = [pair for pair in begun if pair.k in promising]
-    first = sorted(advanced(problem, state, begun, looks - 1), key=lambda pair: pair.value)
+    first = sorted(advanced(problem, state, pairs, looks), key=lambda pair: pair.value)
     better = list({pair.k: pair for pair in first}.values())
     for pair in advanced(problem, state, better, more):
         if pair.k in before_split and pair.statistics.counts.min() >= 1.0:
             gain = pair.value - before_split[pair.k]
-            found.append(Halves(pair.k, pair.statistics, gain, shares[:, pair.k].copy()))
+            found.append(Halves(pair.k, pair.statistics, gain))
     return sorted(found, key=lambda halves: -halves.gain)
 
 
@@ -169,21 +133,6 @@ def nearly_divided(side: Array, weights: Array) -> Array:
     np.multiply(weights, np.where(side, 0.95, 0.05), out=shares[0])
     np.subtract(weights, shares[0], out=shares[1])
     return shares.T
-
-
-def same_rows(before: Array, now: Array, most: float = UNCHANGED) -> bool:
-    """Whether shares of rows are nearly what they were: at most such a share was exchanged."""
-    return bool(np.abs(before - now).sum() <= most * now.sum())
-
-
-def of_the_same_rows(known: list[Found], now: Array) -> Found | None:
-    """The first that was found of nearly these shares of rows, or None."""
-    held = float(now.sum())
-    for one in known:
-        # Sums differ by no more than shares do.
-        if abs(one.held - held) <= 2.0 * UNCHANGED * held and same_rows(one.shares, now):
-            return one
-    return None
 
 
 def _sides(values: Array, weights: Array) -> list[Array]:

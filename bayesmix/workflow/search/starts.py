@@ -18,7 +18,6 @@ from bayesmix.engine.expectation import StartStep
 from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gaps import has_gaps
 from bayesmix.protocols import Family, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
@@ -128,33 +127,6 @@ def numbered_starts(
         seen = replace(rows, values=rows.values * factors)
         centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
         yield number, NearestCentre(centres, summary, factors, effort_of(family).spread)
-
-
-def hierarchical_start(source: Source, n_components: int) -> Given | None:
-    """The clusters of a model-based hierarchy; None where the rows are too many, or too few.
-
-    On the principal axes of standardised columns, each divided by the root of its singular value,
-    as in mclust (Scrucca & Raftery 2015).
-    """
-    from bayesmix.workflow.search.hierarchy import MOST_ROWS, hierarchical_labels
-
-    rows = source.in_memory().rows
-    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
-    if has_gaps(values):
-        return None
-    unique, inverse = np.unique(values, axis=0, return_inverse=True)
-    if not 2 * n_components <= len(unique) <= MOST_ROWS:
-        return None
-    totals = np.bincount(inverse.ravel(), weights, len(unique)).astype(np.float64)
-    away = unique - np.average(unique, axis=0, weights=totals)
-    deviation = np.sqrt(np.average(away * away, axis=0, weights=totals))
-    standardised = away / np.where(deviation > 0, deviation, 1.0)
-    roots = np.sqrt(totals)[:, None]
-    _, sizes, axes = np.linalg.svd(roots * standardised, full_matrices=False)
-    extent = sizes > 1e-6 * sizes[0]
-    turned = standardised @ axes[extent].T / np.sqrt(sizes[extent])
-    labels = hierarchical_labels(turned, totals, n_components)
-    return Given(one_hot(labels[inverse.ravel()], n_components))
 
 
 @dataclass(frozen=True)
