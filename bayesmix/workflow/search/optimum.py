@@ -49,7 +49,6 @@ SHORT_PASSES = 15
 PASSES_OF_ALL, PASSES_OF_FEW, FEW = 3, 3, 2
 # So many splits of a mixture of fewer components are starts; passes over its parts that find them.
 SPLITS, LOOKS = 2, 2
-SHORT_LLOYD = 5
 GUIDED = 2  # by way of a prior so many times as many
 # Numbers of starts from fits of other candidates, and less.
 GROWN = -1
@@ -291,10 +290,8 @@ class Searcher:
         """Numbered starts: by k-means++, by graphs of neighbours."""
         K, family, settings = self.model.n_components, self.model.family, self.settings
         source, summary = self.sample.source, self.problem.source.summary
-        graphs = self.effort.by_graph if self.small and settings.moves and family.rearranged else ()
-        return numbered_starts(
-            source, summary, family, K, settings.seed, self.index, batch, SHORT_LLOYD, graphs
-        )
+        graphs = self.small and settings.moves and family.rearranged
+        return numbered_starts(source, summary, family, K, settings.seed, self.index, batch, graphs)
 
     def _near_others(self, passes: int) -> list[_Short]:
         """More starts: fits of other candidates, of fewer components with a good split made."""

@@ -40,6 +40,8 @@ MOST_EMPHASIS = 100.0
 # Where far rows belong to clusters, rows are drawn in to so many times √D columns of unit scale: no
 # start is at one of them, and a cluster that lies there keeps its direction.
 DRAWN_IN_AT = 2.0
+# Rounds of k-means that a numbered start gets.
+SHORT_LLOYD = 5
 # A share that is reached but for rounding is reached.
 LESS_THAN_ROUNDING = 1.0 - 1e-12
 
@@ -102,22 +104,22 @@ def numbered_starts(
     seed: int,
     index: int,
     numbers: range,
-    rounds: int,
-    by_graph: tuple[int, ...] = (),
+    graphs: bool,
 ) -> Iterator[tuple[int, Start]]:
     """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise.
 
-    Those with a number in ``by_graph`` are clusters of a graph, and of components that lie along
-    few directions two of three.
+    With ``graphs`` some are clusters of a graph; of components along few directions always.
     """
     generator = stream(seed, Purpose.START, index)
     rows = distinct_rows(source, summary, generator, within=reach_of(family))
     scales = stretches(rows, n_components)
     directions = family.own_directions
-    if directions is not None:
-        by_graph = tuple(number for number in numbers if number % 3 < 2)
-    if rows.stress is not None or not shows_clusters(rows, n_components):
-        by_graph = ()
+    by_graph: tuple[int, ...] = ()
+    if rows.stress is None and shows_clusters(rows, n_components):
+        if directions is not None:
+            by_graph = tuple(number for number in numbers if number % 3 < 2)
+        elif graphs:
+            by_graph = effort_of(family).by_graph
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
         if number in by_graph:
@@ -125,7 +127,7 @@ def numbered_starts(
             continue
         factors = scales[number % len(scales)]
         seen = replace(rows, values=rows.values * factors)
-        centres = lloyd(seen, plus_plus(seen, n_components, generator), rounds)
+        centres = lloyd(seen, plus_plus(seen, n_components, generator), SHORT_LLOYD)
         yield number, NearestCentre(centres, summary, factors, effort_of(family).spread)
 
 
