@@ -30,6 +30,7 @@ from bayesmix.selection.candidates.structures_asked import fewest_rows
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
+from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
     answerable,
@@ -248,7 +249,7 @@ class MixtureSearch(SearchResults, Showing):
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
             judgement = Judgement(rows)
-        tried = (numbers, grows, grid, repeated)
+        tried = (numbers, grows, grid, repeated, one_of_logarithms(None if prefix else source))
         self._adopt(judgement, criterion, source.total_weight, tried, sweep.folds())
         return self
 
@@ -283,7 +284,7 @@ class MixtureSearch(SearchResults, Showing):
         judgement: Judgement,
         wanted: str,
         n: float,
-        tried: tuple[list[int], bool, Any, Repetitions],
+        tried: tuple[list[int], bool, Any, Repetitions, OneOfLogarithms],
         folds: list[tuple[int, int, Row]],
     ) -> None:
         """Keep what was found, the candidates from the best on; without a value they come last."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.datasets import load_wine
 
 import bayesmix as bm
@@ -13,6 +14,7 @@ from bayesmix.selection.candidates.growth import largest, refuted
 from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice import summary_text as words
+from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
 from bayesmix.selection.choice.probability import Probabilities, probabilities
 from bayesmix.selection.choice.repetitions import Repetitions, repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
@@ -214,6 +216,13 @@ def test_rounded_columns_are_lattices_and_others_are_not():
     assert found[1].step == pytest.approx(0.1)
 
 
+def test_few_values_are_a_lattice_however_far_apart():
+    # Weeks 0, 2, 4, 6 and 11 were five components at probability 1.00, without a word.
+    weeks = np.random.default_rng(0).choice([0.0, 2.0, 4.0, 6.0, 11.0], (200, 1))
+    found = lattices(ArraySource(weeks, columns=("week",)))
+    assert [str(each) for each in found] == ["week (5 values)"]
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_scale_of_few_values_is_said_wherever_components_are_found_on_it(seed):
     rows = np.random.default_rng([7, seed]).integers(1, 8, (300, 4)).astype(float)
@@ -273,6 +282,29 @@ def test_many_zeros_among_amounts_are_said():
     with pytest.warns(SelectionWarning, match=r"Repeated values: column 0 \(0 in 4"):
         search = bm.select(rows, (1, 2, 3), covariance_type="diag")
     assert "Repeated values" in search.summary()
+
+
+def test_one_log_normal_of_many_components_is_said_to_be_skewed():
+    # Six components at probability 0.9 and more, and no word.
+    amounts = np.exp(np.random.default_rng(4).normal(size=(300, 2)) * [1.5, 1.0])
+    with pytest.warns(SelectionWarning, match="Skewed columns: .* of column 0, column 1 describes"):
+        bm.select(amounts, (1, 2, 3), covariance_type="diag")
+
+
+def test_one_of_logarithms_is_compared_by_its_bic():
+    rng = np.random.default_rng(4)
+    rows = np.column_stack([np.exp(rng.normal(size=80)), rng.normal(size=80)])
+    weights = rng.integers(1, 4, 80) * 1.0
+    logs = np.column_stack([np.log(rows[:, 0]), rows[:, 1]])
+    one = stats.multivariate_normal(
+        np.average(logs, axis=0, weights=weights), np.cov(logs.T, aweights=weights, ddof=0)
+    )
+    bic = weights @ (one.logpdf(logs) - logs[:, 0]) - 2.5 * np.log(weights.sum())
+    found = one_of_logarithms(ArraySource(rows, weights, columns=("amount", "other")))
+    assert found.columns == ("amount",)
+    assert found.bic == pytest.approx(bic, rel=1e-12)
+    doubled = one_of_logarithms(ArraySource(rows[:, [0, 0]]))
+    assert doubled == one_of_logarithms(ArraySource(rng.normal(size=(80, 2)))) == OneOfLogarithms()
 
 
 # What is said

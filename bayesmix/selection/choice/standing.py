@@ -39,7 +39,7 @@ ZEROS_ALONE = 0.9
 
 @dataclass(frozen=True)
 class Lattice:
-    """A column whose values lie on a grid."""
+    """A column whose values lie on a grid, or are few."""
 
     column: int
     name: str
@@ -47,6 +47,7 @@ class Lattice:
     n_values: int
     tied: float  # the share of rows whose value another row has too
     spread: float  # the standard deviation of all rows
+    even: bool = True  # whether values are whole numbers of steps apart
 
     @property
     def of_two_values(self) -> bool:
@@ -60,7 +61,8 @@ class Lattice:
         return most if self.spread > most else STEPS_OF_ONE_VALUE * self.spread
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.n_values} values in steps of {self.step:g})"
+        steps = f" in steps of {self.step:g}" if self.even else ""
+        return f"{self.name} ({self.n_values} values{steps})"
 
 
 def lattices(source: Source | None) -> tuple[Lattice, ...]:
@@ -78,9 +80,11 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
         values, times = np.unique(column, return_counts=True)
         tied = float(times[times > 1].sum() / len(column))
         step = step_of(values, float(gap))
-        if tied >= TIED_SHARE and step > 0.0:
+        # Few values are a scale whatever lies between them.
+        if tied >= TIED_SHARE and (step > 0.0 or 1 < len(values) <= FEW_VALUES):
             spread = float(column.std())
-            found.append(Lattice(d, str(names[d]), step, len(values), tied, spread))
+            even, step = step > 0.0, step or float(gap)
+            found.append(Lattice(d, str(names[d]), step, len(values), tied, spread, even))
     return tuple(found)
 
 
@@ -144,7 +148,7 @@ def on_one_value(row: Row, grid: tuple[Lattice, ...]) -> str:
         k, lattice = on_one[0]
         return (
             f"component {k} sits on one value of {lattice.name}, which moves in steps of "
-            f"{lattice.step:g}"
+            f"{lattice.step:g}{'' if lattice.even else ' and more'}"
         )
     # On a column of 0 and 1 the rows of any cluster may be tied.
     if any(each.of_two_values for each in grid):

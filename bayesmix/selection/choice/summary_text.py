@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.repetitions import Repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
@@ -76,6 +77,7 @@ def cautions(
     grows: bool,
     grid: tuple[Lattice, ...],
     repeated: Repetitions,
+    logarithms: OneOfLogarithms,
 ) -> list[str]:
     """What is at an edge, which components hold few rows, what is repeated or on a lattice.
 
@@ -103,7 +105,7 @@ def cautions(
         )
     elif on_one := on_one_value(row, grid):
         notes.append(f"Of the candidate that was chosen {on_one}.")
-    notes += repeated.notes(row.asked)
+    notes += repeated.notes(row.asked) + logarithms.notes(rows)
     found = coarse(rows, grid)
     if rounded := [str(each) for each in found if not each.of_two_values]:
         notes.append(
