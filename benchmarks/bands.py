@@ -116,14 +116,7 @@ def _covered(name: str, seed: int) -> list[list[float]]:
     warnings.simplefilter("ignore")
     rows, grid, points = _drawn(name, seed)
     truth = TRUTHS[name]
-    vb = bayesmix.BayesianGaussianMixture(
-        2,
-        weight_concentration_prior_type="dirichlet_distribution",
-        weight_concentration_prior=1.0,
-        prune=False,
-        random_state=seed,
-        n_jobs=1,
-    ).fit(rows)
+    vb = _of_known_k(2, seed).fit(rows)
     ml = bayesmix.GaussianMixture(2, random_state=seed, n_jobs=1).fit(rows)
     table = []
     for method in METHODS:
@@ -145,6 +138,17 @@ def _covered(name: str, seed: int) -> list[list[float]]:
         half = 0.5 * np.diff(single, axis=1)[:, 0] / truth.density(points)
         table.append([*map(float, row), float(half.mean()), time.perf_counter() - began])
     return table
+
+
+def _of_known_k(n_components: int, seed: int) -> Any:
+    return bayesmix.BayesianGaussianMixture(
+        n_components,
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=1.0,
+        prune=False,
+        random_state=seed,
+        n_jobs=1,
+    )
 
 
 def _drawn(name: str, seed: int) -> tuple[Any, Any, Any]:
@@ -180,14 +184,14 @@ def _selected(name: str, seed: int) -> list[list[float]]:
     rows, grid, points = _drawn(name, seed)
     truth = EVERY_TRUTH[name]
     search: Any = bayesmix.select(rows, n_jobs=1, random_state=seed, progress=False)
-    known = bayesmix.BayesianGaussianMixture(
-        len(truth.weights), prune=False, random_state=seed, n_jobs=1
-    ).fit(rows)
+    known = _of_known_k(len(truth.weights), seed).fit(rows)
     table = []
     for method, model in zip(AFTER_SELECTION, (search, search, known), strict=True):
         began = time.perf_counter()
-        kind = method.split(",")[0]
-        options = {"data": rows, "method": kind, "random_state": seed}
+        draws: Any = method
+        if model is known:
+            draws = bayesmix.gibbs(known, rows, DRAWS, chains=4, random_state=seed, n_jobs=1)
+        options = {"data": rows, "method": draws, "random_state": seed}
         single = model.density_interval(points, 0.9, **options)
         whole = model.density_interval(grid, 0.9, simultaneous=True, **options)
         held = _inside(truth, points, single).mean(), _inside(truth, grid, whole).all()
