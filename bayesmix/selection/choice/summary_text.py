@@ -10,8 +10,8 @@ from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
 from bayesmix.selection.choice.repetitions import Repetitions
+from bayesmix.selection.choice.rule import ALONE, Judgement
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.choice.rule import Judgement
 from bayesmix.selection.choice.standing import Lattice, coarse, on_one_value, outliers, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
@@ -161,7 +161,7 @@ def summary(
         lines.append(f"{what} is {value:.2f} nats over {over:g} rows.")
     lines += _judged(rows, n)
     lines += notes
-    if found is not None:
+    if found is not None and len(found.prior) > 1:
         totals = totals_over_k(rows, found)
         lines.append(_probable(rows, totals, found, criterion == RULE))
         lines += _not_the_most_probable(rows, best, criterion, totals)
@@ -213,13 +213,17 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
             for kind in judgement.refuted
         ]
         left = [names[kind] for kind in names if kind not in judgement.refuted]
+        # Of some structure a candidate that could not be chosen may be better.
+        best_of = [max((row for row in rows if row.kind == kind), key=_worth) for kind in behind]
+        barred = any(row.objection not in ("", ALONE) for row in best_of)
+        free = " that may be chosen" if barred else ""
         chose = (
             f"among {_listed(left)} the evidence chose"
             if len(left) > 1
             else "the evidence chose the number of components of the one that is left"
         )
         lines.append(
-            "Held-out density, each structure at its best number of components, refutes "
+            f"Held-out density, each structure at its best number of components{free}, refutes "
             f"{_listed(gone)}; {chose}, over {n:g} rows."
         )
     if judgement.without_standing:
