@@ -215,8 +215,8 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
         left = [names[kind] for kind in names if kind not in judgement.refuted]
         # Of some structure a candidate that could not be chosen may be better.
         best_of = [max((row for row in rows if row.kind == kind), key=_worth) for kind in behind]
-        barred = any(row.objection not in ("", ALONE) for row in best_of)
-        free = " that may be chosen" if barred else ""
+        some_barred = any(row.objection not in ("", ALONE) for row in best_of)
+        free = " that may be chosen" if some_barred else ""
         chose = (
             f"among {_listed(left)} the evidence chose"
             if len(left) > 1
