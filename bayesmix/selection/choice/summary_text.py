@@ -213,7 +213,6 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
             for kind in judgement.refuted
         ]
         left = [names[kind] for kind in names if kind not in judgement.refuted]
-        # Of some structure a candidate that could not be chosen may be better.
         best_of = [max((row for row in rows if row.kind == kind), key=_worth) for kind in behind]
         some_barred = any(row.objection not in ("", ALONE) for row in best_of)
         free = " that may be chosen" if some_barred else ""
