@@ -19,7 +19,7 @@ from bayesmix.selection.choice.probability import Probabilities, probabilities
 from bayesmix.selection.choice.repetitions import Repetitions, repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, in_turn
-from bayesmix.selection.choice.standing import coarse, lattices, objection
+from bayesmix.selection.choice.standing import coarse, few_rows, lattices, leads_without
 from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources import ArraySource
@@ -172,6 +172,36 @@ def test_one_row_far_away_hides_no_clusters():
         bm.select(rows, (1, 2, 3), covariance_type="tied", criterion="bic")
 
 
+def test_an_outlier_that_widens_a_cluster_is_given_a_component():
+    # Two components, one of them over the outlier too, were chosen 132 nats behind three.
+    rng = np.random.default_rng(0)
+    arms = [rng.normal(size=(60, 2)) * scales for scales in ([6.0, 0.3], [0.3, 6.0])]
+    with pytest.warns(SelectionWarning, match=r"holds fewer than 3 rows \(1\.0\)"):
+        search = bm.select(np.vstack([*arms, [[40.0, -30.0]]]), (1, 2, 3), "full")
+    assert search.best_params_["n_components"] == 3
+
+
+def test_rows_of_few_give_back_what_they_gain():
+    weights, few = np.ones(100), np.array([1.0])
+    spike = np.where(np.arange(100) == 7, 30.0, 0.0)
+    assert leads_without(spike, weights, few, 20.0) is None
+    assert leads_without(spike + 0.5, weights, few, 60.0).tolist() == [7]
+    assert leads_without(spike + 0.5, weights, few, 30.0) is None
+    # Rows count as often as their weights say, and what holds no row leads without nothing.
+    assert leads_without(spike + 0.5, 3.0 * weights, 3.0 * few, 100.0).tolist() == [7]
+    assert leads_without(spike + 0.5, weights, np.array([1.0, 0.2]), 60.0) is None
+
+
+def test_folds_are_not_judged_on_outliers():
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(size=(120, 2)) * [6.0, 0.3], [[40.0, -30.0]]])
+    with pytest.warns(SelectionWarning, match="holds fewer than 3 rows"):
+        search = bm.select(rows, (1, 2), ("full", "diag"))
+    assert "It leaves out the row that components of few rows gain most by." in search.summary()
+    held = next(row.held for row in search._rows if row.held is not None)
+    assert held.weights.tolist() == [1.0] * 120 + [0.0]
+
+
 def test_a_column_narrower_than_its_step_bars_no_clusters():
     # But for one row the last column is constant: whoever describes it is narrower than a step.
     rng = np.random.default_rng(5)
@@ -202,8 +232,8 @@ def test_a_component_of_too_few_rows_is_an_objection_with_its_size():
         2, prune=False, search=None, init_params=labels, random_state=0
     ).fit(rows)
     row = Row({"n_components": 2}, 2, {}, 0.0, estimator=model)
-    assert objection(row, ()).startswith("component 1 holds fewer than 3 rows (1.0)")
-    assert objection(replace(row, estimator=bm.GaussianMixture(1).fit(rows)), ()) == ""
+    assert few_rows(row).startswith("component 1 holds fewer than 3 rows (1.0)")
+    assert few_rows(replace(row, estimator=bm.GaussianMixture(1).fit(rows))) == ""
 
 
 def test_rounded_columns_are_lattices_and_others_are_not():

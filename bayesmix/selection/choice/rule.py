@@ -15,17 +15,24 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.selection.candidates.polish import polished
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Question, Task
-from bayesmix.selection.choice.standing import Lattice, objection, on_one_value
+from bayesmix.selection.choice.standing import (
+    Lattice,
+    few_counts,
+    few_rows,
+    leads_without,
+    on_one_value,
+)
 from bayesmix.selection.criteria.folds import Split
 from bayesmix.selection.criteria.held_out import HeldOut, combined, finite
 from bayesmix.selection.criteria.scores import Score
@@ -48,6 +55,7 @@ class Judgement:
     refuted: tuple[str, ...] = ()  # kinds
     why_no_folds: str = ""
     without_standing: bool = False  # whether something speaks against all of several components
+    n_apart: int = 0  # how many rows folds were not judged on, being outliers
     interrupted: bool = False
 
 
@@ -84,26 +92,60 @@ class Rule:
     def _judged(self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None) -> Judgement:
         """All of it: standing, a better optimum for those that may win, folds, evidence."""
         rows = self._polished(rows)
-        rows, nobody = self._standing(rows)
+        rows, apart, nobody = self._standing(rows)
         splits, why = self._splits(rows, folds)
-        rows, behind = self._held_out(rows, splits)
+        rows, behind = self._held_out(rows, splits, apart)
         refuted = tuple(kind for kind, one in behind.items() if one.value > one.standard_error)
         rows = [replace(row, refuted=row.kind in refuted) for row in rows]
-        return Judgement(self._scored(rows), behind, refuted, why, nobody)
+        return Judgement(self._scored(rows), behind, refuted, why, nobody, len(apart))
 
-    def _standing(self, rows: list[Row]) -> tuple[list[Row], bool]:
-        """Candidates with what speaks against each; whether it does against all of several.
+    def _standing(self, rows: list[Row]) -> tuple[list[Row], Integers, bool]:
+        """Candidates with what speaks against each, outliers, whether it is against all of several.
 
-        What would leave one component alone speaks against none: first that there are few rows,
-        for outliers that every candidate describes would hide all clusters; then that values are
-        few, as those of a column of 0 and 1.
+        That values are few, as those of a column of 0 and 1, speaks against none where it would
+        leave one component alone; nor does anything where it would leave no candidate.
         """
-        for against in (objection, on_one_value):
-            rows = [replace(row, objection=against(row, self.grid)) for row in rows]
-            several = [row for row in rows if row.sound is not None and row.asked > 1]
+        speaks_against: tuple[Callable[[Row], str], ...]
+        speaks_against = partial(on_one_value, grid=self.grid), lambda _: ""
+        for others in speaks_against:
+            barred = [replace(row, objection=few_rows(row) or others(row)) for row in rows]
+            barred, apart = self._with_outliers(barred, others)
+            several = [row for row in barred if row.sound is not None and row.asked > 1]
             if not several or not all(row.objection for row in several):
-                return rows, False
-        return [replace(row, objection="") for row in rows], True
+                return barred, apart, False
+        if any(row.sound is not None and not row.objection for row in barred):
+            return barred, apart, False
+        return [replace(row, objection="") for row in rows], apart, True
+
+    def _with_outliers(
+        self, rows: list[Row], others: Callable[[Row], str]
+    ) -> tuple[list[Row], Integers]:
+        """Few rows of a component do not speak against a candidate that leads without them.
+
+        Those rows, of the candidate that leads most, are what folds are not judged on. ``others``
+        is what else speaks against a candidate.
+        """
+        bounds, none = self._bounds(rows), np.zeros(0, dtype=np.intp)
+        free = [i for i, row in enumerate(rows) if not row.objection and np.isfinite(bounds[i])]
+        if not free:
+            return rows, none
+        best = max(free, key=lambda i: bounds[i])
+        order = np.argsort(-bounds, kind="stable").tolist()
+        ahead = [i for i in order if bounds[i] > bounds[best] and not others(rows[i])]
+        rows, found = list(rows), list[Integers]()
+        least = self._log_density(rows[best]) if ahead else none
+        for i in ahead:
+            gained, lead = self._log_density(rows[i]) - least, float(bounds[i] - bounds[best])
+            mine = leads_without(gained, self.weights, few_counts(rows[i]), lead)
+            if mine is not None:
+                rows[i] = replace(rows[i], objection="")
+                found.append(mine)
+        return rows, found[0] if found else none
+
+    def _log_density(self, row: Row) -> Array:
+        """Of all rows (n,), by a candidate."""
+        assert row.estimator is not None
+        return self.task.fitter.log_density(row.estimator)
 
     def _splits(
         self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None
@@ -136,9 +178,12 @@ class Rule:
         return polished(self.task, rows, self._bounds, self.polish, MOST_POLISHED)
 
     def _held_out(
-        self, rows: list[Row], splits: tuple[Split, ...]
+        self, rows: list[Row], splits: tuple[Split, ...], apart: Integers
     ) -> tuple[list[Row], dict[str, Score]]:
-        """Held-out density of each kind's best candidate, and how far each is behind the best."""
+        """Held-out density of each kind's best candidate, and how far each is behind the best.
+
+        It is not judged on the rows ``apart``.
+        """
         bounds = self._bounds(rows)
         free = np.where([bool(row.objection) for row in rows], -np.inf, bounds)
         leaders = []
@@ -152,7 +197,9 @@ class Rule:
         tried = sorted({*leaders, *alone})
         if len(tried) < 2 or not splits:
             return rows, {}
-        held = held_out(self.task, rows, tried, splits, self.weights, self.workers)
+        weights = self.weights.copy()
+        weights[apart] = 0.0
+        held = held_out(self.task, rows, tried, splits, weights, self.workers)
         for i, one in held.items():
             rows[i] = replace(rows[i], scores=rows[i].scores | {"cv": one.score}, held=one)
         values = {i: one.score.value for i, one in held.items()}

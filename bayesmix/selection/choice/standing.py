@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.level_probabilities import level_probabilities
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row
 
@@ -35,6 +35,8 @@ SMALL_SHARE = 0.1
 # alone where other counts are less than a tenth.
 MANY_ZEROS = 0.5
 ZEROS_ALONE = 0.9
+# Of a row: a component that holds less of any holds none.
+LEAST_HELD = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,6 @@ def step_of(values: Array, gap: float) -> float:
     return step if on_grid else 0.0
 
 
-def objection(row: Row, grid: tuple[Lattice, ...]) -> str:
-    """Why a candidate may not be chosen, in words that follow "since"; empty where it may."""
-    return few_rows(row) or on_one_value(row, grid)
-
-
 def _of_several(row: Row) -> Any:
     """The fit of a candidate whose components may be no clusters, or None."""
     result = row.sound
@@ -116,19 +113,40 @@ def _of_several(row: Row) -> Any:
 def few_rows(row: Row) -> str:
     """Which components hold fewer rows than make a cluster, in words that follow "since"."""
     result = _of_several(row)
-    if result is None:
+    if result is None or not len(few := few_counts(row)):
         return ""
+    sizes = ", ".join(f"{count:.1f}" for count in sorted(few)[:3])
+    more = ", ..." if len(few) > 3 else ""
+    return (
+        f"{_components(np.flatnonzero(result.counts < _needed(result)))} fewer than "
+        f"{_needed(result)} rows ({sizes}{more}): outliers, or nothing, and no cluster"
+    )
+
+
+def few_counts(row: Row) -> Array:
+    """How many rows components hold that hold fewer than make a cluster, one number of each."""
+    result = _of_several(row)
+    counts: Array = np.zeros(0) if result is None else result.counts
+    return counts if result is None else counts[counts < _needed(result)]
+
+
+def _needed(result: Any) -> int:
+    """Rows that make a cluster: one more than its directions."""
     own = result.family.own_directions
-    needed = 1 + (result.n_features if own is None else own)
-    few = np.flatnonzero(result.counts < needed)
-    if len(few):
-        sizes = ", ".join(f"{count:.1f}" for count in sorted(result.counts[few])[:3])
-        more = ", ..." if len(few) > 3 else ""
-        return (
-            f"{_components(few)} fewer than {needed} rows ({sizes}{more}): outliers, or nothing, "
-            "and no cluster"
-        )
-    return ""
+    return 1 + int(result.n_features if own is None else own)
+
+
+def leads_without(gained: Array, weights: Array, few: Array, lead: float) -> Integers | None:
+    """Rows that components of few rows may hold, where a lead is not of them; None where it is.
+
+    ``gained`` (n,): log density over that of the candidate which is behind by ``lead`` nats. So
+    many rows as those components hold, ``few`` of each, give back what they gain, the greatest
+    gains first. A component on a few rows alone gains no more than that; one that takes outliers
+    off the others, which then describe all other rows better, does.
+    """
+    order = np.argsort(-gained, kind="stable")
+    mine = order[: int(np.searchsorted(np.cumsum(weights[order]), few.sum())) + 1]
+    return mine if few.min() >= LEAST_HELD and weights[mine] @ gained[mine] < lead else None
 
 
 def outliers(row: Row) -> str:

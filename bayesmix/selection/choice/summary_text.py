@@ -225,6 +225,9 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
             f"Held-out density, each structure at its best number of components{free}, refutes "
             f"{_listed(gone)}; {chose}, over {n:g} rows."
         )
+    if judgement.n_apart and behind:
+        what = "the row" if judgement.n_apart == 1 else f"the {judgement.n_apart} rows"
+        lines.append(f"It leaves out {what} that components of few rows gain most by.")
     if judgement.without_standing:
         lines.append(
             "Every candidate of several components has one that holds few rows or one value."
