@@ -27,7 +27,7 @@ from bayesmix.parallel import resolve_jobs
 from benchmarks.recipes import FreshProblem, fresh_problem, new_seed
 from benchmarks.right_k import mclust_choice, rejected, sklearn_choice, worse_by_chance
 
-OURS = "bayesmix select"
+OURS, CHOSEN = "bayesmix select", "bayesmix select, the chosen candidate"
 OTHERS = {"sklearn BIC": sklearn_choice, "mclust": mclust_choice}
 BINS = ((0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 0.97), (0.97, 1.01))
 
@@ -64,7 +64,7 @@ def chosen_by_all(seed: int, number: int) -> tuple[FreshProblem, dict[str, Choic
     warnings.simplefilter("ignore")
     threadpool_limits(1)
     problem = fresh_problem(seed, number)
-    choices = {OURS: ours(problem.rows, problem.fresh)}
+    choices = ours(problem.rows, problem.fresh)
     for name, side in OTHERS.items():
         began = time.perf_counter()
         found = side(problem.rows, problem.fresh)
@@ -75,16 +75,19 @@ def chosen_by_all(seed: int, number: int) -> tuple[FreshProblem, dict[str, Choic
     return problem, choices
 
 
-def ours(rows: Any, fresh: Any, **options: Any) -> Choice:
-    """``bayesmix.select(rows)`` as it is."""
+def ours(rows: Any, fresh: Any) -> dict[str, Choice]:
+    """``bayesmix.select(rows)`` as it is: the density averaged over candidates, and the chosen."""
     began = time.perf_counter()
-    search: Any = bayesmix.select(rows, n_jobs=1, progress=False, **options)
+    search: Any = bayesmix.select(rows, n_jobs=1, progress=False)
     seconds = time.perf_counter() - began
     probabilities = search.k_probabilities_
-    mean = float(search.averaged_.score_samples(fresh).mean())
-    K = search.best_estimator_.n_components_
+    K, sure = search.best_estimator_.n_components_, float(probabilities.max())
     likely = int(probabilities.idxmax())
-    return Choice(K, mean, seconds, float(probabilities.max()), likely)
+    densities = {OURS: search.averaged_, CHOSEN: search}
+    return {
+        name: Choice(K, float(density.score_samples(fresh).mean()), seconds, sure, likely)
+        for name, density in densities.items()
+    }
 
 
 def _compared(
@@ -92,7 +95,7 @@ def _compared(
 ) -> list[dict[str, Any]]:
     """A row a side: right K, loss, seconds; of the others how we compare."""
     table = []
-    names = [OURS, *(name for name in OTHERS if all(name in c for _, c in done))]
+    names = [OURS, CHOSEN, *(name for name in OTHERS if all(name in c for _, c in done))]
     losses = {name: np.array([_loss(p, c, name) for p, c in done]) for name in names}
     known = np.array([p.n_components is not None for p, _ in done])
     right = {
