@@ -72,7 +72,7 @@ def test_where_the_most_probable_number_was_not_chosen_it_is_said_why(wine):
     best, *rows = wine._rows
     free = next(row.asked for row in rows if row.may_win and row.asked != best.asked)
     sure = np.array([float(row.asked == free) for row in wine._rows])
-    likely = Probabilities(sure, {free: 1.0}, "evidence")
+    likely = Probabilities(sure, {free: 0.5, best.asked: 0.5}, "evidence")
 
     def said(rows, criterion=RULE):
         return words.summary(Judgement([best, *rows]), criterion, 178.0, likely, [])
