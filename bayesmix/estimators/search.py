@@ -30,6 +30,7 @@ from bayesmix.selection.candidates.structures_asked import fewest_rows
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
+from bayesmix.selection.choice.cautions import cautions
 from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
@@ -304,7 +305,7 @@ class MixtureSearch(SearchResults, Showing):
         rows = judgement.rows
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
-        self.cautions_ = words.cautions(rows, *tried)
+        self.cautions_ = cautions(rows, *tried)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._by_bic(rows) or self._probabilities(rows)

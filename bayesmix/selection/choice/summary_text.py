@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms
+from bayesmix.selection.choice.cautions import listed
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
-from bayesmix.selection.choice.repetitions import Repetitions
 from bayesmix.selection.choice.rule import ALONE, Judgement
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.choice.standing import Lattice, coarse, on_one_value, outliers, zeros_alone
 from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
 
 NAMES = {
@@ -69,72 +67,6 @@ def label(row: Row) -> str:
         elif name != "n_components":
             parts.append(f"{name}={value}")
     return ", ".join(parts)
-
-
-def cautions(
-    rows: list[Row],
-    numbers: list[int],
-    grows: bool,
-    grid: tuple[Lattice, ...],
-    repeated: Repetitions,
-    logarithms: OneOfLogarithms,
-) -> list[str]:
-    """What is at an edge, which components hold few rows, what is repeated or on a lattice.
-
-    Of the first candidate, which was chosen.
-    """
-    row, notes = rows[0], []
-    if row.asked == max(numbers) and len(numbers) > 1:
-        limit = (
-            "as far as K grows by itself for so many rows" if grows else "the most that were tried"
-        )
-        text = f"{row.asked} components are {limit}: more may describe these rows better"
-        notes.append(f"{text}. Compare larger numbers.")
-    elif grows and len(numbers) == 1:
-        notes.append(
-            "One component alone was tried: for so many columns the rows are too few for K to grow "
-            "by itself. Name numbers (n_components); bm.FactorAnalytic(1) as covariance_type needs "
-            "fewer rows."
-        )
-    elif row.asked == min(numbers) > 1:
-        notes.append(f"{row.asked} components are the fewest that were tried: fewer may do.")
-    if few := outliers(row):
-        notes.append(
-            f"Of the candidate that was chosen {few}. Look at these rows (predict says which they "
-            "are); leave them out where they are errors, or let them be noise (noise)."
-        )
-    elif on_one := on_one_value(row, grid):
-        notes.append(f"Of the candidate that was chosen {on_one}.")
-    notes += repeated.notes(row.asked) + logarithms.notes(rows)
-    found = coarse(rows, grid)
-    if rounded := [str(each) for each in found if not each.of_two_values]:
-        notes.append(
-            f"Rounded columns: {_listed(rounded)}. Components may describe "
-            "such values rather than clusters; those that sit on a single one are not chosen. "
-            "Treat these columns as categories or counts, compare without them, or measure finer."
-        )
-    if of_two := [each.name for each in found if each.of_two_values]:
-        notes.append(
-            f"Columns of two values: {_listed(of_two)}. Components may be there for one value each "
-            "rather than for clusters. Treat these columns as categories, or compare without them."
-        )
-    if row.sound is not None and (zeros := _zeros(row.sound)):
-        notes.append(
-            f"Many zeros: {_listed(zeros)}. Whether those that are zeros alone are kinds, or zeros "
-            "have a cause of their own within kinds, which a Poisson does not know, the table "
-            "cannot say: compare without such columns, or with zero or not as a category."
-        )
-    return notes
-
-
-def _zeros(result: Any) -> list[str]:
-    """Columns of counts with many zeros, and the components of zeros alone."""
-    names = result.columns or [f"column {d}" for d in range(result.n_features)]
-    return [
-        f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
-        f"{_listed([str(k) for k in alone])})"
-        for d, (share, alone) in zeros_alone(result).items()
-    ]
 
 
 def summary(
@@ -217,13 +149,13 @@ def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
         some_barred = any(row.objection not in ("", ALONE) for row in best_of)
         free = " that may be chosen" if some_barred else ""
         chose = (
-            f"among {_listed(left)} the evidence chose"
+            f"among {listed(left)} the evidence chose"
             if len(left) > 1
             else "the evidence chose the number of components of the one that is left"
         )
         lines.append(
             f"Held-out density, each structure at its best number of components{free}, refutes "
-            f"{_listed(gone)}; {chose}, over {n:g} rows."
+            f"{listed(gone)}; {chose}, over {n:g} rows."
         )
     if judgement.n_apart and behind:
         what = "the row" if judgement.n_apart == 1 else f"the {judgement.n_apart} rows"
@@ -327,7 +259,7 @@ def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | N
     for other, choice in apart.items():
         choices.setdefault(label(choice), []).append(NAMES[other])
     if choices:
-        said = (f"{_listed(names)} would choose {chosen}" for chosen, names in choices.items())
+        said = (f"{listed(names)} would choose {chosen}" for chosen, names in choices.items())
         lines.append(_capital("; ".join(said)) + ".")
     mine = ABOUT.get(criterion)
     differing = [o for o, choice in apart.items() if choice.n_components != best.n_components]
@@ -341,11 +273,11 @@ def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | N
     asked.pop(mine, None)
     if asked:
         answers = [(mine, [NAMES[criterion]]), *asked.items()]
-        said = (f"{_capital(_listed(names))}: {ANSWERS[about]}." for about, names in answers)
+        said = (f"{_capital(listed(names))}: {ANSWERS[about]}." for about, names in answers)
         lines.append(f"They answer different questions. {' '.join(said)}")
     if same and mine == "groups" and not _settled(rows, best, found):
         lines.append(
-            f"{_capital(_listed(same))} {'asks' if len(same) == 1 else 'ask'} the same and "
+            f"{_capital(listed(same))} {'asks' if len(same) == 1 else 'ask'} the same and "
             f"{'differs' if len(same) == 1 else 'differ'}: these rows do not settle the number."
         )
     icl = apart.get("icl")
@@ -391,12 +323,6 @@ def _odds(behind: float) -> str:
     odds = math.exp(behind)
     digits = max(0, math.floor(math.log10(odds)))
     return f"odds of about {round(odds, 1 - digits):,.0f} to 1"
-
-
-def _listed(names: list[str]) -> str:
-    """Names in one phrase: "BIC, ICL and AIC"."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _capital(text: str) -> Any:
