@@ -123,11 +123,12 @@ class Rule:
         """Few rows of a component do not speak against a candidate that leads without them.
 
         Those rows, of the candidate that leads most, are what folds are not judged on. ``others``
-        is what else speaks against a candidate.
+        is what else speaks against a candidate. Of so many rows that one in some is judged the few
+        are not looked for.
         """
         bounds, none = self._bounds(rows), np.zeros(0, dtype=np.intp)
         free = [i for i, row in enumerate(rows) if not row.objection and np.isfinite(bounds[i])]
-        if not free:
+        if not free or len(self.weights) < self.task.fitter.source.shape[0]:
             return rows, none
         best = max(free, key=lambda i: bounds[i])
         order = np.argsort(-bounds, kind="stable").tolist()
