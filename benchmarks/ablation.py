@@ -24,9 +24,8 @@ import bayesmix
 from bayesmix.parallel import resolve_jobs
 from bayesmix.workflow.search.effort import USUAL
 from benchmarks import fresh_fits, shapes
-from benchmarks.recipes import STRUCTURES, new_seed
+from benchmarks.recipes import new_seed
 
-BEHIND = 1e-4  # nats a row
 SEARCH = "bayesmix.workflow.search"
 IMPROVER = f"{SEARCH}.improvement.Improver"
 # What is put in the place of an idea, so that the search goes on without it.
@@ -67,7 +66,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
                 {
                     "problems": kind,
                     "search": name,
-                    "behind": float((loss > BEHIND).mean()),
+                    "behind": float((loss > fresh_fits.WITHIN).mean()),
                     "mean_loss": float(loss.mean()),
                     "fresh_rows_above_as_it_is": float(fresh.mean()),
                     "seconds": float(seconds.sum()),
@@ -107,8 +106,6 @@ def _problem(seed: int, number: int) -> tuple[Any, np.ndarray, np.ndarray | None
     if number % 2 == 0:
         rows, labels, fresh = fresh_fits.drawn(seed, number // 2)
         return bayesmix.GaussianMixture(int(labels.max()) + 1, **options), rows, fresh
-    generator = np.random.default_rng([seed, number])
-    rows = shapes.drawn(shapes.SHAPES[number // 2 % len(shapes.SHAPES)], generator)
-    K, structure = int(generator.integers(2, 9)), str(generator.choice(STRUCTURES))
+    rows, K, structure = shapes.problem(seed, number // 2)
     kind = (bayesmix.GaussianMixture, bayesmix.BayesianGaussianMixture)[number // 2 % 2]
     return kind(K, covariance_type=structure, **options), rows, None

@@ -56,9 +56,7 @@ def looked_at(seed: int, number: int) -> dict[str, Any]:
     """
     warnings.simplefilter("ignore")
     threadpool_limits(1)
-    generator = np.random.default_rng([seed, number])
-    rows = drawn(SHAPES[number % len(SHAPES)], generator)
-    K, structure = int(generator.integers(2, 9)), str(generator.choice(STRUCTURES))
+    rows, K, structure = problem(seed, number)
     found: dict[str, Any] = {}
     for name in ("GaussianMixture", "BayesianGaussianMixture"):
         model = getattr(bayesmix, name)(K, covariance_type=structure, n_jobs=1)
@@ -71,6 +69,13 @@ def looked_at(seed: int, number: int) -> dict[str, Any]:
     others = max(_reached(chosen, seed, rows) for seed in SEEDS)
     found["select"] = others - search.best_estimator_.result_.objective
     return found
+
+
+def problem(seed: int, number: int) -> tuple[np.ndarray, int, str]:
+    """Rows of one of the shapes in turn, and any K and structure."""
+    generator = np.random.default_rng([seed, number])
+    rows = drawn(SHAPES[number % len(SHAPES)], generator)
+    return rows, int(generator.integers(2, 9)), str(generator.choice(STRUCTURES))
 
 
 def _reached(model: Any, seed: int, rows: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -31,7 +31,7 @@ from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
 from bayesmix.selection.choice.cautions import cautions
-from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
+from bayesmix.selection.choice.one_of_logarithms import one_of_logarithms
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
     answerable,
@@ -40,7 +40,7 @@ from bayesmix.selection.choice.ranking import (
     disowned,
     why_none,
 )
-from bayesmix.selection.choice.repetitions import Repetitions, repetitions
+from bayesmix.selection.choice.repetitions import repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.choice.standing import lattices
@@ -211,9 +211,9 @@ class MixtureSearch(SearchResults, Showing):
         chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
         source = incoming.training_rows(self, X, sample_weight, 1)
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
-        # What a pipeline makes of the columns is on no lattice that is known here.
-        grid = () if prefix else lattices(source)
-        repeated = repetitions(None if prefix else source)
+        # What a pipeline makes of the columns is not known here.
+        plain = None if prefix else source
+        grid, repeated = lattices(plain), repetitions(plain)
         folds = partial(make_splits, self.cv, X, seed, groups, repeated.distinct)
         splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
@@ -250,8 +250,15 @@ class MixtureSearch(SearchResults, Showing):
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
             judgement = Judgement(rows)
-        tried = (numbers, grows, grid, repeated, one_of_logarithms(None if prefix else source))
-        self._adopt(judgement, criterion, source.total_weight, tried, sweep.folds())
+        notes = partial(
+            cautions,
+            numbers=numbers,
+            grows=grows,
+            grid=grid,
+            repeated=repeated,
+            logarithms=one_of_logarithms(plain),
+        )
+        self._adopt(judgement, criterion, source.total_weight, notes, sweep.folds())
         return self
 
     interrupted_: bool
@@ -285,7 +292,7 @@ class MixtureSearch(SearchResults, Showing):
         judgement: Judgement,
         wanted: str,
         n: float,
-        tried: tuple[list[int], bool, Any, Repetitions, OneOfLogarithms],
+        notes: Callable[[list[Row]], list[str]],
         folds: list[tuple[int, int, Row]],
     ) -> None:
         """Keep what was found, the candidates from the best on; without a value they come last."""
@@ -305,7 +312,7 @@ class MixtureSearch(SearchResults, Showing):
         rows = judgement.rows
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
-        self.cautions_ = cautions(rows, *tried)
+        self.cautions_ = notes(rows)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._by_bic(rows) or self._probabilities(rows)

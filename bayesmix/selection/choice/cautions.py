@@ -7,7 +7,14 @@ from typing import Any
 from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms
 from bayesmix.selection.choice.repetitions import Repetitions
-from bayesmix.selection.choice.standing import Lattice, coarse, on_one_value, outliers, zeros_alone
+from bayesmix.selection.choice.standing import (
+    Lattice,
+    coarse,
+    column_names,
+    on_one_value,
+    outliers,
+    zeros_alone,
+)
 
 
 def cautions(
@@ -68,7 +75,7 @@ def cautions(
 
 def _zeros(result: Any) -> list[str]:
     """Columns of counts with many zeros, and the components of zeros alone."""
-    names = result.columns or [f"column {d}" for d in range(result.n_features)]
+    names = column_names(result.columns, result.n_features)
     return [
         f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
         f"{listed([str(k) for k in alone])})"

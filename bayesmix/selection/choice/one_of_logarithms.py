@@ -13,7 +13,7 @@ import numpy as np
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.choice.standing import MOST_ROWS
+from bayesmix.selection.choice.standing import MOST_ROWS, column_names
 
 # Correlations that have a smaller eigenvalue are singular but for rounding.
 COLLINEAR = 1e-10
@@ -49,7 +49,7 @@ def one_of_logarithms(source: Source | None) -> OneOfLogarithms:
     there = source.in_memory()
     rows = np.array(there.values, dtype=np.float64)
     weights = np.ones(len(rows)) if there.weights is None else np.asarray(there.weights)
-    names = source.columns or [f"column {d}" for d in range(rows.shape[1])]
+    names = column_names(source.columns, rows.shape[1])
     skewed, volume = [], 0.0
     # What no double holds is compared with nothing.
     with np.errstate(all="ignore"):
@@ -59,7 +59,7 @@ def one_of_logarithms(source: Source | None) -> OneOfLogarithms:
             # A log likelihood by n is minus log(spread), less the mean logarithm if of those.
             if _spread(logs, weights) * np.exp(mean) < _spread(rows[:, d], weights):
                 rows[:, d] = logs
-                skewed.append(str(names[d]))
+                skewed.append(names[d])
                 volume += mean
         likely = _log_likelihood(rows, weights) if skewed else -np.inf
     if not np.isfinite(likely):

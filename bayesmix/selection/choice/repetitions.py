@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
-from bayesmix.selection.choice.standing import FEW_VALUES, MOST_ROWS, step_of
+from bayesmix.selection.choice.standing import FEW_VALUES, MOST_ROWS, column_names, step_of
 
 # Rows repeat others where so many do, though some column has many values on no grid, that would not
 # tie; or where all are said equally often, which so many distinct rows are not by chance.
@@ -59,7 +59,7 @@ def repetitions(source: Source | None) -> Repetitions:
     rows = source.in_memory().values
     n_rows, n_features = rows.shape
     columns = [np.asarray(rows[:, d], dtype=np.float64) for d in range(n_features)]
-    names = source.columns or [f"column {d}" for d in range(n_features)]
+    names = column_names(source.columns, n_features)
     values = [
         f"{names[d]} ({said})" for d in range(n_features) if (said := _standing_out(columns[d]))
     ]

@@ -137,7 +137,8 @@ class Rule:
         least = self._log_density(rows[best]) if ahead else none
         for i in ahead:
             gained, lead = self._log_density(rows[i]) - least, float(bounds[i] - bounds[best])
-            mine = leads_without(gained, self.weights, few_counts(rows[i]), lead)
+            few = np.array(list(few_counts(rows[i]).values()))
+            mine = leads_without(gained, self.weights, few, lead)
             if mine is not None:
                 rows[i] = replace(rows[i], objection="")
                 found.append(mine)

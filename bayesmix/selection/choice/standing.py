@@ -6,6 +6,7 @@ rounded column. Neither is a cluster, and neither is the reason for a choice; bo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
     """The columns of a source that are rounded to a step."""
     if source is None:
         return ()
-    names = source.columns or [f"column {d}" for d in range(source.shape[1])]
+    names = column_names(source.columns, source.shape[1])
     first = source.in_memory(slice(MOST_ROWS)).values
     found = []
     for d, gap in enumerate(source.summary.gap):
@@ -86,8 +87,13 @@ def lattices(source: Source | None) -> tuple[Lattice, ...]:
         if tied >= TIED_SHARE and (step > 0.0 or 1 < len(values) <= FEW_VALUES):
             spread = float(column.std())
             even, step = step > 0.0, step or float(gap)
-            found.append(Lattice(d, str(names[d]), step, len(values), tied, spread, even))
+            found.append(Lattice(d, names[d], step, len(values), tied, spread, even))
     return tuple(found)
+
+
+def column_names(columns: Sequence[str] | None, n_columns: int) -> list[str]:
+    """The names of columns, or what those without names are called."""
+    return [str(each) for each in columns or (f"column {d}" for d in range(n_columns))]
 
 
 def step_of(values: Array, gap: float) -> float:
@@ -112,22 +118,22 @@ def _of_several(row: Row) -> Any:
 
 def few_rows(row: Row) -> str:
     """Which components hold fewer rows than make a cluster, in words that follow "since"."""
-    result = _of_several(row)
-    if result is None or not len(few := few_counts(row)):
+    few = few_counts(row)
+    if not few:
         return ""
-    sizes = ", ".join(f"{count:.1f}" for count in sorted(few)[:3])
+    sizes = ", ".join(f"{count:.1f}" for count in sorted(few.values())[:3])
     more = ", ..." if len(few) > 3 else ""
     return (
-        f"{_components(np.flatnonzero(result.counts < _needed(result)))} fewer than "
-        f"{_needed(result)} rows ({sizes}{more}): outliers, or nothing, and no cluster"
+        f"{_components(list(few))} fewer than {_needed(_of_several(row))} rows ({sizes}{more}): "
+        "outliers, or nothing, and no cluster"
     )
 
 
-def few_counts(row: Row) -> Array:
-    """How many rows components hold that hold fewer than make a cluster, one number of each."""
+def few_counts(row: Row) -> dict[int, float]:
+    """How many rows each component holds that holds fewer than make a cluster."""
     result = _of_several(row)
-    counts: Array = np.zeros(0) if result is None else result.counts
-    return counts if result is None else counts[counts < _needed(result)]
+    counts = [] if result is None else result.counts.tolist()
+    return {k: count for k, count in enumerate(counts) if count < _needed(result)}
 
 
 def _needed(result: Any) -> int:

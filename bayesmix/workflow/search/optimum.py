@@ -117,8 +117,9 @@ class Searcher:
         self.improver = Improver(self.attempts, self.model, view, self.small, self._large)
         self.coarse = self.improver
         if not self._large:
-            coarse = replace(self.improver, view=self.sample, small=False, large=True)
-            self.coarse = replace(coarse, surely=True)
+            self.coarse = replace(
+                self.improver, view=self.sample, small=False, large=True, surely=True
+            )
 
     @property
     def small(self) -> bool:
