@@ -14,14 +14,13 @@ from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.records.noise import Noise
-from bayesmix.records.rows import LOWEST_LOG, Event, Frame, KernelTotals, Known, Rows
+from bayesmix.records.rows import LOWEST_LOG, Event, Frame
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from bayesmix.protocols.components import (
         Additive,
-        CompiledCentred,
         Components,
         Densities,
         FittedComponents,
@@ -140,24 +139,16 @@ class Mixture(Generic[C, W]):
 
     @once
     def finite_log_weights(self) -> Array:
-        """E[log π_k] (K,), as kernels need it."""
+        """E[log π_k] (K,)."""
         logs: Array = np.maximum(self.log_weights, LOWEST_LOG)
         return logs
 
     @once
     def coefficients(self: Mixture[Components]) -> Array:
-        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
+        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)]."""
         coefficients: Array = self.linear.coefficients.copy()
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
-
-
-def centred_pass(
-    mixture: Mixture[Components], rows: Rows, known: Known
-) -> tuple[KernelTotals, Statistics]:
-    """One pass of the compiled centred form over rows, of components that have one."""
-    form = cast("CompiledCentred", mixture.linear)
-    return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
 
 
 @filled_at_once

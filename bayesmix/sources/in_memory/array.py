@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
-from bayesmix.numerics.features import BLOCK_ROWS, cost_of
+from bayesmix.numerics.features import cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.protocols import Kept
 from bayesmix.records import Faults, Rows, Summary
@@ -32,15 +32,13 @@ OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time.
 
-    More than one chunk are an even number of equal ones, so that two threads share them evenly; of
-    whole blocks where they have any, as the rest of one takes a kernel as long.
+    More than one chunk are an even number of equal ones, so that two threads share them evenly.
     """
     work = n_rows * width * (n_features + BESIDES)
     if n_rows * width * cost_of(n_features) < WORTH_HALVING:
         return n_rows
     pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
-    size = -(-n_rows // (2 * pairs))
-    return size if size < BLOCK_ROWS else -(-size // BLOCK_ROWS) * BLOCK_ROWS
+    return -(-n_rows // (2 * pairs))
 
 
 @dataclass(frozen=True)
