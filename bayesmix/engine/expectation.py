@@ -48,27 +48,27 @@ Step: TypeAlias = Callable[[Rows], ChunkSums]
 Summand = TypeVar("Summand")
 
 
-def allocate(mixture: Mixture[Components], joint: Array, rows: Rows) -> Array:
-    """Turn log joints (n, K) into responsibilities in place; return the log normaliser (n,).
+def block_sums(
+    mixture: Mixture[Components],
+    joint: Array,
+    rows: Rows,
+    statistics: Callable[[Array], Additive],
+) -> ChunkSums:
+    """The sums of rows from their log joints (n, K), which become weighted responsibilities.
 
-    Every E-step of a run goes through here. Noise takes its share of each row.
+    Every E-step of a run ends here; ``statistics`` makes those of the components.
     """
-    log_normaliser = normalise(joint)
-    if mixture.noise is not None:
-        volume = mixture.frame.log_volume
-        log_normaliser, _ = mixture.noise.joined(joint, log_normaliser, rows.values, volume)
-    return log_normaliser
-
-
-def weigh(joint: Array, log_normaliser: Array, rows: Rows) -> tuple[float, float]:
-    """Multiply both by the row weights in place; return Σ w l and Σ w (1 + |l|)."""
+    allocated = mixture.allocate(joint, rows)
+    log_normaliser = allocated.log_normaliser
     weight = float(len(rows))
     if rows.weights is not None:
         joint *= rows.weights[:, None]
         log_normaliser *= rows.weights
         weight = float(rows.weights.sum())
     # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
-    return float(log_normaliser.sum()), weight + float(np.abs(log_normaliser).sum())
+    magnitude = weight + float(np.abs(log_normaliser).sum())
+    total = float(log_normaliser.sum())
+    return ChunkSums(total, magnitude, statistics(joint), allocated.statistics)
 
 
 @dataclass(frozen=True)
@@ -264,8 +264,7 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
         values = mixture.frame.apply(block.values)
         joint, statistics = arithmetic.densities(mixture.components, values)
         joint += mixture.log_weights
-        totals = weigh(joint, allocate(mixture, joint, block), block)
-        return ChunkSums(*totals, statistics(joint))
+        return block_sums(mixture, joint, block, statistics)
 
     return sum_of_blocks(rows, mixture.n_components, of_block)
 
@@ -274,8 +273,10 @@ def _linear_sums(
     mixture: Mixture[Components], rows: Rows, features: Array, joint: Array
 ) -> ChunkSums:
     """What rows add up to, from their features (F, n) and log joints (K, n), which are used up."""
-    totals = weigh(joint.T, allocate(mixture, joint.T, rows), rows)
-    return ChunkSums(*totals, FeatureSums(mixture.linear, np.dot(joint, features.T)))
+    form = mixture.linear
+    return block_sums(
+        mixture, joint.T, rows, lambda shares: FeatureSums(form, np.dot(shares.T, features.T))
+    )
 
 
 def block_rows(width: int, n_components: int) -> int:
@@ -367,7 +368,7 @@ class AssessmentStep:
 
     def _block(self, rows: Rows) -> Assessment:
         responsibilities, log_normaliser = self.mixture.responsibilities(
-            self.mixture.frame.apply(rows.values)
+            self.mixture.frame.apply(rows.values), rows
         )
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)

@@ -249,7 +249,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     new_segment = changed or form is not state.form
     anderson = state.anderson.forgotten() if new_segment else state.anderson
     if problem.accelerate and not changed:
-        anderson = anderson.remembered(state.expectation.statistics.pack(), expectation.statistics)
+        anderson = anderson.remembered(state.expectation.pack(), expectation)
     return State(
         mixture,
         expectation,
@@ -296,7 +296,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     trace=(*state.trace, value),
                     recent=(value,),
                     plain_left=PLAIN_TO_LOOK if small else 0,
-                    anderson=state.anderson.remembered(vector, expectation.statistics),
+                    anderson=state.anderson.remembered(vector, expectation),
                     passes=passes,
                 )
     except DegenerateFitError:

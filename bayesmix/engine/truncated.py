@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.engine.expectation import Form, LocalRows, Step, allocate, block_rows, of_forms, weigh
+from bayesmix.engine.expectation import Form, LocalRows, Step, block_rows, block_sums, of_forms
 from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Components, Kept, Source, Statistics, Truncating
+from bayesmix.protocols import Additive, Components, Kept, Source, Statistics, Truncating
 from bayesmix.records import ChunkSums, Mixture, Rows
 
 MANY = 100
@@ -159,15 +160,19 @@ class TruncatedStep:
         total: ChunkSums | None = None
         form = cast("Truncating", self.mixture.linear)
         for some in grouped(self.mixture, rows, self.nearest):
-            joint, features = some.joint, some.features
-            totals = weigh(joint.T, allocate(self.mixture, joint.T, some.rows), some.rows)
-            sums = np.stack([joint[:, own] @ features[:, own].T for own in some.groups])
-            flat = sums.reshape(-1, len(features))
-            statistics = form.gathered(flat, some.candidates.ravel(), some.places)
-            found = ChunkSums(*totals, statistics)
+            gather = partial(_gathered, form, some)
+            found = block_sums(self.mixture, some.joint.T, some.rows, gather)
             total = found if total is None else total + found
         assert total is not None
         return total
+
+
+def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
+    """The statistics of all components from responsibilities (n, G) for the candidates."""
+    features = some.features
+    sums = np.stack([shares[own].T @ features[:, own].T for own in some.groups])
+    flat = sums.reshape(-1, len(features))
+    return form.gathered(flat, some.candidates.ravel(), some.places)
 
 
 @dataclass(frozen=True)

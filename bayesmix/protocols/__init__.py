@@ -63,6 +63,8 @@ from bayesmix.protocols.partitions import (
     PartitionTask,
 )
 from bayesmix.protocols.priors import (
+    AllocationPrior,
+    AllocationPriorOf,
     OrderedWeightsPrior,
     OrderedWeightsPriorOf,
     Prior,
@@ -89,6 +91,7 @@ from bayesmix.protocols.twins import (
     WeightsTwinOf,
 )
 from bayesmix.protocols.weights import (
+    Allocation,
     DrawnWeights,
     FactorisedWeights,
     FactorisedWeightsOf,
@@ -101,6 +104,9 @@ from bayesmix.protocols.weights import (
 
 __all__ = [
     "Additive",
+    "Allocation",
+    "AllocationPrior",
+    "AllocationPriorOf",
     "Bayesian",
     "ByPattern",
     "ByPatternOf",

@@ -18,6 +18,7 @@ from bayesmix.records.noise import Noise, NoiseDensity, OwnNoise, UniformNoise, 
 from bayesmix.records.rows import (
     FLAT_FLOOR,
     LOWEST_LOG,
+    Allocated,
     Event,
     Frame,
     Rows,
@@ -29,6 +30,7 @@ from bayesmix.records.rows import (
 __all__ = [
     "FLAT_FLOOR",
     "LOWEST_LOG",
+    "Allocated",
     "ChunkSums",
     "Event",
     "Expectation",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -127,13 +128,17 @@ class Frame:
 class Rows:
     """Values (n, D) of one chunk as stored, their weights, and the index of the first.
 
-    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for.
+    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for. ``labels`` are
+    known components (n,), -1 where unknown, or logarithms (n, K) of factors of the weights.
+    ``begins`` (n,) says where a sequence of rows begins that stay together: blocks end there only.
     """
 
     values: Stored
     weights: Array | None = None
     first: int = 0
     earlier: Indices | None = None
+    labels: Any = None
+    begins: Booleans | None = None
     _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -180,7 +185,9 @@ class Rows:
         for columns, rows in patterns(values, among):
             if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
                 own = None if self.weights is None else self.weights[rows]
-                found.append((columns, Rows(values[np.ix_(rows, columns)], own)))
+                labels = None if self.labels is None else self.labels[rows]
+                seen = values[np.ix_(rows, columns)]
+                found.append((columns, Rows(seen, own, labels=labels)))
             else:
                 rest.append(rows)
         if rest:
@@ -191,27 +198,45 @@ class Rows:
 
     def some(self, mine: Any) -> Rows:
         """Some of the rows, as rows of their own."""
-        return Rows(self.values[mine], None if self.weights is None else self.weights[mine])
+        return Rows(
+            self.values[mine],
+            None if self.weights is None else self.weights[mine],
+            labels=None if self.labels is None else self.labels[mine],
+        )
 
     def blocks(self, size: int) -> list[Rows]:
-        """The chunk in cache-sized pieces."""
+        """The chunk in cache-sized pieces; sequences stay whole."""
         if len(self) <= size:
             return [self]
-        return [
-            Rows(
-                self.values[start : start + size],
-                None if self.weights is None else self.weights[start : start + size],
-                self.first + start,
-                None if self.earlier is None else self.earlier[start : start + size],
-            )
-            for start in range(0, len(self), size)
-        ]
+        cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
+        if self.begins is not None:
+            borders = np.append(np.flatnonzero(self.begins), len(self))
+            cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
+
+    def _part(self, part: slice) -> Rows:
+        return Rows(
+            self.values[part],
+            None if self.weights is None else self.weights[part],
+            self.first + part.start,
+            None if self.earlier is None else self.earlier[part],
+            None if self.labels is None else self.labels[part],
+            None if self.begins is None else self.begins[part],
+        )
 
     def recalling(self, earlier: Indices) -> Rows:
         """The same rows, with all that is known of them, and what an earlier pass kept."""
-        rows = Rows(self.values, self.weights, self.first, earlier)
+        rows = replace(self, earlier=earlier)
         object.__setattr__(rows, "_kept", self._kept)
         return rows
+
+
+@dataclass(frozen=True)
+class Allocated:
+    """What an allocation makes of log joints, beside responsibilities in their place."""
+
+    log_normaliser: Array  # (n,): they add up to that of all rows
+    statistics: Any = None  # additive; None where the counts of the components suffice
 
 
 @dataclass(frozen=True)
