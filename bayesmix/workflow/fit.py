@@ -257,7 +257,7 @@ def _result(
 ) -> FitResult:
     state = outcome.state
     mixture = replace(state.at(), components=state.at().components.released())
-    assessment = assessed(model.family, problem.source, mixture)
+    assessment = assessed(problem.source, mixture)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,6 @@ from bayesmix.cli.outputs.show import (
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.protocols import Source
 from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
-
-
-def warm_up(screen: Screen, single: bool) -> None:
-    """Compile all kernels, those for single precision if asked, and say so as they are ready."""
-    if find_spec("numba") is None:
-        screen.answer("Numba is not installed: there is nothing to compile, large fits use NumPy.")
-        return
-    from bayesmix.numerics.warm_up import DOUBLES, VALUES, compile_all
-
-    began = time.perf_counter()
-    screen.say("Compiling for this machine what large fits need; it is done once.")
-    for done in compile_all(VALUES if single else DOUBLES):
-        screen.say(f"{done.name}: " + ("was there" if done.cached else f"{done.seconds:.0f} s"))
-    screen.answer(f"Ready after {time.perf_counter() - began:.0f} s.")
 
 
 def select(

@@ -56,9 +56,9 @@ class LogQuadratics:
             None if by_column is None else by_column + less,
         )
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         """[1, log x, (log x)²] (F, n)."""
-        return self.normals.features(np.log(values))
+        return self.normals.features(np.log(values), out)
 
     @property
     def coefficients(self) -> Array:
