@@ -9,8 +9,8 @@ DENSE = 3  # [1, x, x_i x_j (i <= j)]
 PRODUCT = -2  # those of the parts of a product, side by side
 CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
 LEVELS = 5  # [1, which level each column has]
-LOGS = 6  # [1, log x, (log x)²]
 WITH_LOGS = 7  # [1, x, log x]
+TRANSFORMED = 8  # more than the kind of the Gaussian's features: these of g(x), and the Jacobian
 # An exponential, in products.
 EXPONENTIAL = 16
 
