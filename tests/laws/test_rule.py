@@ -12,7 +12,7 @@ import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates.growth import largest, refuted
 from bayesmix.selection.candidates.out_of_reach import hopeless
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.choice import summary_text as words
 from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
 from bayesmix.selection.choice.probability import Probabilities, probabilities
@@ -231,7 +231,7 @@ def test_a_component_of_too_few_rows_is_an_objection_with_its_size():
     model = bm.BayesianGaussianMixture(
         2, prune=False, search=None, init_params=labels, random_state=0
     ).fit(rows)
-    row = Row({"n_components": 2}, 2, {}, 0.0, estimator=model)
+    row = Candidate({"n_components": 2}, 2, {}, 0.0, estimator=model)
     assert few_rows(row).startswith("component 1 holds fewer than 3 rows (1.0)")
     assert few_rows(replace(row, estimator=bm.GaussianMixture(1).fit(rows))) == ""
 
@@ -260,7 +260,7 @@ def test_a_scale_of_few_values_is_said_wherever_components_are_found_on_it(seed)
     with pytest.warns(SelectionWarning, match=r"Rounded columns: column 0 \(7 values in steps"):
         search = bm.select(rows, (1, 2, 3, 4), covariance_type="tied")
     assert search.best_params_["n_components"] > 1
-    alone = Row({"n_components": 1}, 1, {}, 0.0, estimator=bm.GaussianMixture(1).fit(rows))
+    alone = Candidate({"n_components": 1}, 1, {}, 0.0, estimator=bm.GaussianMixture(1).fit(rows))
     assert coarse([alone], lattices(ArraySource(rows))) == []
 
 
@@ -415,7 +415,7 @@ class _Estimator:
 def chain(values, n_parameters):
     estimator = _Estimator(n_parameters)
     return [
-        Row({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
+        Candidate({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
         for k, value in enumerate(values, 1)
     ]
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UndefinedError
 from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.choice.averaging import AveragedDensity
 from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
 from bayesmix.selection.choice.ranking import averaged_over
@@ -22,18 +22,18 @@ class SearchResults(Transforming):
 
     criterion_: str
     best_index_: int
-    _rows: list[Row]
+    _rows: list[Candidate]
     _prior_over_k: dict[int, float]
     _averaged: AveragedDensity | None
 
-    def _probabilities(self, rows: list[Row]) -> Probabilities | None:
+    def _probabilities(self, rows: list[Candidate]) -> Probabilities | None:
         """Of the candidates, where they have an evidence."""
         try:
             return probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 
-    def _by_bic(self, rows: list[Row]) -> Probabilities | None:
+    def _by_bic(self, rows: list[Candidate]) -> Probabilities | None:
         """What stands for them where a structure without a posterior wins by BIC."""
         return by_bic(rows, self._prior_over_k) if self.criterion_ == "bic" else None
 
@@ -75,7 +75,7 @@ class SearchResults(Transforming):
         return [row.estimator for row in self._rows]
 
     @property
-    def candidates_(self) -> list[Row]:
+    def candidates_(self) -> list[Candidate]:
         """What came of every candidate, as in ``results_``: scores, fit, why it was left out."""
         self._check_kept()
         return self._rows
