@@ -241,6 +241,7 @@ class MixtureSearch(SearchResults, Showing):
         polish = polish if self.refit and not self.interrupted_ else None
         falls = criterion == RULE or self.n_components is None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
+        self._lattices = grid
         if criterion == RULE:
             rule = Rule(task, weights, self._prior_over_k, grid, polish, workers)
             judgement = rule.judged(rows, None if self.interrupted_ else folds)
@@ -328,7 +329,7 @@ class MixtureSearch(SearchResults, Showing):
         self.best_params_ = rows[0].parameters
         self.best_score_ = rows[0].value(scored)
         self._rows = rows if self.refit else []
-        self._averaged = None
+        self._averaged = self._clusters = None
 
     def _restore(self, rows: list[Row], kept: dict[str, Any], folds: list[Any]) -> None:
         """Be the search that was saved."""
