@@ -41,6 +41,7 @@ from bayesmix.selection.choice.ranking import (
 )
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
+from bayesmix.selection.clustering.clusters import clusters_of_components
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.registry import OF_DRAWS, record
 from bayesmix.selection.pipelines import prefix_of
@@ -309,7 +310,10 @@ class MixtureSearch(SearchResults, Showing):
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._by_bic(rows) or self._probabilities(rows)
-        answer = words.Answer(judgement, criterion, n, found, self.cautions_)
+        self._clusters = clusters_of_components(rows[0].result, checks.rounded)
+        answer = words.Answer(
+            judgement, criterion, n, found, self.cautions_, int(self._clusters.max()) + 1
+        )
         self._summary, self._details = answer.summary(), answer.verbose()
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:

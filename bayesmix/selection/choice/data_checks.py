@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ TIED_SHARE = 0.5
 OFF_THE_GRID = 1e-3  # of a step: room for the rounding of doubles
 # A rating of 0 to 10 has no more values than this, and is not normal within a component.
 FEW_VALUES = 11
+# A component is narrower than rounding where its standard deviation is that of two neighbours.
+NARROW = 0.5
 # Duplicates are reported where they are a tenth, or where all are repeated equally often; a single
 # observation that is a tenth of the data has a cause of its own.
 MANY = 0.1
@@ -101,6 +104,25 @@ def step_of(values: Array, gap: float) -> float:
     step = width / max(1.0, np.rint(width / gap))
     steps = (values - values[0]) / step
     return step if np.abs(steps - np.rint(steps)).max() < OFF_THE_GRID else 0.0
+
+
+def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
+    """Components that are narrower than the rounding of a feature, and the feature."""
+    rounded = [each for each in rounded if is_density(result, each)]
+    if not rounded:
+        return []
+    deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
+    return [
+        (k, each)
+        for k in range(result.n_components)
+        for each in rounded
+        if deviations[k, each.column] < NARROW * (each.step or each.gap)
+    ]
+
+
+def is_density(result: Any, each: RoundedFeature) -> bool:
+    """Whether a fit describes a feature by a density."""
+    return bool(result.family.marginal(np.array([each.column])).continuous)
 
 
 def duplicates(source: Source | None) -> Duplicates:

@@ -16,13 +16,11 @@ from bayesmix.selection.choice.data_checks import (
     LogScale,
     RoundedFeature,
     column_names,
+    is_density,
+    narrower,
 )
+from bayesmix.selection.clustering.clusters import too_small
 
-# A small component is worth a note where others are ten times as large: among many features all
-# components may be small.
-SMALL_SHARE = 0.1
-# A component is narrower than rounding where its standard deviation is that of two neighbours.
-NARROW = 0.5
 # An expected number of observations that prints as none.
 EMPTY = 0.05
 # Zeros are many in a column of counts where they are more than half, and a component is of zeros
@@ -120,7 +118,7 @@ class DataChecks:
         }
         shown = []
         for each in self.rounded:
-            few = several and each.n_values <= FEW_VALUES and _is_density(candidates[0].sound, each)
+            few = several and each.n_values <= FEW_VALUES and is_density(candidates[0].sound, each)
             if (each.n_values == 2) == binary and (few or each.column in narrow):
                 shown.append(each.name if binary else str(each))
         return shown
@@ -128,51 +126,32 @@ class DataChecks:
 
 def components(result: Any, rounded: Sequence[RoundedFeature]) -> list[str]:
     """Components that are no clusters: of few observations, of identical ones, below rounding."""
-    if not result.family.continuous or result.n_components == 1:
+    small, counts = too_small(result, rounded), result.counts
+    if result.n_components == 1 or not small.any():
         return []
-    notes, counts = [], result.counts
-    own = result.family.own_directions
-    needed = 1 + int(result.n_features if own is None else own)
-    small = np.flatnonzero((counts < needed) & (counts.min() < SMALL_SHARE * counts.mean()))
-    empty = [k for k in small if counts[k] < EMPTY]
-    few = [k for k in small if counts[k] >= EMPTY]
-    if empty:
-        notes.append(f"{_components(empty)} almost empty (0.0 observations).")
+    narrow = narrower(result, [each for each in rounded if each.n_values > 2])
+    held = {k for event in result.events if event.kind == "held" for k in event.components}
+    width = held | {k for k, _ in narrow}
+    empty = [k for k in np.flatnonzero(small) if counts[k] < EMPTY]
+    few = [k for k in np.flatnonzero(small) if counts[k] >= EMPTY and k not in width]
+    notes = []
     if few:
         sizes = ", ".join(f"{counts[k]:.1f}" for k in few[:NAMES_SHOWN])
         more = ", ..." if len(few) > NAMES_SHOWN else ""
+        noun = "component" if len(few) == 1 else "components"
         notes.append(
-            f"Suspected outliers: {_components(few).lower()} too small to be a cluster "
-            f"({sizes}{more} observations)."
+            f"Suspected outliers in {len(few)} {noun} ({sizes}{more} observations), which are not "
+            "counted as clusters."
         )
-    held = [event for event in result.events if event.kind == "held" and event.components]
-    narrow = narrower(result, [each for each in rounded if each.n_values > 2])
+    if empty:
+        noun = f"Component {empty[0]} is" if len(empty) == 1 else f"{len(empty)} components are"
+        notes.append(f"{noun} almost empty (0.0 observations).")
     if narrow:
         k, feature = narrow[0]
         notes.append(f"Component {k} is narrower than the rounding of {feature.name}.")
-    elif held and not any(each.n_values == 2 for each in rounded):
-        k = held[0].components[0]
-        notes.append(f"Component {k} collapsed onto identical observations.")
+    elif held:
+        notes.append(f"Component {min(held)} collapsed onto identical observations.")
     return notes
-
-
-def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
-    """Components that are narrower than the rounding of a feature, and the feature."""
-    rounded = [each for each in rounded if _is_density(result, each)]
-    if not rounded:
-        return []
-    deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
-    return [
-        (k, each)
-        for k in range(result.n_components)
-        for each in rounded
-        if deviations[k, each.column] < NARROW * (each.step or each.gap)
-    ]
-
-
-def _is_density(result: Any, each: RoundedFeature) -> bool:
-    """Whether a fit describes a feature by a density."""
-    return bool(result.family.marginal(np.array([each.column])).continuous)
 
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
@@ -198,11 +177,6 @@ def _zeros(result: Any) -> list[str]:
         f"{phrase([str(k) for k in alone])})"
         for d, (share, alone) in zeros_alone(result).items()
     ]
-
-
-def _components(numbers: Sequence[int]) -> str:
-    first = f"Component {numbers[0]} is"
-    return first if len(numbers) == 1 else f"{len(numbers)} components are"
 
 
 def listed(names: Sequence[str]) -> str:
