@@ -15,6 +15,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.fitter import Effort
 from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.clustering.clusters import too_small
 
 # Nats by which a candidate is in a better place than those that began near it know; an empty
 # component costs no more of the likelihood.
@@ -81,7 +82,7 @@ def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
     result = rows[i].sound
     if result is None or result.n_components != rows[i].asked:
         return
-    held = np.flatnonzero(result.counts >= result.n_features + 1)
+    held = np.flatnonzero(~too_small(result))
     fewer = _like(rows, i, len(held))
     if 0 < len(held) < rows[i].asked and fewer is not None:
         left = result.mixture.subset(held, result.counts)

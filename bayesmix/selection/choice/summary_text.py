@@ -223,9 +223,9 @@ class Answer:
             # The rule computes these for candidates in contention alone.
             partial = self.criterion == RULE and other.name in ("evidence", "cv")
             same = other.name == record(self.criterion).column
-            valued = [each for each in self.candidates if math.isfinite(each.value(other.name))]
+            choice = max(self.candidates, key=lambda each: _value(each, other.name))
+            valued = math.isfinite(choice.value(other.name))
             if other.others and valued and not (partial or same):
-                choice = max(valued, key=lambda each: each.value(other.name))
                 structure = f" ({short_label(choice)})" if self.several else ""
                 parts.append(f"{other.label} {choice.n_components}{structure}")
         return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
@@ -240,13 +240,17 @@ class Answer:
             lines.append(f"Next by {record(self.criterion).label}: {'; '.join(following)}.")
         dropped = [each for each in self.candidates if each.dropped and each.sound is not None]
         if dropped:
-            ahead = max(dropped, key=lambda each: each.value(column))
+            ahead = max(dropped, key=lambda each: _value(each, column))
             gain = ahead.value(column) - self.best.value(column)
             if gain > 0.0:
                 lines.append(
                     f"The log evidence alone would choose {label(ahead)} (+{number(gain)} nats), "
                     f"{ahead.dropped}."
                 )
+        if self.criterion == RULE:
+            bic = max(self.candidates, key=lambda each: _value(each, "bic"))
+            if bic.n_components != self.best.n_components:
+                lines.append("BIC disagrees: the data do not clearly determine K.")
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
             lines.append(f"P(K | data) is from {self.probabilities.source}; {self._prior()}.")
         if self.criterion == "cv_1se":
@@ -302,6 +306,12 @@ def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps
         verb = f"{names} {'is' if len(worse) == 1 else 'are'}" if out else f"finds {names}"
         clauses.append(f"{verb} slightly worse{values}")
     return "; ".join(clauses).replace(")", " nats)", 1)
+
+
+def _value(candidate: Candidate, column: str) -> float:
+    """A score; candidates without one come last."""
+    value = candidate.value(column)
+    return value if math.isfinite(value) else -math.inf
 
 
 def _shortened(text: str) -> str:
