@@ -386,11 +386,15 @@ class TransformedLinear(TransformedComponents):
     def kind(self) -> int:
         return TRANSFORMED + int(self.normals.kind)
 
-    def features(self, values: Array) -> Array:
-        """Return [features of g(x), Σ log g'(x)] (F, n)."""
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` where it is given."""
         transformed = self.function.apply(values)
         jacobian = self.function.log_jacobian(values, transformed)
-        return np.vstack([self.normals.features(transformed), jacobian])
+        if out is None:
+            return np.vstack([self.normals.features(transformed), jacobian])
+        self.normals.features(transformed, out[:-1])
+        out[-1] = jacobian
+        return out
 
     @property
     def coefficients(self) -> Array:

@@ -21,7 +21,7 @@ from bayesmix.cli.outputs.show import (
 )
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.protocols import Source
-from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+from bayesmix.selection.criteria.registry import POSTERIOR
 
 
 def select(
@@ -70,13 +70,13 @@ def unfitted(wanted: Searched, source: Source) -> Any:
 
     method, criterion = wanted.method, wanted.criterion
     if method is None:
-        method = "variational" if criterion is None or criterion in OF_A_POSTERIOR else "em"
-    if method == "em" and criterion in OF_A_POSTERIOR:
+        method = "variational" if criterion is None or criterion in POSTERIOR else "em"
+    if method == "em" and criterion in POSTERIOR:
         raise InvalidInputError(
             f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
             "posterior"
         )
-    plain = method == "em" or criterion is None or criterion in OF_A_POSTERIOR
+    plain = method == "em" or criterion is None or criterion in POSTERIOR
     return procedure(
         source,
         wanted.components,
