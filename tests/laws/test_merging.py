@@ -127,8 +127,9 @@ def test_outlying_components_are_no_clusters():
 
 def test_a_component_narrower_than_the_rounding_is_no_cluster():
     rng = np.random.default_rng(0)
-    rounded = np.vstack([np.zeros((40, 1)), np.round(rng.normal(30, 3, (80, 1)))])
-    model = normals([1 / 3, 2 / 3], [[0.0], [30.0]], [0.1, 9.0])
+    narrow = np.repeat([-1.0, 0.0, 1.0], [3, 34, 3])[:, None]
+    rounded = np.vstack([narrow, np.round(rng.normal(30, 3, (80, 1)))])
+    model = bm.GaussianMixture(2, random_state=0).fit(rounded)
     assert merge_components(model).n_clusters == 2
     merging = merge_components(model, rounded)
     assert merging.n_clusters == 1
