@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.cli.commands.demo import program
-from bayesmix.cli.wording import printable, worded
+from bayesmix.cli.fits import program
+from bayesmix.cli.screen import printable, worded
 
 ROOT = Path(__file__).parents[2]
 FAITHFUL = ROOT / "bayesmix" / "datasets" / "faithful.csv"
@@ -199,25 +199,6 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent(run):
     wrong = run("fit", "odd.csv", "--components", 2, "--columns", "\x1b[2J", code=2)
     assert "\x1b" not in wrong.stderr
     assert printable("schön\x9b") == r"schön\x9b"
-
-
-@pytest.mark.parametrize(
-    ("flags", "wanted"), [((), {"float64"}), (("--float32",), {"float64", "float32"})]
-)
-def test_what_is_compiled_ahead_is_single_precision_only_on_request(
-    run, monkeypatch, flags, wanted
-):
-    warm_up = pytest.importorskip("bayesmix.numerics.warm_up")
-    asked = []
-
-    def compile_all(values):
-        asked.extend(values)
-        yield warm_up.Compiled("linear form, float64", 25.3, False)
-
-    monkeypatch.setattr(warm_up, "compile_all", compile_all)
-    done = run("warm-up", *flags)
-    assert set(asked) == wanted
-    assert "linear form, float64: 25 s" in done.stdout
 
 
 @pytest.mark.parametrize(
