@@ -5,8 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +17,10 @@ from bayesmix.cli.options import (
     Data,
     Handling,
     Model,
+    Numbers,
     Out,
     Parts,
     Print,
-    Rows,
     Run,
     Static,
     Structures,
@@ -32,24 +30,6 @@ from bayesmix.cli.screen import Screen
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Booleans
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A line per row of DATA."""
-
-    names: list[str]
-    columns: list[list[Any]]
-
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """The lines, as plain numbers."""
-        return zip(*self.columns, strict=True)
-
-    def write(self, stream: Any) -> None:
-        """Write as CSV."""
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(self.names)
-        writer.writerows(self.rows())
 
 
 def spread(values: Any, some: Booleans) -> list[Any]:
@@ -94,15 +74,16 @@ def predict(
     kept = carried_columns(data, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
-    table = Predictions(
-        [*kept, "component", "probability", "log_density", *columns_of_p],
-        [*kept.values(), *(spread(column.tolist(), some) for column in found)],
-    )
+    heads = [*kept, "component", "probability", "log_density", *columns_of_p]
+    columns_of_rows = *kept.values(), *(spread(column.tolist(), some) for column in found)
+    lines = list(zip(*columns_of_rows, strict=True))
     if place is not None:
         with written(place) as stream:
-            table.write(codecs.getwriter("utf-8")(stream))
+            csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n").writerows(
+                [heads, *lines]
+            )
     elif not screen.machine:
-        table.write(sys.stdout)
+        csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *lines])
         return
     counts = [int((labels == k).sum()) for k in range(K)]
     n_noise = len(labels) - sum(counts)
@@ -111,7 +92,7 @@ def predict(
         values["rows_of_noise"] = n_noise
     values |= {"mean_log_density": densities.mean(), "files": [] if out is None else [out]}
     if rows:
-        values["rows"] = [dict(zip(table.names, row, strict=True)) for row in table.rows()]
+        values["rows"] = [dict(zip(heads, line, strict=True)) for line in lines]
     screen.answer(
         f"{len(labels):,} rows to {K} components: "
         + ", ".join(f"{count:,}" for count in counts)
@@ -124,7 +105,7 @@ def predict(
 def merge(
     *,
     model: Model,
-    rows: Rows,
+    rows: Numbers,
     clusters: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
@@ -285,7 +266,7 @@ def report(
     *,
     context: typer.Context,
     model: Model,
-    rows: Rows,
+    rows: Numbers,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
     static: Static = False,
     run: Run,

@@ -17,9 +17,9 @@ from bayesmix.cli.options import (
     Candidates,
     Handling,
     Method,
+    Numbers,
     Out,
     Restart,
-    Rows,
     Run,
     Sampler,
     Static,
@@ -50,7 +50,7 @@ class Work:
 
     @classmethod
     def on(
-        cls, command: str, screen: Screen, rows: Rows | Table, source: Source, place: Path | None
+        cls, command: str, screen: Screen, rows: Numbers | Table, source: Source, place: Path | None
     ) -> Work:
         """A command whose rows are named on the screen."""
         from bayesmix.cli.shown_tables import rows_sentence
@@ -349,7 +349,7 @@ def estimator_for(source: Source, method: Method, handling: Handling) -> Any:
 
 def crosscheck(
     *,
-    rows: Rows,
+    rows: Numbers,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     covariance: Structure = "full",
     sampler: Annotated[

@@ -85,7 +85,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --chec
 
 
 @dataclass(frozen=True)
-class Rows:
+class Numbers:
     """DATA and its numeric columns."""
 
     data: Data

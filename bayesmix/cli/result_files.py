@@ -28,11 +28,14 @@ MOST_DRAWN = 200_000
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure to draw; panels outside pyplot, so that no window opens."""
+    """A figure to draw, of ``size`` in inches, outside pyplot: no window opens.
 
-    draw: Callable[[Any], Any]
+    ``draw`` is given the axes that ``panels``, the arguments of ``subplots``, make.
+    """
+
+    draw: Callable[[object], object]
     size: tuple[float, float] = PANEL
-    panels: Mapping[str, Any] = field(default_factory=dict)
+    panels: Mapping[str, object] = field(default_factory=dict)
 
     def save(self, path: Path, note: Callable[[str], None]) -> bool:
         """Whether it could be drawn; a note says why not."""
@@ -43,7 +46,7 @@ class Figure:
             return False
         figure = Canvas(figsize=self.size, layout="constrained")
         try:
-            self.draw(figure.subplots(**self.panels))
+            self.draw(figure.subplots(**dict(self.panels)))
         except BayesmixError as problem:
             note(f"no {path.name}: {problem}")
             return False
