@@ -22,14 +22,15 @@ from bayesmix.families.factor_analytic import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian import Gaussian as Gaussian
 from bayesmix.families.gaussian import GaussianPrior as GaussianPrior
-from bayesmix.families.log_normal.family import LogNormal as LogNormal
-from bayesmix.families.log_normal.prior import LogNormalPrior as LogNormalPrior
 from bayesmix.families.poisson import GammaPrior as GammaPrior
 from bayesmix.families.poisson import Poisson as Poisson
 from bayesmix.families.product import Product as Product
 from bayesmix.families.product import ProductPrior as ProductPrior
 from bayesmix.families.student_t.family import StudentT as StudentT
 from bayesmix.families.student_t.prior import StudentPrior as StudentPrior
+from bayesmix.families.transformed import LogNormal as LogNormal
+from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
+from bayesmix.families.transformed import Transformed as Transformed
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.plots import plot_assignment as plot_assignment

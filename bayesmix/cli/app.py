@@ -110,7 +110,7 @@ for command, summary, example in (
         f"{MODEL} iris.csv --out labels.csv",
     ),
     (
-        fits.crosscheck,
+        checks.crosscheck,
         "Compare a variational fit with MCMC.",
         "iris.csv --components 3 --covariance full --out checked",
     ),

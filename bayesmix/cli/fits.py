@@ -1,4 +1,4 @@
-"""The commands that fit rows: demo, select, fit, crosscheck."""
+"""The commands that fit rows: demo, select, fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from bayesmix.cli.options import (
     Out,
     Restart,
     Run,
-    Sampler,
     Static,
     Structure,
     Table,
@@ -161,14 +160,14 @@ def unfitted_search(
 ) -> Callable[[Source], Any]:
     """The search for some rows; its options are checked before any row is read."""
     from bayesmix.estimators.select import comparable, procedure
-    from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+    from bayesmix.selection.criteria.registry import POSTERIOR
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
     criterion = None if candidates.criterion is None else candidates.criterion.value
-    of_posterior = criterion is None or criterion in OF_A_POSTERIOR
+    of_posterior = criterion is None or criterion in POSTERIOR
     method = candidates.method or ("variational" if of_posterior else "em")
-    if method == "em" and criterion in OF_A_POSTERIOR:
+    if method == "em" and criterion in POSTERIOR:
         raise InvalidInputError(
             f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
             "posterior"
@@ -345,59 +344,3 @@ def estimator_for(source: Source, method: Method, handling: Handling) -> Any:
     if method is Method.VARIATIONAL:
         return BayesianGaussianMixture(noise=noise)
     return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=noise)
-
-
-def crosscheck(
-    *,
-    rows: Numbers,
-    components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
-    covariance: Structure = "full",
-    sampler: Annotated[
-        Sampler,
-        typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Default: nuts"),
-    ] = Sampler.AUTO,
-    draws: Annotated[
-        int, typer.Option(metavar="N", min=20, help="Posterior draws of each chain")
-    ] = 1000,
-    chains: Annotated[int, typer.Option(metavar="C", min=2, help="Number of chains")] = 4,
-    out: Out = None,
-    run: Run,
-) -> None:
-    """Fit one variational mixture, sample from the same posterior by MCMC, and compare the two.
-
-    Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
-    folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
-    """
-    structure = options.structure(covariance)
-    from bayesmix.checking.check import crosscheck as compare
-    from bayesmix.checking.summary_text import by_kind
-    from bayesmix.cli.data import read_rows
-    from bayesmix.cli.result_files import Figure, check_values, model_values
-    from bayesmix.cli.shown_tables import frame_table
-    from bayesmix.estimators.select import comparable
-    from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
-
-    screen = Screen(run)
-    source = read_rows(rows.data, options.names(rows.columns), rows.weight)
-    place = None if out is None else results_folder(out)
-    work = Work.on("crosscheck", screen, rows, source, place)
-    same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
-    model = comparable().set_params(n_components=components, covariance_type=structure, **same)
-    work.fit(model)
-    how: dict[str, Any] = {"draws": draws, "chains": chains, "sampler": sampler.value}
-    check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
-    screen.say()
-    screen.answer(check.summary())
-    title = "Fit and sampler: median ratio of standard deviations, else the worst"
-    screen.table(frame_table(title, by_kind(check).reset_index()))
-    values = check_values(check)
-    values |= {"model": model_values(model), "warnings": work.warnings, "seconds": work.seconds}
-    contents = {
-        "model.bayesmix": model,
-        "parameters.csv": check.parameters.to_csv(),
-        "invariants.csv": check.invariants.to_csv(),
-        "crosscheck.png": Figure(
-            lambda axes: plot_crosscheck(check, axes=axes), size_of(check), PANELS
-        ),
-    }
-    work.end(values, contents, values["interrupted"])

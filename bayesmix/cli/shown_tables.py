@@ -157,9 +157,9 @@ def _number(value: Any, error: str = "", digits: int = 2) -> str:
 
 
 def _criterion(search: Any) -> str:
-    from bayesmix.selection.choice.summary_text import NAMES
+    from bayesmix.selection.criteria.registry import record
 
-    name = NAMES.get(search.criterion_, search.criterion_)
+    name = record(search.criterion_).label
     return f"{name[:1].upper()}{name[1:]}"
 
 

@@ -46,17 +46,6 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.negative_binomial import NegativeBinomials
     from bayesmix.families.independent.sums import Sums
     from bayesmix.families.independent.twin import TotalsTwin
-    from bayesmix.families.log_normal.components import (
-        LogCoordinates,
-        LogNormalDraws,
-        LogNormalPosterior,
-        LogNormals,
-        LogStudents,
-    )
-    from bayesmix.families.log_normal.family import LogNormal
-    from bayesmix.families.log_normal.guard import LogGuard
-    from bayesmix.families.log_normal.prior import LogNormalGamma, LogNormalPrior, LogNormalTwin
-    from bayesmix.families.log_normal.quadratics import LogQuadratics
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
     from bayesmix.families.product.components import ProductCoordinates, ProductDraws, Products
     from bayesmix.families.product.family import Product
@@ -243,7 +232,7 @@ if TYPE_CHECKING:
     ) -> None:
         _family: p.FamilyOf[Moments, Gaussians] = family
         _statistics: p.Statistics = statistics
-        _linear: p.CompiledCentredOf[Moments] = linear
+        _linear: p.TruncatingOf[Moments] = linear
         _components: p.LinearComponents = linear
         _components = point
         _components = posterior
@@ -276,39 +265,6 @@ if TYPE_CHECKING:
         _statistics: p.Statistics = statistics
         _point: p.PointComponents = point
         _far: p.FarDensities = point
-        _guard: p.Guard = guard
-
-    def _log_normal(
-        family: LogNormal,
-        linear: LogQuadratics,
-        point: LogNormals,
-        posterior: LogNormalPosterior,
-        predictive: LogStudents,
-        draws: LogNormalDraws,
-        coordinates: LogCoordinates,
-        twin: LogNormalTwin,
-        prior: LogNormalGamma,
-        choice: LogNormalPrior,
-        guard: LogGuard,
-    ) -> None:
-        _family: p.FamilyOf[Moments, LogNormals] = family
-        _linear: p.CompletingOf[Moments] = linear
-        _components: p.LinearComponents = linear
-        _components = point
-        _components = posterior
-        _incomplete: p.Incomplete = point
-        _incomplete = posterior
-        _incomplete = predictive
-        _filling: p.Filling = point
-        _filling = posterior
-        _point: p.PointComponents = point
-        _posterior: p.PosteriorOf[LogNormalDraws] = posterior
-        _predictive: p.Predictive = predictive
-        _draws: p.DrawnComponents = draws
-        _coordinates: p.CoordinatesOf[LogNormalDraws] = coordinates
-        _twin: p.ComponentsTwinOf[LogNormalDraws] = twin
-        _prior: p.PriorOf[Moments, LogNormals, LogNormalPosterior, LogNormalDraws] = prior
-        _choice: p.PriorChoiceOf[LogNormalGamma] = choice
         _guard: p.Guard = guard
 
     def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:

@@ -23,7 +23,7 @@ from bayesmix.families.independent.gaps import SeenColumns
 from bayesmix.families.independent.linear import sums, sums_of_seen, totals_of_seen
 from bayesmix.families.independent.positive import SMALLEST, PositiveColumns
 from bayesmix.families.independent.sums import Sums
-from bayesmix.families.log_normal.logs import summary_of_logs
+from bayesmix.families.transformed import LOG
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps
@@ -300,7 +300,7 @@ class Gamma(PositiveColumns):
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[Gammas]:
         """Shapes are held at the resolution of the data from the start."""
-        logs = summary_of_logs(summary, frame)
+        logs = LOG.summary(summary, frame)
         floor = np.maximum(variance_floor(logs.scale, logs.gap), 1.0 / LARGEST_SHAPE)
         return FloorGuard(floor, held)
 

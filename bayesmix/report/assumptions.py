@@ -12,13 +12,12 @@ from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
 from bayesmix.families.independent.beta_factors import SuccessPrior
 from bayesmix.families.independent.gamma_factors import RatePrior
-from bayesmix.families.log_normal.prior import LogNormalGamma
 from bayesmix.families.product.prior import PartPriors
 from bayesmix.families.student_t.prior import NormalWishartFreedom
+from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
-from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.scores import PLUG_IN
+from bayesmix.selection.criteria.registry import OF_DRAWS, PLUG_IN
 
 MOST_NUMBERS = 6
 HOW = {
@@ -189,8 +188,8 @@ def _(prior: NormalWishart, q: Any, variational: bool) -> str:
 
 
 @prior_in_words.register
-def _(prior: LogNormalGamma, q: Any, variational: bool) -> str:
-    return f"Of logarithms: {prior_in_words(prior.normals, q.normals, variational)}"
+def _(prior: TransformedPrior, q: Any, variational: bool) -> str:
+    return f"Of {prior.function.plural}: {prior_in_words(prior.normals, q.normals, variational)}"
 
 
 @prior_in_words.register

@@ -8,7 +8,7 @@ import bayesmix as bm
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError
 from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.log_normal.components import LogNormals
+from bayesmix.families.transformed import LOG, TransformedComponents
 from bayesmix.sources import ArraySource
 from laws.cases import generator, soft_assignments
 from laws.test_pymc_model import Case
@@ -44,7 +44,7 @@ def test_the_density_is_scipys_in_both_forms_and_statistics_are_those_of_logarit
     rng = generator(1)
     rows, shares = rng.lognormal(1.0, 2.0, (40, 3)), soft_assignments(rng, 40, 2)
     means, variances = rng.normal(size=(2, 3)), rng.uniform(0.1, 2.0, (2, 3))
-    point = LogNormals(Gaussians(STRUCTURES["diag"], means, variances))
+    point = TransformedComponents(LOG, Gaussians(STRUCTURES["diag"], means, variances))
     logs = stats.lognorm.logpdf(rows[:, None], np.sqrt(variances), scale=np.exp(means))
     expected = logs.sum(axis=2)
     np.testing.assert_allclose(point.expected_log_density(rows), expected, rtol=1e-12)

@@ -56,8 +56,7 @@ class Gaussian(FamilyDefaults):
     continuous = True
     linear = True
     far_densities = True
-    centred_kernel = True
-    linear_kernel = True
+    truncates = True
 
     def __post_init__(self) -> None:
         if self.covariance not in NAMED:
@@ -142,7 +141,7 @@ class Gaussian(FamilyDefaults):
         """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular."""
         from bayesmix.families.gaussian.prior.default_priors import map_prior
 
-        return map_prior(self.structure, source, frame, n_components)
+        return map_prior(self.structure, source, source.summary, frame, n_components)
 
     def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
         """Mixtures at points as draws; of a scale they know nothing."""

@@ -39,24 +39,34 @@ class PositiveColumns(FamilyDefaults, ABC):
 
     def frame(self, summary: Summary) -> Frame:
         """Powers of two near the medians, and no centre."""
-        scale = np.exp2(np.floor(np.log2(summary.centre)))
-        return Frame(np.zeros(summary.n_features), scale)
+        return frame_of_positive(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Nothing; a constant column is refused: densities of it are without bound."""
-        constant = np.flatnonzero(source.summary.constant)
-        if len(constant):
-            names = source.columns
-            column = str(constant[0]) if names is None else repr(names[constant[0]])
-            raise InvalidInputError(
-                f"X must have columns that differ from row to row for {self.with_article} "
-                f"mixture, but all values of column {column} are equal: leave out that column"
-            )
+        refuse_constant(source, self.with_article)
         return frame, ()
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Two a column."""
         return 2 * n_components * n_features
+
+
+def frame_of_positive(summary: Summary) -> Frame:
+    """Return powers of two near the medians, and no centre."""
+    scale = np.exp2(np.floor(np.log2(summary.centre)))
+    return Frame(np.zeros(summary.n_features), scale)
+
+
+def refuse_constant(source: Source, with_article: str) -> None:
+    """Raise where a column is constant: a density of it has no bound."""
+    constant = np.flatnonzero(source.summary.constant)
+    if len(constant):
+        names = source.columns
+        column = str(constant[0]) if names is None else repr(names[constant[0]])
+        raise InvalidInputError(
+            f"X must have columns that differ from row to row for {with_article} "
+            f"mixture, but all values of column {column} are equal: leave out that column"
+        )
 
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:

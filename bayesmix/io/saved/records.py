@@ -30,6 +30,7 @@ from bayesmix.families import (
     poisson,
     product,
     student_t,
+    transformed,
 )
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
@@ -43,9 +44,6 @@ from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent import sums
 from bayesmix.families.independent.levels import Levels
-from bayesmix.families.log_normal import components as log_normals
-from bayesmix.families.log_normal import prior as log_normal_prior
-from bayesmix.families.log_normal.family import LogNormal
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.guard import Resolutions
 from bayesmix.families.student_t import posterior as student_posterior
@@ -55,7 +53,7 @@ from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
@@ -108,11 +106,13 @@ RECORDS: dict[str, Any] = {
         exponential.ExponentialPrior,
         Gamma,
         Gammas,
-        LogNormal,
-        log_normals.LogNormals,
-        log_normals.LogNormalPosterior,
-        log_normal_prior.LogNormalGamma,
-        log_normal_prior.LogNormalPrior,
+        transformed.Transformed,
+        transformed.TransformedComponents,
+        transformed.TransformedPrior,
+        transformed.Log,
+        transformed.Power,
+        transformed.Root,
+        transformed.Logit,
         student_t.StudentT,
         student_t.StudentComponents,
         student_posterior.StudentPosterior,
@@ -141,7 +141,6 @@ RECORDS: dict[str, Any] = {
         categorical.LevelProbabilities,
         categorical.CategoricalPrior,
         Levels,
-        Row,
         Score,
         HeldOut,
         Stream,
@@ -157,7 +156,19 @@ RECORDS: dict[str, Any] = {
     )
 }
 RECORDS["Sums"] = DensitySums
+RECORDS["Row"] = Candidate  # its name in files
 RECORDS["Totals"] = sums.Sums
+
+# Records of version 0.2.0 that others have replaced, made from their fields.
+REPLACED: dict[str, Any] = {
+    "LogNormal": transformed.LogNormal,
+    "LogNormals": lambda normals: transformed.TransformedComponents(transformed.LOG, normals),
+    "LogNormalPosterior": lambda normals: transformed.TransformedComponents(
+        transformed.LOG, normals
+    ),
+    "LogNormalGamma": lambda normals: transformed.TransformedPrior(transformed.LOG, normals),
+    "LogNormalPrior": transformed.LogNormalPrior,
+}
 
 # What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
 POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)
@@ -334,6 +345,12 @@ class Reader:
         return self.arrays[index]
 
     def _record(self, name: str, fields: dict[str, Any]) -> Any:
+        if name in REPLACED:
+            values = {key: self.value(each) for key, each in fields.items()}
+            try:
+                return REPLACED[name](**values)
+            except TypeError as problem:
+                raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
         if name not in RECORDS:
             raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
         hints = _hints(name)

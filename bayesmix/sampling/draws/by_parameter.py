@@ -21,6 +21,10 @@ class ByParameter:
     rates: Array | None = None
     log_means: Array | None = None
     log_variances: Array | None = None
+    log_covariances: Array | None = None
+    transformed_means: Array | None = None
+    transformed_variances: Array | None = None
+    transformed_covariances: Array | None = None
     shapes: Array | None = None
     scales: Array | None = None
     degrees_of_freedom: Array | None = None
@@ -49,8 +53,10 @@ class OfParameters(ByParameter):
         Shaped as ``covariance_prior_``.
     probabilities, rates : array (K, D)
         Of Bernoulli and of Poisson mixtures.
-    log_means, log_variances : array (K, D)
-        Of log-normal mixtures, of the logarithms.
+    log_means, log_variances, log_covariances : array
+        Of log-normal mixtures, of the logarithms: (K, D), then shaped as ``covariances``.
+    transformed_means, transformed_variances, transformed_covariances : array
+        The same of other transforms.
     shapes : array, Gamma mixtures
         As ``rates``.
     scales, degrees_of_freedom : array, Student-t mixtures

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bayesmix.families.gaussian.collapse.flat_directions import pooled_covariance
@@ -42,16 +44,15 @@ def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> Nor
 
 
 def map_prior(
-    structure: Structure, source: Source, frame: Frame, n_components: int
+    structure: Structure, source: Source, summary: Summary, frame: Frame, n_components: int
 ) -> NormalWishart:
     """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular.
 
     W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
     correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
     """
-    summary = source.summary
     unit = summary.scale / frame.scale
-    plain = Frame(frame.centre, frame.scale)
+    plain = replace(frame, basis=None, flat=None)
     covariance, _ = pooled_covariance(source, plain, unit)
     deviation = np.sqrt(np.diagonal(covariance))
     deviation = np.where(deviation > 0, deviation, 1.0)

@@ -52,11 +52,14 @@ class GaussianPrior:
         """Whether the prior alone keeps every variance away from zero."""
         return self.covariance is not None
 
-    def over(self, default: NormalWishart, frame: Frame) -> NormalWishart:
+    def over(self, default: Any, frame: Frame) -> Any:
         """The default prior with what is given here in its place, in the frame.
 
         Raises ``InvalidInputError`` where a value has the wrong shape or is out of range.
         """
+        if not isinstance(default, NormalWishart):
+            # A prior over a transform of the data says in which frame the transform is.
+            return default.with_choice(self, frame)
         prior, structure = default, default.structure
         n_features = len(frame.centre)
         if self.mean is not None:

@@ -1,1 +1,0 @@
-"""Log-normal columns: positive numbers whose logarithms are normal."""

@@ -1,0 +1,744 @@
+"""Gaussians over a monotone function of every column: logarithms, square roots, logits, powers.
+
+log p(x) = log N(g(x) | μ, Σ) + Σ_d log g'(x_d). Moments of g(x) are the statistics and their
+conjugate prior is the Gaussian's. No constant is dropped, so bounds and evidence are of the data.
+A transformed family uses the Gaussian's machinery in every covariance structure and adds the
+Jacobian. Where g reaches a part of the line only, as a square root does, the mass that a normal
+puts outside that part is lost: the density integrates to less than 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from inspect import ismethod
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from numpy.polynomial.hermite_e import hermegauss, hermevander
+from numpy.typing import ArrayLike
+from scipy.special import expit, factorial, logit
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.students import Students
+from bayesmix.families.independent.columns import refuse_where
+from bayesmix.families.independent.positive import (
+    SMALLEST,
+    frame_of_positive,
+    refuse_constant,
+    refuse_not_positive,
+)
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.features import DENSE, TRANSFORMED
+from bayesmix.protocols import Densities, Named, NamedTensors, Pymc, Seen, Source, Tensor, Whole
+from bayesmix.records import Event, Frame, Mixture, Repair, Spread, Summary
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
+    from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
+    from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
+
+Value = TypeVar("Value")
+# Distance between the quartiles of a normal, in standard deviations.
+IQR_OF_NORMAL = 1.349
+# The largest logarithm of a sample that is drawn; the exponential of more is no double.
+LARGEST_LOG = 690.0
+# Gauss-Hermite nodes with their shares, and orthonormal Hermite polynomials (nodes, degrees) there.
+NODES, SHARES = hermegauss(64)
+DEGREES = np.arange(31)
+WEIGHTED = hermevander(NODES, 30) / np.sqrt(factorial(DEGREES)) * (SHARES / SHARES.sum())[:, None]
+
+
+class Function(ABC):
+    """A monotone function g of the values between ``lower`` and ``upper``."""
+
+    lower, upper = 0.0, np.inf
+    prefix = "transformed"  # begins the names of the parameters over g(x)
+    normal = "a Box-Cox-normal"  # in messages, and where a prior is described:
+    plural = "Box-Cox transformed values"
+
+    @abstractmethod
+    def apply(self, values: Array) -> Array:
+        """Return g(x)."""
+
+    @abstractmethod
+    def inverse(self, transformed: Array) -> Array:
+        """Return x from g(x), the nearest possible value where there is none."""
+
+    @abstractmethod
+    def log_slopes(self, values: Array, transformed: Array) -> Array:
+        """Return log g'(x)."""
+
+    @abstractmethod
+    def frame(self, scale: Array) -> Frame:
+        """Return the map from g(x / scale) to g(x), which is affine."""
+
+    def step(self, values: Array, size: Array) -> Array:
+        """Return the length of a step from x on the scale of g(x), to first order."""
+        lengths: Array = np.exp(self.log_slopes(values, self.apply(values))) * size
+        return lengths
+
+    def summary(self, summary: Summary, frame: Frame) -> Summary:
+        """Return the summary of g(x) of framed samples; a step between values is at the median."""
+        middle = summary.centre / frame.scale
+        names = ("centre", "minimum", "maximum", "mean", "lower", "upper")
+        moved = {name: self.apply(getattr(summary, name) / frame.scale) for name in names}
+        scale = (moved["upper"] - moved["lower"]) / IQR_OF_NORMAL
+        of_ties = self.step(middle, summary.scale / frame.scale)
+        moved["scale"] = np.where(scale > 0.0, scale, of_ties)
+        return replace(summary, gap=self.step(middle, summary.gap / frame.scale), **moved)
+
+    def log_jacobian(self, values: Array, transformed: Array) -> Array:
+        """Return Σ_d log g'(x_d) (n,) over the values that are not missing."""
+        total: Array = np.nansum(self.log_slopes(values, transformed), axis=1)
+        return total
+
+    def expansion(self, means: Array, deviations: Array) -> Array:
+        """Return E[x He_j(z)] / sqrt(j!) (..., j) for g(x) = mean + deviation z, z standard normal.
+
+        Entry 0 is E[x]; covariances follow by Mehler's formula, derivatives by Stein's.
+        """
+        nodes = means[..., None] + deviations[..., None] * NODES
+        coefficients: Array = self.inverse(nodes) @ WEIGHTED
+        return coefficients
+
+    def means(self, means: Array, variances: Array) -> Array:
+        """Return E[x] of normal g(x)."""
+        return self.expansion(means, np.sqrt(variances))[..., 0]
+
+    def covariances(self, means: Array, covariances: Array) -> Array:
+        """Return the covariances (K, D, D) of x of normal g(x)."""
+        deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        correlations = covariances / (deviations[:, :, None] * deviations[:, None])
+        terms = self.expansion(means, deviations)[..., 1:]
+        powers = correlations[..., None] ** DEGREES[1:]
+        total: Array = np.einsum("kij,kdj,kidj->kid", terms, terms, powers)
+        return total
+
+
+@dataclass(frozen=True)
+class Log(Function):
+    """g(x) = log x."""
+
+    prefix, normal, plural = "log", "a log-normal", "logarithms"
+
+    def apply(self, values: Array) -> Array:
+        return np.log(values)
+
+    def inverse(self, transformed: Array) -> Array:
+        return np.exp(np.clip(transformed, -LARGEST_LOG, LARGEST_LOG))
+
+    def log_slopes(self, values: Array, transformed: Array) -> Array:
+        return -transformed
+
+    def frame(self, scale: Array) -> Frame:
+        return Frame(np.log(scale), np.ones(len(scale)))
+
+    def step(self, values: Array, size: Array) -> Array:
+        """Return log(x + size) - log x."""
+        return np.log1p(size / values)
+
+    def expansion(self, means: Array, deviations: Array) -> Array:
+        """Return E[x] σ^j / sqrt(j!)."""
+        first = self.means(means, deviations * deviations)[..., None]
+        return first * deviations[..., None] ** DEGREES / np.sqrt(factorial(DEGREES))
+
+    def means(self, means: Array, variances: Array) -> Array:
+        """Return exp(μ + σ²/2), infinite beyond doubles."""
+        with np.errstate(over="ignore"):
+            expected: Array = np.exp(means + 0.5 * variances)
+        return expected
+
+    def covariances(self, means: Array, covariances: Array) -> Array:
+        """Return E[x_i] E[x_j] (exp(Σ_ij) - 1)."""
+        expected = self.means(means, np.diagonal(covariances, axis1=1, axis2=2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            of_pairs = np.expm1(covariances) * (expected[:, :, None] * expected[:, None])
+        return np.where(covariances == 0.0, 0.0, of_pairs)
+
+
+@dataclass(frozen=True)
+class Power(Function):
+    """g(x) = (x^power - 1) / power (Box & Cox 1964)."""
+
+    power: float
+    origin = 1.0
+
+    @property
+    def unit(self) -> float:
+        return self.power
+
+    def apply(self, values: Array) -> Array:
+        return (values**self.power - self.origin) / self.unit
+
+    def inverse(self, transformed: Array) -> Array:
+        powers = np.maximum(self.unit * transformed + self.origin, SMALLEST**self.power)
+        values: Array = powers ** (1.0 / self.power)
+        return np.maximum(values, SMALLEST)
+
+    def log_slopes(self, values: Array, transformed: Array) -> Array:
+        return np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
+
+    def frame(self, scale: Array) -> Frame:
+        powers = scale**self.power
+        return Frame(self.origin * (powers - 1.0) / self.unit, powers)
+
+
+@dataclass(frozen=True)
+class Root(Power):
+    """g(x) = sqrt(x)."""
+
+    power: float = 0.5
+    origin, unit = 0.0, 1.0
+    normal, plural = "a square-root-normal", "square roots"
+
+
+@dataclass(frozen=True)
+class Logit(Function):
+    """g(x) = log(x / (1 - x))."""
+
+    upper, normal, plural = 1.0, "a logit-normal", "logits"
+
+    def apply(self, values: Array) -> Array:
+        transformed: Array = logit(values)
+        return transformed
+
+    def inverse(self, transformed: Array) -> Array:
+        return np.clip(expit(transformed), SMALLEST, np.nextafter(1.0, 0.0))
+
+    def log_slopes(self, values: Array, transformed: Array) -> Array:
+        return -np.log(values) - np.log1p(-values)
+
+    def frame(self, scale: Array) -> Frame:
+        return Frame.identity(len(scale))
+
+
+LOG = Log()
+NAMED: dict[str, Function] = {"log": LOG, "sqrt": Root(), "logit": Logit()}
+
+
+@lru_cache
+def function_of(transform: str | float) -> Function:
+    """Return the function that a user names."""
+    if isinstance(transform, str) and transform in NAMED:
+        return NAMED[transform]
+    if isinstance(transform, Real) and 0.0 < transform < np.inf:
+        return Power(float(transform))
+    raise InvalidInputError(
+        f"transform must be one of {', '.join(map(repr, NAMED))} or a positive Box-Cox power, got "
+        f"{transform!r}"
+    )
+
+
+@dataclass(frozen=True)
+class TransformedFrame(Frame):
+    """Coordinates of g(x) for samples as they are stored; Gaussians need no further scaling."""
+
+    function: Function = field(kw_only=True)
+    outer: Frame = field(kw_only=True)
+
+    def apply(self, values: Any) -> Array:
+        return self.function.apply(self.outer.apply(values))
+
+
+def _diagonal(covariances: Array) -> Array:
+    """Return the variances (K, D) of covariance matrices."""
+    return np.diagonal(covariances, axis1=1, axis2=2)
+
+
+def _variances(covariances: Array, structure: Structure, shape: tuple[int, ...]) -> Array:
+    """Return the variances (..., K, D) in covariances that have scikit-learn's shape."""
+    if structure.algebra.kind == DENSE:
+        covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
+    elif structure.isotropic:
+        covariances = covariances[..., None]
+    if structure.shared:
+        covariances = covariances[..., None, :]
+    return np.broadcast_to(covariances, shape)
+
+
+def _renamed(
+    function: Function, structure: Structure, named: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Return the parameters of Gaussians under names that say what they describe."""
+    second = "covariances" if structure.algebra.kind == DENSE else "variances"
+    names = {"means": f"{function.prefix}_means", "covariances": f"{function.prefix}_{second}"}
+    return {names.get(name, name): value for name, value in named.items()}
+
+
+class Over:
+    """A Gaussian object made one of x: its arguments lose the function, its results get it back.
+
+    Subclasses define what takes samples or a frame. All else is as for the Gaussian of g(x).
+    """
+
+    function: Function
+    normals: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copy and pickle ask before there are fields
+            raise AttributeError(name)
+        found = getattr(self.normals, name)
+        if not ismethod(found):
+            return self._lifted(found)
+        return lambda *given: self._lifted(found(*map(_lowered, given)))
+
+    def _lifted(self, value: Any) -> Any:
+        kind = OVER.get(type(value).__name__)
+        return value if kind is None else kind(self.function, value)
+
+
+def _lowered(value: Any) -> Any:
+    return value.normals if isinstance(value, Over) else value
+
+
+@dataclass(frozen=True)
+class TransformedComponents(Over):
+    """K densities of x from those of g(x): at a point, under q or integrated out."""
+
+    function: Function
+    normals: Any  # Gaussians, GaussianPosterior, Quadratics or Students
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return E[log p(x | k)] (n, K), minus infinity where x has no g(x)."""
+        lower, upper = self.function.lower, self.function.upper
+        inside = np.clip(values, max(lower, SMALLEST), np.nextafter(upper, lower))
+        transformed = self.function.apply(inside)
+        out: Array = self.normals.expected_log_density(transformed)
+        out += self.function.log_jacobian(inside, transformed)[:, None]
+        out[((values <= lower) | (values >= upper)).any(axis=1)] = -np.inf
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Return centred moments of g(x)."""
+        moments: Moments = self.normals.statistics(self.function.apply(values), responsibilities)
+        return moments
+
+    def unframed(self, frame: Frame) -> Any:
+        """Return the densities in data units."""
+        return self._lifted(self.normals.unframed(self.function.frame(frame.scale)))
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] (K, D), under q at the plug-in."""
+        if isinstance(self.normals, Students):
+            return self._no_means(self.normals.means)
+        point = self.normals.plug_in()
+        return self.function.means(point.means, _diagonal(point.covariances))
+
+    expected_totals = means
+
+    def _no_means(self, means: Array) -> Array:
+        """Return E[x] where g(x) is a Student-t: infinite for an exponential, NaN otherwise."""
+        return np.full_like(means, np.inf if self.function == LOG else np.nan)
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D), NaN where g(x) is a Student-t."""
+        if isinstance(self.normals, Students):
+            return np.full_like(self.normals.covariances, np.nan)
+        return self.function.covariances(self.normals.means, self.normals.covariances)
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviations (K, D) of every column."""
+        return np.sqrt(_diagonal(self.covariances))
+
+    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        """Return samples with missing values drawn from the components ``labels``."""
+        drawn = self.normals.filled(self.function.apply(values), labels, generator)
+        return np.where(np.isnan(values), self.function.inverse(drawn), values)
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> Any:
+        """Return the densities of ``columns`` where those ``given`` have these values (G,)."""
+        transformed = self.function.apply(values)
+        return self._lifted(self.normals.conditional(columns, given, transformed))
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """Return E[x_columns | x_given, k] (n, K, C) for samples of the given columns (n, G)."""
+        means = self.normals.conditional_means(columns, given, self.function.apply(values))
+        if isinstance(self.normals, Students):
+            return self._no_means(means)
+        # A normal's conditional covariance is the same whatever is given.
+        one = self.normals.conditional(columns, given, np.zeros(len(given)))
+        return self.function.means(means, _diagonal(one.covariances))
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """Return counts_k samples of every component, in component order."""
+        return self.function.inverse(self.normals.draw(counts, generator))
+
+
+class TransformedLinear(TransformedComponents):
+    """Linear forms over g(x): the features of the normals, then the Jacobian with coefficient 1.
+
+    The rounding error of the Jacobian is that of any sum over samples, and no part of ``loss``.
+    """
+
+    @property
+    def kind(self) -> int:
+        return TRANSFORMED + int(self.normals.kind)
+
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` where it is given."""
+        transformed = self.function.apply(values)
+        jacobian = self.function.log_jacobian(values, transformed)
+        if out is None:
+            return np.vstack([self.normals.features(transformed), jacobian])
+        self.normals.features(transformed, out[:-1])
+        out[-1] = jacobian
+        return out
+
+    @property
+    def coefficients(self) -> Array:
+        """Θ (K, F) with Θ φ(x) = log density."""
+        return np.hstack([self.normals.coefficients, np.ones((self.n_components, 1))])
+
+    def from_sums(self, sums: Array) -> Moments:
+        """Return centred moments of g(x) from summed features."""
+        moments: Moments = self.normals.from_sums(sums[:, :-1])
+        return moments
+
+    def seen(self, values: Array) -> Seen:
+        """Return the log densities of samples with missing values, and what makes their moments."""
+        transformed = self.function.apply(values)
+        density, statistics = self.normals.seen(transformed)
+        return density + self.function.log_jacobian(values, transformed)[:, None], statistics
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """Return samples with missing values drawn in dense structures; others stay."""
+        return self.filled(values, labels, generator) if self.dense else values
+
+
+@dataclass(frozen=True)
+class TransformedDraws(Over):
+    """S draws of the normals over g(x)."""
+
+    function: Function
+    normals: GaussianDraws
+
+    def parameters(self, frame: Frame) -> Named:
+        """Return the Gaussian parameters over g(x), and E[x | k] (S, K, D) as ``means``."""
+        named = self.normals.parameters(self.function.frame(frame.scale))
+        axes, means = named["means"]
+        variances = _variances(named["covariances"][1], self.normals.structure, means.shape)
+        expected = {"means": (axes, self.function.means(means, variances))}
+        return _renamed(self.function, self.normals.structure, named) | expected
+
+
+@dataclass(frozen=True)
+class TransformedCoordinates(Over):
+    """q(μ, Λ) in the coordinates of the normals over g(x)."""
+
+    function: Function
+    normals: GaussianCoordinates
+
+    def slopes(self, values: Array, k: int) -> Array:
+        """Return d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed samples."""
+        return self.normals.slopes(self.function.apply(values), k)
+
+    def parameters(self, frame: Frame) -> dict[str, Spread]:
+        """Return the Gaussian parameters over g(x), and E[x | k] to first order in them."""
+        q, inner = self.normals.q, self.function.frame(frame.scale)
+        named = self.normals.parameters(inner)
+        means, covariances = named["means"], named["covariances"]
+        # Which entry of the covariances is the variance of column d in component k.
+        entries = np.arange(len(covariances.across)).reshape(covariances.shape)
+        entries = _variances(entries, q.structure, means.shape).ravel()
+        point = q.unframed(inner).plug_in()
+        deviations = np.sqrt(_diagonal(point.covariances))
+        terms = self.function.expansion(point.means, deviations)
+        by_mean = (terms[..., 1] / deviations).ravel()
+        by_variance = (terms[..., 2] / (np.sqrt(2.0) * deviations**2)).ravel()
+        across = by_mean[:, None] * means.across
+        across += by_variance[:, None] * covariances.across[entries]
+        # Under q means and variances are uncorrelated.
+        own = np.outer(by_mean, by_mean) * means.own
+        own += np.outer(by_variance, by_variance) * covariances.own[np.ix_(entries, entries)]
+        named = _renamed(self.function, q.structure, named)
+        return named | {"means": Spread(means.shape, across, own)}
+
+
+@dataclass(frozen=True)
+class TransformedPrior(Over):
+    """A Normal-Wishart prior over g(x) of framed samples."""
+
+    function: Function
+    normals: Any  # NormalWishart
+
+    def unframed(self, frame: Frame) -> TransformedPrior:
+        return replace(self, normals=self.normals.unframed(self.function.frame(frame.scale)))
+
+    def with_choice(self, choice: GaussianPrior, frame: Frame) -> TransformedPrior:
+        """Return the prior with a user's hyperparameters, which are of g(x) in data units."""
+        return replace(self, normals=choice.over(self.normals, self.function.frame(frame.scale)))
+
+
+@dataclass(frozen=True)
+class TransformedTwin(Over):
+    """K transformed Gaussians of one draw in PyMC."""
+
+    function: Function
+    normals: GaussianTwin
+
+    def log_density(self, pm: Pymc, values: Array) -> Tensor:
+        """Return log p(x_n | θ_k) (n, K) of framed samples."""
+        transformed = self.function.apply(values)
+        jacobian = self.function.log_jacobian(values, transformed)
+        base = pm.Data("log_base", jacobian, dims="row")
+        return self.normals.log_density(pm, transformed) + base[:, None]
+
+    def named(self, frame: Frame) -> NamedTensors:
+        """Return the Gaussian parameters over g(x) in data units."""
+        named = self.normals.named(self.function.frame(frame.scale))
+        return _renamed(self.function, self.normals.structure, named)
+
+
+@dataclass(frozen=True)
+class WholeSamples:
+    """Log joints of whole samples for the guard of the normals, which hands in normals."""
+
+    whole: Whole
+    function: Function
+
+    @property
+    def columns(self) -> Integers:
+        return self.whole.columns
+
+    def log_joint(self, values: Stored, components: Densities) -> Array:
+        transformed: Any = TransformedComponents(self.function, components)
+        return self.whole.log_joint(values, transformed)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Log joints of samples that have no other columns."""
+
+    mixture: Mixture
+    columns: Integers
+
+    def log_joint(self, values: Stored, components: Densities) -> Array:
+        mixture: Mixture = replace(self.mixture, components=cast("Any", components))
+        return mixture.log_joint(mixture.frame.apply(values))
+
+
+@dataclass(frozen=True)
+class TransformedGuard(Over):
+    """Watches for collapse by the guard of the normals over g(x)."""
+
+    function: Function
+    normals: GaussianGuard
+
+    def examine(
+        self,
+        mixture: Mixture[Any],
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
+    ) -> Repair | None:
+        """Return what the guard of the normals asks for."""
+        frame = replace(self.normals.frame, outer=mixture.frame)
+        inner = Mixture(mixture.weights, mixture.components.normals, frame)
+        whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
+        guard = self.normals.among(WholeSamples(whole, self.function))
+        repair = guard.examine(inner, resolution, events, thorough)
+        if repair is None or repair.mixture is None:
+            return repair
+        components = self._lifted(repair.mixture.components)
+        moved = replace(mixture, weights=repair.mixture.weights, components=components)
+        return Repair(repair.events, repair.resolution, moved)
+
+
+# By name: priors, draws and twins are loaded where they are used.
+OVER: dict[str, Any] = {
+    **dict.fromkeys(("Gaussians", "GaussianPosterior", "Students"), TransformedComponents),
+    "Quadratics": TransformedLinear,
+    "GaussianDraws": TransformedDraws,
+    "GaussianCoordinates": TransformedCoordinates,
+    "NormalWishart": TransformedPrior,
+    "GaussianTwin": TransformedTwin,
+    "GaussianGuard": TransformedGuard,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Transformed(Over):
+    """Gaussian components over a monotone transform of every column.
+
+    Parameters
+    ----------
+    family : Gaussian
+        The Gaussian family of the transformed columns, in any covariance structure.
+    transform : {"log", "sqrt", "logit"} or float
+        The transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1,
+        the others take positive numbers. Densities, bounds and criteria are of the data, so they
+        compare with those of other families. ``GaussianPrior`` is its prior, of transformed values.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> X = np.random.default_rng(0).normal(5.0, 0.5, (200, 2)) ** 2
+    >>> family = bm.Transformed(bm.Gaussian("full"), "sqrt")
+    >>> bm.Mixture(1, family=family).fit(X).means_.round()
+    array([[25., 25.]])
+    """
+
+    family: Gaussian
+    transform: str | float = "log"
+    any_real = far_densities = centred_kernel = linear_kernel = False
+    drawn_columns = 1
+    least = SMALLEST
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.family, Gaussian):
+            raise InvalidInputError(f"family must be a Gaussian(), got {self.family!r}")
+        function_of(self.transform)
+
+    def __repr__(self) -> str:
+        if self == LogNormal(self.family.covariance):
+            return f"LogNormal({'' if self == LogNormal() else repr(self.family.covariance)})"
+        return f"Transformed({self.family!r}, {self.transform!r})"
+
+    @property
+    def normals(self) -> Gaussian:
+        return self.family
+
+    @property
+    def function(self) -> Function:
+        return function_of(self.transform)
+
+    @property
+    def name(self) -> str:
+        return self.function.normal.removeprefix("a ").replace("-", "_").lower()
+
+    def made(self, components: Any) -> bool:
+        """Return whether components are of the same function and covariance structure."""
+        same = isinstance(components, TransformedComponents) and components.function
+        return same == self.function and self.family.made(components.normals)
+
+    def marginal(self, columns: Integers) -> Transformed:
+        """Return the family of some columns: itself."""
+        return self
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise where a value is not inside the range of the transform."""
+        if self.function.upper == np.inf:
+            return refuse_not_positive(values, first, self.function.normal)
+        outside = (values <= self.function.lower) | (values >= self.function.upper)
+        wanted = f"numbers between 0 and 1 for {self.function.normal}"
+        return refuse_where(outside, values, first, wanted, "move values off the ends, or rescale")
+
+    def frame(self, summary: Summary) -> Frame:
+        """Return powers of two near the medians; probabilities keep their scale."""
+        if self.function.upper < np.inf:
+            return Frame.identity(summary.n_features)
+        return frame_of_positive(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        """Return the frame; a constant column is refused, since its density has no bound."""
+        refuse_constant(source, self.function.normal)
+        return frame, ()
+
+    def _inner(self, summary: Summary, frame: Frame) -> tuple[Summary, TransformedFrame]:
+        """Return the summary of g(x), and its coordinates."""
+        origin, unit = np.zeros(summary.n_features), np.ones(summary.n_features)
+        inner = TransformedFrame(origin, unit, function=self.function, outer=frame)
+        return self.function.summary(summary, frame), inner
+
+    def statistics(self, values: Array, responsibilities: Array) -> Moments:
+        """Return centred moments of g(x)."""
+        return self.family.statistics(self.function.apply(values), responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: Moments,
+        previous: TransformedComponents | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> TransformedComponents:
+        """Return the Gaussians of the moments of g(x)."""
+        inner = None if frame is None else self.function.frame(frame.scale)
+        normals = self.family.maximum_likelihood(statistics, _lowered(previous), resolution, inner)
+        return TransformedComponents(self.function, normals)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> TransformedPrior:
+        """Return the learned prior of Gaussians over g(x)."""
+        inner = self.function.summary(summary, frame)
+        normals = self.family.reference_prior(inner, Frame.identity(inner.n_features))
+        return TransformedPrior(self.function, normals)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
+        """Return the fixed prior of Gaussians over g(x)."""
+        from bayesmix.families.gaussian.prior.default_priors import map_prior
+
+        inner, coordinates = self._inner(source.summary, frame)
+        normals = map_prior(self.family.structure, source, inner, coordinates, n_components)
+        return TransformedPrior(self.function, replace(normals, mean=inner.centre))
+
+    def as_draws(self, points: Sequence[TransformedComponents]) -> TransformedDraws:
+        """Return mixtures at points as draws."""
+        normals = self.family.as_draws([point.normals for point in points])
+        return TransformedDraws(self.function, normals)
+
+    def guard(
+        self, source: Source, frame: Frame, summary: Summary, repair: bool
+    ) -> TransformedGuard:
+        """Return the guard of the Gaussians over g(x)."""
+        of, inner = self._inner(summary, frame)
+        return TransformedGuard(self.function, self.family.guard(source, inner, of, repair))
+
+
+def LogNormal(covariance: str = "diag") -> Transformed:
+    """Return the family of positive columns with long right tails, such as incomes.
+
+    Logarithms are normal; by default columns are independent within a component.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).lognormal([0.0, 3.0], 0.5, (200, 2))
+    >>> m = bm.Mixture(1, family=bm.LogNormal()).fit(rows)
+    >>> m.result_.unframed.normals.means.round(1)
+    array([[-0.,  3.]])
+    """
+    return Transformed(Gaussian(covariance), "log")
+
+
+def LogNormalPrior(
+    mean: ArrayLike | None = None,
+    mean_precision: float | None = None,
+    degrees_of_freedom: float | None = None,
+    variance: ArrayLike | None = None,
+) -> GaussianPrior:
+    """Return the prior of log-normal components: a ``GaussianPrior`` of the logarithms.
+
+    Parameters
+    ----------
+    mean : array (D,), optional
+        m0, of log x in data units; None leaves the default, here and below.
+    mean_precision : float, optional
+        β0 > 0.
+    degrees_of_freedom : float, optional
+        ν0 > 0.
+    variance : array (D,), optional
+        Scale of the variances of log x. Taken as fixed; without it the default scale stands, which
+        variational Bayes learns.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.LogNormalPrior(mean_precision=0.5).mean_precision
+    0.5
+    """
+    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
+
+    return GaussianPrior(mean, mean_precision, degrees_of_freedom, variance)
