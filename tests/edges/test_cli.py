@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.cli.inputs.arguments import numbers
+from bayesmix.cli.options import numbers
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bayesmix" / "datasets"
@@ -194,7 +194,7 @@ def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
     assert done.stdout.startswith("By evidence and folds: 2 components")
-    assert "component   share" not in done.stdout
+    assert "component   weight" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 
 
@@ -221,7 +221,7 @@ def test_names_with_brackets_are_printed_as_they_are(run):
     frame.to_csv("odd.csv", index=False)
     text = run("fit", "odd.csv", "--components", "2").stdout
     assert "columns length [min], [red]" in text
-    assert re.search(r"component +share +length \[min\] +\[red\]", text)
+    assert re.search(r"component +weight +length \[min\] +\[red\]", text)
 
 
 # Fit
@@ -256,14 +256,17 @@ def test_columns_weight_and_npy(run):
     assert json.loads(of_array.stdout)["model"]["weights"] == plain["model"]["weights"]
 
 
-def test_a_table_wider_than_the_terminal_says_what_it_leaves_out(run):
+def test_a_table_wider_than_the_terminal_goes_on_below(run):
     generator = np.random.default_rng(0)
-    names = [f"measurement_{place}" for place in range(30)]
-    rows = np.vstack([generator.normal(mean, 1, (60, 30)) for mean in (0, 5)])
+    names = [f"measurement_{place}" for place in range(50)]
+    rows = np.vstack([generator.normal(mean, 1, (60, 50)) for mean in (0, 5)])
     pd.DataFrame(rows, columns=names).to_csv("wide.csv", index=False)
     text = run("fit", "wide.csv", "--components", "2", "--covariance", "diag").stdout
-    assert "27 more columns do not fit here" in text
-    assert max(map(len, text.split("nats")[1].splitlines())) <= 80
+    shown = text.split("nats")[1]
+    assert all(f" {name} " in shown.replace("\n", " ") for name in names[:40])
+    assert names[40] not in shown
+    assert "10 more columns are not shown" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_figures_that_cannot_be_drawn_are_said_aloud(run, monkeypatch):

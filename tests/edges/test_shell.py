@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.cli.commands.demo import program
-from bayesmix.cli.wording import printable, worded
+from bayesmix.cli.fits import program
+from bayesmix.cli.screen import printable, worded
 
 ROOT = Path(__file__).parents[2]
 FAITHFUL = ROOT / "bayesmix" / "datasets" / "faithful.csv"

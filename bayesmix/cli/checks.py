@@ -1,0 +1,358 @@
+"""The commands that examine a saved model or a search: predict, merge, stability, ..., report."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesmix.cli.fits import Work, command_line, results_folder, unfitted_search
+from bayesmix.cli.options import (
+    Candidates,
+    Components,
+    Data,
+    Handling,
+    Model,
+    Numbers,
+    Out,
+    Parts,
+    Print,
+    Run,
+    Sampler,
+    Static,
+    Structure,
+    Structures,
+    Table,
+    names,
+    structure,
+)
+from bayesmix.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from bayesmix.numerics.arrays import Booleans
+
+
+def spread(values: Any, some: Booleans) -> list[Any]:
+    """A value for every row (n,): None for rows that have none."""
+    left = iter(values)
+    return [next(left) if one else None for one in some.tolist()]
+
+
+def predict(
+    *,
+    model: Model,
+    data: Data,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="CSV to write. Default: standard output")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Columns of DATA to copy to the output, such as an id"),
+    ] = None,
+    posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
+    shown: Print,
+) -> None:
+    """Component, probabilities of all components and log density (nats) of every row, as CSV."""
+    from bayesmix.cli.data import carried_columns, model_and_rows
+    from bayesmix.workflow.result import most_probable
+    from bayesmix.writing import file_to_write, try_to_write, written
+
+    screen = Screen(shown)
+    if posterior:
+        screen.note("--posterior is always on, and will be no option from version 0.3 on")
+    place = None if out is None else file_to_write(out, "--out")
+    if place is not None:
+        try_to_write(place.parent)
+    fit, source, some = model_and_rows(screen, "predict", model, data, columns, None)
+    K, probabilities = fit.n_components_, fit.predict_proba(source)
+    labels, densities = most_probable(probabilities, K), fit.score_samples(source)
+    kept = carried_columns(data, keep)
+    columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
+    found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
+    heads = [*kept, "component", "probability", "log_density", *columns_of_p]
+    columns_of_rows = *kept.values(), *(spread(column.tolist(), some) for column in found)
+    lines = list(zip(*columns_of_rows, strict=True))
+    if place is not None:
+        with written(place) as stream:
+            csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n").writerows(
+                [heads, *lines]
+            )
+    elif not screen.machine:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *lines])
+        return
+    counts = [int((labels == k).sum()) for k in range(K)]
+    n_noise = len(labels) - sum(counts)
+    values: dict[str, Any] = {"model": model, "rows_per_component": counts}
+    if fit.result_.mixture.noise is not None:
+        values["rows_of_noise"] = n_noise
+    values |= {"mean_log_density": densities.mean(), "files": [] if out is None else [out]}
+    if rows:
+        values["rows"] = [dict(zip(heads, line, strict=True)) for line in lines]
+    screen.answer(
+        f"{len(labels):,} rows to {K} components: "
+        + ", ".join(f"{count:,}" for count in counts)
+        + (f", {n_noise:,} of noise" if n_noise else "")
+        + f"; mean log density {densities.mean():.4f} nats"
+    )
+    Work("predict", screen, data, source).end(values, {})
+
+
+def crosscheck(
+    *,
+    rows: Numbers,
+    components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
+    covariance: Structure = "full",
+    sampler: Annotated[
+        Sampler,
+        typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Default: nuts"),
+    ] = Sampler.AUTO,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=20, help="Posterior draws of each chain")
+    ] = 1000,
+    chains: Annotated[int, typer.Option(metavar="C", min=2, help="Number of chains")] = 4,
+    out: Out = None,
+    run: Run,
+) -> None:
+    """Fit one variational mixture, sample from the same posterior by MCMC, and compare the two.
+
+    Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
+    folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
+    """
+    one_structure = structure(covariance)
+    from bayesmix.checking.check import crosscheck as compare
+    from bayesmix.checking.summary_text import by_kind
+    from bayesmix.cli.data import read_rows
+    from bayesmix.cli.result_files import Figure, check_values, model_values
+    from bayesmix.cli.shown_tables import frame_table
+    from bayesmix.estimators.select import comparable
+    from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
+
+    screen = Screen(run)
+    source = read_rows(rows.data, names(rows.columns), rows.weight)
+    place = None if out is None else results_folder(out)
+    work = Work.on("crosscheck", screen, rows, source, place)
+    same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
+    model = comparable().set_params(n_components=components, covariance_type=one_structure, **same)
+    work.fit(model)
+    how: dict[str, Any] = {"draws": draws, "chains": chains, "sampler": sampler.value}
+    check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
+    screen.say()
+    screen.answer(check.summary())
+    title = "Fit and sampler: median ratio of standard deviations, else the worst"
+    screen.table(frame_table(title, by_kind(check).reset_index()))
+    values = check_values(check)
+    values |= {"model": model_values(model), "warnings": work.warnings, "seconds": work.seconds}
+    contents = {
+        "model.bayesmix": model,
+        "parameters.csv": check.parameters.to_csv(),
+        "invariants.csv": check.invariants.to_csv(),
+        "crosscheck.png": Figure(
+            lambda axes: plot_crosscheck(check, axes=axes), size_of(check), PANELS
+        ),
+    }
+    work.end(values, contents, values["interrupted"])
+
+
+def merge(
+    *,
+    model: Model,
+    rows: Numbers,
+    clusters: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
+    ] = None,
+    out: Out = None,
+    shown: Print,
+) -> None:
+    """Merge components that overlap into clusters; the density stays as it is.
+
+    With --out the folder holds result.json, tree.csv, labels.csv and a figure.
+    """
+    from bayesmix.cli.data import model_and_rows
+    from bayesmix.cli.result_files import Figure
+    from bayesmix.selection.clustering.merging import merge_components
+
+    screen = Screen(shown)
+    fit, source, some = model_and_rows(screen, "merge", model, rows.data, rows.columns, rows.weight)
+    work = Work.on("merge", screen, rows, source, None if out is None else results_folder(out))
+    merging = work.noting(lambda: merge_components(fit, source))
+    groups = merging.groups(clusters)
+    screen.answer(merging.summary())
+    if clusters is not None:
+        named = " | ".join(" ".join(map(str, group)) for group in groups)
+        screen.answer(f"{clusters} clusters, as asked for: {named}")
+    labels = spread(merging.predict(source, clusters), some)
+    lines = ["cluster", *("" if label is None else str(label) for label in labels)]
+    values = {
+        "model": model,
+        "n_clusters": len(groups),
+        "suggested": merging.n_clusters,
+        "groups": groups,
+        "tree": merging.tree.to_dict("records"),
+        "warnings": work.warnings,
+    }
+    contents = {
+        "tree.csv": merging.tree.to_csv(index=False),
+        "labels.csv": "\n".join([*lines, ""]),
+        "merge.png": Figure(lambda ax: merging.plot(ax=ax)),
+    }
+    work.end(values, contents)
+
+
+def stability(
+    *,
+    table: Table,
+    candidates: Candidates,
+    parts: Annotated[
+        Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
+    ] = Parts.HALF,
+    resamples: Annotated[int, typer.Option(metavar="N", min=1, help="Number of resamples")] = 20,
+    out: Out = None,
+    run: Run,
+) -> None:
+    """Repeat the search on resamples of the rows, and compare the clusterings.
+
+    With --out the folder holds result.json, stability.csv and a figure.
+    """
+    search_for = unfitted_search(candidates, run, Handling())
+    from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
+
+    work = work_on_table("stability", table, out, run)
+    search = search_for(work.source).set_params(progress=False)
+    how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
+    found = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
+    work.screen.answer(found.summary())
+    values = {
+        "summary": found.summary(),
+        "n_components": found.n_components,
+        "shares": found.k_shares.to_dict(),
+        "adjusted_rand": found.adjusted_rand.to_dict(),
+        "fits": found.table.to_dict("records"),
+    }
+    end_with_table(work, found, values, "stability.csv")
+
+
+def sensitivity(
+    *,
+    table: Table,
+    components: Components = None,
+    covariance: Structures = None,
+    out: Out = None,
+    run: Run,
+) -> None:
+    """Choose the number of components by its evidence, and again under other priors.
+
+    With --out the folder holds result.json, priors.csv and a figure.
+    """
+    search_for = unfitted_search(Candidates(components, covariance), run, Handling())
+    from bayesmix.cli.shown_tables import frame_table
+    from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
+
+    work = work_on_table("sensitivity", table, out, run)
+    screen, source = work.screen, work.source
+    search = search_for(source)
+    work.fit(search)
+    how: Any = {"n_jobs": run.jobs, "progress": screen.progress}
+    found = work.noting(lambda: prior_sensitivity(search, source, **how))
+    screen.answer(found.summary())
+    screen.table(frame_table("Number of components by prior", found.table))
+    values = {
+        "summary": found.summary(),
+        "n_components": found.n_components,
+        "shares": found.shares.to_dict(),
+        "priors": found.table.to_dict("records"),
+    }
+    end_with_table(work, found, values, "priors.csv")
+
+
+def nested(
+    *,
+    table: Table,
+    candidates: Candidates,
+    folds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of outer folds")] = 5,
+    out: Out = None,
+    run: Run,
+) -> None:
+    """Repeat the whole search in every fold, and score it on the rows held out.
+
+    With --out the folder holds result.json, folds.csv and a figure.
+    """
+    search_for = unfitted_search(candidates, run, Handling())
+    from bayesmix.cli.shown_tables import frame_table
+    from bayesmix.selection.checks.nested_folds import nested_cv
+
+    work = work_on_table("nested", table, out, run)
+    searches = {"the search": search_for(work.source).set_params(progress=False)}
+    how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
+    found = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
+    work.screen.answer(found.summary())
+    work.screen.table(frame_table("Outer folds, in nats per observation", found.table))
+    values = {
+        "summary": found.summary(),
+        **found.scores.iloc[0].to_dict(),
+        "folds": found.table.to_dict("records"),
+    }
+    end_with_table(work, found, values, "folds.csv")
+
+
+def work_on_table(command: str, table: Table, out: str | None, run: Run) -> Work:
+    """A command with the rows of a table and its folder."""
+    from bayesmix.cli.data import read_table
+
+    screen = Screen(run)
+    source = read_table(screen, table, Handling())
+    return Work.on(command, screen, table, source, None if out is None else results_folder(out))
+
+
+def end_with_table(work: Work, found: Any, values: dict[str, Any], name: str) -> None:
+    """End a command whose result has a table and a figure."""
+    from bayesmix.cli.result_files import Figure
+
+    figure = Figure(lambda ax: found.plot(ax=ax))
+    contents = {name: found.table.to_csv(index=False), f"{work.command}.png": figure}
+    work.end(values | {"warnings": work.warnings}, contents)
+
+
+def report(
+    *,
+    context: typer.Context,
+    model: Model,
+    rows: Numbers,
+    out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
+    static: Static = False,
+    run: Run,
+) -> None:
+    """Write one page on a saved model: its fit to these rows, its components, its clusters.
+
+    For a whole search: bayesmix select DATA --report.
+    """
+    from bayesmix.cli.data import model_and_rows
+    from bayesmix.report import report_place
+    from bayesmix.report.of_fit import write_fit_report
+
+    report_place(out)
+    screen = Screen(run)
+    fit, source, _ = model_and_rows(screen, "report", model, rows.data, rows.columns, rows.weight)
+    work = Work.on("report", screen, rows, source, None)
+    written = work.noting(
+        lambda: write_fit_report(
+            fit,
+            out,
+            source,
+            title=Path(rows.data).name,
+            command=command_line(context),
+            random_state=run.seed,
+            n_jobs=run.jobs,
+            interactive=not static,
+        )
+    )
+    work.end({"model": model, "warnings": work.warnings, "files": [str(written)]}, {})

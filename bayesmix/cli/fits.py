@@ -1,0 +1,346 @@
+"""The commands that fit rows: demo, select, fit."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesmix.cli import options
+from bayesmix.cli.options import (
+    Candidates,
+    Handling,
+    Method,
+    Numbers,
+    Out,
+    Restart,
+    Run,
+    Static,
+    Structure,
+    Table,
+)
+from bayesmix.cli.screen import Screen
+from bayesmix.errors import InvalidInputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from bayesmix.protocols import Source
+
+INTERRUPTED = 130
+
+
+@dataclass
+class Work:
+    """A command at work: its rows, its screen, its folder, and the warnings so far."""
+
+    command: str
+    screen: Screen
+    path: str
+    source: Source
+    weight: str | None = None
+    place: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def on(
+        cls, command: str, screen: Screen, rows: Numbers | Table, source: Source, place: Path | None
+    ) -> Work:
+        """A command whose rows are named on the screen."""
+        from bayesmix.cli.shown_tables import rows_sentence
+
+        screen.say(rows_sentence(rows.data, source, rows.weight))
+        return cls(command, screen, rows.data, source, rows.weight, place)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def noting(self, job: Callable[[], Any]) -> Any:
+        """The outcome of a job, whose warnings become notes."""
+        with self.screen.noting_warnings() as messages:
+            outcome = job()
+        self.warnings += messages
+        return outcome
+
+    def fit(self, estimator: Any) -> None:
+        """Fit an estimator or a search, with a progress bar on a terminal."""
+        estimator.set_params(progress=self.screen.progress)
+        self.noting(lambda: estimator.fit(self.source))
+
+    def name_checkpoint(self, interrupted: bool, checkpoint: str | None) -> None:
+        """Say how to go on after Ctrl-C."""
+        if interrupted and checkpoint is not None:
+            self.screen.note(f"to go on: the same command with --checkpoint {checkpoint} --resume")
+
+    def end_search(self, search: Any, pages: list[str] | None = None) -> None:
+        """Write the files of a search and end the command."""
+        from bayesmix.cli.result_files import Figure, density_figure, search_values
+        from bayesmix.plots import plot_selection
+
+        best = search.best_estimator_
+        values = search_values(search)
+        values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
+        values |= {"seconds": self.seconds} | ({"files": pages} if pages else {})
+        contents = {
+            "model.bayesmix": best,
+            "table.csv": search.results_.to_csv(index=False),
+            "selection.png": Figure(lambda ax: plot_selection(search, ax=ax)),
+            **density_figure(best, self.source),
+        }
+        self.end(values, contents, search.interrupted_)
+
+    def end(
+        self, values: dict[str, Any], contents: dict[str, Any], interrupted: bool = False
+    ) -> None:
+        """Write the files, name them, print the JSON where it is wanted, exit as Ctrl-C asks."""
+        from bayesmix.cli import result_files
+
+        rows = (self.command, self.path, self.source, self.weight)
+        values = result_files.plain(result_files.header(*rows) | values)
+        if self.place is not None:
+            result_files.save(self.place, contents, values, self.screen.note)
+            names = ", ".join(Path(path).name for path in values["files"])
+            self.screen.say(f"\nWrote to {self.place}: {names}")
+        elif values.get("files"):
+            self.screen.say(f"\nWrote {', '.join(values['files'])}")
+        if self.screen.machine:
+            print(result_files.as_json(values))
+        if interrupted:
+            raise typer.Exit(INTERRUPTED)
+
+
+def results_folder(path: str) -> Path:
+    """The folder to write into, made where it does not exist."""
+    from bayesmix.writing import folder_to_write
+
+    folder_to_write(path, "--out", parents=True)
+    return Path(path)
+
+
+def command_line(context: typer.Context) -> list[str]:
+    """The command as it was given, without options at their default."""
+    words = ["bayesmix", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif value is True:
+            words.append(max(parameter.opts, key=len))
+        elif value != parameter.default and value is not False:
+            words += [parameter.opts[0], str(value)]
+    return words
+
+
+def checkpoint_folder(restart: Restart) -> str | None:
+    """Where finished work is kept: a new folder, or with ``--resume`` one that holds some."""
+    checkpoint, resume = restart.checkpoint, restart.resume
+    if checkpoint is None:
+        if resume:
+            raise InvalidInputError("--resume needs --checkpoint DIR, the folder to go on from")
+        return None
+    filled = Path(checkpoint).is_dir() and any(Path(checkpoint).iterdir())
+    if filled and not resume:
+        raise InvalidInputError(
+            f"--checkpoint {checkpoint} holds files already: add --resume to go on with what it "
+            "holds, or name a new folder"
+        )
+    if resume and not filled:
+        raise InvalidInputError(f"--checkpoint {checkpoint} holds nothing to resume")
+    return checkpoint
+
+
+def unfitted_search(
+    candidates: Candidates, run: Run, handling: Handling
+) -> Callable[[Source], Any]:
+    """The search for some rows; its options are checked before any row is read."""
+    from bayesmix.estimators.select import comparable, procedure
+    from bayesmix.selection.criteria.registry import POSTERIOR
+
+    components = options.numbers(candidates.components)
+    structures = options.structures(candidates.covariance)
+    criterion = None if candidates.criterion is None else candidates.criterion.value
+    of_posterior = criterion is None or criterion in POSTERIOR
+    method = candidates.method or ("variational" if of_posterior else "em")
+    if method == "em" and criterion in POSTERIOR:
+        raise InvalidInputError(
+            f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
+            "posterior"
+        )
+    return lambda source: procedure(
+        source,
+        components,
+        structures,
+        criterion or ("bic" if method == "em" else "auto"),
+        run.seed,
+        estimator=None if method == "em" or of_posterior else comparable(source),
+        noise=handling.noise,
+        missing=handling.missing.value,
+        n_jobs=run.jobs,
+    )
+
+
+def demo(
+    *,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results")] = (
+        "bayesmix-demo"
+    ),
+    run: Run,
+) -> None:
+    """Select a model for bundled data: how many clusters, how sure, what density."""
+    import numpy as np
+
+    from bayesmix.cli.shown_tables import candidate_table, component_tables
+    from bayesmix.datasets import load_faithful
+    from bayesmix.sources import as_source
+
+    screen, place = Screen(run), results_folder(out)
+    frame = load_faithful()
+    source = as_source(np.asarray(frame, dtype=np.float64), columns=tuple(map(str, frame.columns)))
+    work = Work("demo", screen, "faithful (bundled)", source, place=place)
+    screen.say(
+        "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
+        "in minutes."
+    )
+    search = unfitted_search(Candidates(), run, Handling())(source)
+    work.fit(search)
+    screen.heading("How many clusters?")
+    screen.answer(search.summary())
+    screen.heading("How sure?")
+    screen.table(candidate_table(search))
+    screen.heading("What density?")
+    screen.table(*component_tables(search.best_estimator_, screen.out.width))
+    work.end_search(search)
+    screen.say(f"Took {work.seconds:.1f} s. Your data: {program()} select data.csv")
+
+
+def program() -> str:
+    """The program as the shell finds it: in an environment that is not active, its path."""
+    path = Path(sys.argv[0])
+    return str(path) if path.name == "bayesmix" and not shutil.which("bayesmix") else "bayesmix"
+
+
+def select(
+    *,
+    context: typer.Context,
+    table: Table,
+    handling: Handling,
+    candidates: Candidates,
+    out: Out = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, into --out or here")
+    ] = False,
+    static: Static = False,
+    restart: Restart,
+    run: Run,
+) -> None:
+    """Fit all candidates, compare them, keep the best.
+
+    With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
+    one HTML page holds everything.
+    """
+    search_for = unfitted_search(candidates, run, handling)
+    checkpoint = checkpoint_folder(restart)
+    from bayesmix.cli.data import read_table
+    from bayesmix.cli.shown_tables import candidate_table, component_tables
+    from bayesmix.report import report_place, write_report
+
+    screen = Screen(run)
+    source = read_table(screen, table, handling)
+    page = Path(out or "") / "report.html"
+    place = None if out is None else results_folder(out)
+    if report:
+        report_place(page)
+    search = search_for(source).set_params(checkpoint=checkpoint)
+    work = Work.on("select", screen, table, source, place)
+    work.fit(search)
+    work.name_checkpoint(search.interrupted_, checkpoint)
+    screen.table(candidate_table(search))
+    screen.say()
+    screen.answer(search.summary())
+    screen.table(*component_tables(search.best_estimator_, screen.out.width))
+    pages = []
+    if report:
+        words = command_line(context)
+        title, interactive = Path(table.data).name, not static
+        pages.append(str(write_report(search, page, source, title, words, interactive)))
+    work.end_search(search, pages)
+
+
+def fit(
+    *,
+    table: Table,
+    components: Annotated[
+        int,
+        typer.Option(
+            metavar="K", min=1, help="Number of components; with --method variational: at most"
+        ),
+    ],
+    handling: Handling,
+    covariance: Structure = "full",
+    method: Annotated[
+        Method,
+        typer.Option(
+            metavar="NAME",
+            help="em (maximum likelihood), variational or map (maximum a posteriori)",
+        ),
+    ] = Method.EM,
+    out: Out = None,
+    restart: Restart,
+    run: Run,
+) -> None:
+    """Fit one mixture with K components.
+
+    With --out the folder holds result.json, model.bayesmix and a figure.
+    """
+    structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
+    from bayesmix.cli.data import read_table
+    from bayesmix.cli.result_files import density_figure, model_values
+    from bayesmix.cli.shown_tables import component_tables, fit_sentence
+
+    screen = Screen(run)
+    source = read_table(screen, table, handling)
+    place = None if out is None else results_folder(out)
+    work = Work.on("fit", screen, table, source, place)
+    model = estimator_for(source, method, handling).set_params(
+        n_components=components,
+        covariance_type=structure,
+        random_state=run.seed,
+        n_jobs=run.jobs,
+        missing=handling.missing.value,
+        checkpoint=checkpoint,
+    )
+    work.fit(model)
+    interrupted = model.result_.status == "interrupted"
+    work.name_checkpoint(interrupted, checkpoint)
+    screen.say()
+    screen.answer(fit_sentence(model))
+    screen.table(*component_tables(model, screen.out.width))
+    values = {"model": model_values(model), "warnings": work.warnings, "interrupted": interrupted}
+    work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
+
+
+def estimator_for(source: Source, method: Method, handling: Handling) -> Any:
+    """The estimator of one fit: Gaussian, or a family for each column of a mixed table."""
+    from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
+    from bayesmix.estimators.bayesian import BayesianGaussianMixture
+    from bayesmix.estimators.gaussian import GaussianMixture
+    from bayesmix.estimators.mixture import Mixture
+    from bayesmix.estimators.rows.families_of_columns import is_mixed_table
+
+    if is_mixed_table(source):
+        if handling.noise:
+            raise UnsupportedError(
+                "--noise is for columns of numbers: leave out the others (--columns), or the noise"
+            )
+        inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
+        return Mixture(family="auto", inference=inference)
+    noise = "uniform" if handling.noise else None
+    if method is Method.VARIATIONAL:
+        return BayesianGaussianMixture(noise=noise)
+    return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=noise)

@@ -1,1 +1,0 @@
-"""What is said on the command line: options, their values, rows."""

@@ -1,0 +1,220 @@
+"""The options of all commands, each declared once, and the groups that commands take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from bayesmix.errors import InvalidInputError
+
+Method = StrEnum("Method", "EM VARIATIONAL MAP")
+SearchMethod = StrEnum("SearchMethod", "EM VARIATIONAL")
+Missing = StrEnum("Missing", "ERROR USE DROP")
+Sampler = StrEnum("Sampler", "AUTO NUTS GIBBS")
+Parts = StrEnum("Parts", "HALF BOOTSTRAP")
+Criterion = StrEnum(
+    "Criterion",
+    "AUTO EVIDENCE_FOLDS BIC SABIC AIC AICC ICL ICL_SOFT ELBO ELBO_LOG_K EVIDENCE LOO CV CV_1SE",
+)
+
+
+def _option(metavar: str, text: str, **bounds: Any) -> Any:
+    return typer.Option(metavar=metavar, help=text, **bounds)
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Table: .csv, .tsv (or .gz of these), .txt, .parquet, .npy, a folder; -: a pipe",
+    ),
+]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")]
+Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all numeric ones")]
+Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
+Categorical = Annotated[
+    str | None, _option("A,B", "Columns to read as categories, numbers included")
+]
+Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
+MissingValues = Annotated[
+    Missing,
+    _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows"),
+]
+Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
+Out = Annotated[str | None, _option("DIR", "Folder for the results")]
+Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
+Jobs = Annotated[
+    int | None,
+    _option("N", "Number of parallel workers (results do not depend on it). Default: all cores"),
+]
+Static = Annotated[
+    bool, typer.Option("--static", help="Report with pictures only, without the data in it")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else")]
+Components = Annotated[
+    str | None,
+    _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until more are worse"),
+]
+Structure = Annotated[str, _option("NAME", "Covariance structure: full, tied, diag or spherical")]
+Structures = Annotated[
+    str | None,
+    _option(
+        "LIST",
+        "Covariance structures: full,tied,diag,spherical (the default), mclust's letters, or all",
+    ),
+]
+Criteria = Annotated[
+    Criterion | None,
+    _option("NAME", "bic, icl, aicc, cv, elbo, ... Default: auto; bic with --method em"),
+]
+SearchMethods = Annotated[
+    SearchMethod | None, _option("NAME", "em or variational. Default: what the criterion needs")
+]
+Scheduler = Annotated[
+    str | None, _option("ADDRESS", "Dask cluster that reads the files, such as tcp://host:8786")
+]
+Checkpoint = Annotated[str | None, _option("DIR", "Folder that keeps finished work, for --resume")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --checkpoint folder")]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """DATA and its numeric columns."""
+
+    data: Data
+    columns: Columns = None
+    weight: Weight = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """DATA and its columns, categories included."""
+
+    data: Data
+    columns: Columns = None
+    exclude: Exclude = None
+    categorical: Categorical = None
+    weight: Weight = None
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What one fit or one search does with rows that are incomplete, remote or outlying."""
+
+    missing: MissingValues = Missing.ERROR
+    scheduler: Scheduler = None
+    noise: Noise = False
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates of a search, and their comparison."""
+
+    components: Components = None
+    covariance: Structures = None
+    criterion: Criteria = None
+    method: SearchMethods = None
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Where finished work is kept."""
+
+    checkpoint: Checkpoint = None
+    resume: Resume = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Randomness, workers and printing."""
+
+    seed: Seed = 0
+    jobs: Jobs = None
+    quiet: Quiet = False
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class Print:
+    """Printing."""
+
+    quiet: Quiet = False
+    json: Json = False
+
+
+def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer reads it: each option of its groups becomes a parameter."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        of_group = signature(groups[name], eval_str=True).parameters if name in groups else {}
+        parameters += of_group.values() or [parameter.replace(annotation=hints[name])]
+
+    def run(**given: Any) -> None:
+        made = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**made, **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    ordered = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+    run.__signature__ = Signature(ordered)  # type: ignore[attr-defined]
+    return run
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names separated by commas; None where the option is not given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers(text: str | None) -> list[int] | None:
+    """Numbers of components: "3", "1:10" (both ends), "1,2,5", or several of these."""
+    if text is None:
+        return None
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(\d{1,6})\s*)?", part)
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (0, 0)
+        if not 1 <= first <= last:
+            raise InvalidInputError(
+                "--components must be numbers of at least 1, such as 3, 1:10 or 1,2,5, "
+                f"got {text!r}"
+            )
+        found += range(first, last + 1)
+    return sorted(set(found))
+
+
+def structures(text: str | None) -> list[str] | None:
+    """Covariance structures separated by commas; None where the option is not given."""
+    from bayesmix.families.gaussian.covariance.models import NAMED
+    from bayesmix.selection.candidates.structures_asked import ALL
+
+    if text is None:
+        return None
+    found = names(text) or []
+    unknown = [name for name in found if name not in (*NAMED, ALL)]
+    if unknown or not found:
+        got = ", ".join(unknown) or repr(text)
+        raise InvalidInputError(f"--covariance must be among {', '.join(NAMED)}, got {got}")
+    return list(dict.fromkeys(found))
+
+
+def structure(text: str) -> str:
+    """One covariance structure."""
+    found = structures(text) or []
+    if len(found) > 1 or "all" in found:
+        raise InvalidInputError(
+            f"--covariance must be one structure for a fit, got {text!r}: "
+            "bayesmix select compares several"
+        )
+    return found[0]

@@ -1,1 +1,0 @@
-"""What a command leaves: lines on the screen, files, figures."""

@@ -1,0 +1,233 @@
+"""What commands write: ``result.json`` and its values, tables, saved models, figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesmix.cli.shown_tables import column_names
+from bayesmix.errors import BayesmixError, UndefinedError
+from bayesmix.protocols import Source
+from bayesmix.sources import coding_of
+from bayesmix.version import CORE_PACKAGES, __version__, versions
+from bayesmix.writing import write, written
+
+UNITS = "log densities and criteria in nats, criteria greater is better"
+PANEL = (6.4, 4.4)
+INCHES_OF_A_LEVEL = 0.3
+DOTS_PER_INCH = 150
+# A density is drawn over at most so many evenly spaced rows.
+MOST_DRAWN = 200_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure to draw, of ``size`` in inches, outside pyplot: no window opens.
+
+    ``draw`` is given the axes that ``panels``, the arguments of ``subplots``, make.
+    """
+
+    draw: Callable[[object], object]
+    size: tuple[float, float] = PANEL
+    panels: Mapping[str, object] = field(default_factory=dict)
+
+    def save(self, path: Path, note: Callable[[str], None]) -> bool:
+        """Whether it could be drawn; a note says why not."""
+        try:
+            from matplotlib.figure import Figure as Canvas
+        except ImportError:
+            note("no figures: matplotlib is not installed (pip install 'bayesmix[plot]')")
+            return False
+        figure = Canvas(figsize=self.size, layout="constrained")
+        try:
+            self.draw(figure.subplots(**dict(self.panels)))
+        except BayesmixError as problem:
+            note(f"no {path.name}: {problem}")
+            return False
+        with written(path) as stream:
+            figure.savefig(stream, dpi=DOTS_PER_INCH)
+        return True
+
+
+def save(
+    place: Path, contents: Mapping[str, Any], values: dict[str, Any], note: Callable[[str], None]
+) -> None:
+    """Write text, models and figures by name, then ``result.json``, which names them all."""
+    names = [str(place / "result.json")]
+    for name, content in contents.items():
+        path = place / name
+        if isinstance(content, Figure):
+            if not content.save(path, note):
+                continue
+        elif isinstance(content, str):
+            write(path, content.encode("utf-8"))
+        else:
+            content.save(path)
+        names.append(str(path))
+    values["files"] = names + values.get("files", [])
+    write(place / "result.json", f"{as_json(values)}\n".encode())
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """Readable and strict JSON."""
+    return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """Lists, dicts, text and numbers that JSON can hold; null where there is no number."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def header(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
+    """The beginning of every result: program, versions, and the rows."""
+    n_rows, n_columns = source.shape
+    coding = coding_of(source)
+    taken = {}
+    if coding is not None:
+        pairs = zip(coding.names, coding.levels, strict=True)
+        taken["levels"] = plain({name: levels for name, levels in pairs if levels is not None})
+        taken["left_out"] = dict(coding.left_out)
+    return {
+        "bayesmix": __version__,
+        "versions": versions(CORE_PACKAGES),
+        "command": command,
+        "units": UNITS,
+        "data": {
+            "file": path,
+            "rows": n_rows,
+            "total_weight": source.total_weight,
+            "columns": column_names(source.columns, n_columns),
+            **taken,
+            "weight": weight,
+        },
+    }
+
+
+def model_values(model: Any) -> dict[str, Any]:
+    """A fitted mixture; a product has the parameters of each part, by its columns."""
+    result = model.result_
+    parts = getattr(model, "components_", None)
+    parameters: dict[str, Any] = (
+        {"means": model.means_, "covariances": model.covariances_}
+        if parts is None
+        else {
+            "parts": [
+                {"columns": part.columns, "levels": part.levels, "parameters": dict(part)}
+                for part in parts.values()
+            ]
+        }
+    )
+    return {
+        "class": type(model).__name__,
+        "n_components": model.n_components_,
+        "covariance_type": model.covariance_type,
+        "weights": model.weights_,
+        **({} if result.mixture.noise is None else {"noise_weight": model.noise_weight_}),
+        **parameters,
+        "rows_per_component": result.counts,
+        "log_likelihood": model.log_likelihood_,
+        "objective": {"name": result.inference.name, "value": result.objective},
+        "bic": -0.5 * model.bic(),
+        "aic": -0.5 * model.aic(),
+        "icl": -0.5 * model.icl(),
+        "converged": model.converged_,
+        "status": result.status,
+        "iterations": model.n_iter_,
+        "seconds": result.seconds,
+        "seed": result.seed,
+        "events": [event.text for event in result.events],
+    }
+
+
+def search_values(search: Any) -> dict[str, Any]:
+    """A fitted search: its choice, P(K) and every candidate."""
+    best = search.best_estimator_
+    return {
+        "criterion": search.criterion_,
+        "best": {**search.best_params_, search.criterion_: search.best_score_},
+        "chosen": {"n_components": best.n_components_, "covariance_type": best.covariance_type},
+        **_k_probabilities(search),
+        "cautions": search.cautions_,
+        "summary": search.summary(),
+        "candidates": search.results_.to_dict("records"),
+        "model": model_values(best),
+    }
+
+
+def _k_probabilities(search: Any) -> dict[str, Any]:
+    """P(K | data), its evidence and its prior; None where the criterion gives none."""
+    try:
+        found = search.k_probabilities_
+    except UndefinedError:
+        return {"k_probabilities": None}
+    evidence = found.attrs["evidence"]
+    return {
+        "k_probabilities": dict(zip(found.index.tolist(), found.tolist(), strict=True)),
+        "k_evidence": evidence,
+        "k_approximate": "approximation" in evidence,
+        "k_prior": found.attrs["prior"],
+    }
+
+
+def check_values(check: Any) -> dict[str, Any]:
+    """A comparison with MCMC."""
+    predictive, evidence = check.predictive, check.evidence
+    return {
+        "agrees": check.agrees,
+        "verdict": check.verdict,
+        "findings": [{"kind": one.kind, "text": one.text} for one in check.findings],
+        "sampler": check.sampler,
+        "note": check.note,
+        "chains": check.found.n_chains,
+        "draws": check.found.n_draws,
+        "divergences": check.n_divergent,
+        "overconfidence": check.overconfidence,
+        "pareto_k": check.pareto_k,
+        "predictive_distance": {
+            name: getattr(predictive, name) for name in ("value", "standard_error")
+        },
+        "log_evidence": {
+            name: getattr(evidence, name)
+            for name in ("lower", "estimate", "standard_error", "upper", "upper_error", "note")
+        },
+        "modes": [
+            {name: value for name, value in vars(mode).items() if name != "responsibilities"}
+            for mode in check.modes
+        ],
+        "parameters": check.parameters.reset_index().to_dict("records"),
+        "invariants": check.invariants.reset_index().to_dict("records"),
+        "interrupted": check.found.status != "finished",
+    }
+
+
+def density_figure(model: Any, source: Source) -> dict[str, Figure]:
+    """``density.png``; for a product its first part with a density; else ``profile.png``."""
+    from bayesmix.plots import plot_density, plot_profile
+
+    family = model.result_.family
+    drawn = [part.columns for part in getattr(family, "parts", ()) if part.family.drawn_columns]
+    if drawn:
+        return {"density.png": Figure(lambda ax: model.marginal(list(drawn[0][:2])).plot(ax=ax))}
+    if family.drawn_columns:
+        few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
+        return {"density.png": Figure(lambda ax: plot_density(model, few, ax=ax))}
+    levels = family.coding.levels if family.coding is not None else ()
+    height = INCHES_OF_A_LEVEL * sum(len(own or ()) for own in levels)
+    size = (PANEL[0], max(PANEL[1], height))
+    return {"profile.png": Figure(lambda ax: plot_profile(model, ax=ax), size)}

@@ -1,0 +1,142 @@
+"""Standard output and standard error: the answer, tables, notes, in the words of the shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bayesmix.cli.options import Print, Run
+
+# Messages name the arguments of functions; the shell has options instead.
+WORDS = (
+    (r"\bprior='auto'", "--method map"),
+    (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
+    (r"\bn_components=(\d+)", r"--components \1"),
+    (r"\bn_components\b", "--components"),
+    (r" \(of n_samples = \d+\)", ""),
+    (r"\bn_samples = (\d+)", r"\1 rows"),
+    (r"\brandom_state\b", "--seed"),
+    (r"\bn_jobs\b", "--jobs"),
+    (r"\bn_clusters\b", "--clusters"),
+    (r"\bsample_weight\b", "--weight"),
+    (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
+    (r"or read with missing='keep'", "or give --missing use"),
+    (
+        r"treat such columns as categories or counts",
+        "take them as categories (--categorical a,b), leave them out (--exclude a,b)",
+    ),
+    (r"^path must name a saved model", "MODEL must name a saved model"),
+    (r"^path must", "DATA must"),
+    (r"^(columns|weight|exclude|categorical|keep) must", r"--\1 must"),
+    (r"\b[Vv]alue error, ", ""),
+)
+
+
+def worded(text: str) -> str:
+    """A message in the words of the command line, without control characters."""
+    for pattern, words in WORDS:
+        text = re.sub(pattern, words, text)
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    r"""Text without control characters: a column called ``\x1b[31m`` colours nothing."""
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+def discard_output() -> None:
+    """Send the rest of standard output nowhere: its reader, as `head`, has closed the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Terminal(Console):
+    """Standard output; when its reader closes the pipe the work continues in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more."""
+        self.quiet = True
+        discard_output()
+
+
+class Screen:
+    """Sentences and tables on standard output, notes on standard error.
+
+    ``--quiet`` prints the answer and the notes, ``--json`` (``machine``) the notes alone.
+    """
+
+    def __init__(self, options: Run | Print) -> None:
+        self.out = Terminal(file=sys.stdout, highlight=False)
+        self.quiet = options.quiet
+        self.machine = options.json
+        self.noted: set[str] = set()
+        self.postponed: list[str] = []
+
+    @property
+    def progress(self) -> bool | None:
+        """The ``progress`` of estimators: a bar on a terminal."""
+        return False if self.quiet or self.machine else None
+
+    def answer(self, text: str) -> None:
+        """Print the answer, wrapped at words on a terminal; in a pipe a line is a sentence."""
+        if not self.machine:
+            self.out.print(worded(text), markup=False, soft_wrap=not self.out.is_terminal)
+
+    def say(self, text: str = "") -> None:
+        """Print what ``--quiet`` omits."""
+        if not self.quiet:
+            self.answer(text)
+
+    def heading(self, text: str) -> None:
+        """Print a question that the next lines answer."""
+        if not (self.quiet or self.machine):
+            self.out.print(f"\n[bold]{text}[/]")
+
+    def table(self, *tables: Table) -> None:
+        """Print tables and their captions, unless only the answer is wanted."""
+        for text in self.postponed:
+            self.note(text)
+        self.postponed.clear()
+        if self.quiet or self.machine:
+            return
+        for table in tables:
+            caption, table.caption = table.caption, None
+            self.out.print()
+            self.out.print(table)
+            if caption:
+                self.out.print(caption, style="dim")
+
+    def postpone(self, text: str) -> None:
+        """Keep a note for the results: a command that fails prints one line only."""
+        self.postponed.append(text)
+
+    def note(self, text: str) -> None:
+        """Print on standard error, once, something that the user can act on."""
+        text = worded(" ".join(text.split()))
+        if text not in self.noted:
+            self.noted.add(text)
+            print(f"note: {text}", file=sys.stderr)
+
+    @contextmanager
+    def noting_warnings(self) -> Iterator[list[str]]:
+        """Turn warnings for users into notes; the list that is yielded holds them at the end."""
+        messages: list[str] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield messages
+        for warning in caught:
+            if issubclass(warning.category, UserWarning):
+                messages.append(str(warning.message))
+                self.note(messages[-1])

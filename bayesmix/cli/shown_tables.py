@@ -1,0 +1,232 @@
+"""Tables and sentences in the terminal, at any width."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from bayesmix.cli.screen import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmix.protocols import Source
+
+# Criteria shown beside the one that chose: three fit into 80 columns.
+OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
+HEADS = {"evidence_folds": "EVIDENCE"}
+NO_VALUE = "-"
+NO_VALUE_CAPTION = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
+# More structures than this are shown one a line instead of one a column.
+MOST_ACROSS = 6
+NAMES_SHOWN = 8
+# More features than this are a matter for result.json: some screens full.
+FEATURES_SHOWN = 40
+
+
+def rows_sentence(path: str, source: Source, weight: str | None) -> str:
+    """The file, its rows and the columns used."""
+    n_rows, n_columns = source.shape
+    names = column_names(source.columns, n_columns)[:NAMES_SHOWN]
+    more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
+    weighted = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
+    name = "standard input" if path == "-" else path
+    plural = "column" if n_columns == 1 else "columns"
+    return f"{name}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighted}"
+
+
+def column_names(names: Any, n_columns: int) -> list[str]:
+    """The names of columns; their positions where they have none."""
+    return list(map(str, range(n_columns) if names is None else names))
+
+
+def fit_sentence(model: Any) -> str:
+    """Size, structure and objective of a fit, and how it ended."""
+    result = model.result_
+    K, asked = model.n_components_, result.requested_components
+    size = f"{K} component{'s' if K != 1 else ''}"
+    size += f" of at most {asked}" if asked != K else ""
+    size += "" if result.mixture.noise is None else " and noise"
+    coding = result.family.coding
+    gaussian = coding is None or set(coding.numbers) > set(coding.counts)
+    if model.covariance_type is not None and gaussian:
+        size += f", {model.covariance_type} covariance"
+    objective = {
+        "maximum_likelihood": f"log likelihood {result.log_likelihood:,.2f}",
+        "maximum_a_posteriori": f"log posterior {result.objective:,.2f}",
+        "variational_bayes": f"evidence lower bound {result.objective:,.2f}",
+    }[result.inference.name]
+    ended = "converged" if result.converged else f"stopped ({result.status})"
+    if iterations := len(result.trace):
+        ended += f" after {iterations} iteration{'s' if iterations != 1 else ''}"
+    return f"{size}: {objective} nats, {ended}."
+
+
+def candidate_table(search: Any) -> Table:
+    """All candidates of a search: a grid over K and covariance, or one line each."""
+    results = search.results_
+    n_structures = results["covariance_type"].nunique() if "covariance_type" in results else 1
+    if n_structures > MOST_ACROSS:
+        return _line_per_structure(search)
+    return _column_per_structure(search) if n_structures > 1 else _line_per_candidate(search)
+
+
+def _line_per_structure(search: Any) -> Table:
+    """Nats behind the best: a line per structure from simple to rich, a column per K."""
+    from bayesmix.families.gaussian.covariance.models import label
+
+    matrix = search.matrix()
+    best = matrix.attrs["best"]
+    places = [(structure, k) for structure, k, _ in best]
+    table = new_table(f"{_criterion(search)}: nats behind the best ({best[0][2]:,.2f})")
+    table.add_column("covariance")
+    for k in matrix.index:
+        table.add_column(str(k), justify="right")
+    for structure in matrix.columns:
+        cells = [_number(best[0][2] - matrix.loc[k, structure], digits=1) for k in matrix.index]
+        for place, (chosen, k) in enumerate(places, start=1):
+            if chosen == structure:
+                column = list(matrix.index).index(k)
+                cells[column] = f"[bold green]{cells[column]} ({place})[/]"
+        table.add_row(label(structure), *cells)
+    named = ", ".join(f"({i}) {label(s)}, {k}" for i, (s, k) in enumerate(places, start=1))
+    table.caption = f"columns are numbers of components; the best three: {named}"
+    if matrix.isna().to_numpy().any():
+        table.caption += f"\n{NO_VALUE_CAPTION}"
+    return table
+
+
+def _column_per_structure(search: Any) -> Table:
+    """Nats behind the best: a column per covariance structure, a line per K."""
+    results = search.results_
+    structures = list(dict.fromkeys(results["covariance_type"]))
+    table = new_table(f"{_criterion(search)}: nats behind the best ({search.best_score_:,.2f})")
+    table.add_column("components", justify="right")
+    for structure in structures:
+        table.add_column(structure, justify="right", min_width=9)
+    for K, of_size in results.groupby("n_components"):
+        places = {s: row for row, s in of_size["covariance_type"].iloc[::-1].items()}
+        cells = [_behind(search, places[s]) if s in places else "" for s in structures]
+        table.add_row(str(K), *cells)
+    if results[search.criterion_].isna().any():
+        table.caption = NO_VALUE_CAPTION
+    return table
+
+
+def _line_per_candidate(search: Any) -> Table:
+    """A line per candidate, with other criteria beside the one that chose."""
+    results, criterion = search.results_, search.criterion_
+    table = new_table(f"{_criterion(search)}: candidates, in nats, greater is better")
+    errors = results.get(f"{criterion}_se")
+    found = results["found_components"]
+    pruned = bool((found != results["n_components"]).any())
+    others = [name for name in OTHER_CRITERIA if name in results and name != criterion][:3]
+    table.add_column("components", justify="right")
+    if pruned:
+        table.add_column("found", justify="right")
+    table.add_column(HEADS.get(criterion, criterion.upper()), justify="right")
+    table.add_column("behind", justify="right", min_width=9)
+    for name in others:
+        table.add_column(name.upper(), justify="right", style="dim")
+    for row in results.index:
+        error = "" if errors is None else f" ({errors[row]:,.2f})"
+        table.add_row(
+            str(results["n_components"][row]),
+            *([str(found[row])] if pruned else []),
+            _number(results[criterion][row], error),
+            _behind(search, row),
+            *(_number(results[name][row]) for name in others),
+        )
+    if errors is not None:
+        table.caption = "in brackets the standard error"
+    return table
+
+
+def _behind(search: Any, row: Any) -> str:
+    if row == search.best_index_:
+        return "[bold green]best[/]"
+    return _number(search.results_["behind"][row])
+
+
+def _number(value: Any, error: str = "", digits: int = 2) -> str:
+    return f"{value:,.{digits}f}{error}" if math.isfinite(value) else NO_VALUE
+
+
+def _criterion(search: Any) -> str:
+    from bayesmix.selection.criteria.registry import record
+
+    name = record(search.criterion_).label
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def component_tables(model: Any, width: int) -> list[Table]:
+    """Weight and features of each component; features that do not fit stand in further tables."""
+    from bayesmix.workflow.display import cells_of
+
+    result, D = model.result_, model.n_features_in_
+    names = column_names(getattr(model, "feature_names_in_", None), D)[:FEATURES_SHOWN]
+    heads = [f"x{name}" if name.isdigit() else printable(name) for name in names]
+    point, noise = result.unframed.plug_in(), result.mixture.noise
+    first: list[str] = [str(k) for k in range(model.n_components_)]
+    weights = [f"{weight:.3f}" for weight in model.weights_]
+    if noise is not None:
+        first.append("noise")
+        weights.append(f"{noise.weight:.3f}")
+    room = 0
+    tables: list[tuple[Table, list[list[str]]]] = []
+    for d, head in enumerate(heads):
+        cells = [*cells_of(result, point, d), *([""] if noise is not None else [])]
+        size = 3 + max(len(head), *map(len, cells))
+        if size > room:
+            columns = [first, weights] if not tables else [first]
+            table = new_table("")
+            tables.append((table, columns))
+            for name in ("component", "weight")[: len(columns)]:
+                table.add_column(name, justify="right")
+            room = width - (18 if len(columns) == 2 else 9)
+        tables[-1][0].add_column(escape(head), justify="right", no_wrap=True)
+        tables[-1][1].append(cells)
+        room -= size
+    for table, columns in tables:
+        for line in zip(*columns, strict=True):
+            table.add_row(*map(escape, line))
+    caption = "mean ± standard deviation"
+    if getattr(model, "components_", None) is not None:
+        caption += "; for categories the most probable one and its probability"
+    if len(heads) < D:
+        caption += f"; {D - len(heads):,} more columns are not shown"
+    tables[-1][0].caption = caption
+    return [table for table, _ in tables]
+
+
+def frame_table(title: str, frame: pd.DataFrame) -> Table:
+    """A frame of numbers and text, a line each."""
+    table = new_table(title)
+    for name in frame.columns:
+        table.add_column(escape(str(name)), justify="right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else NO_VALUE
+    return escape(printable(str(value)))
+
+
+def new_table(title: str) -> Table:
+    """A table without a frame, its title on the left."""
+    return Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="",
+        show_edge=False,
+        pad_edge=False,
+    )
