@@ -298,10 +298,10 @@ def is_there(place):
     return False
 
 
-def test_a_decision_has_thirty_lines_at_most_and_its_place_in_the_list():
+def test_decisions_are_twenty_at_most_of_thirty_lines_and_all_are_listed():
     decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
-    numbers = [int(path.name[:4]) for path in decisions]
-    assert numbers == list(range(1, len(numbers) + 1))
+    numbers = [path.name[:4] for path in decisions]
+    assert 0 < len(numbers) == len(set(numbers)) <= 20
     assert {
         named(p): n for p in decisions if (n := len(p.read_text("utf-8").splitlines())) > 30
     } == {}
