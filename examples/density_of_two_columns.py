@@ -1,6 +1,6 @@
 """The density over two features.
 
-Regions that contain 25, 50, 75 and 95 % of the density, ellipses of the components, and observations
+Regions that contain 25, 50, 75 and 95 % of the density, ellipses of the components, observations
 in the colour of their component, paler where the assignment is uncertain.
 """
 

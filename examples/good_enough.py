@@ -1,6 +1,7 @@
 """Absolute fit.
 
-Shares of observations inside the contours of their components, and those of data drawn from the fit.
+Shares of observations inside the contours of their components, and shares for data drawn from the
+fit.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
 """Pairs of features.
 
-Observations and components below the diagonal, densities above it, with uncertain assignments marked.
+Observations and components below the diagonal, densities and uncertain assignments above it.
 """
 
 import bayesmix as bm
