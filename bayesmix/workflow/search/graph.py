@@ -1,10 +1,9 @@
 """Starts for components that k-means does not see: clusters of a graph of neighbours.
 
-Components that lie along few directions differ in these as much as in where they are, and others
-may be long, or lie about one another. Rows are taken along the principal axes of all, each of unit
-variance, so that what clusters have in common counts no more than what tells them apart. There
-neighbours are rows of like direction (Heckel & Bölcskei 2015), or near ones, and clusters those of
-the normalised graph (Ng, Jordan & Weiss 2002). Other rows belong where their nearest one does.
+Components may be long, lie within one another, or differ in direction. Rows are taken along the
+principal axes of all rows, each of unit variance. Neighbours are rows of similar direction (Heckel
+& Bölcskei 2015) or rows that are near; clusters are those of the normalised graph (Ng, Jordan &
+Weiss 2002). Other rows belong to the cluster of their nearest neighbour.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from scipy.linalg import eigh
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Rows, Summary
-from bayesmix.workflow.search.k_means import LLOYD_ROUNDS, Distinct, lloyd, plus_plus
+from bayesmix.workflow.search.k_means import Distinct, lloyd, plus_plus
 
-# Rows of a graph: its cost is the square of them, that of its eigenvectors the cube.
-FEWEST, MOST, ROWS_A_CLUSTER = 500, 1500, 50
-# Neighbours of a row, in turn: few tell close clusters apart, many hold sparse ones together.
-NEIGHBOURS = (20, 10, 5)
-# Distinct rows a cluster for a graph to show any.
-FEWEST_OF_EACH = 4
-# Axes without extent, beside the longest, and distances that are none, along axes of unit variance.
-NO_EXTENT = 1e-6
-EQUAL = 1e-6
+# Rows of a graph: the eigenvectors cost the cube of them.
+MOST_ROWS = 500
+# Neighbours of a row, in turn: few separate close clusters, many connect sparse ones.
+NEIGHBOURS = (10, 5, 20)
+# Distinct rows per cluster that a graph needs.
+FEWEST_ROWS = 4
+# Extent of an axis, relative to the longest, and distance between rows that count as zero.
+NEGLIGIBLE = 1e-6
 TINY = np.finfo(np.float64).tiny
+LLOYD_ROUNDS = 100
 
 
-def shows_clusters(rows: Distinct, n_clusters: int) -> bool:
-    """Whether there are rows enough for a graph, and more than one cluster."""
-    return n_clusters > 1 and len(rows.values) >= FEWEST_OF_EACH * n_clusters
+def has_enough_rows(values: Array, n_clusters: int) -> bool:
+    """Whether there are enough distinct rows for a graph, and more than one cluster."""
+    return n_clusters > 1 and len(values) >= FEWEST_ROWS * n_clusters
 
 
 def graph_start(
@@ -40,24 +39,25 @@ def graph_start(
     summary: Summary,
     n_components: int,
     directions: int | None,
-    number: int,
+    turn: int,
     generator: np.random.Generator,
 ) -> NearestNeighbour:
-    """Clusters of the graph of some of the rows, each of so many directions, or of all (None).
+    """Clusters of the graph of a sample of the rows, by direction or distance.
 
-    Its kind goes by the number of the start.
+    Each cluster extends along ``directions``, or along all (None). Starts take ``turn``s in
+    the number of neighbours and, where clusters have few directions, in being by direction.
     """
-    most = int(np.clip(ROWS_A_CLUSTER * n_components, FEWEST, MOST))
     values, weights = rows.values, rows.weights
-    if len(values) > most:
-        some = generator.choice(len(values), most, replace=False, p=weights / weights.sum())
-        values, weights = values[some], weights[some]
-    # Its directions and its centre are what may tell a cluster from others.
+    if len(values) > MOST_ROWS:
+        shares = weights / weights.sum()
+        sample = generator.choice(len(values), MOST_ROWS, replace=False, p=shares)
+        values, weights = values[sample], weights[sample]
+    # Its directions and its centre distinguish a cluster from others.
     most_axes = values.shape[1] if directions is None else n_components * (directions + 1)
     axes = PrincipalAxes.of(values, weights, most_axes)
     along = axes.along(values)
-    by_direction = number % 3 == 0
-    wanted = NEIGHBOURS[number // 3 % len(NEIGHBOURS)]
+    by_direction = directions is not None and turn % 2 == 0
+    wanted = NEIGHBOURS[(turn if directions is None else turn // 2) % len(NEIGHBOURS)]
     n_neighbours = min(wanted, len(values) // n_components - 1)
     turned = spectral_axes(similarity(along, n_neighbours, by_direction), n_components)
     lines = Distinct(turned, np.ones(len(turned)))
@@ -75,14 +75,14 @@ class PrincipalAxes:
 
     @classmethod
     def of(cls, values: Array, weights: Array, most: int) -> PrincipalAxes:
-        """Those along which the rows are longest; the smaller of two products is decomposed."""
+        """The ``most`` longest axes; the smaller of two products is decomposed."""
         shares = weights / weights.sum()
         centre = shares @ values
         away = values - centre
         rooted = np.sqrt(shares)[:, None] * away
         few = len(rooted) < rooted.shape[1]
         squares, vectors = np.linalg.eigh(rooted @ rooted.T if few else rooted.T @ rooted)
-        wide = np.flatnonzero(squares > NO_EXTENT**2 * squares[-1])[::-1][:most]
+        wide = np.flatnonzero(squares > NEGLIGIBLE**2 * squares[-1])[::-1][:most]
         extent = np.sqrt(squares[wide])
         axes = rooted.T @ (vectors[:, wide] / extent) if few else vectors[:, wide]
         return cls(centre, axes / extent)
@@ -95,11 +95,11 @@ class PrincipalAxes:
 
 @dataclass(frozen=True)
 class NearestNeighbour:
-    """Every row belongs to the cluster of its nearest among rows ``seen`` (s, m)."""
+    """Every row belongs to the cluster of its nearest neighbour among rows ``sampled`` (s, m)."""
 
     summary: Summary
     axes: PrincipalAxes
-    seen: Array
+    sampled: Array
     labels: Integers
     n_components: int
     by_direction: bool
@@ -107,16 +107,16 @@ class NearestNeighbour:
     def __call__(self, rows: Rows) -> Array:
         values = np.asarray(rows.values, dtype=np.float64)
         along = self.axes.along((values - self.summary.centre) / self.summary.scale)
-        nearest = closeness(along, self.seen, self.by_direction).argmax(axis=1)
+        nearest = closeness(along, self.sampled, self.by_direction).argmax(axis=1)
         shares: Array = np.eye(self.n_components)[self.labels[nearest]]
         return shares
 
 
-def closeness(along: Array, seen: Array, by_direction: bool) -> Array:
-    """How close (n, s) rows are to those seen: cos², or the negative squared distance."""
-    close: Array = along @ seen.T
+def closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
+    """How close (n, s) rows are to sampled ones: cos², or the negative squared distance."""
+    close: Array = along @ sampled.T
     lengths = np.einsum("nm,nm->n", along, along)[:, None]
-    others = np.einsum("nm,nm->n", seen, seen)
+    others = np.einsum("nm,nm->n", sampled, sampled)
     if by_direction:
         close *= close
         close /= np.maximum(lengths * others, TINY)
@@ -133,14 +133,14 @@ def similarity(along: Array, n_neighbours: int, by_direction: bool) -> Array:
     np.fill_diagonal(close, -np.inf)
     place = len(close) - n_neighbours
     least = np.partition(close, place, axis=1)[:, place]
-    # As near but for rounding is as near: values that were rounded are at equal distances.
-    near = close >= (least - EQUAL * np.maximum(np.abs(least), 1.0))[:, None]
+    # Rounded values have neighbours at equal distances, which rounding errors must not separate.
+    near = close >= (least - NEGLIGIBLE * np.maximum(np.abs(least), 1.0))[:, None]
     if not by_direction:
-        # As far as a row's neighbours reach is its own unit (Zelnik-Manor & Perona 2004).
-        reach = np.sqrt(np.maximum(-least, NO_EXTENT**2))
+        # The distance to a row's farthest neighbour is its unit (Zelnik-Manor & Perona 2004).
+        reach = np.sqrt(np.maximum(-least, NEGLIGIBLE**2))
         close = np.exp(close / reach[:, None] / reach)
-    own = np.where(near, close, 0.0)
-    graph: Array = own + own.T
+    directed = np.where(near, close, 0.0)
+    graph: Array = directed + directed.T
     return graph
 
 
