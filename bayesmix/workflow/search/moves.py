@@ -2,14 +2,14 @@
 
 A swap splits one component and merges two others; a division shares the observations of a pair
 between its two components anew (kurtosis finds clusters: Peña & Prieto 2001). Where the number of
-components is free there are splits, merges and deletions as well. Statistics can be merged and
+components is free there are splits and merges as well. Statistics can be merged and
 split without a pass over the rows, so moves serve every family and every objective. Gains are
 predicted on the rows of a view; the objective on all rows decides which moves are accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.engine.expectation import LocalRows
-from bayesmix.engine.run import Problem, State, begin, begin_at
+from bayesmix.engine.run import Problem, State, begin
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
@@ -135,25 +135,6 @@ class Move:
         if self.split is not None:
             parts.append(f"split {self.split.group[0]}")
         return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """Remove components of a mixture; the others take their observations."""
-
-    keep: Integers
-    removed: tuple[int, ...]
-    predicted: float = 0.0
-    kind = "delete"
-    touched: tuple[tuple[int, ...], ...] = ()
-
-    def begun(self, problem: Problem, state: State) -> State:
-        """A run that begins at the mixture of the remaining components."""
-        rest = state.at().subset(self.keep, state.expectation.counts)
-        return begin_at(problem, rest, nearby=state)
-
-    def __str__(self) -> str:
-        return f"delete {', '.join(map(str, self.removed))}"
 
 
 def of_statistics(statistics: Any) -> Expectation:
@@ -348,18 +329,6 @@ def _update(problem: Problem, state: State, fits: list[_LocalFit]) -> Mixture:
     )
     _ = problem.densities(mixture)
     return mixture
-
-
-def deletions(counts: Array, few: float) -> Iterator[Deletion]:
-    """All components below ``few`` observations at once, then each of the three smallest."""
-    K = len(counts)
-    if K == 1:
-        return
-    stay = np.flatnonzero(counts >= few)
-    if 0 < len(stay) < K - 1:
-        yield Deletion(stay, tuple(np.flatnonzero(counts < few).tolist()))
-    for k in np.argsort(counts, kind="stable")[:3]:
-        yield Deletion(np.delete(np.arange(K), k), (int(k),))
 
 
 def merge_losses(problem: Problem, state: State, assignment: Assignment, most: int) -> list[Merge]:

@@ -1,7 +1,7 @@
 """A race of moves: trials get a few passes, and those that cannot win are abandoned.
 
 Moves are ranked by their predicted gains on the rows of a view and accepted by the objective. With
-K fixed a move is a swap; where the objective is a bound, merges, splits and deletions let K change.
+K fixed a move is a swap; where the objective is a bound, merges and splits let K change.
 Where no other move helps, pairs are divided anew.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at, run
@@ -23,12 +23,10 @@ from bayesmix.workflow.model import Model, is_valueless, rank
 from bayesmix.workflow.result import SearchRecord
 from bayesmix.workflow.search.moves import (
     Assignment,
-    Deletion,
     Merge,
     Move,
     best_divisions,
     best_splits,
-    deletions,
     equal_counts,
     merge_losses,
 )
@@ -48,7 +46,6 @@ STAGES = ((2, 9e-3), (2, 6e-3), (4, 1e-2))
 # PATIENCE times over, would bring it past the state at which it began.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
 
-AnyMove: TypeAlias = Move | Deletion
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -174,7 +171,7 @@ class Improver:
             self.latest = state, assignment, merge_losses(self.view, state, assignment, most)
         return self.latest[1:]
 
-    def _moves(self, state: State) -> Iterator[AnyMove]:
+    def _moves(self, state: State) -> Iterator[Move]:
         """Moves worth a trial: fewer components first where K is free, then by predicted gain."""
         assignment, merges = self._prepared(state)
         splits = best_splits(self.view, state, assignment)
@@ -186,8 +183,6 @@ class Improver:
             if split.group[0] not in (i, j)
         ]
         if self.view.objective.variational and self.model.prune:
-            few = 2.0 * (self.view.source.shape[1] + 1)
-            yield from deletions(state.expectation.counts, few)
             yield from (Move(None, (i, j), -loss) for loss, i, j in merges[:4])
             if self.model.n_components > K:
                 moves += [Move(split, None, split.gain - self.accident) for split in splits[:4]]
@@ -212,15 +207,13 @@ class Improver:
         moves = [Move(split, None, split.gain) for split in splits]
         return sorted(moves, key=lambda move: -move.predicted)[:MOST_DIVISIONS]
 
-    def _first_better(
-        self, problem: Problem, moves: Iterable[AnyMove], state: State
-    ) -> State | None:
+    def _first_better(self, problem: Problem, moves: Iterable[Move], state: State) -> State | None:
         """The first trial that is better after its first passes, or one that is when followed."""
         # Where gains were predicted on a sample, only moves that should gain are tried.
         here = problem.source is self.view.source
         least = -HOPELESS * self.view.source.total_weight - 10.0 if here else 0.0
         moves = (move for move in moves if move.predicted > least)
-        behind: list[tuple[AnyMove, State]] = []
+        behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))
         threads = problem.free_threads(state.at().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
@@ -240,7 +233,7 @@ class Improver:
         return None
 
     def _begun(
-        self, problem: Problem, state: State, attempts: Attempts, move: AnyMove
+        self, problem: Problem, state: State, attempts: Attempts, move: Move
     ) -> State | None:
         """The first passes of a trial; None where a covariance could not be factorised."""
         try:
@@ -255,7 +248,7 @@ class Improver:
         return trial
 
     def _followed(
-        self, problem: Problem, state: State, attempts: Attempts, entry: tuple[AnyMove, State]
+        self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
     ) -> State | None:
         """The end of a trial if it is better; abandoned where it falls behind."""
         move, trial = entry
@@ -292,7 +285,7 @@ class Improver:
         return goal
 
     def _note(
-        self, attempts: Attempts, move: AnyMove, trial: State, state: State, accepted: bool
+        self, attempts: Attempts, move: Move, trial: State, state: State, accepted: bool
     ) -> None:
         gain = trial.objective - state.objective
         attempts.note(move.kind, str(move), trial, gain, accepted)
