@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Rows, Summary
@@ -53,52 +54,36 @@ def graph_start(
         sample = generator.choice(len(values), MOST_ROWS, replace=False, p=shares)
         values, weights = values[sample], weights[sample]
     # Its directions and its centre distinguish a cluster from others.
-    most_axes = values.shape[1] if directions is None else n_components * (directions + 1)
-    axes = PrincipalAxes.of(values, weights, most_axes)
-    along = axes.along(values)
+    n_axes = values.shape[1] if directions is None else n_components * (directions + 1)
+    shares = weights / weights.sum()
+    centre = shares @ values
+    _, extents, axes = np.linalg.svd(
+        np.sqrt(shares)[:, None] * (values - centre), full_matrices=False
+    )
+    wide = extents[:n_axes] > NEGLIGIBLE * extents[0]
+    axes = (axes[:n_axes][wide] / extents[:n_axes][wide, None]).T
+    along = (values - centre) @ axes
     by_direction = directions is not None and turn % 2 == 0
     wanted = NEIGHBOURS[(turn if directions is None else turn // 2) % len(NEIGHBOURS)]
     n_neighbours = min(wanted, len(values) // n_components - 1)
-    turned = spectral_axes(similarity(along, n_neighbours, by_direction), n_components)
-    lines = Distinct(turned, np.ones(len(turned)))
+    graph = _similarity(_closeness(along, along, by_direction), n_neighbours, by_direction)
+    spectral = _spectral_axes(graph, n_components)
+    lines = Distinct(spectral, np.ones(len(spectral)))
     centres = lloyd(lines, plus_plus(lines, n_components, generator), LLOYD_ROUNDS)
     labels = lines.beyond(centres).argmin(axis=0)
-    return NearestNeighbour(summary, axes, along, labels, n_components, by_direction)
-
-
-@dataclass(frozen=True)
-class PrincipalAxes:
-    """Principal axes (D, m) of rows in columns of unit scale, by their extent, and the centre."""
-
-    centre: Array
-    axes: Array
-
-    @classmethod
-    def of(cls, values: Array, weights: Array, most: int) -> PrincipalAxes:
-        """The ``most`` longest axes; the smaller of two products is decomposed."""
-        shares = weights / weights.sum()
-        centre = shares @ values
-        away = values - centre
-        rooted = np.sqrt(shares)[:, None] * away
-        few = len(rooted) < rooted.shape[1]
-        squares, vectors = np.linalg.eigh(rooted @ rooted.T if few else rooted.T @ rooted)
-        wide = np.flatnonzero(squares > NEGLIGIBLE**2 * squares[-1])[::-1][:most]
-        extent = np.sqrt(squares[wide])
-        axes = rooted.T @ (vectors[:, wide] / extent) if few else vectors[:, wide]
-        return cls(centre, axes / extent)
-
-    def along(self, values: Array) -> Array:
-        """Rows (n, m) along the axes, of unit variance."""
-        along: Array = (values - self.centre) @ self.axes
-        return along
+    return NearestNeighbour(summary, centre, axes, along, labels, n_components, by_direction)
 
 
 @dataclass(frozen=True)
 class NearestNeighbour:
-    """Every row belongs to the cluster of its nearest neighbour among rows ``sampled`` (s, m)."""
+    """Every row belongs to the cluster of its nearest neighbour among rows ``sampled`` (s, m).
+
+    Rows in columns of unit scale are taken along ``axes`` (D, m), each of unit variance.
+    """
 
     summary: Summary
-    axes: PrincipalAxes
+    centre: Array
+    axes: Array
     sampled: Array
     labels: Integers
     n_components: int
@@ -106,30 +91,29 @@ class NearestNeighbour:
 
     def __call__(self, rows: Rows) -> Array:
         values = np.asarray(rows.values, dtype=np.float64)
-        along = self.axes.along((values - self.summary.centre) / self.summary.scale)
-        nearest = closeness(along, self.sampled, self.by_direction).argmax(axis=1)
+        scaled = (values - self.summary.centre) / self.summary.scale
+        along = (scaled - self.centre) @ self.axes
+        nearest = _closeness(along, self.sampled, self.by_direction).argmax(axis=1)
         shares: Array = np.eye(self.n_components)[self.labels[nearest]]
         return shares
 
 
-def closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
+def _closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
     """How close (n, s) rows are to sampled ones: cos², or the negative squared distance."""
-    close: Array = along @ sampled.T
-    lengths = np.einsum("nm,nm->n", along, along)[:, None]
-    others = np.einsum("nm,nm->n", sampled, sampled)
     if by_direction:
-        close *= close
-        close /= np.maximum(lengths * others, TINY)
-    else:
-        close *= 2.0
-        close -= lengths
-        close -= others
-    return close
+        cosines: Array = _of_unit_length(along) @ _of_unit_length(sampled).T
+        return cosines * cosines
+    return -np.asarray(cdist(along, sampled, "sqeuclidean"))
 
 
-def similarity(along: Array, n_neighbours: int, by_direction: bool) -> Array:
+def _of_unit_length(rows: Array) -> Array:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    directions: Array = rows / np.maximum(lengths, TINY)
+    return directions
+
+
+def _similarity(close: Array, n_neighbours: int, by_direction: bool) -> Array:
     """The graph (n, n) of each row's nearest neighbours, by how close they are."""
-    close = closeness(along, along, by_direction)
     np.fill_diagonal(close, -np.inf)
     place = len(close) - n_neighbours
     least = np.partition(close, place, axis=1)[:, place]
@@ -144,11 +128,9 @@ def similarity(along: Array, n_neighbours: int, by_direction: bool) -> Array:
     return graph
 
 
-def spectral_axes(graph: Array, n_clusters: int) -> Array:
+def _spectral_axes(graph: Array, n_clusters: int) -> Array:
     """Rows (n, K) of unit length: the leading eigenvectors of the normalised graph."""
     root = 1.0 / np.sqrt(np.maximum(graph.sum(axis=1), TINY))
     n = len(graph)
     _, vectors = eigh(root[:, None] * graph * root, subset_by_index=[n - n_clusters, n - 1])
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    turned: Array = vectors / np.maximum(lengths, TINY)
-    return turned
+    return _of_unit_length(vectors)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, State, begin_at
@@ -125,6 +126,8 @@ class Search:
             self.sample = replace(problem, source=rows, guard=guard, stopping=AMONG_CANDIDATES)
             one, two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
             accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (two - one + 1)
+        alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
+        self.near = alike * source.total_weight
         self.attempts = Attempts(self.problem, self.monitor)
         thorough = n_rows <= enough
         self.improver = Improver(self.attempts, self.model, self.sample, thorough, accident)
@@ -133,7 +136,13 @@ class Search:
         """Settled starts, improved by moves, and the best of them run to its end."""
         settled = self._settled_starts()
         if not self.whole:
-            settled = [self._on_all_rows(settled)]
+            on_all_rows = (self._on_all_rows(end) for end in settled)
+            settled = list(islice((state for state in on_all_rows if state is not None), 1))
+        if not settled:
+            raise DegenerateFitError(
+                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
+                "fewer components, or a simpler covariance_type"
+            )
         if not self.settings.moves:
             return settled[0]
         improved = []
@@ -176,11 +185,6 @@ class Search:
                     break
             if self._stopped or any(not is_valueless(self.problem, state) for state in ends):
                 break
-        if not ends:
-            raise DegenerateFitError(
-                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
-                "fewer components, or a simpler covariance_type"
-            )
         return self._apart(ends)[: schedule.settled]
 
     @property
@@ -237,34 +241,26 @@ class Search:
             return state
         return self.improver.improved(self.sample, state)
 
-    def _on_all_rows(self, ends: list[State]) -> State:
-        """The best end on the sample, run on all rows."""
-        for end in ends:
-            # An E-step over all rows comes first, so that an interrupt from here on has a result.
-            state = begin_at(self.all_rows, end.at(), nearby=end)
-            settled = self.attempts.run(self.all_rows, state, SETTLE_PASSES)
-            if settled is not None:
-                return settled
-        raise DegenerateFitError(
-            "no start led to a mixture with usable covariances on all rows: use a prior "
-            "(prior='auto'), fewer components, or a simpler covariance_type"
-        )
+    def _on_all_rows(self, end: State) -> State | None:
+        """An end on the sample, run on all rows."""
+        # An E-step over all rows comes first, so that an interrupt from here on has a result.
+        state = begin_at(self.all_rows, end.at(), nearby=end)
+        return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     def _agree(self, states: list[State]) -> int:
         """How many states reached the best objective, among sound ones if there are any."""
-        near = (ALIKE if self.whole else ALIKE_ON_A_SAMPLE) * self.problem.source.total_weight
-        sound = [state for state in states if not is_valueless(self.problem, state)]
-        values = [state.objective for state in sound or states]
-        return sum(value > max(values) - near for value in values)
+        sound = [state for state in states if not is_valueless(self.problem, state)] or states
+        values = [state.objective for state in sound]
+        return sum(value > max(values) - self.near for value in values)
 
     def _apart(self, ends: list[State]) -> list[State]:
         """The states with different objectives, best first: sound ones if there are any."""
-        near = (ALIKE if self.whole else ALIKE_ON_A_SAMPLE) * self.problem.source.total_weight
+        sound = [state for state in ends if not is_valueless(self.problem, state)] or ends
         apart: list[State] = []
-        for state in sorted(ends, key=self.attempts.rank, reverse=True):
-            if all(abs(state.objective - other.objective) >= near for other in apart):
+        for state in sorted(sound, key=self.attempts.rank, reverse=True):
+            if not apart or state.objective <= apart[-1].objective - self.near:
                 apart.append(state)
-        return [state for state in apart if not is_valueless(self.problem, state)] or apart
+        return apart
 
     def _near_runs(self, passes: int) -> Iterator[_Run]:
         """Runs from fits of other candidates; those of fewer components are split first."""
