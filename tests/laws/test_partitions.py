@@ -174,7 +174,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
 def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
     for module in ("summary", "partitions.first_look"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 5_000)
-    monkeypatch.setattr("bayesmix.workflow.search.optimum.COARSE_ABOVE", 0)
+    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
     X = clusters(20_000, 2, 4)
     source, reads = partitions(X, cuts=(0, 5_000, 12_000, 12_001))
     before = []
