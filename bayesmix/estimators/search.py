@@ -231,8 +231,6 @@ class MixtureSearch(SearchResults, Showing):
         refuted = growth.refuted if grows else None
         task = Task(fitter, splits, functions, kept_fits, patience, watched, refuted)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
-        if not folded:
-            sweep.begun = fitter.first_fits(chains, grows, seed)
         self._run(sweep)
         further = grows and variational and not self.interrupted_
         if further and not growth.finished(sweep, max(numbers), self._run):

@@ -36,8 +36,6 @@ class Sweep:
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
     at_least: int = 0  # so many of every chain, whatever is given up
     seen: Mixture | None = None  # where candidates of as many components begin as well
-    # (chain, place) -> where a candidate begins without a search
-    begun: dict[tuple[int, int], Mixture] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[int]:
@@ -123,9 +121,7 @@ class Sweep:
         near = [row.begin for row in led if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
-        begin = self.begun.get((chain, place)) if part == WHOLE else None
-        reached = max((row.reached for row in led if row.begin is not None), default=-math.inf)
-        return Question(parameters, number, part, tuple(near), begin, reached)
+        return Question(parameters, number, part, tuple(near))
 
     @property
     def ready(self) -> list[tuple[int, int]]:

@@ -21,8 +21,7 @@ from bayesmix.selection.criteria.held_out import finite, stacking, within_one_er
 from bayesmix.selection.criteria.registry import record
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-MOST_POLISHED = 12
-MOST_POLISHED_OF_MANY = 5  # where all candidates were first fitted together, from many places
+MOST_POLISHED = 5
 
 
 def completed(
@@ -46,8 +45,7 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
-    return polished(task, rows, worth, polish, most)
+    return polished(task, rows, worth, polish, MOST_POLISHED)
 
 
 def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
