@@ -1,7 +1,6 @@
 """Rows in partitions: the bits are those of the layout, whoever reads and in whatever order."""
 
 import pickle
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
