@@ -55,17 +55,14 @@ def test_equal_normal_densities_are_two_clusters_from_3_2_deviations_on(apart, c
     )
 
 
-def test_two_long_clusters_of_many_components_come_back():
+def test_two_skewed_clusters_of_many_components_come_back():
     rng = np.random.default_rng(0)
-    along = np.linspace(0, 12, 400)
-    one = np.column_stack([along, 0.3 * rng.normal(size=400)])
-    X = np.vstack([one, one + np.array([0, 8])])
-    centres = [[c, y] for y in (0, 8) for c in (1.5, 4.5, 7.5, 10.5)]
-    merging = merge_components(normals(np.full(8, 1 / 8), centres, np.tile([1.3, 0.09], (8, 1))))
+    X = rng.gamma(2.0, size=(600, 2)) + np.repeat([[0.0, 0.0], [9.0, 9.0]], 300, axis=0)
+    merging = merge_components(bm.GaussianMixture(6, random_state=0).fit(X))
     assert merging.n_clusters == 2
-    found = merging.predict(X)
-    truth = np.repeat([0, 1], 400)
-    assert set(zip(truth, found, strict=True)) in ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})
+    truth = np.repeat([0, 1], 300)
+    agreement = (merging.predict(X) == truth).mean()
+    assert max(agreement, 1 - agreement) > 0.98
 
 
 def test_the_tree_joins_two_groups_at_each_step(five):
