@@ -109,15 +109,15 @@ def test_import_of_the_command_line_loads_not_even_typer():
 def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
     assert "272 rows, columns eruptions, waiting" in done.stdout
-    grid = done.stdout.split("nats behind the best")[1].split("By evidence")[0]
+    grid = done.stdout.split("nats behind the best")[1].split("Best model")[0]
     assert "best" in grid
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
     assert head[:2] == ["components", "tied"]
     assert set(head[2:]) == {"full", "diag", "spherical"}
     assert [line[0] for line in lines if line[0].isdigit()] == ["1", "2", "3"]
-    assert "By evidence and folds: 3 components, tied covariance." in done.stdout
-    assert "Probability of the number of components" in done.stdout
-    assert "Runner-up" in done.stdout
+    assert "Best model: 3 components, tied covariance (n = 272, 2 features);" in done.stdout
+    assert "P(K | data): 3: " in done.stdout
+    assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
     files = {"result.json", "table.csv", "model.bayesmix", "selection.png", "density.png"}
     assert set(os.listdir("found")) == files
@@ -170,8 +170,8 @@ def test_one_structure_is_shown_with_other_criteria(run):
     ("options", "said"),
     [
         (["--criterion", "elbo"], "By the evidence lower bound"),
-        ([], "By evidence and folds"),
-        (["--method", "variational"], "By evidence and folds"),
+        ([], "Best model: "),
+        (["--method", "variational"], "Best model: "),
         (["--method", "em"], "By BIC"),
         (["--method", "variational", "--criterion", "bic"], "By BIC"),
         (["--criterion", "cv"], "By cross-validated log density"),
@@ -193,7 +193,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("By evidence and folds: 2 components")
+    assert done.stdout.startswith("Best model: 2 components")
     assert "component   share" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 
@@ -304,7 +304,7 @@ def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
     for question in ("How many clusters?", "How sure?", "What density?"):
         assert question in text
-    assert "By evidence and folds: 3 components, tied covariance." in text
+    assert "Best model: 3 components, tied covariance" in text
     assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
 
 
@@ -393,7 +393,7 @@ def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run("select", FAITHFUL, "--covariance", "full", "--out", "found", code=130)
-    assert "By evidence and folds: 2 components" in done.stdout
+    assert "Best model: 2 components" in done.stdout
     assert "note: interrupted: compared the first 2 of at most 30 candidates" in done.stderr
     assert done.stderr.endswith("bayesmix: interrupted\n")
     assert json.loads(Path("found/result.json").read_text())["interrupted"] is True

