@@ -14,6 +14,7 @@ from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
     SelectionWarning,
+    UndefinedError,
     warn,
 )
 from bayesmix.estimators.attributes.representation import Showing
@@ -307,7 +308,10 @@ class MixtureSearch(SearchResults, Showing):
         self.cautions_ = checks.notes(rows)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
-        found = self._by_bic(rows) or self._probabilities(rows)
+        try:
+            found = self._probabilities(rows)
+        except UndefinedError:
+            found = None
         result = rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
