@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from bayesmix.protocols import Source
 from bayesmix.sources import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 from bayesmix.writing import write, written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 UNITS = "log densities and criteria in nats, criteria greater is better"
 PANEL = (6.4, 4.4)
@@ -33,7 +36,7 @@ class Figure:
     ``draw`` is given the axes that ``panels``, the arguments of ``subplots``, make.
     """
 
-    draw: Callable[[object], object]
+    draw: Callable[[Axes], object]
     size: tuple[float, float] = PANEL
     panels: Mapping[str, object] = field(default_factory=dict)
 
@@ -46,7 +49,7 @@ class Figure:
             return False
         figure = Canvas(figsize=self.size, layout="constrained")
         try:
-            self.draw(figure.subplots(**dict(self.panels)))
+            self.draw(cast("Any", figure).subplots(**self.panels))
         except BayesmixError as problem:
             note(f"no {path.name}: {problem}")
             return False
@@ -91,7 +94,7 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def header(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
     n_rows, n_columns = source.shape
     coding = coding_of(source)
     taken = {}
-    if coding is not None:
+    if coding is not None and (coding.has_levels or coding.counts or coding.left_out):
         pairs = zip(coding.names, coding.levels, strict=True)
         taken["levels"] = plain({name: levels for name, levels in pairs if levels is not None})
         taken["left_out"] = dict(coding.left_out)
