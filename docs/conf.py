@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    # Our own, in _ext/.
+    # Local extensions in _ext/.
     "breakable",
     "command_help",
     "gallery",
@@ -36,11 +36,11 @@ myst_heading_anchors = 3
 default_role = "literal"
 autosummary_generate = False
 autodoc_member_order = "bysource"
-# Types stand in the docstrings, in words; those of the signatures are for type checkers.
+# Docstrings describe types in words; annotations are for type checkers.
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-# As parameters are shown; the styles of its own take a line for every type, or lose underscores.
+# Show attributes like parameters; other styles add a line per type or drop underscores.
 napoleon_custom_sections = [("Attributes", "params_style")]
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 88

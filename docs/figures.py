@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def draw() -> None:
-    """How many kinds of eruption Old Faithful has, and what the chosen density looks like."""
+    """Draw the candidates for Old Faithful and the chosen density."""
     X = bm.datasets.load_faithful()
     search = bm.select(X, n_components=range(1, 10))
     figure, (left, right) = plt.subplots(
@@ -32,15 +32,15 @@ def draw() -> None:
     )
     bm.plot_selection(search, left)
     bm.plot_density(search, X, right)
-    right.set_xlabel("length of an eruption (minutes)")
-    right.set_ylabel("time until the next one (minutes)")
+    right.set_xlabel("duration of the eruption (minutes)")
+    right.set_ylabel("waiting time until the next (minutes)")
     TARGET.parent.mkdir(exist_ok=True)
     # Without the date and the version of matplotlib the same picture is the same file.
     figure.savefig(TARGET, dpi=130, metadata={"Software": None})
 
 
 def draw_optimism() -> None:
-    """The promise of the best candidate, nested cross-validation, and the truth."""
+    """Draw the score of the best candidate, nested cross-validation, and the truth."""
     newest = [
         found
         for path in sorted(RESULTS.glob("*.json"))
@@ -58,8 +58,8 @@ def draw_optimism() -> None:
         ax.plot(numbers, [row[name] for row in newest], kind, color=colour, label=label)
     ax.set_xscale("log", base=2)
     ax.set_xticks(numbers, [str(n) for n in numbers])
-    ax.set_xlabel("candidates that differ by chance alone")
-    ax.set_ylabel("log density of a row\n(nats, greater is better)")
+    ax.set_xlabel("number of candidates that differ by chance only")
+    ax.set_ylabel("log density per observation\n(nats, greater is better)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylim(top=ax.get_ylim()[1] + 0.05)
     ax.legend(fontsize="small", frameon=False, ncols=2, loc="upper left")
@@ -79,7 +79,7 @@ VARIANCES = (1.0, 2.0, 4.0)
 
 
 def draw_galaxies(n_draws: int = 10_000) -> None:
-    """K and K+ of 82 galaxies beside published ones, under three priors of the variances."""
+    """Draw posteriors of K and K+ for 82 galaxies under three priors, and published ones."""
     X = bm.datasets.load_galaxies().to_numpy() / 1000.0
     extent = float(X.max() - X.min())
     numbers = np.arange(3, 13)
@@ -119,7 +119,7 @@ def draw_galaxies(n_draws: int = 10_000) -> None:
 
 
 def draw_uncertainty() -> None:
-    """A density over two columns, and how unsure it is relative to itself."""
+    """Draw a density over two features and its relative uncertainty."""
     X = bm.datasets.load_faithful()
     vb = bm.BayesianGaussianMixture(n_components=8, random_state=0).fit(X)
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
@@ -128,7 +128,7 @@ def draw_uncertainty() -> None:
 
 
 def draw_region() -> None:
-    """A calibrated region of highest density over two columns, and over one."""
+    """Draw a calibrated highest-density region over two features and over one."""
     X = bm.datasets.load_faithful()
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(1.25, 1.0)
@@ -141,7 +141,7 @@ def draw_region() -> None:
 
 
 def draw_orders() -> None:
-    """The density of the tutorial on more rows than one machine holds, over every tenth row."""
+    """Draw the density of the tutorial on large data, with every tenth observation."""
     rng = np.random.default_rng(0)
     nights = []
     for _ in range(8):
@@ -157,7 +157,7 @@ def draw_orders() -> None:
 
 
 def draw_calibration() -> None:
-    """Where the truth stands among draws: ECDFs less the diagonal, and the band of uniform ones."""
+    """Draw ECDFs of the rank of the truth among draws, minus the diagonal, with the uniform band."""
     from benchmarks.posterior import METHODS, RANKS, ecdf_difference, simultaneous_band
 
     places = json.loads((RESULTS / RANKS.name).read_text("utf-8"))
@@ -172,7 +172,7 @@ def draw_calibration() -> None:
     for name, ax in zip(names, axes.flat, strict=True):
         band = simultaneous_band(len(places["Gibbs"][name]), grid)
         ax.fill_between(
-            grid, *band.T, color="#dcdcdc", linewidth=0, label="uniform places stay here (95 %)"
+            grid, *band.T, color="#dcdcdc", linewidth=0, label="uniform ranks stay here (95 %)"
         )
         for method, (colour, kind) in lines.items():
             values = np.array(places[method][name])
@@ -181,15 +181,15 @@ def draw_calibration() -> None:
             ax.plot(grid, away, kind, color=colour, linewidth=width, label=method)
         ax.set_title(name, fontsize="medium", loc="left")
         ax.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("place of the truth among the draws", fontsize="medium")
-    figure.supylabel("share of data sets below, less the place", fontsize="medium")
+    figure.supxlabel("rank of the truth among the draws", fontsize="medium")
+    figure.supylabel("ECDF of the rank minus the diagonal", fontsize="medium")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(STATIC / "calibration.png", dpi=130, metadata={"Software": None})
 
 
 def draw_covariances() -> None:
-    """Three ellipses of every covariance structure, as in Celeux & Govaert 1995."""
+    """Draw three ellipses of every covariance structure, as in Celeux & Govaert 1995."""
     from bayesmix.families.gaussian.covariance.models import STRUCTURES
 
     angles = np.linspace(0.0, 2.0 * np.pi, 200)

@@ -1,6 +1,6 @@
-"""What every criterion would choose.
+"""Values of all criteria.
 
-Each on a scale of its own, from its best value to its median.
+Each criterion on its own scale, from its best value to its median.
 """
 
 import bayesmix as bm

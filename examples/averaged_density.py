@@ -1,6 +1,6 @@
-"""A density that knows that K was chosen.
+"""A density averaged over candidates.
 
-The average over candidates with its credible band, and the candidates behind it.
+The average with its credible band, and the densities of the candidates.
 """
 
 import bayesmix as bm

@@ -1,6 +1,7 @@
-"""Does it agree with a sampler?
+"""Comparison with MCMC.
 
-Every parameter of a variational fit beside the posterior, and what mixes worst, chain by chain.
+Intervals of every parameter by the variational fit and by the sampler, and the traces of the
+parameter that mixes worst.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
 """Counts.
 
-A mixture of Poisson components over a column of counts, beside the shares of rows.
+A mixture of Poisson components and the relative frequencies of the data.
 """
 
 import numpy as np

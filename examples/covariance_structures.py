@@ -1,7 +1,6 @@
-"""Which covariance structure.
+"""Fourteen covariance structures.
 
-All fourteen, from what every component shares to what each has of its own, over K: the three best
-are marked.
+All structures over K, from the most to the least shared. The three best are marked.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
-"""The density of more rows than can be drawn.
+"""The density of many observations.
 
-A sample of the rows stands for them; ellipses and regions are of the fit to all 100,000.
+A sample stands for the data; the density and the ellipses are of the fit to all 100,000.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""The density of one column, with its doubt.
+"""The density of one feature, with a credible band.
 
-82 velocities of galaxies: the density, its components, and a credible band beside the histogram.
+82 velocities of galaxies: density, components, credible band and histogram.
 """
 
 import bayesmix as bm

@@ -1,7 +1,7 @@
-"""The density over two columns.
+"""The density over two features.
 
-Regions that hold 25, 50, 75 and 95 % of the density, ellipses of the components, and rows in the
-colour of their component: paler and smaller the less certain that is.
+Regions that contain 25, 50, 75 and 95 % of the density, ellipses of the components, observations
+in the colour of their component, paler where the assignment is uncertain.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
-"""How sure it is which component a row is from.
+"""Uncertainty of the assignment.
 
-Each row's probability with its doubt, which comes from not knowing the parameters.
+Probability of the component for each observation, with credible intervals.
 """
 
 import bayesmix as bm

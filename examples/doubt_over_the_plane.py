@@ -1,6 +1,6 @@
-"""How unsure the density is, place by place.
+"""Uncertainty of the density.
 
-The density, and how wide its credible band is relative to it.
+The density, and the width of its credible band relative to it.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
 """EM, step by step.
 
-Plain EM from a poor start, as the textbooks draw it.
+Plain EM from a poor start, as in the textbooks.
 """
 
 import bayesmix as bm

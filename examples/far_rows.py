@@ -1,7 +1,7 @@
-"""Far rows: Gaussians, noise beside them, Student-t.
+"""Outliers: Gaussians, a noise component, Student-t.
 
-Two clusters and ten rows that belong to neither. Gaussians spend a component on them; beside noise,
-and as Student-t, two are enough. Crosses are rows of noise.
+Two clusters and ten outliers. Gaussians spend a component on them; with noise, or as Student-t, two
+components are enough. Crosses are noise.
 """
 
 import matplotlib.pyplot as plt

@@ -1,6 +1,7 @@
-"""Is the best candidate good?
+"""Absolute fit.
 
-Shares of rows inside the contours of their components, beside those of data drawn from the fit.
+Shares of observations inside the contours of their components, and shares for data drawn from the
+fit.
 """
 
 import bayesmix as bm

@@ -1,7 +1,7 @@
 """How many components.
 
-Nats behind the best candidate, a line for every covariance structure; those that held-out rows
-refute are faint.
+Nats behind the best candidate, one line per covariance structure. Structures that cross-validation
+rules out are pale.
 """
 
 import bayesmix as bm

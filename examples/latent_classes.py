@@ -1,6 +1,6 @@
 """Latent classes of a survey.
 
-How likely each answer is in each class, with intervals. Of questions with two answers one is shown.
+Probabilities of the answers in each class, with intervals. Of two answers one is shown.
 """
 
 import numpy as np

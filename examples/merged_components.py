@@ -1,6 +1,6 @@
-"""Components merged to clusters.
+"""Components merged into clusters.
 
-Which components overlap so much that they are one cluster, step by step.
+Components are joined step by step, those with the largest overlap first.
 """
 
 import bayesmix as bm

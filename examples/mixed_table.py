@@ -1,6 +1,6 @@
 """A table of numbers and categories.
 
-Penguins' measures, island and sex: what sets six kinds apart, column by column.
+Measurements, island and sex of penguins in six components, feature by feature.
 """
 
 import bayesmix as bm

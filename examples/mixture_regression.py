@@ -1,6 +1,6 @@
-"""One column given another.
+"""Regression by a mixture.
 
-The conditional mean of a mixture bends where one component gives way to the next.
+The conditional mean of one feature given another.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
-"""What a choice by cross-validation is worth.
+"""Nested cross-validation.
 
-Each outer fold scores what the inner search chose without having seen it.
+Scores of the outer folds for what the inner search chose.
 """
 
 import bayesmix as bm

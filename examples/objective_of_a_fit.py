@@ -1,6 +1,6 @@
-"""How a fit got where it is.
+"""The objective of a fit.
 
-What the search tried, in its order, and the evidence lower bound of every pass of the run returned.
+Starts and moves of the search, and the evidence lower bound of the returned run.
 """
 
 import bayesmix as bm

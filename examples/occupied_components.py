@@ -1,6 +1,6 @@
-"""How many components are occupied, by Gibbs sampling.
+"""Number of occupied components by Gibbs sampling.
 
-Marks show chain by chain whether they agree.
+Marks show the chains; they should agree.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
-"""Is one more component worth it?
+"""Likelihood ratio test.
 
-The likelihood ratio of three components against two, beside what two would give by chance.
+The likelihood ratio of three components against two, and its distribution under two.
 """
 
 import bayesmix as bm

@@ -1,4 +1,4 @@
-"""Does another prior give another K?
+"""Prior sensitivity.
 
 Probabilities of K under a grid of priors.
 """

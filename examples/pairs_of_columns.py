@@ -1,7 +1,6 @@
-"""Several columns, each alone and each against each.
+"""Pairs of features.
 
-Rows and components below the diagonal; above it the density, with the rows whose component is not
-sure.
+Observations and components below the diagonal, densities and uncertain assignments above it.
 """
 
 import bayesmix as bm

@@ -1,7 +1,6 @@
-"""Pairs of mixed columns.
+"""Pairs of numeric and categorical features.
 
-Numbers, categories and gaps: shares of levels by component on the diagonal, rows of a level spread
-so that they do not hide one another.
+Shares of categories per component on the diagonal; observations of a category are spread apart.
 """
 
 import bayesmix as bm

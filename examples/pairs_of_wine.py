@@ -1,6 +1,6 @@
-"""Pairs of the columns that tell most.
+"""Pairs of the most informative features.
 
-Four of thirteen columns of wine, with components that share their correlations.
+Four of the thirteen features of wine, with a tied covariance.
 """
 
 from sklearn.datasets import load_wine

@@ -1,6 +1,6 @@
-"""K itself sampled.
+"""Posterior of K by sampling.
 
-The telescoping sampler draws the number of components along with everything else.
+The telescoping sampler draws the number of components together with all parameters.
 """
 
 import bayesmix as bm

@@ -1,6 +1,6 @@
-"""What sets the components apart, over many columns.
+"""Profile of components over many features.
 
-Thirteen measurements of three kinds of wine, each in its own standard deviations.
+Thirteen measurements of wine in three components, in standard deviations.
 """
 
 from sklearn.datasets import load_wine

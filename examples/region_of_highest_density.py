@@ -1,6 +1,6 @@
-"""The smallest region that holds 90 %.
+"""The smallest region with 90 % coverage.
 
-Where the next row is expected, in as many pieces as it takes.
+A highest-density region may have several parts.
 """
 
 import bayesmix as bm

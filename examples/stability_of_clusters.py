@@ -1,6 +1,6 @@
-"""Clusters that come back.
+"""Stability of the clustering.
 
-How much the clusters of resampled rows agree with those of all rows.
+Agreement of clusterings of half-samples with the clustering of all observations.
 """
 
 import bayesmix as bm

@@ -308,6 +308,7 @@ class MixtureSearch(SearchResults, Showing):
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._by_bic(rows) or self._probabilities(rows)
+        self._rounded = checks.rounded
         self._clusters = clusters_of_components(rows[0].result, checks.rounded)
         answer = words.Answer(
             judgement, criterion, n, found, self.cautions_, int(self._clusters.max()) + 1

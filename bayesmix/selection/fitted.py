@@ -13,7 +13,7 @@ from bayesmix.workflow.result import FitResult
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
     """The fitted estimator (of a search the best, of a pipeline the last), and rows as it has them.
 
-    Of a pipeline the rows are transformed by the steps before the last.
+    Of a pipeline the rows, where there are any, are transformed by the steps before the last.
     """
     best = getattr(model, "best_estimator_", model)
     estimator = last_step(best)
@@ -24,7 +24,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
         )
     estimator.result_.refuse_noise("this analysis")
     steps = steps_before(best)
-    return estimator, X if steps is None else steps.transform(X)
+    return estimator, X if steps is None or X is None else steps.transform(X)
 
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:

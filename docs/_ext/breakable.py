@@ -1,4 +1,4 @@
-"""Long names in tables may be broken after a dot, an underscore or before a capital letter."""
+"""Allow line breaks in long names in tables: after dots and underscores, before capitals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PLACES = re.compile(r"(?<=\.)(?=\w)|(?<=_)(?=[a-z])|(?<=[a-z])(?=[A-Z])")
 
 
 class BreakableNames(SphinxPostTransform):
-    """Puts `<wbr>` at the places: unlike a space of no width it is not copied with the name."""
+    """Insert `<wbr>`, which is not copied with the name, unlike a zero-width space."""
 
     default_priority = 800
     formats = ("html",)
 
     def run(self, **options: Any) -> None:
-        """Every literal of every table."""
+        """Visit every literal of every table."""
         for table in self.document.findall(nodes.table):
             for literal in list(table.findall(nodes.literal)):
                 text = literal.astext()

@@ -1,4 +1,4 @@
-"""What `bayesmix ... --help` prints, put into a page as it is: ``{command-help} select``."""
+"""Directive ``{command-help} select``: the output of `bayesmix select --help`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ WIDTH = 88
 
 
 class CommandHelp(SphinxDirective):
-    """The help of one command as a literal block."""
+    """Help of one command as a literal block."""
 
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Ask the program itself."""
+        """Return the output of `--help`."""
         from typer.testing import CliRunner
 
         from bayesmix.cli.app import app

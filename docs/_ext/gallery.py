@@ -1,4 +1,4 @@
-"""The gallery: every script of `examples/`, run, with its figure; thumbnails lead to the code."""
+"""Gallery page: every script of `examples/` with its figure, and thumbnails as links."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 HEAD = """# Gallery
 
-Every figure that bayesmix draws, with the few lines that draw it. They are the scripts in
-`examples/`, run when these pages were built.
+All figures of bayesmix with their code: the scripts in `examples/`, run when these pages were built.
 
 """
 
 
 def write_gallery(app: Any) -> None:
-    """The page and its pictures, before Sphinx looks for pages."""
+    """Write the page and its pictures before Sphinx collects pages."""
     source = Path(app.srcdir)
     folder = source / "generated"
     folder.mkdir(exist_ok=True)
@@ -70,7 +69,7 @@ def _anchor(script: Path) -> str:
 
 
 def _said(script: Path) -> tuple[str, str]:
-    """Title and text of a script: the first line of what it says of itself, and the rest."""
+    """Return the first line of a script's docstring, and the rest."""
     title, _, about = (ast.get_docstring(ast.parse(script.read_text("utf-8"))) or "").partition(
         "\n"
     )

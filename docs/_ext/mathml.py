@@ -11,11 +11,11 @@ from docutils.utils.math import MathError, latex2mathml
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
-# The number of an equation, which docutils does not know.
+# The number of an equation, which docutils does not support.
 TAG = re.compile(r"\\tag\{([^{}]*)\}")
 # One half without braces, which docutils takes for twelve.
 SHORT_FRACTION = re.compile(r"(\\[td]?frac)\s*(\d)\s*(\d)")
-# Names of functions, which stand apart from what is beside them.
+# Names of functions need space on both sides.
 FUNCTION = re.compile(r"(<mi>\w{2,}</mi>\s*)<mo>&ApplyFunction;</mo>(?=\s*(<mo[^>]*>[(\[])?)")
 # An accent with a subscript, which docutils puts under the letter.
 ACCENT = re.compile(
@@ -25,13 +25,13 @@ THIN = '<mspace width="0.17em"></mspace>'
 
 
 def inline(translator: Any, node: nodes.math) -> None:
-    """A formula within a line."""
+    """Inline formula."""
     translator.body.append(_mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def block(translator: Any, node: nodes.math_block) -> None:
-    """A formula of its own, with its number; it scrolls by itself where the screen is narrow."""
+    """Display formula with its number; it scrolls on narrow screens."""
     numbers = TAG.findall(node.astext())
     number = "".join(f'<span class="number">({escape(n)})</span>' for n in numbers)
     formula = _mathml(node, as_block=True)
@@ -51,7 +51,7 @@ def _mathml(node: nodes.Element, as_block: bool) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Make it the way in which HTML shows formulas."""
+    """Register MathML as the renderer of formulas in HTML."""
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.config.html_math_renderer = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,7 @@ COLOURS_OF_TERMINALS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def write_pages(app: Any) -> None:
-    """One page a notebook, before Sphinx looks for pages."""
+    """Write one page per notebook before Sphinx collects pages."""
     source = Path(app.srcdir)
     folder = source / "tutorials" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,6 @@ def _alternative(output: Any) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Write the pages when the builder is there."""
+    """Connect to the start of the build."""
     app.connect("builder-inited", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

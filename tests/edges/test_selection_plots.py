@@ -95,8 +95,8 @@ def test_the_tree_has_a_branch_for_every_component_in_its_colour(merging, ax):
         assert colours.count(style.colour(k)) == 1
     numbers = [text.get_text() for text in texts(ax) if "%" not in text.get_text()]
     assert sorted(numbers) == list("012345")
-    doubts = [text.get_text() for text in texts(ax) if "%" in text.get_text()]
-    assert doubts == [f"{doubt:.0%}" for doubt in merging.tree["doubt"][1:]]
+    overlaps = [text.get_text() for text in texts(ax) if "%" in text.get_text()]
+    assert overlaps == [f"{overlap:.0%}" for overlap in merging.tree["overlap"]]
 
 
 def test_the_cut_crosses_as_many_branches_as_there_are_clusters(merging, ax):
@@ -113,16 +113,6 @@ def test_no_text_of_the_tree_hides_another(faithful, n_components):
     model = bm.GaussianMixture(n_components, covariance_type="diag", random_state=0).fit(faithful)
     ax = merge_components(model, faithful).plot()
     assert apart(boxes([*texts(ax), ax.xaxis.label], ax))
-
-
-def test_beside_the_tree_stands_the_entropy_on_the_same_steps(merging):
-    tree = merging.plot()
-    _, beside = tree.figure.axes
-    line = beside.lines[0]
-    np.testing.assert_allclose(line.get_xdata(), merging.entropies / merging.n_rows)
-    np.testing.assert_array_equal(line.get_ydata(), [6, 5, 4, 3, 2, 1])
-    assert beside.get_ylim() == tree.get_ylim()
-    assert beside.get_xlabel() == "entropy left (nats a row)"
 
 
 def test_the_shares_are_drawn_in_their_band(fit, ax):

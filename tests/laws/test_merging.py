@@ -1,43 +1,18 @@
-"""Merging components: the hierarchy is that of a plain loop over all rows and all pairs."""
-
-from itertools import combinations
+"""Clusters of components: where the density has a valley, components stay apart."""
 
 import numpy as np
 import pytest
-from scipy.special import xlogy
+from scipy.optimize import minimize_scalar
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.clustering.merging import bend, merge_components
-from bayesmix.sources import ArraySource
+from bayesmix.selection.clustering.merging import merge_components
 
 
-def entropy(probabilities, weights):
-    return float(-(weights @ xlogy(probabilities, probabilities)).sum())
-
-
-def merged_by_brute_force(probabilities, weights):
-    """Groups and entropies of K, ..., 1 clusters, each pair tried on all rows anew."""
-    clusters = {(k,): probabilities[:, k] for k in range(probabilities.shape[1])}
-    steps = [(set(clusters), entropy(probabilities, weights))]
-    while len(clusters) > 1:
-        best = None
-        for first, second in combinations(sorted(clusters), 2):
-            trial = {group: t for group, t in clusters.items() if group not in (first, second)}
-            trial[tuple(sorted(first + second))] = clusters[first] + clusters[second]
-            left = entropy(np.column_stack(list(trial.values())), weights)
-            if best is None or left < best[1]:
-                best = trial, left
-        clusters = best[0]
-        steps.append((set(clusters), best[1]))
-    return steps
-
-
-def normal_clusters(seed, centres, n=60, spread=1.0):
-    rng = np.random.default_rng(seed)
-    return np.vstack([rng.normal(centre, spread, (n, 2)) for centre in centres])
+def normals(weights, means, variances):
+    return bm.GaussianMixture.from_parameters(weights, means, variances)
 
 
 @pytest.fixture(scope="module")
@@ -50,58 +25,79 @@ def five(faithful):
     return bm.GaussianMixture(5, random_state=0).fit(faithful)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_the_hierarchy_is_that_of_brute_force(faithful, five, weighted):
-    weights = np.random.default_rng(0).uniform(0, 3, len(faithful)) if weighted else None
-    merging = merge_components(five, faithful, weights)
-    counts = np.ones(len(faithful)) if weights is None else weights
-    steps = merged_by_brute_force(five.predict_proba(faithful), counts)
-    for n_clusters, (groups, left) in zip(range(5, 0, -1), steps, strict=True):
-        assert set(merging.groups(n_clusters)) == groups
-        row = merging.tree[merging.tree["n_clusters"] == n_clusters].iloc[0]
-        assert row["entropy"] == pytest.approx(left, rel=1e-9, abs=1e-9)
-    drops = -np.diff(merging.entropies)
-    np.testing.assert_allclose(merging.tree["entropy_drop"][1:], drops, rtol=1e-8, atol=1e-9)
+@pytest.mark.parametrize(("apart", "spread"), [(3.0, 1.0), (4.0, 1.2), (4.0, 0.7)])
+def test_overlap_is_the_valley_as_a_share_of_the_lower_peak(apart, spread):
+    model = normals([0.6, 0.4], [[0.0], [apart]], [1.0, spread**2])
+
+    def density(x):
+        return float(np.exp(model.score_samples([[x]])[0]))
+
+    def found(sign, bounds):
+        options = {"bounds": bounds, "method": "bounded", "options": {"xatol": 1e-8}}
+        return density(minimize_scalar(lambda x: sign * density(x), **options).x)
+
+    peaks = found(-1, (-1.0, 0.5)), found(-1, (apart - 0.5 * spread, apart + spread))
+    share = found(1, (0.3, apart - 0.3 * spread)) / min(peaks)
+    assert merge_components(model).tree["overlap"].item() == pytest.approx(min(share, 1), abs=5e-3)
 
 
-def test_a_weight_of_two_is_the_row_twice(faithful, five):
-    weights = np.where(np.arange(len(faithful)) % 3 == 0, 2.0, 1.0)
-    twice = np.repeat(faithful, weights.astype(int), axis=0)
-    by_weight = merge_components(five, faithful, weights).tree
-    by_rows = merge_components(five, twice).tree
-    numbers = ["entropy", "entropy_drop", "rows_merged", "rows_cumulative", "doubt"]
-    np.testing.assert_allclose(by_weight[numbers], by_rows[numbers], rtol=1e-9, atol=1e-9)
-    zero = np.where(np.arange(len(faithful)) < 9, 0.0, 1.0)
-    left_out = merge_components(five, faithful, zero).tree
-    np.testing.assert_allclose(
-        left_out[numbers], merge_components(five, faithful[9:]).tree[numbers], rtol=1e-12
+def test_a_direction_is_found_among_features_of_any_units():
+    rng = np.random.default_rng(0)
+    transform = rng.normal(size=(4, 4))
+    covariance = transform @ transform.T
+    means = np.array([np.zeros(4), transform @ [5.0, 0.0, 0.0, 0.0]])
+    model = normals([0.5, 0.5], means, np.array([covariance, covariance]))
+    line = normals([0.5, 0.5], [[0.0], [5.0]], [1.0, 1.0])
+    first, second = (merge_components(one).tree["overlap"].item() for one in (model, line))
+    assert first == pytest.approx(second, rel=1e-9)
+
+
+@pytest.mark.parametrize(("apart", "clusters"), [(3.4, 1), (3.8, 2)])
+def test_equal_normal_densities_are_two_clusters_from_3_6_deviations_on(apart, clusters):
+    assert (
+        merge_components(normals([0.5, 0.5], [[0.0], [apart]], [1.0, 1.0])).n_clusters == clusters
     )
 
 
-def test_chunks_change_rounding_only(five):
-    rows, _ = five.sample(60_000, random_state=1)
-    source = ArraySource(rows)
-    assert len(source._chunks(5)) > 1
-    whole = merge_components(five, source)
-    (expected, left), *_ = merged_by_brute_force(five.predict_proba(rows), np.ones(len(rows)))
-    assert set(whole.groups(5)) == expected
-    assert whole.entropies[0] == pytest.approx(left, rel=1e-9)
+def test_a_narrow_component_within_a_wide_one_is_no_cluster_in_many_dimensions():
+    covariances = np.array([np.eye(20), 9.0 * np.eye(20)])
+    model = normals([0.5, 0.5], [np.zeros(20), np.full(20, 0.1)], covariances)
+    assert merge_components(model).n_clusters == 1
 
 
-def test_clusters_share_the_density_and_one_cluster_has_no_entropy(faithful, five):
+def test_two_long_clusters_of_many_components_come_back():
+    rng = np.random.default_rng(0)
+    along = np.linspace(0, 12, 400)
+    one = np.column_stack([along, 0.3 * rng.normal(size=400)])
+    X = np.vstack([one, one + np.array([0, 8])])
+    centres = [[c, y] for y in (0, 8) for c in (1.5, 4.5, 7.5, 10.5)]
+    merging = merge_components(normals(np.full(8, 1 / 8), centres, np.tile([0.75, 0.09], (8, 1))))
+    assert merging.n_clusters == 2
+    found = merging.predict(X)
+    truth = np.repeat([0, 1], 400)
+    assert set(zip(truth, found, strict=True)) in ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})
+
+
+def test_the_tree_joins_two_groups_at_each_step(five):
+    merging = merge_components(five)
+    assert merging.tree["n_clusters"].tolist() == [4, 3, 2, 1]
+    for n_clusters, (first, second) in merging.tree[["n_clusters", "merged"]].to_numpy():
+        before, after = merging.groups(n_clusters + 1), merging.groups(n_clusters)
+        assert {first, second} <= set(before)
+        assert set(after) - set(before) == {tuple(sorted(first + second))}
+    assert merging.groups(5) == tuple((k,) for k in np.argsort(-five.weights_, kind="stable"))
+
+
+def test_clusters_share_the_density(faithful, five):
     merging = merge_components(five, faithful)
-    for n_clusters in range(1, 6):
+    for n_clusters in (None, 1, 2, 3, 4, 5):
         shares = merging.predict_proba(faithful, n_clusters)
-        assert shares.shape == (len(faithful), n_clusters)
         np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-12)
         for cluster, group in enumerate(merging.groups(n_clusters)):
             own = five.predict_proba(faithful)[:, list(group)].sum(axis=1)
             np.testing.assert_allclose(shares[:, cluster], own, rtol=1e-12)
         labels = merging.predict(faithful, n_clusters)
         np.testing.assert_array_equal(labels, shares.argmax(axis=1))
-    assert merging.entropies[-1] == 0.0
-    assert (np.diff(merging.entropies) <= 1e-9).all()
-    np.testing.assert_array_equal(merging.predict(faithful, 5), five.predict(faithful))
 
 
 def test_labels_name_the_heaviest_cluster_first(faithful, five):
@@ -115,61 +111,36 @@ def test_labels_name_the_heaviest_cluster_first(faithful, five):
             np.testing.assert_array_equal(np.flatnonzero(labels == cluster), group)
 
 
-def test_components_far_from_one_another_remain_clusters():
-    X = normal_clusters(0, [(0, 0), (9, 0), (0, 9), (9, 9)])
-    merging = merge_components(bm.GaussianMixture(4, random_state=0).fit(X), X)
-    assert merging.n_clusters == 4
-    assert merging.groups() == ((0,), (1,), (2,), (3,))
-
-
-@pytest.mark.parametrize(("apart", "clusters"), [(1.0, 1), (6.0, 2)])
-def test_two_components_are_one_cluster_where_their_densities_overlap(apart, clusters):
-    model = bm.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [apart]], [1.0, 1.0])
-    X, _ = model.sample(500, random_state=0)
-    assert merge_components(model, X).n_clusters == clusters
-
-
-def test_doubt_of_equal_normals_is_the_information_that_rows_lack():
-    # ∫ Σ_k p(x) h(t(x)) dx / log 2 at 2 and 3 standard deviations, by quadrature.
-    x = np.linspace(-12, 15, 40_001)
-    for apart in (2.0, 3.0):
-        model = bm.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [apart]], [1.0, 1.0])
-        weights = np.exp(model.score_samples(x[:, None])) * (x[1] - x[0])
-        doubt = merge_components(model, x[:, None], weights).tree["doubt"].iloc[-1]
-        two = 0.5 * np.exp(-0.5 * (x[:, None] - [0.0, apart]) ** 2) / np.sqrt(2 * np.pi)
-        shares = two / two.sum(axis=1, keepdims=True)
-        left = np.trapezoid(-(two * np.log(shares)).sum(axis=1), x)
-        assert doubt == pytest.approx(left / np.log(2), rel=1e-6)
-
-
-def test_two_long_clusters_of_many_components_come_back():
+def test_outlying_components_are_no_clusters():
     rng = np.random.default_rng(0)
-    along = np.linspace(0, 12, 400)
-    one = np.column_stack([along, 0.3 * rng.normal(size=400)])
-    X = np.vstack([one, one + np.array([0, 8])])
-    centres = [[c, y] for y in (0, 8) for c in (1.5, 4.5, 7.5, 10.5)]
-    pieces = np.tile([0.75, 0.09], (8, 1))
-    model = bm.GaussianMixture.from_parameters(np.full(8, 1 / 8), centres, pieces)
+    clean = np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(8, 1, (60, 2))])
+    outliers = np.array([[60.0, -60.0], [60.2, -59.9]])
+    X = np.vstack([clean, outliers])
+    model = bm.GaussianMixture(3, reg_covar=1e-2, random_state=0).fit(X)
     merging = merge_components(model, X)
-    assert merging.n_clusters == 2
-    truth = np.repeat([0, 1], 400)
-    found = merging.predict(X)
-    assert set(zip(truth, found, strict=True)) in ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})
+    assert (merging.n_components, merging.n_clusters) == (3, 2)
+    np.testing.assert_array_equal(merging.predict(outliers), [-1, -1])
+    assert set(merging.predict(clean)) == {0, 1}
+    assert "Outlying, too small to be a cluster: " in merging.summary()
+    assert merging.groups(3)[-1] == tuple(np.flatnonzero(merging.clusters == -1))
 
 
-def test_the_elbow_is_where_two_lines_meet():
-    x = np.arange(8.0)
-    for place in range(1, 7):
-        y = np.where(x <= place, 3.0 * (place - x), 0.1 * (place - x))
-        # A point on both lines belongs to both, so the bend is found without doubt.
-        assert bend(x, y) == place
+def test_a_component_narrower_than_the_rounding_is_no_cluster():
+    rng = np.random.default_rng(0)
+    narrow = np.repeat([-1.0, 0.0, 1.0], [3, 34, 3])[:, None]
+    rounded = np.vstack([narrow, np.round(rng.normal(30, 3, (80, 1)))])
+    model = bm.GaussianMixture(2, random_state=0).fit(rounded)
+    assert merge_components(model).n_clusters == 2
+    merging = merge_components(model, rounded)
+    assert merging.n_clusters == 1
+    np.testing.assert_array_equal(merging.predict(rounded[:40]), np.full(40, -1))
 
 
 def test_one_component_is_one_cluster(faithful):
-    merging = merge_components(bm.GaussianMixture(1).fit(faithful), faithful)
+    merging = merge_components(bm.GaussianMixture(1).fit(faithful))
     assert merging.n_clusters == 1
-    assert merging.elbow is None
-    assert merging.summary() == "1 component makes 1 cluster."
+    assert len(merging.tree) == 0
+    assert merging.summary() == "1 component forms 1 cluster."
     np.testing.assert_array_equal(merging.predict(faithful[:3]), [0, 0, 0])
 
 
@@ -177,38 +148,62 @@ def test_summary_and_repr_name_the_clusters(faithful):
     merging = merge_components(bm.GaussianMixture(4, random_state=0).fit(faithful), faithful)
     assert repr(merging) == "<Merging: 4 components in 2 clusters: 0 2 | 1 3>"
     text = merging.summary()
-    assert text.startswith("4 components make 2 clusters.")
-    assert "Together: 0 and 2; 1 and 3." in text
+    assert text.startswith("4 components form 2 clusters.")
+    assert "Merged: 0 and 2; 1 and 3." in text
 
 
 def test_a_pipeline_and_other_families_are_merged_too(faithful):
     pipeline = make_pipeline(StandardScaler(), bm.GaussianMixture(3, random_state=0)).fit(faithful)
-    merging = merge_components(pipeline, faithful)
+    merging = merge_components(pipeline)
     assert merging.predict(faithful).max() == merging.n_clusters - 1
     rng = np.random.default_rng(0)
     counts = np.vstack([rng.poisson(3, (80, 2)), rng.poisson(20, (80, 2))])
     model = bm.Mixture(2, family=bm.Poisson(), random_state=0).fit(counts)
     assert merge_components(model, counts).n_clusters == 2
+    one = bm.Mixture(2, family=bm.Poisson(), random_state=0).fit(rng.poisson(6, (160, 2)))
+    assert merge_components(one).n_clusters == 1
     variational = bm.BayesianGaussianMixture(4, random_state=0).fit(faithful)
     assert merge_components(variational, faithful).n_components == variational.n_components_
 
 
-def test_rows_with_gaps_are_merged_by_the_values_that_they_have(faithful):
-    gaps = faithful.copy()
-    gaps[::5, 1] = np.nan
-    gm = bm.GaussianMixture(3, missing="use", random_state=0).fit(gaps)
-    shares = gm.responsibilities(gaps)
-    merging = bm.merge_components(gm, gaps)
-    assert merging.entropies[0] == pytest.approx(entropy(shares, np.ones(len(gaps))))
-    some = np.isnan(gaps).any(axis=1)
+def test_data_with_missing_values_have_clusters(faithful):
+    missing = faithful.copy()
+    missing[::5, 1] = np.nan
+    gm = bm.GaussianMixture(3, missing="use", random_state=0).fit(missing)
+    merging = merge_components(gm, missing)
+    assert merging.n_clusters == 2
+    assert merging.predict(missing).max() == 1
+    some = np.isnan(missing).any(axis=1)
     options = {"n_resamples": 5, "random_state": 0, "progress": False}
-    fits = bm.goodness_of_fit(gm, gaps, **options)
+    fits = bm.goodness_of_fit(gm, missing, **options)
     assert fits.n_rows == pytest.approx(217)
     assert "217 of 272 rows that have all values" in fits.summary()
-    alone = bm.goodness_of_fit(gm, gaps[~some], **options)
+    alone = bm.goodness_of_fit(gm, missing[~some], **options)
     np.testing.assert_array_equal(fits.shares, alone.shares)
     with pytest.raises(InvalidInputError, match="all 55 have some"):
-        bm.goodness_of_fit(gm, gaps[some])
+        bm.goodness_of_fit(gm, missing[some])
+
+
+def test_a_search_has_components_and_clusters(faithful, tmp_path):
+    search = bm.select(faithful, n_jobs=1)
+    assert (search.n_components_, search.n_clusters_) == (3, 2)
+    merging = merge_components(search)
+    np.testing.assert_array_equal(search.clusters_, merging.clusters)
+    labels = search.predict_clusters(faithful)
+    np.testing.assert_array_equal(labels, merging.predict(faithful))
+    search.save(tmp_path / "search.bayesmix")
+    loaded = bm.load(tmp_path / "search.bayesmix")
+    assert loaded.n_clusters_ == 2
+    np.testing.assert_array_equal(loaded.predict_clusters(faithful), labels)
+
+
+def test_noise_is_in_no_cluster(faithful):
+    rng = np.random.default_rng(0)
+    X = np.vstack([faithful, rng.uniform([0, 30], [8, 120], (30, 2))])
+    search = bm.select(X, (2, 3), noise=True, n_jobs=1)
+    labels = search.predict_clusters(X)
+    np.testing.assert_array_equal(labels == -1, search.predict(X) == -1)
+    assert (labels == -1).any()
 
 
 def test_what_cannot_be_merged_is_refused(faithful, five):

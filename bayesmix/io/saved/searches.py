@@ -10,11 +10,20 @@ from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError,
 from bayesmix.io.saved import mixture_records
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.selection.candidates.candidate import Candidate
+from bayesmix.selection.clustering.clusters import clusters_of_components
 
 NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
 # What stays of a search beside its candidates.
-KEPT = ("criterion_", "cautions_", "interrupted_", "_summary", "_details", "_prior_over_k")
+KEPT = (
+    "criterion_",
+    "cautions_",
+    "interrupted_",
+    "_summary",
+    "_details",
+    "_prior_over_k",
+    "_clusters",
+)
 
 
 def described(search: Any, writer: Writer) -> dict[str, Any]:
@@ -87,7 +96,9 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         model = each["model"]
         rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
     kept = reader.value(described["kept"])
-    kept.setdefault("_details", kept.get("_summary"))  # before 0.3.0 there was one text
+    # Versions before 0.3.0 had one text, and no clusters.
+    kept.setdefault("_details", kept.get("_summary"))
+    kept.setdefault("_clusters", rows and clusters_of_components(rows[0].estimator.result_))
     if not rows or set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])

@@ -1,4 +1,4 @@
-"""``plot_merging``: the tree by which components become clusters, and the entropy that is left."""
+"""``plot_merging``: the tree by which components become clusters."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from bayesmix.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH_OF_TWO = 8.4
+WIDTH = 5.8
 LEAST_HEIGHT, HEIGHT_OF_STEP = 3.6, 0.42
 # More components than this, and numbers at every merge would meet.
 MOST_NUMBERED = 16
-# Between the number of clusters suggested and the next merge.
+# Between the number of groups suggested and the next merge.
 CUT = 0.5
 
 
 def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
-    """The tree of merges, one step for each, from all components above to one cluster below.
+    """Draw the tree of merges, one step for each, from all components above to one cluster below.
 
-    At every merge stands its doubt: 0% where the rows tell the two apart, 100% where they do not.
-    The dashed line is the suggested cut: branches that cross it are the clusters. Beside the tree,
-    where the figure is a new one, the entropy that is left at every step, in nats a row.
+    The number at a merge is the overlap of the two groups: 0 % separated, 100 % inseparable. The
+    dashed line is the suggested cut: branches that cross it are the clusters.
 
     Parameters
     ----------
     merging : Merging
     ax : matplotlib Axes, optional
-        Where to draw the tree, alone; None makes a new figure with both.
+        Where to draw the tree; None makes a new figure.
 
     Returns
     -------
     Axes
-        Of the tree.
 
     Examples
     --------
@@ -48,22 +46,14 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     if not hasattr(merging, "tree") or not hasattr(merging, "groups"):
         raise InvalidInputError(f"merging must be a Merging, got {type(merging).__name__}")
     K = merging.n_components
-    tree: Axes
-    beside: Axes | None = None
     if ax is None:
         height = max(LEAST_HEIGHT, 1.2 + HEIGHT_OF_STEP * K)
-        _, (tree, beside) = style.pyplot().subplots(
-            1, 2, sharey=True, figsize=(WIDTH_OF_TWO, height), layout="constrained",
-            width_ratios=(2.2, 1.0),
-        )  # fmt: skip
-    else:
-        tree = ax
+        _, ax = style.pyplot().subplots(figsize=(WIDTH, height), layout="constrained")
+    tree: Axes = ax
     _draw_tree(tree, merging)
-    if beside is not None:
-        _draw_entropy(beside, merging)
-    for each in (tree,) if beside is None else (tree, beside):
-        each.axhline(merging.n_clusters - CUT, color=style.INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
-        style.quiet(each)
+    cut = merging.hierarchy.n_suggested - CUT
+    tree.axhline(cut, color=style.INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
+    style.quiet(tree)
     tree.set_ylim(0.2, K + 0.75)
     tree.set_yticks(range(1, K + 1))
     tree.set_ylabel("clusters")
@@ -81,7 +71,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
             ax, k, x, y, textcoords="offset points", xytext=(0, 4), va="bottom", fontsize="medium"
         )
     shown = K <= MOST_NUMBERED
-    for n_clusters, pair, doubt in merging.tree[["n_clusters", "merged", "doubt"]].to_numpy()[1:]:
+    for n_clusters, pair, overlap in merging.tree.to_numpy():
         branches = sorted(pair, key=lambda group: places[group][0])
         (left, high_left), (right, high_right) = (places[group] for group in branches)
         height = float(n_clusters)
@@ -92,7 +82,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
         middle = 0.5 * (left + right)
         if shown:
             ax.annotate(
-                f"{doubt:.0%}", (middle, height), textcoords="offset points", xytext=(0, 3),
+                f"{overlap:.0%}", (middle, height), textcoords="offset points", xytext=(0, 3),
                 ha="center", va="bottom", fontsize="small", color=style.INK,
                 path_effects=style.halo(),
             )  # fmt: skip
@@ -112,22 +102,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
 def _leaves(merging: Any) -> list[int]:
     """Components in the order in which the tree has them side by side."""
     order: dict[Any, tuple[int, ...]] = {(k,): (k,) for k in range(merging.n_components)}
-    for pair in merging.tree["merged"].iloc[1:]:
+    for pair in merging.tree["merged"]:
         first, second = sorted(pair, key=lambda group: -merging.weights[list(group)].sum())
         order[tuple(sorted((*first, *second)))] = (*order[first], *order[second])
     return list(order[tuple(range(merging.n_components))])
-
-
-def _draw_entropy(ax: Axes, merging: Any) -> None:
-    """Entropy a row that is left, over the number of clusters, on the tree's vertical axis."""
-    from matplotlib.ticker import MaxNLocator
-
-    rows = merging.n_rows
-    ax.plot(
-        merging.entropies / rows, merging.tree["n_clusters"], color=style.colour(0), marker="o",
-        ms=5, lw=1.5, zorder=3, clip_on=False,
-    )  # fmt: skip
-    ax.set_xlim(left=0.0)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.tick_params(axis="y", labelleft=True)
-    ax.set_xlabel("entropy left (nats a row)")
