@@ -14,6 +14,7 @@ import numpy as np
 from bayesmix.cli.shown_tables import column_names
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.protocols import Source
+from bayesmix.records import Frame
 from bayesmix.sources import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 from bayesmix.writing import write, written
@@ -122,27 +123,34 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
     }
 
 
-def model_values(model: Any) -> dict[str, Any]:
-    """A fitted mixture; a product has the parameters of each part, by its columns."""
-    result = model.result_
+def _parameters(model: Any) -> dict[str, Any]:
+    """The parameters of the components; of a product those of each part, by its columns."""
     parts = getattr(model, "components_", None)
-    parameters: dict[str, Any] = (
-        {"means": model.means_, "covariances": model.covariances_}
-        if parts is None
-        else {
+    if parts is not None:
+        columns = ("columns", "levels")
+        return {
             "parts": [
-                {"columns": part.columns, "levels": part.levels, "parameters": dict(part)}
+                {**{name: getattr(part, name) for name in columns}, "parameters": dict(part)}
                 for part in parts.values()
             ]
         }
-    )
+    if hasattr(model, "covariances_"):
+        return {"means": model.means_, "covariances": model.covariances_}
+    draws = model.result_.family.as_draws([model.result_.unframed.plug_in()])
+    named = draws.parameters(Frame.identity(model.n_features_in_))
+    return {"parameters": {name: values[0] for name, (_, values) in named.items()}}
+
+
+def model_values(model: Any) -> dict[str, Any]:
+    """A fitted mixture."""
+    result = model.result_
     return {
         "class": type(model).__name__,
         "n_components": model.n_components_,
         "covariance_type": model.covariance_type,
         "weights": model.weights_,
         **({} if result.mixture.noise is None else {"noise_weight": model.noise_weight_}),
-        **parameters,
+        **_parameters(model),
         "rows_per_component": result.counts,
         "log_likelihood": model.log_likelihood_,
         "objective": {"name": result.inference.name, "value": result.objective},

@@ -49,7 +49,8 @@ class TextFormat:
     encoding: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("decimal", self.decimal, (None, ".", ","))
+        if self.decimal is not None:
+            one_of("decimal", self.decimal, (".", ","))
         if self.sep is not None and self.sep == self.decimal:
             raise InvalidInputError(f"sep and decimal must differ, got {self.sep!r} for both")
 
