@@ -80,7 +80,7 @@ from bayesmix.selection.checks.nested_folds import NestedResult as NestedResult
 from bayesmix.selection.checks.nested_folds import nested_cv as nested_cv
 from bayesmix.selection.checks.prior_sensitivity import PriorSensitivity as PriorSensitivity
 from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity as prior_sensitivity
-from bayesmix.selection.choice.averaging import AveragedDensity as AveragedDensity
+from bayesmix.selection.averaging import AveragedDensity as AveragedDensity
 from bayesmix.selection.clustering.merging import Merging as Merging
 from bayesmix.selection.clustering.merging import merge_components as merge_components
 from bayesmix.selection.clustering.stability_of_clusters import Stability as Stability

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +27,7 @@ from bayesmix.cli.options import (
     Structure,
     Structures,
     Table,
+    Written,
     names,
     structure,
 )
@@ -46,6 +47,7 @@ def predict(
     *,
     model: Model,
     data: Data,
+    written: Written,
     columns: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
@@ -62,9 +64,9 @@ def predict(
     shown: Print,
 ) -> None:
     """Component, probabilities of all components and log density (nats) of every row, as CSV."""
-    from bayesmix.cli.data import carried_columns, model_and_rows
+    from bayesmix.cli.data import copied_columns, model_and_rows
     from bayesmix.workflow.result import most_probable
-    from bayesmix.writing import file_to_write, try_to_write, written
+    from bayesmix.writing import file_to_write, try_to_write, write
 
     screen = Screen(shown)
     if posterior:
@@ -72,20 +74,19 @@ def predict(
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
-    fit, source, some = model_and_rows(screen, "predict", model, data, columns, None)
+    fit, source, some = model_and_rows(screen, "predict", model, Numbers(data, columns), written)
     K, probabilities = fit.n_components_, fit.predict_proba(source)
     labels, densities = most_probable(probabilities, K), fit.score_samples(source)
-    kept = carried_columns(data, keep)
+    kept = copied_columns(data, keep, written)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
     heads = [*kept, "component", "probability", "log_density", *columns_of_p]
     columns_of_rows = *kept.values(), *(spread(column.tolist(), some) for column in found)
     lines = list(zip(*columns_of_rows, strict=True))
     if place is not None:
-        with written(place) as stream:
-            csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n").writerows(
-                [heads, *lines]
-            )
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([heads, *lines])
+        write(place, text.getvalue().encode("utf-8"))
     elif not screen.machine:
         csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *lines])
         return
@@ -109,6 +110,7 @@ def predict(
 def crosscheck(
     *,
     rows: Numbers,
+    written: Written,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     covariance: Structure = "full",
     sampler: Annotated[
@@ -137,7 +139,7 @@ def crosscheck(
     from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
-    source = read_rows(rows.data, names(rows.columns), rows.weight)
+    source = read_rows(rows.data, names(rows.columns), rows.weight, written)
     place = None if out is None else results_folder(out)
     work = Work.on("crosscheck", screen, rows, source, place)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
@@ -166,6 +168,7 @@ def merge(
     *,
     model: Model,
     rows: Numbers,
+    written: Written,
     clusters: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
@@ -182,7 +185,7 @@ def merge(
     from bayesmix.selection.clustering.merging import merge_components
 
     screen = Screen(shown)
-    fit, source, some = model_and_rows(screen, "merge", model, rows.data, rows.columns, rows.weight)
+    fit, source, some = model_and_rows(screen, "merge", model, rows, written)
     work = Work.on("merge", screen, rows, source, None if out is None else results_folder(out))
     merging = work.noting(lambda: merge_components(fit, source))
     groups = merging.groups(clusters)
@@ -211,6 +214,7 @@ def merge(
 def stability(
     *,
     table: Table,
+    written: Written,
     candidates: Candidates,
     parts: Annotated[
         Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
@@ -226,7 +230,7 @@ def stability(
     search_for = unfitted_search(candidates, run, Handling())
     from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
 
-    work = work_on_table("stability", table, out, run)
+    work = work_on_table("stability", table, written, out, run)
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     found = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
@@ -244,6 +248,7 @@ def stability(
 def sensitivity(
     *,
     table: Table,
+    written: Written,
     components: Components = None,
     covariance: Structures = None,
     out: Out = None,
@@ -257,7 +262,7 @@ def sensitivity(
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
 
-    work = work_on_table("sensitivity", table, out, run)
+    work = work_on_table("sensitivity", table, written, out, run)
     screen, source = work.screen, work.source
     search = search_for(source)
     work.fit(search)
@@ -277,6 +282,7 @@ def sensitivity(
 def nested(
     *,
     table: Table,
+    written: Written,
     candidates: Candidates,
     folds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of outer folds")] = 5,
     out: Out = None,
@@ -290,7 +296,7 @@ def nested(
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.nested_folds import nested_cv
 
-    work = work_on_table("nested", table, out, run)
+    work = work_on_table("nested", table, written, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     found = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
@@ -304,12 +310,12 @@ def nested(
     end_with_table(work, found, values, "folds.csv")
 
 
-def work_on_table(command: str, table: Table, out: str | None, run: Run) -> Work:
+def work_on_table(command: str, table: Table, written: Written, out: str | None, run: Run) -> Work:
     """A command with the rows of a table and its folder."""
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
-    source = read_table(screen, table, Handling())
+    source = read_table(screen, table, written, Handling())
     return Work.on(command, screen, table, source, None if out is None else results_folder(out))
 
 
@@ -327,6 +333,7 @@ def report(
     context: typer.Context,
     model: Model,
     rows: Numbers,
+    written: Written,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
     static: Static = False,
     run: Run,
@@ -341,9 +348,9 @@ def report(
 
     report_place(out)
     screen = Screen(run)
-    fit, source, _ = model_and_rows(screen, "report", model, rows.data, rows.columns, rows.weight)
+    fit, source, _ = model_and_rows(screen, "report", model, rows, written)
     work = Work.on("report", screen, rows, source, None)
-    written = work.noting(
+    page = work.noting(
         lambda: write_fit_report(
             fit,
             out,
@@ -355,4 +362,4 @@ def report(
             interactive=not static,
         )
     )
-    work.end({"model": model, "warnings": work.warnings, "files": [str(written)]}, {})
+    work.end({"model": model, "warnings": work.warnings, "files": [str(page)]}, {})

@@ -1,4 +1,4 @@
-"""The rows of a command: a file, text of any common separator, or standard input."""
+"""The rows of a command: files, or standard input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Handling, Missing, Table, names
+from bayesmix.cli.options import Handling, Missing, Numbers, Table, Written, names
 from bayesmix.errors import InvalidInputError
-from bayesmix.io.tables.mixed_tables import kept_columns, left_out, read_as, read_mixed
 from bayesmix.protocols import Source
-from bayesmix.sources import ArraySource
+from bayesmix.sources import ArraySource, coding_of
 from bayesmix.writing import write
 
 if TYPE_CHECKING:
@@ -27,58 +26,53 @@ STANDARD_INPUT = "-"
 
 
 def read_rows(
-    path: str, columns: Sequence[str] | None, weight: str | None, missing: str = "error"
+    path: str,
+    columns: Sequence[str] | None,
+    weight: str | None,
+    written: Written,
+    missing: str = "error",
 ) -> Source:
     """Numeric columns of DATA."""
     from bayesmix import io
 
-    return of_data(path, lambda place: io.read(place, columns, weight, missing=missing))
+    how: Any = {"missing": missing, **vars(written)}
+    return of_data(path, lambda place: io.read(place, columns, weight, **how))
 
 
-def read_table(screen: Screen, table: Table, handling: Handling) -> Source:
-    """Columns of DATA, ``--categorical`` ones as levels; columns left out become a note."""
-    path, weight, missing = table.data, table.weight, handling.missing
-    columns, exclude, categorical = map(names, (table.columns, table.exclude, table.categorical))
+def read_table(screen: Screen, table: Table, written: Written, handling: Handling) -> Source:
+    """Columns of DATA of all kinds; columns that are left out become a note."""
+    from bayesmix import io
+    from bayesmix.io.tables.readers import in_parts, read_typed
+    from bayesmix.io.tables.text import TextFormat
+
+    path, weight, columns = table.data, table.weight, names(table.columns)
+    kinds = ("exclude", "categorical", "continuous", "counts")
+    named = {kind: names(getattr(table, kind)) or [] for kind in kinds}
     if handling.scheduler is not None:
-        from bayesmix import io
-
-        if exclude or categorical:
+        if any(named.values()):
             raise InvalidInputError(
                 "--scheduler reads columns of numbers: name them with --columns, without "
-                "--exclude and --categorical"
+                "--exclude, --categorical, --continuous and --counts"
             )
-        return io.read(path, columns, weight, scheduler=handling.scheduler)
-    kept = "error" if missing is Missing.ERROR else "keep"
-    left: Sequence[tuple[str, str]] = ()
+        return io.read(path, columns, weight, scheduler=handling.scheduler, **vars(written))
+    missing = "error" if handling.missing is Missing.ERROR else "keep"
+    in_pieces = path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
+    if not any(named.values()) and (in_pieces or any(mark in path for mark in "*?[:")):
+        return read_rows(path, columns, weight, written, missing)
+    text = TextFormat(**vars(written))
     with screen.noting_warnings():
-        if exclude or categorical:
-            rows: Source = of_data(
-                path,
-                lambda place: read_mixed(
-                    place, columns, weight, exclude or (), categorical or (), kept
-                ),
-            )
-            coding = getattr(rows, "coding", None)
-            left = () if coding is None else coding.left_out
-        else:
-            if path != STANDARD_INPUT:  # which is read once
-                numeric, left = of_data(path, lambda place: left_out(place, columns, weight))
-                columns = numeric if left else columns
-            rows = read_rows(path, columns, weight, kept)
-    if left:
-        text = ",".join(name for name, why in left if why == "text")
-        remedy = f" (--categorical {text} takes text as categories)" if text else ""
-        screen.postpone(f"left out: {', '.join(f'{name} ({why})' for name, why in left)}{remedy}")
-    return with_values(screen.postpone, rows)[0] if missing is Missing.USE else rows
+        rows: Source = of_data(
+            path, lambda place: read_typed(place, columns, weight, missing, text, **named)
+        )
+    coding = coding_of(rows)
+    if coding is not None and coding.left_out:
+        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        screen.postpone(f"left out: {left}")
+    return with_values(screen.postpone, rows)[0] if handling.missing is Missing.USE else rows
 
 
 def model_and_rows(
-    screen: Screen,
-    command: str,
-    model_path: str,
-    path: str,
-    columns: str | None,
-    weight: str | None,
+    screen: Screen, command: str, model_path: str, rows: Numbers, written: Written
 ) -> tuple[Any, Source, Booleans]:
     """A saved model, the rows for it, and which of all (n,) these are.
 
@@ -86,40 +80,50 @@ def model_and_rows(
     """
     from bayesmix.io import load
 
+    path = rows.data
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
         raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
     model = load(model_path)
-    rows = _rows_for(model, path, names(columns), weight)
+    source = _rows_for(model, path, names(rows.columns), rows.weight, written)
     if model.missing == "use":
-        return model, *with_values(screen.note, rows)
-    return model, rows, np.ones(rows.shape[0], dtype=bool)
+        return model, *with_values(screen.note, source)
+    return model, source, np.ones(source.shape[0], dtype=bool)
 
 
-def _rows_for(model: Any, path: str, columns: list[str] | None, weight: str | None) -> Source:
+def _rows_for(
+    model: Any, path: str, columns: list[str] | None, weight: str | None, written: Written
+) -> Source:
     """The columns of the fit, by name, unless others are named."""
     missing = "keep" if model.missing == "use" else "error"
     if columns is not None:
         # Columns named one by one may have other names than at the fit.
-        rows: Any = read_rows(path, columns, weight, missing)
+        rows: Any = read_rows(path, columns, weight, written, missing)
         renamed: Source = replace(rows, columns=None)
         return renamed
     coding, known = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and known is not None:
-        coding = replace(coding, names=tuple(map(str, known)))
-        return of_data(path, lambda place: read_as(place, coding, weight, missing == "keep"))
+        from bayesmix.io.tables.readers import read_as
+        from bayesmix.io.tables.text import TextFormat
+
+        coding, text = replace(coding, names=tuple(map(str, known))), TextFormat(**vars(written))
+        gaps = missing == "keep"
+        return of_data(path, lambda place: read_as(place, coding, weight, gaps, text))
     if known is None or path.lower().endswith(".npy"):
-        return read_rows(path, None, weight, missing)
-    return read_rows(path, list(known), weight, missing)
+        return read_rows(path, None, weight, written, missing)
+    return read_rows(path, list(known), weight, written, missing)
 
 
-def carried_columns(path: str, keep: str | None) -> dict[str, list[Any]]:
+def copied_columns(path: str, keep: str | None, written: Written) -> dict[str, list[Any]]:
     """Columns of DATA that go into the output unchanged."""
+    from bayesmix.io.tables import readers
+    from bayesmix.io.tables.text import TextFormat
+
     wanted = names(keep)
     if not wanted:
         return {}
     if path == STANDARD_INPUT:
         raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
-    return of_data(path, lambda place: kept_columns(place, wanted))
+    return readers.copied_columns(path, wanted, TextFormat(**vars(written)))
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:
@@ -135,29 +139,15 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     return rows.numbered(np.flatnonzero(some)), some
 
 
-def of_data(path: str, reader: Callable[[str | Path], Read]) -> Read:
-    """What a reader of files makes of DATA; ``-`` and ``.txt`` are text that names columns."""
-    if path != STANDARD_INPUT and not path.lower().endswith(".txt"):
+def of_data(path: str, reader: Callable[[str], Read]) -> Read:
+    """What a reader of files makes of DATA; ``-`` is text on standard input."""
+    if path != STANDARD_INPUT:
         return reader(path)
-    name = "standard input" if path == STANDARD_INPUT else path
-    content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
-    ending, table = _separated(content)
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / f"rows{ending}"
-        write(place, table)
+        place = Path(folder) / "rows.txt"
+        write(place, sys.stdin.buffer.read())
         try:
-            return reader(place)
+            return reader(str(place))
         except InvalidInputError as problem:
-            raise type(problem)(str(problem).replace(str(place), name)) from None
-
-
-def _separated(content: bytes) -> tuple[str, bytes]:
-    """The ending that says how its columns are separated, and the table."""
-    first = content.split(b"\n", 1)[0]
-    if b"\t" in first:
-        return ".tsv", content
-    if b"," in first:
-        return ".csv", content
-    if b";" in first:
-        return ".tsv", content.replace(b";", b"\t")
-    return ".tsv", b"\n".join(b"\t".join(line.split()) for line in content.splitlines())
+            text = str(problem).replace(str(place), "standard input")
+            raise type(problem)(text) from None

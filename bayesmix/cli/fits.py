@@ -24,6 +24,7 @@ from bayesmix.cli.options import (
     Static,
     Structure,
     Table,
+    Written,
 )
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -52,9 +53,11 @@ class Work:
         cls, command: str, screen: Screen, rows: Numbers | Table, source: Source, place: Path | None
     ) -> Work:
         """A command whose rows are named on the screen."""
-        from bayesmix.cli.shown_tables import rows_sentence
+        from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
 
         screen.say(rows_sentence(rows.data, source, rows.weight))
+        if kinds := kinds_sentence(source):
+            screen.say(kinds)
         return cls(command, screen, rows.data, source, rows.weight, place)
 
     @property
@@ -164,6 +167,7 @@ def unfitted_search(
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
+    families = options.families(handling.family)
     criterion = None if candidates.criterion is None else candidates.criterion.value
     of_posterior = criterion is None or criterion in POSTERIOR
     method = candidates.method or ("variational" if of_posterior else "em")
@@ -181,6 +185,7 @@ def unfitted_search(
         estimator=None if method == "em" or of_posterior else comparable(source),
         noise=handling.noise,
         missing=handling.missing.value,
+        family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
     )
 
@@ -229,6 +234,7 @@ def select(
     *,
     context: typer.Context,
     table: Table,
+    written: Written,
     handling: Handling,
     candidates: Candidates,
     out: Out = None,
@@ -251,7 +257,7 @@ def select(
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source = read_table(screen, table, handling)
+    source = read_table(screen, table, written, handling)
     page = Path(out or "") / "report.html"
     place = None if out is None else results_folder(out)
     if report:
@@ -275,6 +281,7 @@ def select(
 def fit(
     *,
     table: Table,
+    written: Written,
     components: Annotated[
         int,
         typer.Option(
@@ -299,17 +306,21 @@ def fit(
     With --out the folder holds result.json, model.bayesmix and a figure.
     """
     structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
+    families = options.families(handling.family) or [None]
+    if len(families) > 1:
+        raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
     from bayesmix.cli.data import read_table
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
+    from bayesmix.families.gaussian import Gaussian
 
     screen = Screen(run)
-    source = read_table(screen, table, handling)
+    source = read_table(screen, table, written, handling)
     place = None if out is None else results_folder(out)
     work = Work.on("fit", screen, table, source, place)
-    model = estimator_for(source, method, handling).set_params(
+    model = estimator_for(source, families[0], method, handling.noise).set_params(
         n_components=components,
-        covariance_type=structure,
+        covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
         missing=handling.missing.value,
@@ -325,22 +336,23 @@ def fit(
     work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
 
 
-def estimator_for(source: Source, method: Method, handling: Handling) -> Any:
-    """The estimator of one fit: Gaussian, or a family for each column of a mixed table."""
+def estimator_for(source: Source, family: Any, method: Method, noise: bool) -> Any:
+    """The estimator of one fit: Gaussian, of a family, or of one for each column."""
     from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.mixture import Mixture
     from bayesmix.estimators.rows.families_of_columns import is_mixed_table
+    from bayesmix.families.gaussian import Gaussian
 
-    if is_mixed_table(source):
-        if handling.noise:
+    uniform, mixed = "uniform" if noise else None, is_mixed_table(source)
+    if mixed or not isinstance(family or Gaussian(), Gaussian):
+        if noise and family is None:
             raise UnsupportedError(
                 "--noise is for columns of numbers: leave out the others (--columns), or the noise"
             )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
-        return Mixture(family="auto", inference=inference)
-    noise = "uniform" if handling.noise else None
+        return Mixture(family=family or "auto", inference=inference, noise=uniform)
     if method is Method.VARIATIONAL:
-        return BayesianGaussianMixture(noise=noise)
-    return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=noise)
+        return BayesianGaussianMixture(noise=uniform)
+    return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=uniform)

@@ -32,15 +32,18 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Table: .csv, .tsv (or .gz of these), .txt, .parquet, .npy, a folder; -: a pipe",
+        help="Table: .csv, .tsv, .txt, .xlsx, .parquet, .npy, a folder; - for standard input",
     ),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")]
-Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all numeric ones")]
+Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
 Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
-Categorical = Annotated[
-    str | None, _option("A,B", "Columns to read as categories, numbers included")
-]
+Categorical = Annotated[str | None, _option("A,B", "Columns that are categories")]
+Continuous = Annotated[str | None, _option("A,B", "Columns that are continuous")]
+Counts = Annotated[str | None, _option("A,B", "Columns that are counts")]
+Sep = Annotated[str | None, _option("SIGN", "Separator of columns in text. Default: detected")]
+Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. Default: detected")]
+Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
 Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
     Missing,
@@ -62,12 +65,12 @@ Components = Annotated[
     str | None,
     _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until more are worse"),
 ]
-Structure = Annotated[str, _option("NAME", "Covariance structure: full, tied, diag or spherical")]
+Structure = Annotated[str, _option("NAME", "full, tied, diag, spherical, factors:2, ...")]
 Structures = Annotated[
     str | None,
     _option(
         "LIST",
-        "Covariance structures: full,tied,diag,spherical (the default), mclust's letters, or all",
+        "Covariances: full,tied,diag,spherical (the default), mclust's letters, factors:2, all",
     ),
 ]
 Criteria = Annotated[
@@ -77,11 +80,24 @@ Criteria = Annotated[
 SearchMethods = Annotated[
     SearchMethod | None, _option("NAME", "em or variational. Default: what the criterion needs")
 ]
+Families = Annotated[
+    str | None,
+    _option("LIST", "Families of components: gaussian, student_t, poisson, ... Default: by column"),
+]
 Scheduler = Annotated[
     str | None, _option("ADDRESS", "Dask cluster that reads the files, such as tcp://host:8786")
 ]
 Checkpoint = Annotated[str | None, _option("DIR", "Folder that keeps finished work, for --resume")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --checkpoint folder")]
+
+
+@dataclass(frozen=True)
+class Written:
+    """How DATA is written, where it is text."""
+
+    sep: Sep = None
+    decimal: Decimal = None
+    encoding: Encoding = None
 
 
 @dataclass(frozen=True)
@@ -95,22 +111,25 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Table:
-    """DATA and its columns, categories included."""
+    """DATA and its columns of all kinds."""
 
     data: Data
     columns: Columns = None
     exclude: Exclude = None
     categorical: Categorical = None
+    continuous: Continuous = None
+    counts: Counts = None
     weight: Weight = None
 
 
 @dataclass(frozen=True)
 class Handling:
-    """What one fit or one search does with rows that are incomplete, remote or outlying."""
+    """Missing values, remote rows, noise and families."""
 
     missing: MissingValues = Missing.ERROR
     scheduler: Scheduler = None
     noise: Noise = False
+    family: Families = None
 
 
 @dataclass(frozen=True)
@@ -194,22 +213,26 @@ def numbers(text: str | None) -> list[int] | None:
     return sorted(set(found))
 
 
-def structures(text: str | None) -> list[str] | None:
+def structures(text: str | None) -> list[Any] | None:
     """Covariance structures separated by commas; None where the option is not given."""
+    from bayesmix.families.factor_analytic import FactorAnalytic
     from bayesmix.families.gaussian.covariance.models import NAMED
     from bayesmix.selection.candidates.structures_asked import ALL
 
     if text is None:
         return None
-    found = names(text) or []
-    unknown = [name for name in found if name not in (*NAMED, ALL)]
-    if unknown or not found:
-        got = ", ".join(unknown) or repr(text)
-        raise InvalidInputError(f"--covariance must be among {', '.join(NAMED)}, got {got}")
-    return list(dict.fromkeys(found))
+    found: list[Any] = []
+    for name in dict.fromkeys(names(text) or [""]):
+        factors = re.fullmatch(r"factors:([1-9]\d{0,3})", name)
+        if not factors and name not in (*NAMED, ALL):
+            raise InvalidInputError(
+                f"--covariance must be among {', '.join(NAMED)} and factors:2, got {name!r}"
+            )
+        found.append(FactorAnalytic(int(factors[1])) if factors else name)
+    return found
 
 
-def structure(text: str) -> str:
+def structure(text: str) -> Any:
     """One covariance structure."""
     found = structures(text) or []
     if len(found) > 1 or "all" in found:
@@ -218,3 +241,20 @@ def structure(text: str) -> str:
             "bayesmix select compares several"
         )
     return found[0]
+
+
+def families(text: str | None) -> list[Any] | None:
+    """Families of components separated by commas; None where the option is not given."""
+    import bayesmix as bm
+
+    if text is None:
+        return None
+    kinds: tuple[Any, ...] = (
+        *(bm.Gaussian, bm.StudentT, bm.LogNormal, bm.Gamma, bm.Exponential),
+        *(bm.Poisson, bm.Bernoulli, bm.Categorical),
+    )
+    known = {kind().name: kind() for kind in kinds}
+    asked = names(text) or [""]
+    if unknown := [name for name in asked if name not in known]:
+        raise InvalidInputError(f"--family must be among {', '.join(known)}, got {unknown[0]!r}")
+    return [known[name] for name in dict.fromkeys(asked)]

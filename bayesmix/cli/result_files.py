@@ -7,16 +7,20 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bayesmix.cli.shown_tables import column_names
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.protocols import Source
+from bayesmix.records import Frame
 from bayesmix.sources import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 from bayesmix.writing import write, written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 UNITS = "log densities and criteria in nats, criteria greater is better"
 PANEL = (6.4, 4.4)
@@ -33,7 +37,7 @@ class Figure:
     ``draw`` is given the axes that ``panels``, the arguments of ``subplots``, make.
     """
 
-    draw: Callable[[object], object]
+    draw: Callable[[Axes], object]
     size: tuple[float, float] = PANEL
     panels: Mapping[str, object] = field(default_factory=dict)
 
@@ -46,7 +50,7 @@ class Figure:
             return False
         figure = Canvas(figsize=self.size, layout="constrained")
         try:
-            self.draw(figure.subplots(**dict(self.panels)))
+            self.draw(cast("Any", figure).subplots(**self.panels))
         except BayesmixError as problem:
             note(f"no {path.name}: {problem}")
             return False
@@ -91,7 +95,7 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def header(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
     n_rows, n_columns = source.shape
     coding = coding_of(source)
     taken = {}
-    if coding is not None:
+    if coding is not None and (coding.has_levels or coding.counts or coding.left_out):
         pairs = zip(coding.names, coding.levels, strict=True)
         taken["levels"] = plain({name: levels for name, levels in pairs if levels is not None})
         taken["left_out"] = dict(coding.left_out)
@@ -119,27 +123,34 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
     }
 
 
-def model_values(model: Any) -> dict[str, Any]:
-    """A fitted mixture; a product has the parameters of each part, by its columns."""
-    result = model.result_
+def _parameters(model: Any) -> dict[str, Any]:
+    """The parameters of the components; of a product those of each part, by its columns."""
     parts = getattr(model, "components_", None)
-    parameters: dict[str, Any] = (
-        {"means": model.means_, "covariances": model.covariances_}
-        if parts is None
-        else {
+    if parts is not None:
+        columns = ("columns", "levels")
+        return {
             "parts": [
-                {"columns": part.columns, "levels": part.levels, "parameters": dict(part)}
+                {**{name: getattr(part, name) for name in columns}, "parameters": dict(part)}
                 for part in parts.values()
             ]
         }
-    )
+    if hasattr(model, "covariances_"):
+        return {"means": model.means_, "covariances": model.covariances_}
+    draws = model.result_.family.as_draws([model.result_.unframed.plug_in()])
+    named = draws.parameters(Frame.identity(model.n_features_in_))
+    return {"parameters": {name: values[0] for name, (_, values) in named.items()}}
+
+
+def model_values(model: Any) -> dict[str, Any]:
+    """A fitted mixture."""
+    result = model.result_
     return {
         "class": type(model).__name__,
         "n_components": model.n_components_,
         "covariance_type": model.covariance_type,
         "weights": model.weights_,
         **({} if result.mixture.noise is None else {"noise_weight": model.noise_weight_}),
-        **parameters,
+        **_parameters(model),
         "rows_per_component": result.counts,
         "log_likelihood": model.log_likelihood_,
         "objective": {"name": result.inference.name, "value": result.objective},

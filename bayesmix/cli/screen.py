@@ -35,9 +35,13 @@ WORDS = (
         r"treat such columns as categories or counts",
         "take them as categories (--categorical a,b), leave them out (--exclude a,b)",
     ),
+    (r"\bencoding='", "--encoding '"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
-    (r"^(columns|weight|exclude|categorical|keep) must", r"--\1 must"),
+    (
+        r"^(columns|weight|exclude|categorical|continuous|counts|keep|sep|decimal|encoding) must",
+        r"--\1 must",
+    ),
     (r"\b[Vv]alue error, ", ""),
 )
 
@@ -112,8 +116,11 @@ class Screen:
         if self.quiet or self.machine:
             return
         for table in tables:
+            title, table.title = table.title, None
             caption, table.caption = table.caption, None
             self.out.print()
+            if title:
+                self.out.print(title, style="bold")
             self.out.print(table)
             if caption:
                 self.out.print(caption, style="dim")

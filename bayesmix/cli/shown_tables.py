@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.screen import printable
+from bayesmix.sources import coding_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,14 @@ def rows_sentence(path: str, source: Source, weight: str | None) -> str:
     name = "standard input" if path == "-" else path
     plural = "column" if n_columns == 1 else "columns"
     return f"{name}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighted}"
+
+
+def kinds_sentence(source: Source) -> str:
+    """What the columns are taken for, unless all are continuous."""
+    coding = coding_of(source)
+    if coding is None or not (coding.has_levels or coding.counts):
+        return ""
+    return f"Columns: {replace(coding, left_out=()).sentence}"
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:
@@ -220,12 +230,10 @@ def _cell(value: Any) -> str:
 
 
 def new_table(title: str) -> Table:
-    """A table without a frame, its title on the left."""
+    """A table without a frame; the screen prints its title and its caption."""
     return Table(
         box=SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
+        title=title,
         header_style="",
         show_edge=False,
         pad_edge=False,

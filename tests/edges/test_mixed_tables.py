@@ -187,7 +187,8 @@ def test_select_on_a_mixed_frame_chooses_structure_and_number():
     assert search.best_estimator_.n_components_ == 3
     assert set(search.results_["covariance_type"]) == {"diag", "full"}
     assert agreement(search.predict(dated), kind) > 0.95
-    assert "Columns: numbers: bill, flipper; categories: sex (2 levels)" in search.summary()
+    coding = search.best_estimator_.result_.family.coding
+    assert coding.sentence.startswith("numbers: bill, flipper; categories: sex (2 levels)")
     assert search.best_params_["covariance_type"] in ("diag", "full")
 
 
@@ -233,18 +234,19 @@ def test_odd_cells_in_a_column_of_numbers_are_named():
 
 
 def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
-    from bayesmix.io.tables.mixed_tables import read_mixed
+    from bayesmix.io.tables.readers import read_typed
 
     frame, _ = birds()
-    frame.to_csv(tmp_path / "birds.csv", index=False)
-    source = read_mixed(tmp_path / "birds.csv", None, None, [], ["sex", "wet"])
+    path = str(tmp_path / "birds.csv")
+    frame.to_csv(path, index=False)
+    source = read_typed(path)
     assert source.coding.levels[1] == ("f", "m")
     with pytest.raises(InvalidInputError, match="these columns are not: 'sex', 'wet'"):
         bm.GaussianMixture(2).fit(source)
     m = bm.Mixture(3, family="auto", **OPTIONS).fit(source)
     in_memory = bm.Mixture(3, family="auto", **OPTIONS).fit(frame)
     np.testing.assert_array_equal(m.predict(source), in_memory.predict(frame))
-    some = read_mixed(tmp_path / "birds.csv", None, None, ["flipper"], ["sex"])
+    some = read_typed(path, exclude=["flipper"], continuous=["wet"])
     assert some.columns == ("bill", "sex", "wet")
     assert some.coding.levels == (None, ("f", "m"), None)
 
@@ -343,13 +345,18 @@ def shell(tmp_path, monkeypatch):
     return run
 
 
-def test_the_shell_says_what_it_left_out_and_takes_categories_on_request(shell):
+def test_the_shell_takes_a_table_as_python_does(shell):
     search = ("select", "birds.csv", "--components", "1:3", "--covariance", "diag")
-    done = shell(*search)
-    assert "columns bill, flipper, wet\n" in done.stdout
-    assert "note: left out: sex (text), id (key-like" in done.stderr
-    assert "--categorical sex takes text as categories" in done.stderr
-    done = shell(*search, "--categorical", "sex,wet", "--exclude", "flipper", "--out", "found")
+    done = shell(*search, "--out", "all")
+    said = "Columns: numbers: bill, flipper; categories: sex (2 levels), wet (2 levels)\n"
+    assert said in done.stdout
+    assert "note: left out: id (key-like" in done.stderr
+    with pytest.warns(BayesmixWarning, match="left out: id"):
+        expected = bm.select(pd.read_csv("birds.csv"), (1, 2, 3), "diag", n_jobs=1)
+    values = json.loads(Path("all/result.json").read_text("utf-8"))
+    assert values["chosen"]["n_components"] == expected.best_estimator_.n_components_
+    assert values["model"]["log_likelihood"] == expected.best_estimator_.log_likelihood_
+    done = shell(*search, "--exclude", "flipper", "--out", "found")
     assert "Columns: numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
     assert "left out: id (key-like" in done.stderr
     values = json.loads(Path("found/result.json").read_text("utf-8"))
@@ -383,7 +390,7 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     saved = "found/model.bayesmix", "gaps.csv"
     assert "rows that have all values" in reported(shell, *saved)
     done = shell("merge", *saved, "--out", "merged")
-    assert "2 components make" in done.stdout
+    assert "2 components form 2 clusters" in done.stdout
     labels = Path("merged/labels.csv").read_text("utf-8").splitlines()[1:]
     assert [row for row, label in enumerate(labels) if not label] == [3, 7]
     done = shell("predict", *saved, "--keep", "id")
@@ -398,16 +405,66 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["mass", "1.5", "?", "2.5", "3"], "'mass' (numbers but for '?' in row 2: mend these"),
-        (["mass;kind", "1,5;a", "2,5;b"], "'mass' (numbers with decimal commas, as '1,5' in row 1"),
-        (["day,kind", "2020-01-01,a", "2020-01-02,b"], "'day' (dates) and 'kind' (text)"),
+        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers but for '?' in row 2: mend these"),
+        (["day", "2020-01-01", "2020-01-02"], "day (dates)"),
     ],
 )
-def test_a_file_without_columns_of_numbers_says_what_they_are(shell, lines, said):
+def test_a_file_without_columns_to_fit_says_what_they_are(shell, lines, said):
     Path("odd.txt").write_text("\n".join(lines))
     done = shell("select", "odd.txt", code=2)
-    assert "must have a numeric column to fit" in done.stderr
+    assert "must have a column of numbers or of levels" in done.stderr
     assert said in done.stderr
+
+
+def test_a_european_file_is_read_without_an_option(shell):
+    lines = ["age;income;kind"]
+    lines += [f"{20 + k},5;{1 + k % 5}.{100 + 7 * k % 800},50;{'ab'[k % 2]}" for k in range(30)]
+    Path("euro.csv").write_text("\n".join(lines), "utf-8")
+    fit = ("fit", "euro.csv", "--components", 1, "--json")
+    values = json.loads(shell(*fit).stdout)
+    assert values["data"]["columns"] == ["age", "income", "kind"]
+    assert values["data"]["levels"] == {"kind": ["a", "b"]}
+    numbers = json.loads(shell(*fit, "--exclude", "kind").stdout)
+    assert numbers["model"]["means"][0][0] == pytest.approx(35.0)
+    assert 1100.5 < numbers["model"]["means"][0][1] < 5900.5
+    same = json.loads(shell(*fit, "--exclude", "kind", "--sep", ";", "--decimal", ",").stdout)
+    assert same["model"]["means"] == numbers["model"]["means"]
+
+
+def test_kinds_of_columns_can_be_overruled(shell):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=60), "n": rng.poisson(3, 60), "grade": [1, 2, 3] * 20}
+    )
+    frame.assign(empty=np.nan).to_csv("kinds.csv", index=False)
+    fit = ("fit", "kinds.csv", "--components", 1)
+    plain = shell(*fit)
+    assert "columns a, n, grade\n" in plain.stdout
+    assert "Columns:" not in plain.stdout
+    assert "note: left out: empty (empty)" in plain.stderr
+    done = shell(*fit, "--counts", "n", "--categorical", "grade")
+    assert "Columns: numbers: a; counts: n; categories: grade (3 levels)" in done.stdout
+    done = shell(*fit, "--categorical", "grade", "--continuous", "n")
+    assert "Columns: numbers: a, n; categories: grade (3 levels)" in done.stdout
+    assert "--counts must be found" in shell(*fit, "--counts", "m", code=2).stderr
+    assert "of one kind" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
+
+
+def test_families_and_factor_analysers_have_names_in_the_shell(shell):
+    fit = ("fit", "birds.csv", "--components", 2, "--columns", "bill,flipper")
+    shell(*fit, "--family", "student_t", "--out", "t")
+    assert bm.load("t/model.bayesmix").result_.family.name == "student_t"
+    values = json.loads(Path("t/result.json").read_text("utf-8"))
+    assert np.shape(values["model"]["parameters"]["means"]) == (2, 2)
+    values = json.loads(shell(*fit, "--covariance", "factors:1", "--json").stdout)
+    assert values["model"]["covariance_type"] == "FactorAnalytic(1)"
+    done = shell("select", *fit[1:2], *fit[4:], "--components", 1, "--covariance", "full", *(
+        "--family", "gaussian,student_t", "--json",
+    ))  # fmt: skip
+    families = {one["family"] for one in json.loads(done.stdout)["candidates"]}
+    assert len(families) == 2
+    assert "--family must be among" in shell(*fit, "--family", "cauchy", code=2).stderr
+    assert "one for a fit" in shell(*fit, "--family", "gaussian,poisson", code=2).stderr
 
 
 def test_cells_and_columns_are_named_as_the_shell_has_them(shell):

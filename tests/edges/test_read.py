@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, MissingExtraError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.io.tables.text import frame_of_text
 
 FAITHFUL = bm.datasets.load_faithful()
@@ -148,11 +148,62 @@ def test_what_counts_as_missing(file, missing):
 
 def test_the_answer_none_is_an_answer_among_words_and_a_gap_among_numbers(file):
     path = file("exercise,age\nNone,3\nOften,None\nNone,5\n,6\n")
-    frame = frame_of_text(str(path), ",", None)
+    frame = frame_of_text(str(path), None)
     assert frame["exercise"].tolist()[:3] == ["None", "Often", "None"]
     assert frame["exercise"].isna().tolist() == [False, False, False, True]
     assert frame["age"].tolist()[::2] == [3.0, 5.0]
     assert np.isnan(frame["age"][1])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", "age;income\n34,5;2.100,50\n28;1.900\n41,25;NA\n"),
+        ("rows.csv.gz", gzip.compress(b"age;income\n34,5;2.100,50\n28;1.900\n41,25;\n")),
+        ("rows.tsv", "age\tincome\n34,5\t2.100,50\n28\t1.900\n41,25\t\n"),
+        ("rows.txt", "age income\n34,5 2.100,50\n28 1.900\n41,25 NA\n"),
+    ],
+)
+def test_decimal_commas_are_found_in_the_text(file, name, content):
+    rows = bm.read(file(content, name), missing="keep")
+    assert rows.columns == ("age", "income")
+    expected = [[34.5, 2100.5], [28.0, 1900.0], [41.25, np.nan]]
+    np.testing.assert_array_equal(rows.values, expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ("a;b\n1.5;2\n3;4\n", {}, [[1.5, 2.0], [3.0, 4.0]]),
+        ("a;b\n1.500;2\n3.000;4\n", {}, [[1.5, 2.0], [3.0, 4.0]]),
+        ("a;b\n1.500;2\n3.000;4\n", {"decimal": ","}, [[1500.0, 2.0], [3000.0, 4.0]]),
+        ("a|b\n1,5|2\n3,25|4\n", {"sep": "|"}, [[1.5, 2.0], [3.25, 4.0]]),
+        ('a,b\n"1,5",2\n"3,25",4\n', {"decimal": ","}, [[1.5, 2.0], [3.25, 4.0]]),
+        ("größe;b\n1,5;2\n3,5;4\n".encode("cp1252"), {"encoding": "cp1252"}, [[1.5, 2], [3.5, 4]]),
+    ],
+)
+def test_signs_and_encoding_can_be_named(file, content, options, expected):
+    np.testing.assert_array_equal(bm.read(file(content), **options).values, expected)
+
+
+def test_dots_between_thousands_need_a_decimal_comma_somewhere(file):
+    rows = bm.read(file("a;b;c\n1.500;0,5;1.25\n3.000;2,5;2.5\n"))
+    np.testing.assert_array_equal(rows.values, [[1500.0, 0.5, 1.25], [3000.0, 2.5, 2.5]])
+
+
+def test_a_column_without_values_is_left_out_with_a_warning(file):
+    with pytest.warns(BayesmixWarning, match="columns without values are left out: 'b'"):
+        rows = bm.read(file("a,b,c\n1,,2\n3,,4\n"))
+    assert rows.columns == ("a", "c")
+
+
+def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path):
+    pytest.importorskip("openpyxl")
+    frame = pd.DataFrame({"a": [1.5, 2.5], "kind": ["x", "y"], "b": [3, 4]})
+    frame.to_excel(tmp_path / "rows.xlsx", index=False)
+    rows = bm.read(tmp_path / "rows.xlsx")
+    assert rows.columns == ("a", "b")
+    np.testing.assert_array_equal(rows.values, [[1.5, 3.0], [2.5, 4.0]])
 
 
 def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
@@ -180,8 +231,10 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
         ("a,b\n1,-1\n2,3\n", {"weight": "b"}, "weight must not be negative"),
         ("a,b\n1,0\n2,0\n", {"weight": "b"}, "weight must not be zero in every row"),
         ("kind\nx\ny\n", {}, "must have a numeric column"),
-        ("a;b\n1;2\n", {}, "must have commas between its columns, got semicolons"),
-        ("a;b\n1,5;2,5\n", {}, "sep=';', decimal=','"),
+        ("a;b\n1,5;2,5\n", {"sep": ";", "decimal": "."}, "numbers with decimal commas"),
+        ("a\n1\n", {"decimal": ";"}, "decimal must be"),
+        ("a,b\n1,2\n", {"sep": ",", "decimal": ","}, "sep and decimal must differ"),
+        ("a,b\n1,2\n", {"encoding": "utf-9"}, "encoding must be known to Python"),
         ("a,a\n1,2\n", {}, "more than one is called 'a'"),
         ("", {}, "is empty"),
         ("\n\n", {}, "is empty"),
@@ -190,13 +243,14 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
         ("a,b\n1,2,3\n", {}, "as many names in its first line"),
         ("a,b\n1,2\n3,4,5\n", {"columns": "a"}, "got 3 in line 3"),
         (b"a\n\xff\n", {}, "must be text in UTF-8"),
+        (b"a\n\xff\n", {}, "encoding='cp1252'"),
     ],
 )
 def test_bad_tables_are_refused_with_the_reason(file, content, options, said):
     path = file(content)
     text = refused(path, **options)
     assert said in text
-    assert text.startswith(("columns", "weight")) or str(path) in text
+    assert text.startswith(("columns", "weight", "sep", "decimal", "encoding")) or str(path) in text
 
 
 def test_a_line_of_years_can_be_asked_for_as_names(file):
@@ -208,7 +262,7 @@ def test_a_line_of_years_can_be_asked_for_as_names(file):
 def test_files_that_are_not_there_or_nothing_we_read(tmp_path, file):
     assert "there is no" in refused(tmp_path / "no.csv")
     assert "is a folder" in refused(tmp_path)
-    assert "must end in .csv, .tsv" in refused(file("a", "rows.xlsx"))
+    assert "must end in .csv, .tsv" in refused(file("a", "rows.ods"))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] |
 def is_mixed_table(X: Any) -> bool:
     """Whether rows are a frame, or come from one, that holds more than numbers."""
     coding = coding_of_table(X)
-    return coding is not None and coding.has_levels
+    return coding is not None and (coding.has_levels or bool(coding.counts))
 
 
 def coding_of_table(X: Any) -> Coding | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.io.tables.kinds import NUMBER, ColumnKind, declared_levels, kind_of
+from bayesmix.io.tables.kinds import COUNTS, NUMBER, declared_levels, kind_of
 from bayesmix.numerics.arrays import Array
 from bayesmix.records.coding import NAMED, Coding, Level, codes_of
 
@@ -60,24 +60,24 @@ def coded(
     X: Any,
     categorical: Collection[str] = (),
     wanted: Sequence[str] | None = None,
-    text: bool = True,
+    continuous: Collection[str] = (),
+    counts: Collection[str] = (),
 ) -> tuple[pd.DataFrame, Coding]:
-    """A frame as numbers: every column by its kind, but ``categorical`` ones as levels.
+    """A frame as numbers: each column by its kind, unless it is named as another.
 
     Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
-    they are refused. ``text``: whether columns of levels are taken as such by themselves, and then,
-    where none are named, those of 0 and 1 as well.
+    they are refused. Columns of 0 and 1 are levels, unless ``wanted`` names columns.
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
-    kept, levels, left_out, counts = [], [], [], []
+    kept, levels, left_out, counted = [], [], [], []
     for name in names:
         column = frame[name]
         kind = kind_of(name, column)
-        if kind.levels is not None and not (text or name in categorical):
-            kind = NUMBER if column.dtype.kind == "b" else ColumnKind(why="text")
-        said = name in categorical or (kind.yes_or_no and text and wanted is None)
-        own = declared_levels(name, column) if said else kind.levels
+        if name in continuous or name in counts:
+            kind = COUNTS if name in counts else NUMBER
+        is_level = name in categorical or (kind.yes_or_no and wanted is None)
+        own = declared_levels(name, column) if is_level else kind.levels
         numeric = own is None and column.dtype.kind in "biuf"
         if kind.why and own is None and not (wanted is not None and numeric):
             if wanted is not None:
@@ -89,11 +89,11 @@ def coded(
         kept.append(name)
         levels.append(own)
         if own is None and kind.counts:
-            counts.append(name)
+            counted.append(name)
     if not kept:
         why = ", ".join(f"{name} ({why})" for name, why in left_out[:NAMED])
         raise InvalidInputError(f"X must have a column of numbers or of levels: {why}")
-    coding = Coding(tuple(kept), tuple(levels), tuple(left_out), tuple(counts))
+    coding = Coding(tuple(kept), tuple(levels), tuple(left_out), tuple(counted))
     return recoded(frame, coding), coding
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.io.tables.named_columns import source_of
 from bayesmix.io.tables.places import UNREADABLE, is_url, opened, unreadable
-from bayesmix.io.tables.text import table_of_text
+from bayesmix.io.tables.text import TextFormat, frame_of_text
 from bayesmix.numerics.arrays import Array
 
 # Headers are parsed as Python, which Python 3.11 before 3.11.8 does not do well in two threads at a
@@ -98,7 +99,7 @@ class TextPart:
     """A whole file of text that names its columns."""
 
     place: str
-    separator: str
+    text: TextFormat
     columns: tuple[str, ...]
     weight: str | None
 
@@ -107,7 +108,9 @@ class TextPart:
         return len(self.columns)
 
     def __call__(self) -> tuple[Array, Array | None]:
-        source = table_of_text(self.place, self.separator, list(self.columns), self.weight)
+        columns = list(self.columns)
+        frame = frame_of_text(self.place, columns, self.text)
+        source = source_of(self.place, frame, columns, self.weight)
         return source.values, source.weights
 
     def __str__(self) -> str:

@@ -9,22 +9,22 @@ import glob
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.io.tables.file_partitions import RowGroups, RowsOfArray, TextPart, header
-from bayesmix.io.tables.named_columns import check_names, listed
+from bayesmix.io.tables.named_columns import check_names, listed, source_of
 from bayesmix.io.tables.places import (
     ENDINGS,
     NUMPY,
     PARQUET,
-    SEPARATORS,
     UNREADABLE,
     is_url,
     opened,
     unreadable,
 )
-from bayesmix.io.tables.text import table_of_text
+from bayesmix.io.tables.text import TextFormat, frame_of_text
 from bayesmix.protocols import Engine, Loader
 from bayesmix.sources import Local, PartitionedSource, counted
 
@@ -44,11 +44,12 @@ def read_parts(
     path: str,
     columns: list[Any] | None,
     weight: Any,
+    text: TextFormat,
     on: Callable[[tuple[Loader, ...]], Engine] = Local,
 ) -> PartitionedSource:
     """The files of a folder, a pattern or a URL, all of one kind, as a source on an engine."""
     places = _places(path)
-    loaders, lengths, names = _parts(places, columns, weight)
+    loaders, lengths, names = _parts(places, columns, weight, text)
     engine = on(tuple(loaders))
     source = PartitionedSource.of(
         engine,
@@ -105,7 +106,7 @@ def _of_url(url: str) -> list[str]:
 
 
 def _parts(
-    places: Sequence[str], columns: list[Any] | None, weight: Any
+    places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
 ) -> tuple[list[Any], list[int], tuple[str, ...] | None]:
     """Who reads each part, how many rows it has (none: to be counted), names of columns."""
     makes: Any = {**dict.fromkeys(PARQUET, _row_groups), **dict.fromkeys(NUMPY, _arrays)}
@@ -115,8 +116,8 @@ def _parts(
             f"path must name files of one kind, got {listed(sorted(kinds), quote=False)}: "
             "give a pattern, as data/*.parquet"
         )
-    found: tuple[list[Any], list[int], tuple[str, ...] | None]
-    found = makes.get(kinds.pop(), _texts)(places, columns, weight)
+    make = makes.get(kinds.pop(), partial(_texts, text=text))
+    found: tuple[list[Any], list[int], tuple[str, ...] | None] = make(places, columns, weight)
     return found
 
 
@@ -236,11 +237,9 @@ def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
 
 
 def _texts(
-    places: Sequence[str], columns: list[Any] | None, weight: Any
+    places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
 ) -> tuple[list[TextPart], list[int], tuple[str, ...]]:
-    lower = places[0].lower()
-    separator = next(value for ending, value in SEPARATORS.items() if lower.endswith(ending))
-    first = table_of_text(places[0], separator, columns, weight)
+    first = source_of(places[0], frame_of_text(places[0], columns, text), columns, weight)
     wanted = first.columns
     assert wanted is not None
-    return [TextPart(place, separator, wanted, weight) for place in places], [], wanted
+    return [TextPart(place, text, wanted, weight) for place in places], [], wanted

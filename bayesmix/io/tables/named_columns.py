@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources import ArraySource
 
@@ -36,6 +36,12 @@ def source_of(
     wanted = columns
     if wanted is None:
         wanted = [name for name in names if name and name in numeric and name != weight]
+        places = [names.index(name) for name in wanted]
+        empty = frame.iloc[:, places].isna().all().to_numpy()
+        if empty.any() and not empty.all():
+            gone = [name for name, none in zip(wanted, empty, strict=True) if none]
+            wanted = [name for name in wanted if name not in gone]
+            warn(f"columns without values are left out: {listed(gone)}", BayesmixWarning)
     if not wanted:
         found = [
             f"{name!r} ({_why_no_numbers(name, frame.iloc[:, place])})"

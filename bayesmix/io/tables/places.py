@@ -7,10 +7,13 @@ from typing import Any
 
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
 
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
+TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+SPREADSHEET = (".xlsx",)
 PARQUET = (".parquet", ".pq")
 NUMPY = (".npy",)
-ENDINGS = (*SEPARATORS, *PARQUET, *NUMPY)
+# Files of a folder: one of text in a folder may be a note about it.
+ENDINGS = (*TEXT, *PARQUET, *NUMPY)
+ENDINGS_ALONE = (*TEXT, ".txt", *SPREADSHEET, *PARQUET, *NUMPY)
 # What readers raise of a part that is damaged or no longer there.
 UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
 

@@ -6,15 +6,17 @@ import gzip
 import re
 import warnings
 import zlib
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.io.tables.named_columns import is_numeric, listed, source_of
-from bayesmix.io.tables.places import is_url
-from bayesmix.sources import ArraySource
-from bayesmix.validation import in_memory
+from bayesmix.io.tables.named_columns import is_numeric, listed
+from bayesmix.io.tables.places import is_url, opened
+from bayesmix.numerics.arrays import Array
+from bayesmix.validation import in_memory, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,22 +33,41 @@ GAPS = (
 )  # fmt: skip
 
 
-def table_of_text(path: str, separator: str, columns: list[Any] | None, weight: Any) -> ArraySource:
-    """A table in text as a source."""
-    return source_of(path, frame_of_text(path, separator, columns), columns, weight)
+# Numbers of a table with decimal commas: dots, where there are any, separate thousands.
+EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
+COMMAS_OF_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
+ANY_SPACES = r"\s+"
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ANY_SPACES}
 
 
-def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.DataFrame:
-    """A table in text as pandas holds it."""
+@dataclass(frozen=True)
+class TextFormat:
+    """Separator, decimal sign and encoding of a table in text; None: as the text suggests."""
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.decimal is not None:
+            one_of("decimal", self.decimal, (".", ","))
+        if self.sep is not None and self.sep == self.decimal:
+            raise InvalidInputError(f"sep and decimal must differ, got {self.sep!r} for both")
+
+
+UNKNOWN = TextFormat()
+
+
+def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNOWN) -> pd.DataFrame:
+    """A table in text as pandas holds it, numbers with decimal commas included."""
     import pandas as pd
 
-    how: Any = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    # From 3.1 on pandas reads every number to the last bit, and warns of being told to.
-    recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
-    exact: Any = {} if recent else {"float_precision": "round_trip"}
+    encoding = text.encoding or "utf-8-sig"
     try:
+        separator = text.sep or _separator(path, encoding)
+        how: Any = {"sep": separator, "encoding": encoding, "skipinitialspace": True}
         if not is_url(path):
-            _check_size(path, separator)
+            _check_size(path, " " if separator == ANY_SPACES else separator)
         with warnings.catch_warnings():
             # Lines that are longer than the line of names: pandas would drop what is too much.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -54,33 +75,33 @@ def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.Da
                 path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
             )
             names = [str(name).strip() for name in first.iloc[0]]
-            if separator == "," and len(names) == 1 and ";" in names[0]:
-                raise InvalidInputError(
-                    f"{path} must have commas between its columns, got semicolons ({names[0]!r}): "
-                    "name it .txt, where any separator is read; with decimal commas, write it by "
-                    "way of pandas.read_csv(path, sep=';', decimal=',')"
-                )
             # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
             # of the wrong length. index_col=False: else it takes a column too many as row labels.
-            frame: pd.DataFrame = pd.read_csv(
-                path,
-                header=0,
-                names=list(range(len(names))),
-                index_col=False,
-                low_memory=False,
-                keep_default_na=False,
-                na_values=GAPS,
-                **exact,
-                **how,
-            )
+            how |= {"header": 0, "names": list(range(len(names))), "index_col": False}
+            how |= {"keep_default_na": False, "na_values": GAPS, "low_memory": False}
+            # From 3.1 on pandas reads every number to the last bit, and warns of being told to.
+            recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+            exact: Any = {} if recent else {"float_precision": "round_trip"}
+            frame: pd.DataFrame = pd.read_csv(path, **exact, **how)
+            found = text.decimal is None and separator != "," and _has_decimal_commas(frame)
+            if text.decimal == "," or found:
+                as_text = pd.read_csv(path, dtype=object, **how)
+                for column in range(len(names)):
+                    if (numbers := _european_numbers(as_text[column])) is not None:
+                        frame.isetitem(column, numbers)
     except pd.errors.EmptyDataError:
         raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
         raise InvalidInputError(_uneven(path, str(problem))) from None
     except (EOFError, OSError, zlib.error) as problem:
         raise InvalidInputError(f"{path} cannot be read: {problem}") from None
-    except UnicodeDecodeError as problem:
-        raise InvalidInputError(f"{path} must be text in UTF-8: {problem}") from None
+    except LookupError as problem:
+        raise InvalidInputError(f"encoding must be known to Python: {problem}") from None
+    except UnicodeError as problem:
+        raise InvalidInputError(
+            f"{path} must be text in {text.encoding or 'UTF-8'}: {problem}; name its encoding, "
+            "such as encoding='cp1252'"
+        ) from None
     if columns is None and all(map(_is_number, names)):
         raise InvalidInputError(
             f"the first line of {path} must name the columns, got the numbers {listed(names)}: "
@@ -88,11 +109,50 @@ def frame_of_text(path: str, separator: str, columns: list[Any] | None) -> pd.Da
         )
     frame.columns = pd.Index(names)
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        frame.isetitem(place, _numbers_but_none(frame.iloc[:, place]).array)
-    if not recent:
-        for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-            frame.isetitem(place, _with_overflow(frame.iloc[:, place]).array)
+        column = _numbers_but_none(frame.iloc[:, place])
+        if not recent and not is_numeric(column.dtype):
+            column = _with_overflow(column)
+        frame.isetitem(place, column.array)
     return frame
+
+
+def _separator(path: str, encoding: str) -> str:
+    """The separator that the line of names suggests, given the ending of the file's name."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(opened(path))
+        name = path.lower()
+        if name.endswith(".gz"):
+            stream, name = stack.enter_context(gzip.open(stream)), name.removesuffix(".gz")
+        line = stream.readline(PIECE).decode(encoding, errors="ignore")
+    default = SEPARATORS[name[name.rfind(".") :]]
+    if default == "\t" or (default == ANY_SPACES and "\t" in line):
+        return "\t"
+    if line.count(";") > line.count(","):
+        return ";"
+    return "," if "," in line else default
+
+
+def _has_decimal_commas(frame: pd.DataFrame) -> bool:
+    """Whether a column of text holds numbers with decimal commas and nothing else."""
+    for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
+        cells = frame.iloc[:, place].dropna().astype(str).str.strip()
+        commas = cells[cells.str.contains(",")]
+        european = cells.str.fullmatch(EUROPEAN).all() and len(commas)
+        if european and not commas.str.fullmatch(COMMAS_OF_THOUSANDS).all():
+            return True
+    return False
+
+
+def _european_numbers(column: pd.Series[Any]) -> Array | None:
+    """The numbers of a column that holds European numbers and nothing else."""
+    cells = column.astype(object).where(column.notna())
+    there = cells.dropna().astype(str).str.strip()
+    if not len(there) or not there.str.fullmatch(EUROPEAN).all():
+        return None
+    numbers = np.full(len(column), np.nan)
+    plain = there.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    numbers[column.notna().to_numpy()] = plain.to_numpy(dtype=object).astype(np.float64)
+    return numbers
 
 
 def _check_size(path: str, separator: str) -> None:
