@@ -157,7 +157,7 @@ def draw_orders() -> None:
 
 
 def draw_calibration() -> None:
-    """Draw ECDFs of the rank of the truth among draws, minus the diagonal, with the uniform band."""
+    """Draw ECDFs of the rank of the truth among draws, minus the diagonal, and a uniform band."""
     from benchmarks.posterior import METHODS, RANKS, ecdf_difference, simultaneous_band
 
     places = json.loads((RESULTS / RANKS.name).read_text("utf-8"))

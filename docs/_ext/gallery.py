@@ -10,7 +10,7 @@ from typing import Any
 
 HEAD = """# Gallery
 
-All figures of bayesmix with their code: the scripts in `examples/`, run when these pages were built.
+All figures of bayesmix with their code: the scripts in `examples/`, run when the pages are built.
 
 """
 
