@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from inspect import ismethod
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -90,7 +89,7 @@ class Function(ABC):
         """Return the summary of g(x) of framed samples; a step between values is at the median."""
         middle = summary.centre / frame.scale
         names = ("centre", "minimum", "maximum", "mean", "lower", "upper")
-        moved = {name: self.apply(getattr(summary, name) / frame.scale) for name in names}
+        moved: Any = {name: self.apply(getattr(summary, name) / frame.scale) for name in names}
         scale = (moved["upper"] - moved["lower"]) / IQR_OF_NORMAL
         of_ties = self.step(middle, summary.scale / frame.scale)
         moved["scale"] = np.where(scale > 0.0, scale, of_ties)
@@ -185,7 +184,8 @@ class Power(Function):
         return np.maximum(values, SMALLEST)
 
     def log_slopes(self, values: Array, transformed: Array) -> Array:
-        return np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
+        slopes: Array = np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
+        return slopes
 
     def frame(self, scale: Array) -> Frame:
         powers = scale**self.power
@@ -230,7 +230,7 @@ def function_of(transform: str | float) -> Function:
     """Return the function that a user names."""
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]
-    if isinstance(transform, Real) and 0.0 < transform < np.inf:
+    if isinstance(transform, (int, float)) and 0.0 < transform < np.inf:
         return Power(float(transform))
     raise InvalidInputError(
         f"transform must be one of {', '.join(map(repr, NAMED))} or a positive Box-Cox power, got "
@@ -280,8 +280,13 @@ class Over:
     Subclasses define what takes samples or a frame. All else is as for the Gaussian of g(x).
     """
 
-    function: Function
-    normals: Any
+    if TYPE_CHECKING:
+
+        @property
+        def function(self) -> Function: ...
+
+        @property
+        def normals(self) -> Any: ...
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copy and pickle ask before there are fields
@@ -448,8 +453,8 @@ class TransformedCoordinates(Over):
         named = self.normals.parameters(inner)
         means, covariances = named["means"], named["covariances"]
         # Which entry of the covariances is the variance of column d in component k.
-        entries = np.arange(len(covariances.across)).reshape(covariances.shape)
-        entries = _variances(entries, q.structure, means.shape).ravel()
+        numbered: Any = np.arange(len(covariances.across)).reshape(covariances.shape)
+        entries: Any = _variances(numbered, q.structure, means.shape).ravel()
         point = q.unframed(inner).plug_in()
         deviations = np.sqrt(_diagonal(point.covariances))
         terms = self.function.expansion(point.means, deviations)
@@ -542,7 +547,7 @@ class TransformedGuard(Over):
         thorough: bool,
     ) -> Repair | None:
         """Return what the guard of the normals asks for."""
-        frame = replace(self.normals.frame, outer=mixture.frame)
+        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
         inner = Mixture(mixture.weights, mixture.components.normals, frame)
         whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
         guard = self.normals.among(WholeSamples(whole, self.function))
