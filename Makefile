@@ -25,7 +25,6 @@ help:
 
 demo: $(VENV)/.installed-plot
 	@start=$$(date +%s) && $(BIN)/bayesmix demo && echo "demo: $$(($$(date +%s) - start)) s"
-	@$(BIN)/bayesmix warm-up
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bayesmix import protocols as p
     from bayesmix.engine.expectation import Arithmetic, Centred, Linear
-    from bayesmix.engine.forms import Form, Untruncated
+    from bayesmix.engine.gapped_step import Seen
     from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.engine.stopping import Aitken, Change
-    from bayesmix.engine.truncated import Truncated
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
@@ -72,11 +71,10 @@ if TYPE_CHECKING:
         _rule: p.Stopping = aitken
         _rule = change
 
-    def _forms(centred: Centred, linear: Linear, dense: Untruncated, truncated: Truncated) -> None:
+    def _arithmetics(centred: Centred, linear: Linear, seen: Seen) -> None:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
-        _form: Form = dense
-        _form = truncated
+        _arithmetic = seen
 
     def _selection(
         source: SourceFitter,

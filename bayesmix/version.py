@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.2.0"
-CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "numba", "rich", "typer")
+CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "rich", "typer")
 OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 
 

@@ -25,7 +25,6 @@ from benchmarks import (
     gaps,
     growth,
     hard,
-    kernels,
     kills,
     kinds,
     ladder,
@@ -51,7 +50,6 @@ from benchmarks import (
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
     "limit": ("A pass, and what this machine could do at best", machine.run),
-    "kernels": ("Log joints of a block, and what the tile in LLVM's terms is worth", kernels.run),
     "first": ("A first fit in a new process", first.run),
     "solution": ("Time to a solution, and passes saved", solution.run),
     "optimum": (

@@ -73,9 +73,9 @@ SIZES = {
     "few rows": (400, 3, 3, 3.0, False),  # NumPy, linear
     "few rows, weighted": (400, 2, 3, 2.0, True),
     "few rows, far apart": (400, 3, 3, 1e7, False),  # NumPy, centred
-    "many rows": (40_000, 3, 3, 3.0, False),  # compiled, linear, in chunks
-    "many columns": (3_000, 52, 4, 1.0, True),  # compiled, centred
-    "many rows, far apart": (20_000, 3, 4, 1e7, False),  # compiled, centred from linear
+    "many rows": (40_000, 3, 3, 3.0, False),  # in chunks
+    "many columns": (3_000, 52, 4, 1.0, True),  # wide rows
+    "many rows, far apart": (20_000, 3, 4, 1e7, False),  # centred from linear
     "many components": (1_500, 3, 101, 8.0, False),  # truncated
 }
 # What differs from run to run, or is code rather than a result.

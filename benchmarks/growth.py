@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.compiled_steps import KernelStep, compiled_pays, linear_pass
+from bayesmix.engine.expectation import LINEAR
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.objectives import MaximumAPosteriori
 from bayesmix.engine.run import assessed, begin_at
 from bayesmix.engine.run import run as run_passes
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
-from bayesmix.engine.truncated import TruncatedStep, refreshed
+from bayesmix.engine.truncated import Truncated, refreshed
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.records import Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.weights import PointWeights
 from bayesmix.workflow.many import first_of_many
-from bayesmix.workflow.model import Model, Settings, first_form, resolve
+from bayesmix.workflow.model import Model, Settings, resolve
 from benchmarks.problems import Problem
 
 ROWS = (100_000, 1_000_000, 10_000_000)
@@ -86,8 +86,7 @@ def _seconds(source: Any, step: Any, width: int, repeats: int) -> float:
 
 def _row(problem: Problem, repeats: int) -> dict[str, Any]:
     source, mixture = _truth(problem)
-    assert compiled_pays(*source.shape, problem.n_components)
-    seconds = _seconds(source, KernelStep(mixture, linear_pass), problem.n_components, repeats)
+    seconds = _seconds(source, LINEAR.step(mixture), problem.n_components, repeats)
     work = problem.n_rows * problem.n_components
     return {
         "case": problem.name,
@@ -99,7 +98,7 @@ def _row(problem: Problem, repeats: int) -> dict[str, Any]:
 def _two_threads(repeats: int) -> dict[str, Any]:
     problem = Problem(100_000, 10, 10)
     source, mixture = _truth(problem)
-    step = KernelStep(mixture, linear_pass)
+    step = LINEAR.step(mixture)
     one = ArraySource(source.values, n_jobs=1)
     times = [(_seconds(one, step, 10, 5), _seconds(source, step, 10, 5)) for _ in range(repeats)]
     return {
@@ -113,9 +112,8 @@ def _many(problem: Problem) -> dict[str, Any]:
     source, mixture = _truth(problem)
     with single_threaded_blas():
         # As in a run: candidates are fewer once rows have kept their anchors.
-        linear = first_form(Gaussian(), source, mixture.frame, problem.n_components)
-        form = refreshed(source, mixture, linear.renewed(source, mixture, 0))
-    few, all_ = TruncatedStep(mixture, form), KernelStep(mixture, linear_pass)
+        form = refreshed(source, mixture, Truncated(LINEAR).renewed(source, mixture, 0))
+    few, all_ = form.step(mixture), LINEAR.step(mixture)
     dense, truncated = (
         _seconds(source, all_, problem.n_components, 2),
         _seconds(source, few, 1, 5),
@@ -144,7 +142,6 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
         truncated = resolve(model, source, settings)
         start = first_of_many(truncated, model, settings, 0)
         dense = replace(truncated, form=truncated.form.dense)
-        # The kernels are compiled, or read from where they are kept, before a clock runs.
         for each in (dense, truncated):
             run_passes(each, begin_at(each, start), Monitor(), 1)
         ends, values, seconds = [], [], []
@@ -152,11 +149,11 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
             began = time.perf_counter()
             state = run_passes(each, begin_at(each, start), Monitor(), most)
             seconds.append(time.perf_counter() - began)
-            value = assessed(each.family, each.source, state.at()).log_likelihood
+            value = assessed(each.source, state.at()).log_likelihood
             values.append(value + each.objective.regulariser(state.at()))
             ends.append(state)
         last = ends[1]
-        few, all_ = TruncatedStep(last.at(), last.form), KernelStep(last.at(), linear_pass)
+        few, all_ = last.form.step(last.at()), LINEAR.step(last.at())
         of_all = _seconds(source, all_, problem.n_components, 1)
         of_few = _seconds(source, few, 1, 3)
     return {

@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.engine.compiled_steps import KernelStep, kernel_view, linear_pass
+from bayesmix.engine.expectation import LINEAR
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Engine
 from bayesmix.records import Rows
@@ -176,7 +176,7 @@ def passes(quick: bool) -> Table:
     """Milliseconds a pass, the best of several."""
     n_parts, repeats = (4, 5) if quick else (12, 7)
     sample = bm.GaussianMixture(K, max_iter=2, **PLAIN).fit(rows_of(0, 20_000))
-    step = KernelStep(kernel_view(sample.result_.mixture), linear_pass)
+    step = LINEAR.step(sample.result_.mixture)
     whole = np.vstack([rows_of(part, ROWS_OF_A_PART) for part in range(n_parts)])
     with folder_of("npy", n_parts, ROWS_OF_A_PART) as arrays:
         in_files = folder_of("parquet", n_parts, ROWS_OF_A_PART)

@@ -72,14 +72,9 @@ DRAWN_BY = {"selection": {"plots"}, "sampling": {"plots"}}
 REFUSED = {"engine": {"families"}}
 
 OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
-HEAVY = {"numba", "pandas", "sklearn"}
+HEAVY = {"pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection"}
-# The compiled twin is itself loaded only where a problem is large. It may be long: kernels that
-# call one another stand in one file, because the compiler's cache sees no changes across files.
-COMPILED = {"numerics/compiled.py"}
-COMPILING = COMPILED | {"numerics/kernel_cache.py", "numerics/warm_up.py"}
-
 LONGEST = 400
 
 
@@ -109,16 +104,13 @@ def breaches_of(path: Path, root: Path) -> Iterator[str]:
     if part not in LEVELS:
         yield f"1 {part} has no level: give it one in the design and in this test"
         return
-    compiled = path.relative_to(root).as_posix() in COMPILED
-    if (length := len(text.splitlines())) > LONGEST and not compiled:
+    if (length := len(text.splitlines())) > LONGEST:
         yield f"{length} longer than {LONGEST} lines: look for the second idea"
     folder = (root.name, *place[:-1])
     for each in imports(ast.parse(text), folder):
         top, *below = each.module.split(".")
         if top == root.name:
             fault = fault_between(part, below[0] if below else "__init__", each)
-        elif path.relative_to(root).as_posix() in COMPILING and top == "numba":
-            fault = None
         else:
             fault = fault_outside(part, top, each)
         if fault:
@@ -278,7 +270,6 @@ def test_a_sound_tree_has_no_breach(tmp_path):
         ("sources/dask.py", "from dask.array import Array", "1 optional dask at module level"),
         ("workflow/early.py", "import sklearn.cluster", "1 sklearn at module level of workflow"),
         ("sources/early.py", "import pandas as pd", "1 pandas at module level of sources"),
-        ("numerics/early.py", "from numba import njit", "1 numba at module level of numerics"),
         ("__init__.py", "import pandas", "1 pandas at module level of __init__"),
         ("helpers.py", "", "1 helpers has no level"),
         ("engine/long.py", "\n" * 401, "401 longer than 400 lines"),

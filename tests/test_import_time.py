@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-HEAVY = {"arviz", "matplotlib", "numba", "nutpie", "pandas", "pyarrow", "pymc", "scipy", "sklearn"}
+HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "pyarrow", "pymc", "scipy", "sklearn"}
 
 # What the interpreter's own start-up loads (a .pth file of some package) does not count.
 LOADED = """
@@ -56,7 +56,7 @@ def test_import_of_the_data_sets_loads_nothing_heavy():
 def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     loaded = loaded_by(FIRST_FIT)
     assert "bayesmix.workflow.fit" in loaded
-    assert not loaded & {"numba", "sklearn.mixture", "sklearn.cluster", "matplotlib"}
+    assert not loaded & {"sklearn.mixture", "sklearn.cluster", "matplotlib"}
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
     assert not ours & {

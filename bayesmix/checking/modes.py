@@ -12,7 +12,6 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.forms import Untruncated
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import Problem, begin, run
 from bayesmix.engine.stopping import Aitken
@@ -110,7 +109,6 @@ def _fits(
 ) -> list[tuple[Mixture, float]]:
     """Where the fit from each start ends, and its ELBO."""
     sampler = blocked_gibbs(result, source, each_repetition)
-    centred = Untruncated(CENTRED)
     problem = Problem(
         source=source,
         family=result.family,
@@ -119,7 +117,7 @@ def _fits(
         guard=result.family.guard(source, result.mixture.frame, source.summary, False),
         stopping=Aitken(),
         accelerate=True,
-        form=Untruncated(LINEAR, None, centred) if result.form == "linear" else centred,
+        form=LINEAR if result.form == "linear" else CENTRED,
     )
     found = []
     for number in chosen:

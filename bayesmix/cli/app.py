@@ -25,7 +25,6 @@ from bayesmix.cli.inputs.options import (
     Model,
     Noise,
     Out,
-    Quiet,
     Resume,
     Scheduler,
     Static,
@@ -83,26 +82,6 @@ def demo(
     from bayesmix.cli.commands.demo import demo as shown_on_data
 
     shown_on_data(shown.screen, out, run.seed, run.jobs)
-
-
-@app.command(
-    name="warm-up",
-    short_help="Compile for this machine what large fits need.",
-    epilog=example("bayesmix warm-up"),
-)
-def warm_up(
-    float32: Annotated[
-        bool, typer.Option("--float32", help="For rows in single precision too (.npy, Parquet).")
-    ] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Compile for this machine, ahead and once, what the first large fit would wait for.
-
-    What is compiled is kept beside the package, or in the folder that NUMBA_CACHE_DIR names.
-    """
-    from bayesmix.cli.commands.jobs import warm_up as run
-
-    run(PrintOptions(quiet).screen, float32)
 
 
 @app.command(

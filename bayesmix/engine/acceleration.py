@@ -14,7 +14,6 @@ import numpy as np
 from scipy.linalg.lapack import dgesv
 
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Statistics
 from bayesmix.records import Expectation
 
 MEMORY = 8
@@ -29,7 +28,7 @@ class Anderson:
     units: Array | float = 1.0
     memory: int = MEMORY
 
-    def remembered(self, source: Array, result: Statistics) -> Anderson:
+    def remembered(self, source: Array, result: Expectation) -> Anderson:
         """With one more pair; afresh where sums came from other rows, of which more is counted."""
         packed = result.pack()
         if len(source) != len(packed):
@@ -74,9 +73,9 @@ class Anderson:
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
     """The expectation whose statistics pack to ``vector``; None where counts would be negative."""
-    statistics = expectation.statistics.unpack(vector)
-    if not (np.isfinite(vector).all() and statistics.counts.min() >= 0.0):
+    jump = expectation.unpacked(vector)
+    if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
         return None
-    return Expectation(
-        expectation.log_normaliser, expectation.magnitude, statistics.counts, statistics
-    )
+    if jump.allocation is not None and jump.allocation.pack().min() < 0.0:
+        return None
+    return jump

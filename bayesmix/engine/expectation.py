@@ -1,13 +1,14 @@
 """The E-step: rows become responsibilities, responsibilities become sums.
 
 log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49), in one of two
-arithmetics: ``CENTRED`` is exact wherever the clusters lie; ``LINEAR`` is one matrix product in
-each direction for components that are linear in features of the row, and is watched by a bound on
-its rounding. What a run makes of them, and of kernels, is its form (``engine.forms``).
+forms: ``Centred`` is exact wherever the clusters lie; ``Linear`` is one matrix product in each
+direction for components that are linear in features of the row, and a bound on its rounding says
+after every pass whether it kept its digits. Blocks of rows are sized to stay in the cache.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -19,19 +20,55 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE, n_features_of
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Additive, Components, Family, LinearComponents, Statistics
-from bayesmix.protocols import Linear as LinearForm
-from bayesmix.records import ChunkSums, FeatureSums, Frame, Mixture, Rows
+from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+from bayesmix.protocols import (
+    Additive,
+    Components,
+    Family,
+    Kept,
+    LinearComponents,
+    Source,
+    Statistics,
+)
+from bayesmix.records import ChunkSums, Expectation, FeatureSums, Frame, Mixture, Rows
 from bayesmix.weights import PointWeights
 
+# Values of the features and log joints of one block: they stay in a cache of one megabyte.
 BLOCK_VALUES = 2**16
+FEWEST_ROWS = 128  # of a block: products of fewer rows are slow
+# Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
+# little more, no more than the objective may fall; of large problems what rounding in fact leaves.
+MOST_LOSS = 1e-12
+MOST_LOSS_OF_LARGE = 1e-11
 
 # Log densities (n, K), and what makes statistics of responsibilities.
 Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
 # What a pass does to a chunk.
 Step: TypeAlias = Callable[[Rows], ChunkSums]
 Summand = TypeVar("Summand")
+
+
+def block_sums(
+    mixture: Mixture[Components],
+    joint: Array,
+    rows: Rows,
+    statistics: Callable[[Array], Additive],
+) -> ChunkSums:
+    """The sums of rows from their log joints (n, K), which become weighted responsibilities.
+
+    Every E-step of a run ends here; ``statistics`` makes those of the components.
+    """
+    allocated = mixture.allocate(joint, rows)
+    log_normaliser = allocated.log_normaliser
+    weight = float(len(rows))
+    if rows.weights is not None:
+        joint *= rows.weights[:, None]
+        log_normaliser *= rows.weights
+        weight = float(rows.weights.sum())
+    # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
+    magnitude = weight + float(np.abs(log_normaliser).sum())
+    total = float(log_normaliser.sum())
+    return ChunkSums(total, magnitude, statistics(joint), allocated.statistics)
 
 
 @dataclass(frozen=True)
@@ -48,22 +85,8 @@ class LocalRows:
         return Mixture(PointWeights(self.shares), components, mixture.frame)
 
 
-def each_by_itself(
-    step_of: Callable[[Mixture[Components]], Step],
-    mixture: Mixture[Components],
-    parts: Sequence[LocalRows],
-) -> list[tuple[Statistics, float]]:
-    """One E-step of every part: its statistics and its log normaliser."""
-    passed = (step_of(part.of(mixture))(part.rows).finished() for part in parts)
-    return [(each.statistics, each.log_normaliser) for each in passed]
-
-
 class Arithmetic(Protocol):
-    """How log densities and sums are computed by NumPy."""
-
-    @property
-    def name(self) -> str:
-        """As ``result_.form`` has it."""
+    """How log densities and sums are computed."""
 
     @property
     def watched(self) -> bool:
@@ -72,21 +95,68 @@ class Arithmetic(Protocol):
     def densities(self, components: Components, values: Array) -> Densities:
         """Log densities (n, K) of framed rows under components."""
 
-    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
-        """Log joints (n, K) of rows as stored."""
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        """The E-step on a chunk."""
+
+
+class Form(ABC):
+    """How the E-steps of a run are made; by default every row knows every component."""
+
+    name: str  # as ``result_.form`` has it
+    exact = True  # whether every row knows every component; otherwise passes are on a lower bound
+    watched = False  # whether it may lose digits, so that a pass has to show that it did not
+
+    @property
+    def surer(self) -> Form:
+        """The form to go on in where this one lost digits."""
+        return self
+
+    @property
+    def regrouped(self) -> Form:
+        """The same for other components, of which nothing is known by their numbers."""
+        return self
+
+    @property
+    def earlier(self) -> Kept | None:
+        """What a pass asks of an earlier one, of every row."""
+        return None
+
+    @abstractmethod
+    def step(self, mixture: Mixture[Components]) -> Step:
+        """What a pass does to a chunk; picklable, so that any source can run it."""
+
+    def width(self, n_components: int) -> int:
+        """How many components a row meets in a pass: what it costs."""
+        return n_components
+
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
+        """Whether a pass kept its digits: a proof, not an estimate."""
+        return True
+
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Form:
+        """The form of the next pass, so many passes into a segment."""
+        return self
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         """One E-step of every part by itself: its statistics and its log normaliser."""
+        passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
+        return [(each.statistics, each.log_normaliser) for each in passed]
+
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        """The rows on which moves are looked for: none has gaps."""
+        return rows
 
 
 @dataclass(frozen=True)
-class Centred:
+class Centred(Form):
     """Distances from each mean: no cancellation."""
 
-    name: str = "centred"
-    watched: bool = False
+    name = "centred"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return ExpectationStep(mixture, self)
 
     def densities(self, components: Components, values: Array) -> Densities:
         return (
@@ -94,31 +164,61 @@ class Centred:
             lambda responsibilities: components.statistics(values, responsibilities),
         )
 
-    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
-        joint, statistics = self.densities(mixture.components, mixture.frame.apply(rows.values))
-        joint += mixture.log_weights
-        return joint, statistics
-
-    def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
-    ) -> list[tuple[Statistics, float]]:
-        return each_by_itself(lambda own: ExpectationStep(own, self), mixture, parts)
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        return centred_sums(self, mixture, rows)
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Form):
     """Features once, then a matrix product for the densities and one for the sums."""
 
-    name: str = "linear"
-    watched: bool = True
+    most_loss: float = MOST_LOSS  # a share of Σ w (1 + |l|)
+
+    name = "linear"
+    watched = True
+
+    @property
+    def surer(self) -> Form:
+        return CENTRED
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return ExpectationStep(of_forms(mixture), self)
+
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
+        most = self.most_loss * expectation.magnitude
+        loss: float = mixture.linear.loss(expectation.statistics, most)
+        return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
     def densities(self, components: Components, values: Array) -> Densities:
-        own = cast("LinearComponents", components).linear
-        return _of_features(own, own.coefficients, own.features(values))
+        form = cast("LinearComponents", components).linear
+        features = form.features(values)
+        log_density: Array = np.dot(form.coefficients, features).T
+        return (
+            log_density,
+            lambda responsibilities: FeatureSums(form, np.dot(responsibilities.T, features.T)),
+        )
 
-    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
-        own = mixture.linear
-        return _of_features(own, mixture.coefficients, rows.features(own, mixture.frame))
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        """Block by block, all of them in the same room."""
+        form, coefficients = mixture.linear, mixture.coefficients
+        if rows.keeps_features(coefficients.shape[1]):
+            features = rows.features(form, mixture.frame)
+            return _linear_sums(mixture, rows, features, np.dot(coefficients, features))
+        n_components, n_features = coefficients.shape
+        blocks = rows.blocks(block_rows(n_features, n_components))
+        width = len(blocks[0])
+        framed, room = np.empty((rows.values.shape[1], width)), np.empty((n_features, width))
+        joints = np.empty((n_components, width))
+        total: ChunkSums | None = None
+        for block in blocks:
+            own = slice(len(block))
+            features, joint = room[:, own], joints[:, own]
+            form.features(mixture.frame.apply(block.values, framed[:, own]), features)
+            np.matmul(coefficients, features, out=joint)
+            found = _linear_sums(mixture, block, features, joint)
+            total = found if total is None else total + found
+        assert total is not None
+        return total
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
@@ -152,25 +252,42 @@ class Linear:
 CENTRED, LINEAR = Centred(), Linear()
 
 
-def _of_features(form: LinearForm, coefficients: Array, features: Array) -> Densities:
-    """The linear form of features (F, n) that are there already."""
-    log_density: Array = np.dot(coefficients, features).T
-    return (
-        log_density,
-        lambda responsibilities: FeatureSums(form, np.dot(responsibilities.T, features.T)),
+def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
+    """The mixture with its linear forms alone: that is what a step takes along."""
+    return replace(mixture, components=mixture.linear)
+
+
+def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """The E-step on a chunk whose log densities and statistics are made block by block."""
+
+    def of_block(block: Rows) -> ChunkSums:
+        values = mixture.frame.apply(block.values)
+        joint, statistics = arithmetic.densities(mixture.components, values)
+        joint += mixture.log_weights
+        return block_sums(mixture, joint, block, statistics)
+
+    return sum_of_blocks(rows, mixture.n_components, of_block)
+
+
+def _linear_sums(
+    mixture: Mixture[Components], rows: Rows, features: Array, joint: Array
+) -> ChunkSums:
+    """What rows add up to, from their features (F, n) and log joints (K, n), which are used up."""
+    form = mixture.linear
+    return block_sums(
+        mixture, joint.T, rows, lambda shares: FeatureSums(form, np.dot(shares.T, features.T))
     )
 
 
-def block_rows(n_features: int, n_components: int) -> int:
-    """Rows of one block, so that what is made for it stays in cache."""
-    width = max(n_components, n_features_of(DENSE, n_features))
-    return max(256, BLOCK_VALUES // width)
+def block_rows(width: int, n_components: int) -> int:
+    """Rows of one block, of each of which so many features and components are made."""
+    return max(FEWEST_ROWS, BLOCK_VALUES // (width + n_components))
 
 
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """What blocks of a chunk say, added in their order."""
-    size = block_rows(rows.values.shape[1], n_components)
-    total: Summand = reduce(add, map(of_block, rows.blocks(size)))
+    width = n_features_of(DENSE, rows.values.shape[1])
+    total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
     return total
 
 
@@ -182,25 +299,7 @@ class ExpectationStep:
     arithmetic: Arithmetic
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        return sum_of_blocks(rows, self.mixture.n_components, self._block)
-
-    def _block(self, rows: Rows) -> ChunkSums:
-        joint, statistics = self.arithmetic.joints(self.mixture, rows)
-        log_normaliser = normalise(joint)
-        if self.mixture.noise is not None:
-            volume = self.mixture.frame.log_volume
-            log_normaliser, _ = self.mixture.noise.joined(
-                joint, log_normaliser, rows.values, volume
-            )
-        weight = float(len(rows))
-        if rows.weights is not None:
-            joint *= rows.weights[:, None]
-            log_normaliser *= rows.weights
-            weight = float(rows.weights.sum())
-        sums = statistics(joint)
-        # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
-        magnitude = weight + float(np.abs(log_normaliser).sum())
-        return ChunkSums(float(log_normaliser.sum()), magnitude, sums)
+        return self.arithmetic.sums(self.mixture, rows)
 
 
 @dataclass(frozen=True)
@@ -269,7 +368,7 @@ class AssessmentStep:
 
     def _block(self, rows: Rows) -> Assessment:
         responsibilities, log_normaliser = self.mixture.responsibilities(
-            self.mixture.frame.apply(rows.values)
+            self.mixture.frame.apply(rows.values), rows
         )
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)

@@ -46,7 +46,7 @@ class MaximumLikelihood:
         components = resolved(self.family).maximum_likelihood(
             expectation.statistics, previous and previous.components, resolution, frame
         )
-        return Mixture(self.weights_prior.mode(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """0."""
@@ -81,7 +81,7 @@ class MaximumAPosteriori:
         components = self.parameters_prior.mode(
             expectation.statistics, previous and previous.components, resolution
         )
-        return Mixture(self.weights_prior.mode(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """log p(π) + log p(θ)."""
@@ -119,7 +119,7 @@ class VariationalBayes:
         components = self.parameters_prior.posterior(
             expectation.statistics, previous and previous.components, resolution
         )
-        return Mixture(self.weights_prior.posterior(expectation.counts), components, frame)
+        return Mixture(self.weights_prior.posterior(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
         """-KL(q(π) || p(π)) - KL(q(θ) || p(θ)); what is learned of the prior is part of q."""

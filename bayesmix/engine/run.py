@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.engine.acceleration import Anderson, extrapolated
-from bayesmix.engine.compiled_steps import CompiledAssessment, compiled_pays
-from bayesmix.engine.expectation import Assessment, AssessmentStep
-from bayesmix.engine.forms import Form
+from bayesmix.engine.expectation import Assessment, AssessmentStep, Form
 from bayesmix.engine.monitor import Monitor
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
@@ -202,25 +200,13 @@ def summed(
         # Each row goes on from the few components that it knew: no part of the mixture.
         kept.leave_out("passes of more than 100 components are made again")
         return added().finished()
-    executor = "numpy" if form.kernel is None else form.kernel.__name__
-    return kept.summed(source, mixture, f"{form.name} by {executor}", added).finished()
+    return kept.summed(source, mixture, form.name, added).finished()
 
 
-def assessed(family: Family, source: Source, mixture: Mixture) -> Assessment:
+def assessed(source: Source, mixture: Mixture) -> Assessment:
     """What a fit is described by, from one look at all rows."""
-    total: Assessment = source.reduce(
-        assessment_step(family, source, mixture), mixture.n_components
-    )
+    total: Assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
     return total
-
-
-def assessment_step(
-    family: Family, source: Source, mixture: Mixture
-) -> AssessmentStep | CompiledAssessment:
-    """That look at a chunk."""
-    K = mixture.n_components
-    compiled = family.centred_kernel and compiled_pays(*source.shape, K) and mixture.noise is None
-    return (CompiledAssessment if compiled else AssessmentStep)(mixture)
 
 
 def _updated(
@@ -263,7 +249,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     new_segment = changed or form is not state.form
     anderson = state.anderson.forgotten() if new_segment else state.anderson
     if problem.accelerate and not changed:
-        anderson = anderson.remembered(state.expectation.statistics.pack(), expectation.statistics)
+        anderson = anderson.remembered(state.expectation.pack(), expectation)
     return State(
         mixture,
         expectation,
@@ -310,7 +296,7 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
                     trace=(*state.trace, value),
                     recent=(value,),
                     plain_left=PLAIN_TO_LOOK if small else 0,
-                    anderson=state.anderson.remembered(vector, expectation.statistics),
+                    anderson=state.anderson.remembered(vector, expectation),
                     passes=passes,
                 )
     except DegenerateFitError:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.engine.expectation import block_rows
-from bayesmix.engine.forms import Form
+from bayesmix.engine.expectation import Form, block_rows
 from bayesmix.engine.run import surely_summed
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Components, Objective, Source, Statistics

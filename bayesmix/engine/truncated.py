@@ -7,19 +7,19 @@ are zero elsewhere. From time to time anchors and neighbours are found anew, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.engine.compiled_steps import Kernel, kernel_view, linear_pass, of_sweep
-from bayesmix.engine.expectation import Densities, LocalRows, Step
-from bayesmix.engine.forms import Untruncated
-from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.engine.expectation import Form, LocalRows, Step, block_rows, block_sums, of_forms
+from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Components, Kept, Source, Statistics
-from bayesmix.records import ChunkSums, Expectation, Known, Mixture, Rows
+from bayesmix.protocols import Additive, Components, Kept, Source, Statistics, Truncating
+from bayesmix.records import ChunkSums, Mixture, Rows
 
 MANY = 100
 # Numbers of candidates, of which the first that will do; while rows still move, never very few:
@@ -34,16 +34,19 @@ SETTLED = 1e-3
 # On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
 LOOK_AT = 2000
 MOST_LOST = 2.5e-4
+# Rows whose features are made at once, of as many anchors as they have.
+ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
-class Truncated:
+class Truncated(Form):
     """A form of the E-step: anchors of the rows, kept beside them, and neighbours (K, G).
 
-    Without them (None) nothing is known of the rows yet.
+    Without them (None) nothing is known of the rows yet. Features are those of a row less the mean
+    of its anchor, so that the linear form loses no digits.
     """
 
-    dense: Untruncated  # what it does where every row knows every component
+    dense: Form  # what it does where every row knows every component
     anchors: Kept | None = None
     neighbours: Indices | None = None
     moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
@@ -53,26 +56,9 @@ class Truncated:
     exact = False
 
     @property
-    def watched(self) -> bool:
-        return self.dense.watched
-
-    @property
-    def surer(self) -> Truncated:
-        return replace(self, dense=self.dense.surer)
-
-    @property
     def regrouped(self) -> Truncated:
-        """Nothing is known of the rows; and in the surer form."""
-        return Truncated(self.dense.surer)
-
-    @property
-    def kernel(self) -> Kernel:
-        return self.dense.kernel or linear_pass
-
-    @property
-    def finest(self) -> Kernel:
-        """The kernel that keeps most digits."""
-        return self.dense.surer.kernel or linear_pass
+        """Nothing is known of the rows."""
+        return Truncated(self.dense)
 
     @property
     def settled(self) -> bool:
@@ -85,14 +71,11 @@ class Truncated:
         return self.anchors
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        return TruncatedStep(kernel_view(mixture), self.kernel, self.found[1])
+        return TruncatedStep(of_forms(mixture), self.found[1])
 
     def width(self, n_components: int) -> int:
         """A row that knows few components is little work; rows are grouped within a chunk."""
         return 1
-
-    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
-        return self.dense.keeps_digits(mixture, expectation)
 
     def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Truncated:
         """Which candidates rows know is looked for now and then."""
@@ -102,16 +85,10 @@ class Truncated:
             return refreshed(source, mixture, self)
         return self
 
-    def joints(self, mixture: Mixture[Components], rows: Rows) -> Densities:
-        return self.dense.joints(mixture, rows)
-
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
         return self.dense.of_parts(mixture, parts)
-
-    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
-        return rows
 
     @property
     def found(self) -> tuple[Kept, Indices]:
@@ -121,13 +98,55 @@ class Truncated:
         return self.anchors, self.neighbours
 
 
-def known(rows: Rows, nearest: Indices, describe: bool = False) -> Known:
-    """What the rows of a chunk know: the neighbours (K, G) of their anchors."""
+@dataclass(frozen=True)
+class Grouped:
+    """Some rows, sorted by anchor, with the log joints of the candidates that they know."""
+
+    order: Indices  # (n,) places of the rows in their chunk
+    rows: Rows
+    bounds: Indices  # (P + 1,) where groups begin and end
+    candidates: Integers  # (P, G)
+    places: Array  # (P, D) that features are measured from
+    features: Array  # (F, n)
+    joint: Array  # (G, n)
+
+    @property
+    def groups(self) -> Iterator[slice]:
+        """The rows of each group."""
+        return (slice(a, b) for a, b in pairwise(self.bounds.tolist()))
+
+
+def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Iterator[Grouped]:
+    """The rows of a chunk, a few groups at a time, in the order of their anchors."""
     anchors = rows.earlier
     assert anchors is not None
-    sizes = np.bincount(anchors, minlength=len(nearest))
-    bounds = np.concatenate([[0], np.cumsum(sizes)])
-    return Known(np.argsort(anchors, kind="stable"), bounds, nearest, describe)
+    form = cast("Truncating", mixture.linear)
+    order = np.argsort(anchors, kind="stable")
+    ends = np.cumsum(np.bincount(anchors, minlength=len(nearest)))
+    start = 0
+    while start < len(rows):
+        stop = min(start + ROWS_AT_ONCE, len(rows))
+        mine = order[start:stop]
+        first, last = anchors[mine[0]], anchors[mine[-1]]
+        own = np.arange(first, last + 1)
+        inside = np.clip(ends[first : last + 1], start, stop)
+        bounds = np.concatenate([[start], inside]) - start
+        present = np.diff(bounds) > 0
+        own, bounds = own[present], np.concatenate([[0], bounds[1:][present]])
+        candidates = nearest[own].astype(np.int64, copy=False)
+        local, places = form.local(own, candidates)
+        some = rows.some(mine)
+        values = mixture.frame.apply(some.values)
+        values -= places.repeat(np.diff(bounds), axis=0)
+        features = local.features(values)
+        coefficients = local.coefficients.reshape(*candidates.shape, -1).copy()
+        coefficients[:, :, 0] += mixture.finite_log_weights[candidates]
+        joint = np.empty((candidates.shape[1], len(mine)))
+        of_rows = Grouped(mine, some, bounds, candidates, places, features, joint)
+        for group, own_rows in zip(coefficients, of_rows.groups, strict=True):
+            joint[:, own_rows] = group @ features[:, own_rows]
+        yield of_rows
+        start = stop
 
 
 @dataclass(frozen=True)
@@ -135,11 +154,25 @@ class TruncatedStep:
     """What a pass does to a chunk."""
 
     mixture: Mixture[Components]
-    kernel: Kernel
     nearest: Indices
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        return of_sweep(*self.kernel(self.mixture, rows, known(rows, self.nearest)))
+        total: ChunkSums | None = None
+        form = cast("Truncating", self.mixture.linear)
+        for some in grouped(self.mixture, rows, self.nearest):
+            gather = partial(_gathered, form, some)
+            found = block_sums(self.mixture, some.joint.T, some.rows, gather)
+            total = found if total is None else total + found
+        assert total is not None
+        return total
+
+
+def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
+    """The statistics of all components from responsibilities (n, G) for the candidates."""
+    features = some.features
+    sums = np.stack([shares[own].T @ features[:, own].T for own in some.groups])
+    flat = sums.reshape(-1, len(features))
+    return form.gathered(flat, some.candidates.ravel(), some.places)
 
 
 @dataclass(frozen=True)
@@ -147,22 +180,28 @@ class AnchorStep:
     """The candidate of every row that has most of it; without neighbours, of all components."""
 
     mixture: Mixture[Components]
-    kernel: Kernel
     nearest: Indices | None = None
 
     def __call__(self, rows: Rows) -> Any:
         n_components = self.mixture.n_components
+        best = np.empty(len(rows), dtype=_index_type(n_components))
         if self.nearest is None:
-            candidates = Known.everything(len(rows), n_components, describe=True)
-        else:
-            candidates = known(rows, self.nearest, describe=True)
-        sweep, _ = self.kernel(self.mixture, rows, candidates)
-        return sweep.best.astype(_index_type(n_components))
+            start = 0
+            for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
+                joint = self.mixture.log_joint(self.mixture.frame.apply(block.values))
+                best[start : start + len(block)] = joint.argmax(axis=1)
+                start += len(block)
+            return best
+        for some in grouped(self.mixture, rows, self.nearest):
+            places = some.joint.argmax(axis=0)
+            groups = np.repeat(np.arange(len(some.candidates)), np.diff(some.bounds))
+            best[some.order] = some.candidates[groups, places]
+        return best
 
 
-def first_truncation(source: Source, mixture: Mixture[Components], dense: Untruncated) -> Truncated:
+def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) -> Truncated:
     """Candidates for rows of which nothing is known yet."""
-    anchors = _every_anchor(source, mixture, dense)
+    anchors = _every_anchor(source, mixture)
     nearest = neighbours(mixture, WIDTHS[-1])
     some = anchors.some(_some_rows(source.shape[0], 0))
     joint = joint_of_some(source, mixture, 0)
@@ -177,24 +216,22 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     """
     nearest = neighbours(mixture, WIDTHS[-1])
     before, width = form.found[0], form.found[1].shape[1]
-    step = AnchorStep(kernel_view(mixture), form.finest, nearest[:, : FURTHER * width])
+    step = AnchorStep(of_forms(mixture), nearest[:, : FURTHER * width])
     anchors = source.keep(step, 1, before)
     moved = anchors.differing(before) / source.shape[0]
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
     joint = joint_of_some(source, mixture, widest.looks)
     some = anchors.some(_some_rows(source.shape[0], widest.looks))
     if lost(joint, nearest[some]) > MOST_LOST:
-        anchors = _every_anchor(source, mixture, form.dense)
+        anchors = _every_anchor(source, mixture)
         widest = replace(widest, anchors=anchors)
         some = anchors.some(_some_rows(source.shape[0], widest.looks))
     return _wide_enough(joint, some, widest)
 
 
-def _every_anchor(source: Source, mixture: Mixture[Components], dense: Untruncated) -> Kept:
+def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
     """The most responsible component of every row: a pass over all rows and all components."""
-    return source.keep(
-        AnchorStep(kernel_view(mixture), Truncated(dense).finest), mixture.n_components
-    )
+    return source.keep(AnchorStep(of_forms(mixture)), mixture.n_components)
 
 
 def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -23,15 +23,14 @@ from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.columns_of_fit import refuse_no_table
 from bayesmix.random import root_seed
 from bayesmix.selection.candidates import growth
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.combinations import component_numbers
-from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.candidates.structures_asked import fewest_rows
+from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.cautions import cautions
-from bayesmix.selection.choice.one_of_logarithms import one_of_logarithms
+from bayesmix.selection.choice.data_checks import duplicates, log_scale, rounded_features
+from bayesmix.selection.choice.notes import DataChecks
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
     answerable,
@@ -40,21 +39,17 @@ from bayesmix.selection.choice.ranking import (
     disowned,
     why_none,
 )
-from bayesmix.selection.choice.repetitions import repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
-from bayesmix.selection.choice.standing import lattices
-from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
+from bayesmix.selection.clustering.clusters import clusters_of_components
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
-from bayesmix.selection.criteria.scores import OF_FOLDS, column_of
+from bayesmix.selection.criteria.registry import OF_DRAWS, record
 from bayesmix.selection.pipelines import prefix_of
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected
 from bayesmix.workflow.display import summary_html
 from bayesmix.workflow.progress import FitProgress
 
-# With folds every candidate is fitted to each: a range that takes care of itself ends here.
-MOST_BY_FOLDS = 10
 # Candidates in the table of a notebook.
 MOST_SHOWN = 6
 
@@ -200,28 +195,35 @@ class MixtureSearch(SearchResults, Showing):
         seed = root_seed(self.random_state)
         seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, groups, seed)
         estimator = search_parameters.estimator_of(self.estimator, seed)
-        folded = bool(wanted & set(OF_FOLDS))
-        n_rows, n_features = search_parameters.shape_of(X)
-        most = growth.largest(n_rows, fewest_rows(self.covariance_type, n_features))
-        if folded:
-            most = min(most, MOST_BY_FOLDS)
-        numbers = component_numbers(self.n_components, most)
+        folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
-        chains = search_parameters.chains_of(self, X, numbers, prefix, variational)
+        chains, left_out = search_parameters.chains_of(
+            self, X, estimator, folded, prefix, variational
+        )
+        numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         source = incoming.training_rows(self, X, sample_weight, 1)
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # What a pipeline makes of the columns is not known here.
         plain = None if prefix else source
-        grid, repeated = lattices(plain), repetitions(plain)
-        folds = partial(make_splits, self.cv, X, seed, groups, repeated.distinct)
+        grows = self.n_components is None
+        checks = DataChecks(
+            numbers,
+            grows,
+            source.shape[1],
+            left_out,
+            rounded_features(plain),
+            duplicates(plain),
+            log_scale(plain),
+        )
+        folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
         splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
         search_parameters.share_threads(estimator, self.n_jobs, side_by_side)
         fitter = search_parameters.fitter_of(estimator, X, sample_weight, source)
-        functions |= {name: OF_DRAWS[name] for name in wanted & set(OF_DRAWS)}
-        grows = self.n_components is None and not folded
+        functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
+        grows = grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
@@ -229,11 +231,9 @@ class MixtureSearch(SearchResults, Showing):
         refuted = growth.refuted if grows else None
         task = Task(fitter, splits, functions, kept_fits, patience, watched, refuted)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
-        if not folded:
-            sweep.begun = fitter.first_fits(chains, grows, seed)
         self._run(sweep)
         further = grows and variational and not self.interrupted_
-        if further and not growth.finished(sweep, most, self._run):
+        if further and not growth.finished(sweep, max(numbers), self._run):
             self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
@@ -242,7 +242,7 @@ class MixtureSearch(SearchResults, Showing):
         falls = criterion == RULE or self.n_components is None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
         if criterion == RULE:
-            rule = Rule(task, weights, self._prior_over_k, grid, polish, workers)
+            rule = Rule(task, weights, self._prior_over_k, polish, workers)
             judgement = rule.judged(rows, None if self.interrupted_ else folds)
             self.interrupted_ |= judgement.interrupted
         else:
@@ -250,15 +250,7 @@ class MixtureSearch(SearchResults, Showing):
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
             judgement = Judgement(rows)
-        notes = partial(
-            cautions,
-            numbers=numbers,
-            grows=grows,
-            grid=grid,
-            repeated=repeated,
-            logarithms=one_of_logarithms(plain),
-        )
-        self._adopt(judgement, criterion, source.total_weight, notes, sweep.folds())
+        self._adopt(judgement, criterion, source.total_weight, checks, sweep.folds())
         return self
 
     interrupted_: bool
@@ -292,11 +284,11 @@ class MixtureSearch(SearchResults, Showing):
         judgement: Judgement,
         wanted: str,
         n: float,
-        notes: Callable[[list[Row]], list[str]],
-        folds: list[tuple[int, int, Row]],
+        checks: DataChecks,
+        folds: list[tuple[int, int, Candidate]],
     ) -> None:
         """Keep what was found, the candidates from the best on; without a value they come last."""
-        rows = judgement.rows
+        rows = judgement.candidates
         criterion = answerable(rows, wanted)
         if criterion != wanted:
             warn(
@@ -308,19 +300,23 @@ class MixtureSearch(SearchResults, Showing):
         if not order:
             raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
         ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
-        judgement = replace(judgement, rows=[rows[i] for i in ranked])
-        rows = judgement.rows
+        judgement = replace(judgement, candidates=[rows[i] for i in ranked])
+        rows = judgement.candidates
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
-        self.cautions_ = notes(rows)
+        self.cautions_ = checks.notes(rows)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         found = self._by_bic(rows) or self._probabilities(rows)
-        self._summary = words.summary(judgement, criterion, n, found, self.cautions_)
+        self._clusters = clusters_of_components(rows[0].result, checks.rounded)
+        answer = words.Answer(
+            judgement, criterion, n, found, self.cautions_, int(self._clusters.max()) + 1
+        )
+        self._summary, self._details = answer.summary(), answer.verbose()
 
-    def _show(self, rows: list[Row], criterion: str) -> None:
+    def _show(self, rows: list[Candidate], criterion: str) -> None:
         """The tables and the best of ranked candidates."""
-        scored = column_of(criterion)
+        scored = record(criterion).column
         self.criterion_ = criterion
         self.results_ = tables.results(rows, scored)
         self.restarts_ = tables.restarts(rows)
@@ -330,20 +326,23 @@ class MixtureSearch(SearchResults, Showing):
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _restore(self, rows: list[Row], kept: dict[str, Any], folds: list[Any]) -> None:
+    def _restore(self, rows: list[Candidate], kept: dict[str, Any], folds: list[Any]) -> None:
         """Be the search that was saved."""
         for name, value in kept.items():
             setattr(self, name, value)
         self.folds_ = tables.of_folds(folds)
         self._show(rows, self.criterion_)
 
-    def summary(self) -> str:
-        """The answer in a sentence, how close the runners-up are, what others would choose."""
+    def summary(self, verbose: bool = False) -> str:
+        """The best model, how sure it is, what other criteria would choose, and notes.
+
+        At most six lines; ``verbose=True`` has all notes, the next candidates and the prior over K.
+        """
         check_is_fitted(self, "results_")
-        return self._summary
+        return self._details if verbose else self._summary
 
     def _answer_html(self) -> str:
-        table = tables.leading(self.results_, column_of(self.criterion_), MOST_SHOWN)
+        table = tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
         return summary_html(self._summary, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
@@ -357,7 +356,7 @@ class MixtureSearch(SearchResults, Showing):
         ('tied', 3)
         """
         check_is_fitted(self, "results_")
-        return tables.over_structures(self.results_, column_of(criterion or self.criterion_))
+        return tables.over_structures(self.results_, record(criterion or self.criterion_).column)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The criterion over K for every structure; see ``plot_selection``."""

@@ -17,7 +17,7 @@ from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.selection.candidates.structures_asked import have_posteriors
-from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
+from bayesmix.selection.criteria.registry import POSTERIOR
 from bayesmix.selection.pipelines import last_step
 from bayesmix.weights import DirichletPrior
 
@@ -135,7 +135,7 @@ def procedure(
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
             family=families[0] if noise is None else beside[0],
-            inference=inference if criterion in OF_A_POSTERIOR else None,
+            inference=inference if criterion in POSTERIOR else None,
             prune=False,
             search="short",
             noise=noise,
@@ -151,7 +151,7 @@ def procedure(
                 else {"family": families} | more
             )
     if estimator is None:
-        estimator = comparable(X) if criterion in OF_A_POSTERIOR else likely(X)
+        estimator = comparable(X) if criterion in POSTERIOR else likely(X)
         # Of many candidates each begins where the one before ended; moves would hardly add to that.
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
     if missing != "error":

@@ -232,7 +232,7 @@ if TYPE_CHECKING:
     ) -> None:
         _family: p.FamilyOf[Moments, Gaussians] = family
         _statistics: p.Statistics = statistics
-        _linear: p.CompiledCentredOf[Moments] = linear
+        _linear: p.TruncatingOf[Moments] = linear
         _components: p.LinearComponents = linear
         _components = point
         _components = posterior

@@ -16,14 +16,13 @@ from bayesmix.records.coding import Coding
 
 
 class FamilyDefaults:
-    """Any real number will do; no linear forms, kernels or gaps; the same over any columns."""
+    """Any real number will do; no linear forms or gaps; the same over any columns."""
 
     any_real = True
     drawn_columns = 2
     least = -np.inf
     linear = False
     far_densities = False
-    centred_kernel = False
     rearranged = True
     heavy_tails = False
     keeps_zeros = False
@@ -46,7 +45,7 @@ class FamilyDefaults:
         return False
 
     @property
-    def linear_kernel(self) -> bool:
+    def truncates(self) -> bool:
         return False
 
     def linear_is_faster(self, n_features: int) -> bool:

@@ -245,8 +245,8 @@ class TransformedFrame(Frame):
     function: Function = field(kw_only=True)
     outer: Frame = field(kw_only=True)
 
-    def apply(self, values: Any) -> Array:
-        return self.function.apply(self.outer.apply(values))
+    def apply(self, values: Any, room: Array | None = None) -> Array:
+        return self.function.apply(self.outer.apply(values, room))
 
 
 def _diagonal(covariances: Array) -> Array:
@@ -391,11 +391,15 @@ class TransformedLinear(TransformedComponents):
     def kind(self) -> int:
         return TRANSFORMED + int(self.normals.kind)
 
-    def features(self, values: Array) -> Array:
-        """Return [features of g(x), Σ log g'(x)] (F, n)."""
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` where it is given."""
         transformed = self.function.apply(values)
         jacobian = self.function.log_jacobian(values, transformed)
-        return np.vstack([self.normals.features(transformed), jacobian])
+        if out is None:
+            return np.vstack([self.normals.features(transformed), jacobian])
+        self.normals.features(transformed, out[:-1])
+        out[-1] = jacobian
+        return out
 
     @property
     def coefficients(self) -> Array:
@@ -595,7 +599,7 @@ class Transformed(Over):
 
     family: Gaussian
     transform: str | float = "log"
-    any_real = far_densities = centred_kernel = linear_kernel = False
+    any_real = far_densities = truncates = False
     drawn_columns = 1
     least = SMALLEST
 

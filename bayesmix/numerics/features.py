@@ -6,16 +6,11 @@ TOTALS = 0  # [1, x]
 COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
-COMPILED = (TOTALS, COUNTS, AXES, DENSE)  # others no kernel knows
-PRODUCT = -2  # those of the parts of a product, side by side: NumPy alone makes them
+PRODUCT = -2  # those of the parts of a product, side by side
 CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
 LEVELS = 5  # [1, which level each column has]
 WITH_LOGS = 7  # [1, x, log x]
 TRANSFORMED = 8  # more than the kind of the Gaussian's features: these of g(x), and the Jacobian
-# Rows that a compiled pass takes at once at most: an odd number of cache lines of doubles, so that
-# the rows of a block's arrays do not fall onto the same few places of the first-level cache.
-LINE = 8
-BLOCK_ROWS = 33 * LINE
 # An exponential, in products.
 EXPONENTIAL = 16
 

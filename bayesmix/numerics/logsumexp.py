@@ -9,9 +9,12 @@ from bayesmix.numerics.arrays import Array
 
 # Finite logarithms below this stand for minus infinity: what cannot be.
 IMPOSSIBLE = -1e100
-# Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that
-# underflows is below 1e-220.
+# Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that is
+# left out is below e^-200.
 NEAR_ZERO = 200.0
+# Exponentials of less are 0: subnormal numbers are a hundred times slower than others.
+LOWEST = -400.0
+LEFT_OUT = float(np.exp(np.full(16, LOWEST))[0])  # as the vectorised loop rounds it
 # Odds of e^700 and e^-700 are numbers, and so are the shares by them.
 LARGEST_ODDS = 700.0
 
@@ -40,7 +43,12 @@ def normalise(log_joint: Array) -> Array:
 
 def _exponentiated(log_joint: Array) -> Array:
     """Turn logarithms (n, K) into shares of their rows in place; return the log sums (n,)."""
+    some_left_out = log_joint.size and log_joint.min() < LOWEST
+    if some_left_out:
+        np.maximum(log_joint, LOWEST, out=log_joint)
     np.exp(log_joint, out=log_joint)
+    if some_left_out:
+        log_joint -= LEFT_OUT
     total = log_joint.sum(axis=1)
     log_joint /= total[:, None]
     log_sums: Array = np.log(total)

@@ -12,8 +12,6 @@ from bayesmix.protocols.components import (
     Additive,
     ByPattern,
     ByPatternOf,
-    CompiledCentred,
-    CompiledCentredOf,
     Completing,
     CompletingOf,
     Components,
@@ -35,6 +33,8 @@ from bayesmix.protocols.components import (
     Predictive,
     Seen,
     Statistics,
+    Truncating,
+    TruncatingOf,
 )
 from bayesmix.protocols.engine import (
     Bayesian,
@@ -63,6 +63,8 @@ from bayesmix.protocols.partitions import (
     PartitionTask,
 )
 from bayesmix.protocols.priors import (
+    AllocationPrior,
+    AllocationPriorOf,
     OrderedWeightsPrior,
     OrderedWeightsPriorOf,
     Prior,
@@ -89,6 +91,7 @@ from bayesmix.protocols.twins import (
     WeightsTwinOf,
 )
 from bayesmix.protocols.weights import (
+    Allocation,
     DrawnWeights,
     FactorisedWeights,
     FactorisedWeightsOf,
@@ -101,12 +104,13 @@ from bayesmix.protocols.weights import (
 
 __all__ = [
     "Additive",
+    "Allocation",
+    "AllocationPrior",
+    "AllocationPriorOf",
     "Bayesian",
     "ByPattern",
     "ByPatternOf",
     "Chosen",
-    "CompiledCentred",
-    "CompiledCentredOf",
     "Completing",
     "CompletingOf",
     "Components",
@@ -161,6 +165,8 @@ __all__ = [
     "Statistics",
     "Stopping",
     "Tensor",
+    "Truncating",
+    "TruncatingOf",
     "UserRows",
     "VaryingWeights",
     "VaryingWeightsOf",

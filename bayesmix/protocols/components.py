@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
-from bayesmix.records.rows import Frame, KernelTotals, Known, Spread
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.records.rows import Frame, Spread
 
 S = TypeVar("S", contravariant=True)  # a family's own statistics
 D = TypeVar("D", contravariant=True)  # its own draws
@@ -162,8 +162,8 @@ class LinearOf(Components, Protocol[S]):
     (F, n), and responsibilities times features. ``loss`` bounds what cancellation can cost.
     """
 
-    def features(self, values: Array) -> Array:
-        """Features (F, n) of framed rows; the first is 1."""
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        """Features (F, n) of framed rows, in ``out`` where it is given; the first is 1."""
         ...
 
     @property
@@ -187,10 +187,7 @@ class LinearOf(Components, Protocol[S]):
         ...
 
     def loss(self, statistics: S, most: float = 0.0) -> float:
-        """Bound on the rounding error of Σ w log p(x) computed through the features, in nats.
-
-        A rough bound is enough where it is no more than ``most``.
-        """
+        """Bound on the rounding of Σ w log p(x); a rough one where it is at most ``most``."""
         ...
 
 
@@ -224,13 +221,15 @@ class ByPatternOf(CompletingOf[S], Protocol[S]):
         ...
 
 
-class CompiledCentredOf(LinearOf[S], Protocol[S]):
-    """Linear forms of which the centred form has a compiled twin as well."""
+class TruncatingOf(LinearOf[S], Protocol[S]):
+    """Linear forms of which rows may know a few only: a capability, ``Family.truncates``."""
 
-    def centred_pass(
-        self, values: Stored, weights: Array, frame: Frame, log_weights: Array, known: Known
-    ) -> tuple[KernelTotals, Statistics]:
-        """Sums over rows as stored that know some of the components, and their statistics."""
+    def local(self, anchors: Integers, candidates: Integers) -> tuple[Self, Array]:
+        """Forms of candidates (P, G) over rows less the places (P, D) of anchors (P,)."""
+        ...
+
+    def gathered(self, sums: Array, components: Integers, places: Array) -> Additive:
+        """What K components have, of sums of features (P G, F) of ``components`` (P G,)."""
         ...
 
 
@@ -393,7 +392,7 @@ class CoordinatesOf(Protocol[D]):
 
 # Those of any family.
 Linear: TypeAlias = LinearOf[Any]
-CompiledCentred: TypeAlias = CompiledCentredOf[Any]
+Truncating: TypeAlias = TruncatingOf[Any]
 Completing: TypeAlias = CompletingOf[Any]
 ByPattern: TypeAlias = ByPatternOf[Any]
 Posterior: TypeAlias = PosteriorOf[Any]

@@ -83,13 +83,8 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     @property
-    def centred_kernel(self) -> bool:
-        """Whether its components have a compiled pass of the centred form."""
-        ...
-
-    @property
-    def linear_kernel(self) -> bool:
-        """Whether its components have a compiled pass of the linear form."""
+    def truncates(self) -> bool:
+        """Whether its linear forms are ``Truncating``: rows know the nearest of many components."""
         ...
 
     @property
@@ -118,7 +113,7 @@ class FamilyOf(Protocol[S, P]):
         ...
 
     def linear_is_faster(self, n_features: int) -> bool:
-        """Whether, compiled, the linear form takes less time than the centred one."""
+        """Whether the linear form takes less time than the centred one."""
         ...
 
     def check(self, values: Stored, first: int = 0) -> None:

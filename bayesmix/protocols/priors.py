@@ -9,35 +9,46 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols.components import PointComponents, Posterior
 from bayesmix.protocols.twins import ComponentsTwinOf, Pymc, WeightsTwinOf
-from bayesmix.protocols.weights import DrawnWeights, Weights
+from bayesmix.protocols.weights import Allocation, DrawnWeights, Weights
 from bayesmix.records.rows import Frame
 
 S = TypeVar("S", contravariant=True)  # a family's own statistics
+T = TypeVar("T", contravariant=True)  # the statistics of an allocation
 P = TypeVar("P", contravariant=True)  # what is at a point: densities, or weights
 Q = TypeVar("Q", contravariant=True)  # and under q
 D = TypeVar("D", contravariant=True)  # draws
 F = TypeVar("F", contravariant=True)  # a prior
 
 
-class WeightsPriorOf(Protocol[Q, P, D]):
-    """How weights follow from counts: a prior, or type-II maximum likelihood."""
+class AllocationPriorOf(Protocol[T, Q, P]):
+    """How an allocation follows from its statistics: a prior, or maximum likelihood."""
 
     @property
     def name(self) -> str: ...
 
-    def posterior(self, counts: Array) -> Weights: ...
+    def posterior(self, statistics: T, /) -> Allocation: ...
 
-    def kl(self, weights: Q) -> float:
-        """KL(q(π) || p(π)), 0 where weights are a free parameter."""
+    def kl(self, allocation: Q, /) -> float:
+        """KL(q || p), 0 where the allocation is a free parameter."""
         ...
 
-    def mode(self, counts: Array) -> Weights:
-        """Point weights that maximise likelihood times prior density."""
+    def mode(self, statistics: T, /) -> Allocation:
+        """The point that maximises likelihood times prior density."""
         ...
 
-    def log_density(self, weights: P) -> float:
-        """Log prior density at point weights."""
+    def log_density(self, allocation: P, /) -> float:
+        """Log prior density at a point."""
         ...
+
+    def n_parameters(self, n_components: int) -> int: ...
+
+
+class WeightsPriorOf(AllocationPriorOf[Array, Q, P], Protocol[Q, P, D]):
+    """How weights follow from counts (K,): a prior, or type-II maximum likelihood."""
+
+    def posterior(self, counts: Array, /) -> Weights: ...
+
+    def mode(self, counts: Array, /) -> Weights: ...
 
     def log_density_of(self, draws: D) -> Array:
         """log p(π) (S,) of draws, in the coordinates of their kind."""
@@ -46,8 +57,6 @@ class WeightsPriorOf(Protocol[Q, P, D]):
     def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> WeightsTwinOf[D]:
         """K weights declared in a PyMC model, what is not drawn as in ``q``: a twin of draws."""
         ...
-
-    def n_parameters(self, n_components: int) -> int: ...
 
 
 class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
@@ -121,6 +130,7 @@ class PriorChoiceOf(Protocol[F]):
 
 
 # Of any family, as in ``components``.
+AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
 WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
 OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
 Prior: TypeAlias = PriorOf[Any, Any, Any, Any]

@@ -1,4 +1,9 @@
-"""L1: mixing weights as protocols: at a point, or a distribution over them."""
+"""L1: how samples choose their components, as protocols.
+
+With mixing weights, at a point or with a posterior, each sample chooses by itself. A Markov chain
+or a gate is an allocation too: it turns log densities into responsibilities in its own way, and
+may have statistics of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols.components import Record
-from bayesmix.records.rows import WeightSpread
+from bayesmix.records.rows import Allocated, Rows, WeightSpread
 
 D = TypeVar("D", contravariant=True)  # draws of one kind
 
@@ -22,19 +27,35 @@ class DrawnWeights(Record, Protocol):
         ...
 
 
-class WeightsOf(Protocol[D]):
-    """Mixing weights: at a point, or a distribution over them."""
+class Allocation(Protocol):
+    """How samples choose their components: the part of a mixture that its densities do not know."""
 
     @property
     def n_components(self) -> int: ...
 
     def expected_log(self) -> Array:
-        """E[log π_k] (K,)."""
+        """E[log π_k] (K,), added to the log densities of each sample; 0 where there is none."""
         ...
 
     def mean(self) -> Array:
-        """E[π_k] (K,)."""
+        """The expected share (K,) of each component."""
         ...
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log joints (n, K) into responsibilities in place.
+
+        The log normalisers (n,) add up to that of all rows; statistics are None where the counts of
+        the components suffice.
+        """
+        ...
+
+    def subset(self, keep: Integers, counts: Array) -> Self:
+        """The allocation to some components, in the order given."""
+        ...
+
+
+class WeightsOf(Allocation, Protocol[D]):
+    """Mixing weights: at a point, or a distribution over them."""
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
         """Independent draws."""
@@ -48,8 +69,6 @@ class WeightsOf(Protocol[D]):
     def exchangeable(self) -> bool:
         """Whether reordering components changes nothing else."""
         ...
-
-    def subset(self, keep: Integers, counts: Array) -> Self: ...
 
 
 class WeightsAtAPoint(WeightsOf[Any], Protocol):

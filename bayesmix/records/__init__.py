@@ -12,18 +12,15 @@ from bayesmix.records.mixture import (
     FeatureSums,
     Mixture,
     Repair,
-    centred_pass,
     finished,
 )
 from bayesmix.records.noise import Noise, NoiseDensity, OwnNoise, UniformNoise, hypervolume
 from bayesmix.records.rows import (
     FLAT_FLOOR,
     LOWEST_LOG,
-    NOT_GIVEN,
+    Allocated,
     Event,
     Frame,
-    KernelTotals,
-    Known,
     Rows,
     Spread,
     Summary,
@@ -33,7 +30,7 @@ from bayesmix.records.rows import (
 __all__ = [
     "FLAT_FLOOR",
     "LOWEST_LOG",
-    "NOT_GIVEN",
+    "Allocated",
     "ChunkSums",
     "Event",
     "Expectation",
@@ -41,8 +38,6 @@ __all__ = [
     "Faults",
     "FeatureSums",
     "Frame",
-    "KernelTotals",
-    "Known",
     "Mixture",
     "Noise",
     "NoiseDensity",
@@ -53,7 +48,6 @@ __all__ = [
     "Summary",
     "UniformNoise",
     "WeightSpread",
-    "centred_pass",
     "finished",
     "hypervolume",
 ]

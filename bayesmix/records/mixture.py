@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, cast
 
 import numpy as np
 
@@ -11,17 +11,15 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.once import once
 from bayesmix.records.noise import Noise
-from bayesmix.records.rows import LOWEST_LOG, Event, Frame, KernelTotals, Known, Rows
+from bayesmix.records.rows import LOWEST_LOG, Allocated, Event, Frame, Rows
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from bayesmix.protocols.components import (
         Additive,
-        CompiledCentred,
         Components,
         Densities,
         FittedComponents,
@@ -113,16 +111,30 @@ class Mixture(Generic[C, W]):
         shares: Array = self.weights.mean()
         return shares if self.noise is None else shares * (1.0 - self.noise.weight)
 
-    def responsibilities(self, values: Array) -> tuple[Array, Array]:
+    def responsibilities(self, values: Array, rows: Rows | None = None) -> tuple[Array, Array]:
         """Responsibilities (n, K) and log normaliser (n,) of framed rows.
 
-        (n, K + 1) with noise, which is last.
+        (n, K + 1) with noise, which is last. ``rows`` are the same as stored, with what is known of
+        them; without, they are rows of which nothing is known.
         """
         joint = self.log_joint(values)
-        log_normaliser = normalise(joint)
+        stored = rows or Rows(values if self.noise is None else self.frame.undo(values))
+        log_normaliser = self.weights.allocate(joint, stored).log_normaliser
         if self.noise is None:
             return joint, log_normaliser
-        return self.with_noise(joint, log_normaliser, self.frame.undo(values))
+        return self.with_noise(joint, log_normaliser, stored.values)
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log joints (n, K) of rows into responsibilities in place; every E-step does so.
+
+        Noise takes its share of each row.
+        """
+        allocated = self.weights.allocate(joint, rows)
+        if self.noise is None:
+            return allocated
+        volume = self.frame.log_volume
+        total, _ = self.noise.joined(joint, allocated.log_normaliser, rows.values, volume)
+        return replace(allocated, log_normaliser=total)
 
     def with_noise(
         self, shares: Array, log_normaliser: Array, values: Array
@@ -140,24 +152,16 @@ class Mixture(Generic[C, W]):
 
     @once
     def finite_log_weights(self) -> Array:
-        """E[log π_k] (K,), as kernels need it."""
+        """E[log π_k] (K,)."""
         logs: Array = np.maximum(self.log_weights, LOWEST_LOG)
         return logs
 
     @once
     def coefficients(self: Mixture[Components]) -> Array:
-        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)], as kernels need it."""
+        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)]."""
         coefficients: Array = self.linear.coefficients.copy()
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
-
-
-def centred_pass(
-    mixture: Mixture[Components], rows: Rows, known: Known
-) -> tuple[KernelTotals, Statistics]:
-    """One pass of the compiled centred form over rows, of components that have one."""
-    form = cast("CompiledCentred", mixture.linear)
-    return form.centred_pass(*rows.stored(mixture.frame), mixture.finite_log_weights, known)
 
 
 @filled_at_once
@@ -184,6 +188,16 @@ def finished(statistics: Additive) -> Statistics:
     return cast("Statistics", statistics)
 
 
+class AllocationSums(Protocol):
+    """Statistics of an allocation beside counts, additive over rows; packed, they are sums."""
+
+    def __add__(self, other: Any, /) -> Self: ...
+
+    def pack(self) -> Array: ...
+
+    def unpack(self, vector: Array, /) -> Self: ...
+
+
 @filled_at_once
 @dataclass(frozen=True)
 class Expectation:
@@ -193,6 +207,31 @@ class Expectation:
     magnitude: float  # Σ w (1 + |l|): the unit of rounding
     counts: Array  # (K,) Σ w r
     statistics: Statistics
+    allocation: AllocationSums | None = None
+
+    @property
+    def of_allocation(self) -> Any:
+        """What an update of the allocation reads: its own statistics, or the counts (K,)."""
+        return self.counts if self.allocation is None else self.allocation
+
+    def pack(self) -> Array:
+        """All statistics in one vector: what acceleration extrapolates."""
+        packed = self.statistics.pack()
+        return packed if self.allocation is None else np.append(packed, self.allocation.pack())
+
+    def units(self) -> Array:
+        """Scales of the entries of ``pack``."""
+        units: Array = np.asarray(self.statistics.units())
+        if self.allocation is None:
+            return units
+        return np.append(units, np.full(len(self.allocation.pack()), 1.0 / self.counts.sum()))
+
+    def unpacked(self, vector: Array) -> Expectation:
+        """The expectation whose statistics pack to ``vector``."""
+        size = len(self.statistics.pack()) if self.allocation else len(vector)
+        statistics = self.statistics.unpack(vector[:size])
+        allocation = self.allocation and self.allocation.unpack(vector[size:])
+        return replace(self, counts=statistics.counts, statistics=statistics, allocation=allocation)
 
 
 @filled_at_once
@@ -203,6 +242,7 @@ class ChunkSums:
     log_normaliser: float
     magnitude: float
     statistics: Additive
+    allocation: AllocationSums | None = None
 
     @property
     def counts(self) -> Array:
@@ -214,12 +254,15 @@ class ChunkSums:
             self.log_normaliser + other.log_normaliser,
             self.magnitude + other.magnitude,
             self.statistics + other.statistics,
+            None if self.allocation is None else self.allocation + other.allocation,
         )
 
     def finished(self) -> Expectation:
         """With the statistics that an update reads."""
         statistics = finished(self.statistics)
-        return Expectation(self.log_normaliser, self.magnitude, statistics.counts, statistics)
+        return Expectation(
+            self.log_normaliser, self.magnitude, statistics.counts, statistics, self.allocation
+        )
 
 
 @dataclass(frozen=True)

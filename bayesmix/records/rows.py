@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.once import once
-from bayesmix.numerics.warming import call_kernel
 
 # Variance that a direction without extent is given, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -20,13 +19,8 @@ FLAT_FLOOR = 1e-6
 FAR_OFF = 1e145
 # A weight of zero has log weight minus infinity, which would meet features of zero.
 LOWEST_LOG = -1e300
-# Weights or log densities of rows, where a kernel is given none.
-NOT_GIVEN = np.zeros(0)
-# What a pass says of rows that are not described.
-OF_NO_ROWS = (np.empty(0, dtype=np.int32), np.empty(0), np.zeros(0))
 # Features of so many values, or fewer, stay with their rows from one pass to the next.
 MOST_KEPT = 2**17
-STORED = -1  # what rows keep beside their features of every kind
 
 
 @dataclass(frozen=True)
@@ -95,11 +89,14 @@ class Frame:
             for part in ("centre", "scale", "basis")
         )
 
-    def apply(self, values: Any) -> Array:
-        """Rows (n, D) of any real type as float64 in this frame (n, D'), columns contiguous."""
-        framed = np.empty(values.shape[::-1], dtype=np.float64)
+    def apply(self, values: Any, room: Array | None = None) -> Array:
+        """Rows (n, D) of any real type as float64 in this frame (n, D'), columns contiguous.
+
+        ``room`` (D, n) may be where they are made.
+        """
+        framed = np.empty(values.shape[::-1], dtype=np.float64) if room is None else room
         np.subtract(values.T, self.centre[:, None], out=framed)
-        framed /= self.scale[:, None]
+        framed *= self.inverse_scale[:, None]
         if self.basis is not None:
             framed = self.basis.T @ framed
         return framed.T
@@ -131,14 +128,18 @@ class Frame:
 class Rows:
     """Values (n, D) of one chunk as stored, their weights, and the index of the first.
 
-    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for.
+    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for. ``labels`` are
+    known components (n,), -1 where unknown, or logarithms (n, K) of factors of the weights.
+    ``begins`` (n,) says where a sequence of rows begins that stay together: blocks end there only.
     """
 
     values: Stored
     weights: Array | None = None
     first: int = 0
     earlier: Indices | None = None
-    _kept: dict[int, tuple[Frame, Array | tuple[Stored, Array, Frame]]] = field(
+    labels: Any = None
+    begins: Booleans | None = None
+    _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _patterns: dict[tuple[bytes | None, int | None], list[tuple[Integers, Rows]]] = field(
@@ -153,35 +154,20 @@ class Rows:
         """Weights (n,) of the rows, 1 where none are given."""
         return np.ones(len(self)) if self.weights is None else self.weights
 
+    def keeps_features(self, n_features: int) -> bool:
+        """Whether so many features of each row stay from one pass to the next."""
+        return len(self) * n_features <= MOST_KEPT
+
     def features(self, form: Any, frame: Frame) -> Array:
         """What a linear form reads of the rows in a frame; made once where the rows are few."""
-        features: Array | None = self._known(form.kind, frame)
-        if features is None:
-            features = form.features(frame.apply(self.values))
-            if features.size <= MOST_KEPT:
-                features.flags.writeable = False
-                self._kept[form.kind] = frame, features
+        kept = self._kept.get(form.kind)
+        if kept is not None and kept[0] is frame:
+            return kept[1]
+        features: Array = form.features(frame.apply(self.values))
+        if self.keeps_features(len(features)):
+            features.flags.writeable = False
+            self._kept[form.kind] = frame, features
         return features
-
-    def stored(self, frame: Frame) -> tuple[Any, Array, Frame]:
-        """Values as kernels read them, weights (empty: all 1), and the frame still to be applied.
-
-        Contiguous, native, float32 or float64, and not to be written.
-        """
-        answer: tuple[Any, Array, Frame] | None = self._known(STORED, frame)
-        if answer is not None:
-            return answer
-        values, left = self.values, frame
-        if frame.basis is not None:
-            # Kernels shift and scale columns; a plane of its own the rows are brought to here.
-            values, left = frame.apply(values), Frame.identity(frame.n_directions)
-        kept = values.dtype in (np.float32, np.float64) and values.dtype.isnative
-        stored = np.ascontiguousarray(values, dtype=None if kept else np.float64).view(np.ndarray)
-        stored.flags.writeable = False
-        answer = stored, NOT_GIVEN if self.weights is None else self.weights, left
-        if stored.size <= MOST_KEPT:
-            self._kept[STORED] = frame, answer
-        return answer
 
     def by_pattern(
         self, among: Booleans | None = None, at_least: int | None = 1
@@ -199,7 +185,9 @@ class Rows:
         for columns, rows in patterns(values, among):
             if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
                 own = None if self.weights is None else self.weights[rows]
-                found.append((columns, Rows(values[np.ix_(rows, columns)], own)))
+                labels = None if self.labels is None else self.labels[rows]
+                seen = values[np.ix_(rows, columns)]
+                found.append((columns, Rows(seen, own, labels=labels)))
             else:
                 rest.append(rows)
         if rest:
@@ -208,34 +196,47 @@ class Rows:
             self._patterns[key] = found
         return found
 
-    def _known(self, kind: int, frame: Frame) -> Any:
-        """What was kept of that kind in a frame, or None."""
-        known = self._kept.get(kind)
-        return known[1] if known is not None and known[0] is frame else None
-
     def some(self, mine: Any) -> Rows:
         """Some of the rows, as rows of their own."""
-        return Rows(self.values[mine], None if self.weights is None else self.weights[mine])
+        return Rows(
+            self.values[mine],
+            None if self.weights is None else self.weights[mine],
+            labels=None if self.labels is None else self.labels[mine],
+        )
 
     def blocks(self, size: int) -> list[Rows]:
-        """The chunk in cache-sized pieces."""
+        """The chunk in cache-sized pieces; sequences stay whole."""
         if len(self) <= size:
             return [self]
-        return [
-            Rows(
-                self.values[start : start + size],
-                None if self.weights is None else self.weights[start : start + size],
-                self.first + start,
-                None if self.earlier is None else self.earlier[start : start + size],
-            )
-            for start in range(0, len(self), size)
-        ]
+        cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
+        if self.begins is not None:
+            borders = np.append(np.flatnonzero(self.begins), len(self))
+            cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
+
+    def _part(self, part: slice) -> Rows:
+        return Rows(
+            self.values[part],
+            None if self.weights is None else self.weights[part],
+            self.first + part.start,
+            None if self.earlier is None else self.earlier[part],
+            None if self.labels is None else self.labels[part],
+            None if self.begins is None else self.begins[part],
+        )
 
     def recalling(self, earlier: Indices) -> Rows:
         """The same rows, with all that is known of them, and what an earlier pass kept."""
-        rows = Rows(self.values, self.weights, self.first, earlier)
+        rows = replace(self, earlier=earlier)
         object.__setattr__(rows, "_kept", self._kept)
         return rows
+
+
+@dataclass(frozen=True)
+class Allocated:
+    """What an allocation makes of log joints, beside responsibilities in their place."""
+
+    log_normaliser: Array  # (n,): they add up to that of all rows
+    statistics: Any = None  # additive; None where the counts of the components suffice
 
 
 @dataclass(frozen=True)
@@ -258,64 +259,6 @@ class Summary:
     @property
     def n_features(self) -> int:
         return len(self.centre)
-
-
-@dataclass(frozen=True)
-class Known:
-    """Which components the rows of a chunk know: those of a group share ``candidates[group]``.
-
-    ``order`` (n,) are the rows by group, ``bounds`` (A + 1,) where groups begin and end in it,
-    ``candidates`` (A, G) components. ``describe``: whether rows are described.
-    """
-
-    order: Indices
-    bounds: Indices
-    candidates: Indices
-    describe: bool = False
-
-    @classmethod
-    @lru_cache(maxsize=4)  # chunks are of one size or two, and come again in every pass
-    def everything(cls, n_rows: int, n_components: int, describe: bool = False) -> Known:
-        """Every row knows every component."""
-        return cls(
-            np.arange(n_rows), np.array([0, n_rows]), np.arange(n_components)[None], describe
-        )
-
-    def run_kernel(
-        self, kernel: str, stored: Any, given: tuple[Any, ...], sums: tuple[Array, ...]
-    ) -> KernelTotals:
-        """A pass of a kernel over rows as ``stored``: what it is ``given`` besides, its ``sums``.
-
-        Sums are of one component each.
-        """
-        values, weights, frame = stored
-        n_components = len(sums[0])
-        of_groups, of_rows = np.zeros((len(self.candidates), 4)), OF_NO_ROWS
-        if self.describe:
-            n_rows = len(self.order)
-            of_rows = np.empty(n_rows, dtype=np.int32), np.empty(n_rows), np.zeros(n_components)
-        rows = frame.centre, frame.inverse_scale, weights
-        groups = self.order, self.bounds, self.candidates
-        call_kernel(kernel, values, (*rows, *groups, *given), (*sums, of_groups, *of_rows))
-        return KernelTotals(of_groups, *of_rows)
-
-
-@dataclass(frozen=True)
-class KernelTotals:
-    """What a compiled pass adds up beside statistics, and what it says of rows where asked."""
-
-    # (A, 4) Σ w l, Σ w (1 + |l|); where asked -Σ w Σ r log r, Σ w log max r
-    of_groups: Array
-    best: Indices  # (n,) the most responsible component of each row
-    log_density: Array  # (n,) log normaliser of each row, framed
-    hard_counts: Array  # (K,) how many rows each has
-
-    @property
-    def totals(self) -> list[float]:
-        """The sums of all groups together."""
-        own = self.of_groups
-        totals: list[float] = (own[0] if len(own) == 1 else own.sum(axis=0)).tolist()
-        return totals
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bayesmix.report.markup import (
     typeset,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name
-from bayesmix.selection.choice.summary_text import ABOUT, ANSWERS, NAMES
+from bayesmix.selection.criteria.registry import RECORDS, record
 
 # How the sentences of a search begin that say how sure it is.
 HOW_SURE = (
@@ -101,7 +101,7 @@ def disagreement(subject: Subject) -> Markup:
         (
             capital(criterion_name(name)) + (" (used)" if mine else ""),
             subject.label(place),
-            ANSWERS[ABOUT[name]] if name in ABOUT else "its own question",
+            record(name).question,
         )
         for name, place, mine in choices
     ]
@@ -122,7 +122,7 @@ def disagreement(subject: Subject) -> Markup:
 def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
     """(criterion, its candidate, whether it is the one that chose), that one first."""
     mine = subject.search.criterion_
-    names = [name for name in NAMES if name != mine and name in subject.table]
+    names = [name for name in RECORDS if name != mine and name in subject.table]
     found = [(mine, subject.search.best_index_, True)]
     for name in names:
         values = subject.table[name].dropna()

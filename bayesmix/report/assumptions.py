@@ -17,8 +17,7 @@ from bayesmix.families.student_t.prior import NormalWishartFreedom
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
-from bayesmix.selection.criteria.evidence_of_k import OF_DRAWS
-from bayesmix.selection.criteria.scores import PLUG_IN
+from bayesmix.selection.criteria.registry import OF_DRAWS, PLUG_IN
 
 MOST_NUMBERS = 6
 HOW = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bayesmix.protocols import FittedMixture, Parameters, Procedure
-from bayesmix.selection.criteria.scores import Criterion
+from bayesmix.selection.criteria.scores import ScoreFunction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ class Search(Protocol):
 
     estimator: Procedure
     n_components: int | Sequence[int] | None
-    criterion: str | Criterion
+    criterion: str | ScoreFunction
     cv: object
     polish: float | None
     random_state: object

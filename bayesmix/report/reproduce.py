@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
-from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
+from bayesmix.selection.criteria.registry import NAMES, POSTERIOR
 from bayesmix.selection.pipelines import last_step
 
 WIDTH = 72
@@ -167,7 +167,7 @@ def shell_command(subject: Subject) -> list[str] | None:
     fits = (
         set(given) <= {*said, *NO_MATTER, "polish"}
         and search.polish == POLISH
-        and search.criterion in CRITERIA
+        and search.criterion in NAMES
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows
         and all(structure in NAMED for structure in structures)
@@ -179,7 +179,7 @@ def shell_command(subject: Subject) -> list[str] | None:
     if search.n_components is not None:
         parts += ["--components", _listed_numbers(search.n_components)]
     parts += ["--covariance", ",".join(structures), "--criterion", str(search.criterion)]
-    if variational and search.criterion not in OF_A_POSTERIOR:
+    if variational and search.criterion not in POSTERIOR:
         parts += ["--method", "variational"]
     return [*parts, "--seed", str(result.seed), "--report"]
 

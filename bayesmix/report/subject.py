@@ -12,8 +12,7 @@ from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
 from bayesmix.protocols import UserRows
 from bayesmix.report.chosen import Search
-from bayesmix.selection.choice.summary_text import NAMES
-from bayesmix.selection.criteria.scores import column_of
+from bayesmix.selection.criteria.registry import record
 from bayesmix.selection.pipelines import last_step
 from bayesmix.workflow.result import FitResult
 
@@ -81,7 +80,7 @@ class Subject:
     def criterion(self) -> str:
         """The column that candidates were compared by: the one-standard-error rule is on "cv"."""
         name = str(self.search.criterion_)
-        return column_of(name)
+        return record(name).column
 
     @cached_property
     def parameters(self) -> list[str]:
@@ -167,7 +166,7 @@ def listed(names: Sequence[str]) -> str:
 
 def criterion_name(criterion: str) -> str:
     """A criterion as it stands in a sentence."""
-    return NAMES.get(criterion, criterion)
+    return record(criterion).label
 
 
 def capital(text: str) -> str:

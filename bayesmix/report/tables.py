@@ -17,7 +17,7 @@ from bayesmix.report.markup import (
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
 from bayesmix.selection.candidates.task import DEGENERATE
-from bayesmix.selection.choice.summary_text import NAMES
+from bayesmix.selection.criteria.registry import RECORDS, record
 from bayesmix.workflow import display
 
 # More candidates than this are folded away, but for the first ones.
@@ -98,9 +98,9 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
         "components",
         *(["found"] if pruned else []),
         *(_plain_name(name) for name in subject.parameters),
-        SHORT.get(subject.criterion, NAMES.get(subject.criterion, subject.criterion)),
+        SHORT.get(subject.criterion, record(subject.criterion).label),
         "behind",
-        *(SHORT.get(name, NAMES.get(name, name)) for name in beside),
+        *(SHORT.get(name, record(name).label) for name in beside),
         "seconds",
     ]
     kinds = [
@@ -129,7 +129,7 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
 
 def _scores(subject: Subject) -> list[str]:
     """Columns of scores in which any candidate has a value."""
-    columns = ["log_likelihood", *NAMES, "nec"]
+    columns = ["log_likelihood", *RECORDS, "nec"]
     return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
 
 

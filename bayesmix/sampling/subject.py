@@ -102,7 +102,7 @@ def log_volume(result: FitResult, source: Source) -> float:
     whole = source.total_weight * result.log_volume
     if not (source.summary.n_missing and result.family.continuous):
         return whole
-    return whole - assessed(result.family, source, result.mixture).unseen_volume
+    return whole - assessed(source, result.mixture).unseen_volume
 
 
 def _check_whole(source: Source) -> None:

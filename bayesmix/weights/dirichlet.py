@@ -15,6 +15,7 @@ from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
 from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import WeightSpread
+from bayesmix.weights.mixing import sample_by_sample
 from bayesmix.weights.point import PointWeights, WeightDraws
 
 
@@ -24,6 +25,7 @@ class Dirichlet:
 
     concentration: Array
     exchangeable = True
+    allocate = sample_by_sample
 
     @property
     def n_components(self) -> int:

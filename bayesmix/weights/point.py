@@ -15,6 +15,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import LOWEST_LOG
+from bayesmix.weights.mixing import sample_by_sample
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class PointWeights:
 
     probabilities: Array
     exchangeable = True
+    allocate = sample_by_sample
 
     @classmethod
     def shares(cls, counts: Array) -> PointWeights:

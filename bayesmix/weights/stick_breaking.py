@@ -18,6 +18,7 @@ from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.once import once
 from bayesmix.protocols import NamedTensors, Pymc, Tensor
 from bayesmix.records import WeightSpread
+from bayesmix.weights.mixing import sample_by_sample
 from bayesmix.weights.point import PointWeights
 
 
@@ -51,6 +52,7 @@ class StickBreaking:
     rest: Array  # (K - 1,)
     prior: StickBreakingPrior
     exchangeable = False
+    allocate = sample_by_sample
 
     @property
     def n_components(self) -> int:

@@ -13,7 +13,6 @@ from typing import cast
 import numpy as np
 from scipy.special import xlogy
 
-from bayesmix.engine.compiled_steps import CompiledAssessment
 from bayesmix.engine.expectation import Assessment, AssessmentStep
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, patterns
@@ -124,13 +123,12 @@ class AtAnyDistance:
 
     family: Family
     mixture: Mixture
-    near: AssessmentStep | CompiledAssessment
 
     def __call__(self, rows: Rows) -> Assessment:
         values = np.asarray(rows.values)
         plain = self.mixture.noise is not None or has_gaps(values)
         if plain or not has_far_rows(self.mixture, values, self.family):
-            return self.near(rows)
+            return AssessmentStep(self.mixture)(rows)
         shares, log_density = described(self.mixture, values, self.family)
         weights, largest = rows.weights_or_ones, shares.max(axis=1)
         hard = np.bincount(shares.argmax(axis=1), weights, self.mixture.n_components)

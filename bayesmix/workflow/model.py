@@ -8,9 +8,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.engine.compiled_steps import compiled_pays, linear_pass
-from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.forms import Form, Untruncated
+from bayesmix.engine.expectation import CENTRED, LINEAR, MOST_LOSS_OF_LARGE, Form, Linear
 from bayesmix.engine.gapped_step import Gapped
 from bayesmix.engine.noise_objective import WithNoise
 from bayesmix.engine.objectives import (
@@ -22,6 +20,7 @@ from bayesmix.engine.run import Problem, State
 from bayesmix.engine.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.features import cost_of
 from bayesmix.protocols import (
     Family,
     Guard,
@@ -38,7 +37,6 @@ from bayesmix.records import (
     NoiseDensity,
     Rows,
     Summary,
-    centred_pass,
     hypervolume,
 )
 from bayesmix.validation import in_memory
@@ -50,6 +48,8 @@ Start: TypeAlias = Callable[[Rows], Array]
 
 # Both triangles of scatter, covariance, its root and the root of the precision.
 BYTES_OF_A_PARAMETER = 64
+# In rows times components times ``cost_of`` one row for one of them: a pass of half a millisecond.
+LARGE = 700_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,8 @@ class Model:
     noise: NoiseDensity | str | None = None  # beside the components; "uniform" is of the rows
 
 
-# Of a candidate: fits of others that it begins near, and one that it begins at instead.
+# Fits of other candidates that a candidate begins near.
 Near: TypeAlias = tuple[Mixture, ...] | None
-Begin: TypeAlias = Mixture | None
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,12 @@ class Settings:
     seed: int = 0
     sort: bool = True
     near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
-    begin: Begin = None  # in any frame: where a run begins that needs no search
     kept: PassesKept | None = None  # passes of an earlier attempt at the same fit
     compared: bool = False  # whether a fit is there to be compared: without a value it is refused
 
-    def among(self, near: Near, begin: Begin) -> Settings:
+    def among(self, near: Near) -> Settings:
         """Those of a candidate, which may begin near others; None: of a fit by itself."""
-        return self if near is None else replace(self, near=near, begin=begin, compared=True)
+        return self if near is None else replace(self, near=near, compared=True)
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
@@ -120,9 +118,7 @@ def posed(
         guard=watch(family, source, frame, source.summary, objective),
         stopping=settings.stopping,
         accelerate=settings.accelerate,
-        form=first_form(family, source, frame, model.n_components, settings.seed)
-        if model.noise is None
-        else without_kernel(family),
+        form=first_form(model, source, frame, settings.seed),
         notes=notes,
         kept=settings.kept,
         gives_up=_repaired(objective) and settings.compared,
@@ -140,35 +136,26 @@ def _repaired(objective: Objective) -> bool:
     return objective.name == "maximum_likelihood"
 
 
-def without_kernel(family: Family) -> Untruncated:
-    """The form of mixtures with noise, which kernels do not know."""
-    return (
-        Untruncated(LINEAR, None, Untruncated(CENTRED)) if family.linear else Untruncated(CENTRED)
-    )
-
-
-def first_form(family: Family, source: Source, frame: Frame, n_components: int, seed: int) -> Form:
+def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     """The form that a run begins with, from the size of the problem."""
     if source.summary.n_missing:
-        compiled = family.centred_kernel and compiled_pays(*source.shape, n_components)
-        return Gapped(Untruncated(CENTRED, centred_pass if compiled else None), seed)
-    form = dense_form(family, source, frame, n_components)
-    large = family.linear_kernel and compiled_pays(*source.shape, n_components)
-    return Truncated(form) if large and n_components > MANY else form
+        return Gapped(seed)
+    K = model.n_components
+    form = dense_form(model.family, source, frame, K)
+    nearest = model.family.truncates and model.noise is None and _is_large(source, K)
+    return Truncated(form) if nearest and K > MANY else form
 
 
-def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Untruncated:
+def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
     """The same where every row is to know every component."""
-    centred = Untruncated(CENTRED)
-    if not family.linear:
-        return centred
-    if not (family.linear_kernel and compiled_pays(*source.shape, n_components)):
-        return Untruncated(LINEAR, None, centred)
-    if family.centred_kernel:
-        centred = Untruncated(CENTRED, centred_pass)
-    if family.linear_is_faster(frame.n_directions):
-        return Untruncated(LINEAR, linear_pass, centred)
-    return centred
+    if not (family.linear and family.linear_is_faster(frame.n_directions)):
+        return CENTRED
+    return Linear(MOST_LOSS_OF_LARGE) if _is_large(source, n_components) else LINEAR
+
+
+def _is_large(source: Source, n_components: int) -> bool:
+    n_rows, n_features = source.shape
+    return n_rows * n_components * cost_of(n_features) >= LARGE
 
 
 def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix import validation
 from bayesmix.engine.expectation import Assessment
-from bayesmix.engine.run import assessment_step
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.protocols import (
@@ -279,8 +278,5 @@ def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """The sums of a density over rows."""
-    near = assessment_step(family, source, mixture)
-    assessment: Assessment = source.reduce(
-        AtAnyDistance(family, mixture, near), mixture.n_components
-    )
+    assessment: Assessment = source.reduce(AtAnyDistance(family, mixture), mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)

@@ -79,7 +79,7 @@ def test_version(run):
 
 @pytest.mark.parametrize("arguments", ["", "--help", "select --help", "--version"])
 def test_help_and_version_load_nothing_heavy(arguments):
-    heavy = {"matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn"}
+    heavy = {"matplotlib", "pandas", "pyarrow", "scipy", "sklearn"}
     code = (
         "import sys\nfrom bayesmix.cli import main\n"
         f"sys.argv = ['bayesmix', *{arguments.split()!r}]\n"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.engine.compiled_steps import KernelStep, kernel_view, linear_pass
+from bayesmix.engine.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.sources.partitions.collections import collected
 from bayesmix.sources.workers.packing import packed, unpacked
@@ -186,7 +186,7 @@ def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeyp
 
 
 def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
     monkeypatch.setattr("bayesmix.workflow.model.MANY", 5)
     monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (2, 4))
     rng = np.random.default_rng(1)
@@ -211,7 +211,7 @@ def test_what_travels_is_no_larger_than_what_it_says():
         warnings.simplefilter("ignore")
         mixture = model.fit(X).result_.mixture
     needed = 8 * 20 * (1 + 12 + 12 * 13 // 2)
-    step = KernelStep(kernel_view(mixture), linear_pass)
+    step = LINEAR.step(mixture)
     step.mixture.coefficients  # noqa: B018  (a cache, that stays here)
     content = packed(step)
     assert len(content) < 1.1 * needed + 1500 < len(pickle.dumps(step))

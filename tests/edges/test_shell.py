@@ -202,25 +202,6 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent(run):
 
 
 @pytest.mark.parametrize(
-    ("flags", "wanted"), [((), {"float64"}), (("--float32",), {"float64", "float32"})]
-)
-def test_what_is_compiled_ahead_is_single_precision_only_on_request(
-    run, monkeypatch, flags, wanted
-):
-    warm_up = pytest.importorskip("bayesmix.numerics.warm_up")
-    asked = []
-
-    def compile_all(values):
-        asked.extend(values)
-        yield warm_up.Compiled("linear form, float64", 25.3, False)
-
-    monkeypatch.setattr(warm_up, "compile_all", compile_all)
-    done = run("warm-up", *flags)
-    assert set(asked) == wanted
-    assert "linear form, float64: 25 s" in done.stdout
-
-
-@pytest.mark.parametrize(
     ("path", "named"), [("", ".venv/bin/bayesmix"), ("with bayesmix in it", "bayesmix")]
 )
 def test_the_demo_names_the_program_as_the_shell_finds_it(monkeypatch, path, named):

@@ -261,10 +261,9 @@ def test_all_that_is_written_goes_through_one_function():
         if way in path.read_text("utf-8")
     }
     assert found == {("writing.py", "os.replace("), ("writing.py", '"xb"')}
-    # What travels between a client and its workers is pickled, and compiled kernels beside Python's
-    # own compiled modules; no file that a person hands on is.
+    # What travels between a client and its workers is pickled; no file that a person hands on is.
     pickling = [
         path for path in package.rglob("*.py") if "import pickle" in path.read_text("utf-8")
     ]
     named = sorted(path.relative_to(package).as_posix() for path in pickling)
-    assert named == ["numerics/kernel_cache.py", "sources/workers/packing.py"]
+    assert named == ["sources/workers/packing.py"]

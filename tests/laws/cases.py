@@ -16,9 +16,6 @@ from reference import exact, prior_from_covariance, slow_vb
 from scipy import integrate, special, stats
 
 import bayesmix as bm
-from bayesmix.engine.compiled_steps import linear_pass
-from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.forms import Untruncated
 from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
@@ -26,21 +23,13 @@ from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.poisson import Poissons
 from bayesmix.families.transformed import TransformedComponents, TransformedPrior, function_of
-from bayesmix.records import Frame, centred_pass
+from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
 # Variances that all components share: what they are of one component, and the shape of covariances.
 ONE_COMPONENT = {"EII": "spherical", "EEI": "diag"}
 POOLED = {"EII": lambda dimension: (), "EEI": lambda dimension: (dimension,)}
-
-# Forms of the E-step by NumPy, and what is the same by a kernel.
-CENTRED_FORM, COMPILED_CENTRED = Untruncated(CENTRED), Untruncated(CENTRED, centred_pass)
-LINEAR_FORM = Untruncated(LINEAR, instead=CENTRED_FORM)
-COMPILED_LINEAR = Untruncated(LINEAR, linear_pass, COMPILED_CENTRED)
-COMPILED_COUNTS = Untruncated(LINEAR, linear_pass, CENTRED_FORM)  # have no centred kernel
-COMPILED = {CENTRED_FORM: COMPILED_CENTRED, LINEAR_FORM: COMPILED_LINEAR}
-KERNELS = {CENTRED: centred_pass, LINEAR: linear_pass}
 
 
 def generator(*key):

@@ -20,9 +20,6 @@ from bayesmix.errors import (
     DegenerateComponentWarning,
     FlatDirectionWarning,
 )
-from bayesmix.families.gaussian.collapse import held_rows as holdings
-from bayesmix.families.gaussian.collapse.held_rows import HoldingStep
-from bayesmix.records import Rows
 from laws.cases import COVARIANCES, GAUSSIAN_CASES, generator, identity, soft_assignments
 
 every_structure = pytest.mark.parametrize("covariance", COVARIANCES)
@@ -571,28 +568,3 @@ def test_scikit_learn_fits_the_spike_in_silence(covariance):
     assert theirs.score(rows) > ScikitLearns(2, random_state=0).fit(rows).score(rows) + 0.2
     ours, _ = fitted(likelihood(3, covariance, init_params=labels_of_duplicates()), rows)
     assert kinds(ours) & CHANGES
-
-
-@every_structure
-def test_what_components_hold_is_the_same_compiled_and_in_numpy(covariance, monkeypatch):
-    """Rows, distinct values along directions, and the rows that fit worst; zero weights too."""
-    pytest.importorskip("numba")
-    rng = generator(11)
-    rows = np.round(rng.normal(size=(900, 3)) + rng.integers(0, 3, (900, 1)) * 4.0, 1)
-    weights = rng.integers(0, 3, 900).astype(float)
-    fit = bm.GaussianMixture(3, covariance_type=covariance, random_state=0, n_jobs=1).fit(rows)
-    axes = [np.eye(3), np.eye(3)[:, :0], np.eye(3)[:, 1:]]
-    look = HoldingStep(fit.result_.mixture, axes, np.full(3, 1e-4), needed=20, n_worst=5)
-    found = []
-    for much in (np.inf, 0):
-        monkeypatch.setattr(holdings, "MUCH_WORK", much)
-        found.append(look(Rows(rows, weights)) + look(Rows(rows[::3], None, first=900)))
-    plain, compiled = found
-    assert [each.n_rows for each in plain.each] == [each.n_rows for each in compiled.each]
-    assert [each.rows for each in plain.each] == [each.rows for each in compiled.each]
-    assert [each.distinct_counts for each in plain.each] == [
-        each.distinct_counts for each in compiled.each
-    ]
-    assert plain.each[1].n_rows == 0
-    np.testing.assert_allclose(plain.worst.log_density, compiled.worst.log_density, rtol=1e-12)
-    np.testing.assert_array_equal(plain.worst.values, compiled.worst.values)

@@ -1,6 +1,7 @@
 """The rule of select: no undefined number decides, and what decided is said."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +11,22 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
-from bayesmix.selection.candidates.growth import largest, refuted
+from bayesmix.selection.candidates.candidate import Candidate
+from bayesmix.selection.candidates.growth import refuted
 from bayesmix.selection.candidates.out_of_reach import hopeless
-from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.one_of_logarithms import OneOfLogarithms, one_of_logarithms
+from bayesmix.selection.candidates.structures_asked import largest_number
+from bayesmix.selection.choice.data_checks import (
+    Duplicates,
+    LogScale,
+    duplicates,
+    log_scale,
+    rounded_features,
+)
+from bayesmix.selection.choice.notes import components
 from bayesmix.selection.choice.probability import Probabilities, probabilities
-from bayesmix.selection.choice.repetitions import Repetitions, repetitions
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.choice.rule import Judgement, in_turn
-from bayesmix.selection.choice.standing import coarse, few_rows, lattices, leads_without
+from bayesmix.selection.choice.rule import Judgement, in_turn, verdict
+from bayesmix.selection.choice.summary_text import Answer
 from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.sources import ArraySource
@@ -49,41 +56,45 @@ def wine():
 def test_wine_is_not_ten_spheres(wine):
     assert wine.best_params_["covariance_type"] == "full"
     assert wine.best_params_["n_components"] in (3, 4)
-    # Of some structure a better candidate has a component of few rows.
-    assert "at its best number of components that may be chosen, refutes" in wine.summary()
-    assert "By the evidence alone it would be" in wine.summary()
+    assert "Cross-validation rules out" in wine.summary()
     excluded = wine.results_.groupby("covariance_type")["excluded"].agg(set)
-    assert excluded["spherical"] == {"its structure predicts held-out rows worse"}
+    assert excluded["spherical"] == {"ruled out by cross-validation"}
+    assert excluded["full"] == {""}
 
 
-@pytest.mark.parametrize(("behind", "said"), [(0.5, True), (2.9, True), (3.1, False)])
-def test_what_is_barred_close_behind_is_named(wine, behind, said):
-    best, *rows = wine._rows
-    barred = [n for n, row in enumerate(rows) if not row.refuted and not row.may_win]
-    for further, n in enumerate(barred):
-        value = best.value(RULE) - behind - further
-        rows[n] = replace(rows[n], scores=rows[n].scores | {RULE: Score(value)})
-    summary = words.summary(Judgement([best, *rows]), RULE, 178.0, None, [])
-    sentence = f"would be {behind} nats behind; it could not be chosen, since component"
-    assert (sentence in summary) == said
+def test_a_structure_is_dropped_from_one_standard_error_and_ruled_out_from_two():
+    behind = [Score(value, 1.0) for value in (-1.0, 1.0, 1.1, 1.9, 2.0)]
+    expected = [
+        "",
+        "",
+        *["slightly worse in cross-validation"] * 2,
+        "ruled out by cross-validation",
+    ]
+    assert [verdict(each) for each in behind] == expected
 
 
-def test_where_the_most_probable_number_was_not_chosen_it_is_said_why(wine):
-    best, *rows = wine._rows
-    free = next(row.asked for row in rows if row.may_win and row.asked != best.asked)
-    sure = np.array([float(row.asked == free) for row in wine._rows])
-    likely = Probabilities(sure, {free: 0.5, best.asked: 0.5}, "evidence")
+def test_a_chosen_number_that_is_not_the_most_probable_is_explained(wine):
+    best, *others = wine.candidates_
+    free = next(each.asked for each in others if not each.dropped and each.asked != best.asked)
+    sure = np.array([float(each.asked == free) for each in wine.candidates_])
+    likely = Probabilities(sure, {free: 0.5, best.asked: 0.5}, "elbo_log_k")
+    line = Answer(Judgement(wine.candidates_), RULE, 178.0, likely).summary().splitlines()[1]
+    assert line == (
+        f"P(K | data): {free}: > 0.95 (approximate), summed over structures; the best single model "
+        f"has K = {best.asked}."
+    )
+    line = Answer(Judgement(wine.candidates_), "icl", 178.0, likely).summary().splitlines()[2]
+    assert (
+        line == f"P(K | data): {free}: > 0.95 (approximate), the chosen model has K = {best.asked}."
+    )
 
-    def said(rows, criterion=RULE):
-        return words.summary(Judgement([best, *rows]), criterion, 178.0, likely, [])
 
-    number = f"The most probable number, {free}, "
-    assert number + "is that of all structures together" in said(rows)
-    assert number + "is not what BIC asks for." in said(rows, "bic")
-    barred = [replace(row, objection="it is flat") if row.asked == free else row for row in rows]
-    assert number + "could not be chosen" in said(barred)
-    unlike = wine.k_probabilities_.idxmax() != best.asked
-    assert ("The most probable number" in wine.summary()) == unlike
+def test_probabilities_cover_the_candidates_that_can_be_chosen(wine):
+    dropped = [each.dropped != "" for each in wine.candidates_]
+    values = probabilities(wine.candidates_, wine._prior_over_k).values
+    assert (values[dropped] == 0.0).all()
+    assert values[~np.array(dropped)].sum() == pytest.approx(1.0)
+    assert wine.k_probabilities_.idxmax() == wine.best_params_["n_components"]
 
 
 def test_rotated_clusters_are_found_where_columns_are_many():
@@ -118,7 +129,7 @@ def test_twenty_five_clusters_lie_beyond_a_plateau():
 def test_folds_that_cannot_be_made_leave_the_choice_to_the_evidence():
     rows = np.random.default_rng(0).normal(size=(4, 1))
     summary = bm.select(rows, (1, 2), ("full", "tied")).summary()
-    assert "there are no folds" in summary
+    assert "Chosen by the evidence alone: no cross-validation (cv must be from 2" in summary
 
 
 def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
@@ -150,7 +161,7 @@ def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     assert search.best_estimator_.n_components_ >= 1
 
 
-# Who may be chosen
+# What is not counted as a cluster, and excludes nothing
 
 
 def test_five_outliers_are_no_five_components():
@@ -159,47 +170,46 @@ def test_five_outliers_are_no_five_components():
     assert bm.select(rows).best_params_["n_components"] == 2
 
 
-def test_one_row_far_away_hides_no_clusters():
-    # Every candidate of several components has one on that row: one component was chosen.
+def test_one_observation_far_away_hides_no_clusters():
     rng = np.random.default_rng(5)
     rows = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 8.0, [[1e6, 1e6]]])
-    with pytest.warns(SelectionWarning, match=r"holds fewer than 3 rows \(1\.0\).*predict says"):
+    with pytest.warns(SelectionWarning, match=r"Suspected outliers in 1 component \(1\.0 observa"):
         search = bm.select(rows)
-    labels = search.predict(rows)
+    labels = search.predict_clusters(rows)
+    assert labels[-1] == -1
+    assert search.n_clusters_ == 2
     assert [len(set(labels[a:b])) for a, b in ((0, 60), (60, 120), (0, 121))] == [1, 1, 3]
     # By any criterion.
-    with pytest.warns(SelectionWarning, match="holds fewer than 3 rows"):
+    with pytest.warns(SelectionWarning, match="not counted as clusters"):
         bm.select(rows, (1, 2, 3), covariance_type="tied", criterion="bic")
 
 
 def test_an_outlier_that_widens_a_cluster_is_given_a_component():
-    # Two components, one of them over the outlier too, were chosen 132 nats behind three.
     rng = np.random.default_rng(0)
     arms = [rng.normal(size=(60, 2)) * scales for scales in ([6.0, 0.3], [0.3, 6.0])]
-    with pytest.warns(SelectionWarning, match=r"holds fewer than 3 rows \(1\.0\)"):
+    with pytest.warns(SelectionWarning, match=r"Suspected outliers in 1 component \(1\.0 observa"):
         search = bm.select(np.vstack([*arms, [[40.0, -30.0]]]), (1, 2, 3), "full")
-    assert search.best_params_["n_components"] == 3
+    assert (search.n_components_, search.n_clusters_) == (3, 2)
 
 
-def test_rows_of_few_give_back_what_they_gain():
-    weights, few = np.ones(100), np.array([1.0])
-    spike = np.where(np.arange(100) == 7, 30.0, 0.0)
-    assert leads_without(spike, weights, few, 20.0) is None
-    assert leads_without(spike + 0.5, weights, few, 60.0).tolist() == [7]
-    assert leads_without(spike + 0.5, weights, few, 30.0) is None
-    # Rows count as often as their weights say, and what holds no row leads without nothing.
-    assert leads_without(spike + 0.5, 3.0 * weights, 3.0 * few, 100.0).tolist() == [7]
-    assert leads_without(spike + 0.5, weights, np.array([1.0, 0.2]), 60.0) is None
+@pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 20), (60, 30), (60, 60), (120, 50), (90, 200)])
+def test_clusters_far_apart_are_found_where_features_are_many(n, D):
+    # A component of 20 observations was said to hold fewer than 31: one component, "1.00".
+    g, z = np.random.default_rng(0), np.repeat([0, 1, 2], n // 3)
+    rows = g.normal(size=(n, D))
+    rows[:, 0] += 8 * z
+    rows[:, 1] += 8 * (z == 1)
+    search = bm.select(rows)
+    assert (search.n_components_, search.n_clusters_) == (3, 3)
+    assert all(len(set(search.predict(rows)[z == k])) == 1 for k in range(3))
 
 
-def test_folds_are_not_judged_on_outliers():
-    rng = np.random.default_rng(0)
-    rows = np.vstack([rng.normal(size=(120, 2)) * [6.0, 0.3], [[40.0, -30.0]]])
-    with pytest.warns(SelectionWarning, match="holds fewer than 3 rows"):
-        search = bm.select(rows, (1, 2), ("full", "diag"))
-    assert "It leaves out the row that components of few rows gain most by." in search.summary()
-    held = next(row.held for row in search._rows if row.held is not None)
-    assert held.weights.tolist() == [1.0] * 120 + [0.0]
+def test_structures_that_the_observations_cannot_estimate_are_left_out_in_a_line():
+    rows = np.random.default_rng(1).normal(size=(30, 200))
+    with pytest.warns(SelectionWarning, match="Too few observations for full, tied covariance"):
+        search = bm.select(rows)
+    assert set(search.results_["covariance_type"]) == {"diag", "spherical"}
+    assert max(map(len, re.findall(r"\d+", search.summary(verbose=True)))) <= 6
 
 
 def test_a_column_narrower_than_its_step_bars_no_clusters():
@@ -208,7 +218,7 @@ def test_a_column_narrower_than_its_step_bars_no_clusters():
     centres = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
     nearly_constant = np.where(np.arange(240) == 7, 6.0, 5.0)
     clusters = np.repeat(centres, 80, axis=0) + rng.normal(size=(240, 2))
-    with pytest.warns(SelectionWarning, match="Columns of two values"):
+    with pytest.warns(SelectionWarning, match="Binary features"):
         search = bm.select(np.column_stack([clusters, nearly_constant]))
     assert search.best_params_["n_components"] == 3
 
@@ -218,67 +228,69 @@ def test_a_column_that_names_the_clusters_hides_none():
     rng = np.random.default_rng(5)
     labels = np.repeat([0, 1], 60)
     rows = np.column_stack([rng.normal(size=(120, 2)) + 9.0 * labels[:, None], labels])
-    with pytest.warns(SelectionWarning, match="Columns of two values: column 2"):
+    with pytest.warns(SelectionWarning, match="Binary features: column 2"):
         search = bm.select(rows)
     assert search.best_params_["n_components"] == 2
     assert len(set(zip(search.predict(rows), labels, strict=True))) == 2
 
 
-def test_a_component_of_too_few_rows_is_an_objection_with_its_size():
+def test_a_component_of_too_few_observations_is_reported_with_its_size():
     rng = np.random.default_rng(0)
     rows = np.vstack([rng.normal(size=(60, 2)), [[30.0, 30.0]]])
     labels = np.r_[np.zeros(60, int), 1]
     model = bm.BayesianGaussianMixture(
         2, prune=False, search=None, init_params=labels, random_state=0
     ).fit(rows)
-    row = Row({"n_components": 2}, 2, {}, 0.0, estimator=model)
-    assert few_rows(row).startswith("component 1 holds fewer than 3 rows (1.0)")
-    assert few_rows(replace(row, estimator=bm.GaussianMixture(1).fit(rows))) == ""
+    assert components(model.result_, ()) == [
+        "Suspected outliers in 1 component (1.0 observations), which are not counted as clusters."
+    ]
+    assert components(bm.GaussianMixture(1).fit(rows).result_, ()) == []
 
 
-def test_rounded_columns_are_lattices_and_others_are_not():
+def test_rounded_features_are_told_from_others():
     rng = np.random.default_rng(0)
     rows = np.column_stack([rng.integers(1, 6, 200), rng.normal(size=200), np.zeros(200)])
     rows[:, 2] = np.round(rng.normal(size=200), 1)
-    found = lattices(ArraySource(rows, columns=("score", "plain", "rounded")))
+    found = rounded_features(ArraySource(rows, columns=("score", "plain", "rounded")))
     assert [each.name for each in found] == ["score", "rounded"]
     assert found[0].step == 1.0
     assert found[0].n_values == 5
     assert found[1].step == pytest.approx(0.1)
 
 
-def test_few_values_are_a_lattice_however_far_apart():
+def test_few_values_are_rounded_however_far_apart():
     # Weeks 0, 2, 4, 6 and 11 were five components at probability 1.00, without a word.
     weeks = np.random.default_rng(0).choice([0.0, 2.0, 4.0, 6.0, 11.0], (200, 1))
-    found = lattices(ArraySource(weeks, columns=("week",)))
+    found = rounded_features(ArraySource(weeks, columns=("week",)))
     assert [str(each) for each in found] == ["week (5 values)"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_scale_of_few_values_is_said_wherever_components_are_found_on_it(seed):
     rows = np.random.default_rng([7, seed]).integers(1, 8, (300, 4)).astype(float)
-    with pytest.warns(SelectionWarning, match=r"Rounded columns: column 0 \(7 values in steps"):
+    with pytest.warns(SelectionWarning, match=r"Rounded features: column 0 \(7 values in steps"):
         search = bm.select(rows, (1, 2, 3, 4), covariance_type="tied")
     assert search.best_params_["n_components"] > 1
-    alone = Row({"n_components": 1}, 1, {}, 0.0, estimator=bm.GaussianMixture(1).fit(rows))
-    assert coarse([alone], lattices(ArraySource(rows))) == []
+    alone = bm.select(rows, (1,), covariance_type="tied")
+    assert alone.cautions_ == []
 
 
-def test_components_on_single_values_are_said_and_not_chosen():
+def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     rng = np.random.default_rng(2)
     rows = rng.integers(1, 6, (200, 4)).astype(float)
-    with pytest.warns(SelectionWarning, match=r"Rounded columns: column 0 \(5 values in steps"):
+    with pytest.warns(SelectionWarning, match=r"Rounded features: column 0 \(5 values in steps"):
         search = bm.select(rows)
-    best = search.best_estimator_
-    spread = np.sqrt(np.diagonal(best.result_.plug_in.components.covariances, axis1=1, axis2=2))
-    assert (spread / best.result_.mixture.frame.scale > 0.4).all() or best.n_components_ == 1
-    assert "Rounded columns" in search.summary()
+    result = search.best_estimator_.result_
+    deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
+    narrow = (deviations < 0.5).any(axis=1)
+    assert set(search.clusters_[narrow]) <= {-1} or narrow.all()
+    assert narrow.any() == any("narrower than the rounding" in each for each in search.cautions_)
 
 
 def test_rows_read_ten_times_are_no_components():
     # Folds had seen the copies of what they held out: thirty components, "probability 1.00".
     rows = np.random.default_rng(8).normal(size=(60, 2))
-    with pytest.warns(SelectionWarning, match="Repeated rows: 540 of 600 rows repeat others"):
+    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates"):
         search = bm.select(np.tile(rows, (10, 1)), (1, 2, 20), covariance_type="full")
     assert search.best_params_["n_components"] == 1
 
@@ -294,13 +306,13 @@ def test_what_is_repeated_is_told_from_what_is_rounded():
     rng = np.random.default_rng(1)
     plain, rounded = rng.normal(size=(200, 2)), np.round(rng.normal(size=(200, 2)), 1)
     for rows in (plain, rounded, rng.integers(0, 6, (300, 1)), np.log(rng.poisson(9.0, (300, 2)))):
-        assert repetitions(ArraySource(rows * 1.0)) == Repetitions()
-    twice = repetitions(ArraySource(np.vstack([rounded, rounded])))
+        assert duplicates(ArraySource(rows * 1.0)) == Duplicates()
+    twice = duplicates(ArraySource(np.vstack([rounded, rounded])))
     assert twice.n_copies >= 200
-    some = repetitions(ArraySource(np.vstack([plain, plain[:40]])))
+    some = duplicates(ArraySource(np.vstack([plain, plain[:40]])))
     assert (some.n_copies, int(some.distinct.max())) == (40, 199)
     amounts = np.where(rng.random(400) < 0.4, 0.0, np.round(rng.gamma(2.0, 9.0, 400), 1))
-    found = repetitions(ArraySource(np.column_stack([amounts, rng.normal(size=400)])))
+    found = duplicates(ArraySource(np.column_stack([amounts, rng.normal(size=400)])))
     assert found.n_copies == 0
     assert len(found.values) == 1
     assert found.values[0].startswith("column 0 (0 in 39%")
@@ -318,11 +330,14 @@ def test_many_zeros_among_amounts_are_said():
 def test_one_log_normal_of_many_components_is_said_to_be_skewed():
     # Six components at probability 0.9 and more, and no word.
     amounts = np.exp(np.random.default_rng(4).normal(size=(300, 2)) * [1.5, 1.0])
-    with pytest.warns(SelectionWarning, match="Skewed columns: .* of column 0, column 1 describes"):
+    with pytest.warns(
+        SelectionWarning,
+        match=r"Skewed features: one normal on the log scale \(column 0, column 1\) fits",
+    ):
         bm.select(amounts, (1, 2, 3), covariance_type="diag")
 
 
-def test_one_of_logarithms_is_compared_by_its_bic():
+def test_one_normal_on_the_log_scale_is_compared_by_its_bic():
     rng = np.random.default_rng(4)
     rows = np.column_stack([np.exp(rng.normal(size=80)), rng.normal(size=80)])
     weights = rng.integers(1, 4, 80) * 1.0
@@ -331,11 +346,11 @@ def test_one_of_logarithms_is_compared_by_its_bic():
         np.average(logs, axis=0, weights=weights), np.cov(logs.T, aweights=weights, ddof=0)
     )
     bic = weights @ (one.logpdf(logs) - logs[:, 0]) - 2.5 * np.log(weights.sum())
-    found = one_of_logarithms(ArraySource(rows, weights, columns=("amount", "other")))
+    found = log_scale(ArraySource(rows, weights, columns=("amount", "other")))
     assert found.columns == ("amount",)
     assert found.bic == pytest.approx(bic, rel=1e-12)
-    doubled = one_of_logarithms(ArraySource(rows[:, [0, 0]]))
-    assert doubled == one_of_logarithms(ArraySource(rng.normal(size=(80, 2)))) == OneOfLogarithms()
+    doubled = log_scale(ArraySource(rows[:, [0, 0]]))
+    assert doubled == log_scale(ArraySource(rng.normal(size=(80, 2)))) == LogScale()
 
 
 # What is said
@@ -350,7 +365,7 @@ def test_a_candidate_of_one_component_more_describes_rows_as_well():
     likelihoods = search.results_.set_index("n_components")["log_likelihood"].sort_index()
     assert (np.diff(likelihoods) > -1.0).all()
     assert search.best_params_["n_components"] == 10
-    assert "10 components are the most that were tried" in search.summary()
+    assert "K is at the upper end of the range (10)" in search.summary()
 
 
 def test_what_larger_candidates_find_is_passed_down_to_the_smaller():
@@ -373,11 +388,12 @@ def test_what_larger_candidates_find_is_passed_down_to_the_smaller():
 
 def test_the_edge_of_a_range_is_said():
     rows, normal = rotated(2, 50), np.random.default_rng(0).normal(size=(80, 1))
-    with pytest.warns(SelectionWarning, match="2 components are the most that were tried"):
+    with pytest.warns(SelectionWarning, match=r"K is at the upper end of the range \(2\)"):
         search = bm.select(rows, (1, 2), "full")
     assert search.cautions_[0] in search.summary()
-    with pytest.warns(SelectionWarning, match="are the fewest that were tried"):
+    with pytest.warns(SelectionWarning, match="at the lower end of the range"):
         bm.select(np.repeat([[0.0], [9.0]], 40, axis=0) + normal, (2, 3), "full")
+    assert bm.select(rows, 2, "full").cautions_ == []  # a number is no range
 
 
 # Where K ends
@@ -389,17 +405,27 @@ def test_more_components_are_refuted_when_three_in_a_row_are_far_behind():
     assert not refuted([-100.0, -112.0, -115.0, -105.0])
     assert refuted([-100.0, -112.0, math.nan, -115.0])
     assert not refuted([math.nan] * 5)
-    assert (largest(20, 6), largest(10_000, 3), largest(3, 10)) == (3, 30, 1)
 
 
-def test_that_one_component_alone_was_tried_is_said():
-    rows = np.random.default_rng(1).normal(size=(12, 10))
-    with pytest.warns(SelectionWarning, match="One component alone was tried"):
-        search = bm.select(rows, covariance_type="diag", criterion="bic", n_jobs=1)
-    assert "One component alone" in search.summary()
-    # Of a single number it was said that its probability is 1.00.
-    with pytest.warns(SelectionWarning, match="One component alone was tried"):
-        assert "Probability" not in bm.select(rows, n_jobs=1).summary()
+def test_k_grows_as_far_as_the_observations_can_estimate_covariances():
+    # (full, tied, diag, spherical)
+    for n, D, expected in (
+        (60, 30, (1, 30, 30, 30)),
+        (60, 60, (0, 0, 30, 30)),
+        (40, 35, (1, 5, 20, 20)),
+        (500, 2, (166, 250, 250, 250)),
+    ):
+        found = [largest_number(each, n, D) for each in ("full", "tied", "diag", "spherical")]
+        assert tuple(found) == expected
+    assert largest_number(bm.FactorAnalytic(2), 60, 500) == 20
+
+
+def test_too_few_observations_for_all_structures_leave_one_component():
+    rows = np.random.default_rng(1).normal(size=(12, 50))
+    with pytest.warns(SelectionWarning, match="Too few observations for 50 variables, so only K ="):
+        search = bm.select(rows, covariance_type="full", n_jobs=1)
+    assert "set n_components or use factor analysers." in search.summary()
+    assert "P(K" not in search.summary()
 
 
 class _Result:
@@ -415,7 +441,7 @@ class _Estimator:
 def chain(values, n_parameters):
     estimator = _Estimator(n_parameters)
     return [
-        Row({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
+        Candidate({"n_components": k}, k, {"elbo_log_k": Score(value)}, 0.0, estimator=estimator)
         for k, value in enumerate(values, 1)
     ]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
+from bayesmix.engine.expectation import Form
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
@@ -16,8 +17,6 @@ from bayesmix.workflow.search.moves import merge_losses
 from bayesmix.workflow.search.splits import Look, best_splits
 from bayesmix.workflow.search.starts import Given, begun
 from benchmarks.ladder import noting
-
-from .cases import COMPILED_COUNTS
 
 
 def narrow_in_broad(weights=None):
@@ -160,11 +159,10 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     objective = bm.MaximumLikelihood() if family == "points" else bm.VariationalBayes()
     model = Model(5, bm.Gaussian(covariance), objective)
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    assert problem.form.kernel is not None
     shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
     state = settled(problem, shares, 8)
     together = best_splits(problem, state, Look.at(problem, state))
-    monkeypatch.setattr("bayesmix.families.gaussian.moments.Moments.shared", True)
+    monkeypatch.setattr("bayesmix.engine.expectation.Linear.of_parts", Form.of_parts)
     alone = best_splits(problem, state, Look.at(problem, state))
     assert [halves.k for halves in together] == [halves.k for halves in alone]
     for one, other in zip(together, alone, strict=True):
@@ -202,13 +200,12 @@ def small_in_broad():
     return problem, settled(problem, without), settled(problem, np.eye(4)[labels])
 
 
-def test_splits_are_the_same_in_a_centred_form_without_a_kernel():
+def test_splits_are_the_same_in_the_centred_form():
     rng = np.random.default_rng(0)
     chances = rng.uniform(0.1, 0.9, (4, 6))
     values = (rng.random((800, 6)) < np.repeat(chances, 200, axis=0)).astype(float)
     model = Model(2, bm.Bernoulli(), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
-    problem = replace(problem, form=COMPILED_COUNTS)
     state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
     look = Look.at(problem, state)
     expected = best_splits(problem, state, look)

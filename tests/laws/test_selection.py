@@ -228,42 +228,56 @@ def test_units_change_no_choice(criterion, factor):
 # In sentences
 
 
-def test_one_component_is_no_runner_up_of_itself_by_another_name():
+def test_one_component_is_not_compared_with_itself_by_another_name():
     rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.5]])
     search = bm.select(rows, n_components=[1, 2], random_state=0, n_jobs=1)
-    assert search.summary().startswith("By evidence and folds: 1 component, full covariance.")
-    assert "1 component, tied" not in search.summary()
+    assert search.summary().startswith("Best model: 1 component, full covariance (n = 200, 2 feat")
+    assert "1 component, tied" not in search.summary(verbose=True)
 
 
-def test_the_summary_says_what_was_asked_of_which_criterion():
-    search = bm.select(FAITHFUL, (1, 2, 3), ("full", "tied"))
-    first, second, third, *_ = search.summary().splitlines()
-    assert first == "By evidence and folds: 3 components, tied covariance."
-    assert "Held-out density" in second
-    assert second.endswith("over 272 rows.")
-    assert third == "3 components are the most that were tried: more may describe these rows " + (
-        "better. Compare larger numbers."
+def test_a_summary_answers_in_lines_of_known_order():
+    search = bm.select(FAITHFUL)
+    assert search.summary().splitlines() == [
+        "Best model: 3 components, tied covariance (n = 272, 2 features); they form 2 clusters.",
+        "P(K | data): 3: 0.90, 4: 0.09, 2: 0.01 (approximate).",
+        "Covariance: tied. Cross-validation rules out spherical (-250 ± 18 nats); full is slightly "
+        "worse (-3.8 ± 2.9).",
+        "Other criteria: BIC 3 (tied), ICL 2 (full), AIC 4 (tied).",
+    ]
+    # The text is made from the numbers of the search.
+    held = {each.parameters["covariance_type"]: each.held for each in search.candidates_[::-1]}
+    for structure, text in (("spherical", "-250 ± 18"), ("full", "-3.8 ± 2.9")):
+        scores = search.results_.query("covariance_type == @structure")["cv_behind"].dropna()
+        assert text.startswith(f"{-scores.iloc[0]:.{'0' if structure == 'spherical' else '1'}f}")
+    assert set(held) == {"full", "tied", "diag", "spherical"}
+    verbose = search.summary(verbose=True)
+    assert verbose.startswith(search.summary())
+    assert "Next by log evidence: 4 components, tied covariance (-2.25 nats)" in verbose
+    assert "the prior falls with K" in verbose
+
+
+def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
+    lines = bm.select(FAITHFUL, criterion="bic").summary().splitlines()
+    assert lines[0].startswith("Best model: 3 components, tied covariance (n = 272, 2 features)")
+    assert (
+        lines[1]
+        == "Chosen by BIC (-1,157.2 nats); next: 4 components, tied covariance (-2.00 nats)."
     )
-    probabilities = search.k_probabilities_
-    said = next(line for line in search.summary().splitlines() if "Probability of" in line)
-    assert f"{probabilities[3]:.2f} for 3" in said
-    assert said.endswith("; beforehand falling with K.")
-    flat = bm.MixtureSearch(variational(), n_components=(1, 2)).fit(two_groups(40)).summary()
-    assert "; beforehand the same for each from 1 to 2." in flat
-    alone = bm.select(FAITHFUL, (1, 2), "full").summary()
-    assert "The evidence chose the number of components, over 272 rows." in alone
-    few = bm.select(two_groups(4), (1, 2), ("full", "tied")).summary()
-    assert "there are no folds (cv must be from 2 to the number of rows (4), got 5)" in few
+    assert not any("BIC" in line for line in lines if line.startswith("Other criteria"))
+
+
+def test_the_prior_over_k_is_in_the_verbose_summary():
+    flat = bm.MixtureSearch(variational(), n_components=(1, 2)).fit(two_groups(40))
+    assert "the prior over K is uniform from 1 to 2" in flat.summary(verbose=True)
     given = bm.MixtureSearch(variational(), n_components=(1, 2), prior_over_k={1: 1, 2: 3})
-    assert "; beforehand as given." in given.fit(two_groups(40)).summary()
+    assert "the prior is as given" in given.fit(two_groups(40)).summary(verbose=True)
 
 
-def test_criteria_that_say_the_same_are_named_together_and_their_questions_told():
-    text = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full").summary()
-    assert "BIC and ICL would choose 2 components, full covariance;" in text
-    assert "They answer different questions. Evidence and folds: how many components" in text
-    assert "BIC asks the same and differs: these rows do not settle the number." in text
-    assert "for clusters merge them" in text
+def test_other_criteria_are_named_whatever_they_choose_and_asked_what_for_in_the_verbose_summary():
+    search = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full")
+    assert "Other criteria: BIC 2, ICL 2, AIC 4." in search.summary()
+    assert "BIC disagrees: the data do not clearly determine K." in search.summary(verbose=True)
+    assert "ICL: how many well-separated clusters there are." in search.summary(verbose=True)
 
 
 def test_one_move_and_one_component_are_not_plural():
@@ -272,7 +286,8 @@ def test_one_move_and_one_component_are_not_plural():
     assert "1 move was tried, 1 taken" in of_search([start, move], 10.0, 1e-4)
     assert "2 moves were tried, 2 taken" in of_search([start, move, move], 10.0, 1e-4)
     alone = bm.select(two_groups(40), (1,), "full")
-    assert alone.summary().startswith("By evidence and folds: 1 component, full covariance.")
+    assert alone.summary().startswith("Best model: 1 component, full covariance (n = 40, 2 feat")
+    assert "it forms 1 cluster." in alone.summary()
 
 
 # Probabilities and averages
@@ -511,7 +526,7 @@ def test_the_number_of_classes_under_other_masses_of_the_prior_over_levels():
     table = pd.DataFrame(np.array(["no", "some", "yes"])[answers], columns=list("abcd"))
     table.loc[::9, "a"] = None
     search = bm.select(table, (1, 2), "full", "elbo_log_k", family=bm.Categorical(), missing="use")
-    assert "a (3 levels)" in search.summary()
+    assert "a (3 levels)" in search.summary(verbose=True)
     found = bm.prior_sensitivity(search, table, n_jobs=1)
     assert len(found.table) == 15
     assert set(found.table["mass"]) == {0.25, 0.5, 1.0, 2.0, 4.0}

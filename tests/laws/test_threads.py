@@ -1,8 +1,6 @@
 """The number of threads changes no bit; the size of blocks and chunks changes rounding only."""
 
 import multiprocessing
-import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
-from bayesmix.numerics.warming import call_kernel
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
 from bayesmix.sources import ArraySource
 from bayesmix.sources.in_memory.array import MOST_CHUNKS, chunk_rows
@@ -207,36 +204,3 @@ def test_sums_are_added_in_one_tree_whatever_the_threads():
     one = reduced(parts.__getitem__, range(len(parts)), 1)
     for n_jobs in (2, 3, 7):
         np.testing.assert_array_equal(reduced(parts.__getitem__, range(len(parts)), n_jobs), one)
-
-
-def test_everything_works_where_numba_is_absent(monkeypatch):
-    rows = rows_of(CASES[0])
-    with_it = fitted(CASES[0], rows)
-    monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "bayesmix.numerics.compiled", raising=False)
-    without = fitted(CASES[0], rows)
-    np.testing.assert_allclose(without.objective_trace_, with_it.objective_trace_, rtol=1e-11)
-
-
-def kernel(overloads, work):
-    """A function that is compiled when it has an overload."""
-
-    def run(values):
-        work()
-
-    run.overloads = overloads
-    return run
-
-
-def test_ctrl_c_waits_for_the_compiler(monkeypatch):
-    before, done = signal.getsignal(signal.SIGINT), []
-
-    def compiling():
-        signal.raise_signal(signal.SIGINT)
-        done.append("compiled")
-
-    monkeypatch.setattr("bayesmix.numerics.warming._kernel", lambda name: kernel({}, compiling))
-    with pytest.raises(KeyboardInterrupt):
-        call_kernel("slow", None, (), ())
-    assert done == ["compiled"]
-    assert signal.getsignal(signal.SIGINT) is before

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.compiled_steps import CompiledAssessment, KernelStep, linear_pass
-from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
+from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.engine.run import GOES_ON_CENTRED
 from bayesmix.engine.truncated import (
     Truncated,
@@ -19,15 +18,12 @@ from bayesmix.engine.truncated import (
     neighbours,
     refreshed,
 )
-from bayesmix.records import Frame, Mixture, Rows, centred_pass
+from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.sources.in_memory.array import KeptHere
 from bayesmix.weights import PointWeights
 
 from .cases import (
-    COMPILED_CENTRED,
-    COMPILED_COUNTS,
-    COMPILED_LINEAR,
     COUNT_CASES,
     GAUSSIAN_CASES,
     generator,
@@ -53,14 +49,17 @@ def crowd(case, seed=0, separation=4.0):
 
 
 @every_gaussian
-@pytest.mark.parametrize("form", [COMPILED_CENTRED, COMPILED_LINEAR], ids=lambda each: each.name)
-def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, form):
-    rows, mixture = crowd(case)
-    anchors = generator(2).integers(0, K, N).astype(np.uint16)
+@pytest.mark.parametrize("separation", [4.0, 1e6])
+def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, separation):
+    """However far apart components lie: features are those of a row less its anchor."""
+    rows, mixture = crowd(case, separation=separation)
+    anchors = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1).astype(np.uint16)
+    if separation < 10.0:
+        anchors = generator(2).permutation(anchors)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, N), 0, anchors)
     everything = np.broadcast_to(np.arange(K), (K, K)).copy()
-    dense = KernelStep(mixture, centred_pass)(chunk)
-    same = TruncatedStep(mixture, form.kernel, everything)(chunk).finished()
+    dense = ExpectationStep(mixture, CENTRED)(chunk)
+    same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
         same.statistics.pack(), dense.statistics.pack(), rtol=1e-9, atol=1e-9
@@ -105,7 +104,7 @@ def test_counts_with_every_component_as_a_candidate_are_the_dense_pass(case, var
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, len(rows)), 0, anchors)
     everything = np.broadcast_to(np.arange(K), (K, K)).copy()
     dense = ExpectationStep(mixture, CENTRED)(chunk)
-    same = TruncatedStep(mixture, linear_pass, everything)(chunk).finished()
+    same = TruncatedStep(mixture, everything)(chunk).finished()
     assert abs(same.log_normaliser - dense.log_normaliser) <= 1e-12 * dense.magnitude
     np.testing.assert_allclose(
         same.statistics.pack(), dense.statistics.pack(), rtol=1e-9, atol=1e-9
@@ -120,12 +119,12 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
         mixture = averaged(case, rows, mixture)
     exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
     source = ArraySource(rows)
-    anchors = first_truncation(source, mixture, COMPILED_COUNTS).anchors
+    anchors = first_truncation(source, mixture, LINEAR).anchors
     np.testing.assert_array_equal(anchors.values, mixture.log_joint(rows).argmax(axis=1))
     chunk = Rows(rows, None, 0, anchors.values)
     nearest = neighbours(mixture, K)
     bounds = [
-        TruncatedStep(mixture, linear_pass, nearest[:, :width])(chunk).log_normaliser
+        TruncatedStep(mixture, nearest[:, :width])(chunk).log_normaliser
         for width in (1, 2, 4, 8, 16, K)
     ]
     # Each of these contains the one before.
@@ -135,14 +134,14 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
     assert bounds[-1] == pytest.approx(exact, rel=1e-12)
     # The nearest by the family's measure leave less out than as many others would.
     others = np.column_stack([np.arange(K), nearest[:, -7:]])
-    far = TruncatedStep(mixture, linear_pass, others)(chunk).log_normaliser
+    far = TruncatedStep(mixture, others)(chunk).log_normaliser
     assert bounds[3] > far
 
 
 @every_count
 @pytest.mark.parametrize("inference", [bm.MaximumLikelihood(), bm.VariationalBayes()])
 def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkeypatch):
-    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
     monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (4, 8, 16))
     rows, mixture = counted_crowd(case, seed=3, n=6000, n_features=40)
     labels = mixture.log_joint(rows).argmax(axis=1)
@@ -175,10 +174,10 @@ def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
     rows, mixture = crowd(case, separation=2.0)
     source = ArraySource(rows)
     exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
-    anchors = first_truncation(source, mixture, COMPILED_CENTRED).anchors
+    anchors = first_truncation(source, mixture, LINEAR).anchors
     chunk = Rows(rows, None, 0, anchors.values)
     bounds = [
-        TruncatedStep(mixture, centred_pass, neighbours(mixture, width))(chunk).log_normaliser
+        TruncatedStep(mixture, neighbours(mixture, width))(chunk).log_normaliser
         for width in (1, 2, 4, 8, 16, K)
     ]
     # More neighbours are not always a superset of fewer, but of nearly the same quality.
@@ -190,7 +189,7 @@ def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
 @every_gaussian
 def test_first_anchors_are_the_most_responsible_components(case):
     rows, mixture = crowd(case)
-    form = first_truncation(ArraySource(rows), mixture, COMPILED_CENTRED)
+    form = first_truncation(ArraySource(rows), mixture, LINEAR)
     expected = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1)
     np.testing.assert_array_equal(form.anchors.values, expected)
     assert missed(joint_of_some(ArraySource(rows), mixture, 0), form) < 1e-4
@@ -206,7 +205,7 @@ def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     rows, mixture = crowd(GAUSSIAN_CASES[0], separation=20.0)
     source = ArraySource(rows)
     nowhere = KeptHere(np.zeros(N, dtype=np.uint16))
-    wrong = Truncated(COMPILED_CENTRED, nowhere, neighbours(mixture, 4))
+    wrong = Truncated(LINEAR, nowhere, neighbours(mixture, 4))
     joint = joint_of_some(source, mixture, 0)
     assert missed(joint, wrong) > 1.0
     found = refreshed(source, mixture, wrong)
@@ -220,25 +219,11 @@ def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     np.testing.assert_array_equal(joint_of_some(source, mixture, 2), joint)
 
 
-@every_gaussian
-def test_the_compiled_assessment_is_the_one_of_numpy(case):
-    rows, mixture = crowd(case, separation=1.0)
-    for weights in (None, generator(3).uniform(0.0, 2.0, N)):
-        fast, plain = (
-            step(mixture)(Rows(rows, weights)) for step in (CompiledAssessment, AssessmentStep)
-        )
-        assert fast.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
-        assert fast.entropy == pytest.approx(plain.entropy, rel=1e-10)
-        assert fast.log_largest == pytest.approx(plain.log_largest, rel=1e-10)
-        np.testing.assert_allclose(fast.counts, plain.counts, rtol=1e-10)
-        np.testing.assert_allclose(fast.hard_counts, plain.hard_counts, rtol=1e-12)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, monkeypatch):
     monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
-    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=8.0)
     model = estimator(K, random_state=0, max_iter=400, n_jobs=1).fit(rows)
     result = model.result_
@@ -256,18 +241,16 @@ def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("apart", [8.0, 1e6])
-def test_a_truncated_run_leaves_the_linear_form_where_clusters_are_too_far_apart(
-    apart, monkeypatch
-):
+def test_a_truncated_run_loses_no_digits_where_clusters_are_far_apart(apart, monkeypatch):
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=apart)
-    monkeypatch.setattr("bayesmix.engine.compiled_steps.COMPILE_ABOVE", 1)
+    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
     options = {"init_params": "kmeans", "search": None, "random_state": 0, "max_iter": 50}
     dense = bm.GaussianMixture(K, **options).fit(rows)
     monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
     truncated = bm.GaussianMixture(K, **options).fit(rows)
     assert truncated.result_.form == "truncated"
-    for model in (dense, truncated):
-        assert any(event.kind == GOES_ON_CENTRED for event in model.result_.events) == (apart > 1e3)
+    assert any(event.kind == GOES_ON_CENTRED for event in dense.result_.events) == (apart > 1e3)
+    assert not any(event.kind == GOES_ON_CENTRED for event in truncated.result_.events)
     exact = truncated.result_.objective
     assert exact == pytest.approx(N * truncated.score(rows), rel=1e-11)
     assert truncated.result_.trace[-1] == pytest.approx(exact, abs=1e-3 * N)

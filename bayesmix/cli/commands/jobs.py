@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,7 @@ from bayesmix.cli.outputs.show import (
 )
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.protocols import Source
-from bayesmix.selection.criteria.scores import OF_A_POSTERIOR
-
-
-def warm_up(screen: Screen, single: bool) -> None:
-    """Compile all kernels, those for single precision if asked, and say so as they are ready."""
-    if find_spec("numba") is None:
-        screen.answer("Numba is not installed: there is nothing to compile, large fits use NumPy.")
-        return
-    from bayesmix.numerics.warm_up import DOUBLES, VALUES, compile_all
-
-    began = time.perf_counter()
-    screen.say("Compiling for this machine what large fits need; it is done once.")
-    for done in compile_all(VALUES if single else DOUBLES):
-        screen.say(f"{done.name}: " + ("was there" if done.cached else f"{done.seconds:.0f} s"))
-    screen.answer(f"Ready after {time.perf_counter() - began:.0f} s.")
+from bayesmix.selection.criteria.registry import POSTERIOR
 
 
 def select(
@@ -85,13 +70,13 @@ def unfitted(wanted: Searched, source: Source) -> Any:
 
     method, criterion = wanted.method, wanted.criterion
     if method is None:
-        method = "variational" if criterion is None or criterion in OF_A_POSTERIOR else "em"
-    if method == "em" and criterion in OF_A_POSTERIOR:
+        method = "variational" if criterion is None or criterion in POSTERIOR else "em"
+    if method == "em" and criterion in POSTERIOR:
         raise InvalidInputError(
             f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
             "posterior"
         )
-    plain = method == "em" or criterion is None or criterion in OF_A_POSTERIOR
+    plain = method == "em" or criterion is None or criterion in POSTERIOR
     return procedure(
         source,
         wanted.components,

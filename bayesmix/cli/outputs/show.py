@@ -21,7 +21,7 @@ from bayesmix.cli.outputs.describe import column_names
 from bayesmix.cli.wording import printable, worded
 from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.protocols import Source
-from bayesmix.selection.choice.summary_text import NAMES
+from bayesmix.selection.criteria.registry import record
 
 # Criteria beside the one that chose; so many have room in 80 columns.
 BESIDE = ("elbo", "bic", "icl", "aic")
@@ -220,7 +220,7 @@ def _number(value: Any, error: str = "", digits: int = 2) -> str:
 
 
 def _name(criterion: str) -> str:
-    name = NAMES.get(criterion, criterion)
+    name = record(criterion).label
     return name[:1].upper() + name[1:]
 
 

@@ -11,15 +11,23 @@ from bayesmix import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.candidates.fitters import TableFitter
 from bayesmix.protocols import Source
-from bayesmix.selection.candidates.combinations import candidate_chains
+from bayesmix.selection.candidates import growth
+from bayesmix.selection.candidates.combinations import candidate_chains, component_numbers
 from bayesmix.selection.candidates.fitter import Fitter
-from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
+from bayesmix.selection.candidates.structures_asked import (
+    each_once,
+    largest_number,
+    structures_asked,
+)
 from bayesmix.selection.candidates.task import KeptFits
 from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.criteria.folds import rows_of
-from bayesmix.selection.criteria.scores import CRITERIA, OF_A_POSTERIOR
+from bayesmix.selection.criteria.registry import NAMES, POSTERIOR
 from bayesmix.selection.pipelines import last_step
 
+STRUCTURE = "covariance_type"
+# With folds every candidate is fitted to each: a range that takes care of itself ends here.
+MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
@@ -29,7 +37,7 @@ def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
     if callable(criterion):
         name = getattr(criterion, "__name__", "criterion")
         return name, {name: criterion}
-    validation.one_of("criterion", criterion, CRITERIA, "or a callable")
+    validation.one_of("criterion", criterion, NAMES, "or a callable")
     return RULE if criterion == "auto" else criterion, {}
 
 
@@ -37,7 +45,7 @@ def names_of(also: Any) -> list[str]:
     """Further criteria, by name."""
     named = [also] if isinstance(also, str) else list(also)
     for name in named:
-        validation.one_of("also", name, CRITERIA)
+        validation.one_of("also", name, NAMES)
     return named
 
 
@@ -102,7 +110,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
             f"criterion={refused[0]!r} does not know of noise: use 'bic', 'icl', 'cv', or 'elbo' "
             "of a variational fit"
         )
-    for name in sorted(wanted & set(OF_A_POSTERIOR)):
+    for name in sorted(wanted & set(POSTERIOR)):
         if not variational:
             raise InvalidInputError(
                 f"criterion={name!r} needs a variational estimator, such as "
@@ -120,12 +128,30 @@ def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fit
 
 
 def chains_of(
-    search: Any, X: Any, numbers: list[int], prefix: str, variational: bool
-) -> list[list[dict[str, Any]]]:
-    """The candidates in chains that differ in K alone, each model once."""
-    n_columns = None if prefix else shape_of(X)[1]
-    structures = structures_asked(search.covariance_type, n_columns, variational)
-    return each_once(candidate_chains(numbers, structures, search.param_grid, prefix), prefix)
+    search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
+) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
+    """The candidates in chains that differ in K alone, each model once, and what was left out.
+
+    Where K grows by itself a chain ends at the K that so many observations can estimate; structures
+    that they cannot estimate at all are left out, unless all are: then K is 1.
+    """
+    n_rows, n_columns = shape_of(X)
+    most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
+    numbers = component_numbers(search.n_components, most)
+    structures = structures_asked(
+        search.covariance_type, None if prefix else n_columns, variational
+    )
+    chains = candidate_chains(numbers, structures, search.param_grid, prefix)
+    if search.n_components is not None:
+        return each_once(chains, prefix), ()
+    own = getattr(last_step(estimator), STRUCTURE, None)
+    named = [chain[0].get(f"{prefix}{STRUCTURE}", own) for chain in chains]
+    largest = [largest_number(each, n_rows, n_columns) for each in named]
+    if not any(largest):
+        return each_once([chain[:1] for chain in chains], prefix), ()
+    left_out = [str(each) for each, k in zip(named, largest, strict=True) if not k]
+    chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
+    return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
 
 def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:

@@ -8,10 +8,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UndefinedError
 from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.selection.candidates.row import Row
+from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.choice.averaging import AveragedDensity
 from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
 from bayesmix.selection.choice.ranking import averaged_over
+from bayesmix.selection.clustering.clusters import most_probable_clusters
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.pipelines import last_step
 from bayesmix.workflow.result import FitResult
@@ -22,18 +24,19 @@ class SearchResults(Transforming):
 
     criterion_: str
     best_index_: int
-    _rows: list[Row]
+    _rows: list[Candidate]
     _prior_over_k: dict[int, float]
     _averaged: AveragedDensity | None
+    _clusters: Integers
 
-    def _probabilities(self, rows: list[Row]) -> Probabilities | None:
+    def _probabilities(self, rows: list[Candidate]) -> Probabilities | None:
         """Of the candidates, where they have an evidence."""
         try:
             return probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 
-    def _by_bic(self, rows: list[Row]) -> Probabilities | None:
+    def _by_bic(self, rows: list[Candidate]) -> Probabilities | None:
         """What stands for them where a structure without a posterior wins by BIC."""
         return by_bic(rows, self._prior_over_k) if self.criterion_ == "bic" else None
 
@@ -75,7 +78,7 @@ class SearchResults(Transforming):
         return [row.estimator for row in self._rows]
 
     @property
-    def candidates_(self) -> list[Row]:
+    def candidates_(self) -> list[Candidate]:
         """What came of every candidate, as in ``results_``: scores, fit, why it was left out."""
         self._check_kept()
         return self._rows
@@ -98,6 +101,26 @@ class SearchResults(Transforming):
     def predict(self, X: Any) -> Any:
         """The most probable component of every row, under the best candidate."""
         return self.best_estimator_.predict(X)
+
+    @property
+    def n_components_(self) -> int:
+        """The number of components of the best candidate."""
+        return self._fitted().n_components
+
+    @property
+    def n_clusters_(self) -> int:
+        """The number of clusters that these components form; outlying components do not count."""
+        return int(self.clusters_.max()) + 1
+
+    @property
+    def clusters_(self) -> Integers:
+        """The cluster of every component (K,), the heaviest is 0; -1 for outlying components."""
+        self._check_kept()
+        return self._clusters
+
+    def predict_clusters(self, X: Any) -> Integers:
+        """The most probable cluster of every observation; -1 for outlying ones and noise."""
+        return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the components, under the best candidate."""

@@ -56,8 +56,7 @@ class Gaussian(FamilyDefaults):
     continuous = True
     linear = True
     far_densities = True
-    centred_kernel = True
-    linear_kernel = True
+    truncates = True
 
     def __post_init__(self) -> None:
         if self.covariance not in NAMED:

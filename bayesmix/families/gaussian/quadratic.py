@@ -16,7 +16,7 @@ from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
-from bayesmix.families.gaussian.moments import Moments, moments
+from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
@@ -24,7 +24,6 @@ from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.protocols import Seen
-from bayesmix.records import Frame, KernelTotals, Known
 
 # Squared distances that differ by less, as a share of them, are of components equally wide.
 SAME = 1e-12
@@ -199,9 +198,9 @@ class Quadratics:
         """Which features ``features`` makes."""
         return self.structure.algebra.kind
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         """[1, x, x xᵀ] (F, n)."""
-        return self.structure.algebra.features(values)
+        return self.structure.algebra.features(values, out)
 
     @once
     def coefficients(self) -> Array:
@@ -222,22 +221,29 @@ class Quadratics:
         near: Array = 0.5 * (apart + apart.T + log_weights)
         return near
 
-    def centred_pass(
-        self, values: Any, weights: Array, frame: Frame, log_weights: Array, known: Known
-    ) -> tuple[KernelTotals, Moments]:
-        """A pass of the compiled centred form over rows as stored."""
-        algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
-        root = algebra.stacked(self.root, n_components, n_features)
-        counts, means = np.zeros(n_components), np.zeros(self.means.shape)
-        scatter = np.zeros((n_components, *root.shape[1:]))
-        sweep = known.run_kernel(
-            "centred_pass",
-            (values, weights, frame),
-            (self.offset + log_weights, self.means, root, algebra.kind == features.DENSE),
-            (counts, means, scatter),
-        )
-        pooled = self.structure.blocks.pool(algebra.from_stacked(scatter))
-        return sweep, Moments(self.structure, counts, means, pooled)
+    def local(self, anchors: Integers, candidates: Integers) -> tuple[Quadratics, Array]:
+        """The forms of candidates with the means of their anchors as origins."""
+        places, forms = self.means[anchors], self.subset(candidates.ravel())
+        away = forms.means - places.repeat(candidates.shape[1], axis=0)
+        local = self.structure, forms.offset, away, forms.root, forms.column_offset
+        return Quadratics(*local), places
+
+    def gathered(self, sums: Array, components: Integers, places: Array) -> Moments:
+        """Moments of the components, merged from those about the local means."""
+        structure, (n_components, n_features) = self.structure, self.means.shape
+        algebra, counts, totals = structure.algebra, sums[:, 0], sums[:, 1 : 1 + n_features]
+        own = averages(totals, counts[:, None])
+        scatter = algebra.second(sums, n_features) - algebra.outer(totals, own)
+        own += places.repeat(len(own) // len(places), axis=0)
+        of_all = np.bincount(components, counts, n_components).astype(np.float64, copy=False)
+        whole = np.zeros((n_components, n_features))
+        np.add.at(whole, components, counts[:, None] * own)
+        means = averages(whole, of_all[:, None])
+        away = own - means[components]
+        scatter += algebra.outer(counts[:, None] * away, away)
+        total = np.zeros((n_components, *scatter.shape[1:]))
+        np.add.at(total, components, scatter)
+        return Moments(structure, of_all, means, structure.blocks.pool(total))
 
     def from_sums(self, sums: Array) -> Moments:
         """Centred moments from summed features."""

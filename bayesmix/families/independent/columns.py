@@ -24,7 +24,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.independent.sums import Sums
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
-from bayesmix.numerics.features import COMPILED
+from bayesmix.numerics.features import COUNTS, TOTALS
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.protocols import (
     Coordinates,
@@ -285,9 +285,9 @@ class ColumnsFamily(FamilyDefaults, ABC, Generic[P]):
         """E[t(x)] of a component that never had rows."""
 
     @property
-    def linear_kernel(self) -> bool:
-        """Whether the kernel knows what it reads."""
-        return self.reading.kind in COMPILED
+    def truncates(self) -> bool:
+        """Whether it reads sums of the columns alone."""
+        return self.reading.kind in (COUNTS, TOTALS)
 
     def frame(self, summary: Summary) -> Frame:
         """The data's own coordinates."""

@@ -133,10 +133,11 @@ class LinearInTotals:
         """Which features these are."""
         return self.reading.kind
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         """[1, t(x)] or [1, t(x), log h(x)] (F, n)."""
         totals = self.reading.totals(values)
-        out = np.empty((self.coefficients.shape[1], totals.shape[1]))
+        if out is None:
+            out = np.empty((self.coefficients.shape[1], totals.shape[1]))
         out[0] = 1.0
         out[1 : 1 + len(totals)] = totals
         if self.reading.has_base:
@@ -199,6 +200,17 @@ class LinearInTotals:
         """(n, K)."""
         out: Array = (self.coefficients @ self.features(values)).T
         return out
+
+    def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
+        """The forms of candidates; counts lie near the origin."""
+        nowhere = np.zeros((len(candidates), self.constants.shape[1]))
+        return self.subset(candidates.ravel()), nowhere
+
+    def gathered(self, sums: Array, components: Integers, places: Array) -> Sums:
+        """Counts and totals of the components."""
+        total = np.zeros((self.n_components, sums.shape[1]))
+        np.add.at(total, components, sums)
+        return self.from_sums(total)
 
     def from_sums(self, summed: Array) -> Sums:
         """Counts and totals from summed features."""

@@ -67,8 +67,7 @@ class Product:
 
     name = "product"
     drawn_columns = 0
-    centred_kernel = False
-    linear_kernel = False
+    truncates = False
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, Mapping):

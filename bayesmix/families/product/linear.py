@@ -43,9 +43,10 @@ class LinearProduct:
         """How many features every part has beside the 1."""
         return tuple(part.coefficients.shape[1] - 1 for part in self.parts)
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         """[1, features of the parts without theirs] (F, n)."""
-        out = np.empty((1 + sum(self.widths), len(values)))
+        if out is None:
+            out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
         for part, own, width in zip(
             self.parts, self.layout.split(values), self.widths, strict=True

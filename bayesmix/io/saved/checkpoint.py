@@ -31,7 +31,7 @@ from bayesmix.io.saved.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.saved.mixture_records import adopt
 from bayesmix.io.saved.records import Reader, Writer
 from bayesmix.protocols import Source
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.task import WHOLE, Question
 from bayesmix.selection.pipelines import last_step, steps_before
 from bayesmix.sources import is_source
@@ -50,7 +50,7 @@ class Checkpoint:
     search: str
     told: bool = False
 
-    def get(self, question: Question, model: Any, X: Any) -> Row | None:
+    def get(self, question: Question, model: Any, X: Any) -> Candidate | None:
         """What came of a fit, with ``model``, not fitted yet, as its estimator; None: not there.
 
         Steps of a pipeline before the mixture are fitted again to ``X``. Where they do not come out
@@ -69,7 +69,7 @@ class Checkpoint:
                 raise DamagedFileError(f"holds another fit; {FINISHED_FIT.again}")
             return _row(header, Reader(arrays), question.parameters, model, X)
 
-    def put(self, question: Question, row: Row, X: Any) -> None:
+    def put(self, question: Question, row: Candidate, X: Any) -> None:
         """Keep it: all of it or nothing."""
         digest = self._digest(question)
         writer = Writer()
@@ -108,16 +108,14 @@ class Checkpoint:
             "part": question.part,
             "near": writer.value(question.near),
         }
-        if question.begin is not None:
-            asked["begin"] = writer.value(question.begin)
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
 
 
 def _row(
     header: dict[str, Any], reader: Reader, parameters: dict[str, Any], model: Any, X: Any
-) -> Row | None:
+) -> Candidate | None:
     row = reader.value(header["row"])
-    if not isinstance(row, Row):
+    if not isinstance(row, Candidate):
         raise DamagedFileError("is damaged: it holds no fit")
     row = replace(row, parameters=parameters)
     if "result" not in header:

@@ -53,7 +53,7 @@ from bayesmix.families.student_t.weighted_moments import WeightedMoments
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.criteria.scores import Score
 from bayesmix.weights import (
@@ -141,7 +141,6 @@ RECORDS: dict[str, Any] = {
         categorical.LevelProbabilities,
         categorical.CategoricalPrior,
         Levels,
-        Row,
         Score,
         HeldOut,
         Stream,
@@ -157,6 +156,7 @@ RECORDS: dict[str, Any] = {
     )
 }
 RECORDS["Sums"] = DensitySums
+RECORDS["Row"] = Candidate  # its name in files
 RECORDS["Totals"] = sums.Sums
 
 # Records of version 0.2.0 that others have replaced, made from their fields.

@@ -9,12 +9,12 @@ from typing import Any
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.io.saved import mixture_records
 from bayesmix.io.saved.records import Reader, Writer
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 
 NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
 # What stays of a search beside its candidates.
-KEPT = ("criterion_", "cautions_", "interrupted_", "_summary", "_prior_over_k")
+KEPT = ("criterion_", "cautions_", "interrupted_", "_summary", "_details", "_prior_over_k")
 
 
 def described(search: Any, writer: Writer) -> dict[str, Any]:
@@ -65,6 +65,15 @@ def _unfitted(estimator: Any, writer: Writer) -> dict[str, Any] | None:
     return {"class": name, "parameters": mixture_records.parameters(estimator, writer, None)}
 
 
+def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
+    """A candidate as versions before 0.3.0 wrote it, with the fields that it has now."""
+    fields = dict(saved["fields"])
+    objection, refuted = fields.pop("objection", ""), fields.pop("refuted", False)
+    if objection or refuted:
+        fields["dropped"] = objection or "worse in cross-validation"
+    return {**saved, "fields": fields}
+
+
 def restored(described: dict[str, Any], reader: Reader) -> Any:
     """The fitted search that was described."""
     search = mixture_records.made(getattr(importlib.import_module(HOME), NAME), described, reader)
@@ -72,12 +81,13 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         search.estimator = mixture_records.unfitted(described["estimator"], reader)
     rows = []
     for each in described["candidates"]:
-        row = reader.value(each["row"])
-        if not isinstance(row, Row):
+        row = reader.value(_renamed(each["row"]))
+        if not isinstance(row, Candidate):
             raise DamagedFileError("is damaged: it holds no candidate")
         model = each["model"]
         rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
     kept = reader.value(described["kept"])
+    kept.setdefault("_details", kept.get("_summary"))  # before 0.3.0 there was one text
     if not rows or set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])

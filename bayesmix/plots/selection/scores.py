@@ -9,8 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
-from bayesmix.selection.choice.summary_text import NAMES
-from bayesmix.selection.criteria.scores import column_of
+from bayesmix.selection.criteria.registry import record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,12 +67,12 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     if criterion == "all":
         return draw_all(results, style.axes_or_new(ax), search)
     name = search.criterion_ if criterion is None else criterion
-    name = column_of(name)
+    name = record(name).column
     if name not in results.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     ax = style.axes_or_new(ax)
     value = results[name].where(np.isfinite(results[name]))
-    decides = name == column_of(search.criterion_)
+    decides = name == record(search.criterion_).column
     best = search.best_index_ if decides else value.idxmax()
     table = results.assign(
         behind=value[best] - value,
@@ -140,7 +139,7 @@ def _scale(ax: Axes, least: float, most: float) -> None:
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     """Every criterion over the number of components, each on a scale of its own."""
     shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
-    chosen = column_of(search.criterion_)
+    chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)
     handles: list[Any] = []
@@ -174,7 +173,7 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
 
 
 def _title(criterion: str) -> str:
-    return NAMES.get(criterion, criterion).removeprefix("the ")
+    return record(criterion).label
 
 
 def _groups(table: Any) -> Iterator[tuple[str, Any]]:

@@ -9,8 +9,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import style
-from bayesmix.selection.choice.summary_text import NAMES
-from bayesmix.selection.criteria.scores import column_of
+from bayesmix.selection.criteria.registry import record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +54,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
             "search must be a fitted MixtureSearch over covariance structures, got "
             f"{type(search).__name__}"
         )
-    name = column_of(criterion or search.criterion_)
+    name = record(criterion or search.criterion_).column
     if name not in results.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     matrix = search.matrix(name)
@@ -78,7 +77,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     first = f"{label(best[0][0])}, {best[0][1]}: {best[0][2]:.2f}"
-    ax.set_title(f"nats behind the best by {NAMES.get(name, name)} ({first})", size="medium")
+    ax.set_title(f"nats behind the best by {record(name).label} ({first})", size="medium")
     return ax
 
 

@@ -20,7 +20,6 @@ from bayesmix.engine.expectation import (
     Step,
     sum_of_blocks,
 )
-from bayesmix.engine.forms import Untruncated
 from bayesmix.engine.gapped_step import GappedStep
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
@@ -243,9 +242,7 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
-    step: Step = (
-        GappedStep(mixture, Untruncated(CENTRED)) if gaps else ExpectationStep(mixture, CENTRED)
-    )
+    step: Step = GappedStep(mixture) if gaps else ExpectationStep(mixture, CENTRED)
     expectation: ChunkSums = source.reduce(step, mixture.n_components)
     statistics = expectation.finished().statistics
     near = (

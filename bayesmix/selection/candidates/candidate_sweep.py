@@ -18,9 +18,9 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
 from bayesmix.protocols import Parameters
 from bayesmix.records import Mixture
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.combinations import Contents, asked, contents, simplest_first
 from bayesmix.selection.candidates.out_of_reach import hopeless
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Question, Task
 from bayesmix.selection.criteria.held_out import combined
 from bayesmix.selection.criteria.scores import Score
@@ -33,11 +33,9 @@ class Sweep:
     task: Task
     chains: list[list[Parameters]]
     whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
-    rows: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
+    rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
     at_least: int = 0  # so many of every chain, whatever is given up
     seen: Mixture | None = None  # where candidates of as many components begin as well
-    # (chain, place) -> where a candidate begins without a search
-    begun: dict[tuple[int, int], Mixture] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[int]:
@@ -57,11 +55,11 @@ class Sweep:
         """How many of them were fitted so far, to all rows where they are."""
         return sum(len(self.done(number, self.parts[0])) for number in range(len(self.chains)))
 
-    def done(self, chain: int, part: int) -> list[Row]:
+    def done(self, chain: int, part: int) -> list[Candidate]:
         """The rows that this chain has so far."""
         return self.rows.setdefault((chain, part), [])
 
-    def one_by_one(self) -> Iterator[Row]:
+    def one_by_one(self) -> Iterator[Candidate]:
         """Candidate after candidate, each with all its folds; may be left at any time."""
         for number, place in self._in_order():
             for part in self.parts:
@@ -83,7 +81,7 @@ class Sweep:
         """Whether chains wait for one another: where one ends depends on the others."""
         return self.task.refuted is not None
 
-    def every(self, workers: int) -> Iterator[Row]:
+    def every(self, workers: int) -> Iterator[Candidate]:
         """All rows as they come; worker processes join in once it takes a while."""
         began = time.perf_counter()
         for row in self.one_by_one():
@@ -93,7 +91,7 @@ class Sweep:
                 yield from self.in_workers(workers)
                 return
 
-    def in_workers(self, workers: int) -> Iterator[Row]:
+    def in_workers(self, workers: int) -> Iterator[Candidate]:
         """What is left, in worker processes: again and again the next of every chain that can."""
         from joblib import Parallel, delayed
 
@@ -123,9 +121,7 @@ class Sweep:
         near = [row.begin for row in led if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
-        begin = self.begun.get((chain, place)) if part == WHOLE else None
-        reached = max((row.reached for row in led if row.begin is not None), default=-math.inf)
-        return Question(parameters, number, part, tuple(near), begin, reached)
+        return Question(parameters, number, part, tuple(near))
 
     @property
     def ready(self) -> list[tuple[int, int]]:
@@ -168,7 +164,7 @@ class Sweep:
         """The candidate's number among all."""
         return sum(map(len, self.chains[:chain])) + place
 
-    def _note(self, rows: list[Row], row: Row) -> None:
+    def _note(self, rows: list[Candidate], row: Candidate) -> None:
         """Keep a row; one that Ctrl-C ended is kept of a fit to all rows only, and ends the sweep.
 
         Held-out density of a fit that was broken off would say nothing of the candidate.
@@ -179,17 +175,17 @@ class Sweep:
         if row.interrupted:
             raise KeyboardInterrupt
 
-    def candidates(self, weights: Array) -> list[Row]:
+    def candidates(self, weights: Array) -> list[Candidate]:
         """A row per candidate that was fitted, with its held-out score."""
         found = []
         for number in range(len(self.chains)):
             for place, row in enumerate(self.done(number, self.parts[0])):
                 if not self.whole:
-                    row = Row(row.parameters, row.n_components, {}, row.seconds)
+                    row = Candidate(row.parameters, row.n_components, {}, row.seconds)
                 found.append(self._with_folds(row, number, place, weights))
         return found
 
-    def fitted_to_all(self, candidate: int) -> Row:
+    def fitted_to_all(self, candidate: int) -> Candidate:
         """A candidate's row on all rows, after those of its chain before it."""
         number = 0
         while candidate >= len(self.chains[number]):
@@ -200,7 +196,7 @@ class Sweep:
             self._note(done, self.task.kept(self._question(number, WHOLE)))
         return done[candidate]
 
-    def _with_folds(self, row: Row, number: int, place: int, weights: Array) -> Row:
+    def _with_folds(self, row: Candidate, number: int, place: int, weights: Array) -> Candidate:
         if not self.task.splits or (self.whole and row.sound is None):
             return row
         parts = []
@@ -216,7 +212,7 @@ class Sweep:
         held = combined(parts, weights)
         return replace(row, scores=row.scores | {"cv": held.score}, held=held)
 
-    def folds(self) -> list[tuple[int, int, Row]]:
+    def folds(self) -> list[tuple[int, int, Candidate]]:
         """(candidate, fold, row) of all fits to folds."""
         return [
             (self.number(number, place), part, row)

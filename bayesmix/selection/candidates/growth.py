@@ -15,12 +15,12 @@ import numpy as np
 
 from bayesmix.errors import BayesmixError
 from bayesmix.records import Mixture
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.fitter import Effort, Fitter
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Task
 
-# K goes no further than this, nor than leaves a component the rows that its structure needs.
+# K grows no further than this by itself.
 LARGEST = 30
 # Nats by which so many K in a row must be behind the best one of their structure.
 REFUTED, IN_A_ROW = 10.0, 3
@@ -30,11 +30,6 @@ BEYOND = 2
 # with fewer there is nothing more to be found.
 ROWS_TO_LOOK = 4.0
 ROWS_LOOKED_AT = 3000
-
-
-def largest(n_rows: int, of_each: int) -> int:
-    """The cap on K for so many rows, of which a component needs some."""
-    return max(1, min(LARGEST, n_rows // of_each))
 
 
 def refuted(values: Sequence[float]) -> bool:
@@ -68,7 +63,7 @@ def _some(fitter: Fitter) -> Fitter:
     return fitter if every == 1 else fitter.on(np.arange(0, n_rows, every))
 
 
-def worth_a_look(row: Row, tried: int) -> bool:
+def worth_a_look(row: Candidate, tried: int) -> bool:
     """Whether rows are many enough for more components than were tried to be found."""
     result = row.result
     if result is None:
@@ -95,11 +90,14 @@ def grown(sweep: Sweep, most: int) -> bool:
     Candidates of as many components as it found are fitted once more, from there.
     """
     chains = [sweep.done(number, WHOLE) for number in range(len(sweep.chains))]
+    longest = max(map(len, sweep.chains))  # others end where they have too few observations
     valued = [row for rows in chains for row in rows if row.value(sweep.task.watched) > -np.inf]
     if not valued:
         return False
     best = max(valued, key=lambda row: row.value(sweep.task.watched))
-    tried = min(len(rows) for rows in chains)
+    tried = min(
+        len(rows) for rows, chain in zip(chains, sweep.chains, strict=True) if len(chain) == longest
+    )
     if tried >= most or not worth_a_look(best, tried):
         return False
     sweep.seen = looked_ahead(sweep.task, best.parameters, most)

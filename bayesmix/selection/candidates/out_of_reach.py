@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 
 # How many of a chain's latest steps tell what the next ones may gain.
 STEPS_SEEN = 3
 
 
 def hopeless(
-    chain: list[Row], others: Sequence[list[Row]], name: str, ended: Callable[[list[Row]], bool]
+    chain: list[Candidate],
+    others: Sequence[list[Candidate]],
+    name: str,
+    ended: Callable[[list[Candidate]], bool],
 ) -> bool:
     """Whether a chain, at the rate of its last steps, cannot reach a richer one that has ended.
 
@@ -36,7 +39,7 @@ def hopeless(
     )
 
 
-def _richer(one: list[Row], other: list[Row]) -> bool:
+def _richer(one: list[Candidate], other: list[Candidate]) -> bool:
     """Whether a chain has more parameters at a number of components: at one many have as many."""
     there = {row.asked: row.sound.n_parameters for row in other if row.sound is not None}
     return any(

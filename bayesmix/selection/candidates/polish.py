@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bayesmix.numerics.arrays import Array
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.fitter import Effort
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Task
+from bayesmix.selection.clustering.clusters import too_small
 
 # Nats by which a candidate is in a better place than those that began near it know; an empty
 # component costs no more of the likelihood.
@@ -22,8 +23,12 @@ A_GAIN = 1.0
 
 
 def polished(
-    task: Task, rows: list[Row], worth: Callable[[list[Row]], Array], within: float, most: int
-) -> list[Row]:
+    task: Task,
+    rows: list[Candidate],
+    worth: Callable[[list[Candidate]], Array],
+    within: float,
+    most: int,
+) -> list[Candidate]:
     """Rows with at most so many candidates searched further, from the best one on.
 
     Those that are ``worth`` no less than the best is now, less ``within``.
@@ -49,7 +54,7 @@ def polished(
     return rows
 
 
-def _pass_on(task: Task, rows: list[Row], i: int, before: float) -> None:
+def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
     """Others begin anew from what one found that had reached so much before."""
     while True:
         gained = rows[i].reached > before + A_GAIN
@@ -63,13 +68,13 @@ def _pass_on(task: Task, rows: list[Row], i: int, before: float) -> None:
         i = larger
 
 
-def _describes_less(rows: list[Row], larger: int, i: int) -> bool:
+def _describes_less(rows: list[Candidate], larger: int, i: int) -> bool:
     """Whether a candidate describes the rows less well than one that it contains."""
     more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
     return more < fewer - A_GAIN
 
 
-def _pass_down(task: Task, rows: list[Row], i: int) -> None:
+def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
     """Where components hold next to nothing a candidate of fewer begins at what is left.
 
     That is often a better place than where its chain had come to.
@@ -77,14 +82,14 @@ def _pass_down(task: Task, rows: list[Row], i: int) -> None:
     result = rows[i].sound
     if result is None or result.n_components != rows[i].asked:
         return
-    held = np.flatnonzero(result.counts >= result.n_features + 1)
+    held = np.flatnonzero(~too_small(result))
     fewer = _like(rows, i, len(held))
     if 0 < len(held) < rows[i].asked and fewer is not None:
         left = result.mixture.subset(held, result.counts)
         rows[fewer] = task.again(rows[fewer], left, Effort.STARTS)
 
 
-def _like(rows: list[Row], i: int, n_components: int) -> int | None:
+def _like(rows: list[Candidate], i: int, n_components: int) -> int | None:
     """The candidate that differs in the number of components alone."""
     same = (j for j, row in enumerate(rows) if row.asked == n_components)
-    return next((j for j in same if rows[j].kind == rows[i].kind), None)
+    return next((j for j in same if rows[j].structure == rows[i].structure), None)

@@ -52,11 +52,19 @@ def have_posteriors(asked: Any) -> bool:
     return not any(without_posterior(each) for each in named)
 
 
-def fewest_rows(asked: Any, n_features: int) -> int:
-    """Rows that a component must hold for the richest structure asked for: directions and one."""
-    named = [] if asked is None else _listed(asked)
-    own = [getattr(each, "own_directions", None) for each in named]
-    return 1 + max((n_features if few is None else few for few in own), default=n_features)
+def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
+    """The largest K whose covariance matrices have more observations than directions; 0: none.
+
+    Two observations give a component variances of its own; a matrix that components share is
+    estimated from all of them.
+    """
+    if _known(structure):
+        orientation = NAMED[structure].letters[2]
+        if orientation != "V":
+            shared = n_rows - n_features if orientation == "E" else n_rows
+            return max(0, min(shared, n_rows // 2))
+    own = getattr(structure, "own_directions", None)
+    return n_rows // (1 + (n_features if own is None else own))
 
 
 def every(n_features: int | None, variational: bool) -> list[str]:

@@ -16,43 +16,39 @@ from typing import Any, Protocol
 from bayesmix.errors import BayesmixWarning, UnsupportedError
 from bayesmix.protocols import Parameters, Procedure, UserRows
 from bayesmix.records import Mixture
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.fitter import Effort, Fitter
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.criteria.evidence_of_k import log_relabellings
 from bayesmix.selection.criteria.folds import Split
-from bayesmix.selection.criteria.scores import OF_FOLDS, PLUG_IN, Criterion, Score
+from bayesmix.selection.criteria.registry import PLUG_IN, record
+from bayesmix.selection.criteria.scores import Score, ScoreFunction
 from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
-# Nats within which two fits have reached as much.
-LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
 class Question:
     """Which fit of a search: a candidate with its number, the part of the rows, where it begins.
 
-    ``near`` are fits of other candidates to the same rows, special cases of it, of which the best
-    has ``reached`` so much.
+    ``near`` are fits of other candidates to the same rows, special cases of it.
     """
 
     parameters: Parameters
     number: int
     part: int
     near: tuple[Mixture, ...]
-    begin: Mixture | None = None  # where it begins without a search
-    reached: float = -math.inf
 
 
 class KeptFits(Protocol):
     """Where finished fits are kept."""
 
-    def get(self, question: Question, model: Procedure, X: UserRows) -> Row | None:
+    def get(self, question: Question, model: Procedure, X: UserRows) -> Candidate | None:
         """What came of a fit, with ``model``, which is not fitted yet, as its estimator."""
 
-    def put(self, question: Question, row: Row, X: UserRows) -> None:
+    def put(self, question: Question, row: Candidate, X: UserRows) -> None:
         """Keep it; ``OSError`` or ``UnsupportedError`` where that cannot be."""
 
     def tell(self, reason: str) -> None:
@@ -68,13 +64,13 @@ class Task:
 
     fitter: Fitter
     splits: tuple[Split, ...] = ()
-    criteria: Mapping[str, Criterion] = field(default_factory=dict)
+    criteria: Mapping[str, ScoreFunction] = field(default_factory=dict)
     checkpoint: KeptFits | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
     refuted: Callable[[list[float]], bool] | None = None  # where K takes care of itself
 
-    def given_up(self, rows: Sequence[Row]) -> bool:
+    def given_up(self, rows: Sequence[Candidate]) -> bool:
         """Whether more are refuted, or the latest ``patience``, by K, were all worse than before.
 
         Never where there are folds: they need every candidate, wherever it is worked on.
@@ -87,7 +83,7 @@ class Task:
         late = values[-self.patience :]
         return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
-    def kept(self, question: Question) -> Row:
+    def kept(self, question: Question) -> Candidate:
         """The row from the checkpoint, or made now and put there; a search outlives a full disk."""
         parameters, part = question.parameters, question.part
         if self.checkpoint is None:
@@ -104,7 +100,7 @@ class Task:
             return replace(row, unkept=str(problem))
         return row
 
-    def heard(self, row: Row) -> None:
+    def heard(self, row: Candidate) -> None:
         """Say what became of a row in a worker, whose warnings nobody hears."""
         if self.checkpoint is not None and row.unkept:
             self.checkpoint.tell(row.unkept)
@@ -114,19 +110,17 @@ class Task:
         short = part != WHOLE or self.by_folds
         return self.fitter.candidate(parameters, Effort.WITHOUT_MOVES if short else Effort.AS_ASKED)
 
-    def __call__(self, question: Question) -> Row:
+    def __call__(self, question: Question) -> Candidate:
         """The row, made now."""
         parameters, part, near = question.parameters, question.part, question.near
         began = time.perf_counter()
         model = self._unfitted(parameters, part)
-        row = Row(parameters, asked(parameters), {}, 0.0)
+        row = Candidate(parameters, asked(parameters), {}, 0.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 if part == WHOLE:
-                    row = self._scored(row, model, self.fitter.fit(model, near, question.begin))
-                    if question.begin is not None and row.reached < question.reached - LEVEL:
-                        row = self._led(row, question)
+                    row = self._scored(row, model, self.fitter.fit(model, near))
                 else:
                     row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
@@ -143,15 +137,15 @@ class Task:
     @property
     def by_folds(self) -> bool:
         """Whether held-out density chooses: then only the winner needs the last thousandth."""
-        return self.watched in OF_FOLDS
+        return record(self.watched).folds
 
-    def polished(self, row: Row) -> Row:
+    def polished(self, row: Candidate) -> Candidate:
         """A candidate fitted with all of the search, beginning where a short one led as well."""
         if row.begin is None or not self.fitter.searches:
             return row
         return self.again(row, row.begin, Effort.WHOLE)
 
-    def again(self, row: Row, begin: Mixture, effort: Effort) -> Row:
+    def again(self, row: Candidate, begin: Mixture, effort: Effort) -> Candidate:
         """A candidate fitted once more, beginning at a mixture as well, where that is better."""
         if row.sound is None:
             return row
@@ -165,14 +159,7 @@ class Task:
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
 
-    def _led(self, row: Row, question: Question) -> Row:
-        """What ended below a special case of it, from there, where that is better."""
-        model = self._unfitted(question.parameters, question.part)
-        led = self._scored(row, model, self.fitter.fit(model, question.near))
-        better = led.sound is not None and led.reached > row.reached
-        return led if better else row
-
-    def _scored(self, row: Row, model: Any, result: FitResult) -> Row:
+    def _scored(self, row: Candidate, model: Any, result: FitResult) -> Candidate:
         """Fitted to all rows, with every criterion that needs no folds."""
         row = _fitted(row, result)
         scores = {"log_likelihood": Score(result.log_likelihood)}
@@ -191,7 +178,9 @@ class Task:
         notes += [f"{name}: {score.note}" for name, score in scores.items() if score.note]
         return replace(row, note="; ".join(notes))
 
-    def _fold(self, row: Row, model: Any, split: Split, near: tuple[Mixture, ...]) -> Row:
+    def _fold(
+        self, row: Candidate, model: Any, split: Split, near: tuple[Mixture, ...]
+    ) -> Candidate:
         """Fitted to the rows of a fold and judged on those held out.
 
         Starts, those near other candidates too, do without moves: a fold needs a good
@@ -204,7 +193,7 @@ class Task:
         return replace(row, density=self.fitter.on(split.test).log_density(model))
 
 
-def _fitted(row: Row, result: FitResult) -> Row:
+def _fitted(row: Candidate, result: FitResult) -> Candidate:
     """What every fit says: how many components, where the next may begin, whether it was ended."""
     return replace(
         row,

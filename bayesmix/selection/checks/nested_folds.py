@@ -35,7 +35,8 @@ from bayesmix.selection.criteria.folds import (
     weights_of,
 )
 from bayesmix.selection.criteria.held_out import HeldOut, combined
-from bayesmix.selection.criteria.scores import OF_FOLDS, Score
+from bayesmix.selection.criteria.registry import record
+from bayesmix.selection.criteria.scores import Score
 from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected as partitioned
@@ -215,7 +216,7 @@ class Outer:
         return weights
 
     def _naive(self, model: Any, train: Any, rows: Any) -> float:
-        if getattr(model, "criterion_", "") in OF_FOLDS:
+        if record(getattr(model, "criterion_", "")).folds:
             held = model.held_out_[model.best_index_]
             return float(held.score.value / held.weights.sum())
         seen = judged(rows, self.X)

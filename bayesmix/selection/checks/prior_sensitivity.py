@@ -21,8 +21,8 @@ from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.product import Product, ProductPrior
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Parameters
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import WHOLE, Task
 from bayesmix.selection.checks.resampling import collected
 from bayesmix.selection.choice.probability import over_k, prior_asked, probabilities
@@ -256,7 +256,7 @@ def _numbers(search: Any, n_components: Any) -> list[int]:
 
 
 def _collected(
-    priors: list[PriorOfGrid], rows: list[Row], length: int, n_components: int
+    priors: list[PriorOfGrid], rows: list[Candidate], length: int, n_components: int
 ) -> PriorSensitivity:
     """What each prior chooses, from its candidates in a row."""
     entries, tables = [], []

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.sampling.gibbs.prior_over_k import beta_negative_binomial, prior_over
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.structures_asked import without_posterior
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 
@@ -58,12 +58,13 @@ def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]
     return prior_over(sorted(set(numbers)), given)
 
 
-def probabilities(rows: list[Row], prior: dict[int, float]) -> Probabilities:
+def probabilities(rows: list[Candidate], prior: dict[int, float]) -> Probabilities:
     """Of each candidate, from p(X | candidate) p(candidate).
 
     Every model that was asked for has the same share of the prior probability of each K, whatever
-    became of its fits. Kinds that folds refuted take no part. The importance-weighted evidence is
-    used where every candidate that matters has it, else the bound with log K! for relabellings.
+    became of its fits. Structures that cross-validation dropped take no part. The
+    importance-weighted evidence is used where every candidate that matters has it, else the bound
+    with log K! for relabellings.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def probabilities(rows: list[Row], prior: dict[int, float]) -> Probabilities:
     return Probabilities(_normalised(rows, prior, values), prior, criterion)
 
 
-def by_bic(rows: list[Row], prior: dict[int, float]) -> Probabilities | None:
+def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
     """What stands for them where the first candidate, chosen by BIC, is of no posterior; or None.
 
     Schwarz's approximation to the evidence.
@@ -91,23 +92,23 @@ def by_bic(rows: list[Row], prior: dict[int, float]) -> Probabilities | None:
     return Probabilities(_normalised(rows, prior, values), prior, "bic", str(structure))
 
 
-def prior_weights(rows: list[Row], prior: dict[int, float]) -> Array:
-    """Of candidates before the rows: 0 where a fit is not sound, or folds refuted its kind.
+def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
+    """Of candidates before the rows: 0 where a fit is not sound, or its structure was dropped.
 
-    With one component some kinds are one model, which then has the prior of them all.
+    With one component some structures are one model, which then has the prior of them all.
     """
-    kinds, alone = {row.kind for row in rows}, sum(row.asked == 1 for row in rows)
-    of_one = len(kinds) / max(alone, 1)
+    structures, alone = {row.structure for row in rows}, sum(row.asked == 1 for row in rows)
+    of_one = len(structures) / max(alone, 1)
     weights = [
         prior.get(row.asked, 0.0) * (of_one if row.asked == 1 else 1.0)
-        if row.sound is not None and not row.refuted
+        if row.sound is not None and not row.dropped
         else 0.0
         for row in rows
     ]
     return np.array(weights)
 
 
-def _normalised(rows: list[Row], prior: dict[int, float], values: Array) -> Array:
+def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -> Array:
     """Probabilities of candidates from their log evidence."""
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
@@ -115,7 +116,7 @@ def _normalised(rows: list[Row], prior: dict[int, float], values: Array) -> Arra
     return probabilities
 
 
-def evidence_of(rows: list[Row]) -> tuple[Array, str]:
+def evidence_of(rows: list[Candidate]) -> tuple[Array, str]:
     """Log evidence of every candidate, or what stands for it, and the name of that column."""
     bounds = np.array([row.value("elbo_log_k") for row in rows])
     estimates = np.array([row.value("evidence") for row in rows])
@@ -125,7 +126,7 @@ def evidence_of(rows: list[Row]) -> tuple[Array, str]:
     return bounds, "elbo_log_k"
 
 
-def totals_over_k(rows: list[Row], found: Probabilities) -> dict[int, float]:
+def totals_over_k(rows: list[Candidate], found: Probabilities) -> dict[int, float]:
     """P(K | X): the probabilities of all candidates with K components together."""
     numbers = sorted({row.asked for row in rows})
     return {
@@ -134,7 +135,7 @@ def totals_over_k(rows: list[Row], found: Probabilities) -> dict[int, float]:
     }
 
 
-def over_k(rows: list[Row], found: Probabilities) -> Any:
+def over_k(rows: list[Candidate], found: Probabilities) -> Any:
     """P(K | X) as a Series; ``attrs`` holds the prior over K and where the evidence is from."""
     import pandas as pd
 

@@ -10,22 +10,23 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.polish import polished
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.choice.averaging import AveragedDensity, averaged
 from bayesmix.selection.choice.probability import Probabilities, evidence_of, prior_weights
-from bayesmix.selection.choice.summary_text import NAMES, label
+from bayesmix.selection.choice.summary_text import label
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 from bayesmix.selection.criteria.held_out import finite, stacking, within_one_error
-from bayesmix.selection.criteria.scores import OF_FOLDS, ON_THE_SCALE_OF_EVIDENCE, column_of
+from bayesmix.selection.criteria.registry import record
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-MOST_POLISHED = 12
-MOST_POLISHED_OF_MANY = 5  # where all candidates were first fitted together, from many places
+MOST_POLISHED = 5
 
 
-def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | None) -> list[Row]:
+def completed(
+    sweep: Sweep, rows: list[Candidate], criterion: str, polish: float | None
+) -> list[Candidate]:
     """Rows with what compares them among one another, and those that may win searched to the end.
 
     Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
@@ -36,19 +37,18 @@ def completed(sweep: Sweep, rows: list[Row], criterion: str, polish: float | Non
         rows = with_winner(sweep, rows, criterion)
     if polish is None:
         return rows
-    scored = column_of(criterion)
+    scored = record(criterion).column
 
-    def worth(rows: list[Row]) -> Array:
+    def worth(rows: list[Candidate]) -> Array:
         order = chosen(rows, criterion)[: 1 if task.by_folds else None]
         values = np.full(len(rows), -np.inf)
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
-    return polished(task, rows, worth, polish, most)
+    return polished(task, rows, worth, polish, MOST_POLISHED)
 
 
-def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
+def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
     """Rows of candidates that were fitted to folds alone, the winner's as all rows have it.
 
     One whose likelihood collapses on all rows does not win, as where all were fitted to them.
@@ -63,7 +63,7 @@ def with_winner(sweep: Sweep, rows: list[Row], criterion: str) -> list[Row]:
     return rows
 
 
-def answerable(rows: list[Row], criterion: str) -> str:
+def answerable(rows: list[Candidate], criterion: str) -> str:
     """The criterion, or the one in its place where candidates that matter have no value of it.
 
     Importance weights may fail for some candidates: the others must not win for that. In the place
@@ -74,17 +74,17 @@ def answerable(rows: list[Row], criterion: str) -> str:
     return evidence_of(rows)[1] if criterion == "evidence" else criterion
 
 
-def disowned(row: Row, criterion: str) -> bool:
+def disowned(row: Candidate, criterion: str) -> bool:
     """Whether a sound fit has no value of a criterion for what its own diagnostic says."""
     return row.sound is not None and not math.isfinite(row.value(criterion))
 
 
-def chosen(rows: list[Row], criterion: str) -> list[int]:
+def chosen(rows: list[Candidate], criterion: str) -> list[int]:
     """Numbers of the candidates that have a value, the chosen one first, then by value."""
-    scored = column_of(criterion)
+    scored = record(criterion).column
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
-    order.sort(key=lambda i: (not rows[i].may_win, -values[i], i))
+    order.sort(key=lambda i: (bool(rows[i].dropped), -values[i], i))
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
@@ -93,7 +93,7 @@ def chosen(rows: list[Row], criterion: str) -> list[int]:
     return order
 
 
-def why_none(rows: list[Row]) -> str:
+def why_none(rows: list[Candidate]) -> str:
     """Why candidates have no value: what became of their fits, or why fits have no evidence."""
     reasons = [row.note for row in rows if row.note]
     reasons += [
@@ -102,7 +102,9 @@ def why_none(rows: list[Row]) -> str:
     return "; ".join(dict.fromkeys(reasons))
 
 
-def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) -> AveragedDensity:
+def averaged_over(
+    rows: list[Candidate], criterion: str, found: Probabilities | None
+) -> AveragedDensity:
     """The density averaged over candidates.
 
     Shares come from stacking where the criterion is held-out density (Yao et al. 2018), from the
@@ -115,7 +117,7 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
         Where the criterion is about clusters, not about the density.
     """
     prior: Array | None = None
-    if criterion in OF_FOLDS:
+    if record(criterion).folds:
         numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
         held = [rows[i].held for i in numbers]
         densities = np.column_stack([one.density for one in held if one is not None])
@@ -127,13 +129,13 @@ def averaged_over(rows: list[Row], criterion: str, found: Probabilities | None) 
         shares, how = found.values[numbers], f"their probabilities ({found.source})"
         weights = prior_weights(rows, found.prior)
         prior = weights[numbers] / weights.sum()
-    elif criterion in (*ON_THE_SCALE_OF_EVIDENCE, *WEIGHTS_OF_AKAIKE):
+    elif record(criterion).log_evidence or criterion in WEIGHTS_OF_AKAIKE:
         numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
         values = np.array([rows[i].value(criterion) for i in numbers])
-        shares, how = np.exp(values - logsumexp(values)), f"exp({NAMES[criterion]})"
+        shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
     else:
         raise UndefinedError(
-            f"{NAMES.get(criterion, criterion)} is not about the density, and gives no shares to "
+            f"{record(criterion).label} is not about the density, and gives no shares to "
             "average with: use criterion='cv', 'bic', 'aic' or a variational estimator"
         )
     return averaged(

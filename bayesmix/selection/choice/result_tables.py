@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.selection.candidates.row import Row
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.structures_asked import alike, from_simple_to_rich
 from bayesmix.selection.criteria.scores import nec
 
@@ -15,7 +15,7 @@ from bayesmix.selection.criteria.scores import nec
 WITH_ERRORS = ("cv", "evidence", "loo")
 
 
-def results(rows: list[Row], criterion: str) -> Any:
+def results(rows: list[Candidate], criterion: str) -> Any:
     """A row per candidate, a column per criterion with its standard error where it has one.
 
     What a candidate is and the criterion that chose come first, then how many nats each candidate
@@ -47,7 +47,7 @@ def results(rows: list[Row], criterion: str) -> Any:
         entry["n_parameters"] = math.nan if row.result is None else row.result.n_parameters
         entry["seconds"] = row.seconds
         entry["note"] = row.note
-        entry["excluded"] = row.excluded
+        entry["excluded"] = row.dropped
         entry["warnings"] = "; ".join(row.warnings)
         columns.append(entry)
     return pd.DataFrame(columns)
@@ -71,24 +71,24 @@ def over_structures(results: Any, criterion: str) -> Any:
     return matrix
 
 
-def _held_out(row: Row) -> float:
+def _held_out(row: Candidate) -> float:
     value = row.value("cv")
     return value if math.isfinite(value) else -math.inf
 
 
-def _parameters(row: Row) -> dict[str, Any]:
+def _parameters(row: Candidate) -> dict[str, Any]:
     return {key.split("__")[-1]: value for key, value in row.parameters.items()}
 
 
-def _entropy_ratios(rows: list[Row]) -> list[float]:
+def _entropy_ratios(rows: list[Candidate]) -> list[float]:
     """NEC of every candidate, against the one of a single component that is otherwise alike."""
     alone: dict[str, Any] = {}
     for row in rows:
         if row.sound is not None and row.n_components == 1:
-            alone[row.kind] = row.sound.plug_in_sums
+            alone[row.structure] = row.sound.plug_in_sums
     ratios = []
     for row in rows:
-        one = alone.get(row.kind)
+        one = alone.get(row.structure)
         if row.sound is None or one is None:
             ratios.append(math.nan)
         elif row.n_components == 1:
@@ -113,7 +113,7 @@ def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[li
     return [*kind, criterion, "behind", *beside], rows
 
 
-def folds(found: list[tuple[int, int, Row]]) -> Any:
+def folds(found: list[tuple[int, int, Candidate]]) -> Any:
     """A row per candidate and fold: components, mean held-out log density, seconds, note."""
     entries = [
         (
@@ -139,7 +139,7 @@ def of_folds(entries: list[Any]) -> Any:
     return pd.DataFrame(entries, columns=[*columns, "warnings"])
 
 
-def restarts(rows: list[Row]) -> Any:
+def restarts(rows: list[Candidate]) -> Any:
     """A row per start or move that the search of a candidate tried."""
     import pandas as pd
 

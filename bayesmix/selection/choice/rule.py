@@ -1,12 +1,13 @@
-"""The rule of ``select``: evidence for the number of components, folds between structures.
+"""The rule of ``select``: evidence for the number of components, cross-validation for structures.
 
-How many components made the rows is a question for the evidence. Across structures the evidence is
-slow to see that a rich one predicts better: it scores predictions made one after the other, and
-charges it for what it did not know in the first rows (van Erven, Grünwald & de Rooij 2012). So the
-structures, each at the best of its own candidates, predict rows that were held out; those that are
-worse than the best by more than one standard error of the paired difference are refuted, and
-the evidence decides among the others. Where one component predicts best of all, it is chosen. No
-number that is undefined takes part.
+1. Each structure is fitted with K = 1, 2, ... components by variational Bayes (``candidates``);
+   a candidate is worth e = ELBO + log K! + log p(K), an approximate log evidence.
+2. The best few within ``polish`` nats get a full search.
+3. Where there are several structures, the best candidate of each predicts held-out observations;
+   structures that are worse than the best by more than one standard error of the paired difference
+   are dropped. The evidence is slow to see that a rich structure predicts better: it charges a
+   model for what it did not know of the first observations (van Erven, Grünwald & de Rooij 2012).
+4. The answer has the largest e of what is left. Only fits without a finite value are excluded.
 """
 
 from __future__ import annotations
@@ -15,264 +16,179 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import SECONDS_ALONE
+from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.polish import polished
-from bayesmix.selection.candidates.row import Row
 from bayesmix.selection.candidates.task import Question, Task
-from bayesmix.selection.choice.standing import (
-    Lattice,
-    few_counts,
-    few_rows,
-    leads_without,
-    on_one_value,
-)
 from bayesmix.selection.criteria.folds import Split
 from bayesmix.selection.criteria.held_out import HeldOut, combined, finite
 from bayesmix.selection.criteria.scores import Score
 
 NAME = "evidence_folds"
-# Whole searches cost a third of a selection of 150 rows where two are made (0.3 of 1.1 s).
+# Whole searches cost a third of a selection of 150 observations where two are made (0.3 of 1.1 s).
 MOST_POLISHED = 4
-ALONE = "one component predicts rows that were held out better"
+# Differences, in standard errors, from which a structure is ruled out; dropped ones have one.
+RULED_OUT = 2.0
 # Seconds of work left, in those that processes take to begin, that are worth them.
 WORTH_WORKERS = 3.0
+
+Folds = Callable[[], tuple[Split, ...]]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Candidates with what the rule says of each, and how it came to that."""
+    """Candidates with their scores, and how far each structure is behind in cross-validation."""
 
-    rows: list[Row]
-    # By kind: how many nats of held-out density its best candidate is behind.
-    behind: dict[str, Score] = field(default_factory=dict)
-    refuted: tuple[str, ...] = ()  # kinds
+    candidates: list[Candidate]
+    behind: dict[str, Score] = field(default_factory=dict)  # by structure
     why_no_folds: str = ""
-    without_standing: bool = False  # whether something speaks against all of several components
-    n_apart: int = 0  # how many rows folds were not judged on, being outliers
     interrupted: bool = False
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What the rule needs: how to fit, weights of rows, the prior over K, lattices, and workers.
+    """How candidates are fitted, the sample weights, the prior over K, and worker processes.
 
-    ``polish``: candidates within so many nats of the best are fitted with all of the search.
+    ``polish``: candidates within so many nats of the best get a full search.
     """
 
     task: Task
     weights: Array
     prior: dict[int, float]
-    grid: tuple[Lattice, ...]
     polish: float | None
     workers: int
 
-    def judged(
-        self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None = None
-    ) -> Judgement:
-        """What the rule says; where Ctrl-C comes, what bounds alone say.
-
-        ``folds`` makes them; None: there is no time for any.
-        """
+    def judged(self, candidates: list[Candidate], folds: Folds | None) -> Judgement:
+        """Every candidate's value; after Ctrl-C (``folds`` None), by the evidence alone."""
         if folds is not None:
             try:
-                return self._judged(rows, folds)
+                return self._judged(candidates, folds)
             except KeyboardInterrupt:
                 pass
-        rule = replace(self, polish=None)
-        why = "an interrupt left no time for folds"
-        return replace(rule._judged(rows, None), why_no_folds=why, interrupted=True)
+        why = "interrupted before cross-validation"
+        return Judgement(self._scored(candidates), why_no_folds=why, interrupted=True)
 
-    def _judged(self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None) -> Judgement:
-        """All of it: standing, a better optimum for those that may win, folds, evidence."""
-        rows = self._polished(rows)
-        rows, apart, nobody = self._standing(rows)
-        splits, why = self._splits(rows, folds)
-        rows, behind = self._held_out(rows, splits, apart)
-        refuted = tuple(kind for kind, one in behind.items() if one.value > one.standard_error)
-        rows = [replace(row, refuted=row.kind in refuted) for row in rows]
-        return Judgement(self._scored(rows), behind, refuted, why, nobody, len(apart))
+    def _judged(self, candidates: list[Candidate], folds: Folds) -> Judgement:
+        if self.polish is not None:
+            candidates = polished(self.task, candidates, self.evidence, self.polish, MOST_POLISHED)
+        values = self.evidence(candidates)
+        best = {
+            structure: max(members, key=values.__getitem__)
+            for structure in dict.fromkeys(each.structure for each in candidates)
+            if (
+                members := [
+                    i
+                    for i, each in enumerate(candidates)
+                    if each.structure == structure and np.isfinite(values[i])
+                ]
+            )
+        }
+        behind, why = dict[str, Score](), ""
+        if len(best) > 1:
+            try:
+                candidates, behind = self._compared(candidates, list(best.values()), folds())
+            except InvalidInputError as problem:
+                why = f"no cross-validation ({problem})"
+        return Judgement(self._scored(candidates), behind, why)
 
-    def _standing(self, rows: list[Row]) -> tuple[list[Row], Integers, bool]:
-        """Candidates with what speaks against each, outliers, whether it is against all of several.
-
-        That values are few, as those of a column of 0 and 1, speaks against none where it would
-        leave one component alone; nor does anything where it would leave no candidate.
-        """
-        speaks_against: tuple[Callable[[Row], str], ...]
-        speaks_against = partial(on_one_value, grid=self.grid), lambda _: ""
-        for others in speaks_against:
-            barred = [replace(row, objection=few_rows(row) or others(row)) for row in rows]
-            barred, apart = self._with_outliers(barred, others)
-            several = [row for row in barred if row.sound is not None and row.asked > 1]
-            if not several or not all(row.objection for row in several):
-                return barred, apart, False
-        if any(row.sound is not None and not row.objection for row in barred):
-            return barred, apart, False
-        return [replace(row, objection="") for row in rows], apart, True
-
-    def _with_outliers(
-        self, rows: list[Row], others: Callable[[Row], str]
-    ) -> tuple[list[Row], Integers]:
-        """Few rows of a component do not speak against a candidate that leads without them.
-
-        Those rows, of the candidate that leads most, are what folds are not judged on. ``others``
-        is what else speaks against a candidate. Of so many rows that one in some is judged the few
-        are not looked for.
-        """
-        bounds, none = self._bounds(rows), np.zeros(0, dtype=np.intp)
-        free = [i for i, row in enumerate(rows) if not row.objection and np.isfinite(bounds[i])]
-        if not free or len(self.weights) < self.task.fitter.source.shape[0]:
-            return rows, none
-        best = max(free, key=lambda i: bounds[i])
-        order = np.argsort(-bounds, kind="stable").tolist()
-        ahead = [i for i in order if bounds[i] > bounds[best] and not others(rows[i])]
-        rows, found = list(rows), list[Integers]()
-        least = self._log_density(rows[best]) if ahead else none
-        for i in ahead:
-            gained, lead = self._log_density(rows[i]) - least, float(bounds[i] - bounds[best])
-            few = np.array(list(few_counts(rows[i]).values()))
-            mine = leads_without(gained, self.weights, few, lead)
-            if mine is not None:
-                rows[i] = replace(rows[i], objection="")
-                found.append(mine)
-        return rows, found[0] if found else none
-
-    def _log_density(self, row: Row) -> Array:
-        """Of all rows (n,), by a candidate."""
-        assert row.estimator is not None
-        return self.task.fitter.log_density(row.estimator)
-
-    def _splits(
-        self, rows: list[Row], folds: Callable[[], tuple[Split, ...]] | None
-    ) -> tuple[tuple[Split, ...], str]:
-        """Folds, or why there are none."""
-        if folds is None:
-            return (), ""
-        try:
-            return folds(), ""
-        except InvalidInputError as problem:
-            return (), f"there are no folds ({problem})"
-
-    def log_prior(self, row: Row, rows: Sequence[Row]) -> float:
-        """Of a candidate: that of its K, shared by the kinds that were asked for."""
-        share = self.prior.get(row.asked, 0.0) / len({each.kind for each in rows})
-        return math.log(share) if share > 0.0 else -math.inf
-
-    def _bounds(self, rows: Sequence[Row]) -> Array:
-        """Bound + log K! + log prior of every candidate; minus infinity without a value."""
-        worth = [
-            row.value("elbo_log_k") + self.log_prior(row, rows) if row.sound else -math.inf
-            for row in rows
-        ]
-        return np.where(np.isfinite(worth), worth, -np.inf)
-
-    def _polished(self, rows: list[Row]) -> list[Row]:
-        """Those that are close to the best with all of the search."""
-        if self.polish is None:
-            return rows
-        return polished(self.task, rows, self._bounds, self.polish, MOST_POLISHED)
-
-    def _held_out(
-        self, rows: list[Row], splits: tuple[Split, ...], apart: Integers
-    ) -> tuple[list[Row], dict[str, Score]]:
-        """Held-out density of each kind's best candidate, and how far each is behind the best.
-
-        It is not judged on the rows ``apart``.
-        """
-        bounds = self._bounds(rows)
-        free = np.where([bool(row.objection) for row in rows], -np.inf, bounds)
-        leaders = []
-        for kind in dict.fromkeys(row.kind for row in rows):
-            mine = [i for i, row in enumerate(rows) if row.kind == kind]
-            best = max(mine, key=lambda i: free[i])
-            if np.isfinite(free[best]):
-                leaders.append(best)
-        alone = [i for i, row in enumerate(rows) if row.asked == 1 and np.isfinite(bounds[i])]
-        alone = sorted(alone, key=lambda i: -bounds[i])[:1]
-        tried = sorted({*leaders, *alone})
-        if len(tried) < 2 or not splits:
-            return rows, {}
-        weights = self.weights.copy()
-        weights[apart] = 0.0
-        held = held_out(self.task, rows, tried, splits, weights, self.workers)
+    def _compared(
+        self, candidates: list[Candidate], chosen: list[int], splits: tuple[Split, ...]
+    ) -> tuple[list[Candidate], dict[str, Score]]:
+        """Candidates without the structures that predict worse, and how far each is behind."""
+        held = held_out(self.task, candidates, chosen, splits, self.weights, self.workers)
         for i, one in held.items():
-            rows[i] = replace(rows[i], scores=rows[i].scores | {"cv": one.score}, held=one)
-        values = {i: one.score.value for i, one in held.items()}
-        if alone and alone[0] in held and values[alone[0]] >= max(values.values()):
-            rows = [
-                replace(row, objection=row.objection or ALONE)
-                if row.asked > 1 and row.sound is not None
-                else row
-                for row in rows
-            ]
-        led = [i for i in leaders if i in held]
-        if len(led) < 2:
-            return rows, {}
-        best_held = held[max(led, key=values.__getitem__)]
-        return rows, {rows[i].kind: best_held.less(held[i]) for i in led}
+            scores = candidates[i].scores | {"cv": one.score}
+            candidates[i] = replace(candidates[i], scores=scores, held=one)
+        if len(held) < 2:
+            return candidates, {}
+        best = max(held.values(), key=lambda one: one.score.value)
+        behind = {candidates[i].structure: best.less(one) for i, one in held.items()}
+        dropped = {structure: verdict(score) for structure, score in behind.items()}
+        candidates = [replace(each, dropped=dropped.get(each.structure, "")) for each in candidates]
+        return candidates, behind
 
-    def _scored(self, rows: list[Row]) -> list[Row]:
-        """Bound + log K! + log prior of every sound candidate."""
+    def evidence(self, candidates: Sequence[Candidate]) -> Array:
+        """ELBO + log K! + log p(K) of every candidate; minus infinity without a value."""
+        n_structures = len({each.structure for each in candidates})
+        values = np.full(len(candidates), -np.inf)
+        for i, each in enumerate(candidates):
+            share = self.prior.get(each.asked, 0.0) / n_structures
+            if each.sound is not None and share > 0.0:
+                values[i] = each.value("elbo_log_k") + math.log(share)
+        return np.where(np.isfinite(values), values, -np.inf)
+
+    def _scored(self, candidates: list[Candidate]) -> list[Candidate]:
         return [
-            row if row.sound is None else replace(row, scores=row.scores | {NAME: Score(value)})
-            for row, value in zip(rows, self._bounds(rows).tolist(), strict=True)
+            each if each.sound is None else replace(each, scores=each.scores | {NAME: Score(value)})
+            for each, value in zip(candidates, self.evidence(candidates).tolist(), strict=True)
         ]
+
+
+def verdict(behind: Score) -> str:
+    """Why a structure is dropped that is so many nats behind in cross-validation; empty: is not."""
+    if not behind.value > behind.standard_error:
+        return ""
+    ruled_out = behind.value >= RULED_OUT * behind.standard_error
+    return "ruled out by cross-validation" if ruled_out else "slightly worse in cross-validation"
 
 
 def held_out(
     task: Task,
-    rows: list[Row],
-    some: Sequence[int],
+    candidates: list[Candidate],
+    chosen: Sequence[int],
     splits: tuple[Split, ...],
     weights: Array,
     workers: int,
 ) -> dict[int, HeldOut]:
-    """Held-out density of some candidates, each fitted to folds from where its own fit ended.
+    """Held-out log density of some candidates; those that have none in some fold are left out.
 
-    Those that have none in some fold are left out.
+    Fits to folds start where the candidate's own fit ended.
     """
     task = replace(task, splits=splits)
     jobs = [
-        (Question(rows[i].parameters, i, part, tuple(filter(None, [rows[i].begin]))),)
-        for i in some
+        (Question(candidates[i].parameters, i, part, tuple(filter(None, [candidates[i].begin]))),)
+        for i in chosen
         for part in range(len(splits))
     ]
-    found = list(in_turn(task.kept, jobs, workers))
-    for part in found:
-        task.heard(part)
-    if any(part.interrupted for part in found):
+    fits = list(in_turn(task.kept, jobs, workers))
+    for fit in fits:
+        task.heard(fit)
+    if any(fit.interrupted for fit in fits):
         raise KeyboardInterrupt  # the fit that it came in ended with its best so far
     held: dict[int, HeldOut] = {}
-    for place, i in enumerate(some):
-        parts = found[place * len(splits) : (place + 1) * len(splits)]
+    for place, i in enumerate(chosen):
+        parts = fits[place * len(splits) : (place + 1) * len(splits)]
         densities = [
             (split.test, part.density)
             for split, part in zip(splits, parts, strict=True)
             if part.density is not None
         ]
-        if len(densities) == len(splits):
-            one = combined(densities, weights)
-            if finite(one):
-                held[i] = one
+        if len(densities) == len(splits) and finite(one := combined(densities, weights)):
+            held[i] = one
     return held
 
 
 def with_folds(
-    task: Task, rows: list[Row], splits: tuple[Split, ...], weights: Array, workers: int
-) -> list[Row]:
-    """All sound candidates with their held-out density."""
-    sound = [i for i, row in enumerate(rows) if row.sound is not None]
-    held = held_out(task, rows, sound, splits, weights, workers)
+    task: Task,
+    candidates: list[Candidate],
+    splits: tuple[Split, ...],
+    weights: Array,
+    workers: int,
+) -> list[Candidate]:
+    """All sound candidates with their held-out log density."""
+    sound = [i for i, each in enumerate(candidates) if each.sound is not None]
+    held = held_out(task, candidates, sound, splits, weights, workers)
     return [
-        replace(row, scores=row.scores | {"cv": held[i].score}, held=held[i]) if i in held else row
-        for i, row in enumerate(rows)
+        replace(each, scores=each.scores | {"cv": held[i].score}, held=held[i])
+        if i in held
+        else each
+        for i, each in enumerate(candidates)
     ]
 
 

@@ -1,66 +1,33 @@
-"""What a search found, in sentences."""
+"""The answer of a search in a few lines; the shell, the report and notebooks show the same text."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from bayesmix.selection.candidates.row import Row
-from bayesmix.selection.choice.cautions import listed
+from bayesmix.selection.candidates.candidate import Candidate
+from bayesmix.selection.choice.notes import phrase
 from bayesmix.selection.choice.probability import Probabilities, totals_over_k
-from bayesmix.selection.choice.rule import ALONE, Judgement
 from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.criteria.scores import ON_THE_SCALE_OF_EVIDENCE, column_of
+from bayesmix.selection.choice.rule import RULED_OUT, Judgement
+from bayesmix.selection.criteria.registry import RECORDS, record
+from bayesmix.selection.criteria.scores import Score
 
-NAMES = {
-    "evidence_folds": "evidence and folds",
-    "bic": "BIC",
-    "sabic": "sample-size adjusted BIC",
-    "aic": "AIC",
-    "aicc": "AICc",
-    "icl": "ICL",
-    "icl_soft": "soft ICL",
-    "elbo": "the evidence lower bound",
-    "elbo_log_k": "the evidence lower bound with log K!",
-    "evidence": "the importance-weighted evidence",
-    "loo": "leave-one-out log density",
-    "cv": "cross-validated log density",
-    "cv_1se": "cross-validated log density with the one-standard-error rule",
-}
-# What each answers: how many groups made the data, which density predicts, which clusters part.
-ABOUT = {
-    "evidence_folds": "groups",
-    "bic": "groups",
-    "sabic": "groups",
-    "elbo": "groups",
-    "elbo_log_k": "groups",
-    "evidence": "groups",
-    "aic": "density",
-    "aicc": "density",
-    "cv": "density",
-    "cv_1se": "density",
-    "loo": "density",
-    "icl": "clusters",
-    "icl_soft": "clusters",
-}
-ANSWERS = {
-    "groups": "how many components made the rows",
-    "density": "which density predicts new rows best",
-    "clusters": "how many clusters stand apart",
-}
-# A probability above which other criteria do not make it an open question.
-SETTLED = 0.9
-# Nats behind within which what could not be chosen is named: odds of 20 to 1.
-CLOSE = 3.0
-COMPARED = ("bic", "icl", "aic", "elbo", "evidence", "loo", "cv")
+MOST_LINES = 6
+MOST_NOTES = 3
+WIDTH = 120
+# An approximate probability above this is not printed: approximations are overconfident.
+SUREST = 0.95
+LEAST_PROBABILITY = 0.005
+NUMBERS_SHOWN = 3
 
 
-def label(row: Row) -> str:
+def label(candidate: Candidate) -> str:
     """A candidate in a few words: "3 components, tied covariance"."""
-    n = row.n_components
-    parts = [f"{n} component{'s' if n != 1 else ''}"]
-    for key, value in row.parameters.items():
+    parts = [counted(candidate.n_components, "component")]
+    for key, value in candidate.parameters.items():
         name = key.split("__")[-1]
         if name == "covariance_type":
             parts.append(f"{value} covariance")
@@ -69,261 +36,284 @@ def label(row: Row) -> str:
     return ", ".join(parts)
 
 
-def summary(
-    judgement: Judgement,
-    criterion: str,
-    n: float,
-    found: Probabilities | None,
-    notes: list[str],
-) -> str:
-    """The answer, how close the runners-up are, how sure of K, what other criteria would say.
-
-    Candidates are ranked, the chosen one first.
-    """
-    rows = judgement.rows
-    scored = column_of(criterion)
-    best, *others = (row for row in rows if math.isfinite(row.value(scored)))
-    lines = [f"By {NAMES.get(criterion, criterion)}: {label(best)}."]
-    if criterion == RULE:
-        lines += _how_it_was_chosen(judgement, best, n)
-    else:
-        value = best.value(scored)
-        over = float(best.held.weights.sum()) if scored == "cv" and best.held is not None else n
-        what = _capital(NAMES.get(scored, scored))
-        lines.append(f"{what} is {value:.2f} nats over {over:g} rows.")
-    lines += _judged(rows, n)
-    lines += notes
-    if found is not None and len(found.prior) > 1:
-        totals = totals_over_k(rows, found)
-        lines.append(_probable(rows, totals, found, criterion == RULE))
-        lines += _not_the_most_probable(rows, best, criterion, totals)
-    if criterion == "cv_1se":
-        lines += _simpler(best, others)
-    else:
-        free = [row for row in others if row.may_win and not _is_same(row, best, scored)]
-        lines += [_runner_up(row, best, scored) for row in free[:3]]
-    lines += _others(rows, best, criterion, found)
-    failed = [row for row in rows if row.note.startswith(("failed", "degenerate"))]
-    if failed:
-        lines.append(
-            f"{len(failed)} of {len(rows)} candidates have no value (failed or degenerate): "
-            "see the column note of results_."
-        )
-    coding = getattr(getattr(best.result, "family", None), "coding", None)
-    if coding is not None:
-        # A family of one kind of columns knows them by number.
-        columns = best.result.columns if best.result is not None else None
-        named = coding if columns is None else replace(coding, names=columns)
-        lines.append(f"Columns: {named.sentence}.")
-    return "\n".join(lines)
-
-
-def _judged(rows: list[Row], n: float) -> list[str]:
-    """That held-out density is of some of the rows, where it is."""
-    counted = [float(row.held.weights.sum()) for row in rows if row.held is not None][:1]
-    return [f"Held-out density is of {m:g} of the {n:g} rows." for m in counted if m < 0.99 * n]
-
-
-def _how_it_was_chosen(judgement: Judgement, best: Row, n: float) -> list[str]:
-    """What the rule did in this case, and what evidence alone would have done."""
-    rows, behind = judgement.rows, judgement.behind
-    names = {row.kind: _kind(row) for row in rows}
-    lines = []
-    if not behind:
-        what = "number of components" if len(names) == 1 else "candidate"
-        why = f": {judgement.why_no_folds}" if judgement.why_no_folds else ""
-        lines.append(f"The evidence chose the {what}, over {n:g} rows{why}.")
-    elif not judgement.refuted:
-        lines.append(
-            "Held-out density does not tell the structures apart (differences are within one "
-            f"standard error), and the evidence chose among all of them, over {n:g} rows."
-        )
-    else:
-        gone = [
-            f"{names[kind]} ({behind[kind].value:.1f} nats behind, standard error "
-            f"{behind[kind].standard_error:.1f})"
-            for kind in judgement.refuted
-        ]
-        left = [names[kind] for kind in names if kind not in judgement.refuted]
-        best_of = [max((row for row in rows if row.kind == kind), key=_worth) for kind in behind]
-        some_barred = any(row.objection not in ("", ALONE) for row in best_of)
-        free = " that may be chosen" if some_barred else ""
-        chose = (
-            f"among {listed(left)} the evidence chose"
-            if len(left) > 1
-            else "the evidence chose the number of components of the one that is left"
-        )
-        lines.append(
-            f"Held-out density, each structure at its best number of components{free}, refutes "
-            f"{listed(gone)}; {chose}, over {n:g} rows."
-        )
-    if judgement.n_apart and behind:
-        what = "the row" if judgement.n_apart == 1 else f"the {judgement.n_apart} rows"
-        lines.append(f"It leaves out {what} that components of few rows gain most by.")
-    if judgement.without_standing:
-        lines.append(
-            "Every candidate of several components has one that holds few rows or one value."
-        )
-    unrefuted = [row for row in rows if not row.refuted]
-    looked_at: list[list[Row]] = [rows, unrefuted] if judgement.refuted else [rows]
-    for some in looked_at:
-        ahead = max(some, key=_worth)
-        gap = ahead.value(RULE) - best.value(RULE)
-        if gap > 0.0 and not ahead.may_win:
-            lines.append(
-                f"By the evidence alone it would be {label(ahead)}, {gap:.1f} nats ahead; it is "
-                f"not chosen, since {ahead.excluded}."
-            )
-    barred = max((row for row in unrefuted if not row.may_win), key=_worth, default=best)
-    gap = best.value(RULE) - _worth(barred)
-    if barred is not best and 0.0 <= gap < CLOSE:
-        lines.append(
-            f"{_capital(label(barred))}, would be {gap:.1f} nats behind; it could not be chosen, "
-            f"since {barred.excluded}."
-        )
-    return list(dict.fromkeys(lines))
-
-
-def _worth(row: Row) -> float:
-    """By the rule; candidates without a value come last."""
-    value = row.value(RULE)
-    return value if math.isfinite(value) else -math.inf
-
-
-def _kind(row: Row) -> str:
-    """A candidate without its number of components: "tied covariance"."""
-    return label(row).split(", ", 1)[-1]
-
-
-def _simpler(best: Row, others: list[Row]) -> list[str]:
-    """What the one-standard-error rule gave up, and why that is not much."""
-    leader = others[0] if others else best
-    if best.held is None or leader.held is None or leader.value("cv") <= best.value("cv"):
-        return ["It has the best held-out density as well."]
-    behind = leader.held.less(best.held)
-    return [
-        f"The best held-out density has {label(leader)}, {behind.value:.2f} nats more, with a "
-        f"standard error of that difference of {behind.standard_error:.2f}."
-    ]
-
-
-def _probable(
-    rows: list[Row], totals: dict[int, float], found: Probabilities, by_rule: bool
-) -> str:
-    """Probabilities over K, with the prior over K that they rest on."""
-    likely = sorted(totals, key=lambda k: -totals[k])[:3]
-    parts = [f"{totals[k]:.2f} for {k}" for k in likely if totals[k] >= 0.005]
-    numbers = sorted(found.prior)
-    if len(set(found.prior.values())) == 1:
-        prior = f"the same for each from {numbers[0]} to {numbers[-1]}"
-    else:
-        prior = "falling with K" if found.falls else "as given"
-    over = ", over the structures that are left" if by_rule and any(r.refuted for r in rows) else ""
-    return (
-        f"Probability of the number of components: {', '.join(parts)}, by {found.source}{over}; "
-        f"beforehand {prior}."
+def short_label(candidate: Candidate) -> str:
+    """A candidate without its number of components: "tied"."""
+    values = {
+        key.split("__")[-1]: value
+        for key, value in candidate.parameters.items()
+        if key.split("__")[-1] != "n_components"
+    }
+    return ", ".join(
+        str(value) if name == "covariance_type" else f"{name}={value}"
+        for name, value in values.items()
     )
 
 
-def _not_the_most_probable(
-    rows: list[Row], best: Row, criterion: str, totals: dict[int, float]
-) -> list[str]:
-    """Why another number of components than the most probable one was chosen, where one was."""
-    likely = max(totals, key=lambda k: totals[k])
-    if likely == best.asked:
-        return []
-    if not any(row.may_win for row in rows if row.asked == likely and not row.refuted):
-        why = "could not be chosen: every candidate that has it is excluded, see results_"
-    elif criterion == RULE:
-        why = "is that of all structures together, with the prior over K; one candidate was chosen"
-    else:
-        why = f"is not what {NAMES.get(criterion, criterion)} asks for"
-    return [f"The most probable number, {likely}, {why}."]
+def counted(n: int, noun: str) -> str:
+    """A number and a noun: "1 row", "3,000 rows"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def _others(rows: list[Row], best: Row, criterion: str, found: Probabilities | None) -> list[str]:
-    """What other criteria would choose, what they answer, and what follows."""
-    lines, apart = [], {}
-    # What the rule computes for those in contention alone is no choice among all.
-    of_some = ("evidence", "cv") if criterion == RULE else ()
-    for other in COMPARED:
-        if other in of_some:
-            continue
-        ranked = [row for row in rows if math.isfinite(row.value(other))]
-        if other == column_of(criterion) or not ranked:
-            continue
-        choice = max(ranked, key=lambda row: row.value(other))
-        if label(choice) != label(best):
-            apart[other] = choice
-    choices: dict[str, list[str]] = {}
-    for other, choice in apart.items():
-        choices.setdefault(label(choice), []).append(NAMES[other])
-    if choices:
-        said = (f"{listed(names)} would choose {chosen}" for chosen, names in choices.items())
-        lines.append(_capital("; ".join(said)) + ".")
-    mine = ABOUT.get(criterion)
-    differing = [o for o, choice in apart.items() if choice.n_components != best.n_components]
-    if mine is None or not differing:
+def number(value: float, decimals: int | None = None) -> str:
+    """A number as journals print it: three digits of large ones, no more than six before the point.
+
+    ``decimals`` None: as many as leave three digits, at most two.
+    """
+    size = abs(value)
+    if size >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if decimals is None:
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def difference(behind: Score) -> str:
+    """How far a model is behind: "-3.8 ± 2.9"."""
+    error = behind.standard_error
+    decimals = 0 if error >= 10.0 else 1 if error >= 0.1 else 2
+    return f"{number(-behind.value, decimals)} ± {number(error, decimals)}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found, the chosen candidate first; ``n`` is the sum of the sample weights.
+
+    ``n_clusters`` is None where components are not merged.
+    """
+
+    judgement: Judgement
+    criterion: str
+    n: float
+    probabilities: Probabilities | None
+    notes: Sequence[str] = ()
+    n_clusters: int | None = None
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return self.judgement.candidates
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0]
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether there are several structures."""
+        return len({each.structure for each in self.candidates}) > 1
+
+    def summary(self) -> str:
+        """At most six lines: the answer, how sure it is, other criteria, and notes."""
+        lines = [line for line in self._main() if line]
+        room = min(MOST_NOTES, MOST_LINES - len(lines))
+        notes = [_shortened(note) for note in self.notes]
+        if len(notes) > room:
+            more = counted(len(notes) - room + 1, "further note")
+            notes = [*notes[: room - 1], f"{more}: summary(verbose=True)."]
+        return "\n".join([*lines, *notes])
+
+    def verbose(self) -> str:
+        """Everything: the answer, all notes, the next candidates, and what the criteria ask."""
+        lines = [*self._main(), *self.notes, *self._details()]
+        return "\n".join(line for line in lines if line)
+
+    def _main(self) -> list[str]:
+        rule = self.criterion == RULE
+        return [
+            self._model(),
+            "" if rule else self._by_criterion(),
+            self._probable(),
+            self._structures() if rule else "",
+            self._others(),
+        ]
+
+    def _model(self) -> str:
+        result, n = self.best.result, f"{self.n:,.10g}"
+        features = "" if result is None else f", {counted(result.n_features, 'feature')}"
+        clusters = ""
+        if self.n_clusters is not None:
+            they = "they form" if self.best.n_components > 1 else "it forms"
+            clusters = f"; {they} {counted(self.n_clusters, 'cluster')}"
+        return f"Best model: {label(self.best)} (n = {n}{features}){clusters}."
+
+    def _by_criterion(self) -> str:
+        """The criterion that chose, where it is not the default one, and the next candidate."""
+        column = record(self.criterion).column
+        text = (
+            f"Chosen by {record(self.criterion).label} ({number(self.best.value(column), 1)} nats)"
+        )
+        if column == "cv" and self.best.held is not None:
+            judged = float(self.best.held.weights.sum())
+            text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
+        others = self._next()
+        return f"{text}; next: {others[0]}." if others else f"{text}."
+
+    def _next(self) -> list[str]:
+        """The candidates that follow in the table, with how far they are behind."""
+        column = record(self.criterion).column
+        shown = []
+        for each in self.candidates[1:]:
+            if each.dropped or not math.isfinite(each.value(column)):
+                break
+            behind = Score(self.best.value(column) - each.value(column))
+            if self.best.asked == each.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+                continue  # with one component some structures are one model
+            if each.held is not None and self.best.held is not None and column == "cv":
+                behind = self.best.held.less(each.held)
+            shown.append(f"{label(each)} ({self._gap(behind)})")
+        return shown[:NUMBERS_SHOWN]
+
+    def _gap(self, behind: Score) -> str:
+        if math.isfinite(behind.standard_error):
+            return f"{difference(behind)} nats"
+        return f"{number(-behind.value)} nats"
+
+    def _probable(self) -> str:
+        """P(K | data) of the most probable numbers, and why another one was chosen."""
+        found = self.probabilities
+        if found is None or len(found.prior) < 2:
+            return ""
+        totals = totals_over_k(self.candidates, found)
+        ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
+        exact = found.criterion == "evidence"
+        parts = [
+            f"{k}: {'> ' if not exact and totals[k] > SUREST else ''}"
+            f"{totals[k] if exact else min(totals[k], SUREST):.2f}"
+            for k in ranked
+            if totals[k] >= LEAST_PROBABILITY
+        ]
+        how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
+        text = f"P(K | data): {', '.join(parts)}{how}"
+        if ranked[0] != self.best.asked:
+            summed = self.several and record(self.criterion).log_evidence
+            why = "summed over structures; the best single model" if summed else "the chosen model"
+            text += f", {why} has K = {self.best.asked}"
+        return f"{text}."
+
+    def _structures(self) -> str:
+        """What cross-validation says of the structures, numbers left out where they do not fit."""
+        if not self.several:
+            return ""
+        names = {each.structure: short_label(each) for each in self.candidates}
+        only = all(name == name.split(", ")[0] and "=" not in name for name in names.values())
+        text = f"{'Covariance' if only else 'Structure'}: {short_label(self.best)}."
+        behind = self.judgement.behind
+        if not behind:
+            why = self.judgement.why_no_folds
+            return _shortened(f"{text} Chosen by the evidence alone{f': {why}' if why else ''}.")
+        out, worse, level = dict[str, str](), dict[str, str](), list[str]()
+        for structure, score in behind.items():
+            if score.value > score.standard_error:
+                ruled_out = score.value >= RULED_OUT * score.standard_error
+                (out if ruled_out else worse)[names[structure]] = difference(score)
+            elif structure != self.best.structure:
+                level.append(names[structure])
+        for gaps in ("out, worse", "worse", ""):
+            line = f"{text} Cross-validation {_compared(out, worse, level, gaps)}."
+            if len(line) <= WIDTH:
+                return line
+        gone = len(out) + len(worse)
+        verb = f"drops {gone} structures" if gone else f"does not separate {len(level)} others"
+        return f"{text} Cross-validation {verb}."
+
+    def _others(self) -> str:
+        """What other criteria would choose."""
+        parts = []
+        for other in RECORDS.values():
+            # The rule computes these for candidates in contention alone.
+            partial = self.criterion == RULE and other.name in ("evidence", "cv")
+            same = other.name == record(self.criterion).column
+            choice = max(self.candidates, key=lambda each: _value(each, other.name))
+            valued = math.isfinite(choice.value(other.name))
+            if other.others and valued and not (partial or same):
+                structure = f" ({short_label(choice)})" if self.several else ""
+                parts.append(f"{other.label} {choice.n_components}{structure}")
+        return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
+
+    def _details(self) -> list[str]:
+        """What most readers skip."""
+        lines, column = [], record(self.criterion).column
+        numbers = sorted({each.asked for each in self.candidates})
+        span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+        lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
+        if following := self._next():
+            lines.append(f"Next by {record(self.criterion).label}: {'; '.join(following)}.")
+        dropped = [each for each in self.candidates if each.dropped and each.sound is not None]
+        if dropped:
+            ahead = max(dropped, key=lambda each: _value(each, column))
+            gain = ahead.value(column) - self.best.value(column)
+            if gain > 0.0:
+                lines.append(
+                    f"The log evidence alone would choose {label(ahead)} (+{number(gain)} nats), "
+                    f"{ahead.dropped}."
+                )
+        if self.criterion == RULE:
+            bic = max(self.candidates, key=lambda each: _value(each, "bic"))
+            if bic.n_components != self.best.n_components:
+                lines.append("BIC disagrees: the data do not clearly determine K.")
+        if self.probabilities is not None and len(self.probabilities.prior) > 1:
+            lines.append(f"P(K | data) is from {self.probabilities.source}; {self._prior()}.")
+        if self.criterion == "cv_1se":
+            lines += self._simpler()
+        asked: dict[str, list[str]] = {}
+        for each in RECORDS.values():
+            if each.name == self.criterion or each.others:
+                asked.setdefault(each.question, []).append(each.label)
+        lines += [f"{phrase(names)}: {question}." for question, names in asked.items()]
+        failed = sum(each.note.startswith(("failed", "degenerate")) for each in self.candidates)
+        if failed:
+            lines.append(
+                f"{failed} of {len(self.candidates)} candidates have no value: see the column note "
+                "of results_."
+            )
+        coding = getattr(getattr(self.best.result, "family", None), "coding", None)
+        if coding is not None and self.best.result is not None:
+            columns = self.best.result.columns
+            named = coding if columns is None else replace(coding, names=columns)
+            lines.append(f"Columns: {named.sentence}.")
         return lines
-    asked: dict[str, list[str]] = {}
-    for other in differing:
-        asked.setdefault(ABOUT[other], []).append(NAMES[other])
-    # What is excluded was not weighed: that a criterion would have it unsettles nothing.
-    same = [NAMES[o] for o in differing if ABOUT[o] == mine and apart[o].may_win]
-    asked.pop(mine, None)
-    if asked:
-        answers = [(mine, [NAMES[criterion]]), *asked.items()]
-        said = (f"{_capital(listed(names))}: {ANSWERS[about]}." for about, names in answers)
-        lines.append(f"They answer different questions. {' '.join(said)}")
-    if same and mine == "groups" and not _settled(rows, best, found):
-        lines.append(
-            f"{_capital(listed(same))} {'asks' if len(same) == 1 else 'ask'} the same and "
-            f"{'differs' if len(same) == 1 else 'differ'}: these rows do not settle the number."
-        )
-    icl = apart.get("icl")
-    if icl is not None and icl.n_components < best.n_components and mine != "clusters":
-        lines.append(
-            f"Some components overlap: for a density keep {best.n_components}; for clusters merge "
-            "them (bayesmix.merge_components)."
-        )
-    return lines
+
+    def _prior(self) -> str:
+        assert self.probabilities is not None
+        prior = self.probabilities.prior
+        if len(set(prior.values())) == 1:
+            return f"the prior over K is uniform from {min(prior)} to {max(prior)}"
+        return "the prior falls with K" if self.probabilities.falls else "the prior is as given"
+
+    def _simpler(self) -> list[str]:
+        """How much the one-standard-error rule gave up."""
+        leader = self.candidates[1] if len(self.candidates) > 1 else self.best
+        if self.best.held is None or leader.held is None:
+            return []
+        behind = leader.held.less(self.best.held)
+        if behind.value <= 0.0:
+            return ["The chosen model also has the best cross-validated log density."]
+        gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
+        return [f"The best cross-validated log density has {label(leader)} (+{gap} nats)."]
 
 
-def _settled(rows: list[Row], best: Row, found: Probabilities | None) -> bool:
-    """Whether probabilities leave no doubt of the number."""
-    return found is not None and totals_over_k(rows, found).get(best.asked, 0.0) > SETTLED
+def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps: str) -> str:
+    """What cross-validation does to structures, after its name; ``gaps`` says whose are shown."""
+    if not (out or worse):
+        return f"does not separate it from {phrase(level)}"
+    clauses = []
+    if out:
+        shown = [f"{name} ({gap})" if "out" in gaps else name for name, gap in out.items()]
+        clauses.append(f"rules out {phrase(shown)}")
+    if worse:
+        names = phrase(list(worse))
+        values = f" ({', '.join(worse.values())})" if "worse" in gaps else ""
+        verb = f"{names} {'is' if len(worse) == 1 else 'are'}" if out else f"finds {names}"
+        clauses.append(f"{verb} slightly worse{values}")
+    return "; ".join(clauses).replace(")", " nats)", 1)
 
 
-def _is_same(row: Row, best: Row, criterion: str) -> bool:
-    """Whether two candidates are one model: of one component some structures are."""
-    values = row.value(criterion), best.value(criterion)
-    return row.asked == best.asked == 1 and math.isclose(*values, rel_tol=1e-9)
+def _value(candidate: Candidate, column: str) -> float:
+    """A score; candidates without one come last."""
+    value = candidate.value(column)
+    return value if math.isfinite(value) else -math.inf
 
 
-def _runner_up(row: Row, best: Row, criterion: str) -> str:
-    behind = best.value(criterion) - row.value(criterion)
-    line = f"Runner-up: {label(row)}, {behind:.2f} nats behind"
-    if criterion in (*ON_THE_SCALE_OF_EVIDENCE, RULE):
-        line += f" ({_odds(behind)})"
-    error = row.scores[criterion].standard_error
-    if row.held is not None and best.held is not None and criterion == "cv":
-        paired = best.held.less(row.held).standard_error
-        line += f" (standard error of the difference {paired:.2f})"
-    elif math.isfinite(error):
-        line += f" (standard error of its score {error:.2f})"
-    return line + "."
-
-
-def _odds(behind: float) -> str:
-    """A difference of log evidence as odds, in words."""
-    if behind < 1.0:
-        return "too close to call"
-    if behind > math.log(1e6):
-        return "odds of over a million to one"
-    odds = math.exp(behind)
-    digits = max(0, math.floor(math.log10(odds)))
-    return f"odds of about {round(odds, 1 - digits):,.0f} to 1"
-
-
-def _capital(text: str) -> Any:
-    return text[:1].upper() + text[1:]
+def _shortened(text: str) -> str:
+    """At most 120 characters."""
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3].rstrip()}..."

@@ -178,6 +178,3 @@ def leave_one_out_score(result: FitResult, source: Source) -> Score:
     if np.mean(~(found.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
         return Score(math.nan, math.nan, found.note, worst)
     return Score(found.total, found.standard_error, found.note, worst)
-
-
-OF_DRAWS = {"evidence": evidence, "loo": leave_one_out_score}

@@ -28,7 +28,7 @@ class Score:
 
 
 # What a fit is worth on its rows.
-Criterion: TypeAlias = Callable[[FitResult, Source], float | Score]
+ScoreFunction: TypeAlias = Callable[[FitResult, Source], float | Score]
 
 
 def bic(sums: DensitySums, n_parameters: int) -> float:
@@ -94,24 +94,3 @@ def nec(sums: DensitySums, alone: DensitySums) -> float:
     """
     gain = sums.log_likelihood - alone.log_likelihood
     return sums.entropy / gain if gain > 0.0 else math.nan
-
-
-def column_of(criterion: str) -> str:
-    """The column that holds a criterion's values: both rules by folds read the same one."""
-    return "cv" if criterion in OF_FOLDS else criterion
-
-
-PLUG_IN = {
-    "bic": bic,
-    "sabic": sabic,
-    "aic": aic,
-    "aicc": aicc,
-    "icl": icl,
-    "icl_soft": icl_soft,
-}
-BOUNDS = ("elbo", "elbo_log_k")
-OF_A_POSTERIOR = ("auto", "evidence_folds", *BOUNDS, "evidence", "loo")
-OF_FOLDS = ("cv", "cv_1se")
-# What a search can be asked for; the others cost nothing and are always there.
-CRITERIA = (*PLUG_IN, *OF_A_POSTERIOR, *OF_FOLDS)
-ON_THE_SCALE_OF_EVIDENCE = ("bic", *BOUNDS, "evidence")

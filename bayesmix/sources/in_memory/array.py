@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
-from bayesmix.numerics.features import BLOCK_ROWS, cost_of
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
+from bayesmix.numerics.features import cost_of
 from bayesmix.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.protocols import Kept
 from bayesmix.records import Faults, Rows, Summary
@@ -32,15 +32,13 @@ OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time.
 
-    More than one chunk are an even number of equal ones, so that two threads share them evenly; of
-    whole blocks where they have any, as the rest of one takes a kernel as long.
+    More than one chunk are an even number of equal ones, so that two threads share them evenly.
     """
     work = n_rows * width * (n_features + BESIDES)
     if n_rows * width * cost_of(n_features) < WORTH_HALVING:
         return n_rows
     pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
-    size = -(-n_rows // (2 * pairs))
-    return size if size < BLOCK_ROWS else -(-size // BLOCK_ROWS) * BLOCK_ROWS
+    return -(-n_rows // (2 * pairs))
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ class ArraySource:
 
     ``columns`` are the names of the features, where they have any; ``numbers`` what messages call
     the rows, where these are some of the rows that were given; ``coding`` what the columns were
-    before they became numbers, where that is known.
+    before they became numbers, where that is known. ``labels`` and ``begins`` are as in ``Rows``;
+    some of the rows that ``begins`` keeps together stay together only if they are whole sequences.
     """
 
     values: Stored
@@ -73,6 +72,8 @@ class ArraySource:
     columns: tuple[str, ...] | None = None
     numbers: Integers | None = None
     coding: Coding | None = None
+    labels: Any = None
+    begins: Booleans | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what rows keep of one pass for the next."""
@@ -94,7 +95,7 @@ class ArraySource:
     @cached_property
     def rows(self) -> Rows:
         """All rows at once: what they keep of one pass is there in the next."""
-        return Rows(self.values, self.weights)
+        return Rows(self.values, self.weights, labels=self.labels, begins=self.begins)
 
     @cached_property
     def faults(self) -> Faults:
@@ -168,8 +169,14 @@ class ArraySource:
     def subset(self, rows: Any) -> ArraySource:
         """Some rows (indices or a mask), with their weights."""
         weights = None if self.weights is None else self.weights[rows]
-        numbers = None if self.numbers is None else self.numbers[rows]
-        return replace(self, values=self.values[rows], weights=weights, numbers=numbers)
+        return replace(
+            self,
+            values=self.values[rows],
+            weights=weights,
+            numbers=None if self.numbers is None else self.numbers[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            begins=None if self.begins is None else self.begins[rows],
+        )
 
     def reweighted(self, factors: Array) -> ArraySource:
         """The same rows with their weights multiplied by factors (n,)."""

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from bayesmix.engine.compiled_steps import Kernel
 from bayesmix.engine.expectation import LocalRows
 from bayesmix.engine.run import Problem, State
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Statistics
-from bayesmix.records import Expectation, Known, Mixture, Rows, finished
-from bayesmix.weights import PointWeights
+from bayesmix.records import Expectation, Mixture, Rows
 
 # Passes over the rows of one component: along both axes first, then from the better one.
 FIRST_LOOK = 4
@@ -182,10 +180,6 @@ def whitened(values: Array, weights: Array) -> Array:
 
 def advanced(problem: Problem, state: State, groups: list[LocalFit], passes: int) -> list[LocalFit]:
     """Every group after so many passes over its rows; without those that collapsed."""
-    apart = not any(group.statistics.shared for group in groups)
-    kernel = state.form.kernel
-    if kernel is not None and apart and groups and passes:
-        return _advanced_together(problem, state, kernel, groups, passes)
     for number in range(passes):
         groups, together = updated(problem, state, groups)
         if not groups:
@@ -199,26 +193,6 @@ def advanced(problem: Problem, state: State, groups: list[LocalFit], passes: int
         ]
         if number == passes - 1 and problem.objective.variational:
             groups = _with_penalties(problem, places, together, groups)
-    return groups
-
-
-def _advanced_together(
-    problem: Problem, state: State, kernel: Kernel, groups: list[LocalFit], passes: int
-) -> list[LocalFit]:
-    """The same by one call of a kernel a pass; groups are taken apart at the end."""
-    joined = before = _Joined.of(groups)
-    for _ in range(passes):
-        try:
-            together = update_of(problem, state, joined.statistics)
-        except DegenerateFitError:
-            sound, together = updated(problem, state, joined.apart())
-            if not sound:
-                return []
-            joined = _Joined.of(sound)
-        before, joined = joined, joined.passed(together, kernel)
-    groups = joined.apart()
-    if problem.objective.variational:
-        groups = _with_penalties(problem, list(placed(before.apart())), together, groups)
     return groups
 
 
@@ -278,44 +252,6 @@ def placed(groups: Sequence[LocalFit]) -> Iterator[tuple[LocalFit, Any]]:
         size = len(group.statistics.counts)
         yield group, np.arange(place, place + size)
         place += size
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """Groups whose rows lie one after another; those of a group know its components."""
-
-    groups: list[LocalFit]  # as they began
-    rows: Rows
-    known: Known
-    statistics: Statistics  # of the components of all
-    values: Array  # (A,)
-
-    @classmethod
-    def of(cls, groups: list[LocalFit]) -> _Joined:
-        values = np.concatenate([group.rows.values for group in groups])
-        weights = np.concatenate([group.rows.weights for group in groups])
-        bounds = np.cumsum([0, *(len(group.rows) for group in groups)])
-        candidates = np.stack([keep for _, keep in placed(groups)])
-        known = Known(np.arange(len(values)), bounds, candidates)
-        before = np.array([group.value for group in groups])
-        return cls(groups, Rows(values, weights), known, statistics_of(groups), before)
-
-    def passed(self, together: Mixture, kernel: Kernel) -> _Joined:
-        """All groups after one E-step, by one call of a kernel."""
-        counts = self.statistics.counts[self.known.candidates]
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        mixture = replace(together, weights=PointWeights(shares.ravel()))
-        found, sums = kernel(mixture, self.rows, self.known)
-        return replace(self, statistics=finished(sums), values=found.of_groups[:, 0])
-
-    def apart(self) -> list[LocalFit]:
-        """The groups with what they have become."""
-        return [
-            LocalFit(group.k, group.rows, self.statistics.subset(keep), float(value))
-            for group, keep, value in zip(
-                self.groups, self.known.candidates, self.values, strict=True
-            )
-        ]
 
 
 def _shares(group: LocalFit) -> Array:

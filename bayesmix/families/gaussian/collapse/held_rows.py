@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,9 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.protocols import Whole
-from bayesmix.records import Known, Mixture, Rows, centred_pass
+from bayesmix.records import Mixture, Rows
 
 ROWS_NAMED = 20
-# Rows times components times features of a chunk that are worth a compiler.
-MUCH_WORK = 2**18
 # Of a component's rows first so many times the distinct values that are needed are looked at.
 MOSTLY_ENOUGH = 4
 # A column with less of a direction has no part in it.
@@ -142,19 +139,9 @@ class HoldingStep:
         return distinct[: self.needed]
 
     def _described(self, rows: Rows) -> tuple[Any, Array]:
-        """The component with most of each row and the row's log density, framed.
-
-        By the compiled kernel where that is much work.
-        """
-        n_components = self.mixture.n_components
+        """The component with most of each row and the row's log density, framed."""
         if self.whole is not None:
             joint = self.whole.log_joint(rows.values, self.mixture.components)
-            return joint.argmax(axis=1), normalise(joint)
-        mixture = self.mixture
-        little = rows.values.size * n_components < MUCH_WORK
-        if little or find_spec("numba") is None or has_gaps(rows.values):
-            joint = mixture.log_joint(mixture.frame.apply(rows.values))
-            return joint.argmax(axis=1), normalise(joint)
-        known = Known.everything(len(rows), n_components, describe=True)
-        sweep, _ = centred_pass(mixture, rows, known)
-        return sweep.best, sweep.log_density
+        else:
+            joint = self.mixture.log_joint(self.mixture.frame.apply(rows.values))
+        return joint.argmax(axis=1), normalise(joint)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LOST_IN_ROUNDING = 1e-12
 # Where no more than one row in so many has a share in a component, those are looked at alone.
 FEW = 2
-# Features above which the compiled linear form no longer is the faster one.
-LINEAR_UP_TO = 20
+# Features above which making their products takes longer than distances from every mean.
+LINEAR_UP_TO = 64
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,6 @@ class Dense:
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
 
-    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
-        return root
-
-    def from_stacked(self, scatter: Array) -> Array:
-        return scatter
-
     def lengths(self, away: Array, root: Array) -> Array:
         along = (away[:, None, :] @ root)[:, 0]
         total: Array = np.vecdot(along, along)
@@ -157,10 +151,11 @@ class Dense:
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * (scale[:, None] * scale)
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         columns = values.T
         n_features, n = columns.shape
-        out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
+        if out is None:
+            out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
         out[0] = 1.0
         out[1 : 1 + n_features] = columns
         place = 1 + n_features

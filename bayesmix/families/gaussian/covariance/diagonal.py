@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Under this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
-# Features above which the compiled linear form no longer is the faster one.
-LINEAR_UP_TO = 50
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Axes:
         return AXES_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
-        return n_features <= LINEAR_UP_TO
+        return True
 
     def block_dimension(self, n_features: int) -> int:
         return 1
@@ -110,13 +108,6 @@ class Axes:
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
 
-    def stacked(self, root: Array, n_components: int, n_features: int) -> Array:
-        stack: Array = np.broadcast_to(root, (n_components, n_features))[:, None, :]
-        return stack
-
-    def from_stacked(self, scatter: Array) -> Array:
-        return scatter[:, 0]
-
     def lengths(self, away: Array, root: Array) -> Array:
         total: Array = ((away * root) ** 2).sum(axis=1)
         return total
@@ -143,10 +134,11 @@ class Axes:
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * (scale * scale)[: blocks.shape[-1]]
 
-    def features(self, values: Array) -> Array:
+    def features(self, values: Array, out: Array | None = None) -> Array:
         columns = values.T
         n_features, n = columns.shape
-        out = np.empty((1 + 2 * n_features, n))
+        if out is None:
+            out = np.empty((1 + 2 * n_features, n))
         out[0] = 1.0
         out[1 : 1 + n_features] = columns
         np.multiply(columns, columns, out=out[1 + n_features :])

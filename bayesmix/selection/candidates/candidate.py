@@ -1,4 +1,4 @@
-"""A candidate and what came of it: the row that criteria, tables and sentences read."""
+"""A candidate model of a search: its parameters, its fit and its scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bayesmix.workflow.result import FitResult
 
 
 @dataclass(frozen=True)
-class Row:
+class Candidate:
     """A candidate fitted to all rows or to those of a fold, with what came of it.
 
     Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
@@ -35,8 +35,7 @@ class Row:
     interrupted: bool = False
     reached: float = math.nan  # the objective
     held: HeldOut | None = field(default=None, compare=False, repr=False)
-    objection: str = ""  # why it may not be chosen, in words that follow "since"
-    refuted: bool = False  # whether folds refuted its kind
+    dropped: str = ""  # why cross-validation drops its structure
     unkept: str = ""  # why the checkpoint does not hold it
 
     @property
@@ -44,23 +43,14 @@ class Row:
         """K as it was asked for; a pruned fit may have found fewer."""
         return asked(self.parameters)
 
-    @property
-    def excluded(self) -> str:
-        """Why it may not be chosen; empty where it may."""
-        return "its structure predicts held-out rows worse" if self.refuted else self.objection
-
-    @property
-    def may_win(self) -> bool:
-        return not self.excluded
-
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
         score = self.scores.get(criterion)
         return math.nan if score is None else score.value
 
     @property
-    def kind(self) -> str:
-        """What the candidate is apart from its number of components."""
+    def structure(self) -> str:
+        """All parameters but the number of components."""
         others = [
             (key, value)
             for key, value in self.parameters.items()
