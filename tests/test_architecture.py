@@ -75,7 +75,7 @@ OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
 # MixtureSearch is an estimator of scikit-learn's kind, and its results are a frame.
 HEAVY_FROM_THE_START = {"selection"}
-LONGEST = 400
+LONGEST = 600
 
 
 @dataclass(frozen=True)

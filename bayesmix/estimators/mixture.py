@@ -14,8 +14,9 @@ from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.parameters.mixture_parameters import noise_density
 from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.product import Product, Products
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.components import Products
+from bayesmix.families.product.family import Product
 from bayesmix.protocols import Source
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model

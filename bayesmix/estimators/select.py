@@ -14,8 +14,8 @@ from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
-from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.selection.candidates.structures_asked import have_posteriors
 from bayesmix.selection.criteria.registry import POSTERIOR
 from bayesmix.selection.pipelines import last_step

@@ -18,11 +18,14 @@ from scipy import integrate, special, stats
 import bayesmix as bm
 from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
-from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.prior import NormalWishart
+from bayesmix.families.gaussian.wishart import FixedScale
 from bayesmix.families.independent.levels import Levels
+from bayesmix.families.monotone import function_of
 from bayesmix.families.poisson import Poissons
-from bayesmix.families.transformed import TransformedComponents, TransformedPrior, function_of
+from bayesmix.families.transformed import TransformedComponents, TransformedPrior
 from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 

@@ -13,9 +13,8 @@ import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import LevelProbabilities
-from bayesmix.families.gaussian.prior.wishart_scale import Wishart
-from bayesmix.families.independent.beta_factors import BetaFactors
-from bayesmix.families.independent.gamma_factors import GammaFactors
+from bayesmix.families.gaussian.wishart import Wishart
+from bayesmix.families.independent.factors import BetaFactors, GammaFactors
 from bayesmix.families.transformed import TransformedComponents, _renamed
 from bayesmix.records import Frame, Mixture
 from bayesmix.sampling.linear_response.covariances import linear_response

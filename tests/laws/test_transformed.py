@@ -6,9 +6,10 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError
-from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.transformed import LOG, TransformedComponents
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.monotone import LOG
+from bayesmix.families.transformed import TransformedComponents
 from bayesmix.sources import ArraySource
 from laws.cases import TRANSFORMED_CASES, generator, identity, soft_assignments
 from laws.test_pymc_model import Case

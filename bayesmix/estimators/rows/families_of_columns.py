@@ -15,10 +15,10 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.poisson import Poisson
-from bayesmix.families.product import Part, Product
-from bayesmix.families.student_t import StudentT
+from bayesmix.families.product.family import Part, Product
+from bayesmix.families.student_t.family import StudentT
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding, Level, values_of
