@@ -18,7 +18,7 @@ from bayesmix.families.binomial import Binomial as Binomial
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.exponential import Exponential as Exponential
-from bayesmix.families.factor_analytic.factors import FactorAnalytic as FactorAnalytic
+from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.prior import GaussianPrior as GaussianPrior

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         BetaProbabilities,
     )
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
-    from bayesmix.families.factor_analytic.factors import FactorAnalytic
+    from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.floor_guard import FloorGuard
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
     from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
-    from bayesmix.families.gaussian.twin import AxesTwin, DenseTwin, GaussianTwin, WishartTwin
+    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian.twin_blocks import AxesTwin, DenseTwin, WishartTwin
     from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
-    from bayesmix.families.gaussian.wishart import FixedScale, Scale, Wishart
+    from bayesmix.families.gaussian.wishart_scale import FixedScale, Scale, Wishart
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
     from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
         ProductDraws,
         Products,
     )
-    from bayesmix.families.product.family import Product, ProductGuard, Resolutions, WholeRows
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.product.guard import ProductGuard, Resolutions, WholeRows
     from bayesmix.families.product.layout import ProductStatistics, SomeColumns
     from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
-    from bayesmix.families.student_t.family import StudentComponents, StudentT, WeightedMoments
+    from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
+    from bayesmix.families.student_t.family import StudentT
     from bayesmix.families.student_t.posterior import (
         MixedStudents,
         NormalWishartFreedom,

@@ -59,7 +59,7 @@ FAMILIES = {
                 "GaussianPosterior": {"means": ANY, "mean_precision": POSITIVE},
                 "NormalWishart": {"mean": ANY},
             },
-            "gaussian.wishart": {
+            "gaussian.wishart_scale": {
                 "Wishart": {"degrees_of_freedom": POSITIVE, "scale_inverse": ANY},
                 "FixedScale": {"mean": ANY},
                 "LearnedScale": {},
@@ -69,8 +69,8 @@ FAMILIES = {
     "student_t": Entry(
         ("StudentT", "StudentPrior"),
         {
-            "student_t.family": {
-                "StudentT": {},
+            "student_t.family": {"StudentT": {}},
+            "student_t.components": {
                 "StudentComponents": {
                     "means": ANY,
                     "blocks": ANY,
@@ -92,7 +92,7 @@ FAMILIES = {
     "factor_analytic": Entry(
         ("FactorAnalytic",),
         {
-            "factor_analytic.factors": {"FactorAnalytic": {}},
+            "factor_analytic.family": {"FactorAnalytic": {}},
             "factor_analytic.factor_analysers": {
                 "FactorModel": {},
                 "FactorAnalysers": {"means": ANY, "loadings": ANY, "noise": POSITIVE},
@@ -178,7 +178,8 @@ FAMILIES = {
     "product": Entry(
         ("Product", "ProductPrior"),
         {
-            "product.family": {"Product": {}, "Part": {}, "Resolutions": {}},
+            "product.family": {"Product": {}, "Part": {}},
+            "product.guard": {"Resolutions": {}},
             "product.layout": {"Layout": {}, "ProductStatistics": {}},
             "product.components": {"Products": {}},
             "product.prior": {"PartPriors": {}, "ProductPrior": {}},
@@ -188,7 +189,7 @@ FAMILIES = {
 # Where the public names of families are, below the package.
 HOMES = {name: home for entry in FAMILIES.values() for name, home in entry.homes.items()}
 # Families with parameters that have no default.
-WITH_PARAMETERS = ("transformed", "binomial", "product")
+WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 AUTO = "auto"
 

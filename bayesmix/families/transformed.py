@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import ismethod
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +33,17 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.features import DENSE, TRANSFORMED
-from bayesmix.protocols import Densities, Named, NamedTensors, Pymc, Seen, Source, Tensor, Whole
+from bayesmix.protocols import (
+    Densities,
+    Named,
+    NamedTensors,
+    Prior,
+    Pymc,
+    Seen,
+    Source,
+    Tensor,
+    Whole,
+)
 from bayesmix.records import Event, Frame, Mixture, Repair, Spread, Summary
 
 if TYPE_CHECKING:
@@ -43,6 +53,8 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin import GaussianTwin
 
 Value = TypeVar("Value")
+# Gaussians, a GaussianPosterior, Quadratics or Students.
+Normals: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ class TransformedComponents(Over):
     """K densities of x from those of g(x): at a point, under q or integrated out."""
 
     function: Function
-    normals: Any  # Gaussians, GaussianPosterior, Quadratics or Students
+    normals: Normals
 
     def expected_log_density(self, values: Array) -> Array:
         """Return E[log p(x | k)] (n, K), minus infinity where x has no g(x)."""
@@ -285,7 +297,7 @@ class TransformedPrior(Over):
     """A Normal-Wishart prior over g(x) of framed samples."""
 
     function: Function
-    normals: Any  # NormalWishart
+    normals: Prior
 
     def unframed(self, frame: Frame) -> TransformedPrior:
         return replace(self, normals=self.normals.unframed(self.function.frame(frame.scale)))

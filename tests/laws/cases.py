@@ -21,7 +21,7 @@ from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.gaussian.wishart import FixedScale
+from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.monotone import function_of
 from bayesmix.families.poisson import Poissons

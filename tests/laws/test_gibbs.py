@@ -15,7 +15,7 @@ from reference import exact
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
-from bayesmix.families.gaussian.wishart import FixedScale
+from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.density.predictive_average import averaged_density
 from bayesmix.sampling.draws.likelihood import log_likelihoods

@@ -13,7 +13,7 @@ import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import LevelProbabilities
-from bayesmix.families.gaussian.wishart import Wishart
+from bayesmix.families.gaussian.wishart_scale import Wishart
 from bayesmix.families.independent.factors import BetaFactors, GammaFactors
 from bayesmix.families.transformed import TransformedComponents, _renamed
 from bayesmix.records import Frame, Mixture

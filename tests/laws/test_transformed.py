@@ -9,6 +9,7 @@ from bayesmix.errors import DegenerateComponentWarning, InvalidInputError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.monotone import LOG
+from bayesmix.families.registry import BY_NAME, FAMILIES
 from bayesmix.families.transformed import TransformedComponents
 from bayesmix.sources import ArraySource
 from laws.cases import TRANSFORMED_CASES, generator, identity, soft_assignments
@@ -320,3 +321,22 @@ def test_what_is_no_transform_is_refused():
         bm.Transformed(bm.Poisson(), "log")
     with pytest.raises(InvalidInputError, match="between 0 and 1 for a logit-normal"):
         bm.Mixture(1, family=bm.Transformed(bm.Gaussian(), "logit")).fit([[0.5], [0.2], [1.0]])
+
+
+def test_a_family_is_the_one_of_its_name():
+    rng = generator(36)
+    rows = rng.lognormal(size=(80, 2))
+    for name, family in (("log_normal", bm.LogNormal()), ("student_t", bm.StudentT())):
+        named, given = (
+            bm.Mixture(2, family=one, random_state=0).fit(rows) for one in (name, family)
+        )
+        assert named.result_.family == family
+        assert named.log_likelihood_ == given.log_likelihood_
+    found = bm.select(rows, [1, 2], family=["gamma", "log_normal"])
+    assert found.best_estimator_.result_.family in (bm.Gamma(), bm.LogNormal())
+    answers = rng.integers(0, 3, (80, 3))
+    assert bm.Mixture(2, family="categorical", random_state=0).fit(answers).n_components_ == 2
+    with pytest.raises(InvalidInputError, match="family must be 'auto', one of 'gaussian'"):
+        bm.Mixture(2, family="cauchy").fit(rows)
+    assert all(hasattr(FAMILIES[name].make(), "maximum_likelihood") for name in BY_NAME)
+    assert all(entry.homes.keys() == set(entry.public) for entry in FAMILIES.values())

@@ -6,7 +6,7 @@ from typing import Any
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.factor_analytic.factors import FactorAnalytic
+from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.protocols import Family

@@ -24,7 +24,12 @@ from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
-from bayesmix.families.gaussian.wishart import FixedScale, LearnedScale, Wishart, log_normaliser
+from bayesmix.families.gaussian.wishart_scale import (
+    FixedScale,
+    LearnedScale,
+    Wishart,
+    log_normaliser,
+)
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI

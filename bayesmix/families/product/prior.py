@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
-from bayesmix.families.product.family import of_parts
+from bayesmix.families.product.guard import of_parts
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor

@@ -20,8 +20,13 @@ from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
 from bayesmix.families.gaussian.students import Students
-from bayesmix.families.gaussian.wishart import FixedScale, LearnedScale, Wishart
-from bayesmix.families.student_t.family import StudentComponents, WeightedMoments, at_least, floors
+from bayesmix.families.gaussian.wishart_scale import FixedScale, LearnedScale, Wishart
+from bayesmix.families.student_t.components import (
+    StudentComponents,
+    WeightedMoments,
+    at_least,
+    floors,
+)
 from bayesmix.families.student_t.freedom import (
     WORTH_A_PASS,
     FreedomFactor,

@@ -29,7 +29,7 @@ from bayesmix.families.factor_analytic.factor_analysers import ProjectedMoments
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.product.layout import ProductStatistics
-from bayesmix.families.student_t.family import WeightedMoments
+from bayesmix.families.student_t.components import WeightedMoments
 from bayesmix.io.saved.checkpoint import fingerprint, some_rows
 from bayesmix.io.saved.container import PASSES, opened, pack, unpack
 from bayesmix.io.saved.records import Reader, Writer
