@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from bayesmix import lazy
+from bayesmix.families.registry import HOMES as FAMILY_HOMES
 
 _HOMES = {
     "GaussianMixture": "estimators.gaussian",
@@ -17,26 +18,8 @@ _HOMES = {
     "Mixture": "estimators.mixture",
     "MixtureSearch": "estimators.search",
     "select": "estimators.select",
+    **FAMILY_HOMES,
     "Score": "selection.criteria.scores",
-    "Gaussian": "families.gaussian",
-    "Bernoulli": "families.bernoulli",
-    "Poisson": "families.poisson",
-    "Exponential": "families.exponential",
-    "Gamma": "families.gamma",
-    "LogNormal": "families.transformed",
-    "Transformed": "families.transformed",
-    "FactorAnalytic": "families.factor_analytic",
-    "Product": "families.product",
-    "StudentT": "families.student_t",
-    "StudentPrior": "families.student_t.prior",
-    "Binomial": "families.binomial",
-    "Categorical": "families.categorical",
-    "CategoricalPrior": "families.categorical",
-    "BetaPrior": "families.bernoulli",
-    "GammaPrior": "families.poisson",
-    "GaussianPrior": "families.gaussian",
-    "LogNormalPrior": "families.transformed",
-    "ProductPrior": "families.product",
     "MaximumLikelihood": "engine.objectives",
     "MaximumAPosteriori": "engine.objectives",
     "VariationalBayes": "engine.objectives",

@@ -8,8 +8,9 @@ import numpy as np
 
 from bayesmix.engine.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
 from bayesmix.records import Frame, Mixture
 from bayesmix.validation import unmasked, written_out

@@ -16,7 +16,7 @@ from bayesmix.engine.run import assessed, begin_at
 from bayesmix.engine.run import run as run_passes
 from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.engine.truncated import Truncated, refreshed
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.records import Mixture
 from bayesmix.sources import ArraySource

@@ -60,7 +60,7 @@ def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
     assert not ours & {
-        "families.gaussian.prior.normal_wishart",
+        "families.gaussian.prior",
         "families.gaussian.draws",
         "weights.dirichlet",
         "weights.stick_breaking",

@@ -10,7 +10,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
-from bayesmix.families.gaussian import GaussianPrior
+from bayesmix.families.gaussian.prior import GaussianPrior
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from bayesmix.workflow.model import Model
 from bayesmix.workflow.result import FitResult

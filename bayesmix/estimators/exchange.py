@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators.gaussian import GaussianMixture as Ours
-from bayesmix.families.gaussian import Gaussian, Gaussians
 from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.point import Gaussians
 
 
 def from_sklearn(model: Any) -> Any:

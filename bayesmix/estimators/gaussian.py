@@ -15,8 +15,8 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.attributes.scikit_learn_names import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
-from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.protocols import Source, Weights
 from bayesmix.records import Frame, Mixture
 from bayesmix.weights import PointWeights
@@ -192,7 +192,7 @@ class GaussianMixture(MixtureEstimator):
         family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
-            from bayesmix.families.gaussian import GaussianPrior
+            from bayesmix.families.gaussian.prior import GaussianPrior
             from bayesmix.weights import DirichletPrior
 
             concentration = 1.0

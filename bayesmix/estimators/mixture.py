@@ -12,10 +12,12 @@ from bayesmix.estimators.attributes.part_parameters import ComponentsByColumn
 from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.parameters.mixture_parameters import noise_density
-from bayesmix.estimators.rows.families_of_columns import AUTO, family_for, is_mixed, with_structure
+from bayesmix.estimators.rows.families_of_columns import family_for, is_mixed, with_structure
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.product import Product, Products
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.components import Products
+from bayesmix.families.product.family import Product
+from bayesmix.families.registry import AUTO, family_named
 from bayesmix.protocols import Source
 from bayesmix.weights import DirichletPrior
 from bayesmix.workflow.model import Model
@@ -137,7 +139,7 @@ class Mixture(MixtureEstimator):
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)
-        family = Gaussian() if self.family is None or self.family == AUTO else self.family
+        family = Gaussian() if self.family in (None, AUTO) else family_named(self.family)
         if isinstance(family, type) or not hasattr(family, "maximum_likelihood"):
             raise InvalidInputError(
                 "family must be one such as Gaussian(), Categorical() or Poisson(), got "

@@ -14,8 +14,9 @@ from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
-from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.registry import family_named
 from bayesmix.selection.candidates.structures_asked import have_posteriors
 from bayesmix.selection.criteria.registry import POSTERIOR
 from bayesmix.selection.pipelines import last_step
@@ -115,7 +116,7 @@ def procedure(
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
-    families = list(family) if several else [family]
+    families = [family_named(one) for one in family] if several else [family_named(family)]
     compared = noise is None and all(getattr(one, "has_posterior", True) for one in families)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"

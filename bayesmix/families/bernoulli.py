@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.families.independent.beta_factors import (
+from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
+from bayesmix.families.independent.factors import (
     BetaFactors,
     SuccessColumns,
     SuccessDraws,
     SuccessPrior,
 )
-from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
-from bayesmix.families.independent.linear import NEVER, PLAIN
-from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.linear import NEVER, PLAIN, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Source
 from bayesmix.records import Frame, Summary

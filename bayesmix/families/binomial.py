@@ -10,15 +10,14 @@ import numpy as np
 from scipy.special import betaln, gammaln
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.independent.beta_factors import (
+from bayesmix.families.independent.columns import Columns, ColumnsFamily
+from bayesmix.families.independent.factors import (
     BetaFactors,
     SuccessColumns,
     SuccessDraws,
     SuccessPrior,
 )
-from bayesmix.families.independent.columns import Columns, ColumnsFamily
-from bayesmix.families.independent.linear import NEVER
-from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.linear import NEVER, Sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Named, Source

@@ -19,10 +19,8 @@ from bayesmix.families.independent.columns import (
     PointColumns,
     PosteriorColumns,
 )
-from bayesmix.families.independent.level_coordinates import LevelCoordinates
-from bayesmix.families.independent.levels import Levels, LevelsTwin
-from bayesmix.families.independent.linear import NEVER, LinearInTotals
-from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.levels import LevelCoordinates, Levels, LevelsTwin
+from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE

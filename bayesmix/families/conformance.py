@@ -14,12 +14,12 @@ if TYPE_CHECKING:
         BetaPrior,
         BetaProbabilities,
     )
-    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-    from bayesmix.families.factor_analytic.factors import FactorAnalytic
-    from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments
+    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
+    from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.floor_guard import FloorGuard
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
-    from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.covariance.algebra import Algebra
     from bayesmix.families.gaussian.covariance.dense import Dense
     from bayesmix.families.gaussian.covariance.diagonal import Axes
@@ -28,40 +28,38 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.moments import Moments
     from bayesmix.families.gaussian.point import Gaussians
-    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
-    from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior, NormalWishart
-    from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Scale, Wishart
-    from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
-    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AxesTwin, DenseTwin, WishartTwin
+    from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
+    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian.twin_blocks import AxesTwin, DenseTwin, WishartTwin
     from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
-    from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
+    from bayesmix.families.gaussian.wishart_scale import FixedScale, Scale, Wishart
     from bayesmix.families.independent.columns import NoGuard
-    from bayesmix.families.independent.coordinates import ColumnCoordinates
-    from bayesmix.families.independent.gaps import SeenColumns, SeenTotals
-    from bayesmix.families.independent.level_coordinates import LevelCoordinates
-    from bayesmix.families.independent.levels import LevelsTwin
-    from bayesmix.families.independent.linear import LinearInTotals
+    from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
+    from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
+    from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
     from bayesmix.families.independent.negative_binomial import NegativeBinomials
-    from bayesmix.families.independent.sums import Sums
-    from bayesmix.families.independent.twin import TotalsTwin
     from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
-    from bayesmix.families.product.components import ProductCoordinates, ProductDraws, Products
+    from bayesmix.families.product.components import (
+        LinearProduct,
+        ProductCoordinates,
+        ProductDraws,
+        Products,
+    )
     from bayesmix.families.product.family import Product
     from bayesmix.families.product.guard import ProductGuard, Resolutions, WholeRows
-    from bayesmix.families.product.linear import LinearProduct
-    from bayesmix.families.product.prior import PartPriors, ProductPrior
-    from bayesmix.families.product.some_columns import SomeColumns
-    from bayesmix.families.product.statistics import ProductStatistics
-    from bayesmix.families.product.twin import ProductTwin
-    from bayesmix.families.student_t.components import StudentComponents
-    from bayesmix.families.student_t.draws import StudentDraws
+    from bayesmix.families.product.layout import ProductStatistics, SomeColumns
+    from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
+    from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
     from bayesmix.families.student_t.family import StudentT
-    from bayesmix.families.student_t.posterior import StudentPosterior
-    from bayesmix.families.student_t.predictive import MixedStudents
-    from bayesmix.families.student_t.prior import NormalWishartFreedom, StudentPrior
-    from bayesmix.families.student_t.weighted_moments import WeightedMoments
+    from bayesmix.families.student_t.posterior import (
+        MixedStudents,
+        NormalWishartFreedom,
+        StudentDraws,
+        StudentPosterior,
+        StudentPrior,
+    )
 
     def _bernoulli(
         family: Bernoulli,

@@ -9,18 +9,20 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma
 
-from bayesmix.families.independent.columns import Columns, ColumnsFamily
-from bayesmix.families.independent.coordinates import ColumnCoordinates
-from bayesmix.families.independent.gamma_factors import (
+from bayesmix.families.independent.columns import (
+    SMALLEST,
+    Columns,
+    ColumnsFamily,
+    refuse_not_positive,
+)
+from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
+from bayesmix.families.independent.factors import (
     GammaFactors,
     RateColumns,
     RateDraws,
     RatePrior,
 )
-from bayesmix.families.independent.linear import MEASURED, LinearInTotals
-from bayesmix.families.independent.positive import SMALLEST, refuse_not_positive
-from bayesmix.families.independent.sums import Sums
-from bayesmix.families.independent.twin import TotalsTwin
+from bayesmix.families.independent.linear import MEASURED, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Named, Source, Tensor
 from bayesmix.records import Frame, Summary

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bayesmix.families.gaussian.collapse.collapse_guard import held_before
+from bayesmix.families.gaussian.collapse import held_before
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import FittedComponents, Whole
 from bayesmix.records import Event, Mixture, Repair

@@ -17,13 +17,16 @@ from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse.collapse_guard import AT_THE_FLOOR, variance_floor
-from bayesmix.families.independent.columns import ByComponent, Columns
-from bayesmix.families.independent.gaps import SeenColumns
-from bayesmix.families.independent.linear import sums, sums_of_seen, totals_of_seen
-from bayesmix.families.independent.positive import SMALLEST, PositiveColumns
-from bayesmix.families.independent.sums import Sums
-from bayesmix.families.transformed import LOG
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.independent.columns import SMALLEST, ByComponent, Columns, PositiveColumns
+from bayesmix.families.independent.linear import (
+    SeenColumns,
+    Sums,
+    sums,
+    sums_of_seen,
+    totals_of_seen,
+)
+from bayesmix.families.monotone import LOG
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.product import Product
+from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array
 
 

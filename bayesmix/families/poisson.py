@@ -10,17 +10,15 @@ import numpy as np
 from scipy.special import polygamma
 
 from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
-from bayesmix.families.independent.coordinates import ColumnCoordinates
-from bayesmix.families.independent.gamma_factors import (
+from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
+from bayesmix.families.independent.factors import (
     GammaFactors,
     RateColumns,
     RateDraws,
     RatePrior,
 )
-from bayesmix.families.independent.linear import COUNTS, NEVER, LinearInTotals
+from bayesmix.families.independent.linear import COUNTS, NEVER, LinearInTotals, Sums
 from bayesmix.families.independent.negative_binomial import NegativeBinomials
-from bayesmix.families.independent.sums import Sums
-from bayesmix.families.independent.twin import TotalsTwin
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.protocols import Named, Source, Tensor

@@ -9,233 +9,52 @@ puts outside that part is lost: the density integrates to less than 1.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from inspect import ismethod
-from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss, hermevander
 from numpy.typing import ArrayLike
-from scipy.special import expit, factorial, logit
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
+from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.students import Students
-from bayesmix.families.independent.columns import refuse_where
-from bayesmix.families.independent.positive import (
+from bayesmix.families.independent.columns import (
     SMALLEST,
     frame_of_positive,
     refuse_constant,
     refuse_not_positive,
+    refuse_where,
 )
+from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.features import DENSE, TRANSFORMED
-from bayesmix.protocols import Densities, Named, NamedTensors, Pymc, Seen, Source, Tensor, Whole
+from bayesmix.protocols import (
+    Densities,
+    Named,
+    NamedTensors,
+    Prior,
+    Pymc,
+    Seen,
+    Source,
+    Tensor,
+    Whole,
+)
 from bayesmix.records import Event, Frame, Mixture, Repair, Spread, Summary
 
 if TYPE_CHECKING:
+    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
-    from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin
-    from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
+    from bayesmix.families.gaussian.prior import GaussianPrior
+    from bayesmix.families.gaussian.twin import GaussianTwin
 
 Value = TypeVar("Value")
-# Distance between the quartiles of a normal, in standard deviations.
-IQR_OF_NORMAL = 1.349
-# The largest logarithm of a sample that is drawn; the exponential of more is no double.
-LARGEST_LOG = 690.0
-# Gauss-Hermite nodes with their shares, and orthonormal Hermite polynomials (nodes, degrees) there.
-NODES, SHARES = hermegauss(64)
-DEGREES = np.arange(31)
-WEIGHTED = hermevander(NODES, 30) / np.sqrt(factorial(DEGREES)) * (SHARES / SHARES.sum())[:, None]
-
-
-class Function(ABC):
-    """A monotone function g of the values between ``lower`` and ``upper``."""
-
-    lower, upper = 0.0, np.inf
-    prefix = "transformed"  # begins the names of the parameters over g(x)
-    normal = "a Box-Cox-normal"  # in messages, and where a prior is described:
-    plural = "Box-Cox transformed values"
-
-    @abstractmethod
-    def apply(self, values: Array) -> Array:
-        """Return g(x)."""
-
-    @abstractmethod
-    def inverse(self, transformed: Array) -> Array:
-        """Return x from g(x), the nearest possible value where there is none."""
-
-    @abstractmethod
-    def log_slopes(self, values: Array, transformed: Array) -> Array:
-        """Return log g'(x)."""
-
-    @abstractmethod
-    def frame(self, scale: Array) -> Frame:
-        """Return the map from g(x / scale) to g(x), which is affine."""
-
-    def step(self, values: Array, size: Array) -> Array:
-        """Return the length of a step from x on the scale of g(x), to first order."""
-        lengths: Array = np.exp(self.log_slopes(values, self.apply(values))) * size
-        return lengths
-
-    def summary(self, summary: Summary, frame: Frame) -> Summary:
-        """Return the summary of g(x) of framed samples; a step between values is at the median."""
-        middle = summary.centre / frame.scale
-        names = ("centre", "minimum", "maximum", "mean", "lower", "upper")
-        moved = {name: self.apply(getattr(summary, name) / frame.scale) for name in names}
-        scale = (moved["upper"] - moved["lower"]) / IQR_OF_NORMAL
-        of_ties = self.step(middle, summary.scale / frame.scale)
-        moved["scale"] = np.where(scale > 0.0, scale, of_ties)
-        return replace(summary, gap=self.step(middle, summary.gap / frame.scale), **moved)
-
-    def log_jacobian(self, values: Array, transformed: Array) -> Array:
-        """Return Σ_d log g'(x_d) (n,) over the values that are not missing."""
-        total: Array = np.nansum(self.log_slopes(values, transformed), axis=1)
-        return total
-
-    def expansion(self, means: Array, deviations: Array) -> Array:
-        """Return E[x He_j(z)] / sqrt(j!) (..., j) for g(x) = mean + deviation z, z standard normal.
-
-        Entry 0 is E[x]; covariances follow by Mehler's formula, derivatives by Stein's.
-        """
-        nodes = means[..., None] + deviations[..., None] * NODES
-        coefficients: Array = self.inverse(nodes) @ WEIGHTED
-        return coefficients
-
-    def means(self, means: Array, variances: Array) -> Array:
-        """Return E[x] of normal g(x)."""
-        return self.expansion(means, np.sqrt(variances))[..., 0]
-
-    def covariances(self, means: Array, covariances: Array) -> Array:
-        """Return the covariances (K, D, D) of x of normal g(x)."""
-        deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-        correlations = covariances / (deviations[:, :, None] * deviations[:, None])
-        terms = self.expansion(means, deviations)[..., 1:]
-        powers = correlations[..., None] ** DEGREES[1:]
-        total: Array = np.einsum("kij,kdj,kidj->kid", terms, terms, powers)
-        return total
-
-
-@dataclass(frozen=True)
-class Log(Function):
-    """g(x) = log x."""
-
-    prefix, normal, plural = "log", "a log-normal", "logarithms"
-
-    def apply(self, values: Array) -> Array:
-        return np.log(values)
-
-    def inverse(self, transformed: Array) -> Array:
-        return np.exp(np.clip(transformed, -LARGEST_LOG, LARGEST_LOG))
-
-    def log_slopes(self, values: Array, transformed: Array) -> Array:
-        return -transformed
-
-    def frame(self, scale: Array) -> Frame:
-        return Frame(np.log(scale), np.ones(len(scale)))
-
-    def step(self, values: Array, size: Array) -> Array:
-        """Return log(x + size) - log x."""
-        return np.log1p(size / values)
-
-    def expansion(self, means: Array, deviations: Array) -> Array:
-        """Return E[x] σ^j / sqrt(j!)."""
-        first = self.means(means, deviations * deviations)[..., None]
-        return first * deviations[..., None] ** DEGREES / np.sqrt(factorial(DEGREES))
-
-    def means(self, means: Array, variances: Array) -> Array:
-        """Return exp(μ + σ²/2), infinite beyond doubles."""
-        with np.errstate(over="ignore"):
-            expected: Array = np.exp(means + 0.5 * variances)
-        return expected
-
-    def covariances(self, means: Array, covariances: Array) -> Array:
-        """Return E[x_i] E[x_j] (exp(Σ_ij) - 1)."""
-        expected = self.means(means, np.diagonal(covariances, axis1=1, axis2=2))
-        with np.errstate(over="ignore", invalid="ignore"):
-            of_pairs = np.expm1(covariances) * (expected[:, :, None] * expected[:, None])
-        return np.where(covariances == 0.0, 0.0, of_pairs)
-
-
-@dataclass(frozen=True)
-class Power(Function):
-    """g(x) = (x^power - 1) / power (Box & Cox 1964)."""
-
-    power: float
-    origin = 1.0
-
-    @property
-    def unit(self) -> float:
-        return self.power
-
-    def apply(self, values: Array) -> Array:
-        return (values**self.power - self.origin) / self.unit
-
-    def inverse(self, transformed: Array) -> Array:
-        powers = np.maximum(self.unit * transformed + self.origin, SMALLEST**self.power)
-        values: Array = powers ** (1.0 / self.power)
-        return np.maximum(values, SMALLEST)
-
-    def log_slopes(self, values: Array, transformed: Array) -> Array:
-        return np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
-
-    def frame(self, scale: Array) -> Frame:
-        powers = scale**self.power
-        return Frame(self.origin * (powers - 1.0) / self.unit, powers)
-
-
-@dataclass(frozen=True)
-class Root(Power):
-    """g(x) = sqrt(x)."""
-
-    power: float = 0.5
-    origin, unit = 0.0, 1.0
-    normal, plural = "a square-root-normal", "square roots"
-
-
-@dataclass(frozen=True)
-class Logit(Function):
-    """g(x) = log(x / (1 - x))."""
-
-    upper, normal, plural = 1.0, "a logit-normal", "logits"
-
-    def apply(self, values: Array) -> Array:
-        transformed: Array = logit(values)
-        return transformed
-
-    def inverse(self, transformed: Array) -> Array:
-        return np.clip(expit(transformed), SMALLEST, np.nextafter(1.0, 0.0))
-
-    def log_slopes(self, values: Array, transformed: Array) -> Array:
-        return -np.log(values) - np.log1p(-values)
-
-    def frame(self, scale: Array) -> Frame:
-        return Frame.identity(len(scale))
-
-
-LOG = Log()
-NAMED: dict[str, Function] = {"log": LOG, "sqrt": Root(), "logit": Logit()}
-
-
-@lru_cache
-def function_of(transform: str | float) -> Function:
-    """Return the function that a user names."""
-    if isinstance(transform, str) and transform in NAMED:
-        return NAMED[transform]
-    if isinstance(transform, Real) and 0.0 < transform < np.inf:
-        return Power(float(transform))
-    raise InvalidInputError(
-        f"transform must be one of {', '.join(map(repr, NAMED))} or a positive Box-Cox power, got "
-        f"{transform!r}"
-    )
+# Gaussians, a GaussianPosterior, Quadratics or Students.
+Normals: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -245,8 +64,8 @@ class TransformedFrame(Frame):
     function: Function = field(kw_only=True)
     outer: Frame = field(kw_only=True)
 
-    def apply(self, values: Any) -> Array:
-        return self.function.apply(self.outer.apply(values))
+    def apply(self, values: Any, room: Array | None = None) -> Array:
+        return self.function.apply(self.outer.apply(values, room))
 
 
 def _diagonal(covariances: Array) -> Array:
@@ -280,8 +99,13 @@ class Over:
     Subclasses define what takes samples or a frame. All else is as for the Gaussian of g(x).
     """
 
-    function: Function
-    normals: Any
+    if TYPE_CHECKING:
+
+        @property
+        def function(self) -> Function: ...
+
+        @property
+        def normals(self) -> Any: ...
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copy and pickle ask before there are fields
@@ -305,7 +129,7 @@ class TransformedComponents(Over):
     """K densities of x from those of g(x): at a point, under q or integrated out."""
 
     function: Function
-    normals: Any  # Gaussians, GaussianPosterior, Quadratics or Students
+    normals: Normals
 
     def expected_log_density(self, values: Array) -> Array:
         """Return E[log p(x | k)] (n, K), minus infinity where x has no g(x)."""
@@ -452,8 +276,8 @@ class TransformedCoordinates(Over):
         named = self.normals.parameters(inner)
         means, covariances = named["means"], named["covariances"]
         # Which entry of the covariances is the variance of column d in component k.
-        entries = np.arange(len(covariances.across)).reshape(covariances.shape)
-        entries = _variances(entries, q.structure, means.shape).ravel()
+        numbered: Any = np.arange(len(covariances.across)).reshape(covariances.shape)
+        entries: Any = _variances(numbered, q.structure, means.shape).ravel()
         point = q.unframed(inner).plug_in()
         deviations = np.sqrt(_diagonal(point.covariances))
         terms = self.function.expansion(point.means, deviations)
@@ -473,7 +297,7 @@ class TransformedPrior(Over):
     """A Normal-Wishart prior over g(x) of framed samples."""
 
     function: Function
-    normals: Any  # NormalWishart
+    normals: Prior
 
     def unframed(self, frame: Frame) -> TransformedPrior:
         return replace(self, normals=self.normals.unframed(self.function.frame(frame.scale)))
@@ -546,7 +370,7 @@ class TransformedGuard(Over):
         thorough: bool,
     ) -> Repair | None:
         """Return what the guard of the normals asks for."""
-        frame = replace(self.normals.frame, outer=mixture.frame)
+        frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
         inner = Mixture(mixture.weights, mixture.components.normals, frame)
         whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
         guard = self.normals.among(WholeSamples(whole, self.function))
@@ -594,7 +418,7 @@ class Transformed(Over):
 
     family: Gaussian
     transform: str | float = "log"
-    any_real = far_densities = centred_kernel = linear_kernel = False
+    any_real = far_densities = truncates = False
     drawn_columns = 1
     least = SMALLEST
 
@@ -678,7 +502,7 @@ class Transformed(Over):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
         """Return the fixed prior of Gaussians over g(x)."""
-        from bayesmix.families.gaussian.prior.default_priors import map_prior
+        from bayesmix.families.gaussian.prior import map_prior
 
         inner, coordinates = self._inner(source.summary, frame)
         normals = map_prior(self.family.structure, source, inner, coordinates, n_components)
@@ -739,6 +563,6 @@ def LogNormalPrior(
     >>> bm.LogNormalPrior(mean_precision=0.5).mean_precision
     0.5
     """
-    from bayesmix.families.gaussian.prior.given_prior import GaussianPrior
+    from bayesmix.families.gaussian.prior import GaussianPrior
 
     return GaussianPrior(mean, mean_precision, degrees_of_freedom, variance)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.categorical import CategoricalPrior
-from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
-from bayesmix.families.independent.beta_factors import SuccessPrior
-from bayesmix.families.independent.gamma_factors import RatePrior
+from bayesmix.families.gaussian.prior import NormalWishart
+from bayesmix.families.independent.factors import RatePrior, SuccessPrior
 from bayesmix.families.product.prior import PartPriors
-from bayesmix.families.student_t.prior import NormalWishartFreedom
+from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed

@@ -12,7 +12,7 @@ from bayesmix import BayesianGaussianMixture, GaussianMixture
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Change
 from bayesmix.errors import BayesmixWarning
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.fit import fit
 from bayesmix.workflow.model import Model, Settings

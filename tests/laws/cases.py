@@ -18,10 +18,14 @@ from scipy import integrate, special, stats
 import bayesmix as bm
 from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
-from bayesmix.families.gaussian import FixedScale, Gaussians, NormalWishart
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.prior import NormalWishart
+from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.families.independent.levels import Levels
+from bayesmix.families.monotone import function_of
 from bayesmix.families.poisson import Poissons
+from bayesmix.families.transformed import TransformedComponents, TransformedPrior
 from bayesmix.records import Frame
 from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
@@ -80,6 +84,10 @@ class GaussianCase:
     @property
     def structure(self):
         return STRUCTURES[self.covariance]
+
+    def shifted(self, rows, by):
+        """The rows of another group, which lies elsewhere."""
+        return rows + by
 
     def rows(self, rng, n, dimension):
         return rng.normal(size=(n, dimension)) * rng.uniform(0.5, 2.0, dimension) + rng.normal(
@@ -211,6 +219,10 @@ class CountsCase:
     """What families of independent columns of whole numbers share."""
 
     continuous = False
+
+    def shifted(self, rows, by):
+        """The rows: counts are the same in all groups, positive numbers are of another scale."""
+        return rows
 
     def prior(self, letters):
         return self.choice(letters)
@@ -484,6 +496,102 @@ class CategoricalCase(CountsCase):
         return total
 
 
+@dataclass(frozen=True)
+class TransformedCase:
+    """A Gaussian case over a transform of every column: the same, with the Jacobian."""
+
+    normal: GaussianCase
+    transform: object
+    origin: float = 0.0  # of g(x), far enough inside the range of g that no mass is lost
+    continuous = True
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.normal, name)
+
+    @property
+    def name(self):
+        return f"{self.transform} {self.normal.name}"
+
+    @property
+    def family(self):
+        return bm.Transformed(self.normal.family, self.transform)
+
+    @property
+    def function(self):
+        return function_of(self.transform)
+
+    def moved(self, rows):
+        """g(x) by SciPy, and the log Jacobian of every sample."""
+        if self.transform == "log":
+            return np.log(rows), -np.log(rows).sum(axis=1)
+        if self.transform == "logit":
+            slopes = -np.log(rows) - np.log1p(-rows)
+            return special.logit(rows), slopes.sum(axis=1)
+        if self.transform == "sqrt":
+            return np.sqrt(rows), -np.log(2.0 * np.sqrt(rows)).sum(axis=1)
+        return special.boxcox(rows, self.transform), (
+            (self.transform - 1.0) * np.log(rows).sum(axis=1)
+        )
+
+    def shifted(self, rows, by):
+        return self.function.inverse(self.moved(rows)[0] + by)
+
+    def rows(self, rng, n, dimension):
+        normal = self.normal.rows(rng, n, dimension)
+        return self.function.inverse(self.origin + normal)
+
+    def point(self, rng, n_components, dimension):
+        return self.over(self.normal.point(rng, n_components, dimension))
+
+    def over(self, normals):
+        if isinstance(normals, Gaussians):
+            normals = replace(normals, means=normals.means + self.origin)
+        return TransformedComponents(self.function, normals)
+
+    def nudged(self, point, rng, size):
+        return replace(point, normals=self.normal.nudged(point.normals, rng, size))
+
+    def log_density_by_scipy(self, point, rows):
+        moved, jacobian = self.moved(rows)
+        return self.normal.log_density_by_scipy(point.normals, moved) + jacobian[:, None]
+
+    def letters(self, rng, dimension):
+        letters = self.normal.letters(rng, dimension)
+        return letters | {"m0": letters["m0"] + self.origin}
+
+    def prior(self, letters):
+        return TransformedPrior(self.function, self.normal.prior(letters))
+
+    def expected_log_density_by_hand(self, posterior, rows):
+        moved, jacobian = self.moved(rows)
+        expected = self.normal.expected_log_density_by_hand(posterior.normals, moved)
+        return expected + jacobian[:, None]
+
+    def predictive_by_hand(self, posterior, rows):
+        moved, jacobian = self.moved(rows)
+        return self.normal.predictive_by_hand(posterior.normals, moved) + jacobian[:, None]
+
+    def kl_by_hand(self, posterior, letters):
+        return self.normal.kl_by_hand(posterior.normals, letters)
+
+    def log_evidence(self, rows, letters, row_weights=None):
+        moved, jacobian = self.moved(rows)
+        weights = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights)
+        return self.normal.log_evidence(moved, letters, row_weights) + weights @ jacobian
+
+    def exact_family(self, letters, n_components):
+        normal = self.normal.exact_family(letters, n_components)
+
+        def given_rows(rows):
+            moved, jacobian = self.moved(rows)
+            log_likelihood = normal(moved)
+            return lambda assignment: log_likelihood(assignment) + jacobian.sum()
+
+        return given_rows
+
+
 GAUSSIAN_CASES = tuple(GaussianCase(covariance) for covariance in COVARIANCES)
 # Not among all cases, whose laws the references write for four structures.
 POOLED_CASES = tuple(GaussianCase(covariance) for covariance in POOLED)
@@ -539,7 +647,14 @@ class BinomialCase(CountsCase):
 
 
 COLUMN_CASES = (*COUNT_CASES, ExponentialCase())
-EVERY_CASE = GAUSSIAN_CASES + COLUMN_CASES
+TRANSFORMED_CASES = (
+    TransformedCase(GaussianCase("full"), "log"),
+    TransformedCase(GaussianCase("diag"), "log"),
+    TransformedCase(GaussianCase("tied"), "logit"),
+    TransformedCase(GaussianCase("spherical"), "sqrt", 30.0),
+    TransformedCase(GaussianCase("full"), 0.3, 30.0),
+)
+EVERY_CASE = GAUSSIAN_CASES + TRANSFORMED_CASES + COLUMN_CASES
 LEVEL_CASE = CategoricalCase()
 BINOMIAL_CASE = BinomialCase()
 

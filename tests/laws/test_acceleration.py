@@ -10,7 +10,7 @@ from bayesmix.engine.acceleration import Anderson
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import run
 from bayesmix.engine.stopping import Aitken
-from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.linear import Sums
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
 from bayesmix.workflow.search.starts import begun, named_start

@@ -16,7 +16,7 @@ import bayesmix as bm
 from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.records import Allocated, Mixture, Rows
 from bayesmix.sources import ArraySource
 from bayesmix.weights import DirichletPrior, FreeWeights, PointWeights

@@ -19,6 +19,7 @@ from laws.cases import (
     EVERY_CASE,
     GAUSSIAN_CASES,
     POOLED_CASES,
+    TRANSFORMED_CASES,
     assert_same,
     component_counts,
     dimensions,
@@ -186,9 +187,12 @@ def test_draws_of_a_component_have_its_density(case):
     predictive = posterior.predictive()
     n_draws = 40_000
     rows = predictive.draw(np.array([n_draws, n_draws]), rng)
+    predictive = getattr(predictive, "normals", predictive)
     assert rows.shape == (2 * n_draws, 2)
     for k in range(2):
         own = rows[k * n_draws : (k + 1) * n_draws]
+        if case in TRANSFORMED_CASES:
+            own = case.moved(own)[0]
         if case.continuous:
             scale = np.sqrt(case.structure.algebra.dense(predictive.blocks, 2, 2)[k].diagonal())
             nu = np.broadcast_to(
@@ -275,7 +279,8 @@ def test_maximum_likelihood_leaves_a_component_without_rows_where_it_was(case):
     before = case.point(rng, 3, 3)
     responsibilities[:, 2] = 0.0
     after = case.family.maximum_likelihood(case.family.statistics(rows, responsibilities), before)
-    np.testing.assert_array_equal(after.means[2], before.means[2])
+    means = [getattr(point, "normals", point).means[2] for point in (after, before)]
+    np.testing.assert_array_equal(*means)
     assert np.isfinite(after.expected_log_density(case.rows(rng, 4, 3))).all()
 
 
@@ -364,6 +369,9 @@ def test_a_subset_is_the_components_that_were_kept(case):
 def test_covariances_are_those_of_draws(case):
     rng, n = generator(8), 20_000
     point = case.point(rng, 2, 3)
+    if case.name.startswith("log "):  # with variances whose estimates have a variance
+        blocks = 0.1 * point.normals.blocks
+        point = replace(point, normals=replace(point.normals, blocks=blocks))
     for rows, mean, covariance in zip(
         point.draw(np.array([n, n]), rng).reshape(2, n, 3),
         point.means,

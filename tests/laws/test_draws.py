@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from bayesmix.families.bernoulli import BetaProbabilities
-from bayesmix.families.gaussian.prior.wishart_scale import LearnedScale, Wishart
+from bayesmix.families.gaussian.wishart_scale import LearnedScale, Wishart
 from bayesmix.families.poisson import GammaRates
 from bayesmix.numerics.gammas import log_gammas
 from bayesmix.weights import (

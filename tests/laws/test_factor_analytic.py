@@ -20,7 +20,7 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
-from bayesmix.families.factor_analytic import FactorAnalysers
+from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.records import Frame, Mixture, Rows
 from bayesmix.weights import PointWeights
 from laws.cases import generator

@@ -13,10 +13,10 @@ import bayesmix as bm
 from bayesmix.engine.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import LevelProbabilities
-from bayesmix.families.gaussian.prior.wishart_scale import Wishart
-from bayesmix.families.independent.beta_factors import BetaFactors
-from bayesmix.families.independent.gamma_factors import GammaFactors
-from bayesmix.records import Frame
+from bayesmix.families.gaussian.wishart_scale import Wishart
+from bayesmix.families.independent.factors import BetaFactors, GammaFactors
+from bayesmix.families.transformed import TransformedComponents, _renamed
+from bayesmix.records import Frame, Mixture
 from bayesmix.sampling.linear_response.covariances import linear_response
 from bayesmix.sources import ArraySource
 from laws.cases import (
@@ -26,6 +26,7 @@ from laws.cases import (
     EVERY_CASE,
     GAUSSIAN_CASES,
     LEVEL_CASE,
+    TRANSFORMED_CASES,
     estimator,
     generator,
     identity,
@@ -42,7 +43,9 @@ def close_groups(case, n=80, n_features=2):
     letters = case.letters(rng, n_features)
     if case.continuous:
         rows = case.rows(rng, n, n_features)
-        return rows + np.where(np.arange(n) % 3 == 0, 2.2, 0.0)[:, None] * rows.std(), letters
+        normal = rows if case not in TRANSFORMED_CASES else case.moved(rows)[0]
+        by = np.where(np.arange(n) % 3 == 0, 2.2, 0.0)[:, None] * normal.std()
+        return case.shifted(rows, by), letters
     shares = np.where(np.arange(n) % 3 == 0, 0.75, 0.3)[:, None]
     drawn = rng.random((n, n_features + 1)) < shares
     if case.name not in ("bernoulli", "poisson"):
@@ -87,6 +90,10 @@ def expected(mixture):
         return values | {"probabilities": q.shares.ravel(), "means": q.means.ravel()}
     if isinstance(q, GammaFactors):
         return values | {"rates": q.rates.ravel(), "means": q.means.ravel()}
+    if isinstance(q, TransformedComponents):
+        inner = q.function.frame(frame.scale)
+        named = expected(Mixture(mixture.weights, q.normals, inner))
+        return _renamed(q.function, q.normals.structure, named)
     values["means"] = frame.undo(q.means).ravel()
     algebra, precisions = q.structure.algebra, q.precisions
     freedom = precisions.degrees_of_freedom - precisions.dimension - 1.0
@@ -118,7 +125,10 @@ def assert_follows(response, result, rows, number, step=1e-4, rtol=2e-5):
         weights = np.ones(len(rows))
         weights[number] += sign * step
         ends.append(expected(ascended(result, ArraySource(rows, weights))))
-    for name, predicted in followed(response, rows[number]).items():
+    predictions = followed(response, rows[number])
+    # E[x] of a transformed column is not linear in what follows exactly.
+    for name in ends[0].keys() & predictions.keys():
+        predicted = predictions[name]
         slope = (ends[0][name] - ends[1][name]) / (2.0 * step)
         # Off-diagonal zeros of axes aside, everything moves.
         np.testing.assert_allclose(

@@ -119,8 +119,7 @@ def tiny(case, seed, dimension=2):
     """Six rows that fall into two groups."""
     rng = generator(seed)
     rows = case.rows(rng, 6, dimension)
-    if case.continuous:
-        rows[:3] += 2.0
+    rows[:3] = case.shifted(rows[:3], 2.0)
     return rows, case.letters(rng, dimension), rng
 
 

@@ -18,7 +18,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError
-from bayesmix.families.product import PartPriors
+from bayesmix.families.product.prior import PartPriors
 from bayesmix.sampling.draws.likelihood import log_likelihoods
 from bayesmix.sampling.draws.parameters import draws_of, log_prior
 from bayesmix.sampling.draws.posterior_sample import parameters_of

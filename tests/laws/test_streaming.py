@@ -16,7 +16,7 @@ from bayesmix.engine.expectation import CENTRED, LINEAR
 from bayesmix.engine.run import begin_at
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream, visited
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
-from bayesmix.families.independent.sums import Sums
+from bayesmix.families.independent.linear import Sums
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import resolve
 from laws.cases import CASES, GAUSSIAN_CASES, PLAIN, estimator, generator, identity

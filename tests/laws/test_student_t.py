@@ -10,7 +10,7 @@ from scipy.special import digamma
 
 import bayesmix as bm
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
-from bayesmix.families.student_t.degrees_of_freedom import most_likely
+from bayesmix.families.student_t.freedom import most_likely
 from laws.cases import generator
 
 COVARIANCES = ("full", "tied", "diag", "spherical")

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError, UnsupportedError
-from bayesmix.families.gaussian import FixedScale
+from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.plots.posterior.number_of_components import plot_over_k
 from bayesmix.random import Purpose, stream
 from bayesmix.sampling.draws.parameters import Draws

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.product import Product, Products
+from bayesmix.families.product.components import Products
+from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Family
 from bayesmix.records import Frame

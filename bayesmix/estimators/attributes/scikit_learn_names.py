@@ -11,8 +11,9 @@ from bayesmix import validation
 from bayesmix.workflow.result import FitResult
 
 if TYPE_CHECKING:
-    from bayesmix.families.factor_analytic import FactorAnalysers
-    from bayesmix.families.gaussian import GaussianPosterior, Gaussians, NormalWishart
+    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
 
 # How many arrays of their size forming matrices takes.
 ARRAYS_OF_MATRICES = 2.0

@@ -6,9 +6,9 @@ from typing import Any
 
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.factor_analytic import FactorAnalytic
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.protocols import Family
 from bayesmix.records import NoiseDensity, OwnNoise
 

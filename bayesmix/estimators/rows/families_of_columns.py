@@ -15,27 +15,25 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.poisson import Poisson
-from bayesmix.families.product import Part, Product
-from bayesmix.families.student_t import StudentT
+from bayesmix.families.product.family import Part, Product
+from bayesmix.families.registry import AUTO, family_named
+from bayesmix.families.student_t.family import StudentT
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Source
 from bayesmix.records.coding import Coding, Level, values_of
 from bayesmix.sources import ArraySource, coding_of, is_collection, is_source
 
-AUTO = "auto"
-
 
 def is_mixed(family: Any) -> bool:
     """Whether a family may be fitted to tables that hold more than numbers."""
-    by_column = isinstance(family, Product | Categorical)
-    return by_column or (isinstance(family, str) and family == AUTO)
+    return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
 
 
 def family_asked(estimator: Any) -> Any:
     """The family of an estimator, or of what a search fits."""
-    return getattr(getattr(estimator, "estimator", estimator), "family", None)
+    return family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
 
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
@@ -162,7 +160,7 @@ def decoded(family: Any, rows: Array) -> Any:
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """An estimator whose family has the levels of all rows: every part of them has the same."""
-    family = estimator.family if hasattr(estimator, "family") else None
+    family = family_named(estimator.family if hasattr(estimator, "family") else None)
     if not isinstance(family, Categorical) or family.levels is not None:
         return estimator
     return clone(estimator).set_params(family=family_for(family, source))
@@ -171,6 +169,7 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 def family_for(family: Any, source: Source) -> Any:
     """What is fitted to these rows: "auto" and products are spelt out, levels are known."""
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
+    family = family_named(family)
     if isinstance(family, Categorical):
         return family if family.levels is not None else Categorical(_levels_in(source))
     if isinstance(family, Product):

@@ -10,9 +10,9 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
-from bayesmix.families.gaussian.collapse.collapse_guard import GaussianGuard
-from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
+from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
+from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.gaps import available
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
@@ -25,7 +25,7 @@ from bayesmix.records import Event, Frame, Summary
 # Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
+    from bayesmix.families.gaussian.prior import NormalWishart
 
 # Variances of less are no doubles in the data's units.
 SMALLEST_SPREAD = 1e-140
@@ -133,13 +133,13 @@ class Gaussian(FamilyDefaults):
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
         """The learned prior of DESIGN section 4, in the frame."""
-        from bayesmix.families.gaussian.prior.default_priors import reference_prior
+        from bayesmix.families.gaussian.prior import reference_prior
 
         return reference_prior(self.structure, summary, frame)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
         """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular."""
-        from bayesmix.families.gaussian.prior.default_priors import map_prior
+        from bayesmix.families.gaussian.prior import map_prior
 
         return map_prior(self.structure, source, source.summary, frame, n_components)
 

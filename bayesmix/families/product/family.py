@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.components import ProductDraws, Products
-from bayesmix.families.product.guard import ProductGuard, of_parts
-from bayesmix.families.product.layout import Layout
-from bayesmix.families.product.some_columns import some_columns
-from bayesmix.families.product.statistics import ProductStatistics
+from bayesmix.families.product.layout import Layout, ProductStatistics, some_columns
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.once import once
 from bayesmix.protocols import Family, Source
@@ -21,6 +18,7 @@ from bayesmix.records.coding import Coding
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
+from bayesmix.families.product.guard import ProductGuard, of_parts
 
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as a user writes it, and then a tuple of ``Part``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from bayesmix.families.product.layout import Layout
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.protocols import Guard, Whole
 from bayesmix.records import Event, Mixture, Repair
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,17 @@ The two differ where a part lost a direction in which all rows agree (``Frame.ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
+from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
-from bayesmix.protocols import Incomplete
-from bayesmix.records import Frame, Summary
+from bayesmix.protocols import Incomplete, InMemory, Kept, Source, Statistics
+from bayesmix.records import Faults, Frame, Rows, Summary
 
 # Fields of a summary with an entry a column.
 BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean", "lower", "upper")
@@ -157,3 +159,193 @@ class Layout:
 def summary_of(summary: Summary, columns: Integers) -> Summary:
     """What is known of some columns."""
     return replace(summary, **{name: getattr(summary, name)[columns] for name in BY_COLUMN})
+
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class OfColumns(Generic[Value]):
+    """A step over some columns of a chunk; picklable, as the step is."""
+
+    step: Callable[[Rows], Value]
+    columns: Integers
+
+    def __call__(self, rows: Rows) -> Value:
+        return self.step(replace(rows, values=rows.values[:, self.columns]))
+
+
+def some_columns(source: Source, columns: tuple[int, ...]) -> SomeColumns:
+    """A part's columns of a source."""
+    return SomeColumns(cast("InMemory", source), np.array(columns))
+
+
+@dataclass(frozen=True)
+class SomeColumns:
+    """Some columns of a source; in memory where that is."""
+
+    source: InMemory  # or a source that is not, asked for less
+    picked: Integers
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.source.shape[0], len(self.picked)
+
+    @property
+    def total_weight(self) -> float:
+        weight: float = self.source.total_weight
+        return weight
+
+    @once
+    def summary(self) -> Summary:
+        return summary_of(self.source.summary, self.picked)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        names = self.source.columns
+        return None if names is None else tuple(names[column] for column in self.picked)
+
+    @property
+    def numbers(self) -> Integers | None:
+        numbers: Integers | None = self.source.numbers
+        return numbers
+
+    @property
+    def n_jobs(self) -> int | None:
+        n_jobs: int | None = self.source.n_jobs
+        return n_jobs
+
+    def idle(self, width: int) -> int:
+        n_threads: int = self.source.idle(width)
+        return n_threads
+
+    @property
+    def faults(self) -> Faults:
+        """Those of all columns: rows are checked whole."""
+        faults: Faults = self.source.faults
+        return faults
+
+    def row_text(self, row: int) -> str:
+        text: str = self.source.row_text(row)
+        return text
+
+    def reduce(
+        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
+    ) -> Value:
+        value: Value = self.source.reduce(OfColumns(step, self.picked), width, earlier)
+        return value
+
+    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
+        value: Value = self.source.map(OfColumns(step, self.picked), width, earlier)
+        return value
+
+    def keep(
+        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
+    ) -> Kept:
+        return self.source.keep(OfColumns(step, self.picked), width, earlier)
+
+    def with_jobs(self, n_jobs: int | None) -> Source:
+        return self._of(self.source.with_jobs(n_jobs))
+
+    def present(self) -> Source:
+        return self._of(self.source.present())
+
+    def subset(self, rows: Any) -> Source:
+        return self._of(self.source.subset(rows))
+
+    def sample(self, n: int, generator: np.random.Generator) -> InMemory:
+        return self._of(self.source.sample(n, generator))
+
+    def spread(self, n: int) -> InMemory:
+        return self._of(self.source.spread(n))
+
+    def in_memory(self, rows: Any = None) -> InMemory:
+        return self._of(self.source.in_memory(rows))
+
+    @property
+    def values(self) -> Any:
+        return self.source.values[:, self.picked]
+
+    @property
+    def weights(self) -> Array | None:
+        weights: Array | None = self.source.weights
+        return weights
+
+    @property
+    def rows(self) -> Rows:
+        return Rows(self.values, self.weights)
+
+    def reweighted(self, factors: Array) -> InMemory:
+        return self._of(self.source.reweighted(factors))
+
+    def standing_for(self, total_weight: float) -> InMemory:
+        return self._of(self.source.standing_for(total_weight))
+
+    def _of(self, source: Source) -> SomeColumns:
+        return replace(self, source=cast("InMemory", source))
+
+
+@filled_at_once
+@dataclass(frozen=True)
+class ProductStatistics:
+    """The statistics of every part."""
+
+    layout: Layout
+    parts: tuple[Statistics, ...]
+
+    @property
+    def counts(self) -> Array:
+        """Σ w r (K,), which all parts share."""
+        return self.parts[0].counts
+
+    @property
+    def shared(self) -> bool:
+        """Whether components of some part have sums in common."""
+        return any(part.shared for part in self.parts)
+
+    def __add__(self, other: ProductStatistics) -> ProductStatistics:
+        pairs = zip(self.parts, other.parts, strict=True)
+        return ProductStatistics(self.layout, tuple(one + two for one, two in pairs))
+
+    def scaled(self, factor: float) -> ProductStatistics:
+        return self._each(lambda part: part.scaled(factor))
+
+    def subset(self, keep: Integers) -> ProductStatistics:
+        return self._each(lambda part: part.subset(keep))
+
+    @classmethod
+    def joined(cls, parts: Sequence[ProductStatistics]) -> ProductStatistics:
+        columns = zip(*(one.parts for one in parts), strict=True)
+        joined = tuple(type(own[0]).joined(own) for own in columns)
+        return cls(parts[0].layout, joined)
+
+    def merged(self, first: int, second: int) -> ProductStatistics:
+        return self._each(lambda part: part.merged(first, second))
+
+    def split(self, k: int, halves: ProductStatistics) -> ProductStatistics:
+        pairs = zip(self.parts, halves.parts, strict=True)
+        return ProductStatistics(self.layout, tuple(part.split(k, own) for part, own in pairs))
+
+    def exchanged(self, keep: Integers, others: ProductStatistics) -> ProductStatistics:
+        pairs = zip(self.parts, others.parts, strict=True)
+        exchanged = tuple(part.exchanged(keep, own) for part, own in pairs)
+        return ProductStatistics(self.layout, exchanged)
+
+    def pack(self) -> Array:
+        return np.concatenate([part.pack() for part in self.parts])
+
+    def units(self) -> Array:
+        return np.concatenate(
+            [np.broadcast_to(part.units(), part.pack().shape) for part in self.parts]
+        )
+
+    def unpack(self, vector: Array) -> ProductStatistics:
+        parts, first = [], 0
+        for part in self.parts:
+            size = len(part.pack())
+            parts.append(part.unpack(vector[first : first + size]))
+            first += size
+        return ProductStatistics(self.layout, tuple(parts))
+
+    def _each(self, change: Callable[[Statistics], Statistics]) -> ProductStatistics:
+        return ProductStatistics(self.layout, tuple(map(change, self.parts)))

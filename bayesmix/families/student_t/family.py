@@ -16,22 +16,26 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import moments
-from bayesmix.families.student_t.components import StudentComponents
-from bayesmix.families.student_t.degrees_of_freedom import FIRST, point_freedom, tails_of
-from bayesmix.families.student_t.scale_guard import at_least, floor_of_scales, floors, held_scales
-from bayesmix.families.student_t.weighted_moments import WeightedMoments
+from bayesmix.families.student_t.freedom import FIRST, GRID, FreedomPrior, point_freedom, tails_of
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Components, Source
 from bayesmix.records import Event, Frame, Summary
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.prior.normal_wishart import NormalWishart
-    from bayesmix.families.student_t.draws import StudentDraws
-    from bayesmix.families.student_t.prior import NormalWishartFreedom
+    from bayesmix.families.gaussian.prior import NormalWishart
+    from bayesmix.families.student_t.posterior import NormalWishartFreedom, StudentDraws
+from bayesmix.families.student_t.components import (
+    StudentComponents,
+    WeightedMoments,
+    at_least,
+    floor_of_scales,
+    floors,
+    held_scales,
+)
 
 # Counts under this are no rows at all.
 NO_ROWS = 1e-200
@@ -165,8 +169,7 @@ class StudentT(FamilyDefaults):
         return self._with_freedom(self._normal.map_prior(source, frame, n_components))
 
     def _with_freedom(self, normals: NormalWishart) -> NormalWishartFreedom:
-        from bayesmix.families.student_t.freedom_prior import GRID, FreedomPrior
-        from bayesmix.families.student_t.prior import NormalWishartFreedom
+        from bayesmix.families.student_t.posterior import NormalWishartFreedom
 
         nu = self.degrees_of_freedom
         values = GRID if nu is None or isinstance(nu, str) else (float(nu),)
@@ -174,7 +177,7 @@ class StudentT(FamilyDefaults):
 
     def as_draws(self, points: Sequence[StudentComponents]) -> StudentDraws:
         """Mixtures at points as draws."""
-        from bayesmix.families.student_t.draws import StudentDraws
+        from bayesmix.families.student_t.posterior import StudentDraws
 
         freedom = np.array([one.degrees_of_freedom for one in points])
         return StudentDraws(self._normal.as_draws([one.normals for one in points]), freedom)

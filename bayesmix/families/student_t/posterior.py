@@ -5,29 +5,242 @@ Given z = k and ν, q(u) = Gamma((ν + D) / 2, (ν + E[δ²]) / 2), δ² the squ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
+from scipy.special import gammaincinv, logsumexp
+from scipy.stats import gamma
 
-from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
+from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.moments import moments
-from bayesmix.families.gaussian.prior.normal_wishart import GaussianPosterior
-from bayesmix.families.gaussian.prior.wishart_scale import FixedScale, Wishart
-from bayesmix.families.student_t.components import StudentComponents
-from bayesmix.families.student_t.draws import StudentDraws
-from bayesmix.families.student_t.freedom_prior import FreedomFactor, log_normaliser
-from bayesmix.families.student_t.predictive import MixedStudents, mixed_students
-from bayesmix.families.student_t.weighted_moments import WeightedMoments
+from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
+from bayesmix.families.gaussian.students import Students
+from bayesmix.families.gaussian.wishart_scale import FixedScale, LearnedScale, Wishart
+from bayesmix.families.student_t.components import (
+    StudentComponents,
+    WeightedMoments,
+    at_least,
+    floors,
+)
+from bayesmix.families.student_t.freedom import (
+    WORTH_A_PASS,
+    FreedomFactor,
+    FreedomPrior,
+    log_normaliser,
+)
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.features import DENSE
 from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
+from bayesmix.protocols import Named, Pymc
 from bayesmix.records import Frame
 
+
+@dataclass(frozen=True)
+class StudentDraws:
+    """S draws: of the ``normals`` given u = 1, and degrees of freedom (S, K)."""
+
+    normals: GaussianDraws
+    degrees_of_freedom: Array
+
+    @cached_property
+    def components(self) -> StudentComponents:
+        """All S K densities, those of a draw together: none of them share a scale."""
+        normals = self.normals
+        algebra, n_features = normals.structure.algebra, normals.means.shape[2]
+        blocks = algebra.inverse(normals.flat_roots)
+        dense = algebra.kind == DENSE
+        if not dense:
+            blocks = np.broadcast_to(blocks, (len(blocks), n_features))
+        structure = STRUCTURES["full" if dense else "diag"]
+        means = normals.means.reshape(-1, n_features)
+        return StudentComponents(structure, means, blocks, self.degrees_of_freedom.ravel())
+
+    def subset(self, keep: Integers) -> StudentDraws:
+        """Some components of every draw."""
+        return StudentDraws(self.normals.subset(keep), self.degrees_of_freedom[:, keep])
+
+    def at(self, draw: int) -> StudentComponents:
+        """One of the draws as K densities at a point."""
+        point = self.normals.at(draw)
+        return StudentComponents(
+            point.structure, point.means, point.blocks, self.degrees_of_freedom[draw]
+        )
+
+    def parameters(self, frame: Frame) -> Named:
+        """Means, scale matrices, degrees of freedom and S in data units."""
+        named = self.normals.parameters(frame)
+        return {
+            "means": named["means"],
+            "scales": named["covariances"],
+            "degrees_of_freedom": (("component",), self.degrees_of_freedom),
+            "covariance_prior": named["covariance_prior"],
+        }
+
+
+# Values of ν that are less probable are left out.
+RARE = 1e-6
+# Steps of the sum, in standard deviations of log u about, and what lies beyond its ends.
+STEP = 0.35
+BEYOND = 1e-16
+BLOCK_ROWS = 2048
+# In place of a squared distance of 0 whose logarithm is taken.
 TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class MixedStudents:
+    """K mixtures of Students that differ in width: ``students`` times ``widths`` (K, Q).
+
+    ``log_shares`` (K, Q) are those of the widths, minus infinity where a component has fewer;
+    ``spread`` (K,) is what variances are multiplied by, NaN where there are none.
+    """
+
+    students: Students
+    widths: Array
+    log_shares: Array
+    spread: Array
+
+    @property
+    def n_components(self) -> int:
+        return self.students.n_components
+
+    @property
+    def means(self) -> Array:
+        """E[x | k] (K, D), where there is one."""
+        return self.students.means
+
+    @property
+    def precision_root(self) -> Array:
+        """U with shape⁻¹ = U Uᵀ, of width 1."""
+        return self.students.precision_root
+
+    @property
+    def covariances(self) -> Array:
+        """Covariance matrices (K, D, D), NaN where there are none."""
+        return self.students.covariances * self.spread[:, None, None]
+
+    def expected_log_density(self, values: Array) -> Array:
+        """log p(x | k, data) (n, K) of framed rows."""
+        out = np.empty((len(values), self.n_components))
+        for start in range(0, len(values), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            with np.errstate(divide="ignore"):
+                logs = np.log(self.students.squares(values[rows]))
+            out[rows] = self._mixed(logs)
+        return out
+
+    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
+        """The same of framed rows ``units`` times 2^exponent, and 0 to add to it."""
+        students = replace(self.students, means=np.ldexp(self.students.means, -exponent))
+        logs = np.log(np.maximum(students.squares(units), TINY)) + 2.0 * exponent * np.log(2.0)
+        return self._mixed(logs), 0.0
+
+    def _mixed(self, log_squares: Array) -> Array:
+        """Log density (n, K) from log squared distances (n, K, G) of groups of columns."""
+        out = np.empty(log_squares.shape[:2])
+        for k in range(self.n_components):
+            out[:, k] = logsumexp(self._by_width(log_squares[:, k], k), axis=1)
+        return out
+
+    def _by_width(self, log_squares: Array, k: int) -> Array:
+        """Log density times share (n, Q) at every width of component k."""
+        students, log_widths = self.students, np.log(self.widths[k])
+        n_joint = students.joint_columns
+        total = np.broadcast_to(self.log_shares[k], (len(log_squares), len(log_widths))).copy()
+        pairs = zip(students.freedoms[k], students.constants[k], log_squares.T, strict=True)
+        for nu, constant, logs in pairs:
+            widened = np.logaddexp(0.0, logs[:, None] - log_widths - np.log(nu))
+            total += constant - 0.5 * n_joint * log_widths - 0.5 * (nu + n_joint) * widened
+        return total
+
+    def unframed(self, frame: Frame) -> MixedStudents:
+        return replace(self, students=self.students.unframed(frame))
+
+    def marginal(self, columns: Integers) -> MixedStudents:
+        """The densities of some columns: of the same widths."""
+        return replace(self, students=self.students.marginal(columns))
+
+    def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
+        """The densities of ``columns`` where those ``given`` have these values (G,).
+
+        What is given says how wide the component is there as well.
+        """
+        students = self.students.conditional(columns, given, values)
+        if not len(given):
+            return replace(self, students=students)
+        known = self.marginal(given)
+        squares = known.students.squares(values[None])
+        with np.errstate(divide="ignore"):
+            logs = np.log(squares)
+        shares = np.concatenate([known._by_width(logs[:, k], k) for k in range(self.n_components)])
+        shares -= logsumexp(shares, axis=1, keepdims=True)
+        widths = self.widths
+        if self.students.joint:
+            nu = self.students.freedoms
+            widths = (nu * widths + squares[0]) / (nu + squares[0])
+        return MixedStudents(students, widths, shares, self.spread)
+
+    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
+        return self.students.conditional_means(columns, given, values)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """counts_k rows of every component, in component order (n, D)."""
+        labels = np.repeat(np.arange(self.n_components), counts)
+        reached = np.cumsum(np.exp(self.log_shares), axis=1)
+        uniform = generator.random(len(labels)) * reached[labels, -1]
+        places = (reached[labels] < uniform[:, None]).sum(axis=1)
+        centre = self.students.means[labels]
+        away = self.students.draw(counts, generator) - centre
+        rows: Array = centre + away * np.sqrt(self.widths[labels, places])[:, None]
+        return rows
+
+
+def mixed_students(q: GaussianPosterior, freedom: FreedomFactor) -> MixedStudents:
+    """p(x | k, data) under q(μ, Λ) q(ν)."""
+    n_components = q.n_components
+    probable = freedom.probabilities > RARE
+    each = [_nodes(nu) for nu in freedom.values]
+    rows = []
+    for k in range(n_components):
+        own = freedom.probabilities[min(k, len(freedom.probabilities) - 1)]
+        mine = [
+            (precisions, logs + np.log(own[j]))
+            for j, (precisions, logs) in enumerate(each)
+            if own[j] > RARE
+        ]
+        rows.append([np.concatenate(parts) for parts in zip(*mine, strict=True)])
+    most = max(len(precisions) for precisions, _ in rows)
+    widths, log_shares = np.ones((n_components, most)), np.full((n_components, most), -np.inf)
+    beside = 1.0 / np.broadcast_to(q.mean_precision, (n_components,))
+    for k, (precisions, logs) in enumerate(rows):
+        widths[k, : len(logs)] = (1.0 / precisions + beside[k]) / (1.0 + beside[k])
+        log_shares[k, : len(logs)] = logs - logsumexp(logs)
+    nu, shares = freedom.values, np.where(probable, freedom.probabilities, 0.0)
+    inverse = np.full(len(nu), np.nan)
+    np.divide(nu, nu - 2.0, out=inverse, where=nu > 2.0)
+    expected = np.where(shares > 0.0, shares * inverse, 0.0).sum(axis=1)
+    spread = (expected + beside) / (1.0 + beside)
+    return MixedStudents(q.predictive(), widths, log_shares, spread)
+
+
+def _nodes(nu: float) -> tuple[Array, Array]:
+    """Values of u ~ Gamma(ν/2, rate ν/2), and the logarithms of their shares."""
+    half = 0.5 * nu
+    low, high = gammaincinv(half, BEYOND), gamma.isf(BEYOND, half)
+    step = STEP * min(1.0, 1.0 / np.sqrt(half))
+    logs = np.arange(np.log(low), np.log(high) + step, step)
+    shares = half * logs - np.exp(logs)
+    return np.exp(logs) / half, shares - logsumexp(shares)
+
+
 NO_CONDITIONAL = (
     "the posterior of Student-t components given labels is in no closed form, so Gibbs sampling, "
     "evidence by sampling and leave-one-out are not made: use the bound, folds, or Gaussian()"
@@ -189,3 +402,139 @@ class StudentPosterior:
             "linear response of Student-t components is not made: draw from q (sample_posterior), "
             "or use Gaussian()"
         )
+
+
+@dataclass(frozen=True)
+class NormalWishartFreedom:
+    """(μ_k, Λ_k) ~ ``normals``, ν on a grid."""
+
+    normals: NormalWishart
+    freedom: FreedomPrior
+    conjugate = False
+
+    def posterior(
+        self,
+        statistics: WeightedMoments,
+        previous: StudentPosterior | None = None,
+        resolution: Array | None = None,
+    ) -> StudentPosterior:
+        """q(μ, Λ) from moments of rows weighted by E[u], and q(ν), in turn where both gain.
+
+        Both at once would be no coordinate ascent: the bound could fall.
+        """
+        scores = statistics.tails
+        known = previous is not None and scores.shape == previous.freedom.probabilities.shape
+        if previous is not None and known and not previous.renewed:
+            gained = self.freedom.gain(scores, previous.freedom)
+            if gained > WORTH_A_PASS * statistics.counts.sum():
+                freedom = self.freedom.posterior(scores)
+                return replace(previous, freedom=freedom, renewed=True)
+        before, held = None if previous is None else previous.normals, None
+        if resolution is not None:
+            held = self.normals.structure.algebra.of_dense(np.diag(resolution[0]))[None]
+        normals = self.normals.posterior(statistics.weighted, before, held)
+        rows = self._degrees_of_freedom(statistics)
+        precisions = replace(normals.precisions, degrees_of_freedom=rows)
+        freedom = self.freedom.first(normals.n_components)
+        if previous is not None and known:
+            freedom = previous.freedom
+        return StudentPosterior(
+            replace(normals, precisions=precisions), freedom, self.freedom.shared
+        )
+
+    def _degrees_of_freedom(self, statistics: WeightedMoments) -> Array:
+        """ν0 and the rows of every block: u moves none of them."""
+        n_features = statistics.weighted.means.shape[1]
+        rows = self.normals.structure.blocks.counts(statistics.counts, n_features)
+        freedom: Array = self.normals.degrees_of_freedom + rows
+        return freedom
+
+    def kl(self, q: StudentPosterior) -> float:
+        """KL of q(μ, Λ), of q(S) and of q(ν) from their priors."""
+        return self.normals.kl(q.normals) + self.freedom.kl(q.freedom)
+
+    def mode(
+        self,
+        statistics: WeightedMoments,
+        previous: StudentComponents | None = None,
+        resolution: Array | None = None,
+    ) -> StudentComponents:
+        """Joint mode in (μ, Σ, ν): as of normals, with scales over rows."""
+        normals, structure = self.normals, self.normals.structure
+        means, _, precisions = normals.parameters_given(
+            statistics.weighted, normals.scale.initial(), normals.mean_precision, None
+        )
+        leaning = structure.blocks.means_per_block(*means.shape)
+        counts = self._degrees_of_freedom(statistics) + (precisions.dimension + 1 + leaning)
+        blocks = structure.estimate(precisions.scale_inverse, counts, None)
+        if resolution is not None:
+            blocks = at_least(blocks, floors(structure, resolution[0], means))
+        nu = self.freedom.mode(statistics.counts, statistics.tails)
+        return StudentComponents(structure, means, blocks, nu)
+
+    def log_density(self, components: StudentComponents) -> float:
+        """log p(μ, Σ); of degrees of freedom a mode knows a flat density."""
+        return self.normals.log_density(components.normals)
+
+    def log_density_of(self, draws: StudentDraws) -> NoReturn:
+        """Refused: nothing that weighs draws is made for them."""
+        raise UnsupportedError(NO_CONDITIONAL)
+
+    def conditional(
+        self, statistics: WeightedMoments, last: StudentDraws, generator: np.random.Generator
+    ) -> NoReturn:
+        """Refused: given labels alone the posterior has no closed form."""
+        raise UnsupportedError(NO_CONDITIONAL)
+
+    def pymc_distribution(self, pm: Pymc, q: StudentPosterior, n_components: int) -> NoReturn:
+        """Refused: degrees of freedom on a grid are no variable that a gradient moves."""
+        raise UnsupportedError(
+            "Student-t components have no model in PyMC: the evidence and sample_posterior of a "
+            "variational fit, or bayesmix.weighted_bootstrap, tell how sure it is"
+        )
+
+    def unframed(self, frame: Frame) -> NormalWishartFreedom:
+        return replace(self, normals=self.normals.unframed(frame))
+
+    @property
+    def scale(self) -> FixedScale | LearnedScale:
+        """That of the prior of the normals."""
+        return self.normals.scale
+
+
+@dataclass(frozen=True)
+class StudentPrior:
+    """A prior of Student-t components; None leaves the default.
+
+    Parameters
+    ----------
+    normals : GaussianPrior, optional
+        Of means and scale matrices.
+    values : sequence of float, optional
+        Degrees of freedom that are equally probable; by default 13 from 1 to 128.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> prior = bm.StudentPrior(values=[2.0, 4.0, 8.0])
+    >>> mixture = bm.Mixture(2, family=bm.StudentT(), inference=bm.VariationalBayes(prior=prior))
+    """
+
+    normals: GaussianPrior | None = None
+    values: Sequence[float] | None = None
+
+    fixes_scale = False
+
+    def over(self, default: NormalWishartFreedom, frame: Frame) -> NormalWishartFreedom:
+        """The default prior with what is given here in its place, in the frame."""
+        prior = default
+        if self.normals is not None:
+            prior = replace(prior, normals=self.normals.over(prior.normals, frame))
+        if self.values is not None:
+            values = np.unique(np.asarray(self.values, dtype=np.float64))
+            if not len(values) or not ((values > 0.0) & (values < np.inf)).all():
+                raise InvalidInputError(
+                    f"values of StudentPrior must be positive numbers, got {self.values!r:.60}"
+                )
+            prior = replace(prior, freedom=replace(prior.freedom, values=values))
+        return prior

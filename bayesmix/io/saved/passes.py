@@ -25,11 +25,11 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments
+from bayesmix.families.factor_analytic.factor_analysers import ProjectedMoments
 from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.independent.sums import Sums
-from bayesmix.families.product.statistics import ProductStatistics
-from bayesmix.families.student_t.weighted_moments import WeightedMoments
+from bayesmix.families.independent.linear import Sums
+from bayesmix.families.product.layout import ProductStatistics
+from bayesmix.families.student_t.components import WeightedMoments
 from bayesmix.io.saved.checkpoint import fingerprint, some_rows
 from bayesmix.io.saved.container import PASSES, opened, pack, unpack
 from bayesmix.io.saved.records import Reader, Writer

@@ -20,36 +20,13 @@ from bayesmix.engine import objectives
 from bayesmix.engine.noise_objective import WithNoise
 from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import DamagedFileError, UnsupportedError
-from bayesmix.families import (
-    bernoulli,
-    binomial,
-    categorical,
-    exponential,
-    factor_analytic,
-    gaussian,
-    poisson,
-    product,
-    student_t,
-    transformed,
-)
-from bayesmix.families.bernoulli import Bernoulli
-from bayesmix.families.categorical import Categorical
-from bayesmix.families.exponential import Exponential
-from bayesmix.families.factor_analytic.projected_moments import ProjectedMoments, SeenAlong
-from bayesmix.families.gamma import Gamma, Gammas
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families import transformed
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.independent import sums
-from bayesmix.families.independent.levels import Levels
-from bayesmix.families.poisson import Poisson
-from bayesmix.families.product.guard import Resolutions
-from bayesmix.families.student_t import posterior as student_posterior
-from bayesmix.families.student_t import prior as student_prior
-from bayesmix.families.student_t.freedom_prior import FreedomFactor, FreedomPrior
-from bayesmix.families.student_t.weighted_moments import WeightedMoments
+from bayesmix.families.independent.linear import Sums
+from bayesmix.families.monotone import LOG
+from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
 from bayesmix.io.saved.container import Bits, storable
 from bayesmix.records import Event, Frame, Mixture, Noise, NoiseDensity, UniformNoise
 from bayesmix.records.coding import Coding
@@ -84,72 +61,12 @@ RECORDS: dict[str, Any] = {
         objectives.MaximumLikelihood,
         objectives.MaximumAPosteriori,
         objectives.VariationalBayes,
-        Gaussian,
-        gaussian.GaussianPrior,
-        gaussian.Gaussians,
-        gaussian.GaussianPosterior,
-        gaussian.NormalWishart,
-        gaussian.Wishart,
-        gaussian.FixedScale,
-        gaussian.LearnedScale,
-        Bernoulli,
-        bernoulli.Bernoullis,
-        bernoulli.BetaProbabilities,
-        bernoulli.BetaPrior,
-        Poisson,
-        poisson.Poissons,
-        poisson.GammaRates,
-        poisson.GammaPrior,
-        Exponential,
-        exponential.Exponentials,
-        exponential.ExponentialRates,
-        exponential.ExponentialPrior,
-        Gamma,
-        Gammas,
-        transformed.Transformed,
-        transformed.TransformedComponents,
-        transformed.TransformedPrior,
-        transformed.Log,
-        transformed.Power,
-        transformed.Root,
-        transformed.Logit,
-        student_t.StudentT,
-        student_t.StudentComponents,
-        student_posterior.StudentPosterior,
-        student_prior.NormalWishartFreedom,
-        student_prior.StudentPrior,
-        FreedomPrior,
-        FreedomFactor,
-        factor_analytic.FactorAnalytic,
-        factor_analytic.FactorModel,
-        factor_analytic.FactorAnalysers,
         Coding,
-        product.Product,
-        product.Part,
-        product.Layout,
-        product.Products,
-        product.PartPriors,
-        product.ProductStatistics,
-        Resolutions,
-        binomial.Binomial,
-        binomial.Binomials,
-        binomial.BinomialProbabilities,
-        binomial.BinomialPrior,
-        binomial.Choices,
-        Categorical,
-        categorical.Categoricals,
-        categorical.LevelProbabilities,
-        categorical.CategoricalPrior,
-        Levels,
         Score,
         HeldOut,
         Stream,
         NamedBatches,
         BatchSums,
-        Moments,
-        WeightedMoments,
-        ProjectedMoments,
-        SeenAlong,
         Noise,
         UniformNoise,
         WithNoise,
@@ -157,85 +74,34 @@ RECORDS: dict[str, Any] = {
 }
 RECORDS["Sums"] = DensitySums
 RECORDS["Row"] = Candidate  # its name in files
-RECORDS["Totals"] = sums.Sums
+RECORDS["Totals"] = Sums
+RECORDS |= {name: record for name, record, _ in saved_records()}
 
 # Records of version 0.2.0 that others have replaced, made from their fields.
 REPLACED: dict[str, Any] = {
     "LogNormal": transformed.LogNormal,
-    "LogNormals": lambda normals: transformed.TransformedComponents(transformed.LOG, normals),
-    "LogNormalPosterior": lambda normals: transformed.TransformedComponents(
-        transformed.LOG, normals
-    ),
-    "LogNormalGamma": lambda normals: transformed.TransformedPrior(transformed.LOG, normals),
+    "LogNormals": lambda normals: transformed.TransformedComponents(LOG, normals),
+    "LogNormalPosterior": lambda normals: transformed.TransformedComponents(LOG, normals),
+    "LogNormalGamma": lambda normals: transformed.TransformedPrior(LOG, normals),
     "LogNormalPrior": transformed.LogNormalPrior,
 }
 
 # What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
-POSITIVE = (np.finfo(float).smallest_subnormal, np.inf)
-NOT_NEGATIVE = (0.0, np.inf)
-SHARES = (0.0, 1.0)
-ANY = (-np.inf, np.inf)
 DOMAINS = {
-    "Frame.centre": ANY,
+    **dict.fromkeys(("Frame.centre", "Frame.basis", "Frame.flat"), ANY),
     "Frame.scale": POSITIVE,
-    "Frame.basis": ANY,
-    "Frame.flat": ANY,
     "PointWeights.probabilities": NOT_NEGATIVE,
     "Dirichlet.concentration": POSITIVE,
     "StickBreaking.first": POSITIVE,
     "StickBreaking.rest": POSITIVE,
-    "Gaussians.means": ANY,
-    "Gaussians.blocks": ANY,
-    "GaussianPosterior.means": ANY,
-    "GaussianPosterior.mean_precision": POSITIVE,
-    "Wishart.degrees_of_freedom": POSITIVE,
-    "Wishart.scale_inverse": ANY,
-    "NormalWishart.mean": ANY,
-    "FixedScale.mean": ANY,
-    "Bernoullis.probabilities": SHARES,
-    "BetaProbabilities.successes": POSITIVE,
-    "BetaProbabilities.failures": POSITIVE,
-    "Poissons.rates": NOT_NEGATIVE,
-    "GammaRates.shape": POSITIVE,
-    "GammaRates.rate": POSITIVE,
-    "GammaPrior.rate": POSITIVE,
-    "Moments.counts": NOT_NEGATIVE,
-    "Moments.means": ANY,
-    "Moments.scatter": ANY,
     "Totals.counts": NOT_NEGATIVE,
     "Totals.totals": ANY,  # of logarithms
-    "WeightedMoments.counts": NOT_NEGATIVE,
-    "WeightedMoments.tails": ANY,
-    **dict.fromkeys(("ProjectedMoments.counts", "SeenAlong.squares"), NOT_NEGATIVE),
-    **dict.fromkeys(("ProjectedMoments.means", "SeenAlong.directions", "SeenAlong.projected"), ANY),
     "BatchSums.entropies": ANY,
-    "UniformNoise.origin": ANY,
-    "UniformNoise.lower": ANY,
-    "UniformNoise.upper": ANY,
-    "UniformNoise.axes": ANY,
     "BatchSums.hard_counts": NOT_NEGATIVE,
-    "Binomials.probabilities": SHARES,
-    "BinomialProbabilities.successes": POSITIVE,
-    "BinomialProbabilities.failures": POSITIVE,
-    "Categoricals.probabilities": SHARES,
-    "LevelProbabilities.concentration": POSITIVE,
-    "Gammas.shapes": POSITIVE,
-    "Gammas.rates": POSITIVE,
-    "Exponentials.rates": POSITIVE,
-    "ExponentialRates.shape": POSITIVE,
-    "ExponentialRates.rate": POSITIVE,
-    "ExponentialPrior.rate": POSITIVE,
-    "StudentComponents.means": ANY,
-    "StudentComponents.blocks": ANY,
-    "StudentComponents.degrees_of_freedom": POSITIVE,
-    "FreedomPrior.values": POSITIVE,
-    "FreedomFactor.values": POSITIVE,
-    "FreedomFactor.probabilities": SHARES,
-    "FactorAnalysers.means": ANY,
-    "FactorAnalysers.loadings": ANY,
-    "FactorAnalysers.noise": POSITIVE,
+    **dict.fromkeys((f"UniformNoise.{name}" for name in ("origin", "lower", "upper", "axes")), ANY),
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
+    **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 
 # Objects without content of their own, saved by name alone.

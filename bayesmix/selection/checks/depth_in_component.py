@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import gammainc
 
 from bayesmix.engine.expectation import block_rows
-from bayesmix.families.gaussian import Gaussians
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import PointComponents
 from bayesmix.records import Mixture, Rows

@@ -17,8 +17,9 @@ from sklearn.base import clone
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.bernoulli import Bernoulli, BetaPrior
 from bayesmix.families.categorical import Categorical, CategoricalPrior
-from bayesmix.families.gaussian import Gaussian
-from bayesmix.families.product import Product, ProductPrior
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
+from bayesmix.families.product.prior import ProductPrior
 from bayesmix.parallel import resolve_jobs
 from bayesmix.protocols import Parameters
 from bayesmix.selection.candidates.candidate import Candidate

@@ -16,7 +16,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.records import Frame
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import WishartTwin
+    from bayesmix.families.gaussian.twin_blocks import WishartTwin
 
 # A block held exactly at the floor is not below it: room for the rounding of the sum.
 BELOW_FLOOR = 0.999

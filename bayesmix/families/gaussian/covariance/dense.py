@@ -18,7 +18,7 @@ from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import DenseTwin
+    from bayesmix.families.gaussian.twin_blocks import DenseTwin
 
 # Share of the largest variance that the smallest must have for a factorisation to see it.
 LOST_IN_ROUNDING = 1e-12
@@ -36,7 +36,7 @@ class Dense:
 
     @property
     def twin(self) -> DenseTwin:
-        from bayesmix.families.gaussian.pymc_twin.wishart_blocks import DENSE_TWIN
+        from bayesmix.families.gaussian.twin_blocks import DENSE_TWIN
 
         return DENSE_TWIN
 

@@ -16,7 +16,7 @@ from bayesmix.numerics.wishart import LOG_2
 from bayesmix.records import Frame
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AxesTwin
+    from bayesmix.families.gaussian.twin_blocks import AxesTwin
 
 # Under this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
@@ -30,7 +30,7 @@ class Axes:
 
     @property
     def twin(self) -> AxesTwin:
-        from bayesmix.families.gaussian.pymc_twin.wishart_blocks import AXES_TWIN
+        from bayesmix.families.gaussian.twin_blocks import AXES_TWIN
 
         return AXES_TWIN
 

@@ -1,14 +1,23 @@
 """M-steps: covariances that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)) within a structure.
 
 Scatters S_k and n_k come as the structure's blocks have them, n_k above 0. A variance that is none
-is found when the covariance is inverted. Those here have a closed form (Celeux & Govaert 1995).
+is found when the covariance is inverted. Some have a closed form (Celeux & Govaert 1995). Axes in
+common (EVE, VVE) are turned all at once by Newton's method, with the variances along them maximised
+out, as in Flury & Gautschi 1986; a common shape is a Newton iteration over the log volumes.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
-from bayesmix.numerics.arrays import Array, align
+import numpy as np
+from scipy.linalg.lapack import dposv
+
+from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array, Booleans, Integers, align, frozen
+from bayesmix.numerics.triangular import inverse_root
 
 # In place of a variance of zero, in columns of about unit scale: far below any that rows support,
 # so that it is looked at, and so far from zero that products of a few stay within a double.
@@ -63,3 +72,335 @@ def unit_volume(variances: Array) -> Array:
     logs = np.log(np.maximum(variances, NO_VARIANCE))
     shapes: Array = np.exp(logs - logs.mean(axis=-1, keepdims=True))
     return shapes
+
+
+# Turns at most, and the angles, in radians, after which all axes stay: a turn of all pairs together
+# leaves an error of its square, one pair by pair a share of itself.
+TURNS = 50
+# Where earlier axes are there to begin from, so many: the next M-step goes on from where it ends.
+TURNS_OF_EARLIER = 12
+UNTURNED = 1e-7
+UNTURNED_BY_PAIRS = 1e-9
+# The longest angle, in radians: beyond, what was said of it near by is no guide.
+LONGEST = 1.0
+# A turn that gains less than this share of what its slope promises is halved; at most so often.
+ENOUGH = 1e-4
+HALVINGS = 30
+# Of the cost, what two sums of the same may differ by.
+ROUNDING = 1e-14
+# Of a second derivative, what is left of it at least: axes between which nothing decides stay.
+LEAST_CURVATURE = 1e-8
+# Features up to which all pairs are turned together: their equations grow with the sixth power.
+TOGETHER_UP_TO = 32
+
+
+def of_common_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """VVE: Σ_k = λ_k D A_k Dᵀ."""
+    axes = _turned(scatter, previous, FreeVolumes(counts))
+    return along(axes, _along(_seen(scatter, axes)) / counts[:, None])
+
+
+def of_common_axes_and_volume(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """EVE: Σ_k = λ D A_k Dᵀ."""
+    total = float(counts.sum())
+    axes = _turned(scatter, previous, OneVolume(total))
+    logs = np.log(_along(_seen(scatter, axes)))
+    centre = logs.mean(axis=1, keepdims=True)
+    return along(axes, np.exp(centre).sum() / total * np.exp(logs - centre))
+
+
+@dataclass(frozen=True)
+class FreeVolumes:
+    """Σ_k n_k Σ_i log v_ki, which is least where every component has its own best volume."""
+
+    counts: Array
+
+    def value(self, logs: Array) -> tuple[float, Array]:
+        """From log v (K, D) the value, and its derivative by their sum over i (K,)."""
+        return float(self.counts @ logs.sum(axis=1)), self.counts
+
+    def bend(self, slopes: Array, shares: Array) -> Array | float:
+        """What the second derivative has beside that of log v at fixed shares; slopes (K, P)."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class OneVolume:
+    """n D log Σ_k (Π_i v_ki)^(1/D), which is least where one volume is best for all."""
+
+    total: float
+
+    def value(self, logs: Array) -> tuple[float, Array]:
+        means = logs.mean(axis=1)
+        highest = means.max()
+        volumes = np.exp(means - highest)
+        summed = volumes.sum()
+        value = self.total * logs.shape[1] * (np.log(summed) + highest)
+        return float(value), self.total * volumes / summed
+
+    def bend(self, slopes: Array, shares: Array) -> Array | float:
+        centre = shares @ slopes / self.total
+        away = slopes - centre
+        spread: Array = (away.T * shares) @ away
+        return spread
+
+
+Cost = FreeVolumes | OneVolume
+
+
+def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
+    """The axes (D, D), as columns, at which the cost is least, from the best of some."""
+    begun = [_axes_of(scatter if previous is None else previous)]
+    if previous is None:
+        begun += list(np.linalg.eigh(scatter)[1])
+    here = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda each: each.cost)
+    most = TURNS if previous is None else TURNS_OF_EARLIER
+    for _ in range(most if scatter.shape[1] > 1 else 0):
+        angles, promised, unturned = here.descent(cost)
+        share, slack = 1.0, ROUNDING * abs(here.cost)
+        for _ in range(HALVINGS):
+            there = _Point.at(here.axes @ _rotation(share * angles), scatter, cost)
+            if there.cost <= here.cost + ENOUGH * share * promised + slack:
+                break
+            share *= 0.5
+        else:
+            break
+        here = there
+        if np.abs(angles).max() <= unturned:
+            break
+    return here.axes
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Axes, the scatters as they are seen along them, and the cost."""
+
+    axes: Array
+    seen: Array  # (K, D, D)
+    cost: float
+    shares: Array  # (K,)
+
+    @classmethod
+    def at(cls, axes: Array, scatter: Array, cost: Cost) -> _Point:
+        seen = _seen(scatter, axes)
+        value, shares = cost.value(np.log(_along(seen)))
+        return cls(axes, seen, value, shares)
+
+    def descent(self, cost: Cost) -> tuple[Array, float, float]:
+        """Angles (D, D) to turn by, antisymmetric, their slope, and how small an end has them."""
+        n_features = len(self.axes)
+        left, right = _pairs(n_features).sides
+        own = _along(self.seen)
+        relative = self.seen / own[:, None, :]  # M_ba / M_aa
+        slopes = 2.0 * (relative[:, right, left] - relative[:, left, right])  # (K, P)
+        slope = self.shares @ slopes
+        angles, unturned = None, UNTURNED
+        if n_features <= TOGETHER_UP_TO:
+            # Of columns 1e130 times apart second derivatives are no doubles.
+            with np.errstate(over="ignore", invalid="ignore"):
+                bend = self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features
+                _, angles, refused = dposv(bend, -slope)
+            if refused or not np.abs(angles).max() <= LONGEST:
+                angles = None
+        if angles is None:
+            angles, unturned = -slope / self._by_pairs(own), UNTURNED_BY_PAIRS
+            angles = angles / max(1.0, np.abs(angles).max() / LONGEST)
+        turn = np.zeros((n_features, n_features))
+        turn[right, left] = angles
+        return turn - turn.T, float(slope @ angles), unturned
+
+    def _by_pairs(self, own: Array) -> Array:
+        """The second derivatives (P,) of single angles where all scatters agree on the axes."""
+        left, right = _pairs(len(self.axes)).sides
+        ratio = own[:, left] / own[:, right]
+        curvature: Array = 2.0 * self.shares @ (ratio + 1.0 / ratio - 2.0)
+        least: Array = np.maximum(curvature, LEAST_CURVATURE * self.shares.sum())
+        return least
+
+    def _curvature(self, relative: Array, own: Array) -> Array:
+        """Second derivatives (P, P) of Σ_k n_k Σ_a log M_aa, M = Dᵀ S_k D, at these shares.
+
+        With D e^X for D it is Σ_a Σ_bc X_ba X_ca G_abc to second order, G_abc the sum of
+        n_k (M_bc / M_aa - (M_bc / M_bb + M_bc / M_cc) / 2 - 2 M_ba M_ca / M_aa²).
+        """
+        n_components, size = len(own), len(self.axes)
+        weighed = self.shares[:, None] / own
+        G = (weighed.T @ self.seen.reshape(n_components, -1)).reshape(size, size, size)
+        G -= 2.0 * np.einsum("k,kba,kca->abc", self.shares, relative, relative)
+        plain = np.einsum("k,kbc->bc", self.shares, relative)
+        G -= 0.5 * (plain + plain.T)
+        pairs = _pairs(size)
+        signed = 2.0 * pairs.signs * G[pairs.centre, pairs.first, pairs.second]
+        n_pairs = len(pairs.sides[0])
+        flat: Array = np.bincount(pairs.place, weights=signed, minlength=n_pairs**2).astype(float)
+        return flat.reshape(n_pairs, n_pairs)
+
+
+def _rotation(angles: Array) -> Array:
+    """The rotation (D, D) by antisymmetric angles (D, D), by Cayley's map."""
+    identity = np.eye(len(angles))
+    turned = np.linalg.solve(identity - 0.5 * angles, identity + 0.5 * angles)
+    return turned.astype(np.float64, copy=False)
+
+
+def _axes_of(matrices: Array) -> Array:
+    """The axes that matrices (K, D, D) share; where they share none, those of an average."""
+    traces = np.maximum(np.trace(matrices, axis1=1, axis2=2), NO_VARIANCE)
+    # Odd shares: axes that two of them exchange would be none in a plain average.
+    shares = np.sqrt(np.arange(1.0, len(matrices) + 1.0)) / traces
+    axes: Array = np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1]
+    return axes
+
+
+def _seen(scatter: Array, axes: Array) -> Array:
+    """Dᵀ S_k D."""
+    seen: Array = axes.T @ scatter @ axes
+    return seen
+
+
+def _along(seen: Array) -> Array:
+    """(Dᵀ S_k D)_ii (K, D), none of them zero."""
+    return np.maximum(np.diagonal(seen, axis1=1, axis2=2), NO_VARIANCE)
+
+
+@dataclass(frozen=True)
+class _Angles:
+    """The angles X_ji, i < j, and where products X_ba X_ca of two of them stand in a matrix."""
+
+    sides: tuple[Integers, Integers]  # i and j (P,)
+    centre: Integers  # a
+    first: Integers  # b
+    second: Integers  # c
+    signs: Array
+    place: Integers  # in the flattened matrix (P, P)
+
+
+@lru_cache(maxsize=64)
+def _pairs(n_features: int) -> _Angles:
+    left, right = np.triu_indices(n_features, 1)
+    number = np.zeros((n_features, n_features), dtype=np.int64)
+    sign = np.zeros((n_features, n_features))
+    number[right, left] = number[left, right] = np.arange(len(left))
+    sign[right, left], sign[left, right] = 1.0, -1.0
+    a, b, c = np.indices((n_features,) * 3).reshape(3, -1)
+    other = (a != b) & (a != c)
+    a, b, c = a[other], b[other], c[other]
+    place = number[b, a] * len(left) + number[c, a]
+    return frozen(_Angles((left, right), a, b, c, sign[b, a] * sign[c, a], place))
+
+
+# Steps at most, and the longest: a volume that falls without end is that of a collapse.
+STEPS = 30
+LONGEST_STEP = 5.0
+# A step this short leaves an error of its square.
+SHORT = 1e-6
+# Keeps what is solved regular where a component adds nothing.
+RIDGE = 1e-12
+
+# log |Σ_k S_k / λ_k| and C^-½ (S_k / λ_k) C^-½ with C that sum (K, m), from log λ (K,).
+Pooled = Callable[[Array], tuple[float, Array, Array]]
+
+
+def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """VEI: Σ_k = λ_k B with B diagonal and |B| = 1."""
+    shape = unit_volume(scatter.sum(axis=0) if previous is None else previous[0])
+    per_row = counts[:, 0]
+    begun = np.log(_at_least((scatter / shape).mean(axis=1) / per_row))
+    # Where rows lie on one another a scatter is rounding, of either sign.
+    some = np.where(_has_scatter(begun)[:, None], np.maximum(scatter, 0.0), 0.0)
+
+    def pooled(logs: Array) -> tuple[float, Array, Array]:
+        parts = some * np.exp(-logs)[:, None]
+        total = np.maximum(parts.sum(axis=0), NO_VARIANCE)
+        shares = parts / total
+        return float(np.log(total).sum()), shares.sum(axis=1), shares
+
+    logs = _least(pooled, per_row, scatter.shape[1], begun)
+    shape = unit_volume((some * np.exp(-logs)[:, None]).sum(axis=0))
+    volumes = _at_least((scatter / shape).mean(axis=1) / per_row)
+    return volumes[:, None] * shape
+
+
+def of_own_axes_and_volumes(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """VEV: Σ_k = λ_k D_k A D_kᵀ: of the sums of squares along the own axes, VEI."""
+    squares, axes = principal(scatter)
+    earlier = None if previous is None else principal(previous[:1])[0]
+    return along(axes, of_one_shape(squares, counts[:, None], earlier))
+
+
+def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Array:
+    """VEE: Σ_k = λ_k C with |C| = 1; a C that has lost a direction is left as it is."""
+    n_components, n_features, _ = scatter.shape
+    first = scatter.sum(axis=0) if previous is None else previous[0]
+    first = first / determinant_roots(first)
+    try:
+        squares = _seen_by(inverse_root(first[None])[0], scatter)
+        begun = np.log(_at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts)))
+        some = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
+
+        def pooled(logs: Array) -> tuple[float, Array, Array]:
+            parts = some * np.exp(-logs)[:, None, None]
+            root = inverse_root(parts.sum(axis=0)[None])[0]
+            shares = _seen_by(root, parts)
+            log_det = -2.0 * float(np.log(np.diagonal(root)).sum())
+            return log_det, np.trace(shares, axis1=1, axis2=2), shares.reshape(n_components, -1)
+
+        logs = _least(pooled, counts, n_features, begun)
+        matrix = (some * np.exp(-logs)[:, None, None]).sum(axis=0)
+        matrix = matrix / determinant_roots(matrix)
+        squares = _seen_by(inverse_root(matrix[None])[0], scatter)
+    except DegenerateFitError:
+        return np.broadcast_to(first, scatter.shape).copy()
+    volumes = _at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts))
+    covariances: Array = align(volumes, scatter) * matrix
+    return covariances
+
+
+def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
+    """log λ (K,) at which n log|Σ_k S_k / λ_k| + D Σ_k n_k log λ_k is least."""
+    total, root = counts.sum(), np.sqrt(counts)
+    wanted = n_features * counts / total
+    logs = begun
+    log_det, own, shares = pooled(logs)
+    cost = log_det + wanted @ logs
+    for _ in range(STEPS):
+        slope = np.where(_has_scatter(begun), wanted - own, 0.0)
+        # In log λ_k sqrt(n_k): of components with few rows no less than of others.
+        scaled = shares / root[:, None]
+        curvature = np.diag(own / counts + RIDGE) - scaled @ scaled.T
+        # A common factor of all volumes changes nothing.
+        curvature += n_features / total**2 * np.outer(root, root)
+        _, scaled_step, refused = dposv(curvature, -slope / root)
+        if refused:  # no scatter to speak of
+            break
+        step = scaled_step / root
+        longest = np.abs(step).max()
+        step *= min(1.0, LONGEST_STEP / max(longest, LONGEST_STEP))
+        for _ in range(HALVINGS):
+            found = pooled(logs + step)
+            there = found[0] + wanted @ (logs + step)
+            if there <= cost + ROUNDING * (abs(cost) + abs(log_det)):
+                break
+            step *= 0.5
+        else:
+            break
+        logs, cost, (log_det, own, shares) = logs + step, there, found
+        if longest <= SHORT:
+            break
+    return logs
+
+
+def _seen_by(root: Array, matrices: Array) -> Array:
+    """Uᵀ S_k U (K, D, D)."""
+    seen: Array = root.T @ matrices @ root
+    return seen
+
+
+def _has_scatter(logs: Array) -> Booleans:
+    found: Booleans = logs > np.log(NO_VARIANCE)
+    return found
+
+
+def _at_least(volumes: Array) -> Array:
+    least: Array = np.maximum(volumes, NO_VARIANCE)
+    return least

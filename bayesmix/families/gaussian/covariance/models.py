@@ -15,20 +15,16 @@ from typing import Protocol, TypeAlias
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.common_axes import (
-    of_common_axes,
-    of_common_axes_and_volume,
-)
-from bayesmix.families.gaussian.covariance.common_shape import (
-    of_one_matrix,
-    of_one_shape,
-    of_own_axes_and_volumes,
-)
 from bayesmix.families.gaussian.covariance.dense import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.m_steps import (
+    of_common_axes,
+    of_common_axes_and_volume,
+    of_one_matrix,
+    of_one_shape,
     of_one_volume,
     of_own_axes,
+    of_own_axes_and_volumes,
     of_own_forms,
 )
 from bayesmix.numerics.arrays import Array, Integers, align

@@ -1,6 +1,10 @@
-"""The Normal-Wishart prior and its Gaussians in PyMC: the same model, for other samplers.
+"""Wishart precisions in PyMC, block by block: what its samplers draw, and its density.
 
-All is in the frame of the fit, where scales are near 1.
+A Wishart matrix is its triangular factor, Λ = U Uᵀ, whose entries are normal and χ where W = I
+(Bartlett 1933); their density is that of Λ (Bishop 2006, eq. B.78) times the Jacobian. Here U is
+that of Λ itself and not of a standard Wishart: rows determine Λ, and factors that S multiplies
+would have to follow S. (Old Faithful, K=2: 7 steps of NUTS a draw, against 28 and divergences.)
+Over axes Λ is a Gamma variable.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
-from bayesmix.families.gaussian.pymc_twin.wishart_blocks import Roots
+from bayesmix.families.gaussian.twin_blocks import Roots
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2PI
 from bayesmix.protocols import NamedTensors, Pymc, Tensor

@@ -1,4 +1,4 @@
-"""Log-normal columns are normal columns of logarithms, with the Jacobian: in every number."""
+"""Transformed columns are normal columns of g(x), with the Jacobian: in every number."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,13 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import DegenerateComponentWarning, InvalidInputError
-from bayesmix.families.gaussian import Gaussians
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.families.transformed import LOG, TransformedComponents
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.monotone import LOG
+from bayesmix.families.registry import BY_NAME, FAMILIES
+from bayesmix.families.transformed import TransformedComponents
 from bayesmix.sources import ArraySource
-from laws.cases import generator, soft_assignments
+from laws.cases import TRANSFORMED_CASES, generator, identity, soft_assignments
 from laws.test_pymc_model import Case
 
 INFERENCES = {
@@ -206,3 +208,135 @@ def test_it_competes_with_normals_in_one_table():
         criterion="bic",
     ).fit(rows)
     assert search.best_params_ == {"family": bm.LogNormal(), "n_components": 2}
+
+
+def test_over_every_transform_and_structure_a_fit_is_that_of_normals():
+    for case in TRANSFORMED_CASES:
+        rng = generator(31)
+        rows = case.rows(rng, 120, 2)
+        rows[::2] = case.shifted(rows[::2], 2.0)
+        moved, jacobian = case.moved(rows)
+        labels = np.arange(120) % 2
+        for inference in (bm.MaximumLikelihood(), bm.VariationalBayes()):
+            options = {"inference": inference, "init_params": labels, "search": None}
+            options |= {"tol": 1e-9, "max_iter": 20_000, "prune": False, "random_state": 0}
+            own = bm.Mixture(2, family=case.family, **options).fit(rows)
+            normal = bm.Mixture(2, family=case.normal.family, **options).fit(moved)
+            assert own.log_likelihood_ == pytest.approx(
+                normal.log_likelihood_ + jacobian.sum(), abs=1e-4
+            )
+            if inference.name == "variational_bayes":
+                assert own.elbo_ == pytest.approx(normal.elbo_ + jacobian.sum(), abs=1e-4)
+            np.testing.assert_allclose(
+                own.score_samples(rows), normal.score_samples(moved) + jacobian, atol=1e-3
+            )
+            assert own.result_.n_parameters == normal.result_.n_parameters
+            np.testing.assert_array_equal(own.predict(rows), normal.predict(moved))
+
+
+def test_the_jacobian_is_exact_at_a_point():
+    for case in TRANSFORMED_CASES:
+        rng = generator(32)
+        point, rows = case.point(rng, 3, 2), case.rows(rng, 50, 2)
+        moved, jacobian = case.function.apply(rows), case.moved(rows)[1]
+        expected = point.normals.expected_log_density(moved) + jacobian[:, None]
+        np.testing.assert_allclose(point.expected_log_density(rows), expected, rtol=1e-14)
+        linear = point.linear
+        of_features = (linear.coefficients @ linear.features(rows)).T
+        np.testing.assert_allclose(of_features, expected, rtol=1e-9, atol=1e-9)
+        outside = rows.copy()
+        outside[:, 1] = 0.0
+        assert (point.expected_log_density(outside) == -np.inf).all()
+
+
+def test_conditional_means_and_marginals_of_dense_structures_are_those_of_draws():
+    for case in TRANSFORMED_CASES:
+        rng = generator(33)
+        point = case.point(rng, 1, 2)
+        if case.transform == "log":
+            blocks = 0.1 * point.normals.blocks
+            point = TransformedComponents(
+                case.function, Gaussians(point.normals.structure, point.normals.means, blocks)
+            )
+        at = point.means[:, :1]
+        given = point.conditional(np.array([1]), np.array([0]), at[0])
+        drawn = given.draw(np.array([200_000]), rng)
+        expected = point.conditional_means(np.array([1]), np.array([0]), at)[0, 0]
+        error = drawn.std() / np.sqrt(len(drawn))
+        assert abs(drawn.mean() - expected[0]) < 5.0 * error
+        both = point.expected_log_density(np.array([[at[0, 0], expected[0]]]))
+        beside = point.marginal(np.array([0])).expected_log_density(at)
+        beside += given.expected_log_density(expected[None])
+        np.testing.assert_allclose(both, beside, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", TRANSFORMED_CASES[:4], ids=identity)
+def test_missing_values_are_those_of_normals(case):
+    rng = generator(34)
+    rows = case.rows(rng, 150, 3)
+    rows[::2] = case.shifted(rows[::2], 2.0)
+    moved, _ = case.moved(rows)
+    away = rng.random(rows.shape) < 0.15
+    away[:, 0] = False
+    jacobian = -np.where(away, 0.0, case.function.log_slopes(rows, moved)).sum()
+    rows[away], moved[away] = np.nan, np.nan
+    options = {"init_params": np.arange(150) % 2, "search": None, "missing": "use"}
+    options |= {"tol": 1e-9, "max_iter": 20_000, "random_state": 0}
+    own = bm.Mixture(2, family=case.family, **options).fit(rows)
+    normal = bm.Mixture(2, family=case.normal.family, **options).fit(moved)
+    assert own.log_likelihood_ == pytest.approx(normal.log_likelihood_ - jacobian, abs=1e-4)
+    filled = own.impute(rows, random_state=0)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[~away], rows[~away])
+    case.family.check(filled)
+
+
+# What PyTensor says of BLAS on this machine is no failure of the package.
+@pytest.mark.filterwarnings("ignore:PyTensor could not link")
+@pytest.mark.parametrize("case", TRANSFORMED_CASES, ids=identity)
+def test_files_products_twins_and_words_of_every_transform(case, tmp_path):
+    rng = generator(35)
+    rows = case.rows(rng, 60, 2)
+    options = {"inference": bm.VariationalBayes(), "prune": False, "random_state": 0}
+    model = bm.Mixture(2, family=case.family, **options).fit(rows)
+    Case(model, ArraySource(rows)).assert_equal(5)
+    beside = np.column_stack([rows, rng.poisson(3.0, 60)])
+    family = bm.Product({(0, 1): case.family, 2: bm.Poisson()})
+    parts = bm.Mixture(2, family=family, **options).fit(beside)
+    for place, (one, X) in enumerate(((model, rows), (parts, beside))):
+        one.save(tmp_path / str(place))
+        loaded = bm.load(tmp_path / str(place))
+        np.testing.assert_array_equal(loaded.score_samples(X), one.score_samples(X))
+    assert eval(repr(case.family), vars(bm) | {"LogNormal": bm.LogNormal}) == case.family
+    drawn = model.sample_posterior(5, random_state=0)
+    assert getattr(drawn, f"{case.function.prefix}_means").shape == (5, 2, 2)
+    np.testing.assert_array_equal(drawn.means.shape, (5, 2, 2))
+
+
+def test_what_is_no_transform_is_refused():
+    for transform in ("cube", 0.0, -1.0, np.inf, None):
+        with pytest.raises(InvalidInputError, match="transform must be one of 'log'"):
+            bm.Transformed(bm.Gaussian(), transform)
+    with pytest.raises(InvalidInputError, match="family must be a Gaussian"):
+        bm.Transformed(bm.Poisson(), "log")
+    with pytest.raises(InvalidInputError, match="between 0 and 1 for a logit-normal"):
+        bm.Mixture(1, family=bm.Transformed(bm.Gaussian(), "logit")).fit([[0.5], [0.2], [1.0]])
+
+
+def test_a_family_is_the_one_of_its_name():
+    rng = generator(36)
+    rows = rng.lognormal(size=(80, 2))
+    for name, family in (("log_normal", bm.LogNormal()), ("student_t", bm.StudentT())):
+        named, given = (
+            bm.Mixture(2, family=one, random_state=0).fit(rows) for one in (name, family)
+        )
+        assert named.result_.family == family
+        assert named.log_likelihood_ == given.log_likelihood_
+    found = bm.select(rows, [1, 2], family=["gamma", "log_normal"])
+    assert found.best_estimator_.result_.family in (bm.Gamma(), bm.LogNormal())
+    answers = rng.integers(0, 3, (80, 3))
+    assert bm.Mixture(2, family="categorical", random_state=0).fit(answers).n_components_ == 2
+    with pytest.raises(InvalidInputError, match="family must be 'auto', one of 'gaussian'"):
+        bm.Mixture(2, family="cauchy").fit(rows)
+    assert all(hasattr(FAMILIES[name].make(), "maximum_likelihood") for name in BY_NAME)
+    assert all(entry.homes.keys() == set(entry.public) for entry in FAMILIES.values())

@@ -8,29 +8,34 @@ likelihood. What is learned is part of q and of the bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.coordinates import GaussianCoordinates
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws
+from bayesmix.families.gaussian.flat_directions import pooled_covariance
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
-from bayesmix.families.gaussian.prior.wishart_scale import (
+from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
+from bayesmix.families.gaussian.students import Students
+from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
+from bayesmix.families.gaussian.wishart_scale import (
     FixedScale,
     LearnedScale,
     Wishart,
     log_normaliser,
 )
-from bayesmix.families.gaussian.pymc_twin.normal_wishart_twin import GaussianTwin, gaussian_twin
-from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
-from bayesmix.families.gaussian.students import Students
-from bayesmix.families.gaussian.uncertainty.coordinates_of_q import GaussianCoordinates
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.once import once
 from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Pymc
-from bayesmix.records import FLAT_FLOOR, Frame
+from bayesmix.protocols import Pymc, Source
+from bayesmix.records import FLAT_FLOOR, Frame, Summary
+from bayesmix.validation import unmasked
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
@@ -338,3 +343,167 @@ class GaussianPosterior(ByQuadratics):
         blocks = align(widened, shape) * shape
         joint_columns = n_features if self.structure.isotropic else p
         return Students(algebra, self.means, blocks, nu, joint_columns)
+
+
+# A first guess of how much smaller a component is than the whole, as a share of its variance.
+SHARE_OF_VARIANCE = 0.1
+
+
+def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> NormalWishart:
+    """The learned prior of DESIGN section 4, in the frame; refused where none is conjugate.
+
+    m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
+    every structure; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 is
+    learned, up to 1.
+    """
+    n_features = frame.n_directions
+    whole = structure.conjugate().block_of(np.diag(summary.scale * summary.scale))
+    expected = SHARE_OF_VARIANCE ** (1.0 / n_features) * structure.algebra.project(whole, frame)
+    algebra = structure.algebra
+    dimension = algebra.block_dimension(n_features)
+    inverse = algebra.gram(algebra.root(expected))
+    freedom = float(n_features)
+    shape = (1,) if inverse.ndim == 3 else inverse.shape
+    scale = LearnedScale(Wishart(algebra, np.full(shape, freedom), freedom * inverse))
+    return NormalWishart(
+        structure,
+        mean=frame.apply(summary.centre[None])[0],
+        mean_precision=0.1,
+        degrees_of_freedom=float(dimension + 2),
+        scale=scale,
+        learns_mean_precision=True,
+    )
+
+
+def map_prior(
+    structure: Structure, source: Source, summary: Summary, frame: Frame, n_components: int
+) -> NormalWishart:
+    """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular.
+
+    W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
+    correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
+    """
+    unit = summary.scale / frame.scale
+    plain = replace(frame, basis=None, flat=None)
+    covariance, _ = pooled_covariance(source, plain, unit)
+    deviation = np.sqrt(np.diagonal(covariance))
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    correlation = covariance / np.outer(deviation, deviation)
+    np.fill_diagonal(correlation, 1.0)
+    n_features = frame.n_directions
+    shrink = n_features / (summary.total_weight + n_features)
+    dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
+    dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
+    block = structure.algebra.project(structure.blocks.block_of(dense), frame)
+    return NormalWishart(
+        structure,
+        mean=frame.apply(summary.centre[None])[0],
+        mean_precision=0.01,
+        degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
+        scale=FixedScale(structure.algebra, block),
+    )
+
+
+@dataclass(frozen=True)
+class GaussianPrior:
+    """Hyperparameters of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0); None leaves the default.
+
+    Parameters
+    ----------
+    mean : array (D,), optional
+        m0, in data units.
+    mean_precision : float, optional
+        β0 > 0.
+    degrees_of_freedom : float, optional
+        ν0 > D - 1 (full, tied), > 0 (diagonal and spherical ones).
+    covariance : array, optional
+        W0⁻¹ in data units: (D, D) for full, tied and what lies between, (D,) for diagonal ones, a
+        number for spherical and EII. Taken as fixed; without it the default scale stands, which
+        variational Bayes learns.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.GaussianPrior(mean_precision=0.5).mean_precision
+    0.5
+    """
+
+    mean: ArrayLike | None = None
+    mean_precision: float | None = None
+    degrees_of_freedom: float | None = None
+    covariance: ArrayLike | None = None
+
+    @property
+    def fixes_scale(self) -> bool:
+        """Whether the prior alone keeps every variance away from zero."""
+        return self.covariance is not None
+
+    def over(self, default: Any, frame: Frame) -> Any:
+        """The default prior with what is given here in its place, in the frame.
+
+        Raises ``InvalidInputError`` where a value has the wrong shape or is out of range.
+        """
+        if not isinstance(default, NormalWishart):
+            # A prior over a transform of the data says in which frame the transform is.
+            return default.with_choice(self, frame)
+        prior, structure = default, default.structure
+        n_features = len(frame.centre)
+        if self.mean is not None:
+            mean = _numbers("mean_prior", self.mean)
+            if mean.shape != (n_features,) or not np.isfinite(mean).all():
+                raise InvalidInputError(
+                    f"mean_prior must be {n_features} finite numbers, got shape {mean.shape}"
+                )
+            prior = replace(prior, mean=frame.apply(mean[None])[0])
+        if self.mean_precision is not None:
+            value = _positive("mean_precision_prior", self.mean_precision, 0.0)
+            prior = replace(prior, mean_precision=value, learns_mean_precision=False)
+        if self.degrees_of_freedom is not None:
+            least = structure.algebra.block_dimension(n_features) - 1.0
+            value = _positive("degrees_of_freedom_prior", self.degrees_of_freedom, least)
+            prior = replace(prior, degrees_of_freedom=value)
+        if self.covariance is not None:
+            block = covariance_block(structure, self.covariance, n_features, "covariance_prior")
+            framed = structure.algebra.project(block, frame)
+            prior = replace(prior, scale=FixedScale(structure.algebra, framed))
+        return prior
+
+
+def _positive(name: str, value: Any, least: float) -> float:
+    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not number or not least < float(value) < np.inf:
+        raise InvalidInputError(f"{name} must be a number greater than {least:g}, got {value!r}")
+    return float(value)
+
+
+def _numbers(name: str, value: Any) -> Array:
+    unmasked(name, value)
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} must be numbers, got {value!r:.60}") from None
+
+
+def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
+    """One block from a covariance in scikit-learn's shape for the structure, checked."""
+    matrix = _numbers(name, value)
+    shape = structure.blocks.one_shape(n_features)
+    if matrix.shape != shape:
+        raise InvalidInputError(
+            f"{name} must have shape {shape} for covariance_type={structure.name!r}, "
+            f"got {matrix.shape}"
+        )
+    if not np.isfinite(matrix).all():
+        raise InvalidInputError(f"{name} must be finite")
+    if matrix.ndim == 2:
+        if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
+            raise InvalidInputError(f"{name} must be symmetric")
+        # In columns of unit scale: units far apart would drown the smallest eigenvalue.
+        unit = np.sqrt(np.abs(np.diagonal(matrix)))
+        unit[unit == 0] = 1.0
+        if np.linalg.eigvalsh(matrix / np.outer(unit, unit))[0] <= 0:
+            raise InvalidInputError(f"{name} must be positive definite")
+        return matrix[None]
+    if np.min(matrix) <= 0:
+        raise InvalidInputError(f"{name} must be positive")
+    return matrix.reshape(1, -1)

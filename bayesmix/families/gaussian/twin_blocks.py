@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.prior.wishart_scale import log_normaliser
+from bayesmix.families.gaussian.wishart_scale import log_normaliser
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.wishart import LOG_2
 from bayesmix.protocols import Pymc, Tensor

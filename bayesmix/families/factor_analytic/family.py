@@ -12,20 +12,51 @@ import numpy as np
 from bayesmix import validation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.defaults import FamilyDefaults
-from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-from bayesmix.families.factor_analytic.factor_model import FactorModel
-from bayesmix.families.factor_analytic.noise_guard import floor_of_noise, held_noise
-from bayesmix.families.factor_analytic.projected_moments import (
+from bayesmix.families.factor_analytic.factor_analysers import (
     NO_ROWS,
+    FactorAnalysers,
+    FactorModel,
     ProjectedMoments,
     projected_moments,
 )
 from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import Source
 from bayesmix.random import Purpose, stream
-from bayesmix.records import Event, Frame, Summary
+from bayesmix.records import Event, Frame, Mixture, Summary
+
+COLUMNS_NAMED = 5
+
+
+def floor_of_noise(frame: Frame, summary: Summary) -> Array:
+    """The smallest noise variances (D,), in the frame."""
+    return variance_floor(summary.scale / frame.scale, summary.gap / frame.scale)
+
+
+def held_noise(summary: Summary, mixture: Mixture[FactorAnalysers], floor: Array) -> list[Event]:
+    """Components whose noise has run out in more columns than they have factors."""
+    components = mixture.components
+    least = components.model.of_noise(floor[None])
+    low = (components.noise <= AT_THE_FLOOR * least) & ~summary.constant
+    rows = mixture.weights.mean() * summary.total_weight
+    run_out = np.flatnonzero(low.sum(axis=1) > components.model.n_factors).tolist()
+    return [_named(k, np.flatnonzero(low[k]), rows[k]) for k in run_out]
+
+
+def _named(k: int, columns: Integers, rows: float) -> Event:
+    named = ", ".join(map(str, columns[:COLUMNS_NAMED]))
+    more = ", ..." if len(columns) > COLUMNS_NAMED else ""
+    return Event(
+        "held",
+        f"{{which}}, which holds about {rows:.1f} rows, has no noise left in {len(columns)} "
+        f"columns ({named}{more}), more than its factors can explain, so its likelihood has no "
+        "maximum. The noise is held at the resolution of the data: use fewer components, fewer "
+        "factors or FactorAnalytic(..., kind='UUC'), or drop columns that say the same",
+        components=(k,),
+    )
+
 
 # (shared loadings, isotropic noise): the first letter says whether loadings are constrained to be
 # equal, the second whether noises are, the third whether a noise is the same in all columns.

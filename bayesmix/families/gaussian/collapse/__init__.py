@@ -1,1 +1,0 @@
-"""Collapse: the guard, the rows that components hold, directions without extent."""

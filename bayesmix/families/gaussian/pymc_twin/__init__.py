@@ -1,1 +1,0 @@
-"""The same prior and likelihood in PyMC."""

@@ -1,1 +1,0 @@
-"""q(μ, Λ) in uncorrelated coordinates of unit variance."""

@@ -1,0 +1,219 @@
+"""Every family in one place: its name, its public names, and what files hold of it.
+
+A new family is a module, an entry here and a case in ``tests/laws/cases.py``. Modules load when
+they are asked for, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, TypeAlias
+
+from bayesmix.errors import InvalidInputError
+
+# Smallest and largest number that an array of a fit may hold, none of them infinite.
+Domain: TypeAlias = tuple[float, float]
+INFINITY = float("inf")
+ANY: Domain = (-INFINITY, INFINITY)
+POSITIVE: Domain = (5e-324, INFINITY)  # the smallest double
+NOT_NEGATIVE: Domain = (0.0, INFINITY)
+SHARES: Domain = (0.0, 1.0)
+# The records of a module that files hold, and the domains of their arrays by field.
+Records: TypeAlias = Mapping[str, Mapping[str, Domain]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A family: ``public`` names, of which the first makes one, and ``records`` by module."""
+
+    public: tuple[str, ...]
+    records: Mapping[str, Records]
+
+    @property
+    def homes(self) -> dict[str, str]:
+        """Modules of the public names, below the package."""
+        return {
+            name: f"families.{module}"
+            for name in self.public
+            for module, records in self.records.items()
+            if name in records
+        }
+
+    def make(self) -> Any:
+        """Return the family with its default parameters."""
+        name = self.public[0]
+        return getattr(import_module(f"bayesmix.{self.homes[name]}"), name)()
+
+
+FAMILIES = {
+    "gaussian": Entry(
+        ("Gaussian", "GaussianPrior"),
+        {
+            "gaussian.family": {"Gaussian": {}},
+            "gaussian.moments": {"Moments": {"counts": NOT_NEGATIVE, "means": ANY, "scatter": ANY}},
+            "gaussian.point": {"Gaussians": {"means": ANY, "blocks": ANY}},
+            "gaussian.prior": {
+                "GaussianPrior": {},
+                "GaussianPosterior": {"means": ANY, "mean_precision": POSITIVE},
+                "NormalWishart": {"mean": ANY},
+            },
+            "gaussian.wishart_scale": {
+                "Wishart": {"degrees_of_freedom": POSITIVE, "scale_inverse": ANY},
+                "FixedScale": {"mean": ANY},
+                "LearnedScale": {},
+            },
+        },
+    ),
+    "student_t": Entry(
+        ("StudentT", "StudentPrior"),
+        {
+            "student_t.family": {"StudentT": {}},
+            "student_t.components": {
+                "StudentComponents": {
+                    "means": ANY,
+                    "blocks": ANY,
+                    "degrees_of_freedom": POSITIVE,
+                },
+                "WeightedMoments": {"counts": NOT_NEGATIVE, "tails": ANY},
+            },
+            "student_t.posterior": {
+                "StudentPosterior": {},
+                "NormalWishartFreedom": {},
+                "StudentPrior": {},
+            },
+            "student_t.freedom": {
+                "FreedomPrior": {"values": POSITIVE},
+                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
+            },
+        },
+    ),
+    "factor_analytic": Entry(
+        ("FactorAnalytic",),
+        {
+            "factor_analytic.family": {"FactorAnalytic": {}},
+            "factor_analytic.factor_analysers": {
+                "FactorModel": {},
+                "FactorAnalysers": {"means": ANY, "loadings": ANY, "noise": POSITIVE},
+                "ProjectedMoments": {"counts": NOT_NEGATIVE, "means": ANY},
+                "SeenAlong": {"squares": NOT_NEGATIVE, "directions": ANY, "projected": ANY},
+            },
+        },
+    ),
+    "transformed": Entry(
+        ("Transformed",),
+        {
+            "transformed": {
+                "Transformed": {},
+                "TransformedComponents": {},
+                "TransformedPrior": {},
+            },
+            "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}},
+        },
+    ),
+    "log_normal": Entry(
+        ("LogNormal", "LogNormalPrior"), {"transformed": {"LogNormal": {}, "LogNormalPrior": {}}}
+    ),
+    "bernoulli": Entry(
+        ("Bernoulli", "BetaPrior"),
+        {
+            "bernoulli": {
+                "Bernoulli": {},
+                "Bernoullis": {"probabilities": SHARES},
+                "BetaProbabilities": {"successes": POSITIVE, "failures": POSITIVE},
+                "BetaPrior": {},
+            }
+        },
+    ),
+    "poisson": Entry(
+        ("Poisson", "GammaPrior"),
+        {
+            "poisson": {
+                "Poisson": {},
+                "Poissons": {"rates": NOT_NEGATIVE},
+                "GammaRates": {"shape": POSITIVE, "rate": POSITIVE},
+                "GammaPrior": {"rate": POSITIVE},
+            }
+        },
+    ),
+    "exponential": Entry(
+        ("Exponential",),
+        {
+            "exponential": {
+                "Exponential": {},
+                "Exponentials": {"rates": POSITIVE},
+                "ExponentialRates": {"shape": POSITIVE, "rate": POSITIVE},
+                "ExponentialPrior": {"rate": POSITIVE},
+            }
+        },
+    ),
+    "gamma": Entry(
+        ("Gamma",), {"gamma": {"Gamma": {}, "Gammas": {"shapes": POSITIVE, "rates": POSITIVE}}}
+    ),
+    "binomial": Entry(
+        ("Binomial",),
+        {
+            "binomial": {
+                "Binomial": {},
+                "Binomials": {"probabilities": SHARES},
+                "BinomialProbabilities": {"successes": POSITIVE, "failures": POSITIVE},
+                "BinomialPrior": {},
+                "Choices": {},
+            }
+        },
+    ),
+    "categorical": Entry(
+        ("Categorical", "CategoricalPrior"),
+        {
+            "categorical": {
+                "Categorical": {},
+                "Categoricals": {"probabilities": SHARES},
+                "LevelProbabilities": {"concentration": POSITIVE},
+                "CategoricalPrior": {},
+            },
+            "independent.levels": {"Levels": {}},
+        },
+    ),
+    "product": Entry(
+        ("Product", "ProductPrior"),
+        {
+            "product.family": {"Product": {}, "Part": {}},
+            "product.guard": {"Resolutions": {}},
+            "product.layout": {"Layout": {}, "ProductStatistics": {}},
+            "product.components": {"Products": {}},
+            "product.prior": {"PartPriors": {}, "ProductPrior": {}},
+        },
+    ),
+}
+# Where the public names of families are, below the package.
+HOMES = {name: home for entry in FAMILIES.values() for name, home in entry.homes.items()}
+# Families with parameters that have no default.
+WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
+BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
+AUTO = "auto"
+
+
+def family_named(family: Any) -> Any:
+    """Return the family with this name and default parameters; a family, and "auto", as they are.
+
+    Raises ``InvalidInputError`` for any other name.
+    """
+    if not isinstance(family, str) or family == AUTO:
+        return family
+    if family not in BY_NAME:
+        raise InvalidInputError(
+            f"family must be 'auto', one of {', '.join(map(repr, BY_NAME))}, or a family such as "
+            f"Gaussian(), got {family!r}"
+        )
+    return FAMILIES[family].make()
+
+
+def saved_records() -> Iterator[tuple[str, Any, Mapping[str, Domain]]]:
+    """Yield every record of a family that files hold: its name, its class, and its domains."""
+    for entry in FAMILIES.values():
+        for module, records in entry.records.items():
+            home = import_module(f"bayesmix.families.{module}")
+            for name, domains in records.items():
+                if isinstance(getattr(home, name), type):
+                    yield name, getattr(home, name), domains
