@@ -62,6 +62,7 @@ from bayesmix.protocols.partitions import (
     Partition,
     PartitionTask,
 )
+from bayesmix.protocols.portable import DeviceStep, OnDevice, Portable
 from bayesmix.protocols.priors import (
     OrderedWeightsPrior,
     OrderedWeightsPriorOf,
@@ -113,6 +114,7 @@ __all__ = [
     "Coordinates",
     "CoordinatesOf",
     "Densities",
+    "DeviceStep",
     "DrawnComponents",
     "DrawnWeights",
     "Engine",
@@ -136,6 +138,7 @@ __all__ = [
     "Named",
     "NamedTensors",
     "Objective",
+    "OnDevice",
     "OrderedWeightsPrior",
     "OrderedWeightsPriorOf",
     "Parameters",
@@ -143,6 +146,7 @@ __all__ = [
     "PartitionTask",
     "PassesKept",
     "PointComponents",
+    "Portable",
     "Posterior",
     "PosteriorOf",
     "Predictive",
