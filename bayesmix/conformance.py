@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesmix import protocols as p
-    from bayesmix.engine.expectation import Arithmetic, Centred, Linear
+    from bayesmix.engine.expectation import (
+        Arithmetic,
+        Assessment,
+        AssessmentStep,
+        Centred,
+        ExpectationStep,
+        Linear,
+    )
     from bayesmix.engine.gapped_step import Seen
     from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.engine.stopping import Aitken, Change
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.saved.checkpoint import Checkpoint
     from bayesmix.io.saved.passes import Passes
+    from bayesmix.records import ChunkSums
     from bayesmix.report.chosen import Search
     from bayesmix.selection.candidates.fitter import Fitter
     from bayesmix.selection.candidates.task import KeptFits
@@ -75,6 +83,10 @@ if TYPE_CHECKING:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _arithmetic = seen
+
+    def _device_steps(passes: ExpectationStep, assessment: AssessmentStep) -> None:
+        _step: p.DeviceStep[ChunkSums] = passes
+        _assessed: p.DeviceStep[Assessment] = assessment
 
     def _selection(
         source: SourceFitter,

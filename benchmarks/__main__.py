@@ -20,6 +20,7 @@ from benchmarks import (
     clusters,
     columns,
     crosscheck,
+    device,
     first,
     fresh,
     fresh_fits,
@@ -51,6 +52,7 @@ from benchmarks import (
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
     "limit": ("A pass, and what this machine could do at best", machine.run),
+    "device": ("A pass where rows lie: on the host and on a GPU", device.run),
     "first": ("A first fit in a new process", first.run),
     "solution": ("Time to a solution, and passes saved", solution.run),
     "optimum": (

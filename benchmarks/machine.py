@@ -56,7 +56,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
         )
         return model.fit(rows)
 
-    per_pass(fit, 1, 3)  # what is loaded or compiled once is not a pass
+    per_pass(fit, 1, 3)  # what is loaded once is not a pass
     pass_ms = 1e3 * median(per_pass(fit, 4, 14) for _ in range(repeats))
     width = 1 + n_features * (n_features + 3) // 2
     flops = 4.0 * n_rows * n_components * width

@@ -38,7 +38,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
             ours, theirs = _sides(method, problem, covariance, rows, shares)
             few, many = _iterations(problem, covariance)
             for side in (ours, theirs):
-                per_pass(side, 1, 2)  # what is loaded or compiled once is not a pass
+                per_pass(side, 1, 2)  # what is loaded once is not a pass
             # Short ones are the most at the mercy of what else the machine does, and cost little.
             n_pairs = repeats * (5 if many > 100 else 1)
             pairs = [

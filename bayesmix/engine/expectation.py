@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from bayesmix.engine.device_passes import device_assessment, device_sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import COLUMNS_FIRST, DENSE, n_features_of
 from bayesmix.numerics.gaps import has_gaps
@@ -310,6 +311,10 @@ class ExpectationStep:
     def __call__(self, rows: Rows) -> ChunkSums:
         return self.arithmetic.sums(self.mixture, rows)
 
+    def on_device(self, values: Any, weights: Array | None) -> ChunkSums | None:
+        """The same where the rows lie."""
+        return device_sums(self.mixture, self.arithmetic.watched, values, weights)
+
 
 @dataclass(frozen=True)
 class StartStep:
@@ -364,6 +369,11 @@ class AssessmentStep:
             found = rows.by_pattern(mixture.patterned)
             return reduce(add, (self._pattern(columns, some) for columns, some in found))
         return self._blocks(rows)
+
+    def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
+        """The same where the rows lie."""
+        found = device_assessment(self.mixture, values, weights)
+        return None if found is None else Assessment(*found)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         """Of rows that have only these columns."""

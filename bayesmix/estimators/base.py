@@ -28,6 +28,7 @@ from bayesmix.estimators.rows import incoming, predictions
 from bayesmix.estimators.rows.dask_blocks import lazily
 from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.namespaces import is_elsewhere
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source, Stopping
 from bayesmix.random import Purpose, root_seed, stream
@@ -301,6 +302,8 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
     def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow], n_columns: int = 1) -> PerRow:
         if is_collection(X):
             return cast("PerRow", lazily(self, X, say, self._fitted()))
+        if is_elsewhere(X):
+            return cast("PerRow", predictions.said_there(self._fitted(), self._seen(X), say, X))
         return self._each(few_enough(self._seen(X), n_columns), say)
 
     def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:

@@ -235,6 +235,10 @@ if TYPE_CHECKING:
         _components = point
         _components = posterior
         _by_pattern: p.ByPatternOf[Moments] = linear
+        _portable: p.Portable = linear
+        _portable = point
+        _portable = posterior
+        _on_device: p.OnDevice = linear.on_device
         _incomplete: p.Incomplete = point
         _incomplete = posterior
         _incomplete = predictive

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg.blas import idamax
 
@@ -56,3 +58,12 @@ def _exponentiated(log_joint: Array) -> Array:
         log_joint /= total[:, None]  # exactly 1
     log_sums: Array = np.log(total)
     return log_sums
+
+
+def normalised(xp: Any, log_joint: Any) -> tuple[Any, Any]:
+    """Responsibilities (n, K) and log normaliser (n,) of finite log joints of a namespace."""
+    largest = xp.max(log_joint, axis=1, keepdims=True)
+    less = log_joint - largest
+    shares = xp.where(less < LOWEST, xp.zeros_like(less), xp.exp(less))
+    total = xp.sum(shares, axis=1, keepdims=True)
+    return shares / total, (largest + xp.log(total))[:, 0]

@@ -62,6 +62,7 @@ from bayesmix.protocols.partitions import (
     Partition,
     PartitionTask,
 )
+from bayesmix.protocols.portable import DeviceStep, OnDevice, Portable
 from bayesmix.protocols.priors import (
     AllocationPrior,
     AllocationPriorOf,
@@ -119,6 +120,7 @@ __all__ = [
     "Coordinates",
     "CoordinatesOf",
     "Densities",
+    "DeviceStep",
     "DrawnComponents",
     "DrawnWeights",
     "Engine",
@@ -142,6 +144,7 @@ __all__ = [
     "Named",
     "NamedTensors",
     "Objective",
+    "OnDevice",
     "OrderedWeightsPrior",
     "OrderedWeightsPriorOf",
     "Parameters",
@@ -149,6 +152,7 @@ __all__ = [
     "PartitionTask",
     "PassesKept",
     "PointComponents",
+    "Portable",
     "Posterior",
     "PosteriorOf",
     "Predictive",

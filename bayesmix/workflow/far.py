@@ -72,12 +72,20 @@ def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tu
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
     """Whether squares of some rows' distances may be no doubles; rows without gaps."""
-    if not family.far_densities:
+    bounds = limits(mixture, family)
+    if bounds is None:
         return False
+    lowest, highest = bounds
+    return bool((values.max(axis=0) > highest).any() or (values.min(axis=0) < lowest).any())
+
+
+def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] | None:
+    """The lowest and highest values (D,) whose squared distances are doubles; None: any."""
+    if not family.far_densities:
+        return None
     frame = mixture.frame
     limit = _reach(cast("FarDensities", mixture.components), frame.n_directions) * frame.scale
-    away = np.maximum(values.max(axis=0) - frame.centre, frame.centre - values.min(axis=0))
-    return bool((away > limit).any())
+    return frame.centre - limit, frame.centre + limit
 
 
 def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:

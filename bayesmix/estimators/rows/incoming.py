@@ -21,6 +21,7 @@ from bayesmix.estimators.rows.columns_of_fit import (
 )
 from bayesmix.estimators.rows.families_of_columns import as_fitted, reads_levels
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.namespaces import host, is_elsewhere
 from bayesmix.protocols import Source
 from bayesmix.records import Fault
 from bayesmix.records.faults import LARGEST_VALUE
@@ -36,6 +37,7 @@ from bayesmix.sources import (
     is_source,
 )
 from bayesmix.sources.partitions.collections import collected
+from bayesmix.sources.workers.device import on_device
 from bayesmix.validation import jobs, unmasked, written_out
 from bayesmix.workflow.model import check_values
 
@@ -66,6 +68,8 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     missing = missing_of(estimator)
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, n_jobs), None
+    elif is_elsewhere(X):
+        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
     X = eager(X)
     if is_source(X):
         _refuse_weights(sample_weight)
@@ -87,12 +91,17 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     in_memory = isinstance(source, ArraySource)
     if missing == "use" and not in_memory and source.faults.not_finite:
         raise UnsupportedError(
-            "missing='use' takes rows that lie in memory, and these are read part by part: give "
-            "X.in_memory() (of a Dask collection X.compute()), or drop rows with missing values "
-            "(missing='drop')"
+            "missing='use' takes rows in memory, and these lie in parts or on a device: give "
+            "X.in_memory() (X.compute(), a NumPy array), or drop such rows (missing='drop')"
         )
     refuse(source, large=True, gaps=missing == "use")
     return source.present()
+
+
+def _where_they_lie(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
+    """An array of another library as a source that leaves it there."""
+    own = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
+    return on_device(X, _unless_equal(own), n_jobs), None
 
 
 def missing_of(estimator: Any) -> str:
@@ -157,6 +166,8 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     if is_collection(X):
         check_blocks(estimator, X)
         X, sample_weight = collected(X, sample_weight, n_jobs), None
+    elif is_elsewhere(X):
+        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
     else:
         written_out("X", X)
         X = as_fitted(X, estimator.result_.family)
@@ -273,6 +284,7 @@ def _refuse_weights(sample_weight: Any) -> None:
 def row_weights(value: Any, n_rows: int) -> Array:
     """``sample_weight`` as n finite numbers, none negative, not all zero; one number is for all."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
+    value = host(value)
     unmasked("sample_weight", value)
     if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with gaps
         value = value.to_numpy(na_value=np.nan)
@@ -308,10 +320,7 @@ def row_weights(value: Any, n_rows: int) -> Array:
 
 
 def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any:
-    """X as scikit-learn validates it, float32 or float64, with errors that say what to do.
-
-    ``gaps``: values may be missing, whatever stands in their place.
-    """
+    """X by scikit-learn, float32 or float64; ``gaps``: whatever stands in their place."""
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)

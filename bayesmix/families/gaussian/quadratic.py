@@ -17,6 +17,7 @@ from scipy.linalg.blas import dasum, dnrm2
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
+from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.filled import filled_at_once
@@ -94,6 +95,11 @@ class Quadratics:
     def linear(self) -> Quadratics:
         """Itself: to an E-step, quadratic forms are components."""
         return self
+
+    @property
+    def on_device(self) -> QuadraticsOnDevice:
+        """The forms over rows on a device."""
+        return QuadraticsOnDevice(self)
 
     def subset(self, keep: Integers) -> Quadratics:
         """Some of the forms, in the order given."""
@@ -301,6 +307,11 @@ class ByQuadratics(ABC):
     @property
     def n_features(self) -> int:
         return int(self.means.shape[1])
+
+    @property
+    def on_device(self) -> QuadraticsOnDevice:
+        """Their log densities over rows on a device."""
+        return self.linear.on_device
 
     def expected_log_density(self, values: Array) -> Array:
         """(n, K), centred form."""

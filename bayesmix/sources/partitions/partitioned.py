@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored
 from bayesmix.parallel import ordered_map, reduced
-from bayesmix.protocols import Engine, Kept, Partition, PartitionTask
+from bayesmix.protocols import DeviceStep, Engine, Kept, Partition, PartitionTask
 from bayesmix.records import Faults, Rows, Summary
 from bayesmix.sources.in_memory.array import ArraySource, chunk_rows
 from bayesmix.sources.partitions.chosen_rows import Choice, Numbered, WithWeight
@@ -64,6 +64,12 @@ class OnChosen(Generic[Value]):
             values = values[kept]
             weights = None if weights is None else weights[kept]
         return self.work(Rows(values, weights, part.first, earlier))
+
+
+def step_of(task: Any) -> DeviceStep[Any] | None:
+    """The step of a task over all rows of a partition, where these may lie on a device."""
+    whole = isinstance(task, OnChosen) and isinstance(task.work, Within) and not task.choices
+    return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,10 @@ class PartitionedSource:
         self.refuse_many(1)
         found: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
         return cast("Value", np.concatenate(found))
+
+    def said(self, step: Callable[[Rows], Value], width: int) -> list[Value]:
+        """Per-row output of every part, in their order, where it was made."""
+        return self.engine.map(self._task(step, width, mapped=True), self.parts)
 
     def refuse_many(self, n_columns: int) -> None:
         """Refuse to bring so many numbers of every row here, where all are too many."""

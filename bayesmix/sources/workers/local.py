@@ -50,14 +50,14 @@ class Local:
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
         """Σ over parts, in a fixed tree."""
-        kept, run, jobs = _of_parts(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return reduced(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs)
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
         """What a task makes of every part."""
-        kept, run, jobs = _of_parts(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return list(ordered_map(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs))
 
     def keep(
@@ -71,5 +71,6 @@ class Local:
         return replace(self, n_jobs=n_jobs)
 
 
-def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
+def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
+    """What an earlier pass kept of each part."""
     return [None] * len(parts) if earlier is None else cast("KeptParts", earlier).values

@@ -1,0 +1,60 @@
+"""Quadratic forms over rows on a device: the two forms of the E-step in an array namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.families.gaussian.moments import Moments, averages
+from bayesmix.numerics.features import DENSE
+from bayesmix.numerics.namespaces import beside, host
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.quadratic import Quadratics
+
+
+@dataclass(frozen=True)
+class QuadraticsOnDevice:
+    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² over rows of any namespace."""
+
+    forms: Quadratics
+
+    def features(self, xp: Any, values: Any) -> Any:
+        """[1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
+        one = xp.ones_like(values[:, :1])
+        if self.forms.kind != DENSE:
+            return xp.concat([one, values, values * values], axis=1)
+        products = [values[:, i : i + 1] * values[:, i:] for i in range(values.shape[1])]
+        return xp.concat([one, values, *products], axis=1)
+
+    def log_density(self, xp: Any, values: Any) -> Any:
+        """(n, K), distances from each mean."""
+        forms, columns = self.forms, []
+        shared = len(forms.root) == 1
+        for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):
+            root = forms.root[0 if shared else k]
+            away = values - beside(mean, values)
+            along = (
+                away @ beside(root, values)
+                if forms.kind == DENSE
+                else away * beside(np.broadcast_to(root, mean.shape).copy(), values)
+            )
+            columns.append(float(offset) - 0.5 * xp.sum(along * along, axis=1))
+        return xp.stack(columns, axis=1)
+
+    def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
+        """Centred moments: the mean first, then the scatter."""
+        structure = self.forms.structure
+        counts = host(xp.sum(responsibilities, axis=0))
+        means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])
+        scatter = []
+        for k, mean in enumerate(means):
+            away = values - beside(mean, values)
+            shares = responsibilities[:, k : k + 1]
+            if self.forms.kind == DENSE:
+                scatter.append(host(xp.matrix_transpose(away * shares) @ away))
+            else:
+                scatter.append(host(xp.sum(away * away * shares, axis=0)))
+        return Moments(structure, counts, means, structure.blocks.pool(np.stack(scatter)))
