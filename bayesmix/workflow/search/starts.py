@@ -46,7 +46,7 @@ def numbered_starts(
     family, K = model.family, model.n_components
     generator = stream(seed, Purpose.START, index)
     rows = distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails)
-    factors = (_heap_factors(rows, K), np.ones(rows.values.shape[1]))
+    factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
     directions = family.own_directions
     by_graph: tuple[int, ...] = ()
     if rows.stress is None and has_enough_rows(rows.values, K):
@@ -67,7 +67,7 @@ def numbered_starts(
         yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
 
 
-def _heap_factors(rows: Distinct, n_components: int) -> Array:
+def heap_factors(rows: Distinct, n_components: int) -> Array:
     """Factors (D,) that divide columns by the shortest interval with half of a component's share.
 
     The robust scale of a column with two heaps is the distance between them; this interval is about
