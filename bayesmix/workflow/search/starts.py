@@ -23,7 +23,7 @@ from bayesmix.workflow.search.k_means import Distinct, complete, distinct_rows, 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 LLOYD_ROUNDS = 100
 # Rounds of k-means for a numbered start; numbered starts that are clusters of a graph.
-SHORT_LLOYD, GRAPH_STARTS = 5, (1, 3)
+SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
 # Share of the rows that the interval of a heap holds at least; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
 # Share of each row that is spread over all components where a probability of 0 would stay 0.
