@@ -22,33 +22,29 @@ from threadpoolctl import threadpool_limits
 
 import bayesmix
 from bayesmix.parallel import resolve_jobs
-from bayesmix.workflow.search.effort import USUAL
+from bayesmix.workflow.search.search import FULL, Schedule
 from benchmarks import fresh_fits, shapes
 from benchmarks.recipes import new_seed
 
 SEARCH = "bayesmix.workflow.search"
-IMPROVER = f"{SEARCH}.improvement.Improver"
-# What is put in the place of an idea, so that the search goes on without it.
+IMPROVER = f"{SEARCH}.race.Improver"
+# What replaces an idea, so that the search goes on without it.
 WITHOUT: dict[str, dict[str, Any]] = {
     "as it is": {},
-    "no swaps": {f"{IMPROVER}._one_round": lambda self, problem, state: None},
-    "no divisions of pairs": {f"{IMPROVER}.divided_anew": lambda self, problem, state: state},
-    "no balls": {
-        f"{SEARCH}.splits.where_closest": lambda white: [],
-        f"{SEARCH}.divisions.where_closest": lambda white: [],
-    },
-    "one run on the sample": {f"{SEARCH}.optimum.BATCHES_OF_LARGE": (range(2), range(2, 16))},
-    "2,000 rows in the sample": {f"{SEARCH}.optimum.ROWS_A_PARAMETER": 0},
-    "no graphs of neighbours": {f"{SEARCH}.effort.USUAL": replace(USUAL, by_graph=())},
-    "one start settled": {f"{SEARCH}.effort.USUAL": replace(USUAL, settled=1)},
-    "all starts settled": {f"{SEARCH}.effort.USUAL": replace(USUAL, alike=1000)},
-    "ends improved again": {f"{IMPROVER}._known_end": lambda self, problem, state: None},
+    "no swaps": {f"{IMPROVER}.improved": lambda self, problem, state: state},
+    "no divisions of pairs": {f"{IMPROVER}.divided": lambda self, problem, state: state},
+    "one run on the sample": {f"{SEARCH}.search.ON_A_SAMPLE": Schedule(2, 6, 2)},
+    "2,000 rows in the sample": {f"{SEARCH}.search.ROWS_PER_PARAMETER": 0},
+    "no graphs of neighbours": {f"{SEARCH}.starts.GRAPH_STARTS": ()},
+    "one start settled": {f"{SEARCH}.search.FULL": replace(FULL, settled=1)},
+    "all starts made": {f"{SEARCH}.search.FULL": replace(FULL, agree=1000)},
     "not by way of a prior": {
-        f"{SEARCH}.optimum.Searcher._by_way_of_a_prior": lambda self, start, passes: None
+        f"{SEARCH}.search.Search._under_a_prior": lambda self, state, passes: None
     },
     "columns in one scale": {
-        f"{SEARCH}.starts.stretches": lambda rows, n_components: [np.ones(rows.values.shape[1])]
+        f"{SEARCH}.starts.heap_factors": lambda rows, n_components: np.ones(rows.values.shape[1])
     },
+    "trials are never abandoned early": {f"{SEARCH}.race.STAGES": ((8, math.inf),)},
 }
 
 

@@ -23,7 +23,7 @@ from bayesmix.workflow.search.k_means import Distinct, complete, distinct_rows, 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 LLOYD_ROUNDS = 100
 # Rounds of k-means for a numbered start; numbered starts that are clusters of a graph.
-SHORT_LLOYD, GRAPH_STARTS = 5, (1, 3)
+SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
 # Share of the rows that the interval of a heap holds at least; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
 # Share of each row that is spread over all components where a probability of 0 would stay 0.
@@ -46,7 +46,7 @@ def numbered_starts(
     family, K = model.family, model.n_components
     generator = stream(seed, Purpose.START, index)
     rows = distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails)
-    factors = (_heap_factors(rows, K), np.ones(rows.values.shape[1]))
+    factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
     directions = family.own_directions
     by_graph: tuple[int, ...] = ()
     if rows.stress is None and has_enough_rows(rows.values, K):
@@ -67,7 +67,7 @@ def numbered_starts(
         yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
 
 
-def _heap_factors(rows: Distinct, n_components: int) -> Array:
+def heap_factors(rows: Distinct, n_components: int) -> Array:
     """Factors (D,) that divide columns by the shortest interval with half of a component's share.
 
     The robust scale of a column with two heaps is the distance between them; this interval is about
