@@ -185,9 +185,9 @@ class Answer:
         how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
         text = f"P(K | data): {', '.join(parts)}{how}"
         if ranked[0] != self.best.asked:
-            summed = self.several and record(self.criterion).log_evidence
-            why = "summed over structures; the best single model" if summed else "the chosen model"
-            text += f", {why} has K = {self.best.asked}"
+            evidence = record(self.criterion).log_evidence
+            chosen = "the model of largest evidence" if evidence else "the chosen model"
+            text += f"; {chosen} has K = {self.best.asked}"
         return f"{text}."
 
     def _structures(self) -> str:
