@@ -145,6 +145,8 @@ class Answer:
         if column == "cv" and self.best.held is not None:
             judged = float(self.best.held.weights.sum())
             text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
+        if self.best.result is not None and self.best.result.mixture.noise is not None:
+            text += ", since noise has no log evidence" if self.criterion == "bic" else ""
         others = self._next()
         return f"{text}; next: {others[0]}." if others else f"{text}."
 
