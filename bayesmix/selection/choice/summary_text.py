@@ -145,6 +145,8 @@ class Answer:
         if column == "cv" and self.best.held is not None:
             judged = float(self.best.held.weights.sum())
             text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
+        if self.best.result is not None and self.best.result.mixture.noise is not None:
+            text += ", since noise has no log evidence" if self.criterion == "bic" else ""
         others = self._next()
         return f"{text}; next: {others[0]}." if others else f"{text}."
 
@@ -185,9 +187,9 @@ class Answer:
         how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
         text = f"P(K | data): {', '.join(parts)}{how}"
         if ranked[0] != self.best.asked:
-            summed = self.several and record(self.criterion).log_evidence
-            why = "summed over structures; the best single model" if summed else "the chosen model"
-            text += f", {why} has K = {self.best.asked}"
+            evidence = record(self.criterion).log_evidence
+            chosen = "the model of largest evidence" if evidence else "the chosen model"
+            text += f"; {chosen} has K = {self.best.asked}"
         return f"{text}."
 
     def _structures(self) -> str:
