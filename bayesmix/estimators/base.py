@@ -36,7 +36,7 @@ from bayesmix.selection.candidates.fitter import Fitter
 from bayesmix.selection.criteria import scores as criteria
 from bayesmix.sources import Passed, few_enough, is_collection, passed
 from bayesmix.workflow.fit import fit
-from bayesmix.workflow.model import Begin, Model, Near, Settings, resolve_objective, working_frame
+from bayesmix.workflow.model import Model, Near, Settings, resolve_objective, working_frame
 from bayesmix.workflow.progress import Reporter
 from bayesmix.workflow.result import FitResult
 from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
@@ -93,8 +93,8 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         """Fit, and the component of every row (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, rows: Callable[..., Source], near: Near = None, begin: Begin = None) -> None:
-        """Fit to rows for so many threads; a candidate begins ``near`` fits as well, or at one."""
+    def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
+        """Fit to rows for so many threads; a candidate begins ``near`` fits as well."""
         before = dict(self.__dict__)
         try:
             model = self._model()
@@ -102,7 +102,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
                 refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
-            settings = self._settings(model, source).among(near, begin)
+            settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row, passed(source))
             monitor = reporter.attach(self._monitor())

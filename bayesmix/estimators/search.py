@@ -30,7 +30,6 @@ from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.choice.notes import DataChecks
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
@@ -45,6 +44,7 @@ from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.clustering.clusters import clusters_of_components
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.registry import OF_DRAWS, record
+from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.pipelines import prefix_of
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected
@@ -232,8 +232,6 @@ class MixtureSearch(SearchResults, Showing):
         refuted = growth.refuted if grows else None
         task = Task(fitter, splits, functions, kept_fits, patience, watched, refuted)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
-        if not folded:
-            sweep.begun = fitter.first_fits(chains, grows, seed)
         self._run(sweep)
         further = grows and variational and not self.interrupted_
         if further and not growth.finished(sweep, max(numbers), self._run):

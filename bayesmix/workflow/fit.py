@@ -29,7 +29,7 @@ from bayesmix.workflow.result import (
     plug_in_density,
 )
 from bayesmix.workflow.search.ladder import search
-from bayesmix.workflow.search.starts import OfMixture, begun, named_start
+from bayesmix.workflow.search.starts import begun, named_start
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.
 FEW_ITERATIONS = 10
@@ -147,8 +147,6 @@ def _one_run(
         problem = replace(problem, accelerate=False)
     if continue_from is not None:
         state = begin_at(problem, continue_from)
-    elif settings.begin is not None:
-        state = begun(problem, OfMixture(settings.begin), model.n_components)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
     elif model.noise is not None:

@@ -63,9 +63,8 @@ class Model:
     noise: NoiseDensity | str | None = None  # beside the components; "uniform" is of the rows
 
 
-# Of a candidate: fits of others that it begins near, and one that it begins at instead.
+# Fits of other candidates that a candidate begins near.
 Near: TypeAlias = tuple[Mixture, ...] | None
-Begin: TypeAlias = Mixture | None
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,12 @@ class Settings:
     seed: int = 0
     sort: bool = True
     near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
-    begin: Begin = None  # in any frame: where a run begins that needs no search
     kept: PassesKept | None = None  # passes of an earlier attempt at the same fit
     compared: bool = False  # whether a fit is there to be compared: without a value it is refused
 
-    def among(self, near: Near, begin: Begin) -> Settings:
+    def among(self, near: Near) -> Settings:
         """Those of a candidate, which may begin near others; None: of a fit by itself."""
-        return self if near is None else replace(self, near=near, begin=begin, compared=True)
+        return self if near is None else replace(self, near=near, compared=True)
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:

@@ -248,8 +248,7 @@ def test_the_headline_says_what_kind_of_mixture(page_of, kind, headline):
 def test_probabilities_over_k_are_shown_where_they_exist(variational, faithful, tmp_path, undrawn):
     page = Page(variational.report(tmp_path / "report.html", faithful))
     series = variational.k_probabilities_
-    best = f"{100 * series.max():.1f} %"
-    assert f"The probability of {series.idxmax()} components is {best}" in page.texts("header")[0]
+    assert f"P(K | data): {series.idxmax()}: {series.max():.2f}" in page.texts("header")[0]
     assert "the same prior probability for each" in page.text
     bars = [
         float(re.search(r"width:([\d.]+)%", each["attributes"]["style"])[1])

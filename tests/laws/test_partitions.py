@@ -1,7 +1,6 @@
 """Rows in partitions: the bits are those of the layout, whoever reads and in whatever order."""
 
 import pickle
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -293,18 +292,6 @@ def test_what_is_asked_of_every_row_is_refused_where_they_are_too_many(monkeypat
     assert model.predict_proba(source.subset(slice(0, 500))).shape == (500, 2)
     with pytest.raises(TooManyRowsError, match=r"rows\.sample"):
         bm.stability(model, source)
-
-
-@pytest.mark.parametrize("judged", [50, 500])
-def test_few_rows_are_looked_for_where_all_are_judged(judged, monkeypatch):
-    monkeypatch.setattr("bayesmix.selection.criteria.folds.MOST_HELD_OUT", judged)
-    rng = np.random.default_rng(0)
-    arms = [rng.normal(size=(60, 2)) * scales for scales in ([6.0, 0.3], [0.3, 6.0])]
-    source, _ = partitions(np.random.default_rng(1).permutation(np.vstack([*arms, [[40, -30]]])))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        search = bm.select(source, (1, 2, 3), ("full", "diag"))
-    assert search.best_params_["n_components"] == (3 if judged == 500 else 2)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -12,16 +12,9 @@ from sklearn.datasets import load_wine
 import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates.candidate import Candidate
+from bayesmix.selection.candidates.candidate_sweep import hopeless
 from bayesmix.selection.candidates.growth import refuted
-from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.structures_asked import largest_number
-from bayesmix.selection.choice.data_checks import (
-    Duplicates,
-    LogScale,
-    duplicates,
-    log_scale,
-    rounded_features,
-)
 from bayesmix.selection.choice.notes import components
 from bayesmix.selection.choice.probability import Probabilities, probabilities
 from bayesmix.selection.choice.rule import NAME as RULE
@@ -29,6 +22,13 @@ from bayesmix.selection.choice.rule import Judgement, in_turn, verdict
 from bayesmix.selection.choice.summary_text import Answer
 from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.scores import Score
+from bayesmix.selection.data_checks import (
+    Duplicates,
+    LogScale,
+    duplicates,
+    log_scale,
+    rounded_features,
+)
 from bayesmix.sources import ArraySource
 
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 
 from bayesmix import validation
-from bayesmix.estimators.candidates.first_fits import first_fits
 from bayesmix.estimators.rows import incoming
 from bayesmix.estimators.rows.predictions import log_densities
 from bayesmix.numerics.arrays import Array
@@ -67,19 +66,11 @@ class SourceFitter:
         """One that begins with so many components, and keeps those that rows call for."""
         return _sparse(self.estimator, parameters, most)
 
-    def fit(
-        self, candidate: Any, near: tuple[Mixture, ...] = (), begin: Mixture | None = None
-    ) -> FitResult:
-        """Fit a mixture, whose search begins at others as well; without one where it may begin."""
-        candidate._fit(partial(incoming.same_rows, candidate, self.source), near, begin)
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a mixture whose search begins at others as well."""
+        candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
         result: FitResult = candidate.result_
         return result
-
-    def first_fits(
-        self, chains: list[list[Parameters]], grows: bool, seed: int
-    ) -> dict[tuple[int, int], Mixture]:
-        """(chain, place) -> where candidates begin that are first fitted all at once."""
-        return first_fits(self.estimator, self.source, chains, grows, seed)
 
     def source_of(self, candidate: Any) -> Source:
         """The rows as they are."""
@@ -126,9 +117,7 @@ class TableFitter:
         """One that begins with so many components, and keeps those that rows call for."""
         return _sparse(self.estimator, parameters, most)
 
-    def fit(
-        self, candidate: Any, near: tuple[Mixture, ...] = (), begin: Mixture | None = None
-    ) -> FitResult:
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit all steps; the mixture, where it is one of ours, begins at others as well."""
         inner = last_step(candidate)
         if near and inner is not candidate and inner._reads_sources:
@@ -142,12 +131,6 @@ class TableFitter:
             fit_weighted(candidate, self.table, self.sample_weight)
         result: FitResult = inner.result_
         return result
-
-    def first_fits(
-        self, chains: list[list[Parameters]], grows: bool, seed: int
-    ) -> dict[tuple[int, int], Mixture]:
-        """None: what steps before the mixture make of rows is not known here."""
-        return {}
 
     def source_of(self, candidate: Any) -> Source:
         """The rows as the steps before the mixture transform them."""

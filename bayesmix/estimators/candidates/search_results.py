@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.errors import UndefinedError
 from bayesmix.estimators.methods.transforming import Transforming
 from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates.candidate import Candidate
-from bayesmix.selection.choice.averaging import AveragedDensity
 from bayesmix.selection.choice.probability import (
     Probabilities,
     by_bic,

@@ -108,8 +108,6 @@ class Checkpoint:
             "part": question.part,
             "near": writer.value(question.near),
         }
-        if question.begin is not None:
-            asked["begin"] = writer.value(question.begin)
         return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
 
 

@@ -59,19 +59,8 @@ class Fitter(Protocol):
         """One that begins with so many components, and keeps those that rows call for."""
         ...
 
-    def fit(
-        self, candidate: Procedure, near: tuple[Mixture, ...] = (), begin: Mixture | None = None
-    ) -> FitResult:
-        """Fit a candidate, whose search begins at mixtures of no more components as well.
-
-        ``begin``, in any frame, is so good a place that no search is needed.
-        """
-        ...
-
-    def first_fits(
-        self, chains: list[list[Parameters]], grows: bool, seed: int
-    ) -> dict[tuple[int, int], Mixture]:
-        """(chain, place) -> where candidates begin that are first fitted all at once."""
+    def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a candidate, whose search begins at mixtures of no more components as well."""
         ...
 
     def source_of(self, candidate: Procedure) -> Source:

@@ -27,24 +27,19 @@ from bayesmix.workflow.result import FitResult
 
 DEGENERATE = "degenerate"
 WHOLE = -1
-# Nats within which two fits have reached as much.
-LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
 class Question:
     """Which fit of a search: a candidate with its number, the part of the rows, where it begins.
 
-    ``near`` are fits of other candidates to the same rows, special cases of it, of which the best
-    has ``reached`` so much.
+    ``near`` are fits of other candidates to the same rows, special cases of it.
     """
 
     parameters: Parameters
     number: int
     part: int
     near: tuple[Mixture, ...]
-    begin: Mixture | None = None  # where it begins without a search
-    reached: float = -math.inf
 
 
 class KeptFits(Protocol):
@@ -125,9 +120,7 @@ class Task:
             warnings.simplefilter("always")
             try:
                 if part == WHOLE:
-                    row = self._scored(row, model, self.fitter.fit(model, near, question.begin))
-                    if question.begin is not None and row.reached < question.reached - LEVEL:
-                        row = self._led(row, question)
+                    row = self._scored(row, model, self.fitter.fit(model, near))
                 else:
                     row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
@@ -165,13 +158,6 @@ class Task:
             better = self._scored(row, model, found)
         kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
         return replace(better, scores=better.scores | kept)
-
-    def _led(self, row: Candidate, question: Question) -> Candidate:
-        """What ended below a special case of it, from there, where that is better."""
-        model = self._unfitted(question.parameters, question.part)
-        led = self._scored(row, model, self.fitter.fit(model, question.near))
-        better = led.sound is not None and led.reached > row.reached
-        return led if better else row
 
     def _scored(self, row: Candidate, model: Any, result: FitResult) -> Candidate:
         """Fitted to all rows, with every criterion that needs no folds."""

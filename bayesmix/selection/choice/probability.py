@@ -21,8 +21,8 @@ from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 
 # The evidence is divided by √n over this where it is approximate and its model is not meant to be
 # true: differences between wrong models vary with √n over data sets, while their softmax treats
-# them as exact (Cai, Campbell & Broderick 2021). Chosen on small data sets of other seeds than it is
-# reported on (benchmarks/clusters.py).
+# them as exact (Cai, Campbell & Broderick 2021). Chosen on small data sets of other seeds than it
+# is reported on (benchmarks/clusters.py).
 ROOTS = 4.0
 # Candidates further below the best than this take no part, with or without an estimate.
 NATS_THAT_MATTER = 15.0

@@ -10,10 +10,10 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.polish import polished
-from bayesmix.selection.choice.averaging import AveragedDensity, averaged
 from bayesmix.selection.choice.probability import Probabilities, evidence_of, prior_weights
 from bayesmix.selection.choice.summary_text import label
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
@@ -21,8 +21,7 @@ from bayesmix.selection.criteria.held_out import finite, stacking, within_one_er
 from bayesmix.selection.criteria.registry import record
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-MOST_POLISHED = 12
-MOST_POLISHED_OF_MANY = 5  # where all candidates were first fitted together, from many places
+MOST_POLISHED = 5
 
 
 def completed(
@@ -46,8 +45,7 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    most = MOST_POLISHED_OF_MANY if sweep.begun else MOST_POLISHED
-    return polished(task, rows, worth, polish, most)
+    return polished(task, rows, worth, polish, MOST_POLISHED)
 
 
 def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.random import Purpose, stream
-from bayesmix.selection.choice.data_checks import RoundedFeature, narrower
+from bayesmix.selection.data_checks import RoundedFeature, narrower
 from bayesmix.workflow.result import FitResult
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import pandas as pd
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import FittedMixture
-from bayesmix.selection.choice.data_checks import rounded_features
 from bayesmix.selection.clustering.clusters import (
     OUTLYING,
     OVERLAP,
@@ -22,6 +21,7 @@ from bayesmix.selection.clustering.clusters import (
     most_probable_clusters,
     too_small,
 )
+from bayesmix.selection.data_checks import rounded_features
 from bayesmix.selection.fitted import fitted_mixture, seen_rows
 
 

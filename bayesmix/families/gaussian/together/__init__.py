@@ -1,1 +1,0 @@
-"""Many mixtures of any structure over the same rows, each step of all of them made at once."""
