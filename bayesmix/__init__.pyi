@@ -66,6 +66,7 @@ from bayesmix.sampling.linear_response.covariances import LinearResponse as Line
 from bayesmix.sampling.linear_response.covariances import linear_response as linear_response
 from bayesmix.sampling.weighted_bootstrap import WeightedBootstrap as WeightedBootstrap
 from bayesmix.sampling.weighted_bootstrap import weighted_bootstrap as weighted_bootstrap
+from bayesmix.selection.averaging import AveragedDensity as AveragedDensity
 from bayesmix.selection.checks.conformal_regions import conformal_region as conformal_region
 from bayesmix.selection.checks.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit as goodness_of_fit
@@ -79,7 +80,6 @@ from bayesmix.selection.checks.nested_folds import NestedResult as NestedResult
 from bayesmix.selection.checks.nested_folds import nested_cv as nested_cv
 from bayesmix.selection.checks.prior_sensitivity import PriorSensitivity as PriorSensitivity
 from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity as prior_sensitivity
-from bayesmix.selection.choice.averaging import AveragedDensity as AveragedDensity
 from bayesmix.selection.clustering.merging import Merging as Merging
 from bayesmix.selection.clustering.merging import merge_components as merge_components
 from bayesmix.selection.clustering.stability_of_clusters import Stability as Stability
