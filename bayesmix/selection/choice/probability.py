@@ -19,9 +19,10 @@ from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.structures_asked import without_posterior
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities
 
-# An approximate evidence is divided by √n over this: differences between models that are not true
-# vary with √n over data sets, while their softmax treats them as exact (Cai, Campbell & Broderick
-# 2021). Chosen on other small data sets than it is reported on (benchmarks/clusters.py).
+# The evidence is divided by √n over this where it is approximate and its model is not meant to be
+# true: differences between wrong models vary with √n over data sets, while their softmax treats
+# them as exact (Cai, Campbell & Broderick 2021). Chosen on small data sets of other seeds than it
+# is reported on (benchmarks/clusters.py).
 ROOTS = 4.0
 # Candidates further below the best than this take no part, with or without an estimate.
 NATS_THAT_MATTER = 15.0
