@@ -73,7 +73,7 @@ _HOMES = {
     "merge_components": "selection.clustering.merging",
     "Stability": "selection.clustering.stability_of_clusters",
     "stability": "selection.clustering.stability_of_clusters",
-    "AveragedDensity": "selection.choice.averaging",
+    "AveragedDensity": "selection.averaging",
     "NestedResult": "selection.checks.nested_folds",
     "nested_cv": "selection.checks.nested_folds",
     "plot_averaged": "plots",

@@ -17,6 +17,7 @@ from benchmarks import (
     ablation,
     bands,
     choosing,
+    clusters,
     columns,
     crosscheck,
     first,
@@ -76,6 +77,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "columns_memory": ("Factor analysers: memory by columns", columns.memory),
     "nested": ("Nested cross-validation on Old Faithful", choosing.nested),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
+    "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
+    "k_probability": ("P(K) on data whose generator is not the prior", clusters.probability),
     "optimism": (
         "What the best candidate promises, nested cross-validation, and the truth",
         choosing.optimism,

@@ -13,19 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.options import (
-    Candidates,
-    Handling,
-    Method,
-    Numbers,
-    Out,
-    Restart,
-    Run,
-    Static,
-    Structure,
-    Table,
-    Written,
-)
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError, UnsupportedError
 
@@ -50,7 +37,12 @@ class Work:
 
     @classmethod
     def on(
-        cls, command: str, screen: Screen, rows: Numbers | Table, source: Source, place: Path | None
+        cls,
+        command: str,
+        screen: Screen,
+        rows: options.Numbers | options.Table,
+        source: Source,
+        place: Path | None,
     ) -> Work:
         """A command whose rows are named on the screen."""
         from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
@@ -140,7 +132,7 @@ def command_line(context: typer.Context) -> list[str]:
     return words
 
 
-def checkpoint_folder(restart: Restart) -> str | None:
+def checkpoint_folder(restart: options.Restart) -> str | None:
     """Where finished work is kept: a new folder, or with ``--resume`` one that holds some."""
     checkpoint, resume = restart.checkpoint, restart.resume
     if checkpoint is None:
@@ -159,7 +151,7 @@ def checkpoint_folder(restart: Restart) -> str | None:
 
 
 def unfitted_search(
-    candidates: Candidates, run: Run, handling: Handling
+    candidates: options.Candidates, run: options.Run, handling: options.Handling
 ) -> Callable[[Source], Any]:
     """The search for some rows; its options are checked before any row is read."""
     from bayesmix.estimators.select import comparable, procedure
@@ -195,7 +187,7 @@ def demo(
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results")] = (
         "bayesmix-demo"
     ),
-    run: Run,
+    run: options.Run,
 ) -> None:
     """Select a model for bundled data: how many clusters, how sure, what density."""
     import numpy as np
@@ -212,7 +204,7 @@ def demo(
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search = unfitted_search(Candidates(), run, Handling())(source)
+    search = unfitted_search(options.Candidates(), run, options.Handling())(source)
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
@@ -233,17 +225,17 @@ def program() -> str:
 def select(
     *,
     context: typer.Context,
-    table: Table,
-    written: Written,
-    handling: Handling,
-    candidates: Candidates,
-    out: Out = None,
+    table: options.Table,
+    written: options.Written,
+    handling: options.Handling,
+    candidates: options.Candidates,
+    out: options.Out = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, into --out or here")
     ] = False,
-    static: Static = False,
-    restart: Restart,
-    run: Run,
+    static: options.Static = False,
+    restart: options.Restart,
+    run: options.Run,
 ) -> None:
     """Fit all candidates, compare them, keep the best.
 
@@ -280,26 +272,26 @@ def select(
 
 def fit(
     *,
-    table: Table,
-    written: Written,
+    table: options.Table,
+    written: options.Written,
     components: Annotated[
         int,
         typer.Option(
             metavar="K", min=1, help="Number of components; with --method variational: at most"
         ),
     ],
-    handling: Handling,
-    covariance: Structure = "full",
+    handling: options.Handling,
+    covariance: options.Structure = "full",
     method: Annotated[
-        Method,
+        options.Method,
         typer.Option(
             metavar="NAME",
             help="em (maximum likelihood), variational or map (maximum a posteriori)",
         ),
-    ] = Method.EM,
-    out: Out = None,
-    restart: Restart,
-    run: Run,
+    ] = options.Method.EM,
+    out: options.Out = None,
+    restart: options.Restart,
+    run: options.Run,
 ) -> None:
     """Fit one mixture with K components.
 
@@ -336,7 +328,7 @@ def fit(
     work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
 
 
-def estimator_for(source: Source, family: Any, method: Method, noise: bool) -> Any:
+def estimator_for(source: Source, family: Any, method: options.Method, noise: bool) -> Any:
     """The estimator of one fit: Gaussian, of a family, or of one for each column."""
     from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
@@ -353,6 +345,6 @@ def estimator_for(source: Source, family: Any, method: Method, noise: bool) -> A
             )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)
-    if method is Method.VARIATIONAL:
+    if method is options.Method.VARIATIONAL:
         return BayesianGaussianMixture(noise=uniform)
-    return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=uniform)
+    return GaussianMixture(prior="auto" if method is options.Method.MAP else None, noise=uniform)

@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias, TypeVar, cast
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.features import DENSE, n_features_of
+from bayesmix.numerics.features import COLUMNS_FIRST, DENSE, n_features_of
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 from bayesmix.protocols import (
@@ -59,16 +59,21 @@ def block_sums(
     Every E-step of a run ends here; ``statistics`` makes those of the components.
     """
     allocated = mixture.allocate(joint, rows)
-    log_normaliser = allocated.log_normaliser
-    weight = float(len(rows))
     if rows.weights is not None:
         joint *= rows.weights[:, None]
+    totals = weighed(allocated.log_normaliser, rows)
+    return ChunkSums(*totals, statistics(joint), allocated.statistics)
+
+
+def weighed(log_normaliser: Array, rows: Rows) -> tuple[float, float]:
+    """Multiply by the row weights in place; return Σ w l and Σ w (1 + |l|)."""
+    weight = float(len(rows))
+    if rows.weights is not None:
         log_normaliser *= rows.weights
         weight = float(rows.weights.sum())
     # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
     magnitude = weight + float(np.abs(log_normaliser).sum())
-    total = float(log_normaliser.sum())
-    return ChunkSums(total, magnitude, statistics(joint), allocated.statistics)
+    return float(log_normaliser.sum()), magnitude
 
 
 @dataclass(frozen=True)
@@ -199,26 +204,40 @@ class Linear(Form):
         )
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-        """Block by block, all of them in the same room."""
+        """Block by block, all of them in the same memory."""
         form, coefficients = mixture.linear, mixture.coefficients
         if rows.keeps_features(coefficients.shape[1]):
             features = rows.features(form, mixture.frame)
-            return _linear_sums(mixture, rows, features, np.dot(coefficients, features))
+            joint = np.dot(coefficients, features)
+            return block_sums(
+                mixture,
+                joint.T,
+                rows,
+                lambda shares: FeatureSums(form, np.dot(shares.T, features.T)),
+            )
         n_components, n_features = coefficients.shape
         blocks = rows.blocks(block_rows(n_features, n_components))
-        width = len(blocks[0])
-        framed, room = np.empty((rows.values.shape[1], width)), np.empty((n_features, width))
-        joints = np.empty((n_components, width))
-        total: ChunkSums | None = None
+        size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
+        room, joints = np.empty((n_features, size)), np.empty((n_components, size))
+        room[0] = 1.0
+        in_place = form.kind in COLUMNS_FIRST and mixture.frame.basis is None
+        framed = room[1:width] if in_place else np.empty((width - 1, size))
+        log_normaliser = np.empty(len(rows))
+        sums, allocation = np.zeros(coefficients.shape), None
         for block in blocks:
-            own = slice(len(block))
+            own, place = slice(len(block)), block.first - rows.first
             features, joint = room[:, own], joints[:, own]
             form.features(mixture.frame.apply(block.values, framed[:, own]), features)
             np.matmul(coefficients, features, out=joint)
-            found = _linear_sums(mixture, block, features, joint)
-            total = found if total is None else total + found
-        assert total is not None
-        return total
+            allocated = mixture.allocate(joint.T, block)
+            log_normaliser[place : place + len(block)] = allocated.log_normaliser
+            if allocated.statistics is not None:
+                more = allocated.statistics
+                allocation = more if allocation is None else allocation + more
+            if block.weights is not None:
+                joint *= block.weights
+            sums += np.dot(joint, features.T)
+        return ChunkSums(*weighed(log_normaliser, rows), FeatureSums(form, sums), allocation)
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
@@ -267,16 +286,6 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
         return block_sums(mixture, joint, block, statistics)
 
     return sum_of_blocks(rows, mixture.n_components, of_block)
-
-
-def _linear_sums(
-    mixture: Mixture[Components], rows: Rows, features: Array, joint: Array
-) -> ChunkSums:
-    """What rows add up to, from their features (F, n) and log joints (K, n), which are used up."""
-    form = mixture.linear
-    return block_sums(
-        mixture, joint.T, rows, lambda shares: FeatureSums(form, np.dot(shares.T, features.T))
-    )
 
 
 def block_rows(width: int, n_components: int) -> int:

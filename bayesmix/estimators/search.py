@@ -14,6 +14,7 @@ from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
     SelectionWarning,
+    UndefinedError,
     warn,
 )
 from bayesmix.estimators.attributes.representation import Showing
@@ -29,7 +30,6 @@ from bayesmix.selection.candidates.combinations import asked
 from bayesmix.selection.candidates.task import Task
 from bayesmix.selection.choice import result_tables as tables
 from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.choice.notes import DataChecks
 from bayesmix.selection.choice.probability import prior_asked
 from bayesmix.selection.choice.ranking import (
@@ -44,6 +44,7 @@ from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
 from bayesmix.selection.clustering.clusters import clusters_of_components
 from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
 from bayesmix.selection.criteria.registry import OF_DRAWS, record
+from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.pipelines import prefix_of
 from bayesmix.sources import is_collection, processes
 from bayesmix.sources.partitions.collections import collected
@@ -307,9 +308,14 @@ class MixtureSearch(SearchResults, Showing):
         self.cautions_ = checks.notes(rows)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
-        found = self._by_bic(rows) or self._probabilities(rows)
+        try:
+            found = self._probabilities(rows)
+        except UndefinedError:
+            found = None
+        result = rows[0].result
+        assert result is not None  # it has a value
         self._rounded = checks.rounded
-        self._clusters = clusters_of_components(rows[0].result, checks.rounded)
+        self._clusters = clusters_of_components(result, checks.rounded)
         answer = words.Answer(
             judgement, criterion, n, found, self.cautions_, int(self._clusters.max()) + 1
         )

@@ -6,6 +6,7 @@ TOTALS = 0  # [1, x]
 COUNTS = 1  # [1, x, -Σ log x!]
 AXES = 2  # [1, x, x²]
 DENSE = 3  # [1, x, x_i x_j (i <= j)]
+COLUMNS_FIRST = (AXES, DENSE)  # rows may be framed where their features are made
 PRODUCT = -2  # those of the parts of a product, side by side
 CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
 LEVELS = 5  # [1, which level each column has]

@@ -50,6 +50,9 @@ def _exponentiated(log_joint: Array) -> Array:
     if some_left_out:
         log_joint -= LEFT_OUT
     total = log_joint.sum(axis=1)
-    log_joint /= total[:, None]
+    if log_joint.shape[1] > 1:
+        log_joint *= (1.0 / total)[:, None]
+    else:
+        log_joint /= total[:, None]  # exactly 1
     log_sums: Array = np.log(total)
     return log_sums

@@ -15,50 +15,20 @@ from bayesmix.report.markup import (
     typeset,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name
+from bayesmix.selection.choice.summary_text import SUREST
 from bayesmix.selection.criteria.registry import RECORDS, record
 
-# How the sentences of a search begin that say how sure it is.
-HOW_SURE = (
-    "Runner-up",
-    "It has the best held-out",
-    "The best held-out",
-    "The most probable number",
-)
-# ... and what they hold that a table of the page says better.
-IN_A_TABLE = (
-    "Runner-up:",
-    "Probability of the number",
-    " would choose ",
-    "They answer different questions",
-    "have no value",
-)
 LEAST_SHOWN = 0.0005
 
 
 def header(subject: Subject, title: str) -> Markup:
-    """The headline and the sentences under it."""
+    """The headline, and the summary that the shell and notebooks show as well."""
     return tag(
         "header",
         tag("p", title, class_="eyebrow"),
         tag("h1", subject.headline()),
-        tag("p", " ".join([_among(subject), *map(typeset, how_sure(subject))]), class_="lede"),
-        _how_probable(subject),
-    )
-
-
-def _how_probable(subject: Subject) -> Markup:
-    """The most probable number of components, where there are probabilities."""
-    series = subject.probabilities
-    if series is None:
-        return Markup()
-    k = int(series.idxmax())
-    source = series.attrs["evidence"]
-    by = f", by {source}" if source.startswith("BIC") else ""
-    return tag(
-        "p",
-        f"The probability of {counted(k, 'component')} is {_percent(float(series[k]))}, if one of "
-        f"{'the numbers' if len(series) > 1 else 'them'} that were compared is right{by}.",
-        class_="lede",
+        joined(tag("p", typeset(line), class_="lede") for line in subject.sentences),
+        tag("p", _among(subject), class_="lede"),
     )
 
 
@@ -79,23 +49,9 @@ def _among(subject: Subject) -> str:
     )
 
 
-def how_sure(subject: Subject) -> list[str]:
-    """Of every kind of sentence that says so the first."""
-    said = (
-        next((line for line in subject.sentences if line.startswith(opening)), None)
-        for opening in HOW_SURE
-    )
-    return [line for line in said if line]
-
-
-def disagreement(subject: Subject) -> Markup:
-    """What each criterion would choose, and what follows where they differ."""
-    told = how_sure(subject)
-    rest = [
-        line
-        for line in subject.sentences[1:]
-        if line not in told and not any(words in line for words in IN_A_TABLE)
-    ]
+def criteria(subject: Subject) -> Markup:
+    """The choice of each criterion, and what the verbose summary has beside the short one."""
+    rest = [line for line in subject.details if line not in subject.sentences]
     choices = _choices(subject)
     rows = [
         (
@@ -106,8 +62,7 @@ def disagreement(subject: Subject) -> Markup:
         for name, place, mine in choices
     ]
     return section(
-        "What the criteria say",
-        _agreement(subject, choices),
+        "Criteria",
         table(
             "Each criterion, the candidate that it would choose, and the question that it answers",
             ("criterion", "would choose", "asks"),
@@ -131,24 +86,6 @@ def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
     return found
 
 
-def _agreement(subject: Subject, choices: list[tuple[str, Any, bool]]) -> Markup:
-    """Whether they agree, in a sentence."""
-    chosen = {subject.label(place) for _, place, _ in choices}
-    numbers = {int(subject.table["found_components"][place]) for _, place, _ in choices}
-    if len(choices) == 1 or len(subject.table) == 1:
-        return Markup()
-    if len(chosen) == 1:
-        return tag("p", "All criteria choose the same candidate.")
-    if len(numbers) == 1:
-        return tag("p", "All criteria choose the same number of components.")
-    low, high = min(numbers), max(numbers)
-    return tag(
-        "p",
-        f"They do not agree: the numbers of components chosen go from {low} to {high}. Each "
-        "answers a question of its own, so take the one that is yours.",
-    )
-
-
 def probabilities(subject: Subject) -> Markup:
     """P(K | rows) as bars; nothing where it is not defined."""
     series = subject.probabilities
@@ -156,11 +93,12 @@ def probabilities(subject: Subject) -> Markup:
         return Markup()
     prior = series.attrs["prior"]
     flat = len(set(prior.values())) == 1
+    approximate = "approximation" in series.attrs["evidence"]
     bars = joined(
         tag(
             "tr",
             tag("th", str(k), scope="row", class_="number"),
-            tag("td", _percent(float(p)), class_="number"),
+            tag("td", _percent(float(p), approximate), class_="number"),
             tag(
                 "td",
                 tag("span", class_="bar", style=f"width:{max(100 * float(p), 0.0):.1f}%"),
@@ -187,5 +125,7 @@ def probabilities(subject: Subject) -> Markup:
     )
 
 
-def _percent(p: float) -> str:
+def _percent(p: float, approximate: bool) -> str:
+    if approximate and p > SUREST:
+        return f"> {number(100 * SUREST, 0)} %"
     return f"{number(100 * p, 1)} %" if p >= LEAST_SHOWN else "< 0.1 %"

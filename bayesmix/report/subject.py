@@ -100,8 +100,13 @@ class Subject:
 
     @cached_property
     def sentences(self) -> list[str]:
-        """What the search says of itself, a sentence a line."""
+        """The summary of the search."""
         return str(self.search.summary()).splitlines()
+
+    @cached_property
+    def details(self) -> list[str]:
+        """The verbose summary."""
+        return str(self.search.summary(verbose=True)).splitlines()
 
     def label(self, place: Any) -> str:
         """A candidate in a few words: "3 components, tied covariance"."""

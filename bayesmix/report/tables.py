@@ -148,7 +148,7 @@ def _behind(subject: Subject, place: Any) -> str:
         return "chosen"
     if subject.criterion == "cv" and "cv_behind" in row:
         return with_error(float(row["cv_behind"]), float(row["cv_behind_se"]))
-    return number(float(row["behind"]))
+    return number(float(row["behind"])) if finite(row["behind"]) else NO_VALUE
 
 
 def _plain_name(parameter: str) -> str:

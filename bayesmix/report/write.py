@@ -88,7 +88,7 @@ def page(
         "main",
         answer.header(subject, title),
         tables.warnings(subject),
-        answer.disagreement(subject),
+        answer.criteria(subject),
         section("In pictures", figures.figures(subject), answer.probabilities(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),

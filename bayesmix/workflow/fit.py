@@ -28,7 +28,7 @@ from bayesmix.workflow.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.workflow.search.ladder import search
+from bayesmix.workflow.search.search import search
 from bayesmix.workflow.search.starts import begun, named_start
 
 # Below this many iterations a user asks for a few steps of EM, not for an optimum.

@@ -16,7 +16,7 @@ from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture
 from bayesmix.workflow.model import Model, Settings, under_a_prior
 from bayesmix.workflow.search.k_means import distinct_rows, lloyd, plus_plus
-from bayesmix.workflow.search.splits import of_statistics
+from bayesmix.workflow.search.moves import of_statistics
 from bayesmix.workflow.search.starts import NearestCentre
 
 ROWS_OF_EACH = 30

@@ -115,8 +115,9 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert head[:2] == ["components", "tied"]
     assert set(head[2:]) == {"full", "diag", "spherical"}
     assert [line[0] for line in lines if line[0].isdigit()] == ["1", "2", "3"]
-    assert "Best model: 3 components, tied covariance" in done.stdout
-    assert "P(K | data)" in done.stdout
+    assert "Best model: 3 components, tied covariance (n = 272, 2 features);" in done.stdout
+    assert "P(K | data): 3: " in done.stdout
+    assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
     files = {"result.json", "table.csv", "model.bayesmix", "selection.png", "density.png"}
     assert set(os.listdir("found")) == files
@@ -192,7 +193,7 @@ def test_json_prints_the_result_and_nothing_else(run):
 def test_quiet_prints_the_answer_alone(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--quiet")
     done = run("select", FAITHFUL, *arguments)
-    assert done.stdout.startswith("Best model: 2 components, full cov")
+    assert done.stdout.startswith("Best model: 2 components")
     assert "component   weight" not in done.stdout
     assert run("fit", FAITHFUL, "--components", "2", "-q").stdout.count("\n") == 1
 

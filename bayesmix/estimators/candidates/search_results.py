@@ -9,10 +9,17 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.errors import UndefinedError
 from bayesmix.estimators.methods.transforming import Transforming
 from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates.candidate import Candidate
-from bayesmix.selection.choice.averaging import AveragedDensity
-from bayesmix.selection.choice.probability import Probabilities, by_bic, over_k, probabilities
+from bayesmix.selection.choice.probability import (
+    Probabilities,
+    by_bic,
+    over_k,
+    probabilities,
+    temperature,
+)
 from bayesmix.selection.choice.ranking import averaged_over
+from bayesmix.selection.choice.rule import NAME as RULE
 from bayesmix.selection.clustering.clusters import most_probable_clusters
 from bayesmix.selection.criteria.held_out import HeldOut
 from bayesmix.selection.pipelines import last_step
@@ -29,22 +36,28 @@ class SearchResults(Transforming):
     _averaged: AveragedDensity | None
     _clusters: Integers
 
-    def _probabilities(self, rows: list[Candidate]) -> Probabilities | None:
-        """Of the candidates, where they have an evidence."""
+    def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
+        """Return the posterior of the candidates, where they have an evidence."""
         try:
             return probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 
-    def _by_bic(self, rows: list[Candidate]) -> Probabilities | None:
-        """What stands for them where a structure without a posterior wins by BIC."""
-        return by_bic(rows, self._prior_over_k) if self.criterion_ == "bic" else None
+    def _probabilities(self, rows: list[Candidate]) -> Probabilities:
+        """Return the probabilities of the candidates, calibrated where ``select`` chose itself."""
+        divided_by = temperature(rows) if self.criterion_ == RULE else 1.0
+        if self.criterion_ == "bic" and (found := by_bic(rows, self._prior_over_k)):
+            return found
+        return probabilities(rows, self._prior_over_k, divided_by)
 
     @property
     def k_probabilities_(self) -> Any:
-        """P(K | rows) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+        """P(K | data) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
 
-        Where a structure without a posterior wins by BIC they are approximations by it.
+        By "evidence_folds", the default of ``select``, the evidence is divided by √n / 4: the
+        posterior itself is too sure of K where components are not quite normal. By "evidence" and
+        "elbo_log_k" it is the posterior. Where a structure without a posterior wins by BIC the
+        probabilities are approximations by it.
 
         Raises
         ------
@@ -52,17 +65,14 @@ class SearchResults(Transforming):
             Where candidates have no evidence, with what to do.
         """
         self._check_kept()
-        rows = self._rows
-        return over_k(rows, self._by_bic(rows) or probabilities(rows, self._prior_over_k))
+        return over_k(self._rows, self._probabilities(self._rows))
 
     @property
     def averaged_(self) -> AveragedDensity:
         """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
         self._check_kept()
         if self._averaged is None:
-            self._averaged = averaged_over(
-                self._rows, self.criterion_, self._probabilities(self._rows)
-            )
+            self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
         return self._averaged
 
     @property

@@ -98,8 +98,10 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     kept = reader.value(described["kept"])
     # Versions before 0.3.0 had one text, and no clusters.
     kept.setdefault("_details", kept.get("_summary"))
-    kept.setdefault("_clusters", rows and clusters_of_components(rows[0].estimator.result_))
-    if not rows or set(kept) != set(KEPT):
+    best = rows[0].result if rows else None
+    if best is not None:
+        kept.setdefault("_clusters", clusters_of_components(best))
+    if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])
     return search

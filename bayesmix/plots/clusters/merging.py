@@ -21,8 +21,8 @@ CUT = 0.5
 def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     """Draw the tree of merges, one step for each, from all components above to one cluster below.
 
-    The number at a merge is the overlap of the two groups: 0 % separated, 100 % inseparable. The
-    dashed line is the suggested cut: branches that cross it are the clusters.
+    The number at a merge is the overlap of the two groups: the share of the lighter one that they
+    share. The dashed line is the suggested cut: branches that cross it are the clusters.
 
     Parameters
     ----------

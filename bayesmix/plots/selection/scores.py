@@ -57,7 +57,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'nats behind the best\nby evidence and folds'
+    'nats behind the best\nby log evidence'
     """
     results = getattr(search, "results_", None)
     if results is None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from bayesmix.families.level_probabilities import level_probabilities
 from bayesmix.selection.candidates.candidate import Candidate
-from bayesmix.selection.choice.data_checks import (
+from bayesmix.selection.clustering.clusters import too_small
+from bayesmix.selection.data_checks import (
     FEW_VALUES,
     Duplicates,
     LogScale,
@@ -19,7 +20,6 @@ from bayesmix.selection.choice.data_checks import (
     is_density,
     narrower,
 )
-from bayesmix.selection.clustering.clusters import too_small
 
 # An expected number of observations that prints as none.
 EMPTY = 0.05

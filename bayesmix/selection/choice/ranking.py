@@ -10,10 +10,10 @@ from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.candidates.candidate import Candidate
 from bayesmix.selection.candidates.candidate_sweep import Sweep
 from bayesmix.selection.candidates.polish import polished
-from bayesmix.selection.choice.averaging import AveragedDensity, averaged
 from bayesmix.selection.choice.probability import Probabilities, evidence_of, prior_weights
 from bayesmix.selection.choice.summary_text import label
 from bayesmix.selection.criteria.evidence_of_k import why_no_probabilities

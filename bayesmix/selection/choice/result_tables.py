@@ -39,6 +39,8 @@ def results(rows: list[Candidate], criterion: str) -> Any:
                 entry[f"{name}_k"] = row.scores[name].pareto_k
             if name == criterion:
                 entry["behind"] = rows[0].value(name) - row.value(name)
+                if row.dropped:  # it may have a larger log evidence
+                    entry["behind"] = math.nan
         if best is not None and best.held is not None:
             behind = None if row.held is None else best.held.less(row.held)
             entry["cv_behind"] = math.nan if behind is None else behind.value

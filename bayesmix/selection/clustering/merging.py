@@ -12,15 +12,16 @@ import pandas as pd
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.protocols import FittedMixture
-from bayesmix.selection.choice.data_checks import rounded_features
 from bayesmix.selection.clustering.clusters import (
     OUTLYING,
+    OVERLAP,
     Group,
     Hierarchy,
     labels_of,
     most_probable_clusters,
     too_small,
 )
+from bayesmix.selection.data_checks import rounded_features
 from bayesmix.selection.fitted import fitted_mixture, seen_rows
 
 
@@ -59,8 +60,8 @@ class Merging:
     def tree(self) -> pd.DataFrame:
         """The joins: a row for K - 1, ..., 1 groups left.
 
-        ``merged`` is the pair of groups that the step joins, ``overlap`` from 0 (separated) to 1
-        (inseparable): the valley of the density between them as a share of the lower peak.
+        ``merged`` is the pair of groups that the step joins, ``overlap`` the share of the lighter
+        one that they share: 0 where they are separated, 0.5 where equal groups are inseparable.
         """
         steps = enumerate(self.hierarchy.joins, 1)
         return pd.DataFrame(
@@ -118,7 +119,7 @@ class Merging:
         if step < K - 1:
             lines.append(f"The next would join {_overlapping(self.tree.iloc[step])}.")
         if K > 1:
-            lines.append(f"Groups that overlap by more than {self.hierarchy.limit:.0%} are merged.")
+            lines.append(f"Groups that overlap by more than {OVERLAP:.0%} are merged.")
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
@@ -139,11 +140,10 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     """Return the clusters that the components of a fitted mixture form.
 
     A cluster that is not normal takes several normal components. Two groups of components are one
-    cluster where the density between them hardly falls: along the direction that separates them
-    best (Fisher's discriminant) the valley is higher than 40 % of the lower peak. Two equal normal
-    densities have such a valley where they are less than 3.6 standard deviations apart. Pairs are
-    joined in turn, the highest valley first. Where a family has no covariances, as for categories,
-    groups are joined that share responsibilities as much. The density itself does not change.
+    cluster where the lighter one shares more than 8 % of its mass with the other: the mean product
+    of their responsibilities, over draws of the fitted density (Hennig 2010). Equal normal
+    densities do so where they are less than 3.2 standard deviations apart. Pairs are joined in
+    turn, the largest overlap first. The density itself does not change.
 
     Components with too few observations for their parameters, on identical observations, or
     narrower than the rounding of the data are outlying unless they are joined to others: label -1.

@@ -1,9 +1,4 @@
-"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given).
-
-Distances are taken in columns divided by their robust scale, so that units do not matter, and draws
-are made over the distinct rows in sorted order, so that neither does the order of the rows, nor
-whether a row is repeated or weighted.
-"""
+"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given)."""
 
 from __future__ import annotations
 
@@ -21,121 +16,88 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.protocols import Family, Source
 from bayesmix.random import Purpose, stream
 from bayesmix.records import Mixture, Rows, Summary
-from bayesmix.workflow.model import Start
-from bayesmix.workflow.search.effort import effort_of
-from bayesmix.workflow.search.k_means import (
-    LLOYD_ROUNDS,
-    Distinct,
-    distinct_rows,
-    lloyd,
-    plus_plus,
-    seen_values,
-)
-from bayesmix.workflow.search.neighbours import graph_start, shows_clusters
+from bayesmix.workflow.model import Model, Start
+from bayesmix.workflow.search.graph import graph_start, has_enough_rows
+from bayesmix.workflow.search.k_means import Distinct, complete, distinct_rows, lloyd, plus_plus
 
-# Columns stand out by the shortest interval that holds half of a component, of at least ...
-LEAST_SHARE = 0.1
-# ... and by this factor at most.
-MOST_EMPHASIS = 100.0
-# Where far rows belong to clusters, rows are drawn in to so many times √D columns of unit scale: no
-# start is at one of them, and a cluster that lies there keeps its direction.
-DRAWN_IN_AT = 2.0
-# Rounds of k-means that a numbered start gets.
-SHORT_LLOYD = 5
-# A share that is reached but for rounding is reached.
-LESS_THAN_ROUNDING = 1.0 - 1e-12
-
-
-def stretches(rows: Distinct, n_components: int) -> list[Array]:
-    """Factors (D,) by which columns of unit scale are stretched, for starts to take in turn.
-
-    The robust scale of a column with two heaps is the distance between them: there they stand out
-    less than noise does. The standard deviation is less misled, and the shortest interval that
-    holds half of a component's share of the rows is about as wide as a heap.
-    """
-    share = max(0.5 / n_components, LEAST_SHARE)
-    if rows.stress is None:
-        parts = rows.weights / rows.weights.sum()
-        away = rows.values - parts @ rows.values
-        deviation = np.sqrt(parts @ (away * away))
-        widths = np.array([_narrowest(column, rows.weights, share) for column in rows.values.T])
-    else:
-        columns = zip(rows.values.T, rows.stress.T > 0, strict=True)
-        known = [(column[own], rows.weights[own]) for column, own in columns]
-        deviation = np.array([_deviation(*column) for column in known])
-        widths = np.array([_narrowest(*column, share) for column in known])
-    normal = 2.0 * ndtri(0.5 + 0.5 * share)
-    heaps = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
-    spread = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 1.0)
-    return [np.clip(heaps, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS), np.ones(len(spread)), spread]
-
-
-def _deviation(column: Array, weights: Array) -> float:
-    """Standard deviation of weighted values."""
-    mean = np.average(column, weights=weights)
-    return float(np.sqrt(np.average((column - mean) ** 2, weights=weights)))
-
-
-def _narrowest(column: Array, weights: Array, share: float) -> float:
-    """Length of the shortest interval that holds this share of the weight."""
-    if np.ptp(weights) == 0.0:
-        ordered = np.sort(column)
-        rows = int(np.ceil(share * len(ordered) * LESS_THAN_ROUNDING))
-        return float((ordered[rows - 1 :] - ordered[: len(ordered) + 1 - rows]).min())
-    order = np.argsort(column)
-    ordered, weighed = column[order], weights[order]
-    mass = np.cumsum(weighed)
-    before = mass - weighed
-    ends = np.searchsorted(mass, before + share * mass[-1] * LESS_THAN_ROUNDING)
-    fits = ends < len(ordered)
-    return float((ordered[ends[fits]] - ordered[fits]).min())
-
-
-def reach_of(family: Family) -> float:
-    """How far out rows are left where they are: see ``distinct_rows``."""
-    return DRAWN_IN_AT if family.heavy_tails else np.inf
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+LLOYD_ROUNDS = 100
+# Rounds of k-means for a numbered start; numbered starts that are clusters of a graph.
+SHORT_LLOYD, GRAPH_STARTS = 5, (1, 3)
+# Share of the rows that the interval of a heap holds at least; largest factor of a column.
+LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
+# Share of each row that is spread over all components where a probability of 0 would stay 0.
+SPREAD = 0.5
 
 
 def numbered_starts(
     source: Source,
     summary: Summary,
-    family: Family,
-    n_components: int,
+    model: Model,
     seed: int,
     index: int,
     numbers: range,
     graphs: bool,
 ) -> Iterator[tuple[int, Start]]:
-    """k-means++ and a few rounds of Lloyd's, one after the other in columns scaled otherwise.
+    """k-means++ and a few rounds of Lloyd's, in columns of two scales in turn.
 
-    With ``graphs`` some are clusters of a graph; of components along few directions always.
+    With ``graphs`` some starts are clusters of a graph; for components along few directions most.
     """
+    family, K = model.family, model.n_components
     generator = stream(seed, Purpose.START, index)
-    rows = distinct_rows(source, summary, generator, within=reach_of(family))
-    scales = stretches(rows, n_components)
+    rows = distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails)
+    factors = (_heap_factors(rows, K), np.ones(rows.values.shape[1]))
     directions = family.own_directions
     by_graph: tuple[int, ...] = ()
-    if rows.stress is None and shows_clusters(rows, n_components):
+    if rows.stress is None and has_enough_rows(rows.values, K):
         if directions is not None:
             by_graph = tuple(number for number in numbers if number % 3 < 2)
-        elif graphs:
-            by_graph = effort_of(family).by_graph
+        elif graphs and family.rearranged:
+            by_graph = GRAPH_STARTS
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
         if number in by_graph:
-            yield number, graph_start(rows, summary, n_components, directions, number, generator)
+            yield (
+                number,
+                graph_start(rows, summary, K, directions, by_graph.index(number), generator),
+            )
             continue
-        factors = scales[number % len(scales)]
-        seen = replace(rows, values=rows.values * factors)
-        centres = lloyd(seen, plus_plus(seen, n_components, generator), SHORT_LLOYD)
-        yield number, NearestCentre(centres, summary, factors, effort_of(family).spread)
+        scaled = replace(rows, values=rows.values * factors[number % 2])
+        centres = lloyd(scaled, plus_plus(scaled, K, generator), SHORT_LLOYD)
+        yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
+
+
+def _heap_factors(rows: Distinct, n_components: int) -> Array:
+    """Factors (D,) that divide columns by the shortest interval with half of a component's share.
+
+    The robust scale of a column with two heaps is the distance between them; this interval is about
+    as wide as one heap.
+    """
+    share = max(0.5 / n_components, LEAST_SHARE)
+    widths = np.empty(rows.values.shape[1])
+    for d, column in enumerate(rows.values.T):
+        present = slice(None) if rows.stress is None else rows.stress[:, d] > 0
+        ordered = np.argsort(column[present])
+        values, weights = column[present][ordered], rows.weights[present][ordered]
+        mass = np.cumsum(weights)
+        ends = np.searchsorted(mass, mass - weights + share * mass[-1] * (1.0 - 1e-12))
+        inside = ends < len(values)
+        widths[d] = (values[ends[inside]] - values[inside]).min()
+    normal = 2.0 * ndtri(0.5 + 0.5 * share)
+    factors = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
+    return np.clip(factors, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS)
+
+
+def spread_of(family: Family) -> float:
+    """The share of each row that a start spreads over all components."""
+    return SPREAD if family.keeps_zeros else 0.0
 
 
 @dataclass(frozen=True)
 class NearestCentre:
-    """Every row belongs to its nearest centre (K, D), but for a share that is spread over all.
+    """Every row belongs to its nearest centre (K, D), except for a share spread over all.
 
-    Centres are in columns of unit scale, stretched by factors (D,).
+    Centres are in columns of unit scale, multiplied by factors (D,).
     """
 
     centres: Array
@@ -147,7 +109,7 @@ class NearestCentre:
         values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
             self.summary.scale / self.factors
         )
-        filled, stress = seen_values(values)
+        filled, stress = complete(values)
         labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
         K = len(self.centres)
         return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
@@ -155,7 +117,7 @@ class NearestCentre:
 
 @dataclass(frozen=True)
 class RandomShares:
-    """Random responsibilities, normalised; the same for a row whatever the chunks' workers."""
+    """Random responsibilities; a row has the same ones in whatever chunk it comes."""
 
     n_components: int
     seed: int
@@ -204,9 +166,6 @@ def begun(
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
-INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
-
-
 def named_start(
     name: str,
     source: Source,
@@ -216,18 +175,17 @@ def named_start(
     run: int,
     family: Family | None = None,
 ) -> Start:
-    """The start that ``init_params`` names; of a family, as it needs one."""
-    within = np.inf if family is None else reach_of(family)
-    spread = 0.0 if family is None else effort_of(family).spread
+    """The start that ``init_params`` names, adapted to a family if one is given."""
     if name == "random":
         return RandomShares(n_components, seed, run)
+    spread = 0.0 if family is None else spread_of(family)
+    heavy_tails = family is not None and family.heavy_tails
     generator = stream(seed, Purpose.START, run)
-    rows = distinct_rows(source, summary, generator, within=within)
+    rows = distinct_rows(source, summary, generator, heavy_tails=heavy_tails)
     if name == "random_from_data":
-        replace = len(rows.values) < n_components
-        chosen = generator.choice(
-            len(rows.values), n_components, replace=replace, p=rows.weights / rows.weights.sum()
-        )
+        shares = rows.weights / rows.weights.sum()
+        again = len(shares) < n_components
+        chosen = generator.choice(len(shares), n_components, replace=again, p=shares)
         return NearestCentre(rows.values[chosen], summary, spread=spread)
     centres = plus_plus(rows, n_components, generator)
     if name == "kmeans":

@@ -156,8 +156,9 @@ class Dense:
         n_features, n = columns.shape
         if out is None:
             out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
-        out[0] = 1.0
-        out[1 : 1 + n_features] = columns
+        if not np.may_share_memory(values, out):
+            out[0] = 1.0
+            out[1 : 1 + n_features] = columns
         place = 1 + n_features
         for i in range(n_features):
             np.multiply(columns[i], columns[i:], out=out[place : place + n_features - i])

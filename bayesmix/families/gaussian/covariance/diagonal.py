@@ -139,8 +139,9 @@ class Axes:
         n_features, n = columns.shape
         if out is None:
             out = np.empty((1 + 2 * n_features, n))
-        out[0] = 1.0
-        out[1 : 1 + n_features] = columns
+        if not np.may_share_memory(values, out):
+            out[0] = 1.0
+            out[1 : 1 + n_features] = columns
         np.multiply(columns, columns, out=out[1 + n_features :])
         return out
 
