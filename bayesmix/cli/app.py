@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -91,7 +92,7 @@ def bayesmix(
 
 
 SAVED = "found/model.bayesmix"
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
     fits.demo: "--out figures",
     fits.select: "iris.csv --components 1:9 --covariance full,tied --out found",
     fits.fit: "iris.csv --components 3 --covariance tied --out found",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work, command_line, results_folder, unfitted_search
+from bayesmix.cli.fits import Work, command_line, unfitted_search
 from bayesmix.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def predict(
     *,
     model: options.Model,
     data: options.Data,
-    written: options.Written,
     columns: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
@@ -40,11 +39,17 @@ def predict(
         str | None,
         typer.Option(metavar="A,B", help="Columns of DATA to copy to the output, such as an id"),
     ] = None,
+    sep: options.Sep = None,
+    decimal: options.Decimal = None,
+    encoding: options.Encoding = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
     shown: options.Print,
 ) -> None:
-    """Component, probabilities of all components and log density (nats) of every row, as CSV."""
+    """Component, probabilities and log density of rows, as CSV.
+
+    Log densities are in nats.
+    """
     from bayesmix.cli.data import copied_columns, model_and_rows
     from bayesmix.workflow.result import most_probable
     from bayesmix.writing import file_to_write, try_to_write, write
@@ -55,12 +60,11 @@ def predict(
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
-    fit, source, some = model_and_rows(
-        screen, "predict", model, options.Numbers(data, columns), written
-    )
+    asked = options.Numbers(data, columns, None, sep, decimal, encoding)
+    fit, source, some = model_and_rows(screen, "predict", model, asked)
     K, probabilities = fit.n_components_, fit.predict_proba(source)
     labels, densities = most_probable(probabilities, K), fit.score_samples(source)
-    kept = copied_columns(data, keep, written)
+    kept = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
     heads = [*kept, "component", "probability", "log_density", *columns_of_p]
@@ -93,7 +97,6 @@ def predict(
 def crosscheck(
     *,
     rows: options.Numbers,
-    written: options.Written,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     covariance: options.Structure = "full",
     sampler: Annotated[
@@ -107,7 +110,7 @@ def crosscheck(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Fit one variational mixture, sample from the same posterior by MCMC, and compare the two.
+    """Compare a variational fit with MCMC.
 
     Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
@@ -122,9 +125,8 @@ def crosscheck(
     from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
-    source = read_rows(rows.data, options.names(rows.columns), rows.weight, written)
-    place = None if out is None else results_folder(out)
-    work = Work.on("crosscheck", screen, rows, source, place)
+    source = read_rows(rows, options.names(rows.columns))
+    work = Work.on("crosscheck", screen, rows, source, out)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
     model = comparable().set_params(n_components=components, covariance_type=structure, **same)
     work.fit(model)
@@ -151,7 +153,6 @@ def merge(
     *,
     model: options.Model,
     rows: options.Numbers,
-    written: options.Written,
     clusters: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
@@ -159,17 +160,18 @@ def merge(
     out: options.Out = None,
     shown: options.Print,
 ) -> None:
-    """Merge components that overlap into clusters; the density stays as it is.
+    """Merge overlapping components into clusters.
 
-    With --out the folder holds result.json, tree.csv, labels.csv and a figure.
+    The density stays as it is. With --out the folder holds result.json, tree.csv, labels.csv and
+    a figure.
     """
     from bayesmix.cli.data import model_and_rows
     from bayesmix.cli.result_files import Figure
     from bayesmix.selection.clustering.merging import merge_components
 
     screen = Screen(shown)
-    fit, source, some = model_and_rows(screen, "merge", model, rows, written)
-    work = Work.on("merge", screen, rows, source, None if out is None else results_folder(out))
+    fit, source, some = model_and_rows(screen, "merge", model, rows)
+    work = Work.on("merge", screen, rows, source, out)
     merging = work.noting(lambda: merge_components(fit, source))
     groups = merging.groups(clusters)
     screen.answer(merging.summary())
@@ -197,7 +199,6 @@ def merge(
 def stability(
     *,
     table: options.Table,
-    written: options.Written,
     candidates: options.Candidates,
     parts: Annotated[
         options.Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
@@ -206,14 +207,14 @@ def stability(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Repeat the search on resamples of the rows, and compare the clusterings.
+    """Repeat the search on resamples; compare the clusterings.
 
     With --out the folder holds result.json, stability.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, options.Handling())
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
 
-    work = work_on_table("stability", table, written, out, run)
+    work = work_on_table("stability", table, out, run)
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     found = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
@@ -231,23 +232,21 @@ def stability(
 def sensitivity(
     *,
     table: options.Table,
-    written: options.Written,
     components: options.Components = None,
     covariance: options.Structures = None,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Choose the number of components by its evidence, and again under other priors.
+    """Choose the number of components under several priors.
 
     With --out the folder holds result.json, priors.csv and a figure.
     """
-    search_for = unfitted_search(
-        options.Candidates(components, covariance), run, options.Handling()
-    )
+    candidates = options.Candidates(components, covariance)
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
 
-    work = work_on_table("sensitivity", table, written, out, run)
+    work = work_on_table("sensitivity", table, out, run)
     screen, source = work.screen, work.source
     search = search_for(source)
     work.fit(search)
@@ -267,21 +266,20 @@ def sensitivity(
 def nested(
     *,
     table: options.Table,
-    written: options.Written,
     candidates: options.Candidates,
     folds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of outer folds")] = 5,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Repeat the whole search in every fold, and score it on the rows held out.
+    """Cross-validate the whole search.
 
     With --out the folder holds result.json, folds.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, options.Handling())
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.nested_folds import nested_cv
 
-    work = work_on_table("nested", table, written, out, run)
+    work = work_on_table("nested", table, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     found = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
@@ -295,15 +293,13 @@ def nested(
     end_with_table(work, found, values, "folds.csv")
 
 
-def work_on_table(
-    command: str, table: options.Table, written: options.Written, out: str | None, run: options.Run
-) -> Work:
+def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
     """A command with the rows of a table and its folder."""
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
-    source = read_table(screen, table, written, options.Handling())
-    return Work.on(command, screen, table, source, None if out is None else results_folder(out))
+    source = read_table(screen, table)
+    return Work.on(command, screen, table, source, out)
 
 
 def end_with_table(work: Work, found: Any, values: dict[str, Any], name: str) -> None:
@@ -320,12 +316,11 @@ def report(
     context: typer.Context,
     model: options.Model,
     rows: options.Numbers,
-    written: options.Written,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
     static: options.Static = False,
     run: options.Run,
 ) -> None:
-    """Write one page on a saved model: its fit to these rows, its components, its clusters.
+    """Write one page on a saved model and its rows.
 
     For a whole search: bayesmix select DATA --report.
     """
@@ -335,7 +330,7 @@ def report(
 
     report_place(out)
     screen = Screen(run)
-    fit, source, _ = model_and_rows(screen, "report", model, rows, written)
+    fit, source, _ = model_and_rows(screen, "report", model, rows)
     work = Work.on("report", screen, rows, source, None)
     page = work.noting(
         lambda: write_fit_report(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bayesmix.protocols import Source
 
 INTERRUPTED = 130
+Rows: TypeAlias = options.Numbers | options.Table
 
 
 @dataclass
@@ -36,20 +37,14 @@ class Work:
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def on(
-        cls,
-        command: str,
-        screen: Screen,
-        rows: options.Numbers | options.Table,
-        source: Source,
-        place: Path | None,
-    ) -> Work:
+    def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
         """A command whose rows are named on the screen."""
         from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
 
         screen.say(rows_sentence(rows.data, source, rows.weight))
         if kinds := kinds_sentence(source):
             screen.say(kinds)
+        place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, place)
 
     @property
@@ -151,7 +146,7 @@ def checkpoint_folder(restart: options.Restart) -> str | None:
 
 
 def unfitted_search(
-    candidates: options.Candidates, run: options.Run, handling: options.Handling
+    candidates: options.Candidates, run: options.Run, missing: str = "error"
 ) -> Callable[[Source], Any]:
     """The search for some rows; its options are checked before any row is read."""
     from bayesmix.estimators.select import comparable, procedure
@@ -159,7 +154,7 @@ def unfitted_search(
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
-    families = options.families(handling.family)
+    families = options.families(candidates.family)
     criterion = None if candidates.criterion is None else candidates.criterion.value
     of_posterior = criterion is None or criterion in POSTERIOR
     method = candidates.method or ("variational" if of_posterior else "em")
@@ -175,8 +170,8 @@ def unfitted_search(
         criterion or ("bic" if method == "em" else "auto"),
         run.seed,
         estimator=None if method == "em" or of_posterior else comparable(source),
-        noise=handling.noise,
-        missing=handling.missing.value,
+        noise=candidates.noise,
+        missing=missing,
         family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
     )
@@ -189,7 +184,7 @@ def demo(
     ),
     run: options.Run,
 ) -> None:
-    """Select a model for bundled data: how many clusters, how sure, what density."""
+    """Select a model for bundled data, Old Faithful's eruptions."""
     import numpy as np
 
     from bayesmix.cli.shown_tables import candidate_table, component_tables
@@ -204,7 +199,7 @@ def demo(
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search = unfitted_search(options.Candidates(), run, options.Handling())(source)
+    search = unfitted_search(options.Candidates(), run)(source)
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
@@ -226,8 +221,6 @@ def select(
     *,
     context: typer.Context,
     table: options.Table,
-    written: options.Written,
-    handling: options.Handling,
     candidates: options.Candidates,
     out: options.Out = None,
     report: Annotated[
@@ -242,20 +235,19 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
     one HTML page holds everything.
     """
-    search_for = unfitted_search(candidates, run, handling)
+    search_for = unfitted_search(candidates, run, table.missing.value)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_table
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source = read_table(screen, table, written, handling)
+    source = read_table(screen, table)
+    search = search_for(source).set_params(checkpoint=checkpoint)
+    work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
-    place = None if out is None else results_folder(out)
     if report:
         report_place(page)
-    search = search_for(source).set_params(checkpoint=checkpoint)
-    work = Work.on("select", screen, table, source, place)
     work.fit(search)
     work.name_checkpoint(search.interrupted_, checkpoint)
     screen.table(candidate_table(search))
@@ -273,15 +265,15 @@ def select(
 def fit(
     *,
     table: options.Table,
-    written: options.Written,
     components: Annotated[
         int,
         typer.Option(
             metavar="K", min=1, help="Number of components; with --method variational: at most"
         ),
     ],
-    handling: options.Handling,
     covariance: options.Structure = "full",
+    family: options.Families = None,
+    noise: options.Noise = False,
     method: Annotated[
         options.Method,
         typer.Option(
@@ -298,7 +290,7 @@ def fit(
     With --out the folder holds result.json, model.bayesmix and a figure.
     """
     structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
-    families = options.families(handling.family) or [None]
+    families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
     from bayesmix.cli.data import read_table
@@ -307,15 +299,14 @@ def fit(
     from bayesmix.families.gaussian import Gaussian
 
     screen = Screen(run)
-    source = read_table(screen, table, written, handling)
-    place = None if out is None else results_folder(out)
-    work = Work.on("fit", screen, table, source, place)
-    model = estimator_for(source, families[0], method, handling.noise).set_params(
+    source = read_table(screen, table)
+    work = Work.on("fit", screen, table, source, out)
+    model = estimator_for(source, families[0], method, noise).set_params(
         n_components=components,
         covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
-        missing=handling.missing.value,
+        missing=table.missing.value,
         checkpoint=checkpoint,
     )
     work.fit(model)

@@ -92,21 +92,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --chec
 
 
 @dataclass(frozen=True)
-class Written:
-    """How DATA is written, where it is text."""
-
-    sep: Sep = None
-    decimal: Decimal = None
-    encoding: Encoding = None
-
-
-@dataclass(frozen=True)
 class Numbers:
     """DATA and its numeric columns."""
 
     data: Data
     columns: Columns = None
     weight: Weight = None
+    sep: Sep = None
+    decimal: Decimal = None
+    encoding: Encoding = None
 
 
 @dataclass(frozen=True)
@@ -120,16 +114,11 @@ class Table:
     continuous: Continuous = None
     counts: Counts = None
     weight: Weight = None
-
-
-@dataclass(frozen=True)
-class Handling:
-    """Missing values, remote rows, noise and families."""
-
+    sep: Sep = None
+    decimal: Decimal = None
+    encoding: Encoding = None
     missing: MissingValues = Missing.ERROR
     scheduler: Scheduler = None
-    noise: Noise = False
-    family: Families = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,8 @@ class Candidates:
     covariance: Structures = None
     criterion: Criteria = None
     method: SearchMethods = None
+    family: Families = None
+    noise: Noise = False
 
 
 @dataclass(frozen=True)
