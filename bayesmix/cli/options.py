@@ -236,13 +236,20 @@ def structure(text: str) -> Any:
 
 def families(text: str | None) -> list[Any] | None:
     """Families of components separated by commas; None where the option is not given."""
-    import bayesmix as bm
+    from bayesmix.families.bernoulli import Bernoulli
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.exponential import Exponential
+    from bayesmix.families.gamma import Gamma
+    from bayesmix.families.gaussian import Gaussian
+    from bayesmix.families.poisson import Poisson
+    from bayesmix.families.student_t import StudentT
+    from bayesmix.families.transformed import LogNormal
 
     if text is None:
         return None
     kinds: tuple[Any, ...] = (
-        *(bm.Gaussian, bm.StudentT, bm.LogNormal, bm.Gamma, bm.Exponential),
-        *(bm.Poisson, bm.Bernoulli, bm.Categorical),
+        *(Gaussian, StudentT, LogNormal, Gamma, Exponential),
+        *(Poisson, Bernoulli, Categorical),
     )
     known = {kind().name: kind() for kind in kinds}
     asked = names(text) or [""]
