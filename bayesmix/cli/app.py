@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -61,7 +62,6 @@ def _fail(problem: str) -> None:
 
 app = typer.Typer(
     cls=Commands,
-    help="Mixture models: how many clusters, how sure, what density.",
     epilog="Exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 an error of bayesmix.",
     rich_markup_mode=None,
     invoke_without_command=True,
@@ -91,40 +91,20 @@ def bayesmix(
         print(context.get_help())
 
 
-MODEL = "found/model.bayesmix"
-for command, summary, example in (
-    (fits.demo, "Select a model for bundled data: Old Faithful's eruptions.", "--out figures"),
-    (
-        fits.select,
-        "Choose the number of components and their covariance.",
-        "iris.csv --components 1:9 --covariance full,tied --out found",
-    ),
-    (
-        fits.fit,
-        "Fit one mixture with K components.",
-        "iris.csv --components 3 --covariance tied --out found",
-    ),
-    (
-        checks.predict,
-        "Component, probabilities and log density of rows.",
-        f"{MODEL} iris.csv --out labels.csv",
-    ),
-    (
-        checks.crosscheck,
-        "Compare a variational fit with MCMC.",
-        "iris.csv --components 3 --covariance full --out checked",
-    ),
-    (checks.merge, "Merge components into clusters.", f"{MODEL} iris.csv --out merged"),
-    (checks.stability, "Repeat the search on halves of the rows.", "iris.csv --components 1:4"),
-    (checks.sensitivity, "Repeat the choice under other priors.", "iris.csv --covariance full"),
-    (checks.nested, "Cross-validate the whole search.", "iris.csv --components 1:4"),
-    (
-        checks.report,
-        "Write a report on a saved model and its rows.",
-        f"{MODEL} iris.csv --out report.html",
-    ),
-):
+SAVED = "found/model.bayesmix"
+EXAMPLES: dict[Callable[..., None], str] = {
+    fits.demo: "--out figures",
+    fits.select: "iris.csv --components 1:9 --covariance full,tied --out found",
+    fits.fit: "iris.csv --components 3 --covariance tied --out found",
+    checks.predict: f"{SAVED} iris.csv --out labels.csv",
+    checks.crosscheck: "iris.csv --components 3 --covariance full --out checked",
+    checks.merge: f"{SAVED} iris.csv --out merged",
+    checks.stability: "iris.csv --components 1:4",
+    checks.sensitivity: "iris.csv --covariance full",
+    checks.nested: "iris.csv --components 1:4",
+    checks.report: f"{SAVED} iris.csv --out report.html",
+}
+for command, example in EXAMPLES.items():
     # The sign in front keeps typer from joining the lines.
-    app.command(
-        short_help=summary, epilog=f"\b\nExample:\n  bayesmix {command.__name__} {example}"
-    )(spelled_out(command))
+    epilog = f"\b\nExample:\n  bayesmix {command.__name__} {example}"
+    app.command(epilog=epilog)(spelled_out(command))

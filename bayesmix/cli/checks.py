@@ -10,27 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesmix.cli.fits import Work, command_line, results_folder, unfitted_search
-from bayesmix.cli.options import (
-    Candidates,
-    Components,
-    Data,
-    Handling,
-    Model,
-    Numbers,
-    Out,
-    Parts,
-    Print,
-    Run,
-    Sampler,
-    Static,
-    Structure,
-    Structures,
-    Table,
-    Written,
-    names,
-    structure,
-)
+from bayesmix.cli import options
+from bayesmix.cli.fits import Work, command_line, unfitted_search
 from bayesmix.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -45,9 +26,8 @@ def spread(values: Any, some: Booleans) -> list[Any]:
 
 def predict(
     *,
-    model: Model,
-    data: Data,
-    written: Written,
+    model: options.Model,
+    data: options.Data,
     columns: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
@@ -59,11 +39,17 @@ def predict(
         str | None,
         typer.Option(metavar="A,B", help="Columns of DATA to copy to the output, such as an id"),
     ] = None,
+    sep: options.Sep = None,
+    decimal: options.Decimal = None,
+    encoding: options.Encoding = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
-    shown: Print,
+    shown: options.Print,
 ) -> None:
-    """Component, probabilities of all components and log density (nats) of every row, as CSV."""
+    """Component, probabilities and log density of rows, as CSV.
+
+    Log densities are in nats.
+    """
     from bayesmix.cli.data import copied_columns, model_and_rows
     from bayesmix.workflow.result import most_probable
     from bayesmix.writing import file_to_write, try_to_write, write
@@ -74,10 +60,11 @@ def predict(
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
-    fit, source, some = model_and_rows(screen, "predict", model, Numbers(data, columns), written)
+    asked = options.Numbers(data, columns, None, sep, decimal, encoding)
+    fit, source, some = model_and_rows(screen, "predict", model, asked)
     K, probabilities = fit.n_components_, fit.predict_proba(source)
     labels, densities = most_probable(probabilities, K), fit.score_samples(source)
-    kept = copied_columns(data, keep, written)
+    kept = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
     heads = [*kept, "component", "probability", "log_density", *columns_of_p]
@@ -109,27 +96,26 @@ def predict(
 
 def crosscheck(
     *,
-    rows: Numbers,
-    written: Written,
+    rows: options.Numbers,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
-    covariance: Structure = "full",
+    covariance: options.Structure = "full",
     sampler: Annotated[
-        Sampler,
+        options.Sampler,
         typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Default: nuts"),
-    ] = Sampler.AUTO,
+    ] = options.Sampler.AUTO,
     draws: Annotated[
         int, typer.Option(metavar="N", min=20, help="Posterior draws of each chain")
     ] = 1000,
     chains: Annotated[int, typer.Option(metavar="C", min=2, help="Number of chains")] = 4,
-    out: Out = None,
-    run: Run,
+    out: options.Out = None,
+    run: options.Run,
 ) -> None:
-    """Fit one variational mixture, sample from the same posterior by MCMC, and compare the two.
+    """Compare a variational fit with MCMC.
 
     Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
-    one_structure = structure(covariance)
+    structure = options.structure(covariance)
     from bayesmix.checking.check import crosscheck as compare
     from bayesmix.checking.summary_text import by_kind
     from bayesmix.cli.data import read_rows
@@ -139,11 +125,10 @@ def crosscheck(
     from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
-    source = read_rows(rows.data, names(rows.columns), rows.weight, written)
-    place = None if out is None else results_folder(out)
-    work = Work.on("crosscheck", screen, rows, source, place)
+    source = read_rows(rows, options.names(rows.columns))
+    work = Work.on("crosscheck", screen, rows, source, out)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
-    model = comparable().set_params(n_components=components, covariance_type=one_structure, **same)
+    model = comparable().set_params(n_components=components, covariance_type=structure, **same)
     work.fit(model)
     how: dict[str, Any] = {"draws": draws, "chains": chains, "sampler": sampler.value}
     check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
@@ -166,27 +151,27 @@ def crosscheck(
 
 def merge(
     *,
-    model: Model,
-    rows: Numbers,
-    written: Written,
+    model: options.Model,
+    rows: options.Numbers,
     clusters: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
     ] = None,
-    out: Out = None,
-    shown: Print,
+    out: options.Out = None,
+    shown: options.Print,
 ) -> None:
-    """Merge components that overlap into clusters; the density stays as it is.
+    """Merge overlapping components into clusters.
 
-    With --out the folder holds result.json, tree.csv, labels.csv and a figure.
+    The density stays as it is. With --out the folder holds result.json, tree.csv, labels.csv and
+    a figure.
     """
     from bayesmix.cli.data import model_and_rows
     from bayesmix.cli.result_files import Figure
     from bayesmix.selection.clustering.merging import merge_components
 
     screen = Screen(shown)
-    fit, source, some = model_and_rows(screen, "merge", model, rows, written)
-    work = Work.on("merge", screen, rows, source, None if out is None else results_folder(out))
+    fit, source, some = model_and_rows(screen, "merge", model, rows)
+    work = Work.on("merge", screen, rows, source, out)
     merging = work.noting(lambda: merge_components(fit, source))
     groups = merging.groups(clusters)
     screen.answer(merging.summary())
@@ -213,24 +198,23 @@ def merge(
 
 def stability(
     *,
-    table: Table,
-    written: Written,
-    candidates: Candidates,
+    table: options.Table,
+    candidates: options.Candidates,
     parts: Annotated[
-        Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
-    ] = Parts.HALF,
+        options.Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
+    ] = options.Parts.HALF,
     resamples: Annotated[int, typer.Option(metavar="N", min=1, help="Number of resamples")] = 20,
-    out: Out = None,
-    run: Run,
+    out: options.Out = None,
+    run: options.Run,
 ) -> None:
-    """Repeat the search on resamples of the rows, and compare the clusterings.
+    """Repeat the search on resamples; compare the clusterings.
 
     With --out the folder holds result.json, stability.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, Handling())
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
 
-    work = work_on_table("stability", table, written, out, run)
+    work = work_on_table("stability", table, out, run)
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     found = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
@@ -247,22 +231,22 @@ def stability(
 
 def sensitivity(
     *,
-    table: Table,
-    written: Written,
-    components: Components = None,
-    covariance: Structures = None,
-    out: Out = None,
-    run: Run,
+    table: options.Table,
+    components: options.Components = None,
+    covariance: options.Structures = None,
+    out: options.Out = None,
+    run: options.Run,
 ) -> None:
-    """Choose the number of components by its evidence, and again under other priors.
+    """Choose the number of components under several priors.
 
     With --out the folder holds result.json, priors.csv and a figure.
     """
-    search_for = unfitted_search(Candidates(components, covariance), run, Handling())
+    candidates = options.Candidates(components, covariance)
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
 
-    work = work_on_table("sensitivity", table, written, out, run)
+    work = work_on_table("sensitivity", table, out, run)
     screen, source = work.screen, work.source
     search = search_for(source)
     work.fit(search)
@@ -281,22 +265,21 @@ def sensitivity(
 
 def nested(
     *,
-    table: Table,
-    written: Written,
-    candidates: Candidates,
+    table: options.Table,
+    candidates: options.Candidates,
     folds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of outer folds")] = 5,
-    out: Out = None,
-    run: Run,
+    out: options.Out = None,
+    run: options.Run,
 ) -> None:
-    """Repeat the whole search in every fold, and score it on the rows held out.
+    """Cross-validate the whole search.
 
     With --out the folder holds result.json, folds.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, Handling())
+    search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.selection.checks.nested_folds import nested_cv
 
-    work = work_on_table("nested", table, written, out, run)
+    work = work_on_table("nested", table, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     found = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
@@ -310,13 +293,13 @@ def nested(
     end_with_table(work, found, values, "folds.csv")
 
 
-def work_on_table(command: str, table: Table, written: Written, out: str | None, run: Run) -> Work:
+def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
     """A command with the rows of a table and its folder."""
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
-    source = read_table(screen, table, written, Handling())
-    return Work.on(command, screen, table, source, None if out is None else results_folder(out))
+    source = read_table(screen, table)
+    return Work.on(command, screen, table, source, out)
 
 
 def end_with_table(work: Work, found: Any, values: dict[str, Any], name: str) -> None:
@@ -331,14 +314,13 @@ def end_with_table(work: Work, found: Any, values: dict[str, Any], name: str) ->
 def report(
     *,
     context: typer.Context,
-    model: Model,
-    rows: Numbers,
-    written: Written,
+    model: options.Model,
+    rows: options.Numbers,
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
-    static: Static = False,
-    run: Run,
+    static: options.Static = False,
+    run: options.Run,
 ) -> None:
-    """Write one page on a saved model: its fit to these rows, its components, its clusters.
+    """Write one page on a saved model and its rows.
 
     For a whole search: bayesmix select DATA --report.
     """
@@ -348,7 +330,7 @@ def report(
 
     report_place(out)
     screen = Screen(run)
-    fit, source, _ = model_and_rows(screen, "report", model, rows, written)
+    fit, source, _ = model_and_rows(screen, "report", model, rows)
     work = Work.on("report", screen, rows, source, None)
     page = work.noting(
         lambda: write_fit_report(

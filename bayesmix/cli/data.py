@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Handling, Missing, Numbers, Table, Written, names
+from bayesmix.cli.options import Missing, Numbers, Table, names
 from bayesmix.errors import InvalidInputError
 from bayesmix.protocols import Source
 from bayesmix.sources import ArraySource, coding_of
@@ -25,21 +25,22 @@ Read = TypeVar("Read")
 STANDARD_INPUT = "-"
 
 
+def text_format(rows: Numbers | Table) -> Any:
+    """How DATA is written, as arguments of readers."""
+    return {name: getattr(rows, name) for name in ("sep", "decimal", "encoding")}
+
+
 def read_rows(
-    path: str,
-    columns: Sequence[str] | None,
-    weight: str | None,
-    written: Written,
-    missing: str = "error",
+    rows: Numbers | Table, columns: Sequence[str] | None, missing: str = "error"
 ) -> Source:
     """Numeric columns of DATA."""
     from bayesmix import io
 
-    how: Any = {"missing": missing, **vars(written)}
-    return of_data(path, lambda place: io.read(place, columns, weight, **how))
+    how = {"missing": missing, **text_format(rows)}
+    return of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
 
 
-def read_table(screen: Screen, table: Table, written: Written, handling: Handling) -> Source:
+def read_table(screen: Screen, table: Table) -> Source:
     """Columns of DATA of all kinds; columns that are left out become a note."""
     from bayesmix import io
     from bayesmix.io.tables.readers import in_parts, read_typed
@@ -48,31 +49,32 @@ def read_table(screen: Screen, table: Table, written: Written, handling: Handlin
     path, weight, columns = table.data, table.weight, names(table.columns)
     kinds = ("exclude", "categorical", "continuous", "counts")
     named = {kind: names(getattr(table, kind)) or [] for kind in kinds}
-    if handling.scheduler is not None:
+    if table.scheduler is not None:
         if any(named.values()):
             raise InvalidInputError(
                 "--scheduler reads columns of numbers: name them with --columns, without "
                 "--exclude, --categorical, --continuous and --counts"
             )
-        return io.read(path, columns, weight, scheduler=handling.scheduler, **vars(written))
-    missing = "error" if handling.missing is Missing.ERROR else "keep"
-    in_pieces = path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
-    if not any(named.values()) and (in_pieces or any(mark in path for mark in "*?[:")):
-        return read_rows(path, columns, weight, written, missing)
-    text = TextFormat(**vars(written))
-    with screen.noting_warnings():
-        rows: Source = of_data(
-            path, lambda place: read_typed(place, columns, weight, missing, text, **named)
-        )
+        return io.read(path, columns, weight, scheduler=table.scheduler, **text_format(table))
+    missing = "error" if table.missing is Missing.ERROR else "keep"
+    many = any(mark in path for mark in "*?[") or "://" in path
+    if not any(named.values()) and (
+        many or path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
+    ):
+        return read_rows(table, columns, missing)
+    text = TextFormat(**text_format(table))
+    rows: Source = of_data(
+        path, lambda place: read_typed(place, columns, weight, missing, text, **named)
+    )
     coding = coding_of(rows)
     if coding is not None and coding.left_out:
         left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
         screen.postpone(f"left out: {left}")
-    return with_values(screen.postpone, rows)[0] if handling.missing is Missing.USE else rows
+    return with_values(screen.postpone, rows)[0] if table.missing is Missing.USE else rows
 
 
 def model_and_rows(
-    screen: Screen, command: str, model_path: str, rows: Numbers, written: Written
+    screen: Screen, command: str, model_path: str, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
     """A saved model, the rows for it, and which of all (n,) these are.
 
@@ -84,46 +86,43 @@ def model_and_rows(
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
         raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
     model = load(model_path)
-    source = _rows_for(model, path, names(rows.columns), rows.weight, written)
+    source = _rows_for(model, rows)
     if model.missing == "use":
         return model, *with_values(screen.note, source)
     return model, source, np.ones(source.shape[0], dtype=bool)
 
 
-def _rows_for(
-    model: Any, path: str, columns: list[str] | None, weight: str | None, written: Written
-) -> Source:
+def _rows_for(model: Any, rows: Numbers) -> Source:
     """The columns of the fit, by name, unless others are named."""
-    missing = "keep" if model.missing == "use" else "error"
+    from bayesmix.io.tables.readers import read_as
+    from bayesmix.io.tables.text import TextFormat
+
+    missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
         # Columns named one by one may have other names than at the fit.
-        rows: Any = read_rows(path, columns, weight, written, missing)
-        renamed: Source = replace(rows, columns=None)
+        found: Any = read_rows(rows, columns, missing)
+        renamed: Source = replace(found, columns=None)
         return renamed
     coding, known = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and known is not None:
-        from bayesmix.io.tables.readers import read_as
-        from bayesmix.io.tables.text import TextFormat
-
-        coding, text = replace(coding, names=tuple(map(str, known))), TextFormat(**vars(written))
-        gaps = missing == "keep"
-        return of_data(path, lambda place: read_as(place, coding, weight, gaps, text))
-    if known is None or path.lower().endswith(".npy"):
-        return read_rows(path, None, weight, written, missing)
-    return read_rows(path, list(known), weight, written, missing)
+        coding = replace(coding, names=tuple(map(str, known)))
+        how = (coding, rows.weight, missing == "keep", TextFormat(**text_format(rows)))
+        return of_data(rows.data, lambda place: read_as(place, *how))
+    if known is None or rows.data.lower().endswith(".npy"):
+        return read_rows(rows, None, missing)
+    return read_rows(rows, list(known), missing)
 
 
-def copied_columns(path: str, keep: str | None, written: Written) -> dict[str, list[Any]]:
+def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     """Columns of DATA that go into the output unchanged."""
     from bayesmix.io.tables import readers
     from bayesmix.io.tables.text import TextFormat
 
-    wanted = names(keep)
-    if not wanted:
+    if not (wanted := names(keep)):
         return {}
-    if path == STANDARD_INPUT:
+    if rows.data == STANDARD_INPUT:
         raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
-    return readers.copied_columns(path, wanted, TextFormat(**vars(written)))
+    return readers.copied_columns(rows.data, wanted, TextFormat(**text_format(rows)))
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:

@@ -8,24 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.options import (
-    Candidates,
-    Handling,
-    Method,
-    Numbers,
-    Out,
-    Restart,
-    Run,
-    Static,
-    Structure,
-    Table,
-    Written,
-)
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError, UnsupportedError
 
@@ -33,6 +20,7 @@ if TYPE_CHECKING:
     from bayesmix.protocols import Source
 
 INTERRUPTED = 130
+Rows: TypeAlias = options.Numbers | options.Table
 
 
 @dataclass
@@ -49,15 +37,14 @@ class Work:
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def on(
-        cls, command: str, screen: Screen, rows: Numbers | Table, source: Source, place: Path | None
-    ) -> Work:
+    def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
         """A command whose rows are named on the screen."""
         from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
 
         screen.say(rows_sentence(rows.data, source, rows.weight))
         if kinds := kinds_sentence(source):
             screen.say(kinds)
+        place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, place)
 
     @property
@@ -140,7 +127,7 @@ def command_line(context: typer.Context) -> list[str]:
     return words
 
 
-def checkpoint_folder(restart: Restart) -> str | None:
+def checkpoint_folder(restart: options.Restart) -> str | None:
     """Where finished work is kept: a new folder, or with ``--resume`` one that holds some."""
     checkpoint, resume = restart.checkpoint, restart.resume
     if checkpoint is None:
@@ -159,7 +146,7 @@ def checkpoint_folder(restart: Restart) -> str | None:
 
 
 def unfitted_search(
-    candidates: Candidates, run: Run, handling: Handling
+    candidates: options.Candidates, run: options.Run, missing: str = "error"
 ) -> Callable[[Source], Any]:
     """The search for some rows; its options are checked before any row is read."""
     from bayesmix.estimators.select import comparable, procedure
@@ -167,7 +154,7 @@ def unfitted_search(
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
-    families = options.families(handling.family)
+    families = options.families(candidates.family)
     criterion = None if candidates.criterion is None else candidates.criterion.value
     of_posterior = criterion is None or criterion in POSTERIOR
     method = candidates.method or ("variational" if of_posterior else "em")
@@ -183,8 +170,8 @@ def unfitted_search(
         criterion or ("bic" if method == "em" else "auto"),
         run.seed,
         estimator=None if method == "em" or of_posterior else comparable(source),
-        noise=handling.noise,
-        missing=handling.missing.value,
+        noise=candidates.noise,
+        missing=missing,
         family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
     )
@@ -195,9 +182,9 @@ def demo(
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results")] = (
         "bayesmix-demo"
     ),
-    run: Run,
+    run: options.Run,
 ) -> None:
-    """Select a model for bundled data: how many clusters, how sure, what density."""
+    """Select a model for bundled data, Old Faithful's eruptions."""
     import numpy as np
 
     from bayesmix.cli.shown_tables import candidate_table, component_tables
@@ -212,7 +199,7 @@ def demo(
         "Old Faithful, a geyser: the length of 272 eruptions and the waiting time until the next, "
         "in minutes."
     )
-    search = unfitted_search(Candidates(), run, Handling())(source)
+    search = unfitted_search(options.Candidates(), run)(source)
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
@@ -233,37 +220,34 @@ def program() -> str:
 def select(
     *,
     context: typer.Context,
-    table: Table,
-    written: Written,
-    handling: Handling,
-    candidates: Candidates,
-    out: Out = None,
+    table: options.Table,
+    candidates: options.Candidates,
+    out: options.Out = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html, into --out or here")
     ] = False,
-    static: Static = False,
-    restart: Restart,
-    run: Run,
+    static: options.Static = False,
+    restart: options.Restart,
+    run: options.Run,
 ) -> None:
     """Fit all candidates, compare them, keep the best.
 
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
     one HTML page holds everything.
     """
-    search_for = unfitted_search(candidates, run, handling)
+    search_for = unfitted_search(candidates, run, table.missing.value)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_table
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source = read_table(screen, table, written, handling)
+    source = read_table(screen, table)
+    search = search_for(source).set_params(checkpoint=checkpoint)
+    work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
-    place = None if out is None else results_folder(out)
     if report:
         report_place(page)
-    search = search_for(source).set_params(checkpoint=checkpoint)
-    work = Work.on("select", screen, table, source, place)
     work.fit(search)
     work.name_checkpoint(search.interrupted_, checkpoint)
     screen.table(candidate_table(search))
@@ -280,33 +264,33 @@ def select(
 
 def fit(
     *,
-    table: Table,
-    written: Written,
+    table: options.Table,
     components: Annotated[
         int,
         typer.Option(
             metavar="K", min=1, help="Number of components; with --method variational: at most"
         ),
     ],
-    handling: Handling,
-    covariance: Structure = "full",
+    covariance: options.Structure = "full",
+    family: options.Families = None,
+    noise: options.Noise = False,
     method: Annotated[
-        Method,
+        options.Method,
         typer.Option(
             metavar="NAME",
             help="em (maximum likelihood), variational or map (maximum a posteriori)",
         ),
-    ] = Method.EM,
-    out: Out = None,
-    restart: Restart,
-    run: Run,
+    ] = options.Method.EM,
+    out: options.Out = None,
+    restart: options.Restart,
+    run: options.Run,
 ) -> None:
     """Fit one mixture with K components.
 
     With --out the folder holds result.json, model.bayesmix and a figure.
     """
     structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
-    families = options.families(handling.family) or [None]
+    families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
     from bayesmix.cli.data import read_table
@@ -315,15 +299,14 @@ def fit(
     from bayesmix.families.gaussian import Gaussian
 
     screen = Screen(run)
-    source = read_table(screen, table, written, handling)
-    place = None if out is None else results_folder(out)
-    work = Work.on("fit", screen, table, source, place)
-    model = estimator_for(source, families[0], method, handling.noise).set_params(
+    source = read_table(screen, table)
+    work = Work.on("fit", screen, table, source, out)
+    model = estimator_for(source, families[0], method, noise).set_params(
         n_components=components,
         covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
-        missing=handling.missing.value,
+        missing=table.missing.value,
         checkpoint=checkpoint,
     )
     work.fit(model)
@@ -336,7 +319,7 @@ def fit(
     work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
 
 
-def estimator_for(source: Source, family: Any, method: Method, noise: bool) -> Any:
+def estimator_for(source: Source, family: Any, method: options.Method, noise: bool) -> Any:
     """The estimator of one fit: Gaussian, of a family, or of one for each column."""
     from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
@@ -353,6 +336,6 @@ def estimator_for(source: Source, family: Any, method: Method, noise: bool) -> A
             )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)
-    if method is Method.VARIATIONAL:
+    if method is options.Method.VARIATIONAL:
         return BayesianGaussianMixture(noise=uniform)
-    return GaussianMixture(prior="auto" if method is Method.MAP else None, noise=uniform)
+    return GaussianMixture(prior="auto" if method is options.Method.MAP else None, noise=uniform)

@@ -92,21 +92,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --chec
 
 
 @dataclass(frozen=True)
-class Written:
-    """How DATA is written, where it is text."""
-
-    sep: Sep = None
-    decimal: Decimal = None
-    encoding: Encoding = None
-
-
-@dataclass(frozen=True)
 class Numbers:
     """DATA and its numeric columns."""
 
     data: Data
     columns: Columns = None
     weight: Weight = None
+    sep: Sep = None
+    decimal: Decimal = None
+    encoding: Encoding = None
 
 
 @dataclass(frozen=True)
@@ -120,16 +114,11 @@ class Table:
     continuous: Continuous = None
     counts: Counts = None
     weight: Weight = None
-
-
-@dataclass(frozen=True)
-class Handling:
-    """Missing values, remote rows, noise and families."""
-
+    sep: Sep = None
+    decimal: Decimal = None
+    encoding: Encoding = None
     missing: MissingValues = Missing.ERROR
     scheduler: Scheduler = None
-    noise: Noise = False
-    family: Families = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,8 @@ class Candidates:
     covariance: Structures = None
     criterion: Criteria = None
     method: SearchMethods = None
+    family: Families = None
+    noise: Noise = False
 
 
 @dataclass(frozen=True)
@@ -245,13 +236,20 @@ def structure(text: str) -> Any:
 
 def families(text: str | None) -> list[Any] | None:
     """Families of components separated by commas; None where the option is not given."""
-    import bayesmix as bm
+    from bayesmix.families.bernoulli import Bernoulli
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.exponential import Exponential
+    from bayesmix.families.gamma import Gamma
+    from bayesmix.families.gaussian import Gaussian
+    from bayesmix.families.poisson import Poisson
+    from bayesmix.families.student_t import StudentT
+    from bayesmix.families.transformed import LogNormal
 
     if text is None:
         return None
     kinds: tuple[Any, ...] = (
-        *(bm.Gaussian, bm.StudentT, bm.LogNormal, bm.Gamma, bm.Exponential),
-        *(bm.Poisson, bm.Bernoulli, bm.Categorical),
+        *(Gaussian, StudentT, LogNormal, Gamma, Exponential),
+        *(Poisson, Bernoulli, Categorical),
     )
     known = {kind().name: kind() for kind in kinds}
     asked = names(text) or [""]

@@ -109,10 +109,10 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         )
     frame.columns = pd.Index(names)
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        column = _numbers_but_none(frame.iloc[:, place])
-        if not recent and not is_numeric(column.dtype):
-            column = _with_overflow(column)
-        frame.isetitem(place, column.array)
+        cells = _numbers_but_none(frame.iloc[:, place])
+        if not recent and not is_numeric(cells.dtype):
+            cells = _with_overflow(cells)
+        frame.isetitem(place, cells.array)
     return frame
 
 
