@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.expectation import LINEAR
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source

@@ -296,7 +296,7 @@ def fit(
     from bayesmix.cli.data import read_table
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
-    from bayesmix.families.gaussian import Gaussian
+    from bayesmix.families.gaussian.family import Gaussian
 
     screen = Screen(run)
     source = read_table(screen, table)
@@ -326,7 +326,7 @@ def estimator_for(source: Source, family: Any, method: options.Method, noise: bo
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.mixture import Mixture
     from bayesmix.estimators.rows.families_of_columns import is_mixed_table
-    from bayesmix.families.gaussian import Gaussian
+    from bayesmix.families.gaussian.family import Gaussian
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)
     if mixed or not isinstance(family or Gaussian(), Gaussian):

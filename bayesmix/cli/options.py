@@ -206,7 +206,7 @@ def numbers(text: str | None) -> list[int] | None:
 
 def structures(text: str | None) -> list[Any] | None:
     """Covariance structures separated by commas; None where the option is not given."""
-    from bayesmix.families.factor_analytic import FactorAnalytic
+    from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gaussian.covariance.models import NAMED
     from bayesmix.selection.candidates.structures_asked import ALL
 
@@ -240,9 +240,9 @@ def families(text: str | None) -> list[Any] | None:
     from bayesmix.families.categorical import Categorical
     from bayesmix.families.exponential import Exponential
     from bayesmix.families.gamma import Gamma
-    from bayesmix.families.gaussian import Gaussian
+    from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.poisson import Poisson
-    from bayesmix.families.student_t import StudentT
+    from bayesmix.families.student_t.family import StudentT
     from bayesmix.families.transformed import LogNormal
 
     if text is None:

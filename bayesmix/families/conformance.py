@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.floor_guard import FloorGuard
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
+    from bayesmix.families.gaussian import coordinates as whitened
     from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.covariance.algebra import Algebra
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.twin import GaussianTwin
     from bayesmix.families.gaussian.twin_blocks import AxesTwin, DenseTwin, WishartTwin
-    from bayesmix.families.gaussian.uncertainty import whitened_wishart as whitened
     from bayesmix.families.gaussian.wishart_scale import FixedScale, Scale, Wishart
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
