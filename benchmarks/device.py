@@ -15,10 +15,11 @@ import numpy as np
 
 from bayesmix.engine.expectation import LINEAR
 from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
-from bayesmix.records import Mixture
+from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.sources.workers.device import on_device
 from bayesmix.weights import PointWeights
