@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.engine.expectation import LINEAR
-from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
 from bayesmix.parallel import single_threaded_blas
 from bayesmix.protocols import Source
-from bayesmix.records import Mixture
+from bayesmix.records import Frame, Mixture
 from bayesmix.sources import ArraySource
 from bayesmix.sources.workers.device import on_device
 from bayesmix.weights import PointWeights
@@ -46,18 +47,11 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 def _mixture(problem: Problem, rows: Array) -> Mixture[Any]:
     """Components of unit covariance at some of the rows."""
-    K, (_, D) = problem.n_components, source.shape
-    family = Gaussian()
-    model = Model(K, family, MaximumLikelihood())
-    frame, _ = working_frame(model, source)
-    some = frame.apply(source.values[:: source.shape[0] // K][:K])
-    shares = np.eye(K)
-    statistics = family.statistics(some, shares)
-    spread = np.broadcast_to(np.eye(D), (K, D, D)) * statistics.counts[:, None, None]
-    point = family.maximum_likelihood(
-        type(statistics)(family.structure, shares.sum(0), some, spread)
-    )
-    return Mixture(PointWeights(np.full(K, 1.0 / K)), point, frame)
+    K, (n, D) = problem.n_components, rows.shape
+    family, spread = Gaussian(), np.broadcast_to(np.eye(D), (K, D, D))
+    statistics = Moments(family.structure, np.ones(K), rows[:: n // K][:K], spread)
+    point = family.maximum_likelihood(statistics)
+    return Mixture(PointWeights(np.full(K, 1.0 / K)), point, Frame.identity(D))
 
 
 def _gpu() -> tuple[Callable[[Any], Any], str] | None:
