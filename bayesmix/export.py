@@ -6,17 +6,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.engine.objectives import MaximumLikelihood
+from bayesmix.allocation.point import FreeWeights, PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
+from bayesmix.core.validation import unmasked, written_out
+from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
-from bayesmix.records import Frame, Mixture
-from bayesmix.validation import unmasked, written_out
 from bayesmix.version import versions
-from bayesmix.weights import FreeWeights, PointWeights
-from bayesmix.workflow.result import DensitySums, FitResult
 
 
 def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: Any) -> Any:

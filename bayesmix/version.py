@@ -43,7 +43,7 @@ def show_versions() -> None:
     >>> bm.show_versions()  # doctest: +ELLIPSIS
     bayesmix      ...
     """
-    from bayesmix.parallel import usable_cores
+    from bayesmix.core.parallel import usable_cores
 
     for name, number in versions(CORE_PACKAGES + OPTIONAL_PACKAGES).items():
         print(f"{name:<13} {number}")

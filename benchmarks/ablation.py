@@ -21,8 +21,8 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.parallel import resolve_jobs
-from bayesmix.workflow.search.search import FULL, Schedule
+from bayesmix.core.parallel import resolve_jobs
+from bayesmix.search.optimum import FULL, Schedule
 from benchmarks import fresh_fits, shapes
 from benchmarks.recipes import new_seed
 

@@ -179,7 +179,7 @@ def probability(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 def _plain(search: Any) -> Any:
     """P(K | data) as the approximate posterior has it."""
-    from bayesmix.selection.choice.probability import over_k, probabilities
+    from bayesmix.selection.probability import over_k, probabilities
 
     return over_k(search.candidates_, probabilities(search.candidates_, search._prior_over_k))
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import bayesmix
-from bayesmix.checking.check import CrossCheck, crosscheck
+from bayesmix.checking.crosscheck import CrossCheck, crosscheck
 from bayesmix.datasets import load_faithful, load_galaxies, load_iris
 from bayesmix.estimators.select import comparable
 from benchmarks.problems import Problem

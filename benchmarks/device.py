@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import LINEAR
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import Frame
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import LINEAR
 from bayesmix.families.gaussian import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
-from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source
-from bayesmix.records import Frame, Mixture
-from bayesmix.sources import ArraySource
-from bayesmix.sources.workers.device import on_device
-from bayesmix.weights import PointWeights
+from bayesmix.sources.devices import on_device
+from bayesmix.sources.memory import ArraySource
 from benchmarks.problems import Problem
 
 CASES = (Problem(1_000_000, 10, 10), Problem(10_000_000, 32, 64))

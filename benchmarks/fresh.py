@@ -23,7 +23,7 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.parallel import resolve_jobs
+from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import FreshProblem, fresh_problem, new_seed
 from benchmarks.right_k import mclust_choice, rejected, sklearn_choice, worse_by_chance
 

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.parallel import resolve_jobs
+from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import STRUCTURES, Normals, covariances, new_seed
 
 WITHIN = 1e-4  # nats a row

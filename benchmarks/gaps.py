@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED
-from bayesmix.engine.gapped_step import Gapped
-from bayesmix.engine.run import summed
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
+from bayesmix.em.expectation import CENTRED
+from bayesmix.em.missing_values import Gapped
+from bayesmix.em.run import summed
 from bayesmix.numerics.arrays import align
-from bayesmix.records import Frame, Mixture
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 
 COVARIANCES = {
     "full": np.array([[[1.0, 0.6], [0.6, 1.5]], [[2.0, -0.8], [-0.8, 1.0]]]),

@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.engine.expectation import LINEAR
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.objectives import MaximumAPosteriori
-from bayesmix.engine.run import assessed, begin_at
-from bayesmix.engine.run import run as run_passes
-from bayesmix.engine.stopping import REMAINING_IN_SEARCH, Aitken
-from bayesmix.engine.truncated import Truncated, refreshed
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.em.expectation import LINEAR
+from bayesmix.em.fit import first_of_many
+from bayesmix.em.model import Model, Settings, resolve
+from bayesmix.em.objectives import MaximumAPosteriori
+from bayesmix.em.run import Monitor, assessed, begin_at
+from bayesmix.em.run import run as run_passes
+from bayesmix.em.stopping import REMAINING_IN_SEARCH, Aitken
+from bayesmix.em.truncated import Truncated, refreshed
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.parallel import single_threaded_blas
-from bayesmix.records import Mixture
-from bayesmix.sources import ArraySource
-from bayesmix.weights import PointWeights
-from bayesmix.workflow.many import first_of_many
-from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.sources.memory import ArraySource
 from benchmarks.problems import Problem
 
 ROWS = (100_000, 1_000_000, 10_000_000)

@@ -20,8 +20,8 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 import bayesmix
+from bayesmix.core.parallel import resolve_jobs
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.parallel import resolve_jobs
 from benchmarks.recipes import Normals, closest, new_seed
 from benchmarks.right_k import mclust_choice
 

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 import bayesmix
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 from benchmarks.recipes import new_seed
 
 ROWS, FEATURES, COMPONENTS = 1_000_000, 10, 12

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import bayesmix
-from bayesmix.parallel import single_threaded_blas
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.version import CORE_PACKAGES, versions
 from benchmarks.passes import per_pass
 from benchmarks.problems import Problem

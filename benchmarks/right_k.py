@@ -45,7 +45,7 @@ from scipy.stats import binomtest, wilcoxon
 from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.parallel import resolve_jobs
+from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import STRUCTURES, Normals, closest, covariances
 
 NUMBERS = (1, 2, 3, 5, 8)

@@ -25,14 +25,15 @@ import numpy as np
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.engine.expectation import LINEAR
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import Engine
+from bayesmix.em.expectation import LINEAR
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Engine
-from bayesmix.records import Rows
-from bayesmix.sources import Local, PartitionedSource, as_source
-from bayesmix.sources.workers import cluster as workers
-from bayesmix.sources.workers.cluster import DaskEngine
-from bayesmix.sources.workers.packing import packed
+from bayesmix.sources import dask_workers as workers
+from bayesmix.sources.border import as_source
+from bayesmix.sources.dask_workers import DaskEngine
+from bayesmix.sources.local_workers import Local, packed
+from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 D, K = 10, 10
 ROWS_OF_A_PART = 250_000

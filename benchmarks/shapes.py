@@ -16,7 +16,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.parallel import resolve_jobs
+from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import STRUCTURES, new_seed
 
 BEHIND = 1e-4  # nats a row

@@ -15,20 +15,24 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.checking import check as module
-from bayesmix.checking.check import compared, crosscheck
-from bayesmix.checking.compare import predictive_distance
-from bayesmix.checking.modes import apart, modes_of
-from bayesmix.checking.quantities import occupied
-from bayesmix.checking.stationary import FALSE_ALARM, moved_by_gibbs
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.checking import crosscheck as module
+from bayesmix.checking.comparison import (
+    FALSE_ALARM,
+    apart,
+    modes_of,
+    moved_by_gibbs,
+    occupied,
+    predictive_distance,
+)
+from bayesmix.checking.crosscheck import compared, crosscheck
+from bayesmix.em.display import FitProgress
+from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
-from bayesmix.sampling.draws.parameters import draws_of, joined
-from bayesmix.sampling.gibbs import sampler as gibbs_module
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sampling.labels.alignment import aligned
-from bayesmix.weights import FreeWeights
-from bayesmix.workflow.progress import FitProgress
-from bayesmix.workflow.result import FitResult
+from bayesmix.posterior import gibbs as gibbs_module
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.labels import aligned
+from bayesmix.posterior.posterior_draws import draws_of, joined
 
 pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
 # ArviZ announces its own changes.

@@ -26,9 +26,9 @@ with warnings.catch_warnings():
     pytensor = pytest.importorskip("pytensor")
     arviz = pytest.importorskip("arviz")
 
-from bayesmix.checking import samplers  # noqa: E402
-from bayesmix.checking.sample import nuts  # noqa: E402
-from bayesmix.sampling.draws.parameters import log_q  # noqa: E402
+from bayesmix.checking import sampling as samplers  # noqa: E402
+from bayesmix.checking.sampling import nuts  # noqa: E402
+from bayesmix.posterior.posterior_draws import log_q  # noqa: E402
 
 Z = 5.0
 MEAN, MEAN_PRECISION, FREEDOM, COVARIANCE = 1.0, 0.5, 4.0, 3.0

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.priors import ComponentsTwin, NamedTensors, Pymc, Tensor, WeightsTwin
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array
-from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import ComponentsTwin, NamedTensors, Pymc, Source, Tensor, WeightsTwin
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
-from bayesmix.sampling.subject import rows_of_fit, variational_fit
-from bayesmix.weights import FreeWeights
-from bayesmix.workflow.result import FitResult
+from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.posterior_draws import Draws
+from bayesmix.posterior.subject import rows_of_fit, variational_fit
 
 # Stream of beginnings; what else draws from posteriors has other numbers.
 OF_BEGINNINGS = 14

@@ -51,8 +51,8 @@ def predict(
     Log densities are in nats.
     """
     from bayesmix.cli.data import copied_columns, model_and_rows
-    from bayesmix.workflow.result import most_probable
-    from bayesmix.writing import file_to_write, try_to_write, write
+    from bayesmix.core.writing import file_to_write, try_to_write, write
+    from bayesmix.em.result import most_probable
 
     screen = Screen(shown)
     if posterior:
@@ -116,13 +116,13 @@ def crosscheck(
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
-    from bayesmix.checking.check import crosscheck as compare
-    from bayesmix.checking.summary_text import by_kind
+    from bayesmix.checking.crosscheck import crosscheck as compare
+    from bayesmix.checking.verdict import by_kind
     from bayesmix.cli.data import read_rows
     from bayesmix.cli.result_files import Figure, check_values, model_values
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.select import comparable
-    from bayesmix.plots.posterior.crosscheck import PANELS, plot_crosscheck, size_of
+    from bayesmix.plots.posterior import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
     source = read_rows(rows, options.names(rows.columns))
@@ -165,9 +165,9 @@ def merge(
     The density stays as it is. With --out the folder holds result.json, tree.csv, labels.csv and
     a figure.
     """
+    from bayesmix.assess.merging import merge_components
     from bayesmix.cli.data import model_and_rows
     from bayesmix.cli.result_files import Figure
-    from bayesmix.selection.clustering.merging import merge_components
 
     screen = Screen(shown)
     fit, source, some = model_and_rows(screen, "merge", model, rows)
@@ -212,7 +212,7 @@ def stability(
     With --out the folder holds result.json, stability.csv and a figure.
     """
     search_for = unfitted_search(candidates, run, table.missing.value)
-    from bayesmix.selection.clustering.stability_of_clusters import stability as repeated
+    from bayesmix.assess.stability import stability as repeated
 
     work = work_on_table("stability", table, out, run)
     search = search_for(work.source).set_params(progress=False)
@@ -243,8 +243,8 @@ def sensitivity(
     """
     candidates = options.Candidates(components, covariance)
     search_for = unfitted_search(candidates, run, table.missing.value)
+    from bayesmix.assess.prior_sensitivity import prior_sensitivity
     from bayesmix.cli.shown_tables import frame_table
-    from bayesmix.selection.checks.prior_sensitivity import prior_sensitivity
 
     work = work_on_table("sensitivity", table, out, run)
     screen, source = work.screen, work.source
@@ -276,8 +276,8 @@ def nested(
     With --out the folder holds result.json, folds.csv and a figure.
     """
     search_for = unfitted_search(candidates, run, table.missing.value)
+    from bayesmix.assess.nested import nested_cv
     from bayesmix.cli.shown_tables import frame_table
-    from bayesmix.selection.checks.nested_folds import nested_cv
 
     work = work_on_table("nested", table, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
@@ -326,7 +326,7 @@ def report(
     """
     from bayesmix.cli.data import model_and_rows
     from bayesmix.report import report_place
-    from bayesmix.report.of_fit import write_fit_report
+    from bayesmix.report.page import write_fit_report
 
     report_place(out)
     screen = Screen(run)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from bayesmix.cli.options import Missing, Numbers, Table, names
+from bayesmix.core.sources import Source
+from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
-from bayesmix.protocols import Source
-from bayesmix.sources import ArraySource, coding_of
-from bayesmix.writing import write
+from bayesmix.sources.border import coding_of
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.cli.screen import Screen
@@ -43,8 +44,8 @@ def read_rows(
 def read_table(screen: Screen, table: Table) -> Source:
     """Columns of DATA of all kinds; columns that are left out become a note."""
     from bayesmix import io
-    from bayesmix.io.tables.readers import in_parts, read_typed
-    from bayesmix.io.tables.text import TextFormat
+    from bayesmix.io.readers import in_parts, read_typed
+    from bayesmix.io.text import TextFormat
 
     path, weight, columns = table.data, table.weight, names(table.columns)
     kinds = ("exclude", "categorical", "continuous", "counts")
@@ -94,8 +95,8 @@ def model_and_rows(
 
 def _rows_for(model: Any, rows: Numbers) -> Source:
     """The columns of the fit, by name, unless others are named."""
-    from bayesmix.io.tables.readers import read_as
-    from bayesmix.io.tables.text import TextFormat
+    from bayesmix.io.readers import read_as
+    from bayesmix.io.text import TextFormat
 
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
@@ -115,8 +116,8 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
 
 def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     """Columns of DATA that go into the output unchanged."""
-    from bayesmix.io.tables import readers
-    from bayesmix.io.tables.text import TextFormat
+    from bayesmix.io import readers
+    from bayesmix.io.text import TextFormat
 
     if not (wanted := names(keep)):
         return {}

@@ -17,7 +17,7 @@ from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
-    from bayesmix.protocols import Source
+    from bayesmix.core.sources import Source
 
 INTERRUPTED = 130
 Rows: TypeAlias = options.Numbers | options.Table
@@ -107,7 +107,7 @@ class Work:
 
 def results_folder(path: str) -> Path:
     """The folder to write into, made where it does not exist."""
-    from bayesmix.writing import folder_to_write
+    from bayesmix.core.writing import folder_to_write
 
     folder_to_write(path, "--out", parents=True)
     return Path(path)
@@ -150,7 +150,7 @@ def unfitted_search(
 ) -> Callable[[Source], Any]:
     """The search for some rows; its options are checked before any row is read."""
     from bayesmix.estimators.select import comparable, procedure
-    from bayesmix.selection.criteria.registry import POSTERIOR
+    from bayesmix.selection.criteria import POSTERIOR
 
     components = options.numbers(candidates.components)
     structures = options.structures(candidates.covariance)
@@ -189,7 +189,7 @@ def demo(
 
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.datasets import load_faithful
-    from bayesmix.sources import as_source
+    from bayesmix.sources.border import as_source
 
     screen, place = Screen(run), results_folder(out)
     frame = load_faithful()
@@ -321,11 +321,11 @@ def fit(
 
 def estimator_for(source: Source, family: Any, method: options.Method, noise: bool) -> Any:
     """The estimator of one fit: Gaussian, of a family, or of one for each column."""
-    from bayesmix.engine.objectives import MaximumAPosteriori, VariationalBayes
+    from bayesmix.em.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
+    from bayesmix.estimators.fit_columns import is_mixed_table
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.mixture import Mixture
-    from bayesmix.estimators.rows.families_of_columns import is_mixed_table
     from bayesmix.families.gaussian.family import Gaussian
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)

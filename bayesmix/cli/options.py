@@ -208,7 +208,7 @@ def structures(text: str | None) -> list[Any] | None:
     """Covariance structures separated by commas; None where the option is not given."""
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gaussian.covariance.models import NAMED
-    from bayesmix.selection.candidates.structures_asked import ALL
+    from bayesmix.selection.candidates import ALL
 
     if text is None:
         return None

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.cli.shown_tables import column_names
+from bayesmix.core.rows import Frame
+from bayesmix.core.sources import Source
+from bayesmix.core.writing import write, written
 from bayesmix.errors import BayesmixError, UndefinedError
-from bayesmix.protocols import Source
-from bayesmix.records import Frame
-from bayesmix.sources import coding_of
+from bayesmix.sources.border import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
-from bayesmix.writing import write, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.screen import printable
-from bayesmix.sources import coding_of
+from bayesmix.sources.border import coding_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesmix.protocols import Source
+    from bayesmix.core.sources import Source
 
 # Criteria shown beside the one that chose: three fit into 80 columns.
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
@@ -167,7 +167,7 @@ def _number(value: Any, error: str = "", digits: int = 2) -> str:
 
 
 def _criterion(search: Any) -> str:
-    from bayesmix.selection.criteria.registry import record
+    from bayesmix.selection.criteria import record
 
     name = record(search.criterion_).label
     return f"{name[:1].upper()}{name[1:]}"
@@ -175,7 +175,7 @@ def _criterion(search: Any) -> str:
 
 def component_tables(model: Any, width: int) -> list[Table]:
     """Weight and features of each component; features that do not fit stand in further tables."""
-    from bayesmix.workflow.display import cells_of
+    from bayesmix.em.display import cells_of
 
     result, D = model.result_, model.n_features_in_
     names = column_names(getattr(model, "feature_names_in_", None), D)[:FEATURES_SHOWN]

@@ -12,35 +12,41 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix import validation
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import AMONG_CANDIDATES, Aitken, Change
+from bayesmix.core import validation
+from bayesmix.core.engines import Stopping
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.display import Reporter
+from bayesmix.em.fit import fit
+from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_frame
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Monitor
+from bayesmix.em.stopping import AMONG_CANDIDATES, Aitken, Change
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.attributes.representation import Showing
-from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
-from bayesmix.estimators.methods.imputing import Imputing, refuse_gaps
-from bayesmix.estimators.methods.information import information
-from bayesmix.estimators.methods.partial_fit import Arriving
-from bayesmix.estimators.methods.posterior_methods import PosteriorMethods
-from bayesmix.estimators.methods.transforming import Transforming
-from bayesmix.estimators.parameters.kept_passes import passes_kept
-from bayesmix.estimators.rows import incoming, predictions
-from bayesmix.estimators.rows.dask_blocks import lazily
-from bayesmix.estimators.rows.families_of_columns import decoded, knowing_levels
+from bayesmix.estimators import incoming, predictions
+from bayesmix.estimators.fit_columns import decoded, knowing_levels
+from bayesmix.estimators.fitters import SourceFitter, TableFitter
+from bayesmix.estimators.methods import (
+    Arriving,
+    Imputing,
+    PosteriorMethods,
+    Transforming,
+    information,
+    refuse_gaps,
+)
+from bayesmix.estimators.parameters import passes_kept
+from bayesmix.estimators.predictions import lazily
+from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.namespaces import is_elsewhere
-from bayesmix.parallel import single_threaded_blas
-from bayesmix.protocols import Source, Stopping
-from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.records import Mixture, Rows
-from bayesmix.selection.candidates.fitter import Fitter
-from bayesmix.selection.criteria import scores as criteria
-from bayesmix.sources import Passed, few_enough, is_collection, passed
-from bayesmix.workflow.fit import fit
-from bayesmix.workflow.model import Model, Near, Settings, resolve_objective, working_frame
-from bayesmix.workflow.progress import Reporter
-from bayesmix.workflow.result import FitResult
-from bayesmix.workflow.search.starts import INIT_PARAMS, OfMixture, given_start
+from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
+from bayesmix.selection import scores as criteria
+from bayesmix.selection.tasks import Fitter
+from bayesmix.sources.border import few_enough, is_collection, passed
+from bayesmix.sources.partitions_of_rows import Passed
 
 PerRow = TypeVar("PerRow")
 
@@ -370,7 +376,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         >>> print(gm.summary().splitlines()[0][:54])
         Gaussian, 2 components, log likelihood -1130.26, conve
         """
-        from bayesmix.workflow.display import summary
+        from bayesmix.em.display import summary
 
         return summary(self._fitted())
 

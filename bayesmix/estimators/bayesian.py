@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayesmix import validation
-from bayesmix.engine.objectives import VariationalBayes
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core import validation
+from bayesmix.em.model import Model
+from bayesmix.em.objectives import VariationalBayes
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
+from bayesmix.estimators.fitted_attributes import describe_gaussian
+from bayesmix.estimators.parameters import family_of, noise_density
 from bayesmix.families.gaussian.prior import GaussianPrior
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
-from bayesmix.workflow.model import Model
-from bayesmix.workflow.result import FitResult
 
 WEIGHT_PRIORS: dict[str, Any] = {
     "dirichlet_process": StickBreakingPrior,

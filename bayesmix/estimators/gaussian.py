@@ -7,22 +7,23 @@ from typing import Any, cast
 
 import numpy as np
 
-from bayesmix import validation
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.objectives import MaximumAPosteriori, MaximumLikelihood
-from bayesmix.engine.run import run
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.priors import Weights
+from bayesmix.core.rows import Frame
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model, Settings, resolve, working_frame
+from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.attributes.scikit_learn_names import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.parameters.mixture_parameters import family_of, noise_density
+from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
+from bayesmix.estimators.parameters import family_of, noise_density
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.protocols import Source, Weights
-from bayesmix.records import Frame, Mixture
-from bayesmix.weights import PointWeights
-from bayesmix.workflow.model import Model, Settings, resolve, working_frame
-from bayesmix.workflow.result import FitResult
-from bayesmix.workflow.search.starts import begun, named_start
+from bayesmix.search.starts import begun, named_start
 
 
 class GaussianMixture(MixtureEstimator):
@@ -192,8 +193,8 @@ class GaussianMixture(MixtureEstimator):
         family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
+            from bayesmix.allocation.dirichlet import DirichletPrior
             from bayesmix.families.gaussian.prior import GaussianPrior
-            from bayesmix.weights import DirichletPrior
 
             concentration = 1.0
             if self.weight_concentration_prior is not None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from bayesmix import validation
-from bayesmix.engine.objectives import MaximumLikelihood
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core import validation
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model
+from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.attributes.part_parameters import ComponentsByColumn
-from bayesmix.estimators.attributes.scikit_learn_names import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.parameters.mixture_parameters import noise_density
-from bayesmix.estimators.rows.families_of_columns import family_for, is_mixed, with_structure
+from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
+from bayesmix.estimators.fitted_attributes import (
+    ComponentsByColumn,
+    describe_gaussian,
+    describe_weights,
+)
+from bayesmix.estimators.parameters import noise_density
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.components import Products
 from bayesmix.families.product.family import Product
 from bayesmix.families.registry import AUTO, family_named
-from bayesmix.protocols import Source
-from bayesmix.weights import DirichletPrior
-from bayesmix.workflow.model import Model
-from bayesmix.workflow.result import FitResult
 
 # What fits of one family have.
 OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")

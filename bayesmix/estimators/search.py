@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix import validation
+from bayesmix.core import validation
+from bayesmix.core.random import root_seed
+from bayesmix.em.display import FitProgress, summary_html
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
@@ -17,39 +19,29 @@ from bayesmix.errors import (
     UndefinedError,
     warn,
 )
-from bayesmix.estimators.attributes.representation import Showing
-from bayesmix.estimators.candidates import search_parameters
-from bayesmix.estimators.candidates.search_results import SearchResults
-from bayesmix.estimators.rows import incoming
-from bayesmix.estimators.rows.columns_of_fit import refuse_no_table
-from bayesmix.random import root_seed
-from bayesmix.selection.candidates import growth
-from bayesmix.selection.candidates.candidate import Candidate
-from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.combinations import asked
-from bayesmix.selection.candidates.task import Task
-from bayesmix.selection.choice import result_tables as tables
-from bayesmix.selection.choice import summary_text as words
-from bayesmix.selection.choice.notes import DataChecks
-from bayesmix.selection.choice.probability import prior_asked
-from bayesmix.selection.choice.ranking import (
-    answerable,
-    chosen,
-    completed,
-    disowned,
-    why_none,
-)
-from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.choice.rule import Judgement, Rule, with_folds
-from bayesmix.selection.clustering.clusters import clusters_of_components
-from bayesmix.selection.criteria.folds import make_splits, table_of, weights_of
-from bayesmix.selection.criteria.registry import OF_DRAWS, record
+from bayesmix.estimators import incoming
+from bayesmix.estimators import search_parts as search_parameters
+from bayesmix.estimators.fit_columns import refuse_no_table
+from bayesmix.estimators.representation import Showing
+from bayesmix.estimators.search_parts import SearchResults
+from bayesmix.selection import ranking as tables
+from bayesmix.selection import summary_text as words
+from bayesmix.selection import sweep as growth
+from bayesmix.selection.candidates import Candidate, asked
+from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.selection.criteria import OF_DRAWS, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.pipelines import prefix_of
-from bayesmix.sources import is_collection, processes
-from bayesmix.sources.partitions.collections import collected
-from bayesmix.workflow.display import summary_html
-from bayesmix.workflow.progress import FitProgress
+from bayesmix.selection.probability import prior_asked
+from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.rule import Judgement, Rule, with_folds
+from bayesmix.selection.scores import make_splits, table_of, weights_of
+from bayesmix.selection.summary_text import DataChecks
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.tasks import Task
+from bayesmix.sources.border import is_collection, processes
+from bayesmix.sources.dask_workers import collected
 
 # Candidates in the table of a notebook.
 MOST_SHOWN = 6

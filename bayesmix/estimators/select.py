@@ -7,20 +7,20 @@ from typing import Any
 
 from sklearn.base import clone
 
-from bayesmix.engine.objectives import VariationalBayes
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.em.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
+from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.rows.families_of_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import family_named
-from bayesmix.selection.candidates.structures_asked import have_posteriors
-from bayesmix.selection.criteria.registry import POSTERIOR
+from bayesmix.selection.candidates import have_posteriors
+from bayesmix.selection.criteria import POSTERIOR
 from bayesmix.selection.pipelines import last_step
-from bayesmix.weights import DirichletPrior
 
 POLISH = 6.0
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
 from bayesmix.families.independent.factors import (
     BetaFactors,
@@ -16,8 +18,6 @@ from bayesmix.families.independent.factors import (
 )
 from bayesmix.families.independent.linear import NEVER, PLAIN, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Source
-from bayesmix.records import Frame, Summary
 
 
 @dataclass(frozen=True)

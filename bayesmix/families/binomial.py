@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.special import betaln, gammaln
 
+from bayesmix.core.components import Named
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import Columns, ColumnsFamily
 from bayesmix.families.independent.factors import (
@@ -20,8 +23,6 @@ from bayesmix.families.independent.factors import (
 from bayesmix.families.independent.linear import NEVER, Sums
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Named, Source
-from bayesmix.records import Frame, Summary
 
 
 @dataclass(frozen=True)

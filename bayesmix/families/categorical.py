@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
+from bayesmix.core.coding import Coding, Level
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Pymc
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import (
     Columns,
@@ -22,11 +27,8 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.independent.levels import LevelCoordinates, Levels, LevelsTwin
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named, Pymc, Source
-from bayesmix.records import Frame, Summary
-from bayesmix.records.coding import Coding, Level
+from bayesmix.numerics.special import log_gammas
 
 
 def _linear(log_probabilities: Array, probabilities: Array, reading: Levels) -> LinearInTotals:

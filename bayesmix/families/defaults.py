@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from bayesmix.core.coding import Coding
+from bayesmix.core.rows import Event, Frame
+from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Integers, Stored
-from bayesmix.protocols import Source
-from bayesmix.records import Event, Frame
-from bayesmix.records.coding import Coding
 
 
 class FamilyDefaults:

@@ -9,6 +9,10 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma
 
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Tensor
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.families.independent.columns import (
     SMALLEST,
     Columns,
@@ -16,16 +20,9 @@ from bayesmix.families.independent.columns import (
     refuse_not_positive,
 )
 from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
-from bayesmix.families.independent.factors import (
-    GammaFactors,
-    RateColumns,
-    RateDraws,
-    RatePrior,
-)
+from bayesmix.families.independent.factors import GammaFactors, RateColumns, RateDraws, RatePrior
 from bayesmix.families.independent.linear import MEASURED, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Named, Source, Tensor
-from bayesmix.records import Frame, Summary
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from bayesmix.core.components import FittedComponents
+from bayesmix.core.engines import Whole
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event
 from bayesmix.families.gaussian.collapse import held_before
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import FittedComponents, Whole
-from bayesmix.records import Event, Mixture, Repair
 
 C = TypeVar("C", bound=FittedComponents)
 

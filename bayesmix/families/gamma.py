@@ -15,6 +15,10 @@ from typing import NoReturn
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
+from bayesmix.core.components import Named, Seen
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
@@ -31,8 +35,6 @@ from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.gaps import seen as present_in
-from bayesmix.protocols import Named, Seen, Source
-from bayesmix.records import Event, Frame, Mixture, Summary
 
 # Above this the skewness 2 / √k is under 1e-3, which no table tells from a normal's.
 LARGEST_SHAPE = 1e7

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss, hermevander
 from scipy.special import expit, factorial, logit
 
+from bayesmix.core.rows import Frame, Summary
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.numerics.arrays import Array
-from bayesmix.records import Frame, Summary
 
 # Distance between the quartiles of a normal, in standard deviations.
 IQR_OF_NORMAL = 1.349

@@ -9,20 +9,17 @@ from functools import cached_property
 import numpy as np
 from scipy.special import polygamma
 
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Tensor
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
 from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
-from bayesmix.families.independent.factors import (
-    GammaFactors,
-    RateColumns,
-    RateDraws,
-    RatePrior,
-)
+from bayesmix.families.independent.factors import GammaFactors, RateColumns, RateDraws, RatePrior
 from bayesmix.families.independent.linear import COUNTS, NEVER, LinearInTotals, Sums
 from bayesmix.families.independent.negative_binomial import NegativeBinomials
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named, Source, Tensor
-from bayesmix.records import Frame, Summary
 
 # Up to here a double can tell a count from the next.
 LARGEST_COUNT = 2.0**53

@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesmix.core.components import Densities, Named, Seen
+from bayesmix.core.engines import Whole
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
+from bayesmix.core.rows import Event, Frame, Spread, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -33,18 +39,6 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.features import DENSE, TRANSFORMED
-from bayesmix.protocols import (
-    Densities,
-    Named,
-    NamedTensors,
-    Prior,
-    Pymc,
-    Seen,
-    Source,
-    Tensor,
-    Whole,
-)
-from bayesmix.records import Event, Frame, Mixture, Repair, Spread, Summary
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates

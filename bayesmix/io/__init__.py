@@ -1,6 +1,6 @@
 """L6: files in and out: tables of rows, and fitted models without pickle."""
 
-from bayesmix.io.saved.model_files import load, save
-from bayesmix.io.tables.readers import read
+from bayesmix.io.readers import read
+from bayesmix.io.saved_files import load, save
 
 __all__ = ["load", "read", "save"]

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.components import Predictive
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.em.result import FitResult, most_probable
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Family, Predictive
-from bayesmix.records import Mixture
-from bayesmix.sampling.density.partition import marginal
-from bayesmix.sources import is_source
-from bayesmix.sources.partitions.collections import gathered
-from bayesmix.workflow.result import FitResult, most_probable
+from bayesmix.posterior.bands import marginal
+from bayesmix.sources.border import is_source
+from bayesmix.sources.dask_workers import gathered
 
 # The view: so many standard deviations around components of at least this weight, ...
 REACH = 3.2

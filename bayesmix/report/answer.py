@@ -15,8 +15,8 @@ from bayesmix.report.markup import (
     typeset,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name
-from bayesmix.selection.choice.summary_text import SUREST
-from bayesmix.selection.criteria.registry import RECORDS, record
+from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.summary_text import SUREST
 
 LEAST_SHOWN = 0.0005
 

@@ -16,7 +16,7 @@ from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
-from bayesmix.selection.criteria.registry import OF_DRAWS, PLUG_IN
+from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN
 
 MOST_NUMBERS = 6
 HOW = {

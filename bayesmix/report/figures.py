@@ -13,7 +13,7 @@ import numpy as np
 from bayesmix.errors import UnsupportedError, missing_extra
 from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import plot_density, plot_selection, plot_structures
-from bayesmix.plots.selection.scores import MOST_LINES
+from bayesmix.plots.selection import MOST_LINES
 from bayesmix.report.markup import Markup, joined, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
 

@@ -1,11 +1,30 @@
-"""HTML out of nested calls: text is escaped unless it is ``Markup`` already."""
+"""HTML out of nested calls: text is escaped unless it is ``Markup`` already.
+
+The rows one by one: a figure that the page's own script draws, and that answers the pointer.
+"""
 
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots.style import colour, marker
+from bayesmix.plots.subject import (
+    columns_that_vary,
+    least_overlapping,
+    most_columns,
+    raw_rows,
+)
+from bayesmix.report.subject import Subject, counted
 
 # Elements that have no end tag.
 VOID = ("img", "meta", "source")
@@ -110,3 +129,110 @@ def with_error(value: float, error: float) -> str:
     """A value and its standard error, where it has one."""
     text = number(value)
     return f"{text} ± {number(error)}" if math.isfinite(value) and math.isfinite(error) else text
+
+
+# More rows than this are shown by evenly spaced ones, more columns by those that tell most.
+MOST_ROWS = 1_000
+MOST_COLUMNS = 8
+DIGITS = 5
+# Per cent of a row below which a component is not listed with it.
+LEAST_SHARE = 1
+
+
+def rows_one_by_one(subject: Subject) -> Markup:
+    """Rows over two columns that the reader chooses; nothing where there are no two to draw."""
+    columns = _columns(subject)
+    if subject.X is None or len(columns) < 2:
+        return Markup()
+    values, _ = raw_rows(subject.rows)
+    places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
+    probabilities = subject.estimator.predict_proba(_as_fitted(subject, values[places]))
+    result = subject.result
+    noise = probabilities.shape[1] - result.n_components
+    point = result.plug_in.components.unframed(result.mixture.frame)
+    pair = least_overlapping(result, combinations(columns, 2))[0]
+    weights = [f"weight {weight:.2f}" for weight in result.density.mean_weights]
+    if noise:
+        assert result.mixture.noise is not None
+        weights.append(f"weight {result.mixture.noise.weight:.2f}")
+    content = {
+        "columns": [subject.columns[column] for column in columns],
+        "shown": [columns.index(column) for column in pair],
+        "rows": [str(name) for name in _names(subject, len(values))[places]],
+        "values": [[_short(value) for value in row] for row in values[places][:, columns]],
+        "shares": [_shares(row) for row in probabilities],
+        "names": [*(str(k) for k in range(result.n_components)), *["noise"] * noise],
+        "weights": weights,
+        "means": point.means[:, columns].tolist(),
+        "covariances": point.covariances[:, columns][:, :, columns].tolist(),
+        # Noise comes last, and has no ellipse.
+        "colours": [*(colour(k) for k in range(result.n_components)), *[colour(-1)] * noise],
+        "markers": [*(marker(k) for k in range(result.n_components)), *[marker(-1)] * noise],
+    }
+    return section(
+        "The rows, one by one",
+        tag("div", class_="choice"),
+        tag(
+            "div",
+            tag("div", class_="tip", role="status", hidden=""),
+            class_="plane",
+            tabindex="0",
+            role="group",
+            aria_label="The rows: the arrow keys go from one to the next",
+        ),
+        tag("div", class_="legend", role="group", aria_label="Components that are shown"),
+        tag("p", _about(subject, len(values), len(columns)), class_="note"),
+        data("rows-data", json.dumps(content, allow_nan=False)),
+        id_="rows",
+        hidden="",
+    )
+
+
+def _columns(subject: Subject) -> list[int]:
+    """The columns to choose from, in their order; none where two cannot be drawn together."""
+    result = subject.result
+    try:
+        if most_columns(result.family) < 2:
+            return []
+    except UnsupportedError:
+        return []
+    return columns_that_vary(result, MOST_COLUMNS)
+
+
+def _as_fitted(subject: Subject, values: Array) -> Any:
+    """Rows as the mixture takes them: with names where it knows its columns by name."""
+    if not hasattr(subject.estimator, "feature_names_in_"):
+        return values
+    import pandas as pd
+
+    return pd.DataFrame(values, columns=subject.columns)
+
+
+def _names(subject: Subject, n_rows: int) -> Any:
+    """What the rows are called: a frame's index, else their numbers."""
+    index = getattr(subject.X, "index", None)
+    named = index is not None and not callable(index) and len(index) == n_rows
+    return np.asarray(index, dtype=object) if named else np.arange(n_rows)
+
+
+def _short(value: float) -> float | None:
+    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+
+
+def _shares(probabilities: Array) -> list[tuple[int, int]]:
+    """(component, per cent) of one row, the greatest always among them."""
+    percent = np.rint(100 * probabilities).astype(int)
+    largest = int(probabilities.argmax())
+    return [(k, int(p)) for k, p in enumerate(percent) if p >= LEAST_SHARE or k == largest]
+
+
+def _about(subject: Subject, n_rows: int, n_columns: int) -> str:
+    shown = f"{MOST_ROWS:,} of the {counted(n_rows, 'row')}, evenly spaced" * (n_rows > MOST_ROWS)
+    parts = [
+        (shown or f"All {counted(n_rows, 'row')}")
+        + ", under ellipses of 1 and 2 standard deviations"
+    ]
+    if n_columns < subject.result.n_features:
+        parts.append(f"the {n_columns} columns in which the components overlap least")
+    parts.append("point at a row for its values and its components, press a component to hide it")
+    return "; ".join(parts) + "."

@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
-from bayesmix.selection.criteria.registry import NAMES, POSTERIOR
+from bayesmix.selection.criteria import NAMES, POSTERIOR
 from bayesmix.selection.pipelines import last_step
 
 WIDTH = 72

@@ -1,4 +1,7 @@
-"""What a report is about: a fitted search, its best fit, its candidates in words."""
+"""What a report is about: a fitted search, its best fit, its candidates in words.
+
+What a report reads of a fitted search.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,47 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from bayesmix.core.sources import FittedMixture, Parameters, Procedure, UserRows
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
-from bayesmix.protocols import UserRows
-from bayesmix.report.chosen import Search
-from bayesmix.selection.criteria.registry import record
+from bayesmix.selection.criteria import record
 from bayesmix.selection.pipelines import last_step
-from bayesmix.workflow.result import FitResult
+from bayesmix.selection.scores import ScoreFunction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Search(Protocol):
+    """A fitted ``MixtureSearch``: what it was asked for, and what it chose."""
+
+    estimator: Procedure
+    n_components: int | Sequence[int] | None
+    criterion: str | ScoreFunction
+    cv: object
+    polish: float | None
+    random_state: object
+    best_estimator_: FittedMixture
+    best_index_: int
+    best_params_: Parameters
+    best_score_: float
+    criterion_: str
+    results_: pd.DataFrame
+    folds_: pd.DataFrame
+    cautions_: list[str]
+
+    @property
+    def k_probabilities_(self) -> pd.Series[float]:
+        """Raises ``UndefinedError`` where candidates have no evidence."""
+        ...
+
+    def summary(self, verbose: bool = False) -> str: ...
+
+    def matrix(self, criterion: str | None = None) -> pd.DataFrame: ...
+
 
 MOST_NAMES = 12
 WORDS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayesmix.em import display
 from bayesmix.report.markup import (
     NO_VALUE,
     Markup,
@@ -16,9 +17,8 @@ from bayesmix.report.markup import (
     with_error,
 )
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
-from bayesmix.selection.candidates.task import DEGENERATE
-from bayesmix.selection.criteria.registry import RECORDS, record
-from bayesmix.workflow import display
+from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.tasks import DEGENERATE
 
 # More candidates than this are folded away, but for the first ones.
 MOST_CANDIDATES = 14

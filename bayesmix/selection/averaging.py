@@ -10,19 +10,24 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesmix import validation
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import FittedMixture
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import FittedMixture
-from bayesmix.random import Purpose, root_seed, stream
-from bayesmix.sampling.band_draws import DRAWS_OF_EACH, drawn_mixtures
-from bayesmix.sampling.density.credible_bands import checked_level, density_band, hull
-from bayesmix.selection.criteria.folds import n_rows_of, rows_of
+from bayesmix.posterior.bands import (
+    DRAWS_OF_EACH,
+    checked_level,
+    density_band,
+    drawn_mixtures,
+    hull,
+)
 from bayesmix.selection.pipelines import last_step, log_density
-from bayesmix.sources.partitions.collections import gathered
+from bayesmix.selection.scores import n_rows_of, rows_of
+from bayesmix.sources.dask_workers import gathered
 
 if TYPE_CHECKING:
-    from bayesmix.sampling.draws.mixtures import DrawnMixtures
+    from bayesmix.posterior.posterior_draws import DrawnMixtures
 
 MOST_ROWS_TOGETHER = 5_000
 # Candidates whose share is below this change no digit that anybody reads.

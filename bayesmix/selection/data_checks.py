@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Source
 
 # Of more observations the first ones are looked at for rounding, and nothing else is checked.
 MOST_ROWS = 20_000

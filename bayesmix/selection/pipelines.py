@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.criteria.folds import rows_of
+from bayesmix.selection.scores import rows_of
 
 # Points at which a step of a pipeline is tried, and how far from affine it may be.
 PROBES = 8

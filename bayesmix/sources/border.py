@@ -7,14 +7,13 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from bayesmix import validation
+from bayesmix.core import validation
+from bayesmix.core.coding import Coding
+from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array
-from bayesmix.parallel import resolve_jobs
-from bayesmix.protocols import Source
-from bayesmix.records.coding import Coding
-from bayesmix.sources.in_memory.array import ArraySource
-from bayesmix.sources.partitions.chosen_rows import Complete
-from bayesmix.sources.partitions.partitioned import PartitionedSource, Passed
+from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.partitions_of_rows import Complete, PartitionedSource, Passed
 
 
 def is_source(X: Any) -> TypeGuard[Source]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
+from bayesmix.core.rows import Summary
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
 from bayesmix.numerics.quantiles import quantiles
-from bayesmix.parallel import ordered_map, reduced, resolve_jobs
-from bayesmix.records import Summary
 
 # The interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349

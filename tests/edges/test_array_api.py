@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine import device_passes
-from bayesmix.engine.expectation import CENTRED, LINEAR, AssessmentStep, ExpectationStep
+from bayesmix.core.rows import Rows
+from bayesmix.em import device as device_passes
+from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, ExpectationStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.namespaces import host, is_elsewhere
-from bayesmix.records import Rows
 
 strict = pytest.importorskip("array_api_strict")
 
@@ -49,7 +49,7 @@ def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, monkeypatch):
     passes = []
     sums = device_passes.device_sums
     monkeypatch.setattr(
-        "bayesmix.engine.expectation.device_sums", lambda *given: passes.append(1) or sums(*given)
+        "bayesmix.em.expectation.device_sums", lambda *given: passes.append(1) or sums(*given)
     )
     X, weights = rows(), np.random.default_rng(1).integers(0, 3, 400).astype(float)
     for here, away in zip(models(covariance), models(covariance), strict=True):
@@ -81,7 +81,7 @@ def test_what_is_said_of_rows_lies_where_they_do(kind, name):
 def test_parts_of_the_rows_add_up(monkeypatch):
     X, weights = rows(), np.random.default_rng(2).uniform(0.5, 2.0, 400)
     whole = fitted(bm.GaussianMixture(3, random_state=0, search=None), X, sample_weight=weights)
-    monkeypatch.setattr("bayesmix.sources.workers.device.PART_VALUES", 150)
+    monkeypatch.setattr("bayesmix.sources.devices.PART_VALUES", 150)
     parts = fitted(
         bm.GaussianMixture(3, random_state=0, search=None), there(X), sample_weight=weights
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bayesmix import BayesianGaussianMixture, GaussianMixture
-from bayesmix.sources import ArraySource, open_npy
+from bayesmix.sources.memory import ArraySource, open_npy
 
 # Whole numbers that every type below holds exactly.
 RNG = np.random.default_rng(0)

@@ -6,14 +6,19 @@ import pytest
 import scipy.sparse as sp
 
 import bayesmix as bm
-from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture, MixtureSearch
+from bayesmix import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    Mixture,
+    MixtureSearch,
+)
 from bayesmix.errors import (
     BayesmixError,
     DegenerateComponentWarning,
     FlatDirectionWarning,
     InvalidInputError,
 )
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
 

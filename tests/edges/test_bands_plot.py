@@ -6,9 +6,8 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.plots.density import uncertainty
-from bayesmix.plots.density.bands import band_of
-from bayesmix.plots.density.curve import draw_curve
+from bayesmix.plots import averages as uncertainty
+from bayesmix.plots.density import band_of, draw_curve
 from bayesmix.plots.subject import sample_of, view_of
 
 matplotlib = pytest.importorskip("matplotlib")

@@ -34,10 +34,10 @@ from bayesmix.errors import (
     InvalidInputError,
 )
 from bayesmix.estimators.select import comparable
-from bayesmix.io.saved import checkpoint
-from bayesmix.io.saved.checkpoint import said
-from bayesmix.io.saved.container import FINISHED_FIT, PREAMBLE, pack, unpack
-from bayesmix.selection.candidates.task import Task
+from bayesmix.io import checkpoints as checkpoint
+from bayesmix.io.checkpoints import said
+from bayesmix.io.container import FINISHED_FIT, PREAMBLE, pack, unpack
+from bayesmix.selection.tasks import Task
 
 FAITHFUL = bm.datasets.load_faithful()
 ROWS = FAITHFUL.to_numpy()[::4]

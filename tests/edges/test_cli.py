@@ -363,9 +363,7 @@ def test_bad_input_ends_with_2_and_one_line(run, arguments, said):
 
 
 def test_errors_of_our_own_are_not_hidden(monkeypatch):
-    monkeypatch.setattr(
-        "bayesmix.io.tables.readers.read_typed", lambda *arguments, **options: 1 / 0
-    )
+    monkeypatch.setattr("bayesmix.io.readers.read_typed", lambda *arguments, **options: 1 / 0)
     result = CliRunner().invoke(app, ["fit", FAITHFUL, "--components", "2"])
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)
@@ -389,7 +387,7 @@ def test_numbers_that_are_none(text):
 
 
 def test_ctrl_c_between_candidates_keeps_the_best_so_far(run, monkeypatch):
-    from bayesmix.selection.candidates.task import Task
+    from bayesmix.selection.tasks import Task
 
     fit, seen = Task.__call__, []
 
@@ -412,7 +410,7 @@ def test_ctrl_c_before_anything_is_found(run, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bayesmix.io.tables.readers.read_typed", interrupted)
+    monkeypatch.setattr("bayesmix.io.readers.read_typed", interrupted)
     done = run("fit", FAITHFUL, "--components", "2", code=130)
     assert done.stderr == "bayesmix: interrupted\n"
 

@@ -13,11 +13,10 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.engine.expectation import LINEAR
+from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
-from bayesmix.sources.partitions.collections import collected
-from bayesmix.sources.workers.packing import packed, unpacked
-from bayesmix.sources.workers.sum_tree import climbed, height, runs
+from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.local_workers import climbed, height, packed, runs, unpacked
 
 pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -103,7 +102,7 @@ def test_what_is_said_of_rows_is_lazy_and_in_the_index_of_a_frame():
 
 
 def test_weights_are_a_column_of_the_frame_that_dask_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
+    monkeypatch.setattr("bayesmix.sources.dask_workers.current_client", lambda: None)
     pandas = pd.DataFrame(rows(), columns=COLUMNS).assign(n=np.arange(1000) % 3 + 1)
     for number in range(5):
         pandas[200 * number : 200 * number + 200].to_parquet(tmp_path / f"part-{number}.parquet")
@@ -120,7 +119,7 @@ def test_weights_are_a_column_of_the_frame_that_dask_reads(tmp_path, monkeypatch
 
 @pytest.mark.filterwarnings("ignore:Running on a single-machine")  # said by older Dask
 def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
+    monkeypatch.setattr("bayesmix.sources.dask_workers.current_client", lambda: None)
     X = rows()
     weights = (np.arange(len(X)) % 3).astype(float)
     expected = bm.GaussianMixture(3, random_state=0).fit(X, sample_weight=weights)
@@ -129,7 +128,7 @@ def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
     counts = da.from_array(weights, chunks=(CHUNKS,))
     found = []
     for most in (2**28, 10_000):
-        monkeypatch.setattr("bayesmix.sources.partitions.collections.MOST_KEPT", most)
+        monkeypatch.setattr("bayesmix.sources.dask_workers.MOST_KEPT", most)
         found.append(bm.GaussianMixture(3, random_state=0).fit(array, sample_weight=counts))
     assert found[0].result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
     np.testing.assert_array_equal(found[0].means_, found[1].means_)
@@ -172,7 +171,7 @@ LOOKING_AGAIN = {
 
 @pytest.mark.parametrize("what", LOOKING_AGAIN)
 def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeypatch):
-    monkeypatch.setattr("bayesmix.sources.partitions.collections.current_client", lambda: None)
+    monkeypatch.setattr("bayesmix.sources.dask_workers.current_client", lambda: None)
     pandas = pd.DataFrame(rows(), columns=COLUMNS)
     frame = dd.from_pandas(pandas, npartitions=3)
     array = da.from_array(pandas.to_numpy(), chunks=(CHUNKS, 3))
@@ -180,15 +179,15 @@ def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeyp
     for given, own in ((frame, pandas), (array, pandas.to_numpy())):
         model = bm.BayesianGaussianMixture(3, random_state=0, search="short").fit(own)
         assert look(model, given) == pytest.approx(look(model, own), rel=1e-9)
-    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 900)
+    monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", 900)
     with pytest.raises(TooManyRowsError, match="1,000 rows"):
         look(model, array)
 
 
 def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
-    monkeypatch.setattr("bayesmix.workflow.model.MANY", 5)
-    monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (2, 4))
+    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
+    monkeypatch.setattr("bayesmix.em.model.MANY", 5)
+    monkeypatch.setattr("bayesmix.em.truncated.WIDTHS", (2, 4))
     rng = np.random.default_rng(1)
     X = 5.0 * rng.normal(size=(8, 2))[rng.integers(8, size=999)] + rng.normal(size=(999, 2))
     local = parts_of(X, tmp_path, (250, 250, 250, 249))
@@ -226,7 +225,7 @@ def test_what_travels_is_no_larger_than_what_it_says():
 
 @pytest.mark.parametrize("n_parts", [1, 2, 7, 13, 64])
 def test_pieces_of_the_tree_added_apart_are_the_tree(n_parts):
-    from bayesmix.parallel import reduced
+    from bayesmix.core.parallel import reduced
 
     values = np.random.default_rng(n_parts).normal(size=n_parts) * 10.0 ** np.arange(n_parts)
     whole = reduced(lambda i: values[i], range(n_parts), 1)

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
-from bayesmix.random import root_seed
-from bayesmix.workflow import progress
+from bayesmix.core.random import root_seed
+from bayesmix.em import display as progress
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
 RNG = np.random.default_rng(0)
@@ -300,7 +300,7 @@ def test_a_budget_of_passes_is_kept(kind):
 
 
 def test_a_budget_of_seconds_is_kept(monkeypatch):
-    monkeypatch.setattr("bayesmix.engine.monitor.time.perf_counter", Clock())
+    monkeypatch.setattr("bayesmix.em.run.time.perf_counter", Clock())
     model = GaussianMixture(3, max_seconds=5.0, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"max_seconds=5.0 before it converged"):
         model.fit(CROWDED)
@@ -505,7 +505,7 @@ def test_a_search_is_the_same_for_any_number_of_workers(monkeypatch):
     rows = np.vstack([rng.normal(centre, 1.0, (50, 2)) for centre in (0.0, 3.0)])
     options = {"n_components": (1, 2, 3), "covariance_type": ["full", "diag", "tied"]}
     alone = bm.MixtureSearch(random_state=0, n_jobs=1, **options).fit(rows)
-    monkeypatch.setattr("bayesmix.selection.candidates.candidate_sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
     many = bm.MixtureSearch(random_state=0, n_jobs=2, **options).fit(rows)
     columns = ["covariance_type", "n_components", "log_likelihood", "bic"]
     assert many.results_[columns].equals(alone.results_[columns])

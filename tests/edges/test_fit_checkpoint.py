@@ -11,8 +11,13 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning, DamagedFileError, FileAccessError, InvalidInputError
-from bayesmix.io.saved import passes
+from bayesmix.errors import (
+    BayesmixWarning,
+    DamagedFileError,
+    FileAccessError,
+    InvalidInputError,
+)
+from bayesmix.io import checkpoints as passes
 
 rng = np.random.default_rng(3)
 X = rng.normal(size=(300, 2)) + 3.0 * rng.integers(0, 4, (300, 1))

@@ -9,14 +9,14 @@ import pytest
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import Change
+from bayesmix.em.display import FitProgress, Reporter
+from bayesmix.em.fit import fit
+from bayesmix.em.model import Model, Settings
+from bayesmix.em.run import Monitor
+from bayesmix.em.stopping import Change
 from bayesmix.errors import BayesmixWarning
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.sources import ArraySource
-from bayesmix.workflow.fit import fit
-from bayesmix.workflow.model import Model, Settings
-from bayesmix.workflow.progress import FitProgress, Reporter
+from bayesmix.sources.memory import ArraySource
 
 RNG = np.random.default_rng(0)
 CROWDED = np.vstack([RNG.normal(0, 1, (150, 2)), RNG.normal(1.5, 1, (150, 2))])
@@ -105,7 +105,7 @@ def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"bayesmix.workflow.search.race.{place}", pressed)
+    monkeypatch.setattr(f"bayesmix.search.race.{place}", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)
@@ -127,7 +127,7 @@ def test_an_interrupt_while_only_a_sample_was_fitted_has_a_result_on_all_rows(pa
 
 
 def test_an_interrupt_inside_a_trial_split_is_heard(monkeypatch):
-    from bayesmix.engine import expectation
+    from bayesmix.em import expectation
 
     plain, calls = expectation.normalise, iter(range(3))
 

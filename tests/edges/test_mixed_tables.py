@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.io.tables.coded_frames import coded, recoded
-from bayesmix.io.tables.kinds import kind_of
+from bayesmix.io.table_columns import coded, kind_of, recoded
 
 OPTIONS = {"random_state": 0, "n_jobs": 1}
 
@@ -234,7 +233,7 @@ def test_odd_cells_in_a_column_of_numbers_are_named():
 
 
 def test_levels_are_no_numbers_to_a_family_that_knows_none(tmp_path):
-    from bayesmix.io.tables.readers import read_typed
+    from bayesmix.io.readers import read_typed
 
     frame, _ = birds()
     path = str(tmp_path / "birds.csv")

@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError, UnsupportedError
 from bayesmix.plots import style
-from bayesmix.plots.density.curve import histogram, kernel_density
-from bayesmix.plots.density.plane import holding
-from bayesmix.sources import ArraySource
+from bayesmix.plots.density import histogram, kernel_density
+from bayesmix.plots.plane import holding
+from bayesmix.sources.memory import ArraySource
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -12,7 +12,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
-from bayesmix.io.tables.text import frame_of_text
+from bayesmix.io.text import frame_of_text
 
 FAITHFUL = bm.datasets.load_faithful()
 

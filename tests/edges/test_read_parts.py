@@ -80,8 +80,8 @@ def test_parquet_and_arrays_of_one_layout_have_the_same_bits(table, tmp_path):
 
 @parquet
 def test_row_groups_are_parts_and_few_rows_are_read_together(table, tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.io.tables.folders.FEW_ROWS", 150)
-    monkeypatch.setattr("bayesmix.io.tables.readers.LARGE_PARQUET", 0)
+    monkeypatch.setattr("bayesmix.io.folders.FEW_ROWS", 150)
+    monkeypatch.setattr("bayesmix.io.readers.LARGE_PARQUET", 0)
     table.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
     source = bm.read(tmp_path / "rows.parquet", columns=["b"])
     assert [part.n_rows for part in source.parts] == [200, 200, 200]

@@ -27,7 +27,7 @@ from bayesmix.report.assumptions import prior_in_words
 from bayesmix.report.markup import tag, typeset
 from bayesmix.report.reproduce import code
 from bayesmix.report.subject import subject_of
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 
 pytest.importorskip("matplotlib")
 
@@ -365,7 +365,7 @@ def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undraw
 
 
 def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn):
-    from bayesmix.selection.candidates.task import Task
+    from bayesmix.selection.tasks import Task
 
     fit, seen = Task.__call__, []
 

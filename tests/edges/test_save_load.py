@@ -30,10 +30,9 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
-from bayesmix.io import save
-from bayesmix.io.saved import container
-from bayesmix.io.saved.container import HEADER_BEGINS, PREAMBLE, pack, unpack
-from bayesmix.io.saved.records import RECORDS, Reader, Writer, _hints, fits
+from bayesmix.io import container, save
+from bayesmix.io.container import HEADER_BEGINS, PREAMBLE, pack, unpack
+from bayesmix.io.records import RECORDS, Reader, Writer, _hints, fits
 
 
 @functools.cache

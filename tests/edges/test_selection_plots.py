@@ -5,16 +5,14 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.assess.goodness_of_fit import goodness_of_fit
+from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest
+from bayesmix.assess.merging import merge_components
+from bayesmix.assess.stability import Stability
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
-from bayesmix.plots.clusters.merging import plot_merging
-from bayesmix.plots.clusters.stability import plot_stability
-from bayesmix.plots.selection.goodness_of_fit import plot_goodness_of_fit
-from bayesmix.plots.selection.likelihood_ratio import plot_likelihood_ratio
-from bayesmix.selection.checks.goodness_of_fit import goodness_of_fit
-from bayesmix.selection.checks.likelihood_ratio import LikelihoodRatioTest
-from bayesmix.selection.clustering.merging import merge_components
-from bayesmix.selection.clustering.stability_of_clusters import Stability
+from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio
+from bayesmix.plots.merging import plot_merging, plot_stability
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

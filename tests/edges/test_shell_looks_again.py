@@ -116,7 +116,7 @@ def test_model_and_rows_in_the_wrong_order_are_noticed(run, model, command):
 
 
 def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monkeypatch):
-    from bayesmix.selection.candidates.task import Task
+    from bayesmix.selection.tasks import Task
 
     arguments = ("select", FAITHFUL, "--components", "1:4", *QUICK[2:])
     expected = json.loads(run(*arguments, "--json").stdout)
@@ -141,7 +141,7 @@ def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, m
 
 
 def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monkeypatch):
-    from bayesmix.engine import run as passes
+    from bayesmix.em import run as passes
 
     arguments = ("fit", FAITHFUL, "--components", "3", "--method", "variational")
     expected = json.loads(run(*arguments, "--json").stdout)

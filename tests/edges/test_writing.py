@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix import writing
 from bayesmix.cli.app import app
+from bayesmix.core import writing
+from bayesmix.core.writing import write
 from bayesmix.errors import BayesmixError, FileAccessError, InvalidInputError
-from bayesmix.report.write import page
-from bayesmix.writing import write
+from bayesmix.report.page import page
 
 FAITHFUL = bm.datasets.load_faithful()
 MODEL = bm.GaussianMixture(2, search=None, random_state=0).fit(FAITHFUL)
@@ -189,7 +189,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_it_is_made(
     search, tmp_path, read_only, monkeypatch
 ):
     made = []
-    monkeypatch.setattr("bayesmix.report.write.page", lambda *a: made.append(a) or page(*a))
+    monkeypatch.setattr("bayesmix.report.page.page", lambda *a: made.append(a) or page(*a))
     with pytest.raises(FileAccessError, match="cannot be written to: read-only file system"):
         search.report(tmp_path / "report.html")
     assert made == []
@@ -212,7 +212,7 @@ def test_the_shell_notices_before_the_work(words, tmp_path, monkeypatch, read_on
     def worked(*arguments, **options):
         raise AssertionError("the work had begun")
 
-    monkeypatch.setattr("bayesmix.workflow.fit.fit", worked)
+    monkeypatch.setattr("bayesmix.em.fit.fit", worked)
     monkeypatch.setattr("bayesmix.estimators.base.fit", worked)
     monkeypatch.setattr("bayesmix.estimators.base.MixtureEstimator.predict_proba", worked)
     done = CliRunner().invoke(app, words, prog_name="bayesmix")
@@ -260,10 +260,10 @@ def test_all_that_is_written_goes_through_one_function():
         for way in ways
         if way in path.read_text("utf-8")
     }
-    assert found == {("writing.py", "os.replace("), ("writing.py", '"xb"')}
+    assert found == {("core/writing.py", "os.replace("), ("core/writing.py", '"xb"')}
     # What travels between a client and its workers is pickled; no file that a person hands on is.
     pickling = [
         path for path in package.rglob("*.py") if "import pickle" in path.read_text("utf-8")
     ]
     named = sorted(path.relative_to(package).as_posix() for path in pickling)
-    assert named == ["sources/workers/packing.py"]
+    assert named == ["sources/local_workers.py"]

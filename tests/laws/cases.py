@@ -16,6 +16,10 @@ from reference import exact, prior_from_covariance, slow_vb
 from scipy import integrate, special, stats
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.rows import Frame
 from bayesmix.families import binomial, categorical, exponential
 from bayesmix.families.bernoulli import Bernoullis
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -26,8 +30,6 @@ from bayesmix.families.independent.levels import Levels
 from bayesmix.families.monotone import function_of
 from bayesmix.families.poisson import Poissons
 from bayesmix.families.transformed import TransformedComponents, TransformedPrior
-from bayesmix.records import Frame
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
 # Variances that all components share: what they are of one component, and the shape of covariances.

@@ -9,12 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesmix.core.parallel import reduced
+from bayesmix.core.rows import Rows, faults_in
 from bayesmix.errors import TooManyRowsError
-from bayesmix.parallel import reduced
-from bayesmix.records import Rows
-from bayesmix.records.faults import faults_in
-from bayesmix.sources import ArraySource
-from bayesmix.sources.in_memory.array import KeptHere
+from bayesmix.sources.memory import ArraySource, KeptHere
 from bayesmix.sources.summary import summarise
 
 

@@ -5,11 +5,10 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.assess import stability as resampling
+from bayesmix.assess.goodness_of_fit import GRID, MOST_ROWS, goodness_of_fit, inside
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.checks import resampling
-from bayesmix.selection.checks.depth_in_component import GRID
-from bayesmix.selection.checks.goodness_of_fit import MOST_ROWS, goodness_of_fit, inside
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 
 QUICK = {"n_resamples": 19, "random_state": 0, "n_jobs": 1}
 STRUCTURES = ("full", "tied", "diag", "spherical")

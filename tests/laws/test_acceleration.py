@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.acceleration import Anderson
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import run
-from bayesmix.engine.stopping import Aitken
+from bayesmix.em.acceleration import Anderson
+from bayesmix.em.model import Model, Settings, resolve
+from bayesmix.em.run import Monitor, run
+from bayesmix.em.stopping import Aitken
 from bayesmix.families.independent.linear import Sums
-from bayesmix.sources import ArraySource
-from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search.starts import begun, named_start
+from bayesmix.search.starts import begun, named_start
+from bayesmix.sources.memory import ArraySource
 
 from .cases import generator
 

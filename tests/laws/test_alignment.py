@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws.parameters import draws_of
-from bayesmix.sampling.draws.posterior_sample import parameters_of
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sampling.labels import alignment as module
-from bayesmix.sampling.labels.alignment import aligned, relabelling
-from bayesmix.sources import ArraySource
-from bayesmix.weights import DirichletPrior
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core.random import Purpose, stream
+from bayesmix.posterior import labels as module
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.labels import aligned, relabelling
+from bayesmix.posterior.posterior_draws import draws_of, parameters_of
+from bayesmix.sources.memory import ArraySource
 from laws.cases import CASES, estimator, generator, identity
 
 

@@ -13,14 +13,15 @@ from scipy.special import digamma, gammaln, logsumexp
 from scipy.stats import norm
 
 import bayesmix as bm
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import begin_at, run
-from bayesmix.engine.stopping import Aitken
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights, PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Allocated, Rows
+from bayesmix.em.model import Model, Settings, resolve
+from bayesmix.em.run import Monitor, begin_at, run
+from bayesmix.em.stopping import Aitken
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.records import Allocated, Mixture, Rows
-from bayesmix.sources import ArraySource
-from bayesmix.weights import DirichletPrior, FreeWeights, PointWeights
-from bayesmix.workflow.model import Model, Settings, resolve
+from bayesmix.sources.memory import ArraySource
 from laws.cases import PLAIN, generator
 
 K = 3

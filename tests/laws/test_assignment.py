@@ -8,10 +8,10 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.sampling.band_draws import drawn_mixtures
-from bayesmix.sampling.labels import assignment
-from bayesmix.sampling.labels.assignment import assignment_band
-from bayesmix.sources import ArraySource
+from bayesmix.posterior import labels as assignment
+from bayesmix.posterior.bands import drawn_mixtures
+from bayesmix.posterior.labels import assignment_band
+from bayesmix.sources.memory import ArraySource
 from laws.cases import COVARIANCES
 from laws.test_bands import shuffled
 from laws.test_posterior import PLAIN, counted, dense, fitted, rows_of

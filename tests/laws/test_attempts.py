@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.stopping import Aitken
-from bayesmix.sources import ArraySource
-from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search.race import Attempts
-from bayesmix.workflow.search.starts import Given, begun
+from bayesmix.em.model import Model, Settings, resolve
+from bayesmix.em.run import Monitor
+from bayesmix.em.stopping import Aitken
+from bayesmix.search.race import Attempts
+from bayesmix.search.starts import Given, begun
+from bayesmix.sources.memory import ArraySource
 
 
 @pytest.fixture(scope="module")

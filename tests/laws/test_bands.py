@@ -7,12 +7,11 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.allocation.point import WeightDraws
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.sampling.band_draws import drawn_mixtures
-from bayesmix.sampling.density.credible_bands import marginal_band
-from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.weighted_bootstrap import weighted_bootstrap
-from bayesmix.weights.point import WeightDraws
+from bayesmix.posterior.bands import drawn_mixtures, marginal_band
+from bayesmix.posterior.bootstrap import weighted_bootstrap
+from bayesmix.posterior.posterior_draws import Draws
 from laws.cases import COVARIANCES, generator
 from laws.test_posterior import PLAIN, counted, dense, fitted, rows_of
 
@@ -94,7 +93,7 @@ def test_a_method_by_name_is_the_draws_of_its_function():
 
 @pytest.mark.parametrize("method", BOTH)
 def test_weights_of_rows_come_with_a_source_and_threads_change_nothing(method):
-    from bayesmix.sources import ArraySource
+    from bayesmix.sources.memory import ArraySource
 
     rows, weights = rows_of(), 1.0 + np.arange(120) % 2
     model = fitted("diag", 2, rows=rows)
@@ -136,8 +135,8 @@ def test_labels_of_draws_do_not_matter_to_a_band():
 
 
 def bands_of(drawn, rows):
-    from bayesmix.sampling.density.credible_bands import conditional_band, density_band
-    from bayesmix.sources import ArraySource
+    from bayesmix.posterior.bands import conditional_band, density_band
+    from bayesmix.sources.memory import ArraySource
 
     first, second = np.array([0]), np.array([1])
     return (
@@ -178,7 +177,7 @@ def test_where_q_is_exact_gibbs_draws_have_its_band():
 
 
 def _source(values):
-    from bayesmix.sources import ArraySource
+    from bayesmix.sources.memory import ArraySource
 
     return ArraySource(values)
 

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.assess import stability as resampling
+from bayesmix.assess.likelihood_ratio import PairOfFits, likelihood_ratio_test
+from bayesmix.assess.stability import to_refit
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.candidates.fitters import SourceFitter
-from bayesmix.selection.checks import resampling
-from bayesmix.selection.checks.likelihood_ratio import PairOfFits, likelihood_ratio_test
-from bayesmix.selection.checks.resampling import to_refit
-from bayesmix.sources import ArraySource
+from bayesmix.estimators.search_parts import SourceFitter
+from bayesmix.sources.memory import ArraySource
 
 
 def two_clusters(apart, n=40, seed=0):

@@ -9,16 +9,12 @@ import pytest
 from reference import exact
 
 import bayesmix as bm
-from bayesmix.sampling.evidence import importance
-from bayesmix.sampling.evidence.bridge import (
-    FEWEST_DRAWS,
-    bridge_evidence,
-    bridged,
-    variance_of_mean,
-)
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sources import as_source
-from bayesmix.weights import DirichletPrior
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.posterior import evidence as importance
+from bayesmix.posterior.evidence import FEWEST_BRIDGE_DRAWS as FEWEST_DRAWS
+from bayesmix.posterior.evidence import bridge_evidence, bridged, variance_of_mean
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.sources.border import as_source
 from laws.cases import CASES, GAUSSIAN_CASES, estimator, generator, identity
 
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)

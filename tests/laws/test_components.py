@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sources import ArraySource
-from bayesmix.weights import PointWeights
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep
+from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     COLUMN_CASES,
     EVERY_CASE,
@@ -629,8 +630,8 @@ def test_blocks_of_a_chunk_add_up_to_the_chunk(
     chunk = Rows(case.rows(rng, 701, dimension), rng.uniform(0.5, 2.0, 701))
     whole = ExpectationStep(Mixture(PointWeights(weights), point, frame), arithmetic)
     plain = whole(chunk).finished()
-    monkeypatch.setattr("bayesmix.engine.expectation.BLOCK_VALUES", 1)
-    monkeypatch.setattr("bayesmix.records.rows.MOST_KEPT", 0)
+    monkeypatch.setattr("bayesmix.em.expectation.BLOCK_VALUES", 1)
+    monkeypatch.setattr("bayesmix.core.rows.MOST_KEPT", 0)
     blocks = whole(Rows(chunk.values, chunk.weights)).finished()
     assert abs(blocks.log_normaliser - plain.log_normaliser) <= 1e-12 * plain.magnitude
     np.testing.assert_allclose(blocks.counts, plain.counts, rtol=1e-10, atol=1e-10)

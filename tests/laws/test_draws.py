@@ -6,17 +6,13 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.point import FreeWeights, PointWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.families.bernoulli import BetaProbabilities
 from bayesmix.families.gaussian.wishart_scale import LearnedScale, Wishart
 from bayesmix.families.poisson import GammaRates
-from bayesmix.numerics.gammas import log_gammas
-from bayesmix.weights import (
-    Dirichlet,
-    DirichletPrior,
-    FreeWeights,
-    PointWeights,
-    StickBreakingPrior,
-)
+from bayesmix.numerics.special import log_gammas
 from laws.cases import COLUMN_CASES, EVERY_CASE, GAUSSIAN_CASES, generator, identity, posterior_of
 
 every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)

@@ -7,8 +7,7 @@ from gold.data import read_csv, read_json
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
-from bayesmix.selection.candidates.combinations import candidate_chains
-from bayesmix.selection.candidates.structures_asked import each_once, structures_asked
+from bayesmix.selection.candidates import candidate_chains, each_once, structures_asked
 
 SIX = ["EII", "spherical", "EEI", "tied", "diag", "full"]
 

@@ -11,17 +11,24 @@ import pytest
 from reference import exact, learned_scale
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws.likelihood import log_densities, log_likelihoods
-from bayesmix.sampling.draws.parameters import draws_of, joined, log_q, log_q_symmetrised
-from bayesmix.sampling.evidence.importance import importance_evidence
-from bayesmix.sampling.evidence.leave_one_out import leave_one_out
-from bayesmix.sampling.evidence.pareto import pareto_smoothed
-from bayesmix.sampling.evidence.permanent import log_permanents
-from bayesmix.sampling.evidence.upper_bound import evidence_from_above
-from bayesmix.sources import ArraySource
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
+from bayesmix.numerics.permanents import log_permanents
+from bayesmix.posterior.evidence import evidence_from_above, importance_evidence
+from bayesmix.posterior.leave_one_out import leave_one_out
+from bayesmix.posterior.pareto import pareto_smoothed
+from bayesmix.posterior.posterior_draws import (
+    draws_of,
+    joined,
+    log_densities,
+    log_likelihoods,
+    log_q,
+    log_q_symmetrised,
+)
+from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     CASES,
     GAUSSIAN_CASES,

@@ -13,7 +13,10 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, ExpectationStep
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import (
     DegenerateComponentWarning,
     FlatDirectionWarning,
@@ -21,8 +24,6 @@ from bayesmix.errors import (
     UnsupportedError,
 )
 from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.weights import PointWeights
 from laws.cases import generator
 
 KINDS = ("UUU", "CUU", "UUC")
@@ -182,7 +183,7 @@ def test_the_objective_never_falls(seed, kind, K, D, accelerate):
         max_iter=60,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bayesmix.workflow.fit._warn", lambda result: None)
+        patch.setattr("bayesmix.em.fit._warn", lambda result: None)
         patch.setattr(bm.GaussianMixture, "_warn", lambda self, result: None)
         gm.fit(rows, sample_weight=rng.uniform(0.2, 3.0, n))
     result = gm.result_

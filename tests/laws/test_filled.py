@@ -9,9 +9,9 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 
-from bayesmix.engine.run import State
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.records import Expectation
+from bayesmix.core.mixture import Expectation
+from bayesmix.em.run import State
+from bayesmix.numerics.memo import filled_at_once
 
 
 @dataclass(frozen=True)

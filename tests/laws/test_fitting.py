@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
-from bayesmix.estimators.candidates.fitters import SourceFitter, TableFitter
-from bayesmix.estimators.rows import incoming
-from bayesmix.selection.candidates.fitter import Effort
+from bayesmix.estimators import incoming
+from bayesmix.estimators.search_parts import SourceFitter, TableFitter
+from bayesmix.selection.tasks import Effort
 from laws.cases import generator
 
 

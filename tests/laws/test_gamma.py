@@ -5,13 +5,12 @@ import pytest
 from scipy import optimize, special, stats
 
 import bayesmix as bm
-from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
-from bayesmix.families.gamma import (
-    Gammas,
-    log_constant,
-    log_less_digamma,
-    most_likely_shapes,
+from bayesmix.errors import (
+    DegenerateComponentWarning,
+    InvalidInputError,
+    UnsupportedError,
 )
+from bayesmix.families.gamma import Gammas, log_constant, log_less_digamma, most_likely_shapes
 from laws.cases import generator, soft_assignments
 
 OPTIONS = {"random_state": 0, "max_iter": 3000, "n_jobs": 1}

@@ -12,10 +12,11 @@ from scipy.stats import gamma, multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
-from bayesmix.engine.gapped_step import Gapped
-from bayesmix.engine.run import summed
-from bayesmix.records import Frame, Mixture
-from bayesmix.sources import ArraySource
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
+from bayesmix.em.missing_values import Gapped
+from bayesmix.em.run import summed
+from bayesmix.sources.memory import ArraySource
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 PLAIN = {"search": None, "acceleration": None, "missing": "use"}

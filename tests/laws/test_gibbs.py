@@ -14,18 +14,19 @@ import pytest
 from reference import exact
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.families.gaussian.wishart_scale import FixedScale
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.density.predictive_average import averaged_density
-from bayesmix.sampling.draws.likelihood import log_likelihoods
-from bayesmix.sampling.draws.parameters import draws_of, log_prior
-from bayesmix.sampling.gibbs import sampler as module
-from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sampling.labels.co_clustering import co_clustered
-from bayesmix.sources import ArraySource
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
+from bayesmix.posterior import gibbs as module
+from bayesmix.posterior.density import averaged_density
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.labels import co_clustered
+from bayesmix.posterior.posterior_draws import draws_of, log_likelihoods, log_prior
+from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     BINOMIAL_CASE,
     CASES,

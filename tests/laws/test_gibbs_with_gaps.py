@@ -11,10 +11,10 @@ from reference import exact
 from scipy.special import logsumexp
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.errors import InvalidInputError
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sampling.labels.co_clustering import co_clustered
-from bayesmix.weights import DirichletPrior
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.labels import co_clustered
 from laws.cases import (
     BINOMIAL_CASE,
     GAUSSIAN_CASES,

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bayesmix.engine.expectation import LINEAR, ExpectationStep
-from bayesmix.numerics.once import once
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.records.rows import MOST_KEPT
-from bayesmix.sources.in_memory.array import ArraySource
-from bayesmix.weights import PointWeights
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import MOST_KEPT, Frame, Rows
+from bayesmix.em.expectation import LINEAR, ExpectationStep
+from bayesmix.numerics.memo import once
+from bayesmix.sources.memory import ArraySource
 from laws.cases import CASES, generator
 
 FULL, DIAGONAL = (next(c for c in CASES if c.name == name) for name in ("full", "diag"))

@@ -7,7 +7,7 @@ from scipy import special, stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.criteria.evidence_of_k import log_relabellings
+from bayesmix.selection.criteria import log_relabellings
 from laws.cases import LEVEL_CASE, estimator, generator, posterior_of, soft_assignments
 
 PLAIN = {"random_state": 0, "n_jobs": 1}

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, ExpectationStep
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
+from bayesmix.em.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import LevelProbabilities
 from bayesmix.families.gaussian.wishart_scale import Wishart
 from bayesmix.families.independent.factors import BetaFactors, GammaFactors
 from bayesmix.families.transformed import TransformedComponents, _renamed
-from bayesmix.records import Frame, Mixture
-from bayesmix.sampling.linear_response.covariances import linear_response
-from bayesmix.sources import ArraySource
+from bayesmix.posterior.linear_response import linear_response
+from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     BINOMIAL_CASE,
     CASES,

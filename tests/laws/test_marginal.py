@@ -8,10 +8,11 @@ import pytest
 from scipy import integrate, stats
 
 import bayesmix as bm
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
-from bayesmix.records import Frame, Mixture
-from bayesmix.sampling.density.mixture_density import MixtureDensity
-from bayesmix.weights import PointWeights
+from bayesmix.posterior.density import MixtureDensity
 from laws.cases import CASES, COUNT_CASES, GAUSSIAN_CASES, generator, posterior_of
 
 K = 3

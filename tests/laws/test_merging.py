@@ -6,9 +6,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
+from bayesmix.assess.merging import merge_components
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.clustering.clusters import N_DRAWS
-from bayesmix.selection.clustering.merging import merge_components
+from bayesmix.selection.clusters import N_DRAWS
 
 
 def normals(weights, means, variances):

@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.errors import BayesmixError, BayesmixWarning
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
 from laws.cases import CASES, GAUSSIAN_CASES, Drawn, generator, problems
 
 BATCHES, EXAMPLES = 10, 100

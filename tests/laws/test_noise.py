@@ -12,8 +12,8 @@ from scipy.special import betaln, digamma, xlogy
 from scipy.stats import multivariate_normal
 
 import bayesmix as bm
+from bayesmix.core.noise import hypervolume
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.records import hypervolume
 from laws.cases import generator
 
 FAR = np.array(

@@ -11,7 +11,9 @@ from reference import slow_vb as vb
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
-from bayesmix.weights import DirichletPrior, FreeWeights, StickBreakingPrior
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from laws.cases import (
     COLUMN_CASES,
     EVERY_CASE,

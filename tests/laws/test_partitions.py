@@ -9,12 +9,13 @@ from scipy import stats
 from sklearn.base import clone
 
 import bayesmix as bm
+from bayesmix.core.random import root_seed
+from bayesmix.core.rows import Rows
 from bayesmix.errors import InvalidInputError, TooManyRowsError
-from bayesmix.random import root_seed
-from bayesmix.records import Rows
-from bayesmix.selection.criteria.folds import make_splits, places_in, rows_of
-from bayesmix.sources import ArraySource, Local, PartitionedSource
-from bayesmix.sources.partitions.chosen_rows import OfFold, hashed
+from bayesmix.selection.scores import make_splits, places_in, rows_of
+from bayesmix.sources.local_workers import Local
+from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.partitions_of_rows import OfFold, PartitionedSource, hashed
 from laws.cases import assert_same, generator
 
 CUTS = (0, 100, 333, 334, 900)
@@ -118,7 +119,7 @@ def test_rows_that_are_chosen_stay_where_they_are(monkeypatch):
     # A fold of a row is a matter of its number among those that are left.
     np.testing.assert_array_equal(folds[1], own[hashed(np.arange(len(own)), 7) % 2 == 1])
     np.testing.assert_array_equal(folds[1], own[halves[1].places(len(own))])
-    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 1000)
+    monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", 1000)
     with pytest.raises(TooManyRowsError, match=r"1,000 rows x 2 columns .* rows.sample"):
         partitions(X)[0].in_memory()
 
@@ -173,7 +174,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
 def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
     for module in ("summary", "partitions.first_look"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 5_000)
-    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
+    monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     X = clusters(20_000, 2, 4)
     source, reads = partitions(X, cuts=(0, 5_000, 12_000, 12_001))
     before = []
@@ -182,9 +183,9 @@ def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
         before.append(sum(reads))
         return original(*arguments, **options)
 
-    from bayesmix.engine.run import summed as original
+    from bayesmix.em.run import summed as original
 
-    monkeypatch.setattr("bayesmix.engine.run.summed", begun)
+    monkeypatch.setattr("bayesmix.em.run.summed", begun)
     model.fit(source)
     # A count of distinct rows looks at the first of them.
     assert before[0] <= 2 * 20_000 + 5_000
@@ -285,7 +286,7 @@ def refused(*arguments):
 def test_what_is_asked_of_every_row_is_refused_where_they_are_too_many(monkeypatch):
     source, _ = partitions(clusters(1000, 2, 2))
     model = bm.GaussianMixture(2, random_state=0).fit(source)
-    monkeypatch.setattr("bayesmix.sources.partitions.partitioned.MOST_AT_HAND", 1000)
+    monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", 1000)
     assert len(model.predict(source)) == 1000
     with pytest.raises(TooManyRowsError, match="2 numbers for each of 1,000 rows"):
         model.predict_proba(source)
@@ -296,7 +297,7 @@ def test_what_is_asked_of_every_row_is_refused_where_they_are_too_many(monkeypat
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_of_many_rows_folds_judge_one_in_so_many(weighted, monkeypatch):
-    monkeypatch.setattr("bayesmix.selection.criteria.folds.MOST_HELD_OUT", 300)
+    monkeypatch.setattr("bayesmix.selection.scores.MOST_HELD_OUT", 300)
     X = clusters(1000, 2, 3)
     weights = (np.arange(1000) % 5).astype(float) if weighted else None
     source, _ = partitions(X, weights)

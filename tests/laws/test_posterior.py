@@ -8,7 +8,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError, UnsupportedError
-from bayesmix.sampling.density import credible_bands as bands
+from bayesmix.posterior import bands as bands
 from laws.cases import COVARIANCES, GaussianCase, generator
 
 # Two-sided, of a normal mean: a false alarm in 1.7 million.
@@ -392,7 +392,7 @@ def test_arviz_summarises_the_draws(arviz):
 
 
 def test_a_log_likelihood_too_large_to_keep_is_refused(monkeypatch, arviz):
-    from bayesmix.sampling.draws import arviz_tree
+    from bayesmix.posterior import arviz_groups as arviz_tree
 
     monkeypatch.setattr(arviz_tree, "MOST_VALUES", 100)
     with pytest.raises(InvalidInputError, match="give fewer rows or draws"):

@@ -9,12 +9,13 @@ from reference import exact
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.bernoulli import BetaPrior
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sources import ArraySource
-from bayesmix.weights import PointWeights
+from bayesmix.sources.memory import ArraySource
 
 from .cases import PLAIN, BernoulliCase, GaussianCase, PoissonCase, generator, soft_assignments
 

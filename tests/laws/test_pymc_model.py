@@ -19,10 +19,8 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError
 from bayesmix.families.product.prior import PartPriors
-from bayesmix.sampling.draws.likelihood import log_likelihoods
-from bayesmix.sampling.draws.parameters import draws_of, log_prior
-from bayesmix.sampling.draws.posterior_sample import parameters_of
-from bayesmix.sources import ArraySource
+from bayesmix.posterior.posterior_draws import draws_of, log_likelihoods, log_prior, parameters_of
+from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     BINOMIAL_CASE,
     COLUMN_CASES,

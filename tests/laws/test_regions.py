@@ -12,7 +12,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.sampling.density.regions import TIE, Scores
+from bayesmix.posterior.regions import TIE, Scores
 from laws.cases import generator
 
 # Two-sided, of a normal mean: a false alarm in 1.7 million; of a Kolmogorov test the same.
@@ -156,7 +156,7 @@ def test_the_split_takes_rows_with_their_weights_and_is_that_of_the_seed():
 def test_a_source_brings_its_weights_and_a_column_of_that_name_does_not():
     import pandas as pd
 
-    from bayesmix.sources import ArraySource
+    from bayesmix.sources.memory import ArraySource
 
     rows, weights = rows_of(SKEWED, 60, 1), 1.0 + np.arange(60) % 2
     model = bm.GaussianMixture(1, **QUICK).fit(rows)

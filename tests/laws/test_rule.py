@@ -12,17 +12,7 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.errors import SelectionWarning, UndefinedError
-from bayesmix.selection.candidates.candidate import Candidate
-from bayesmix.selection.candidates.candidate_sweep import hopeless
-from bayesmix.selection.candidates.growth import refuted
-from bayesmix.selection.candidates.structures_asked import largest_number
-from bayesmix.selection.choice.notes import components
-from bayesmix.selection.choice.probability import Probabilities, probabilities
-from bayesmix.selection.choice.rule import NAME as RULE
-from bayesmix.selection.choice.rule import Judgement, in_turn, verdict
-from bayesmix.selection.choice.summary_text import Answer
-from bayesmix.selection.criteria.folds import make_splits
-from bayesmix.selection.criteria.scores import Score
+from bayesmix.selection.candidates import Candidate, largest_number
 from bayesmix.selection.data_checks import (
     Duplicates,
     LogScale,
@@ -30,7 +20,13 @@ from bayesmix.selection.data_checks import (
     log_scale,
     rounded_features,
 )
-from bayesmix.sources import ArraySource
+from bayesmix.selection.probability import Probabilities, probabilities
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.rule import Judgement, in_turn, verdict
+from bayesmix.selection.scores import Score, make_splits
+from bayesmix.selection.summary_text import Answer, components
+from bayesmix.selection.sweep import hopeless, refuted
+from bayesmix.sources.memory import ArraySource
 
 
 def rotated(n_features=10, per_component=70, seed=0):
@@ -462,7 +458,7 @@ def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
-    monkeypatch.setattr("bayesmix.selection.choice.rule.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.rule.SECONDS_ALONE", -1.0)
     assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2)) == [8, 9, 5]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.workflow import fit as workflow
+from bayesmix.em import fit as workflow
 
 X = bm.datasets.load_iris().select_dtypes("number").to_numpy()
 

@@ -11,13 +11,12 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.allocation.point import WeightDraws
+from bayesmix.core.random import Purpose, stream
 from bayesmix.families.gaussian.draws import GaussianDraws
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws.parameters import Draws, joined
-from bayesmix.sampling.draws.posterior_sample import sample_of
-from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
-from bayesmix.sources import ArraySource
-from bayesmix.weights.point import WeightDraws
+from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.posterior_draws import Draws, joined, sample_of
+from bayesmix.sources.memory import ArraySource
 from benchmarks import posterior
 
 # A false alarm in a million, for every one of some ten p-values.

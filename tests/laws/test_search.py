@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.expectation import Form
-from bayesmix.engine.monitor import Monitor
-from bayesmix.engine.run import begin_at, run
-from bayesmix.engine.stopping import Aitken
-from bayesmix.sources import ArraySource
-from bayesmix.workflow.model import Model, Settings, resolve
-from bayesmix.workflow.search.moves import (
-    Assignment,
-    Move,
-    best_divisions,
-    best_splits,
-    merge_losses,
-)
-from bayesmix.workflow.search.starts import Given, begun
+from bayesmix.em.expectation import Form
+from bayesmix.em.model import Model, Settings, resolve
+from bayesmix.em.run import Monitor, begin_at, run
+from bayesmix.em.stopping import Aitken
+from bayesmix.search.moves import Assignment, Move, best_divisions, best_splits, merge_losses
+from bayesmix.search.starts import Given, begun
+from bayesmix.sources.memory import ArraySource
 from benchmarks.ladder import noting
 
 
@@ -128,7 +121,7 @@ def blobs(n_components, n_features, n=8_000):
 def test_many_rows_are_searched_on_a_sample_and_the_search_ends_on_all(monkeypatch):
     values = blobs(5, 2, 12_000)
     whole = bm.GaussianMixture(5, random_state=0).fit(values)
-    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
+    monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     passes = []
     monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
     sampled = bm.GaussianMixture(5, random_state=0).fit(values)
@@ -140,7 +133,7 @@ def test_many_rows_are_searched_on_a_sample_and_the_search_ends_on_all(monkeypat
 def test_superfluous_components_of_a_sample_do_not_reach_all_rows(monkeypatch):
     """Rows of a sample that weigh as much as all would have components of their own."""
     values = blobs(4, 5, 40_000)
-    monkeypatch.setattr("bayesmix.workflow.search.search.SAMPLED_ABOVE", 0)
+    monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     passes, numbers = [], []
     monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
     for seed in range(3):
@@ -160,7 +153,7 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     shares = np.random.default_rng(1).dirichlet(np.ones(5), len(values))
     state = settled(problem, shares, 8)
     together = best_splits(problem, state, Assignment.under(problem, state))
-    monkeypatch.setattr("bayesmix.engine.expectation.Linear.of_parts", Form.of_parts)
+    monkeypatch.setattr("bayesmix.em.expectation.Linear.of_parts", Form.of_parts)
     alone = best_splits(problem, state, Assignment.under(problem, state))
     assert [halves.k for halves in together] == [halves.k for halves in alone]
     for one, other in zip(together, alone, strict=True):

@@ -14,17 +14,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
+from bayesmix.assess.prior_sensitivity import grid
+from bayesmix.em.display import of_search
 from bayesmix.errors import SelectionWarning, UnsupportedError
 from bayesmix.estimators.select import comparable
 from bayesmix.families.product.prior import label_of
-from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.task import Task
-from bayesmix.selection.checks.prior_sensitivity import grid
-from bayesmix.selection.criteria.folds import make_splits
-from bayesmix.selection.criteria.held_out import HeldOut, combined, stacking, within_one_error
-from bayesmix.selection.criteria.scores import Score
 from bayesmix.selection.pipelines import log_stretch
-from bayesmix.workflow.display import of_search
+from bayesmix.selection.scores import (
+    HeldOut,
+    Score,
+    combined,
+    make_splits,
+    stacking,
+    within_one_error,
+)
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.tasks import Task
 
 FAITHFUL = bm.datasets.load_faithful().to_numpy()
 
@@ -89,7 +94,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.selection.candidates.candidate_sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(

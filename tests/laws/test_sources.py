@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, AssessmentStep, ExpectationStep
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import CENTRED, AssessmentStep, ExpectationStep
 from bayesmix.errors import InvalidInputError
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sources import ArraySource, open_npy
-from bayesmix.weights import PointWeights
+from bayesmix.sources.memory import ArraySource, open_npy
 from laws.cases import GAUSSIAN_CASES, PLAIN, assert_same, generator
 
 N, D = 70_000, 5
@@ -99,8 +100,8 @@ def test_map_gives_the_output_of_every_row_in_order(source, n_jobs):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks of rows that are few enough for a test."""
-    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", 2**17)
-    monkeypatch.setattr("bayesmix.sources.in_memory.array.WORTH_HALVING", 2**18)
+    monkeypatch.setattr("bayesmix.sources.memory.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.memory.WORTH_HALVING", 2**18)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])

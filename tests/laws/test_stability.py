@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
+from bayesmix.assess import stability as resampling
+from bayesmix.assess.stability import adjusted_rand, stability
 from bayesmix.errors import InvalidInputError
-from bayesmix.selection.checks import resampling
-from bayesmix.selection.clustering.stability_of_clusters import adjusted_rand, stability
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 
 SETTINGS = {"n_resamples": 6, "random_state": 0}
 

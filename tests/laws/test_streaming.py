@@ -12,13 +12,13 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, LINEAR
-from bayesmix.engine.run import begin_at
-from bayesmix.engine.streaming import BatchSums, NamedBatches, Stream, visited
+from bayesmix.em.expectation import CENTRED, LINEAR
+from bayesmix.em.model import resolve
+from bayesmix.em.run import begin_at
+from bayesmix.em.streaming import BatchSums, NamedBatches, Stream, visited
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.families.independent.linear import Sums
-from bayesmix.sources import ArraySource
-from bayesmix.workflow.model import resolve
+from bayesmix.sources.memory import ArraySource
 from laws.cases import CASES, GAUSSIAN_CASES, PLAIN, estimator, generator, identity
 from laws.cases import soft_assignments as soft
 

@@ -7,10 +7,10 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.selection.candidates.candidate_sweep import Sweep
-from bayesmix.selection.candidates.combinations import candidate_chains, contents, simplest_first
-from bayesmix.selection.candidates.task import Task
-from bayesmix.selection.criteria.folds import make_splits
+from bayesmix.selection.candidates import candidate_chains, contents, simplest_first
+from bayesmix.selection.scores import make_splits
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.tasks import Task
 
 RICHEST_FIRST = ("full", "tied", "diag", "spherical")
 NESTED = [("full", "diag"), ("full", "tied"), ("full", "spherical"), ("diag", "spherical")]
@@ -123,7 +123,7 @@ def test_workers_change_no_number_of_any_structure(criterion, monkeypatch):
         "random_state": 3,
     }
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.selection.candidates.candidate_sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(

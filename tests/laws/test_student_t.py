@@ -9,7 +9,11 @@ from scipy import optimize, stats
 from scipy.special import digamma
 
 import bayesmix as bm
-from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
+from bayesmix.errors import (
+    DegenerateComponentWarning,
+    InvalidInputError,
+    UnsupportedError,
+)
 from bayesmix.families.student_t.freedom import most_likely
 from laws.cases import generator
 

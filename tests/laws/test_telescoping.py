@@ -18,24 +18,30 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError, UnsupportedError
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.random import Purpose, stream
+from bayesmix.errors import (
+    BayesmixWarning,
+    InvalidInputError,
+    MissingExtraError,
+    UnsupportedError,
+)
 from bayesmix.families.gaussian.wishart_scale import FixedScale
-from bayesmix.plots.posterior.number_of_components import plot_over_k
-from bayesmix.random import Purpose, stream
-from bayesmix.sampling.draws.parameters import Draws
-from bayesmix.sampling.draws.posterior_sample import log_densities_at
-from bayesmix.sampling.gibbs import sampler as module
-from bayesmix.sampling.gibbs.blocked_sweep import blocked_gibbs, each_repetition
-from bayesmix.sampling.gibbs.prior_over_k import (
+from bayesmix.plots.posterior import plot_over_k
+from bayesmix.posterior import gibbs as module
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.labels import co_clustered
+from bayesmix.posterior.posterior_draws import Draws, log_densities_at
+from bayesmix.posterior.telescoping import (
+    KGivenPartition,
+    TelescopingStep,
     beta_negative_binomial,
     prior_of_unknown,
     prior_over,
 )
-from bayesmix.sampling.gibbs.sampler import gibbs
-from bayesmix.sampling.gibbs.telescoping_sampler import KGivenPartition, TelescopingStep
-from bayesmix.sampling.labels.co_clustering import co_clustered
-from bayesmix.sources import ArraySource
-from bayesmix.weights import DirichletPrior, StickBreakingPrior
+from bayesmix.sources.memory import ArraySource
 from laws.cases import CASES, GAUSSIAN_CASES, generator, identity
 from laws.test_gibbs import N_CHAINS, assert_near, fitted, two_groups
 

@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 import bayesmix as bm
-from bayesmix.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
-from bayesmix.sources import ArraySource
-from bayesmix.sources.in_memory.array import MOST_CHUNKS, chunk_rows
-from bayesmix.weights import DirichletPrior, StickBreakingPrior
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
+from bayesmix.sources.memory import MOST_CHUNKS, ArraySource, chunk_rows
 from laws.cases import CASES, generator, identity
 
 N, D, K = 60_000, 4, 4
@@ -28,8 +28,8 @@ INFERENCES = {
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks of rows that are few enough for a test."""
-    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", 2**17)
-    monkeypatch.setattr("bayesmix.sources.in_memory.array.WORTH_HALVING", 2**18)
+    monkeypatch.setattr("bayesmix.sources.memory.CHUNK_WORK", 2**17)
+    monkeypatch.setattr("bayesmix.sources.memory.WORTH_HALVING", 2**18)
 
 
 def rows_of(case, n=N):
@@ -111,8 +111,8 @@ def test_the_size_of_blocks_and_chunks_changes_rounding_only(case, block, chunk,
     start = generator(6).dirichlet(np.ones(K), len(rows))
     options = {"n_jobs": 2, "init_params": start}
     usual = fitted(case, rows, **options)
-    monkeypatch.setattr("bayesmix.engine.expectation.BLOCK_VALUES", block)
-    monkeypatch.setattr("bayesmix.sources.in_memory.array.CHUNK_WORK", chunk)
+    monkeypatch.setattr("bayesmix.em.expectation.BLOCK_VALUES", block)
+    monkeypatch.setattr("bayesmix.sources.memory.CHUNK_WORK", chunk)
     other = fitted(case, rows, **options)
     np.testing.assert_allclose(other.objective_trace_, usual.objective_trace_, rtol=1e-12)
     np.testing.assert_allclose(other.weights_, usual.weights_, rtol=1e-10)

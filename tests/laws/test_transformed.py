@@ -11,7 +11,7 @@ from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.monotone import LOG
 from bayesmix.families.registry import BY_NAME, FAMILIES
 from bayesmix.families.transformed import TransformedComponents
-from bayesmix.sources import ArraySource
+from bayesmix.sources.memory import ArraySource
 from laws.cases import TRANSFORMED_CASES, generator, identity, soft_assignments
 from laws.test_pymc_model import Case
 

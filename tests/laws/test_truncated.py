@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.engine.expectation import CENTRED, LINEAR, ExpectationStep
-from bayesmix.engine.run import GOES_ON_CENTRED
-from bayesmix.engine.truncated import (
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep
+from bayesmix.em.run import GOES_ON_CENTRED
+from bayesmix.em.truncated import (
     Truncated,
     TruncatedStep,
     first_truncation,
@@ -18,10 +21,7 @@ from bayesmix.engine.truncated import (
     neighbours,
     refreshed,
 )
-from bayesmix.records import Frame, Mixture, Rows
-from bayesmix.sources import ArraySource
-from bayesmix.sources.in_memory.array import KeptHere
-from bayesmix.weights import PointWeights
+from bayesmix.sources.memory import ArraySource, KeptHere
 
 from .cases import (
     COUNT_CASES,
@@ -141,8 +141,8 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
 @every_count
 @pytest.mark.parametrize("inference", [bm.MaximumLikelihood(), bm.VariationalBayes()])
 def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkeypatch):
-    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
-    monkeypatch.setattr("bayesmix.engine.truncated.WIDTHS", (4, 8, 16))
+    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
+    monkeypatch.setattr("bayesmix.em.truncated.WIDTHS", (4, 8, 16))
     rows, mixture = counted_crowd(case, seed=3, n=6000, n_features=40)
     labels = mixture.log_joint(rows).argmax(axis=1)
     options = {"max_iter": 400, "tol": 1e-7, "acceleration": None, "init_params": labels}
@@ -154,7 +154,7 @@ def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkey
         return model.fit(rows).result_
 
     dense = fitted(1)
-    monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
+    monkeypatch.setattr("bayesmix.em.model.MANY", K - 1)
     results = [fitted(n_jobs) for n_jobs in (1, 2, 3)]
     truncated = results[0]
     assert dense.form != truncated.form == "truncated"
@@ -222,8 +222,8 @@ def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, monkeypatch):
-    monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
-    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
+    monkeypatch.setattr("bayesmix.em.model.MANY", K - 1)
+    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=8.0)
     model = estimator(K, random_state=0, max_iter=400, n_jobs=1).fit(rows)
     result = model.result_
@@ -243,10 +243,10 @@ def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, 
 @pytest.mark.parametrize("apart", [8.0, 1e6])
 def test_a_truncated_run_loses_no_digits_where_clusters_are_far_apart(apart, monkeypatch):
     rows, _ = crowd(GAUSSIAN_CASES[0], separation=apart)
-    monkeypatch.setattr("bayesmix.workflow.model.LARGE", 1)
+    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
     options = {"init_params": "kmeans", "search": None, "random_state": 0, "max_iter": 50}
     dense = bm.GaussianMixture(K, **options).fit(rows)
-    monkeypatch.setattr("bayesmix.workflow.model.MANY", K - 1)
+    monkeypatch.setattr("bayesmix.em.model.MANY", K - 1)
     truncated = bm.GaussianMixture(K, **options).fit(rows)
     assert truncated.result_.form == "truncated"
     assert any(event.kind == GOES_ON_CENTRED for event in dense.result_.events) == (apart > 1e3)

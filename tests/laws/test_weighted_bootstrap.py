@@ -9,10 +9,10 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.sampling import weighted_bootstrap as module
-from bayesmix.sampling.draws.likelihood import log_densities
-from bayesmix.sampling.weighted_bootstrap import RefitTask, refit
-from bayesmix.sources import ArraySource
+from bayesmix.posterior import bootstrap as module
+from bayesmix.posterior.bootstrap import RefitTask, refit
+from bayesmix.posterior.posterior_draws import log_densities
+from bayesmix.sources.memory import ArraySource
 from laws.cases import COVARIANCES, generator
 
 # Two-sided, of a normal mean: a false alarm in 1.7 million.

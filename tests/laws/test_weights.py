@@ -10,14 +10,11 @@ from scipy import integrate, special, stats
 from scipy.special import betaln
 
 import bayesmix as bm
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import FreeWeights, PointWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.weights import (
-    DirichletPrior,
-    FreeWeights,
-    PointWeights,
-    StickBreakingPrior,
-)
 from laws.cases import CASES, PLAIN, generator, identity
 
 PRIORS = {"dirichlet": DirichletPrior, "sticks": StickBreakingPrior}

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import Frame
+from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.special import LOG_2PI
 
 # A start leaves so much of a column's variance to its noise, and of a factor's to its loadings, at
 # least: loadings of zero would stay zero.

@@ -9,7 +9,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bayesmix import validation
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.factor_analytic.factor_analysers import (
@@ -23,9 +27,6 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import Source
-from bayesmix.random import Purpose, stream
-from bayesmix.records import Event, Frame, Mixture, Summary
 
 COLUMNS_NAMED = 5
 

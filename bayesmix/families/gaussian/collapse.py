@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from scipy.linalg.blas import dnrm2
 
+from bayesmix.core.engines import Whole
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.priors import WeightsAtAPoint
+from bayesmix.core.rows import Event, Frame, Rows, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.protocols import Source, WeightsAtAPoint, Whole
-from bayesmix.records import Event, Frame, Mixture, Repair, Rows, Summary
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.point import Gaussians

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.special import digamma, polygamma
 
+from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.special import LOG_2, multivariate_digamma
 from bayesmix.numerics.triangular import inverse_root
-from bayesmix.numerics.wishart import LOG_2, multivariate_digamma
-from bayesmix.records import Frame, Spread
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior

@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import FLAT_FLOOR, Frame
+from bayesmix.numerics.special import LOG_2PI
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.gaussian.collapse import GaussianGuard
@@ -19,8 +21,6 @@ from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import DENSE
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.protocols import Source
-from bayesmix.records import Event, Frame, Summary
 
 # Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
 if TYPE_CHECKING:

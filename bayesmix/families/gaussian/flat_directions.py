@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
-from bayesmix.protocols import Source
-from bayesmix.records import Event, Frame, Rows
 
 DRAWN_IN_AT = 10.0
 # Rows drawn in are on the plane of the others where they are no farther from it, in unit scales:

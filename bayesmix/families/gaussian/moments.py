@@ -14,8 +14,7 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
+from bayesmix.numerics.memo import filled_at_once, once
 
 
 @filled_at_once

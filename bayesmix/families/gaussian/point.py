@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers, align
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.records import FLAT_FLOOR, Frame
+from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.special import LOG_2PI
 
 # Counts at or under this are no rows at all: their means are ratios of underflow.
 NO_ROWS = 1e-200

@@ -14,6 +14,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesmix.core.priors import Pymc
+from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.coordinates import GaussianCoordinates
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -31,11 +35,8 @@ from bayesmix.families.gaussian.wishart_scale import (
     log_normaliser,
 )
 from bayesmix.numerics.arrays import Array, Integers, align
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Pymc, Source
-from bayesmix.records import FLAT_FLOOR, Frame, Summary
-from bayesmix.validation import unmasked
+from bayesmix.numerics.memo import once
+from bayesmix.numerics.special import LOG_2PI
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
 

@@ -14,17 +14,16 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
+from bayesmix.core.components import Seen
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
-from bayesmix.numerics.filled import filled_at_once
 from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Seen
+from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.special import LOG_2PI
 
 # Squared distances that differ by less, as a share of them, are of components equally wide.
 SAME = 1e-12

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.wishart import LOG_PI
-from bayesmix.records import FLAT_FLOOR, Frame
+from bayesmix.numerics.special import LOG_PI
 
 # In place of a squared distance of 0 whose logarithm is taken.
 TINY = 1e-300

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.priors import NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.twin_blocks import Roots
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import NamedTensors, Pymc, Tensor
-from bayesmix.records import Frame
+from bayesmix.numerics.special import LOG_2PI
 
 MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"
 

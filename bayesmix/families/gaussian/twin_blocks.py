@@ -14,12 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from bayesmix.core.priors import Pymc, Tensor
+from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.wishart_scale import log_normaliser
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.wishart import LOG_2
-from bayesmix.protocols import Pymc, Tensor
-from bayesmix.records import FLAT_FLOOR, Frame
+from bayesmix.numerics.special import LOG_2
 
 
 @dataclass(frozen=True)

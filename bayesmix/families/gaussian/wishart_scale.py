@@ -15,8 +15,8 @@ import numpy as np
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.numerics.arrays import Array, align
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2, multivariate_digamma, multivariate_gammaln
+from bayesmix.numerics.memo import once
+from bayesmix.numerics.special import LOG_2, multivariate_digamma, multivariate_gammaln
 
 # How much larger than expected a precision may be before its inverse is lost in rounding.
 MOST_NARROW = 1e16

@@ -12,6 +12,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
+from bayesmix.core.components import Coordinates, Densities, Named, PointComponents, Predictive
+from bayesmix.core.engines import Whole
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.independent.linear import (
@@ -28,16 +33,6 @@ from bayesmix.families.independent.linear import (
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
 from bayesmix.numerics.features import COUNTS, TOTALS
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
-from bayesmix.protocols import (
-    Coordinates,
-    Densities,
-    Named,
-    PointComponents,
-    Predictive,
-    Source,
-    Whole,
-)
-from bayesmix.records import Event, Frame, Mixture, Repair, Summary
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")

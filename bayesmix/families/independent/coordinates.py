@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import digamma, polygamma
 
+from bayesmix.core.components import DrawnComponents
+from bayesmix.core.priors import NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.independent.linear import PLAIN, Reading
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import DrawnComponents, NamedTensors, Pymc, Tensor
-from bayesmix.records import Frame, Spread
 
 Read: TypeAlias = Callable[[Any], Array]  # draws -> a (S, K, D)
 Write: TypeAlias = Callable[[Array], Any]  # and back

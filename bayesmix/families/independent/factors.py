@@ -8,6 +8,9 @@ from functools import cached_property
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, log_expit, logit, xlog1py, xlogy
 
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Pymc, Tensor
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import (
     ConjugatePrior,
@@ -18,10 +21,8 @@ from bayesmix.families.independent.columns import (
 from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin, of_betas
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gammas import log_gammas
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.protocols import Named, Pymc, Tensor
-from bayesmix.records import Frame
+from bayesmix.numerics.special import log_gammas
 
 # Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
 SURE = 700.0

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.linalg import block_diag, helmert
 from scipy.special import digamma, logsumexp, polygamma
 
+from bayesmix.core.components import DrawnComponents
+from bayesmix.core.priors import NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.independent.coordinates import Read, Write, data
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.protocols import DrawnComponents, NamedTensors, Pymc, Tensor
-from bayesmix.records import Frame, Spread
 
 
 @dataclass(frozen=True)

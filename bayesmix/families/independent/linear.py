@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.core.components import Seen
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.gaps import seen, without_gaps
-from bayesmix.numerics.once import once
-from bayesmix.protocols import Seen
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.independent.columns import Columns

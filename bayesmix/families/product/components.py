@@ -10,22 +10,21 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from scipy.linalg import block_diag
 
-from bayesmix.families.product.layout import Layout, ProductStatistics
-from bayesmix.numerics import features
-from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.protocols import (
+from bayesmix.core.components import (
     Completing,
     Components,
     Coordinates,
     Densities,
     DrawnComponents,
     Linear,
+    Named,
     Seen,
 )
-from bayesmix.protocols.components import Named
-from bayesmix.records import Frame, Spread
+from bayesmix.core.rows import Frame, Spread
+from bayesmix.families.product.layout import Layout, ProductStatistics
+from bayesmix.numerics import features
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.memo import filled_at_once, once
 
 
 @filled_at_once

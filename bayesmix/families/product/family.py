@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bayesmix.core.coding import Coding
+from bayesmix.core.families import Family
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, ProductStatistics, some_columns
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.once import once
-from bayesmix.protocols import Family, Source
-from bayesmix.records import Event, Frame, Summary
-from bayesmix.records.coding import Coding
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors

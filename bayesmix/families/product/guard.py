@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bayesmix.core.engines import Guard, Whole
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event
 from bayesmix.families.product.layout import Layout
 from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.protocols import Guard, Whole
-from bayesmix.records import Event, Mixture, Repair
 
 if TYPE_CHECKING:
     pass

@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
+from bayesmix.core.components import Incomplete, Statistics
+from bayesmix.core.rows import Faults, Frame, Rows, Summary
+from bayesmix.core.sources import InMemory, Kept, Source
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.protocols import Incomplete, InMemory, Kept, Source, Statistics
-from bayesmix.records import Faults, Frame, Rows, Summary
+from bayesmix.numerics.memo import filled_at_once, once
 
 # Fields of a summary with an entry a column.
 BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean", "lower", "upper")

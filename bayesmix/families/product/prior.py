@@ -8,13 +8,20 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from bayesmix.core.priors import (
+    ComponentsTwin,
+    NamedTensors,
+    Prior,
+    PriorChoice,
+    Pymc,
+    Tensor,
+)
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
 from bayesmix.families.product.guard import of_parts
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor
-from bayesmix.records import Frame
 
 Key: TypeAlias = str | int | tuple[str | int, ...]
 

@@ -10,15 +10,15 @@ import numpy as np
 from scipy.linalg.lapack import dgejsv
 from scipy.special import digamma
 
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import Students
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.records import Event, Frame, Mixture, Summary
+from bayesmix.numerics.memo import filled_at_once, once
 
 if TYPE_CHECKING:
     pass

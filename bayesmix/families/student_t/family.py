@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.core.components import Components
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.floor_guard import FloorGuard
@@ -22,8 +25,6 @@ from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import moments
 from bayesmix.families.student_t.freedom import FIRST, GRID, FreedomPrior, point_freedom, tails_of
 from bayesmix.numerics.arrays import Array
-from bayesmix.protocols import Components, Source
-from bayesmix.records import Event, Frame, Summary
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import NormalWishart

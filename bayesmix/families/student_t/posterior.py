@@ -14,6 +14,9 @@ import numpy as np
 from scipy.special import gammaincinv, logsumexp
 from scipy.stats import gamma
 
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Pymc
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.draws import GaussianDraws
@@ -35,11 +38,8 @@ from bayesmix.families.student_t.freedom import (
 )
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.features import DENSE
-from bayesmix.numerics.filled import filled_at_once
-from bayesmix.numerics.once import once
-from bayesmix.numerics.wishart import LOG_2PI
-from bayesmix.protocols import Named, Pymc
-from bayesmix.records import Frame
+from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.special import LOG_2PI
 
 
 @dataclass(frozen=True)

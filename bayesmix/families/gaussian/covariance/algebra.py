@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.records import Frame
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin_blocks import WishartTwin

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, FLAT_VARIANCE
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.numerics.gammas import log_gammas
+from bayesmix.numerics.special import LOG_2, log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
-from bayesmix.numerics.wishart import LOG_2
-from bayesmix.records import Frame
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin_blocks import DenseTwin

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, FLAT_VARIANCE
 from bayesmix.numerics import features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
-from bayesmix.numerics.gammas import log_gammas
-from bayesmix.numerics.wishart import LOG_2
-from bayesmix.records import Frame
+from bayesmix.numerics.special import LOG_2, log_gammas
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin_blocks import AxesTwin

@@ -1,0 +1,240 @@
+"""Truncated Dirichlet-process weights (Blei & Jordan 2006, sec. 3.2): the last takes the rest.
+
+π_k = v_k Π_{j<k} (1 - v_j), v_k ~ Beta(1, α0) for k < K, v_K = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import betaln, digamma, polygamma
+
+from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.core.priors import NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import WeightSpread
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import once
+from bayesmix.numerics.special import log_gammas
+
+
+@dataclass(frozen=True)
+class StickDraws:
+    """S draws of v_k, k < K, as log v and log (1 - v), both (S, K - 1)."""
+
+    log_first: Array
+    log_rest: Array
+
+    @property
+    def log_weights(self) -> Array:
+        """log π_k (S, K)."""
+        logs = np.zeros((len(self.log_first), self.log_first.shape[1] + 1))
+        logs[:, :-1] = self.log_first
+        logs[:, 1:] += np.cumsum(self.log_rest, axis=1)
+        return logs
+
+    @classmethod
+    def of_weights(cls, log_weights: Array) -> StickDraws:
+        """The sticks that make these weights (S, K): v_k = π_k / Σ_{j>=k} π_j."""
+        tails = np.logaddexp.accumulate(log_weights[:, ::-1], axis=1)[:, ::-1]
+        return cls(log_weights[:, :-1] - tails[:, :-1], tails[:, 1:] - tails[:, :-1])
+
+
+@dataclass(frozen=True)
+class StickBreaking:
+    """q(v_k) = Beta(first_k, rest_k), k < K; the concentration of the prior is kept for subsets."""
+
+    first: Array  # (K - 1,)
+    rest: Array  # (K - 1,)
+    prior: StickBreakingPrior
+    exchangeable = False
+    allocate = sample_by_sample
+
+    @property
+    def n_components(self) -> int:
+        return len(self.first) + 1
+
+    @once
+    def expected_log_sticks(self) -> tuple[Array, Array]:
+        """E[log v_k] and E[log(1 - v_k)], each (K - 1,)."""
+        total = digamma(self.first + self.rest)
+        return digamma(self.first) - total, digamma(self.rest) - total
+
+    def expected_log(self) -> Array:
+        """E[log π_k] = E[log v_k] + Σ_{j<k} E[log(1 - v_j)]."""
+        of_first, of_rest = self.expected_log_sticks
+        expected = np.zeros(self.n_components)
+        expected[:-1] = of_first
+        expected[1:] += of_rest.cumsum()
+        return expected
+
+    def mean(self) -> Array:
+        """E[π_k]: sticks are independent under q."""
+        share = self.first / (self.first + self.rest)
+        expected = np.ones(self.n_components)
+        expected[:-1] = share
+        expected[1:] *= np.cumprod(1.0 - share)
+        return expected
+
+    def spread(self) -> WeightSpread:
+        """Covariances of log π and of π, from those of log v and log(1 - v)."""
+        K, total = self.n_components, self.first + self.rest
+        # log π = up log v + down log(1 - v)
+        up, down = np.eye(K, K - 1), np.tri(K, K - 1, -1)
+        shared = polygamma(1, total)
+        both = up * (polygamma(1, self.first) - shared) @ up.T
+        both += down * (polygamma(1, self.rest) - shared) @ down.T
+        mixed = up * -shared @ down.T
+        # Weighing by π_j makes v_j Beta(a + 1, b), and those before it Beta(a, b + 1).
+        raised = up / self.first @ up.T + down / self.rest @ down.T
+        raised -= (up + down) / total @ (up + down).T
+        mean = self.mean()
+        products = np.empty((K, K))
+        for k in range(K):
+            seen = StickBreaking(self.first + up[k], self.rest + down[k], self.prior)
+            products[k] = mean[k] * seen.mean()
+        return WeightSpread(
+            both + mixed + mixed.T,
+            mean[:, None] * raised,
+            products - np.outer(mean, mean),
+        )
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
+        """Independent draws of the sticks."""
+        first = log_gammas(self.first, n_draws, generator)
+        rest = log_gammas(self.rest, n_draws, generator)
+        total = np.logaddexp(first, rest)
+        return StickDraws(first - total, rest - total)
+
+    def log_density_of(self, draws: StickDraws) -> Array:
+        """log q(v) (S,) of draws, a density over v."""
+        density: Array = (
+            draws.log_first @ (self.first - 1.0)
+            + draws.log_rest @ (self.rest - 1.0)
+            - betaln(self.first, self.rest).sum()
+        )
+        return density
+
+    def subset(self, keep: Integers, counts: Array) -> StickBreaking:
+        """Sticks are not closed under dropping or sorting: made anew from the kept counts."""
+        return self.prior.posterior(counts)
+
+
+@dataclass(frozen=True)
+class StickTwin:
+    """Sticks in PyMC, by -log(1 - v) (K - 1,)."""
+
+    spent: Tensor
+
+    @cached_property
+    def drawn(self) -> dict[str, Tensor]:
+        """What a draw is made of, by the fields of ``StickDraws``."""
+        from pytensor import tensor as pt
+
+        first = pt.log(-pt.expm1(-self.spent))
+        return {"log_first": first, "log_rest": -self.spent}
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """log π_k (K,), as ``StickDraws`` has them."""
+        from pytensor import tensor as pt
+
+        first, rest = self.drawn.values()
+        none = np.zeros(1)
+        return pt.concatenate([first, none]) + pt.concatenate([none, rest.cumsum()])
+
+    def named(self) -> NamedTensors:
+        """π with what its axis stands for."""
+        from pytensor import tensor as pt
+
+        return {"weights": (("component",), pt.exp(self.log_weights))}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> StickDraws:
+        """S draws from the values (S, K - 1) of ``drawn``."""
+        return StickDraws(**values)
+
+    def point(self, draws: StickDraws) -> dict[str, Array]:
+        """Values (S, K - 1) of the model's variable at draws."""
+        return {"stick_log_rest": -draws.log_rest}
+
+
+@dataclass(frozen=True)
+class StickBreakingPrior:
+    """v_k ~ Beta(1, concentration)."""
+
+    concentration: float
+    name = "dirichlet_process"
+
+    def posterior(self, counts: Array) -> StickBreaking:
+        """q(v_k) = Beta(1 + N_k, α0 + Σ_{j>k} N_j) (Blei & Jordan 2006, eq. 18 and 19)."""
+        beyond = np.cumsum(counts[::-1])[::-1]
+        return StickBreaking(1.0 + counts[:-1], self.concentration + beyond[1:], self)
+
+    def kl(self, weights: StickBreaking) -> float:
+        """Σ_k KL(q(v_k) || Beta(1, α0))."""
+        a, b = weights.first, weights.rest
+        of_first, of_rest = weights.expected_log_sticks
+        divergence = (
+            betaln(1.0, self.concentration)
+            - betaln(a, b)
+            + (a - 1.0) * of_first
+            + (b - self.concentration) * of_rest
+        )
+        return float(divergence.sum())
+
+    def mode(self, counts: Array) -> PointWeights:
+        """Refused: point estimates under stick-breaking depend on the order of components."""
+        raise UnsupportedError(
+            "maximum a posteriori fits take Dirichlet weights: "
+            "use weight_concentration_prior_type='dirichlet_distribution'"
+        )
+
+    def log_density(self, weights: PointWeights) -> float:
+        """Refused, as ``mode``."""
+        raise UnsupportedError("stick-breaking weights have no point density here")
+
+    def log_density_of(self, draws: StickDraws) -> Array:
+        """log p(v) (S,) of draws, a density over v."""
+        n_sticks = draws.log_rest.shape[1]
+        density: Array = (self.concentration - 1.0) * draws.log_rest.sum(axis=1)
+        density -= n_sticks * betaln(1.0, self.concentration)
+        return density
+
+    def reordered(
+        self, draws: StickDraws, generator: np.random.Generator
+    ) -> tuple[StickDraws, Integers]:
+        """One draw after every pair of neighbours was offered to change places, and the new order.
+
+        Metropolis steps on p(π), a density over π: p ∝ π_K^(α0 - 1) / Π_{k<K} Σ_{j>=k} π_j. Nothing
+        else in a mixture knows the order (cf. Papaspiliopoulos & Roberts 2008).
+        """
+        logs = draws.log_weights[0]
+        order = np.arange(len(logs))
+        log_uniform = np.log1p(-generator.random(len(logs)))
+        tail = -np.inf  # log Σ π of what comes after the pair
+        for k in range(len(logs) - 2, -1, -1):
+            if tail == -np.inf:
+                log_ratio = (self.concentration - 1.0) * (logs[k] - logs[k + 1])
+            else:
+                log_ratio = np.logaddexp(logs[k + 1], tail) - np.logaddexp(logs[k], tail)
+            if log_uniform[k] < log_ratio:
+                logs[[k, k + 1]] = logs[[k + 1, k]]
+                order[[k, k + 1]] = order[[k + 1, k]]
+            tail = np.logaddexp(logs[k + 1], tail)
+        return StickDraws.of_weights(logs[None]), order
+
+    def pymc_distribution(self, pm: Pymc, q: StickBreaking, n_components: int) -> StickTwin:
+        """The same prior over K - 1 sticks in PyMC: -log(1 - v) is exponential with rate α0.
+
+        So that a stick which takes nearly all, as they do where α0 is small, keeps its digits.
+        """
+        rate = np.array(float(self.concentration))
+        spent = pm.Exponential("stick_log_rest", lam=rate, shape=n_components - 1)
+        return StickTwin(spent)
+
+    def n_parameters(self, n_components: int) -> int:
+        """Free parameters of the weights."""
+        return n_components - 1

@@ -1,0 +1,277 @@
+"""Latent classes as survey researchers ask for them: answers of each class, and how well they fit.
+
+Standard errors of a likelihood are those of the outer products of scores (Linzer & Lewis 2011, sec.
+2.3); of a variational fit those of linear response. Bivariate residuals: Vermunt & Magidson 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import expit, logit, xlogy
+
+from bayesmix.core import validation
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import Categorical, Categoricals
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import seen, without_gaps
+from bayesmix.selection.fit_evidence import fitted_mixture
+
+# Below so many expected rows a cell the chi-squared distribution is none of G² and X².
+SPARSE = 1.0
+# A probability that less than so much of a row speaks for, or against, is one of 0, or of 1.
+NO_ROW = 0.01
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LatentClasses:
+    """What the classes of a categorical mixture answer, and how well they fit.
+
+    Attributes
+    ----------
+    probabilities, standard_errors, lower, upper : DataFrame
+        A row a column and level, a column a class: the probability of that answer in the class, its
+        standard error, and an interval (of the log odds, brought back).
+    sizes : DataFrame
+        ``share``, ``standard_error`` and ``rows`` of every class.
+    entropy : float
+        1 where every row is sure of its class, 0 where none is.
+    g_squared, x_squared : float
+        Likelihood ratio and Pearson statistics of the table of all answers, over the rows that
+        have them all.
+    degrees_of_freedom : int
+        Cells less one less parameters; where none are left there is no test.
+    p_value : float
+        Of ``g_squared`` by the chi-squared distribution; NaN without degrees of freedom.
+    bivariate_residuals : DataFrame
+        Pearson's statistic of every pair of columns, over its degrees of freedom, of rows that have
+        both.
+    notes : tuple of str
+        What to take with care.
+    """
+
+    probabilities: pd.DataFrame
+    standard_errors: pd.DataFrame
+    lower: pd.DataFrame
+    upper: pd.DataFrame
+    sizes: pd.DataFrame
+    entropy: float
+    g_squared: float
+    x_squared: float
+    degrees_of_freedom: int
+    p_value: float
+    bivariate_residuals: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """Sizes, fit, and the pair that is explained least, in sentences."""
+        shares = ", ".join(f"{share:.1%}" for share in self.sizes["share"])
+        lines = [f"{len(self.sizes)} classes: {shares}. Entropy {self.entropy:.2f}."]
+        fit = f"G² {self.g_squared:.1f}, X² {self.x_squared:.1f}"
+        df = self.degrees_of_freedom
+        tested = f" with {df} degrees of freedom (p = {self.p_value:.3g})" if df > 0 else ""
+        lines.append(f"{fit}{tested}.")
+        residuals = self.bivariate_residuals.to_numpy()
+        if not np.isnan(residuals).all():
+            first, second = np.unravel_index(np.nanargmax(residuals), residuals.shape)
+            names, most = self.bivariate_residuals.index, np.nanmax(residuals)
+            pair = f"{names[int(first)]}, {names[int(second)]}"
+            lines.append(f"Largest bivariate residual: {pair}: {most:.2f}.")
+        return "\n".join([*lines, *self.notes])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Answers of every class with their intervals; see ``plot_latent_classes``."""
+        from bayesmix.plots.merging import plot_latent_classes
+
+        return plot_latent_classes(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"<LatentClasses: {self.summary().splitlines()[0]}>"
+
+
+def latent_classes(
+    model: Any, X: Any, sample_weight: Any = None, level: float = 0.95
+) -> LatentClasses:
+    """Answers of every class with their standard errors, class sizes, and tests of the fit.
+
+    Parameters
+    ----------
+    model : fitted estimator or search
+        With ``family=Categorical()``.
+    X : array or frame (n, D)
+        The rows of the fit; those with gaps count by the answers that they have.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    level : float, default=0.95
+        Of the intervals.
+
+    Returns
+    -------
+    LatentClasses
+
+    Raises
+    ------
+    ValueError
+        For another family, rows that cannot be used, or a level that is no share.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> often = rng.random((500, 1)) < 0.4
+    >>> X = np.where(rng.random((500, 4)) < np.where(often, 0.9, 0.2), "yes", "no")
+    >>> m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(X)
+    >>> classes = bm.latent_classes(m, X)
+    >>> classes.probabilities.loc[(0, "yes")].round(1).tolist()
+    [0.2, 0.9]
+    """
+    estimator, X = fitted_mixture(model, X)
+    result = estimator.result_
+    if not isinstance(result.family, Categorical):
+        raise UnsupportedError(
+            f"latent classes are of a categorical mixture, and this is {result.family.name}: fit "
+            "Mixture(family=Categorical())"
+        )
+    if not validation.number("level", level, 0.0, strict=True) < 1.0:
+        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    rows = estimator._seen(X, sample_weight).present().in_memory().rows
+    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
+    point: Categoricals = result.plug_in.components
+    shares = result.plug_in.weights.mean()
+    gaps = np.isnan(values).any(axis=1)
+    if result.variational and gaps.any():
+        raise UnsupportedError(
+            f"standard errors of a variational fit need complete rows, and {gaps.sum():,} have "
+            "gaps: fit by maximum likelihood, Mixture(family=Categorical(), missing='use')"
+        )
+    with single_threaded_blas():
+        if result.variational:
+            errors, of_shares = _errors_under_q(estimator, X, sample_weight)
+        else:
+            errors, of_shares = _errors_of_scores(point, shares, values, weights)
+    names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
+    labels = zip(names, result.family.levels or (), strict=True)
+    index = pd.MultiIndex.from_tuples(
+        [(name, each) for name, own in labels for each in own], names=["column", "level"]
+    )
+
+    def table(numbers: Array) -> pd.DataFrame:
+        classes = pd.RangeIndex(len(shares), name="class")
+        return pd.DataFrame(numbers.T, index=index, columns=classes)
+
+    p, n = point.probabilities, float(weights.sum())
+    inside = np.minimum(p, 1.0 - p) * (n * shares)[:, None] > NO_ROW
+    safe = np.where(inside, p, 0.5)
+    half = stats.norm.isf(0.5 * (1.0 - level)) * errors / (safe * (1.0 - safe))
+    low, high = (np.where(inside, expit(logit(safe) + sign * half), p) for sign in (-1.0, 1.0))
+    n_complete = float(weights[~gaps].sum())
+    g_squared, x_squared, cells = _table_of_answers(point, shares, values[~gaps], weights[~gaps])
+    df = int(cells - 1.0 - result.n_parameters) if cells < 2.0**53 and n_complete else 0
+    notes = []
+    if gaps.any():
+        notes.append(
+            f"G² and X² are of the {n_complete:g} of {n:g} rows that have all answers, residuals "
+            "of those that have both: right where gaps do not depend on the answers"
+        )
+    if n_complete < SPARSE * cells:
+        notes.append(
+            f"Fewer than {SPARSE:g} row a cell is expected ({n_complete:g} rows, {cells:.3g} "
+            "cells): the p-value means little, see goodness_of_fit"
+        )
+    if not inside.all():
+        notes.append("Probabilities of 0 or 1 have no standard error: a prior keeps them inside")
+    K = len(shares)
+    sizes = {"share": shares, "standard_error": of_shares, "rows": n * shares}
+    return LatentClasses(
+        table(p),
+        table(errors),
+        table(low),
+        table(high),
+        pd.DataFrame(sizes, index=pd.RangeIndex(K, name="class")),
+        1.0 - result.entropy / (result.total_weight * np.log(K)) if K > 1 else 1.0,
+        g_squared,
+        x_squared,
+        df,
+        float(stats.chi2.sf(g_squared, df)) if df > 0 else np.nan,
+        _bivariate(point, shares, values, weights, names),
+        tuple(notes),
+    )
+
+
+def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, Array]:
+    """Standard deviations by linear response."""
+    from bayesmix.posterior.linear_response import linear_response
+
+    own = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations
+    assert own.probabilities is not None
+    return own.probabilities, own.weights
+
+
+def _errors_of_scores(
+    point: Categoricals, shares: Array, values: Array, weights: Array
+) -> tuple[Array, Array]:
+    """Standard errors (K, F) and (K,), from the outer products of scores of log odds."""
+    K, F = point.probabilities.shape
+    columns = np.arange(values.shape[1])
+    joint = point.seen_in(columns).expected_log_density(values) + np.log(shares)
+    r = np.exp(joint - np.logaddexp.reduce(joint, axis=1)[:, None])
+    answered, given = _answers(point, values)
+    away = (given[:, None, :] - answered[:, None, :] * point.probabilities) * r[:, :, None]
+    scores = np.hstack([away.reshape(len(values), K * F), r - shares])
+    covariance = np.linalg.pinv((scores * weights[:, None]).T @ scores, hermitian=True)
+
+    def spread(p: Array, first: int) -> Array:
+        derivative = np.diag(p) - np.outer(p, p)
+        places = slice(first, first + len(p))
+        own: Array = derivative @ covariance[places, places] @ derivative
+        return np.sqrt(np.maximum(own.diagonal(), 0.0))
+
+    errors = np.empty((K, F))
+    for k in range(K):
+        for start, end in point.reading.pairs:
+            errors[k, start:end] = spread(point.probabilities[k, start:end], k * F + start)
+    return errors, spread(shares, K * F)
+
+
+def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:
+    """Of every level (n, F) whether its question was answered, and whether by it."""
+    answered = point.reading.spread(seen(values))
+    return answered, point.reading.totals(without_gaps(values)).T * answered
+
+
+def _table_of_answers(
+    point: Categoricals, shares: Array, values: Array, weights: Array
+) -> tuple[float, float, float]:
+    """G², X², and how many cells the table of all columns has."""
+    patterns, inverse = np.unique(values, axis=0, return_inverse=True)
+    observed = np.bincount(inverse.reshape(-1), weights)
+    joint = point.expected_log_density(patterns) + np.log(shares)
+    expected = weights.sum() * np.exp(np.logaddexp.reduce(joint, axis=1))
+    g_squared = 2.0 * (xlogy(observed, observed) - observed * np.log(expected)).sum()
+    rest = max(weights.sum() - expected.sum(), 0.0)  # cells without rows
+    x_squared = ((observed - expected) ** 2 / expected).sum() + rest
+    return float(g_squared), float(x_squared), float(np.prod(point.reading.sizes))
+
+
+def _bivariate(
+    point: Categoricals, shares: Array, values: Array, weights: Array, names: list[Any]
+) -> pd.DataFrame:
+    """Pearson's statistic of every pair of columns over its degrees of freedom."""
+    answered, given = _answers(point, values)
+    observed = (given.T * weights) @ given
+    both = (answered.T * weights) @ answered
+    expected = both * ((point.probabilities.T * shares) @ point.probabilities)
+    found = pd.DataFrame(np.nan, index=names, columns=names)
+    for first, second in combinations(range(len(names)), 2):
+        (a, b), (c, d) = point.reading.pairs[first], point.reading.pairs[second]
+        here, there = observed[a:b, c:d], expected[a:b, c:d]
+        possible = there > 0.0
+        total = ((here - there)[possible] ** 2 / there[possible]).sum()
+        found.iloc[first, second] = total / max((b - a - 1) * (d - c - 1), 1)
+    return found

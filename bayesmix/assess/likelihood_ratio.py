@@ -1,0 +1,239 @@
+"""K components against K + 1: the likelihood ratio, judged by simulation (McLachlan 1987).
+
+The usual chi-squared law of a likelihood ratio does not hold for the number of components. Its law
+under K components is that of data sets drawn from the fitted mixture of K, refitted like the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.assess.stability import no_starts, quiet, repeated, to_refit
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.selection.tasks import Fitter
+
+CALLED_FOR = 0.05
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LikelihoodRatioTest:
+    """What came out of a test of K components against K + 1; see ``likelihood_ratio_test``.
+
+    Attributes
+    ----------
+    n_components : int
+        K, of the null hypothesis.
+    statistic : float
+        2 (log L of K + 1 - log L of K), nats.
+    p_value : float
+        (1 + replicates as large or failed) / (1 + replicates).
+    replicates : array (n_resamples,)
+        The statistic of data drawn from the fitted mixture of K; NaN where a fit failed.
+    smaller, larger : FitResult
+        The two fits to the rows.
+    """
+
+    n_components: int
+    statistic: float
+    p_value: float
+    replicates: Array
+    smaller: FitResult
+    larger: FitResult
+
+    @property
+    def n_failed(self) -> int:
+        """Replicates without a value; each counts against one more component."""
+        return int(np.isnan(self.replicates).sum())
+
+    @property
+    def called_for(self) -> bool:
+        """Whether the rows reject K components at the 5 % level."""
+        return self.p_value <= CALLED_FOR
+
+    def summary(self) -> str:
+        """The verdict, and what it rests on."""
+        K, n = self.n_components, len(self.replicates)
+        as_large = int((self.replicates >= self.statistic).sum())
+        if self.called_for:
+            verdict = f"K={K} is rejected in favour of K={K + 1}"
+        else:
+            verdict = f"K={K} is not rejected: nothing here calls for K={K + 1}"
+        lines = [
+            f"{verdict} (p = {self.p_value:.2g}).",
+            f"Twice the log likelihood ratio is {self.statistic:.2f}; of {n} data sets drawn from "
+            f"the fitted mixture with K={K}, {as_large} had one as large.",
+        ]
+        if self.n_failed:
+            lines.append(
+                f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count as "
+                "if theirs had been as large."
+            )
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The replicates with the observed ratio; see ``plot_likelihood_ratio``."""
+        from bayesmix.plots.assess import plot_likelihood_ratio
+
+        return plot_likelihood_ratio(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"<LikelihoodRatioTest: {self.summary().splitlines()[0]}>"
+
+
+def likelihood_ratio_test(
+    model: Any,
+    X: Any,
+    n_components: int | None = None,
+    n_resamples: int = 99,
+    sample_weight: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    progress: bool | None = None,
+) -> LikelihoodRatioTest:
+    """Test K components against K + 1 by the parametric bootstrap (McLachlan 1987).
+
+    Both sizes are fitted to the rows, and to ``n_resamples`` data sets of as many rows that are
+    drawn from the fitted mixture of K. The search of the larger fit begins near the smaller one as
+    well, here and there. A data set that cannot be fitted, or whose fit collapses, counts as one
+    with a ratio as large as that of the rows. The ratio of maximised likelihoods cannot be
+    negative; where a search falls short it is taken as 0.
+
+    Parameters
+    ----------
+    model : estimator or search
+        Gives family, structure and settings; it need not be fitted. Maximum likelihood, or maximum
+        a posteriori (the ratio is then that of the likelihoods at the modes). Explicit starts are
+        not used.
+    X : array, frame or source (n, D)
+    n_components : int, optional
+        K; None: that of the model.
+    n_resamples : int, default=99
+        The p-value is a multiple of 1 / (n_resamples + 1).
+    sample_weight : array (n,), optional
+        How often each row counts; as many rows as they count are drawn.
+    n_jobs : int, optional
+        Worker processes; None: all cores. Changes no number.
+    random_state : None, int, RandomState or Generator
+        Of the data sets, and of a model that has none of its own.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
+
+    Returns
+    -------
+    LikelihoodRatioTest
+
+    Raises
+    ------
+    ValueError
+        For bad parameters, variational estimators, and where a fit to the rows collapses.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_galaxies()
+    >>> tied = bm.GaussianMixture(covariance_type="tied")
+    >>> test = bm.likelihood_ratio_test(tied, X, n_resamples=9, random_state=0)
+    >>> test.p_value
+    0.1
+    """
+    estimator = getattr(model, "best_estimator_", model)
+    _check_inference(estimator)
+    found = getattr(estimator, "n_components_", estimator.n_components)
+    K = validation.integer("n_components", found if n_components is None else n_components, 1)
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
+    seed = root_seed(random_state)
+    settings = {**no_starts(estimator), "n_components": K, "warm_start": False}
+    smaller = to_refit(estimator, seed, 1, **settings)
+    fitter = smaller._fitter(X, sample_weight)
+    observed = _both(fitter, K, fitter.fit)
+    for result in observed:
+        if result.degenerate is not None:
+            raise UnsupportedError(
+                f"with {result.requested_components} components the likelihood has no maximum "
+                f"({result.degenerate}): use a prior (prior='auto'), or fewer components"
+            )
+    statistic = _ratio(observed)
+    task = PairOfFits(
+        to_refit(smaller, seed, n_jobs)._fitter,
+        smaller.n_components,
+        observed[0],
+        max(2, round(fitter.source.total_weight)),
+        seed,
+    )
+    replicates = np.array(repeated(task, n_resamples, n_jobs, "data sets", progress))
+    exceeding = int((~(replicates < statistic)).sum())
+    return LikelihoodRatioTest(
+        n_components=K,
+        statistic=statistic,
+        p_value=(1 + exceeding) / (1 + len(replicates)),
+        replicates=frozen(replicates),
+        smaller=observed[0],
+        larger=observed[1],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PairOfFits:
+    """Draw rows from the fitted mixture and fit both sizes to them."""
+
+    fitter_of: Callable[[Array], Fitter]
+    n_components: int
+    null: FitResult
+    n_rows: int
+    seed: int
+
+    def __call__(self, number: int) -> float:
+        generator = stream(self.seed, Purpose.RESAMPLE, number)
+        rows, _ = self.null.draw(self.n_rows, generator)
+        try:
+            fitter = self.fitter_of(rows)
+            results = _both(fitter, self.n_components, quiet(fitter.fit))
+        except ValueError:
+            return np.nan
+        if any(result.degenerate is not None for result in results):
+            return np.nan
+        return _ratio(results)
+
+
+def _both(
+    fitter: Fitter, n_components: int, fit: Callable[..., FitResult]
+) -> tuple[FitResult, FitResult]:
+    """The fits of K and of K + 1 components, the second begun near the first as well."""
+    first = fit(fitter.candidate({"n_components": n_components}))
+    near = () if first.degenerate is not None else (first.mixture,)
+    larger = fitter.candidate({"n_components": n_components + 1})
+    return first, fit(larger, near)
+
+
+def _ratio(results: tuple[FitResult, FitResult]) -> float:
+    first, second = results
+    ratio = 2.0 * (second.log_likelihood - first.log_likelihood)
+    # Only maximised likelihoods of nested models are in order.
+    return max(ratio, 0.0) if first.inference.name == "maximum_likelihood" else ratio
+
+
+def _check_inference(estimator: Any) -> None:
+    if not hasattr(estimator, "_model"):
+        raise InvalidInputError(
+            "model must be a mixture estimator of bayesmix or a fitted search, got "
+            f"{type(estimator).__name__}: of a pipeline give the last step and transformed rows"
+        )
+    model = estimator._model()
+    if model.noise is not None:
+        raise UnsupportedError(
+            "the test does not know of noise: compare bic(), or fit without it (noise=None)"
+        )
+    if model.inference.variational:
+        raise UnsupportedError(
+            f"{type(estimator).__name__} maximises no likelihood, so that there is no ratio to "
+            "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or give a "
+            "GaussianMixture"
+        )

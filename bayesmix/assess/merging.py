@@ -1,0 +1,200 @@
+"""``merge_components``: the clusters that the components of a fitted mixture form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.core.sources import FittedMixture
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.clusters import (
+    OUTLYING,
+    OVERLAP,
+    Group,
+    Hierarchy,
+    labels_of,
+    most_probable_clusters,
+    too_small,
+)
+from bayesmix.selection.data_checks import rounded_features
+from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Merging:
+    """The clusters that the components of a mixture form; see ``merge_components``.
+
+    Attributes
+    ----------
+    model : the fitted model; its density does not change
+    clusters : array (K,)
+        The cluster of every component, 0 is the heaviest; -1 for outlying components.
+    hierarchy : the joins from K components to one cluster
+    """
+
+    model: FittedMixture
+    clusters: Integers
+    hierarchy: Hierarchy
+
+    @property
+    def weights(self) -> Array:
+        """Mixing weights of the components (K,)."""
+        return self.hierarchy.weights
+
+    @property
+    def n_components(self) -> int:
+        """The number of components."""
+        return len(self.clusters)
+
+    @property
+    def n_clusters(self) -> int:
+        """The number of clusters; outlying components do not count."""
+        return int(self.clusters.max()) + 1
+
+    @property
+    def tree(self) -> pd.DataFrame:
+        """The joins: a row for K - 1, ..., 1 groups left.
+
+        ``merged`` is the pair of groups that the step joins, ``overlap`` the share of the lighter
+        one that they share: 0 where they are separated, 0.5 where equal groups are inseparable.
+        """
+        steps = enumerate(self.hierarchy.joins, 1)
+        return pd.DataFrame(
+            [
+                (self.n_components - step, (one.first, one.second), one.overlap)
+                for step, one in steps
+            ],
+            columns=["n_clusters", "merged", "overlap"],
+        )
+
+    def groups(self, n_clusters: int | None = None) -> tuple[Group, ...]:
+        """Return the components of every cluster, the heaviest cluster first.
+
+        By default without outlying components; with ``n_clusters`` a cut of the tree has them all.
+        """
+        if n_clusters is None:
+            places = range(self.n_clusters)
+            return tuple(tuple(np.flatnonzero(self.clusters == c).tolist()) for c in places)
+        if n_clusters not in range(1, self.n_components + 1):
+            raise InvalidInputError(
+                f"n_clusters must be from 1 to the {self.n_components} components, "
+                f"got {n_clusters!r}"
+            )
+        return self.hierarchy.groups(int(n_clusters))
+
+    def labels(self, n_clusters: int | None = None) -> Integers:
+        """Return the cluster of every component (K,), -1 for outlying components."""
+        if n_clusters is None:
+            return self.clusters
+        return labels_of(self.groups(n_clusters), np.zeros(self.n_components, dtype=bool))
+
+    def predict_proba(self, X: Any, n_clusters: int | None = None) -> Array:
+        """Return the probabilities of the clusters (n, C): those of their components, added."""
+        probabilities: Array = self.model.predict_proba(X)
+        labels = self.labels(n_clusters)
+        return probabilities @ np.equal.outer(labels, np.arange(labels.max() + 1))
+
+    def predict(self, X: Any, n_clusters: int | None = None) -> Integers:
+        """Return the most probable cluster of every observation (n,), -1 for outlying ones."""
+        return most_probable_clusters(self.model.predict_proba(X), self.labels(n_clusters))
+
+    def summary(self) -> str:
+        """Return the clusters in words."""
+        K, C = self.n_components, self.n_clusters
+        lines = [f"{_count(K, 'component')} form{'s' if K == 1 else ''} {_count(C, 'cluster')}."]
+        together = [group for group in self.groups() if len(group) > 1]
+        if together:
+            lines.append(f"Merged: {'; '.join(map(_listed, together))}.")
+        outlying = tuple(np.flatnonzero(self.clusters == OUTLYING).tolist())
+        if outlying:
+            lines.append(f"Outlying, too small to be a cluster: {_listed(outlying)}.")
+        step = K - self.hierarchy.n_suggested
+        if step > 0:
+            lines.append(f"The last merge joined {_overlapping(self.tree.iloc[step - 1])}.")
+        if step < K - 1:
+            lines.append(f"The next would join {_overlapping(self.tree.iloc[step])}.")
+        if K > 1:
+            lines.append(f"Groups that overlap by more than {OVERLAP:.0%} are merged.")
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the tree of merges with the suggested cut; see ``plot_merging``."""
+        from bayesmix.plots.merging import plot_merging
+
+        return plot_merging(self, ax=ax)
+
+    def __repr__(self) -> str:
+        groups = " | ".join(" ".join(map(str, group)) for group in self.groups())
+        return (
+            f"<Merging: {_count(self.n_components, 'component')} in "
+            f"{_count(self.n_clusters, 'cluster')}: {groups}>"
+        )
+
+
+def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Merging:
+    """Return the clusters that the components of a fitted mixture form.
+
+    A cluster that is not normal takes several normal components. Two groups of components are one
+    cluster where the lighter one shares more than 8 % of its mass with the other: the mean product
+    of their responsibilities, over draws of the fitted density (Hennig 2010). Equal normal
+    densities do so where they are less than 3.2 standard deviations apart. Pairs are joined in
+    turn, the largest overlap first. The density itself does not change.
+
+    Components with too few observations for their parameters, on identical observations, or
+    narrower than the rounding of the data are outlying unless they are joined to others: label -1.
+
+    Parameters
+    ----------
+    model : fitted estimator, search or pipeline
+    X : array, frame or source (n, D), optional
+        The data of the fit: components narrower than their rounding are then found. A search knows
+        this already.
+    sample_weight : array (n,), optional
+        Sample weights of ``X``; those of 0 are left out.
+
+    Returns
+    -------
+    Merging
+
+    Raises
+    ------
+    ValueError
+        For a model that is not fitted, and data that do not fit it.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=4, random_state=0).fit(X)
+    >>> merging = bm.merge_components(gm, X)
+    >>> merging.n_clusters
+    2
+    >>> merging.labels()
+    array([0, 1, 0, 1])
+    """
+    estimator, rows = fitted_mixture(model, X)
+    rounded: Sequence[Any] = getattr(model, "_rounded", ())
+    if X is not None:
+        rounded = rounded_features(seen_rows(estimator, rows, sample_weight))
+    hierarchy = Hierarchy.of(estimator.result_)
+    groups = hierarchy.groups(hierarchy.n_suggested)
+    return Merging(model, labels_of(groups, too_small(estimator.result_, rounded)), hierarchy)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(group: Group) -> str:
+    named = [str(k) for k in group]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def _overlapping(step: Any) -> str:
+    first, second = step["merged"]
+    return f"{_listed(first)} with {_listed(second)} (overlap {step['overlap']:.0%})"

@@ -1,0 +1,336 @@
+"""Nested cross-validation: what a whole procedure, its choices included, achieves on new rows.
+
+What is estimated is the mean log density that the procedure reaches when it is given n (1 - 1/k)
+rows, over data sets of that size (Bates, Hastie & Tibshirani 2023); its interval comes from the
+spread over rows and does not know that folds share rows. The documentation prints its measured
+coverage.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from bayesmix.assess.stability import collected, fit_quietly
+from bayesmix.core.random import root_seed
+from bayesmix.core.sources import UserRows
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.selection.criteria import record
+from bayesmix.selection.pipelines import last_step, log_density
+from bayesmix.selection.scores import (
+    Fold,
+    HeldOut,
+    Score,
+    combined,
+    judged,
+    make_splits,
+    places_in,
+    rows_of,
+    weights_of,
+)
+from bayesmix.sources.border import is_collection, processes
+from bayesmix.sources.dask_workers import collected as partitioned
+
+
+@dataclass(frozen=True)
+class OuterFold:
+    """One procedure on one outer fold; densities are mean log densities of a row, in nats.
+
+    ``naive`` is what the procedure itself would report: its winner's inner held-out density where
+    it has one, else the density of the rows that it was fitted to.
+    """
+
+    procedure: str
+    fold: int
+    n_components: int
+    covariance_type: str
+    held_out: float
+    naive: float
+    seconds: float
+    note: str = ""
+    density: Array | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class NestedResult:
+    """What procedures achieve on rows that neither their fits nor their choices have seen.
+
+    ``held`` are log densities by row, in nats, for every procedure.
+    """
+
+    folds: tuple[OuterFold, ...]
+    held: dict[str, HeldOut]
+    n_folds: int
+
+    @property
+    def table(self) -> Any:
+        """A row per procedure and outer fold: what was chosen, held-out and naive density."""
+        import pandas as pd
+
+        names = ["procedure", "fold", "n_components", "covariance_type", "held_out", "naive"]
+        names += ["seconds", "note"]
+        return pd.DataFrame([{name: getattr(f, name) for name in names} for f in self.folds])
+
+    @property
+    def scores(self) -> Any:
+        """A row per procedure: mean held-out log density, its standard error, naive, optimism."""
+        import pandas as pd
+
+        rows = []
+        for name, held in self.held.items():
+            n = float(held.weights.sum())
+            score = held.score
+            naive = float(np.mean([f.naive for f in self.folds if f.procedure == name]))
+            mean = score.value / n
+            rows.append((name, mean, score.standard_error / n, naive, naive - mean))
+        columns = ["procedure", "held_out", "standard_error", "naive", "optimism"]
+        return pd.DataFrame(rows, columns=columns).set_index("procedure")
+
+    @property
+    def differences(self) -> Any:
+        """A row per pair: how many nats a row the first is better, with the paired error."""
+        import pandas as pd
+
+        rows = []
+        for first, second in combinations(self.held, 2):
+            n = float(self.held[first].weights.sum())
+            score = self.held[first].less(self.held[second])
+            rows.append((first, second, score.value / n, score.standard_error / n))
+        return pd.DataFrame(rows, columns=["procedure", "than", "difference", "standard_error"])
+
+    def score(self, procedure: str | None = None) -> Score:
+        """Mean held-out log density of a row, in nats, with its standard error."""
+        name = next(iter(self.held)) if procedure is None else procedure
+        if name not in self.held:
+            raise InvalidInputError(
+                f"procedure must be one of {', '.join(self.held)}, got {procedure!r}"
+            )
+        held = self.held[name]
+        n = float(held.weights.sum())
+        return Score(held.score.value / n, held.score.standard_error / n)
+
+    def summary(self) -> str:
+        """Sentences: what each procedure reaches and chooses, and which is better by how much."""
+        lines = []
+        for name, row in self.scores.iterrows():
+            mine = [f for f in self.folds if f.procedure == name and not f.note]
+            lines.append(
+                f"{name}: {row['held_out']:.4f} nats a row on rows held out (standard error "
+                f"{row['standard_error']:.4f}); its own score said {row['naive']:.4f}, which is "
+                f"{abs(row['optimism']):.4f} too {'high' if row['optimism'] >= 0 else 'low'}. "
+                f"It chose {_choices(mine)}."
+            )
+        for row in self.differences.itertuples():
+            if row.difference == 0.0 == row.standard_error:
+                lines.append(f"{row.procedure} and {row.than} predict every row alike.")
+                continue
+            errors = abs(row.difference) / row.standard_error if row.standard_error else math.inf
+            sure = "more than" if errors > 2.0 else "within"
+            better, worse = (
+                (row.procedure, row.than) if row.difference >= 0 else (row.than, row.procedure)
+            )
+            lines.append(
+                f"{better} is better than {worse} by {abs(row.difference):.4f} nats a row "
+                f"(standard error {row.standard_error:.4f}: {sure} two of them)."
+            )
+        failed = [f for f in self.folds if f.note]
+        if failed:
+            lines.append(f"{len(failed)} fits failed: {failed[0].note}")
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Held-out density of every fold and procedure beside the naive score; see plot_nested."""
+        from bayesmix.plots import plot_nested
+
+        return plot_nested(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"NestedResult of {self.n_folds} outer folds\n{self.summary()}"
+
+
+def _choices(folds: list[OuterFold]) -> str:
+    """Which numbers and structures were chosen, and in how many folds."""
+    counted: dict[str, int] = {}
+    for fold in folds:
+        kind = f", {fold.covariance_type}" if fold.covariance_type else ""
+        name = f"{fold.n_components} component{'s' if fold.n_components != 1 else ''}{kind}"
+        counted[name] = counted.get(name, 0) + 1
+    ranked = sorted(counted.items(), key=lambda item: -item[1])
+    return "; ".join(f"{name} in {times} of {len(folds)} folds" for name, times in ranked)
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Run one procedure on the rows of one outer fold, and judge it on the others."""
+
+    X: UserRows
+    sample_weight: ArrayLike | None
+    groups: ArrayLike | None
+    splits: tuple[Fold, ...]
+
+    def __call__(self, name: str, procedure: Any, number: int) -> OuterFold:
+        began = time.perf_counter()
+        split = self.splits[number]
+        train = rows_of(self.X, split.train)
+        weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
+        model = clone(procedure)
+        if hasattr(model, "_winner_alone"):
+            model._winner_alone()
+        options = {}
+        if self.groups is not None and "groups" in inspect.signature(model.fit).parameters:
+            options["groups"] = np.asarray(self.groups)[split.train]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                fit_quietly(model, train, weight, **options)
+                density = log_density(model, rows_of(self.X, split.test))
+            except ValueError as problem:
+                seconds = time.perf_counter() - began
+                nan = math.nan
+                return OuterFold(name, number, 0, "", nan, nan, seconds, f"failed: {problem}")
+        fitted = last_step(getattr(model, "best_estimator_", model))
+        return OuterFold(
+            procedure=name,
+            fold=number,
+            n_components=int(getattr(fitted, "n_components_", getattr(fitted, "n_components", 0))),
+            covariance_type=str(getattr(fitted, "covariance_type", "")),
+            held_out=float(np.average(density, weights=self._weights(split.test))),
+            naive=self._naive(model, train, split.train),
+            seconds=time.perf_counter() - began,
+            density=density,
+        )
+
+    def _weights(self, rows: Any) -> Array:
+        weights: Array = weights_of(self.X, self.sample_weight)
+        weights = weights[places_in(rows, len(weights))]
+        return weights
+
+    def _naive(self, model: Any, train: Any, rows: Any) -> float:
+        if record(getattr(model, "criterion_", "")).folds:
+            held = model.held_out_[model.best_index_]
+            return float(held.score.value / held.weights.sum())
+        seen = judged(rows, self.X)
+        own = train if seen is rows else rows_of(self.X, seen)
+        return float(np.average(log_density(model, own), weights=self._weights(seen)))
+
+
+def nested_cv(
+    procedures: Any,
+    X: Any,
+    cv: Any = 5,
+    sample_weight: Any = None,
+    groups: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    progress: bool | None = None,
+) -> NestedResult:
+    """Held-out log density of whole procedures: fits, choices, preprocessing and all.
+
+    A score that chose a candidate is optimistic of it. Here every procedure is run anew on the rows
+    of each outer fold, and judged on rows that it has not seen.
+
+    Parameters
+    ----------
+    procedures : procedure or dict of them
+        Anything with fit and score_samples: a ``MixtureSearch``, an estimator, a pipeline. Of
+        several, paired differences are in the result.
+    X : array, frame or source (n, D)
+    cv : int or splitter, default=5
+        Outer folds; a ``MixtureSearch`` makes its own inner ones.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    groups : array (n,), optional
+        For splitters that keep groups together; also handed to procedures that take them.
+    n_jobs : int, optional
+        Worker processes, over procedures and folds. None: all cores. Changes no number.
+    random_state : None, int, RandomState or Generator
+        Shuffles the outer folds, and is given to procedures that have none of their own.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the folds that are done, and a warning.
+
+    Returns
+    -------
+    NestedResult
+        ``scores``, ``table``, ``differences`` (DataFrames), ``summary()``, ``plot()``.
+
+    Raises
+    ------
+    ValueError
+        For what is no procedure, bad folds, and where every fold of a procedure failed.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.MixtureSearch(n_components=(1, 2, 3))
+    >>> found = bm.nested_cv(search, X, cv=3, random_state=0)
+    >>> found.table["n_components"].tolist()
+    [2, 2, 2]
+    """
+    named = dict(procedures) if isinstance(procedures, Mapping) else {"procedure": procedures}
+    seed = root_seed(random_state)
+    if is_collection(X):
+        X, sample_weight = partitioned(X, sample_weight, n_jobs), None
+    weights = weights_of(X, sample_weight)
+    prepared = {str(name): _prepared(name, one, seed) for name, one in named.items()}
+    if not prepared:
+        raise InvalidInputError("procedures must hold at least one procedure")
+    splits = make_splits(cv, X, seed, groups)
+    outer = Outer(X, sample_weight, groups, splits)
+    jobs = [(name, one, number) for number in range(len(splits)) for name, one in prepared.items()]
+    folds = _run(outer, jobs, processes(X, n_jobs))
+    found = collected(folds, len(jobs), "outer folds", progress, _label)
+    # Where Ctrl-C came, procedures are compared over the folds that all of them have.
+    n_folds = len(found) // len(prepared)
+    if not n_folds:
+        raise KeyboardInterrupt
+    found = found[: n_folds * len(prepared)]
+    held = {}
+    for name in prepared:
+        mine = [fold for fold in found if fold.procedure == name]
+        parts = [(splits[f.fold].test, f.density) for f in mine if f.density is not None]
+        if not parts:
+            raise InvalidInputError(f"{name} failed in every fold: {mine[0].note}")
+        held[name] = combined(parts, weights)
+    return NestedResult(tuple(found), held, n_folds)
+
+
+def _label(fold: OuterFold) -> str:
+    return f"{fold.procedure}, fold {fold.fold}"
+
+
+def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterator[OuterFold]:
+    """Every job, in order, here or in worker processes."""
+    if workers == 1 or len(jobs) == 1:
+        yield from (outer(*job) for job in jobs)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(outer)(*job) for job in jobs)
+
+
+def _prepared(name: Any, procedure: Any, seed: int) -> Any:
+    """A copy that is silent, takes one core, and has a seed."""
+    if not (hasattr(procedure, "fit") and hasattr(procedure, "score_samples")):
+        raise InvalidInputError(
+            f"procedures must have fit and score_samples, got {type(procedure).__name__} for "
+            f"{name!r}"
+        )
+    copy = clone(procedure)
+    inner = last_step(copy)
+    parameters = inner.get_params(deep=False)
+    quiet = {"n_jobs": 1, "progress": False, "random_state": seed}
+    chosen = {key: quiet[key] for key in quiet if key in parameters and parameters[key] is None}
+    inner.set_params(**chosen)
+    return copy

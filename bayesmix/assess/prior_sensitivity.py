@@ -1,0 +1,279 @@
+"""Does the number of components depend on the prior? The same search under a small grid of priors.
+
+Even the exact evidence depends on the prior; what comes out under many of them is worth more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.assess.stability import collected
+from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.sources import Parameters
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.bernoulli import Bernoulli, BetaPrior
+from bayesmix.families.categorical import Categorical, CategoricalPrior
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
+from bayesmix.families.product.prior import ProductPrior
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.fit_evidence import fitted_mixture
+from bayesmix.selection.pipelines import last_step
+from bayesmix.selection.probability import over_k, prior_asked, probabilities
+from bayesmix.selection.ranking import chosen
+from bayesmix.selection.summary_text import label
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.tasks import WHOLE, Task
+
+# How far beyond the chosen number of components the grid looks.
+REACH = 2
+CONCENTRATIONS = (1.0, 2.0, 4.0)
+MORE_FREEDOM = (0.0, 2.0, 8.0)
+# What a variance is expected to be where the scale is fixed, as a share of that of all rows.
+SHARES = (0.1, 0.5)
+FIXED_MEAN_PRECISIONS = {0.1: 0.01, 0.5: 0.1}
+# How many rows the prior over the levels of a column is worth, in those of the default.
+MASSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+OF_LEVELS: dict[type, Callable[[float], Any]] = {
+    Categorical: CategoricalPrior,
+    Bernoulli: lambda mass: BetaPrior(mass, mass),
+}
+SETTINGS = {
+    "weight_concentration": "the concentration of the weights",
+    "degrees_of_freedom": "the degrees of freedom of the precisions",
+    "scale": "the scale of the covariances (learned or fixed)",
+    "mass": "the mass of the prior over levels",
+}
+
+
+@dataclass(frozen=True)
+class PriorSensitivity:
+    """Which number of components each prior chooses.
+
+    ``table``: a row per prior: α0, then ν0, β0 (NaN: learned) and scale, or of columns of levels
+    the mass; the choice and its probability. ``probabilities``: P(K | rows, prior), a row a prior.
+    """
+
+    table: pd.DataFrame
+    probabilities: pd.DataFrame
+    n_components: int
+
+    @property
+    def shares(self) -> Any:
+        """In what share of the priors each K is chosen (Series)."""
+        return self.table["chosen"].value_counts(normalize=True).sort_index()
+
+    def summary(self) -> str:
+        """The line: in how many of the priors the same K comes out, and which priors differ."""
+        chosen_k = self.table["chosen"]
+        same = int((chosen_k == self.n_components).sum())
+        line = f"K={self.n_components} in {same} of {len(chosen_k)} priors."
+        others = chosen_k[chosen_k != self.n_components].value_counts()
+        if len(others):
+            said = ", ".join(f"K={k} in {times}" for k, times in others.items())
+            line += f" Otherwise {said}."
+            part = self._setting_apart()
+            if part:
+                line += f" What matters most is {part}."
+        return line
+
+    def _setting_apart(self) -> str:
+        """The hyperparameter whose values differ most in how often they agree."""
+        agrees = self.table["chosen"] == self.n_components
+        spread = {
+            name: float(np.ptp(agrees.groupby(self.table[name].astype(str)).mean()))
+            for name in SETTINGS
+            if name in self.table
+        }
+        name = max(spread, key=lambda key: spread[key])
+        return SETTINGS[name] if spread[name] > 0 else ""
+
+    def plot(self, ax: Any = None) -> Any:
+        """P(K) under every prior, a line each; see plot_sensitivity."""
+        from bayesmix.plots import plot_sensitivity
+
+        return plot_sensitivity(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"PriorSensitivity: {self.summary()}"
+
+
+def prior_sensitivity(
+    search: Any,
+    X: Any,
+    n_components: Any = None,
+    sample_weight: Any = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+) -> PriorSensitivity:
+    """The number of components under other priors: 27 of Gaussians, 15 of columns of levels.
+
+    Of Gaussians α0 of 1, 2, 4; ν0 of the default, 2 and 8 more; scale and β0 learned, or fixed at
+    an expected variance of 0.1 and 0.5 of that of all rows with β0 of 0.01 and 0.1. Of
+    columns of levels (``Categorical`` and ``Bernoulli``, alone or in a ``Product``) α0 of 1, 2, 4,
+    and a Dirichlet prior of 1/4, 1/2, 1, 2 and 4 times the default's mass, which is one row a
+    column, of ``Bernoulli`` two; priors of other columns stay.
+
+    Parameters
+    ----------
+    search : fitted MixtureSearch
+        Of variational estimators whose evidence compares K (as ``select`` with
+        ``criterion="elbo_log_k"`` makes them). The structure of its best candidate is used.
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    n_components : sequence of int, optional
+        Numbers to compare; None: the chosen one, and two more and fewer of those in the search.
+    sample_weight : array (n,), optional
+    n_jobs : int, optional
+        Worker processes. None: all cores. Changes no number.
+    progress : None or bool
+        Ctrl-C ends it with the priors under which all was fitted, and a warning.
+
+    Returns
+    -------
+    PriorSensitivity
+
+    Raises
+    ------
+    ValueError
+        For a search without evidence, or of families without such a grid.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, (1, 2, 3), "full", criterion="elbo_log_k")
+    >>> print(bm.prior_sensitivity(search, X, n_components=(1, 2, 3)).summary())
+    K=2 in 27 of 27 priors.
+    """
+    if not hasattr(search, "results_"):
+        raise InvalidInputError(
+            f"search must be a fitted MixtureSearch, got {type(search).__name__}"
+        )
+    _ = search.k_probabilities_  # raises where the candidates have no evidence
+    best = search.best_estimator_
+    estimator, X = fitted_mixture(search, X)
+    plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
+    source = estimator._seen(X, sample_weight).present()
+    numbers = _numbers(search, n_components)
+    priors = list(grid(plain, estimator.result_.family, source.summary.scale))
+    chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
+    sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
+    collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
+    # Where Ctrl-C came, of the priors under which every number of components was fitted.
+    done, rows = [], []
+    for number, prior in enumerate(priors):
+        mine = sweep.done(number, WHOLE)
+        if len(mine) == len(numbers):
+            done.append(prior)
+            rows += mine
+    if not done:
+        raise KeyboardInterrupt
+    return _collected(done, rows, len(numbers), search.best_estimator_.n_components_)
+
+
+@dataclass(frozen=True)
+class PriorOfGrid:
+    """One prior of the grid: what the table says of it, and the parameters of the estimator."""
+
+    settings: dict[str, float | str]
+    parameters: Parameters
+
+
+def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
+    """The priors for an estimator of some family; ``scale`` (D,) is that of the columns."""
+    if isinstance(family, Gaussian) and "covariance_prior" in estimator.get_params():
+        return of_gaussians(family, scale)
+    if type(family) in OF_LEVELS:
+        return of_levels(estimator.inference, OF_LEVELS[type(family)])
+    if isinstance(family, Product):
+        parts = [part for part in family.parts if type(part.family) in OF_LEVELS]
+        if parts:
+            given = {} if estimator.inference.prior is None else estimator.inference.prior.parts
+
+            def prior(mass: float) -> ProductPrior:
+                own = {part.columns: OF_LEVELS[type(part.family)](mass) for part in parts}
+                return ProductPrior({**given, **own})
+
+            return of_levels(estimator.inference, prior)
+    raise UnsupportedError(
+        "priors are varied for BayesianGaussianMixture and for columns of levels, alone or in a "
+        f"Product, and this is {family.name.replace('_', ' ')} without any: compare fits with "
+        "priors of your own, as in VariationalBayes(prior=...)"
+    )
+
+
+def of_levels(inference: Any, prior: Callable[[float], Any]) -> Iterator[PriorOfGrid]:
+    """15 priors of columns of levels; ``prior`` is that of a mass."""
+    for alpha, mass in product(CONCENTRATIONS, MASSES):
+        own = replace(inference, prior=prior(mass), weights=DirichletPrior(alpha))
+        settings: dict[str, float | str] = {"weight_concentration": alpha, "mass": mass}
+        # Near zeros of probabilities are many optima: short searches would compare these.
+        yield PriorOfGrid(settings, {"inference": own, "search": "auto"})
+
+
+def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
+    """27 priors of Gaussians of this structure."""
+    structure = family.structure
+    dimension = structure.algebra.block_dimension(len(scale))
+    default = float(dimension + 2)
+    for alpha, more, share in product(CONCENTRATIONS, MORE_FREEDOM, (None, *SHARES)):
+        freedom = default + more
+        parameters: dict[str, Any] = {
+            "weight_concentration_prior": alpha,
+            "degrees_of_freedom_prior": freedom,
+        }
+        settings: dict[str, float | str] = {
+            "weight_concentration": alpha,
+            "degrees_of_freedom": freedom,
+        }
+        if share is None:
+            settings |= {"mean_precision": np.nan, "scale": "learned"}
+            yield PriorOfGrid(settings, parameters)
+            continue
+        # E[Σ] = W0⁻¹ / (ν0 - p - 1), so that ν0 says how sure the prior is and no more.
+        block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
+        beta = FIXED_MEAN_PRECISIONS[share]
+        parameters["mean_precision_prior"] = beta
+        parameters["covariance_prior"] = structure.blocks.one_of(structure.blocks.block_of(block))
+        settings |= {"mean_precision": beta, "scale": f"{share:g} of all"}
+        yield PriorOfGrid(settings, parameters)
+
+
+def _numbers(search: Any, n_components: Any) -> list[int]:
+    compared = sorted(set(search.results_["n_components"]))
+    if n_components is not None:
+        return sorted({int(k) for k in n_components})
+    middle = search.best_estimator_.n_components_
+    return [int(k) for k in compared if abs(k - middle) <= REACH]
+
+
+def _collected(
+    priors: list[PriorOfGrid], rows: list[Candidate], length: int, n_components: int
+) -> PriorSensitivity:
+    """What each prior chooses, from its candidates in a row."""
+    entries, tables = [], []
+    for number, prior in enumerate(priors):
+        mine = rows[number * length : (number + 1) * length]
+        prior_over_k = prior_asked([row.asked for row in mine], None, falls=False)
+        series = over_k(mine, probabilities(mine, prior_over_k))
+        best = mine[chosen(mine, "elbo_log_k")[0]]
+        tables.append(series.rename(number))
+        entries.append(
+            prior.settings
+            | {
+                "chosen": best.n_components,
+                "probability": float(series[best.n_components]),
+            }
+        )
+    return PriorSensitivity(
+        pd.DataFrame(entries), pd.DataFrame(tables).reset_index(drop=True), n_components
+    )

@@ -1,0 +1,428 @@
+"""How much of a clustering comes back when half of the rows are looked at.
+
+A procedure (fit, with whatever it chooses on the way) is applied to random halves of the rows, and
+the clusterings of all rows that follow are compared by the adjusted Rand index (Hubert & Arabie
+1985; for the idea Hennig 2007).
+
+Fits to many data sets: each keyed by its number, so that no result depends on who made it.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import SECONDS_ALONE, resolve_jobs
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import Procedure, UserRows
+from bayesmix.em.display import FitProgress
+from bayesmix.em.result import FitResult
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.pipelines import fit_weighted, last_step, prefix_of
+from bayesmix.selection.scores import rows_of, weights_of
+from bayesmix.sources.border import is_collection, is_source
+from bayesmix.sources.dask_workers import collected as partitioned
+
+EXPLICIT_STARTS = ("weights_init", "means_init", "precisions_init")
+
+Result = TypeVar("Result")
+
+
+def repeated(
+    task: Callable[[int], Result], n: int, n_jobs: int | None, what: str, progress: bool | None
+) -> list[Result]:
+    """``[task(0), ..., task(n - 1)]``, or fewer of ``what`` there are, where Ctrl-C came."""
+    return collected(_each(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
+
+
+def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+    """``task(0), ..., task(n - 1)``, by worker processes as well once it takes a while."""
+    began = time.perf_counter()
+    for number in range(n):
+        if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
+            from joblib import Parallel, delayed
+
+            parallel = Parallel(n_jobs=workers, return_as="generator")
+            yield from parallel(delayed(task)(left) for left in range(number, n))
+            return
+        yield task(number)
+
+
+def collected(
+    results: Iterable[Result],
+    total: int,
+    what: str,
+    progress: bool | None,
+    label: Callable[[Result], str] = lambda result: "",
+) -> list[Result]:
+    """What comes, counted by a bar; Ctrl-C ends it with what there is, and a warning says so."""
+    done: list[Result] = []
+    with FitProgress(total, progress, what) as bar:
+        try:
+            for result in results:
+                done.append(result)
+                bar.advance(label(result))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            warn(
+                f"interrupted: this rests on the first {len(done)} of {total} {what}",
+                BayesmixWarning,
+            )
+    return done
+
+
+def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
+    """An unfitted copy for many fits: seeded where it has no seed, silent, one core a worker."""
+    copy = clone(model)
+    inner = last_step(copy)
+    filled = {"random_state": seed, "progress": False}
+    if resolve_jobs(n_jobs) > 1:
+        filled["n_jobs"] = 1
+    known = inner.get_params(deep=False)
+    left_open = {name: value for name, value in filled.items() if known.get(name, 0) is None}
+    return copy.set_params(**_of_last_step(copy, {**left_open, **parameters}))
+
+
+def no_starts(estimator: Any) -> dict[str, Any]:
+    """Parameters without explicit starts, which belong to one data set and one K."""
+    parameters: dict[str, Any] = {
+        name: None for name in EXPLICIT_STARTS if hasattr(estimator, name)
+    }
+    if not isinstance(getattr(estimator, "init_params", ""), str):
+        parameters["init_params"] = "kmeans"
+    return parameters
+
+
+def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
+    """A fit without its warnings; Ctrl-C in one fit ends all of them."""
+
+    def fitted(candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = fit(candidate, near)
+        if result.status == "interrupted":
+            raise KeyboardInterrupt
+        return result
+
+    return fitted
+
+
+def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:
+    """``model`` fitted, without its warnings; Ctrl-C in one fit ends all of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit_weighted(model, X, sample_weight, **options)
+    inner = last_step(model)
+    result = getattr(inner, "result_", None)
+    if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":
+        raise KeyboardInterrupt
+    return model
+
+
+def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {f"{prefix_of(model)}{name}": value for name, value in parameters.items()}
+
+
+METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
+SPREAD = (0.1, 0.9)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Stability:
+    """What a procedure finds in resamples of the rows; see ``stability``.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a resample: ``split``, ``n_components`` found, ``covariance_type`` chosen (where the
+        procedure has one), ``adjusted_rand`` with the clustering by all rows, ``between_halves``
+        (adjusted Rand index of the two halves of a split, once a split), ``note`` with the reason
+        where a fit failed.
+    n_components : int
+        What the procedure finds in all rows.
+    covariance_type : str or None
+    method : str
+    """
+
+    table: pd.DataFrame
+    n_components: int
+    covariance_type: str | None
+    method: str
+
+    @property
+    def fitted(self) -> pd.DataFrame:
+        """The resamples that could be fitted."""
+        return self.table[self.table["adjusted_rand"].notna()]
+
+    @property
+    def n_failed(self) -> int:
+        """How many could not."""
+        return len(self.table) - len(self.fitted)
+
+    @cached_property
+    def k_shares(self) -> pd.Series[float]:
+        """Share of the resamples in which each number of components was found."""
+        found = self.fitted["n_components"].astype(int)
+        return found.value_counts(normalize=True).sort_index().rename("share")
+
+    @cached_property
+    def adjusted_rand(self) -> pd.Series[float]:
+        """Mean, median and quantiles of the agreement with the clustering by all rows."""
+        return _described(self.fitted["adjusted_rand"])
+
+    @cached_property
+    def between_halves(self) -> pd.Series[float]:
+        """Mean, median and quantiles of the agreement of complementary halves."""
+        return _described(self.table["between_halves"].dropna())
+
+    def summary(self) -> str:
+        """How often the number of components comes back, and how alike the clusterings are."""
+        name, n = METHODS[self.method], len(self.table)
+        if not len(self.fitted):
+            return f"None of {n} {name} could be fitted: see the column note of table."
+        same = int((self.fitted["n_components"] == self.n_components).sum())
+        lines = [
+            f"K={self.n_components} in {same} of {n} {name}; clusterings agree with that by all "
+            f"rows with adjusted Rand index {_words(self.adjusted_rand)}."
+        ]
+        others = self.k_shares.drop(self.n_components, errors="ignore")
+        if len(others):
+            counts = (others * len(self.fitted)).round().astype(int)
+            listed = ", ".join(f"K={k} in {count}" for k, count in counts.items())
+            lines.append(f"Otherwise {listed}.")
+        if len(self.table["between_halves"].dropna()):
+            lines.append(f"Complementary halves agree with {_words(self.between_halves)}.")
+        if self.covariance_type is not None:
+            alike = int((self.fitted["covariance_type"] == self.covariance_type).sum())
+            lines.append(f"Covariance {self.covariance_type!r} in {alike} of {n}.")
+        if self.n_failed:
+            lines.append(f"{self.n_failed} of {n} could not be fitted: see the column note.")
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Agreement by the number of components found; see ``plot_stability``."""
+        from bayesmix.plots.merging import plot_stability
+
+        return plot_stability(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"<Stability: {self.summary().splitlines()[0]}>"
+
+
+def stability(
+    procedure: Any,
+    X: Any,
+    n_resamples: int = 20,
+    method: str = "half",
+    sample_weight: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    progress: bool | None = None,
+) -> Stability:
+    """Apply a procedure to parts of the rows, and see how much of its answer remains.
+
+    Parameters
+    ----------
+    procedure : estimator, search or pipeline
+        Anything with fit and predict. A copy is fitted each time, so that all it chooses (the
+        number of components, the structure) it chooses anew.
+    X : array, frame or source (n, D)
+    n_resamples : int, default=20
+        How many parts of the rows.
+    method : {"half", "bootstrap"}, default="half"
+        "half" splits the rows at random into two halves, and fits both. "bootstrap" draws n rows
+        with replacement: the size is that of the data, but rows that come twice look like tight
+        clusters, so that too many components are found; prefer halves.
+    sample_weight : array (n,), optional
+        How often each row counts. A row goes to one half with all its repetitions.
+    n_jobs : int, optional
+        Worker processes; None: all cores. Changes no number.
+    random_state : None, int, RandomState or Generator
+        Of the resamples, and of a procedure that has none of its own.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C ends it with the resamples that are done, and a warning.
+
+    Returns
+    -------
+    Stability
+
+    Raises
+    ------
+    ValueError
+        For bad parameters, and where the procedure cannot be fitted to all rows.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> found = bm.stability(bm.GaussianMixture(2), X, n_resamples=6, random_state=0)
+    >>> found.k_shares.to_dict()
+    {2: 1.0}
+    """
+    for needed in ("fit", "predict"):
+        if not hasattr(procedure, needed):
+            raise InvalidInputError(
+                f"procedure must have fit and predict, got {type(procedure).__name__} without "
+                f"{needed}: give an estimator, a search or a pipeline"
+            )
+    if method not in METHODS:
+        raise InvalidInputError(f"method must be 'half' or 'bootstrap', got {method!r}")
+    n_resamples = validation.integer("n_resamples", n_resamples, 1)
+    seed = root_seed(random_state)
+    X, sample_weight, weights = _counted(X, sample_weight)
+    if len(weights) < 4:
+        raise InvalidInputError(f"X must have at least 4 rows to split, got {len(weights)}")
+    prepared = to_refit(procedure, seed, n_jobs)
+    whole = fit_quietly(to_refit(procedure, seed, 1), X, sample_weight)
+    labels = np.asarray(whole.predict(X))
+    task = SplitTask(prepared, X, sample_weight, weights, labels, n_resamples, method, seed)
+    n_splits = -(-n_resamples // task.fits_a_split)
+    splits = repeated(task, n_splits, n_jobs, "splits", progress)
+    rows = [row for split in splits for row in split]
+    table = pd.DataFrame(rows)
+    structure = _structure(whole)
+    if structure is None:
+        table = table.drop(columns="covariance_type")
+    return Stability(table, _n_components(whole, labels), structure, method)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitTask:
+    """Fit to the parts of one split, and compare the clusterings of all rows."""
+
+    procedure: Procedure
+    X: UserRows
+    sample_weight: ArrayLike | None
+    weights: Array
+    labels: Integers
+    n_resamples: int
+    method: str
+    seed: int
+
+    @property
+    def fits_a_split(self) -> int:
+        return 2 if self.method == "half" else 1
+
+    def __call__(self, split: int) -> list[dict[str, Any]]:
+        first = split * self.fits_a_split
+        parts = self.parts(split)[: self.n_resamples - first]
+        outcomes = [self._outcome(split, part) for part in parts]
+        found = [labels for _, labels in outcomes if labels is not None]
+        rows = [row for row, _ in outcomes]
+        if len(found) == 2:
+            rows[0]["between_halves"] = adjusted_rand(found[0], found[1], self.weights)
+        return rows
+
+    def parts(self, split: int) -> list[Integers]:
+        """The rows of every part of a split, in their order."""
+        generator = stream(self.seed, Purpose.RESAMPLE, split)
+        n = len(self.weights)
+        if self.method == "bootstrap":
+            return [np.sort(generator.integers(n, size=n))]
+        mixed = generator.permutation(n)
+        return [np.sort(mixed[: n // 2]), np.sort(mixed[n // 2 :])]
+
+    def _outcome(self, split: int, part: Integers) -> tuple[dict[str, Any], Integers | None]:
+        row: dict[str, Any] = {
+            "split": split,
+            "n_components": pd.NA,
+            "covariance_type": None,
+            "adjusted_rand": np.nan,
+            "between_halves": np.nan,
+            "note": "",
+        }
+        model = to_refit(self.procedure, self.seed, 1)
+        given = None if self.sample_weight is None else np.asarray(self.sample_weight)[part]
+        try:
+            fit_quietly(model, rows_of(self.X, part), given)
+            labels = np.asarray(model.predict(self.X))
+        except ValueError as problem:
+            return {**row, "note": f"failed: {problem}"}, None
+        row["n_components"] = _n_components(model, labels)
+        row["covariance_type"] = _structure(model)
+        row["adjusted_rand"] = adjusted_rand(self.labels, labels, self.weights)
+        reason = getattr(getattr(_chosen(model), "result_", None), "degenerate", None)
+        row["note"] = "" if reason is None else f"degenerate: {reason}"
+        return row, labels
+
+
+def adjusted_rand(first: Any, second: Any, weights: Array) -> float:
+    """The adjusted Rand index of two labellings of rows that count ``weights`` times each.
+
+    1 where they are the same up to names, 0 on average where they have nothing to do with each
+    other (Hubert & Arabie 1985, eq. 5).
+    """
+    _, rows = np.unique(first, return_inverse=True)
+    _, columns = np.unique(second, return_inverse=True)
+    together = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(together, (rows, columns), weights)
+    pairs = _pairs(together)
+    of_first, of_second = _pairs(together.sum(axis=1)), _pairs(together.sum(axis=0))
+    by_chance = of_first * of_second / _pairs(weights.sum())
+    most = 0.5 * (of_first + of_second)
+    # Both put all rows in one cluster, or every row in its own: they agree.
+    return 1.0 if most == by_chance else (pairs - by_chance) / (most - by_chance)
+
+
+def _pairs(counts: Any) -> float:
+    return float(np.sum(0.5 * counts * (counts - 1.0)))
+
+
+def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
+    """Rows that count, the weights to fit with (None: none), and those to compare with."""
+    validation.unmasked("sample_weight", sample_weight)
+    if is_collection(X):
+        X, sample_weight = partitioned(X, sample_weight, 1), None
+    if is_source(X):
+        X = X.in_memory()
+    weights = weights_of(X, sample_weight)
+    counted = np.flatnonzero(weights)
+    if sample_weight is None:
+        return (X if len(counted) == len(weights) else rows_of(X, counted)), None, weights[counted]
+    return rows_of(X, counted), weights[counted], weights[counted]
+
+
+def _chosen(model: Any) -> Any:
+    """The mixture itself: of a search the best one's, of a pipeline the last step."""
+    inner = last_step(model)
+    return last_step(getattr(inner, "best_estimator_", inner))
+
+
+def _n_components(model: Any, labels: Integers) -> int:
+    return int(getattr(_chosen(model), "n_components_", len(np.unique(labels))))
+
+
+def _structure(model: Any) -> str | None:
+    structure = getattr(_chosen(model), "covariance_type", None)
+    return None if structure is None else str(structure)
+
+
+def _described(values: pd.Series[float]) -> pd.Series[float]:
+    low, high = SPREAD
+    return pd.Series(
+        {
+            "mean": values.mean(),
+            "median": values.median(),
+            f"{low:.0%}": values.quantile(low),
+            f"{high:.0%}": values.quantile(high),
+        },
+        name=values.name,
+    )
+
+
+def _words(described: pd.Series[float]) -> str:
+    low, high = (described[f"{share:.0%}"] for share in SPREAD)
+    return f"{described['median']:.2f} (eight in ten from {low:.2f} to {high:.2f})"

@@ -1,0 +1,513 @@
+"""Tables of a fit beside a sampler, and how far apart their predictive densities are.
+
+What a fit and a sampler are compared in: parameters under one labelling, and what has no labels.
+
+Every quantity is a function of (π, θ): its values at draws from q stand beside those at the draws
+of the sampler.
+
+Which optima of the bound the draws of a sampler lead to: the modes that it has been in.
+
+Assignments drawn at some draws of every chain are the starts of fits of the same model. Where these
+end does not depend on labels; chains that end in different places have not mixed.
+
+Whether draws are from the posterior of this very model: whether a step of Gibbs moves them.
+
+A sweep of blocked Gibbs sampling under the fit's prior leaves its posterior as it is. Draws of
+another posterior (another prior, a wrong density) are moved towards it, which a mean over draws
+shows whatever q is worth. Draws that are stuck in one of its modes are not moved.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import linear_sum_assignment
+from scipy.special import entr
+
+from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import CENTRED, LINEAR
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Monitor, Problem, begin, run
+from bayesmix.em.stopping import Aitken
+from bayesmix.errors import missing_extra
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior.evidence import BATCHES, variance_of_mean
+from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.labels import BATCH_VALUES, Alignment
+from bayesmix.posterior.posterior_draws import (
+    Draws,
+    joined,
+    log_densities_at,
+    log_likelihoods,
+    log_prior,
+    mixtures_of,
+    parameters_of,
+    posterior_draws,
+    shares_of,
+)
+from bayesmix.sources.border import as_source
+
+# Rows whose log density is looked at: where so large a share of the rows is less likely.
+PLACES = (0.05, 0.5, 0.95)
+# A row that is in a component for certain, within rounding.
+CERTAIN = 1e-15
+# Of a number: what varies by less, such as the variance of a constant column, does so by rounding.
+ROUNDING = 1e-10
+OCCUPIED = "occupied components"
+# Axes along which the columns of the fit stand.
+OF_COLUMNS = ("feature", "other_feature")
+
+
+@dataclass(frozen=True)
+class FitDraws:
+    """Draws from q, with log p(X | π, θ) and log p(X, π, θ) (M,) in nats and data units."""
+
+    draws: Draws = field(repr=False)
+    log_likelihood: Array = field(repr=False)
+    log_joint: Array = field(repr=False)
+
+
+def fit_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> FitDraws:
+    """So many draws from q."""
+    draws = posterior_draws(result, n_draws, seed)
+    likelihood = log_likelihoods(result, draws, source)
+    return FitDraws(draws, likelihood, likelihood + log_prior(result.bayesian, draws))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of every draw: ``fitted`` (M,) of q, NaN where it has none; ``sampled`` (C, S)."""
+
+    name: str
+    fitted: Array = field(repr=False)
+    sampled: Array = field(repr=False)
+
+
+def of_parameters(
+    result: FitResult, own: Draws, draws: Draws, alignment: Alignment, n_chains: int
+) -> list[Quantity]:
+    """Weights and parameters of the fit's components in data units; of matrices one triangle."""
+    mine, theirs = _named(result, own), _named(result, draws)
+    found = []
+    for kind, (axes, values) in theirs.items():
+        fitted = mine[kind][1]
+        each = axes[:1] == ("component",)
+        arranged = alignment.relabelled(values)[:, : result.n_components] if each else values
+        columns = fitted.reshape(len(fitted), -1).T
+        theirs_by_column = arranged.reshape(len(arranged), -1).T
+        for number, place in enumerate(np.ndindex(fitted.shape[1:])):
+            if axes[-2:] == ("feature", "other_feature") and place[-1] < place[-2]:
+                continue
+            name = _labelled(kind, axes, place, result.columns)
+            sampled = theirs_by_column[number].reshape(n_chains, -1)
+            found.append(Quantity(name, columns[number], sampled))
+    return _that_vary(found)
+
+
+def _named(result: FitResult, draws: Draws) -> dict[str, tuple[tuple[str, ...], Array]]:
+    weights = (("component",), np.exp(draws.weights.log_weights))
+    return {"weights": weights} | parameters_of(result, draws)
+
+
+def _labelled(
+    kind: str, axes: tuple[str, ...], place: tuple[int, ...], columns: tuple[str, ...] | None
+) -> str:
+    parts = [
+        columns[number] if columns is not None and axis in OF_COLUMNS else str(number)
+        for axis, number in zip(axes, place, strict=True)
+    ]
+    return f"{kind}[{', '.join(parts)}]" if parts else kind
+
+
+def of_all_draws(
+    result: FitResult, source: Source, own: FitDraws, found: Any, alignment: Alignment
+) -> list[Quantity]:
+    """What does not depend on labels: densities, weights by size, entropy, occupied components."""
+    draws, n_chains = found.draws, found.n_chains
+    mine, theirs = _by_size(own.draws), _by_size(draws)
+    same_size = mine.shape[1] == theirs.shape[1]
+    pairs: dict[str, tuple[Array, Array]] = {
+        # Densities over other numbers of components cannot be compared.
+        "log joint density": (
+            own.log_joint if same_size else np.full(len(own.log_joint), np.nan),
+            found.log_joint.ravel(),
+        ),
+        "log likelihood": (own.log_likelihood, found.log_likelihood.ravel()),
+    }
+    rows = _typical_rows(result, source, alignment.rows)
+    some = source.subset(rows)
+    densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
+    for row, *both in zip(rows, *densities, strict=True):
+        pairs[f"log density of row {row}"] = (both[0], both[1])
+    for place in range(mine.shape[1]):
+        pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
+    pairs["entropy of weights"] = (entropies(own.draws), entropies(draws))
+    with single_threaded_blas():
+        pairs[OCCUPIED] = (
+            occupied(result, source, own.draws, alignment.rows),
+            occupied(result, source, draws, alignment.rows),
+        )
+    return _that_vary(
+        [
+            Quantity(name, mine, theirs.reshape(n_chains, -1))
+            for name, (mine, theirs) in pairs.items()
+        ]
+    )
+
+
+def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers:
+    """From a row in a tail to one in the middle of a component."""
+    ascending = rows[np.argsort(result.log_density(source.in_memory(rows).values), kind="stable")]
+    places = (np.array(PLACES) * (len(rows) - 1)).round().astype(np.intp)
+    return np.unique(ascending[places])
+
+
+def _by_size(draws: Draws) -> Array:
+    weights: Array = -np.sort(-np.exp(draws.weights.log_weights), axis=1)
+    return weights
+
+
+def entropies(draws: Draws) -> Array:
+    """-Σ π log π (S,) in nats."""
+    entropy: Array = entr(np.exp(draws.weights.log_weights)).sum(axis=1)
+    return entropy
+
+
+def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:
+    """E[number of components with rows | π, θ, X] (S,); of some rows, as if they were all."""
+    some = source.in_memory(rows).rows
+    framed = result.mixture.frame.apply(some.values)
+    counted = some.weights_or_ones
+    counted = counted * (source.total_weight / counted.sum())
+    n_draws, n_components = draws.weights.log_weights.shape
+    size = max(1, BATCH_VALUES // (n_components * len(rows)))
+    numbers = []
+    for start in range(0, n_draws, size):
+        shares = shares_of(draws, framed, start, start + size)
+        without = np.log(np.maximum(1.0 - shares, CERTAIN))
+        numbers.append(-np.expm1(np.tensordot(counted, without, axes=1)).sum(axis=1))
+    return np.concatenate(numbers)
+
+
+def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
+    """Without those that are the same in every draw: weights of one component, a sure number."""
+    return [one for one in quantities if one.sampled.std() > _least_of(one)]
+
+
+def _least_of(one: Quantity) -> float:
+    """A standard deviation up to which a quantity is taken as known."""
+    if one.name == OCCUPIED:
+        return 0.01
+    return ROUNDING * float(np.abs(one.sampled).max())
+
+
+OF_ROWS = 10  # stream; others of the posterior have lower numbers
+# The interval of q of which is counted how much of the sampler's posterior it holds.
+LEVEL = 0.9
+# Rows at which predictive densities are compared, and at most so many draws behind the sampler's.
+N_ROWS, MOST_DRAWS = 2000, 1000
+COLUMNS = (
+    "fit_mean", "fit_sd", "sampler_mean", "sampler_sd", "difference", "ratio", "covered", "rhat",
+    "ess", "fit_5%", "fit_95%", "sampler_5%", "sampler_95%",
+)  # fmt: skip
+
+
+def table(quantities: Sequence[Quantity]) -> pd.DataFrame:
+    """A row per quantity; needs ArviZ for R-hat (rank-normalised) and effective draws (bulk).
+
+    ``difference`` is that of the means (sampler - fit) in standard deviations of the sampler,
+    ``ratio`` the sampler's standard deviation over the fit's, ``covered`` the share of the
+    sampler's draws within the fit's central 90% interval.
+    """
+    arviz = required_arviz()
+    rows = [_row(one, arviz) for one in quantities]
+    index = pd.Index([one.name for one in quantities], name="quantity", dtype=object)
+    return pd.DataFrame(rows, index, columns=COLUMNS)
+
+
+def slowest(quantities: Sequence[Quantity], *tables: pd.DataFrame) -> Quantity:
+    """That of all tables with the largest R-hat: chains that are stuck differ in it the most."""
+    rhat = np.concatenate([table["rhat"].to_numpy() for table in tables])
+    return quantities[int(np.argmax(rhat))]
+
+
+def required_arviz() -> Any:
+    """ArviZ, without what it announces of its own future where it is first imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            import arviz
+        except ImportError:
+            raise missing_extra("ArviZ", "pymc") from None
+    return arviz
+
+
+def _row(one: Quantity, arviz: Any) -> dict[str, float]:
+    ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
+    mean, sd = float(one.sampled.mean()), float(one.sampled.std())
+    own_mean, own_sd = float(one.fitted.mean()), float(one.fitted.std())
+    low, high = np.quantile(one.fitted, ends)
+    inside = float(((one.sampled >= low) & (one.sampled <= high)).mean())
+    lowest, highest = np.quantile(one.sampled, ends)
+    return {
+        "fit_mean": own_mean,
+        "fit_sd": own_sd,
+        "sampler_mean": mean,
+        "sampler_sd": sd,
+        "difference": (mean - own_mean) / sd,
+        "ratio": sd / own_sd if own_sd > 0.0 else math.nan,
+        "covered": inside if math.isfinite(own_sd) else math.nan,
+        # One chain, as an interrupted run may leave, cannot show that it has converged.
+        "rhat": float(arviz.rhat(one.sampled)) if len(one.sampled) > 1 else math.inf,
+        "ess": float(arviz.ess(one.sampled)),
+        "fit_5%": float(low),
+        "fit_95%": float(high),
+        "sampler_5%": float(lowest),
+        "sampler_95%": float(highest),
+    }
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Total variation distance of two densities, from 0 (the same) to 1.
+
+    ``standard_error`` is Monte Carlo: of the rows at which they were compared, and of the draws
+    over which the sampler's density is an average. The latter also makes the distance too large.
+    """
+
+    value: float
+    standard_error: float
+
+
+def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: int) -> Distance:
+    """Between the fit's predictive density and the average of the densities of the draws.
+
+    ½ ∫ |p - p'| is the mean of |p - p'| / (p + p') over rows half of which are from either. The
+    error of the average over draws is half of the distance between those over two halves of them.
+    """
+    generator = stream(seed, Purpose.DRAW, OF_ROWS)
+    numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
+    each = min(numbers.shape[1], MOST_DRAWS // n_chains)
+    spaced = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
+    some = draws.some(numbers[:, spaced].ravel())
+    half = N_ROWS // 2
+    rows = np.concatenate(
+        [result.draw(half, generator)[0], _rows_of_draws(result, some, half, generator)]
+    )
+    logs = log_densities_at(result, some, as_source(rows))
+    later = np.tile(np.arange(each) >= each // 2, n_chains)
+    own = result.log_density(rows)
+    first, second = _log_mean(logs[:, ~later]), _log_mean(logs[:, later])
+    whole = _log_mean(logs)
+    both = np.logaddexp(own, whole)
+    apart = np.abs(np.exp(own - both) - np.exp(whole - both))
+    halves_apart = np.abs(np.exp(first - both) - np.exp(second - both))
+    error = float(apart.std()) / math.sqrt(len(rows))
+    return Distance(float(apart.mean()), math.hypot(error, 0.5 * float(halves_apart.mean())))
+
+
+def _rows_of_draws(
+    result: FitResult, draws: Draws, n_rows: int, generator: np.random.Generator
+) -> Array:
+    """Rows (n, D) from the average over draws: as many from each as there are, or one more."""
+    rows = []
+    share, more = divmod(n_rows, draws.n_draws)
+    for number, mixture in enumerate(mixtures_of(result, draws)):
+        n = share + (number < more)
+        if n:
+            counts = generator.multinomial(n, mixture.weights.mean())
+            rows.append(mixture.frame.undo(mixture.components.draw(counts, generator)))
+    return np.concatenate(rows)
+
+
+def _log_mean(logs: Array) -> Any:
+    return np.logaddexp.reduce(logs, axis=1) - math.log(logs.shape[1])
+
+
+OF_RESTARTS = 13  # stream; others of the posterior have lower numbers
+# Starts of every chain: so many, or fewer where rows are many; and passes of each at most.
+MOST_STARTS, LEAST_STARTS, MOST_RESTART_WORK = 10, 2, 4e7
+MOST_PASSES = 500
+# Share of the rows in other components up to which two optima are one: fits end short of them.
+SAME = 0.05
+
+
+@dataclass(frozen=True)
+class Mode:
+    """An optimum: the first of all modes is the fit's own.
+
+    ``init_params=mode.responsibilities`` begins a fit there.
+
+    Attributes
+    ----------
+    share : float
+        Of the fits begun at draws, those that end here.
+    by_chain : tuple of float
+        The same of every chain's draws.
+    elbo : float
+        In nats and data units.
+    away : float
+        Share of the rows that are in other components than in the fit.
+    weights : tuple of float
+        Largest first.
+    responsibilities : array (n, K)
+    """
+
+    share: float
+    by_chain: tuple[float, ...]
+    elbo: float
+    away: float
+    weights: tuple[float, ...]
+    responsibilities: Array = field(repr=False, compare=False)
+
+
+def modes_of(
+    result: FitResult, source: Source, draws: Draws, n_chains: int, rows: Integers, seed: int
+) -> tuple[Mode, ...]:
+    """The fit's own optimum, and others by the share of the starts that end in them."""
+    numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
+    n_components = draws.weights.log_weights.shape[1]
+    work = source.shape[0] * source.shape[1] * n_components * n_chains
+    each = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
+    # The end of a chain counts, its beginning is the fit's.
+    chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
+    whole = source.in_memory().rows
+    every = result.mixture.frame.apply(whole.values)
+    framed = every[rows]
+    counted = whole.weights_or_ones[rows]
+    counted = counted / counted.sum()
+    with single_threaded_blas():
+        own = np.zeros((len(rows), n_components))
+        own[:, : result.n_components] = result.mixture.responsibilities(framed)[0]
+        fits = _fits(result, source, draws, numbers[:, chosen].ravel(), seed)
+    leaders, optima = [own], [(result.mixture, result.objective)]
+    which = []
+    for mixture, elbo in fits:
+        responsibilities = mixture.responsibilities(framed)[0]
+        distances = [apart(responsibilities, one, counted) for one in leaders]
+        if min(distances) > SAME:
+            leaders.append(responsibilities)
+            optima.append((mixture, elbo))
+            distances.append(0.0)
+        which.append(int(np.argmin(distances)))
+    by_chain = np.array(which).reshape(n_chains, -1)
+    found = [
+        Mode(
+            share=float((by_chain == mode).mean()),
+            by_chain=tuple(float(share) for share in (by_chain == mode).mean(axis=1)),
+            elbo=elbo,
+            away=apart(leaders[mode], own, counted),
+            weights=tuple((-np.sort(-mixture.weights.mean())).tolist()),
+            responsibilities=frozen(mixture.responsibilities(every)[0]),
+        )
+        for mode, (mixture, elbo) in enumerate(optima)
+    ]
+    return (found[0], *sorted(found[1:], key=lambda mode: -mode.share))
+
+
+def _fits(
+    result: FitResult, source: Source, draws: Draws, chosen: Integers, seed: int
+) -> list[tuple[Mixture, float]]:
+    """Where the fit from each start ends, and its ELBO."""
+    sampler = blocked_gibbs(result, source, each_repetition)
+    problem = Problem(
+        source=source,
+        family=result.family,
+        objective=result.inference,
+        frame=result.mixture.frame,
+        guard=result.family.guard(source, result.mixture.frame, source.summary, False),
+        stopping=Aitken(),
+        accelerate=True,
+        form=LINEAR if result.form == "linear" else CENTRED,
+    )
+    found = []
+    for number in chosen:
+        draw = draws.some(np.array([number]))
+        statistics = sampler.assigned(draw, (seed, OF_RESTARTS, int(number))).statistics
+        start = Expectation(0.0, 1.0, statistics.counts, statistics)
+        state = run(problem, begin(problem, start, result.mixture), Monitor(), MOST_PASSES)
+        found.append((state.at(), state.objective - source.total_weight * result.log_volume))
+    return found
+
+
+def apart(first: Array, second: Array, counted: Array) -> float:
+    """Share of the rows that two responsibilities (n, K) put elsewhere, labels as they fit best.
+
+    The mean over rows, counted (n,) with a sum of one, of the total variation distance.
+    """
+    overlap = np.array(
+        [[counted @ np.minimum(mine, theirs) for theirs in second.T] for mine in first.T]
+    )
+    matched = linear_sum_assignment(overlap, maximize=True)
+    return max(0.0, 1.0 - float(overlap[matched].sum()))
+
+
+# Streams; others of the posterior have lower numbers.
+OF_STEPS, OF_SWEEPS = 11, 12
+# Draws that take a step: so many, or fewer where rows are many (values of rows and components).
+MOST_STEPS, LEAST_STEPS, MOST_SWEEP_WORK = 400, 40, 2e9
+# Chance that a mean is called moved where it is not.
+FALSE_ALARM = 1e-5
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The mean change of one function of the draws, and how probable one as large is by chance."""
+
+    name: str
+    change: float
+    standard_error: float
+    p_value: float
+
+    @property
+    def for_certain(self) -> bool:
+        return self.p_value < FALSE_ALARM
+
+
+def moved_by_gibbs(
+    result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
+) -> tuple[Moved, ...]:
+    """What one sweep changes on average: log prior, log likelihood, entropy of the weights."""
+    numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
+    work = source.shape[0] * source.shape[1] * draws.weights.log_weights.shape[1]
+    wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS)) // n_chains
+    each = max(1, min(wanted, numbers.shape[1]))
+    spaced = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
+    chosen = numbers[:, spaced].ravel()
+    generator = stream(seed, Purpose.DRAW, OF_STEPS)
+    with single_threaded_blas():
+        sampler = blocked_gibbs(result, source, each_repetition)
+        after = []
+        for number in chosen:
+            key = (seed, OF_SWEEPS, int(number))
+            _, conditional = sampler.sweep(draws.some(np.array([number])), generator, key)
+            after.append(sampler.drawn(conditional, generator))
+    here, there = draws.some(chosen), joined(after)
+    functions = {
+        "log prior density": lambda some: log_prior(result.bayesian, some),
+        "log likelihood": lambda some: log_likelihoods(result, some, source),
+        "entropy of weights": entropies,
+    }
+    return tuple(
+        _moved(name, (function(there) - function(here)).reshape(n_chains, -1))
+        for name, function in functions.items()
+    )
+
+
+def _moved(name: str, changes: Array) -> Moved:
+    if changes.shape[1] * len(changes) < 2 * BATCHES or np.ptp(changes) == 0.0:
+        return Moved(name, float(changes.mean()), 0.0, 1.0)
+    error = variance_of_mean(changes) ** 0.5
+    change = float(changes.mean())
+    p_value = 2.0 * float(stats.t.sf(abs(change) / error, BATCHES - 1))
+    return Moved(name, change, error, p_value)

@@ -1,0 +1,380 @@
+"""``crosscheck``: a variational fit against draws from the posterior of the same model.
+
+What a cross-check found: tables, verdict, modes, evidence; immutable.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.checking import comparison as compare
+from bayesmix.checking import verdict as summary_text
+from bayesmix.checking import verdict as verdict
+from bayesmix.checking.comparison import (
+    Distance,
+    FitDraws,
+    Mode,
+    Moved,
+    Quantity,
+    fit_draws,
+    modes_of,
+    moved_by_gibbs,
+    of_all_draws,
+    of_parameters,
+)
+from bayesmix.checking.verdict import Finding
+from bayesmix.core import validation
+from bayesmix.core.random import root_seed
+from bayesmix.em.display import FitProgress
+from bayesmix.em.result import FitResult
+from bayesmix.errors import MissingExtraError
+from bayesmix.posterior.arviz_groups import ToArviz
+from bayesmix.posterior.evidence import (
+    Evidence,
+    bridge_evidence,
+    variance_of_mean,
+    without_evidence,
+    without_relabellings,
+)
+from bayesmix.posterior.gibbs import gibbs
+from bayesmix.posterior.labels import Alignment, aligned
+from bayesmix.posterior.pareto import pareto_smoothed
+from bayesmix.posterior.posterior_draws import log_q, log_q_symmetrised
+from bayesmix.posterior.subject import rows_of_fit, sampled_fit
+
+if TYPE_CHECKING:
+    from bayesmix.checking.sampling import NutsDraws
+    from bayesmix.posterior.chains import Gibbs
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossCheck(ToArviz):
+    """A variational fit beside a sampler's draws from the posterior; see ``crosscheck``.
+
+    Attributes
+    ----------
+    agrees : bool
+        Whether nothing was found that differs.
+    verdict : str
+        "agrees", or what differs, the gravest first.
+    findings : tuple of Finding
+        The same, each with its ``kind`` and ``text``.
+    parameters : DataFrame
+        A row per weight and parameter, labels undone, in data units: mean and standard deviation of
+        fit and sampler, ``difference`` of the means in posterior standard deviations, ``ratio`` of
+        standard deviations (sampler / fit), ``covered`` (share of the sampler's draws in the fit's
+        90% interval), ``rhat`` and ``ess``; ends of the 90% intervals.
+    invariants : DataFrame
+        The same of what does not depend on labels.
+    slowest : Quantity
+        That with the largest R-hat: its ``name``, values at draws of the fit and in every chain.
+    overconfidence : float
+        Median ratio of standard deviations; above 1 the fit is too sure.
+    predictive : Distance
+        Total variation distance of the predictive densities.
+    pareto_k : float
+        Of q against the joint density: above 0.7 weights cannot mend q.
+    evidence : Evidence
+        ELBO, estimate by bridge sampling, upper end.
+    moved : tuple of Moved
+        What one sweep of Gibbs sampling changes: nothing, where draws are from this posterior.
+    modes : tuple of Mode
+        Optima to which draws lead, the fit's first; empty where nothing differs.
+    found : Gibbs or NutsDraws
+        The draws.
+    own : FitDraws
+        Draws from the fit, which stand for it in the tables.
+    alignment : Alignment
+        The labels of every draw.
+    note : str
+        Why the sampler is not the one that was asked for; empty where it is.
+    seconds : float
+        All of it.
+    """
+
+    found: Gibbs | NutsDraws
+    own: FitDraws
+    alignment: Alignment
+    parameters: pd.DataFrame
+    invariants: pd.DataFrame
+    slowest: Quantity
+    predictive: Distance
+    pareto_k: float
+    evidence: Evidence
+    moved: tuple[Moved, ...]
+    modes: tuple[Mode, ...]
+    findings: tuple[Finding, ...]
+    note: str
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        return not self.findings
+
+    @property
+    def verdict(self) -> str:
+        return "; ".join(finding.text for finding in self.findings) or "agrees"
+
+    @property
+    def overconfidence(self) -> float:
+        return verdict.overconfidence(self.parameters)
+
+    @property
+    def sampler(self) -> str:
+        """Which: "gibbs", "nutpie" or "pymc"."""
+        return str(getattr(self.found, "sampler", "gibbs"))
+
+    @property
+    def n_divergent(self) -> int:
+        """Draws that diverged; Gibbs sampling has none."""
+        return int(np.sum(getattr(self.found, "diverging", 0)))
+
+    def to_arviz(self) -> Any:
+        """The draws as ArviZ has them, labels as the sampler left them."""
+        return self.found.to_arviz()
+
+    def summary(self) -> str:
+        """Verdict, convergence, differences and evidence in a few lines."""
+        return summary_text.summary(self)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Densities of parameters, both ways; see ``plot_crosscheck``."""
+        from bayesmix.plots.posterior import plot_crosscheck
+
+        return plot_crosscheck(self, axes=axes)
+
+    def __repr__(self) -> str:
+        return summary_text.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return summary_text.as_html(self)
+
+
+SAMPLERS = ("auto", "nuts", "gibbs")
+# Below this concentration of the weights components are born and die, and NUTS does not mix.
+LEAST_CONCENTRATION = 0.1
+# Of a chain; with fewer there is no R-hat to speak of.
+FEWEST_DRAWS = 20
+MOST_FIT_DRAWS = 4000
+WARMUP_OF_NUTS = 1000
+STEPS = ("labels", "parameters", "invariants", "prediction", "one sweep", "evidence", "verdict")
+
+
+def crosscheck(
+    model: Any,
+    X: Any,
+    draws: int = 1000,
+    chains: int = 4,
+    warmup: int | None = None,
+    sampler: str = "auto",
+    sample_weight: Any = None,
+    random_state: Any = 0,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+) -> CrossCheck:
+    """Compare a variational fit with draws from the posterior of the same model.
+
+    Same prior, same likelihood. Chains begin at draws from q, label switching is undone by
+    relabelling every draw to the fit's responsibilities (Stephens 2000), and everything is compared
+    in what has no labels as well. What is learned of the prior by type-II maximum likelihood (β0)
+    is known here.
+
+    It agrees where the sampler converged (R-hat at most 1.01, 400 effective draws), no mean is more
+    than half a posterior standard deviation away, the median ratio of standard deviations is
+    between 0.8 and 1.25, each of the fit's 90% intervals holds 75% of the posterior, and
+    predictive densities are within 0.05 in total variation; Monte Carlo errors are allowed for.
+
+    Parameters
+    ----------
+    model : fitted variational mixture or search
+        With Dirichlet or stick-breaking weights. A pruned fit is sampled with all the components
+        that it was asked for, and compared in those that it has.
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    draws : int, default=1000
+        Kept of every chain; at least 20.
+    chains : int, default=4
+        At least 2: one chain cannot show that it has converged.
+    warmup : int, optional
+        Draws of every chain before the first that is kept; None: 1,000 of NUTS, half as many as
+        ``draws`` of Gibbs sampling.
+    sampler : {"auto", "nuts", "gibbs"}, default="auto"
+        NUTS is sampled by nutpie where it is installed, by PyMC otherwise. "auto" is NUTS, and
+        Gibbs sampling for concentrations of the weights below 0.1, where NUTS does not mix. "gibbs"
+        needs no PyMC.
+    sample_weight : array (n,), optional
+        Whole numbers, as in the fit.
+    random_state : None, int, RandomState or Generator, default=0
+    n_jobs : int, optional
+        Cores; None: all.
+    progress : bool, optional
+        Whether to show bars; None: where somebody looks.
+
+    Returns
+    -------
+    CrossCheck
+        Ctrl-C while it samples ends it with the draws so far.
+
+    Raises
+    ------
+    InvalidInputError
+        For a fit without a posterior or with weights that have no prior, and other rows than those
+        of the fit.
+    MissingExtraError
+        Where PyMC (for NUTS) or ArviZ is not installed.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+    >>> c = bm.crosscheck(vb, X, draws=500, sampler="gibbs")
+    >>> c.agrees
+    True
+    >>> c.overconfidence < 1.1
+    True
+    """
+    began = time.perf_counter()
+    _check(draws, chains, warmup, sampler)
+    seed = root_seed(random_state)
+    options = {
+        "draws": draws,
+        "chains": chains,
+        "sample_weight": sample_weight,
+        "random_state": seed,
+        "n_jobs": n_jobs,
+        "progress": progress,
+    }
+    # Before hours of sampling and not after.
+    compare.required_arviz()
+    way, note = _way(_checked(model, X, sample_weight), sampler)
+    found = _sampled(way, model, X, warmup, options)
+    if found.n_draws < FEWEST_DRAWS:
+        # Interrupted before there was anything to compare.
+        raise KeyboardInterrupt
+    with FitProgress(len(STEPS), progress, "comparison") as bar:
+        return compared(found.result, found, seed, note, bar, began)
+
+
+def compared(
+    result: FitResult, found: Any, seed: int, note: str, bar: FitProgress, began: float
+) -> CrossCheck:
+    """A fit beside draws, wherever they are from: ``found`` has chains, densities and rows."""
+    source, draws, n_chains = found.source, found.draws, found.n_chains
+    alignment = aligned(result, source, draws)
+    own = fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
+    bar.advance(STEPS[0])
+    with_labels = of_parameters(result, own.draws, draws, alignment, n_chains)
+    parameters = compare.table(with_labels)
+    bar.advance(STEPS[1])
+    without_labels = of_all_draws(result, source, own, found, alignment)
+    invariants = compare.table(without_labels)
+    bar.advance(STEPS[2])
+    predictive = compare.predictive_distance(result, draws, n_chains, seed)
+    bar.advance(STEPS[3])
+    moved = moved_by_gibbs(result, source, draws, n_chains, seed)
+    bar.advance(STEPS[4])
+    k = _pareto_k(result, own)
+    evidence = _evidence(result, found, k, seed)
+    bar.advance(STEPS[5])
+    seen: list[Mode] = []
+
+    def modes() -> list[Mode]:
+        seen[:] = modes_of(result, source, draws, n_chains, alignment.rows, seed)
+        return seen
+
+    divergent = float(np.mean(getattr(found, "diverging", 0.0)))
+    different = verdict.findings(
+        parameters, invariants, moved, predictive, divergent, modes, result.objective
+    )
+    bar.advance(STEPS[6])
+    return CrossCheck(
+        found=found,
+        own=own,
+        alignment=alignment,
+        parameters=parameters,
+        invariants=invariants,
+        slowest=compare.slowest(with_labels + without_labels, parameters, invariants),
+        predictive=predictive,
+        pareto_k=k,
+        evidence=evidence,
+        moved=moved,
+        modes=tuple(seen),
+        findings=different,
+        note=note,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _check(draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
+    validation.integer("draws", draws, FEWEST_DRAWS)
+    validation.integer("chains", chains, 2)
+    validation.optional_integer("warmup", warmup, 0)
+    validation.one_of("sampler", sampler, SAMPLERS)
+
+
+def _checked(model: Any, X: Any, sample_weight: Any) -> FitResult:
+    """The fit, whose model can be sampled and whose rows these are."""
+    estimator = sampled_fit(model)
+    result: FitResult = estimator.result_
+    rows_of_fit(estimator, X, sample_weight, repeated=True)
+    return result
+
+
+def _way(result: FitResult, sampler: str) -> tuple[str, str]:
+    """Which sampler it will be, and why where that was not asked for."""
+    if sampler != "auto":
+        return sampler, ""
+    weights: Any = result.inference.weights_prior
+    concentration = weights.concentration
+    if result.requested_components == 1 or concentration >= LEAST_CONCENTRATION:
+        return "nuts", ""
+    return "gibbs", (
+        f"Gibbs sampling, since the concentration of the weights, {concentration:.3g}, is below "
+        f"{LEAST_CONCENTRATION}, where NUTS does not mix"
+    )
+
+
+def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str, Any]) -> Any:
+    if way == "gibbs":
+        return gibbs(model, X, warmup=warmup, **options)
+    from bayesmix.checking.sampling import nuts
+
+    try:
+        return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
+    except MissingExtraError as problem:
+        raise MissingExtraError(f"{problem}; sampler='gibbs' does without") from problem
+
+
+def _pareto_k(result: FitResult, own: FitDraws) -> float:
+    """Of weights p(X, π, θ) / q, q averaged over relabellings where the prior knows no labels."""
+    labelled = bool(without_relabellings(result, result.n_components))
+    density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
+    return float(pareto_smoothed(own.log_joint - density)[1])
+
+
+def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
+    """By bridge sampling, between the bound and the posterior average of log p - log q_sym."""
+    bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
+    upper, error = math.nan, math.nan
+    if not without_evidence(result):
+        gaps = found.log_joint - log_q_symmetrised(result.posterior, found.draws).reshape(
+            found.log_joint.shape
+        )
+        upper, error = float(gaps.mean()), math.sqrt(variance_of_mean(gaps))
+    return Evidence(
+        bridge.estimate,
+        bridge.standard_error,
+        k,
+        result.objective,
+        found.draws.n_draws,
+        bridge.note,
+        upper,
+        error,
+    )

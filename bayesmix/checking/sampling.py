@@ -1,0 +1,410 @@
+"""NUTS on the model of a variational fit, chains begun at draws from q.
+
+The two programs that run NUTS on a PyMC model: nutpie, and PyMC itself.
+
+What came out of NUTS: draws of (π, θ) in chains, in the frame of the fit like all others.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bayesmix.checking.pymc_model import OF_BEGINNINGS, Twin, beginnings, twin
+from bayesmix.core import validation
+from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
+from bayesmix.core.priors import PymcModel
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import Source
+from bayesmix.em.display import console_for
+from bayesmix.em.result import FitResult
+from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
+from bayesmix.numerics.arrays import Array, Booleans, frozen
+from bayesmix.posterior.arviz_groups import ToArviz, inference_data_of_nuts
+from bayesmix.posterior.chains import DrawsInChains, Plan
+from bayesmix.posterior.posterior_draws import log_likelihoods, log_prior
+from bayesmix.posterior.subject import rows_of_fit, variational_fit
+
+# What chain or stream number -> values of the variables of the model
+Beginning: TypeAlias = Callable[[int], dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, which of its quantities are kept, where chains begin, and how much of it.
+
+    ``begin`` takes any whole number and returns a beginning that belongs to it.
+    """
+
+    model: PymcModel
+    names: tuple[str, ...]
+    begin: Beginning
+    n_chains: int
+    n_warm: int
+    n_draws: int
+    seed: int
+    cores: int
+    shown: bool
+
+
+@dataclass(frozen=True)
+class NutsRun:
+    """Values (C, S, ...) by name, divergences (C, S), and how long it took."""
+
+    values: dict[str, Array]
+    diverging: Booleans
+    compile_seconds: float
+    seconds: float
+
+
+def by_nutpie(job: Job) -> NutsRun:
+    """Sampled by nutpie; interrupted, the draws so far."""
+    import nutpie
+
+    began = time.perf_counter()
+    with _quietly():
+        compiled = nutpie.compile_pymc_model(job.model, var_names=job.names)
+        unconstrained = _unconstrained(job.model)
+
+        def beginning(seed: Any) -> Array:
+            # Chains ask in any order, each with a seed of its own.
+            number = int.from_bytes(np.asarray(seed).tobytes(), "little")
+            return unconstrained(job.begin(number))
+
+        compiled = replace(compiled, initial_point_func=beginning)
+    compiled_at = time.perf_counter()
+    with _quietly():
+        sampler = nutpie.sample(
+            compiled,
+            draws=job.n_draws,
+            tune=job.n_warm,
+            chains=job.n_chains,
+            cores=job.cores,
+            seed=job.seed,
+            save_warmup=False,
+            progress_bar=job.shown,
+            blocking=False,
+        )
+        try:
+            trace = sampler.wait()
+        except KeyboardInterrupt:
+            trace = sampler.abort()
+        except BaseException:
+            sampler.cancel()
+            raise
+    posterior, statistics = trace["posterior"], trace["sample_stats"]
+    values = [np.asarray(posterior[name].values) for name in job.names]
+    chains, diverging = [], []
+    for *each, divergent in zip(*values, statistics["diverging"].values, strict=True):
+        length = _length(each)
+        chains.append({name: one[:length] for name, one in zip(job.names, each, strict=True)})
+        diverging.append(divergent[:length])
+    return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
+
+
+def by_pymc(job: Job) -> NutsRun:
+    """Sampled by PyMC; interrupted, the draws so far."""
+    import pymc as pm
+
+    began = time.perf_counter()
+    beginnings = [job.begin(chain) for chain in range(job.n_chains)]
+    seeds = [int(seed) for seed in np.random.SeedSequence(job.seed).generate_state(job.n_chains)]
+    with job.model, _quietly():
+        _, step = pm.init_nuts(
+            init="adapt_diag",
+            chains=job.n_chains,
+            initvals=beginnings,
+            random_seed=seeds,
+            progressbar=False,
+            quiet=True,
+            tune=job.n_warm,
+        )
+        compiled_at = time.perf_counter()
+        try:
+            trace = pm.sample(
+                draws=job.n_draws,
+                tune=job.n_warm,
+                chains=job.n_chains,
+                cores=min(job.cores, job.n_chains),
+                step=step,
+                initvals=beginnings,
+                random_seed=seeds,
+                progressbar=job.shown,
+                quiet=not job.shown,
+                compute_convergence_checks=False,
+                return_inferencedata=False,
+            )
+        except ValueError as problem:
+            # What PyMC says where it was interrupted before there was a draw to keep.
+            if "Not enough samples" in str(problem):
+                raise KeyboardInterrupt from None
+            raise
+    numbers = trace.chains
+    chains = [
+        {name: trace.get_values(name, chains=[number]) for name in job.names} for number in numbers
+    ]
+    diverging = [trace.get_sampler_stats("diverging", chains=[number]) for number in numbers]
+    return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
+
+
+def arranged(
+    chains: list[dict[str, Array]], diverging: list[Any], compile_seconds: float, seconds: float
+) -> NutsRun:
+    """Chains of equal length: of an interrupted run those, and so much of them, as keep most."""
+    lengths = np.array([len(chain) for chain in diverging])
+    longest_first = np.argsort(-lengths, kind="stable")
+    kept = lengths[longest_first] * np.arange(1, len(lengths) + 1)
+    n_chains = int(np.argmax(kept)) + 1
+    if not kept[n_chains - 1]:
+        # Before there was anything to keep.
+        raise KeyboardInterrupt
+    numbers = np.sort(longest_first[:n_chains])
+    n_draws = int(lengths[numbers].min())
+    values = {
+        name: np.stack([chains[number][name][:n_draws] for number in numbers]) for name in chains[0]
+    }
+    divergences = np.stack([diverging[number][:n_draws] for number in numbers]).astype(bool)
+    return NutsRun(values, divergences, compile_seconds, seconds)
+
+
+def _length(values: list[Array]) -> int:
+    """How many draws of a chain there are: where it was interrupted, NaN takes their places."""
+    there = [~np.isnan(value.reshape(len(value), -1)).any(axis=1) for value in values]
+    missing = np.flatnonzero(~np.all(there, axis=0))
+    return int(missing[0]) if len(missing) else len(values[0])
+
+
+def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
+    """What takes values of the variables to the one vector in which a sampler moves."""
+    import pytensor
+    from pytensor import tensor as pt
+
+    given, moved = [], []
+    for variable in model.free_RVs:
+        transform = model.rvs_to_transforms[variable]
+        value = variable.type()
+        given.append(value)
+        free = value if transform is None else transform.forward(value, *variable.owner.inputs)
+        moved.append(free.ravel())
+    function = pytensor.function(
+        given, pt.concatenate(moved), mode="FAST_COMPILE", on_unused_input="ignore"
+    )
+    names = [variable.name for variable in model.free_RVs]
+
+    def flattened(point: dict[str, Array]) -> Array:
+        vector: Array = np.ascontiguousarray(function(*(point[name] for name in names)))
+        return vector
+
+    return flattened
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings of other programs that a person can do nothing about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NutsDraws(DrawsInChains, ToArviz):
+    """Draws from p(π, θ | X) by the no-U-turn sampler, assignments summed out; see ``nuts``.
+
+    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across chains.
+
+    Attributes
+    ----------
+    result : FitResult
+        The variational fit whose model this is, and from which chains began.
+    source : Source
+        The rows, not copied.
+    draws : Draws
+        All C S draws in the frame of the fit, chain after chain.
+    log_likelihood : array (C, S)
+        log p(X | π, θ) in nats and data units.
+    log_joint : array (C, S)
+        The same plus log p(π, θ), a density over the coordinates of the fit's frame; a learned
+        scale of the prior is integrated out.
+    diverging : array (C, S) of bool
+        Where the sampler could not follow the density: more than a few, and a part of the posterior
+        was not reached.
+    warmup : int
+        Draws of every chain that were left out, in which the sampler adapted.
+    sampler : {"nutpie", "pymc"}
+    status : {"finished", "interrupted"}
+    seed : int
+    seconds : float
+        Of sampling; ``compile_seconds`` come before.
+    compile_seconds : float
+    """
+
+    diverging: Booleans
+    warmup: int
+    sampler: str
+    status: str
+    seed: int
+    seconds: float
+    compile_seconds: float
+
+    def to_arviz(self) -> Any:
+        """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
+        return inference_data_of_nuts(self)
+
+    def __repr__(self) -> str:
+        n_divergent = int(np.count_nonzero(self.diverging))
+        return (
+            f"<NutsDraws: {self.n_chains} x {self.n_draws} draws by {self.sampler}, "
+            f"{n_divergent} divergent>"
+        )
+
+
+SAMPLERS = {"nutpie": by_nutpie, "pymc": by_pymc}
+
+
+def nuts(
+    model: Any,
+    X: Any,
+    draws: int = 1000,
+    chains: int = 4,
+    warmup: int = 1000,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    sampler: str | None = None,
+) -> NutsDraws:
+    """Draw from the posterior of a variational fit's model with NUTS, in PyMC's words.
+
+    The model is that of ``pymc_model``. Chains begin at draws from q, or nearly: from the
+    conditional posterior at its expected statistics.
+
+    Parameters
+    ----------
+    model : fitted variational mixture or search
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    draws, chains : int, default=1000 and 4
+    warmup : int, default=1000
+        Draws of every chain that are left out, in which the sampler adapts.
+    sample_weight : array (n,), optional
+        As in the fit.
+    random_state : None, int, RandomState or Generator, default=0
+    n_jobs : int, optional
+        Chains at a time; None: all cores. Changes no number.
+    progress : bool, optional
+        Whether to show the sampler's bar; None: where somebody looks.
+    sampler : {None, "nutpie", "pymc"}, optional
+        None: nutpie where it is installed.
+
+    Returns
+    -------
+    NutsDraws
+        Ctrl-C ends it early with the draws so far, and a warning: of the chains that had begun, as
+        many draws of each.
+
+    Raises
+    ------
+    InvalidInputError
+        For a fit without a posterior, and other rows than those of the fit.
+    MissingExtraError
+        Where PyMC, or the sampler that was asked for, is not installed.
+    """
+    plan = Plan(
+        validation.integer("chains", chains, 1),
+        validation.integer("warmup", warmup, 0),
+        validation.integer("draws", draws, 1),
+        root_seed(random_state),
+    )
+    estimator = variational_fit(model)
+    source = rows_of_fit(estimator, X, sample_weight)
+    return sampled(estimator.result_, source, plan, resolve_jobs(n_jobs), progress, sampler)
+
+
+def sampled(
+    result: FitResult,
+    source: Source,
+    plan: Plan,
+    cores: int = 2,
+    progress: bool | None = None,
+    sampler: str | None = None,
+) -> NutsDraws:
+    """All chains of a plan, converted to the frame of the fit.
+
+    Raises ``InvalidInputError`` where tied rows make the posterior improper under a learned scale.
+    """
+    name = _which(sampler)
+    found = twin(result, source)
+    with found.model:
+        names = tuple(f"drawn_{part}" for part in found.drawn)
+        _declare(found, names)
+    shown = console_for(progress) is not None
+    job = Job(
+        found.model,
+        names,
+        beginnings(found, source, plan.seed),
+        n_chains=plan.n_chains,
+        n_warm=plan.n_warm,
+        n_draws=plan.n_draws,
+        # Of 32 bits, as both samplers take it.
+        seed=int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32)),
+        cores=cores,
+        shown=shown,
+    )
+    run = SAMPLERS[name](job)
+    n_chains, n_draws = run.diverging.shape
+    complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)
+    if not complete:
+        warn(
+            f"interrupted: these are {n_draws} draws of {n_chains} chains, of {plan.n_draws} and "
+            f"{plan.n_chains}",
+            BayesmixWarning,
+        )
+    values = {
+        name.removeprefix("drawn_"): value.reshape(-1, *value.shape[2:])
+        for name, value in run.values.items()
+    }
+    draws = frozen(found.draws(values, n_chains * n_draws))
+    with single_threaded_blas():
+        likelihood = np.concatenate(
+            [log_likelihoods(result, batch, source) for batch in draws.batches()]
+        ).reshape(n_chains, n_draws)
+        density = np.concatenate(
+            [log_prior(result.bayesian, batch) for batch in draws.batches()]
+        ).reshape(n_chains, n_draws)
+    return NutsDraws(
+        result=result,
+        source=source,
+        draws=draws,
+        log_likelihood=frozen(likelihood),
+        log_joint=frozen(likelihood + density),
+        diverging=frozen(run.diverging),
+        warmup=plan.n_warm,
+        sampler=name,
+        status="finished" if complete else "interrupted",
+        seed=plan.seed,
+        seconds=run.seconds,
+        compile_seconds=run.compile_seconds,
+    )
+
+
+def _which(sampler: str | None) -> str:
+    if sampler not in (None, *SAMPLERS):
+        raise InvalidInputError(f"sampler must be None, 'nutpie' or 'pymc', got {sampler!r}")
+    installed = find_spec("nutpie") is not None
+    if sampler == "nutpie" and not installed:
+        raise missing_extra("nutpie", "pymc")
+    return sampler or ("nutpie" if installed else "pymc")
+
+
+def _declare(found: Twin, names: tuple[str, ...]) -> None:
+    import pymc as pm
+
+    for name, tensor in zip(names, found.drawn.values(), strict=True):
+        pm.Deterministic(name, tensor)

@@ -1,0 +1,132 @@
+"""L1: what the columns of a table were before they became numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Level: TypeAlias = str | int | float | bool
+
+NAMED = 5
+
+
+def codes_of(
+    name: Any,
+    values: NDArray[np.object_],
+    levels: tuple[Level, ...],
+    rows: Any = None,
+) -> Array:
+    """Codes (n,) of a column's values among its levels, NaN where nothing is.
+
+    Raises ``InvalidInputError`` for a value that is no level; ``rows`` are their names,
+    None: numbers from 0.
+    """
+    places = {level: float(code) for code, level in enumerate(levels)}
+    codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
+    for row in np.flatnonzero(np.isnan(codes)):
+        value = values[row]
+        if is_missing(value):
+            continue
+        place = row if rows is None else rows[row]
+        raise InvalidInputError(
+            f"X must have the levels of the fit in column {name!r} ({named(levels)}), got "
+            f"{value!r} in row {place}: name all levels in Categorical(levels=...), or leave out "
+            "such rows"
+        )
+    return codes
+
+
+def named(levels: tuple[Level, ...]) -> str:
+    """The first levels in words."""
+    return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
+
+
+def shown(value: Level) -> str:
+    """A value in words."""
+    return str(value) if isinstance(value, str | bool) else f"{value:g}"
+
+
+def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
+    """The levels (n,) that codes stand for, in an array of objects; None where nothing is."""
+    named = np.empty(len(levels) + 1, dtype=object)
+    named[:-1], named[-1] = levels, None
+    return named[np.where(np.isnan(codes), len(levels), codes).astype(np.intp)]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether nothing is in a cell: None, NaN, or what pandas has instead."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Names of columns, the levels that codes 0, 1, ... stand for, and which columns are no part.
+
+    ``levels`` is None for a column of numbers; ``left_out`` are names with the reason; ``counts``
+    are the columns of numbers that are counts.
+    """
+
+    names: tuple[str, ...]
+    levels: tuple[tuple[Level, ...] | None, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    counts: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that are no levels."""
+        pairs = zip(self.names, self.levels, strict=True)
+        return tuple(name for name, own in pairs if own is None)
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether a column was anything but numbers."""
+        return any(own is not None for own in self.levels)
+
+    def some(self, columns: Integers) -> Coding:
+        """That of some columns."""
+        picked = [int(column) for column in columns]
+        return replace(
+            self,
+            names=tuple(self.names[column] for column in picked),
+            levels=tuple(self.levels[column] for column in picked),
+            counts=tuple(name for name in self.counts if name in {self.names[d] for d in picked}),
+        )
+
+    def decoded(self, rows: Array) -> pd.DataFrame:
+        """Rows of numbers as a frame of the columns that they stand for, with their levels."""
+        import pandas as pd
+
+        pairs = zip(self.names, rows.T, self.levels, strict=True)
+        made = {
+            name: values if levels is None else pd.Series(values_of(values, levels)).infer_objects()
+            for name, values, levels in pairs
+        }
+        return pd.DataFrame(made)
+
+    @property
+    def sentence(self) -> str:
+        """What was taken for what, and what was left out."""
+        numbers = [name for name in self.numbers if name not in self.counts]
+        levels = [
+            f"{name} ({len(own)} levels)"
+            for name, own in zip(self.names, self.levels, strict=True)
+            if own is not None
+        ]
+        left = [f"{name} ({why})" for name, why in self.left_out]
+        said = (
+            ("numbers", numbers),
+            ("counts", self.counts),
+            ("categories", levels),
+            ("left out", left),
+        )
+        return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)

@@ -1,0 +1,102 @@
+"""The E-step where rows lie: in any array library, on any device.
+
+Products, log-sum-exp and sums are made there in float64; only what K components have comes to the
+host. A mixture with noise, and families that are not Gaussian, take the way over the host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core.components import Components
+from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
+from bayesmix.core.portable import Portable
+from bayesmix.core.rows import Frame
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.logsumexp import normalised
+from bayesmix.numerics.namespaces import as_doubles, beside, device_of, host
+
+
+def framed(xp: Any, values: Any, frame: Frame) -> Any:
+    """Rows (n, D) in a frame (n, D')."""
+    inside = (values - beside(frame.centre, values)) * beside(frame.inverse_scale, values)
+    return inside if frame.basis is None else inside @ beside(frame.basis, values)
+
+
+def can_go_there(mixture: Mixture[Components]) -> bool:
+    """Whether a device can look at the mixture."""
+    return mixture.noise is None and isinstance(mixture.components, Portable)
+
+
+def log_joint(xp: Any, mixture: Mixture[Any], values: Any) -> Any:
+    """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
+    log_density = mixture.components.on_device.log_density(xp, values)
+    return log_density + beside(mixture.finite_log_weights, values)
+
+
+def device_sums(
+    mixture: Mixture[Any], linear: bool, X: Any, weights: Array | None
+) -> ChunkSums | None:
+    """The E-step on rows in data units, or None where only NumPy can."""
+    if not can_go_there(mixture):
+        return None
+    xp, doubles = as_doubles(X)
+    values, forms = framed(xp, doubles, mixture.frame), mixture.components.on_device
+    features = forms.features(xp, values) if linear else None
+    if linear:
+        joint = features @ beside(np.ascontiguousarray(mixture.coefficients.T), values)
+    else:
+        joint = log_joint(xp, mixture, values)
+    shares, log_normaliser = normalised(xp, joint)
+    weight = float(X.shape[0]) if weights is None else float(weights.sum())
+    if weights is not None:
+        own = beside(weights, values)
+        shares, log_normaliser = shares * own[:, None], log_normaliser * own
+    total = float(xp.sum(log_normaliser))
+    magnitude = weight + float(xp.sum(xp.abs(log_normaliser)))
+    if linear:
+        sums = FeatureSums(mixture.linear, host(xp.matrix_transpose(shares) @ features))
+        return ChunkSums(total, magnitude, sums)
+    return ChunkSums(total, magnitude, forms.statistics(xp, values, shares))
+
+
+def device_assessment(
+    mixture: Mixture[Any], X: Any, weights: Array | None
+) -> tuple[float, float, float, Array, Array] | None:
+    """What an ``Assessment`` says of rows in data units, or None where only NumPy can."""
+    found = device_shares(mixture, X, None)
+    if found is None:
+        return None
+    xp, shares, log_normaliser = found
+    own = xp.ones_like(log_normaliser) if weights is None else beside(weights, log_normaliser)
+    logs = xp.log(xp.where(shares > 0.0, shares, xp.ones_like(shares)))
+    largest = xp.max(shares, axis=1)
+    numbers = xp.arange(mixture.n_components, device=device_of(shares))
+    hard = xp.argmax(shares, axis=1)[:, None] == numbers[None, :]
+    weighted = shares * own[:, None]
+    return (
+        float(xp.sum(log_normaliser * own)),
+        float(-xp.sum(weighted * logs)),
+        float(xp.sum(xp.log(largest) * own)),
+        host(xp.sum(weighted, axis=0)),
+        host(xp.sum(xp.where(hard, own[:, None], xp.zeros_like(shares)), axis=0)),
+    )
+
+
+def device_shares(
+    mixture: Mixture[Any], X: Any, limits: tuple[Array, Array] | None
+) -> tuple[Any, Any, Any] | None:
+    """The namespace, responsibilities (n, K) and log normaliser (n,), framed, of rows as stored.
+
+    None where only NumPy can: of rows beyond ``limits`` (lowest, highest), if there are any.
+    """
+    if not can_go_there(mixture):
+        return None
+    xp, doubles = as_doubles(X)
+    if limits is not None:
+        lowest, highest = (host(find(doubles, axis=0)) for find in (xp.min, xp.max))
+        if (lowest < limits[0]).any() or (highest > limits[1]).any():
+            return None
+    return xp, *normalised(xp, log_joint(xp, mixture, framed(xp, doubles, mixture.frame)))

@@ -1,0 +1,445 @@
+"""A result as a person reads it: a sentence and a small table, as text and as HTML.
+
+The HTML takes its colours from the page around it, so that it reads on light and on dark, and loads
+nothing.
+
+What a person sees of work that takes a while: how many fits are done, how one fit goes on.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import multiprocessing
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.em.run import Monitor
+from bayesmix.sources.partitions_of_rows import Passed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayesmix.core.components import PointComponents
+    from bayesmix.em.result import FitResult
+
+
+MOST_COMPONENTS = 12
+MOST_COLUMNS = 6
+OBJECTIVES = {
+    "maximum_likelihood": "log likelihood",
+    "maximum_a_posteriori": "log posterior",
+    "variational_bayes": "ELBO",
+}
+CELL = (
+    "padding:.15em .8em; text-align:right; white-space:nowrap; "
+    "border-bottom:1px solid rgba(128,128,128,.35)"
+)
+FAINT = "opacity:.65"
+# The share of a row as a bar behind its number; grey reads on both grounds.
+BAR = "background:linear-gradient(to right,rgba(128,128,128,.3) {0:.0f}%,transparent {0:.0f}%)"
+
+
+@dataclass(frozen=True)
+class ComponentTable:
+    """Heads and rows of cells, all text; ``more`` says what was left out."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    shares: tuple[float, ...]
+    more: str
+
+
+def as_text(result: FitResult) -> str:
+    """What ``repr`` shows."""
+    return "\n".join([f"<FitResult: {sentence(result)}>", *_indented(result)])
+
+
+def summary(result: FitResult) -> str:
+    """The fit in words: what was found, how sure of the optimum, what happened on the way."""
+    lines = [_capital(f"{sentence(result)}."), *_indented(result)]
+    if result.search_trace:
+        lines.append(_capital(f"{result.search_summary}."))
+    return "\n".join(lines)
+
+
+def _indented(result: FitResult) -> list[str]:
+    """The components and what happened on the way, a line each."""
+    table = component_table(result)
+    lines = [table.heads, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    body = ["  ".join(map(str.rjust, line, widths)) for line in lines]
+    notes = [table.more, *events(result)]
+    return [f"  {line}" for line in [*body, *filter(None, notes)]]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def as_html(result: FitResult) -> str:
+    """What a notebook shows: what to heed first, then the components."""
+    table = component_table(result)
+    notes = "".join(f"<div>{html.escape(note)}</div>" for note in events(result))
+    more = f'<div style="{FAINT}">{html.escape(table.more)}</div>' if table.more else ""
+    return (
+        f"<div><div>{html.escape(_capital(sentence(result)))}</div>{notes}"
+        f"{html_table(table.heads, table.rows, table.shares)}{more}</div>"
+    )
+
+
+def summary_html(
+    text: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_rows: int
+) -> str:
+    """What a notebook shows of a search: its answer, what to know of it, the first candidates."""
+    answer, *lines = text.splitlines()
+    more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
+    said = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return (
+        f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{said}'
+        f'</ul></div>{html_table(heads, rows, [0.0] * len(rows))}<div style="{FAINT}">{more}</div>'
+    )
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float]) -> str:
+    """A table whose second column has a bar behind every number, as long as its share."""
+    head = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in heads)
+    body = "".join(
+        f"<tr>{_cells(row, share)}</tr>" for row, share in zip(rows, shares, strict=True)
+    )
+    return (
+        '<table style="border-collapse:collapse; margin:.4em 0; background:none; color:inherit">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _cells(row: Sequence[str], share: float) -> str:
+    bars = {1: f"; {BAR.format(100.0 * share)}"}
+    return "".join(
+        f'<td style="{CELL}{bars.get(place, "")}">{html.escape(cell)}</td>'
+        for place, cell in enumerate(row)
+    )
+
+
+def sentence(result: FitResult) -> str:
+    """Model, size, objective and how the fit ended."""
+    asked, found = result.requested_components, result.n_components
+    family = result.family.name.replace("_", " ")
+    size = f"{found} component{'s' if found != 1 else ''}"
+    size += f" of {asked}" if asked != found else ""
+    noise = result.mixture.noise
+    size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
+    name = OBJECTIVES[result.inference.name]
+    if result.status == "given":
+        return f"{family}, {size}, given"
+    if result.stream is not None:
+        bound = name if result.variational else "free energy"
+        return (
+            f"{family}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
+            f"in {result.stream.n_batches} batches"
+        )
+    value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
+    iterations = len(result.trace)
+    return (
+        f"{family}, {size}, {name} {value}, {result.status} after {iterations} "
+        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes, "
+        f"{_duration(result.seconds)})"
+    )
+
+
+def component_table(
+    result: FitResult, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
+) -> ComponentTable:
+    """Weight, expected rows, and mean ± standard deviation of every column; noise comes last."""
+    point = result.unframed.plug_in()
+    weights, noise = result.mixture.mean_weights, result.mixture.noise
+    shown = range(min(result.n_components, most_components))
+    columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
+    names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
+    heads = ("component", "weight", "rows", *names[:most_columns])
+    counted = result.n_rows > 0
+    rows = [
+        (
+            str(k),
+            f"{weights[k]:.3f}",
+            f"{result.counts[k]:.1f}" if counted else "-",
+            *(cells[k] for cells in columns),
+        )
+        for k in shown
+    ]
+    shares = weights[: len(shown)].tolist()
+    if noise is not None:
+        left = f"{result.total_weight - result.counts.sum():.1f}" if counted else "-"
+        rows.append(("noise", f"{noise.weight:.3f}", left, *("" for _ in columns)))
+        shares.append(noise.weight)
+    left_out = [
+        f"{left} more {what}{'s' * (left > 1)}"
+        for left, what in (
+            (result.n_components - most_components, "component"),
+            (result.n_features - most_columns, "column"),
+        )
+        if left > 0
+    ]
+    more = f"... and {' and '.join(left_out)}" if left_out else ""
+    return ComponentTable(heads, tuple(rows), tuple(shares), more)
+
+
+def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str]:
+    """A column of the table: mean ± deviation, of levels the most probable and its share."""
+    named = getattr(result.family, "coding", None) or result.family
+    levels = (getattr(named, "levels", None) or {column: None})[column]
+    if levels is None:
+        pairs = zip(point.means[:, column], point.deviations[:, column], strict=True)
+        return [_mean_and_spread(mean, spread) for mean, spread in pairs]
+    own, codes = point.marginal(np.array([column])), np.arange(len(levels), dtype=np.float64)
+    shares = np.exp(own.expected_log_density(codes[:, None]))
+    return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
+
+
+def events(result: FitResult) -> list[str]:
+    """What happened on the way, a line a kind; of a kind the last."""
+    last = {event.kind: event for event in result.events}
+    many = {kind: sum(event.kind == kind for event in result.events) for kind in last}
+    return [
+        f"{kind}{f' ({many[kind]} times)' if many[kind] > 1 else ''}: {event.text}"
+        for kind, event in last.items()
+    ]
+
+
+def _mean_and_spread(mean: float, deviation: float) -> str:
+    """As many decimals as the standard deviation has worth showing."""
+    if not (math.isfinite(deviation) and deviation > 0):
+        return f"{mean:.6g}"
+    size = math.floor(math.log10(deviation))
+    if -4 <= size <= 3 and abs(mean) < 1e9:
+        decimals = max(0, 2 - size)
+        return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+    digits = min(15, max(3, 3 + math.floor(math.log10(max(abs(mean), deviation))) - size))
+    return f"{mean:.{digits}g} ± {deviation:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1.0:
+        return f"{math.ceil(1000 * seconds)} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def of_search(records: Any, total_weight: float, alike: float) -> str:
+    """What a search tried and gained, in two sentences; ``alike`` nats a row are one optimum."""
+    starts = sorted((r.objective for r in records if r.stage == "start"), reverse=True)
+    if not starts:
+        return "no search: one start was run to its end"
+    best = [value for value in starts if value > starts[0] - alike * total_weight]
+    text = f"the best of {len(starts)} starts was reached by {len(best)}"
+    if len(best) < len(starts):
+        away = (starts[0] - starts[len(best)]) / total_weight
+        text += f", the next ended {away:.2g} nats a row below"
+    moves = [r for r in records if r.stage not in ("start", "settle")]
+    taken = [r for r in moves if r.accepted]
+    if moves:
+        gained = sum(r.gain for r in taken) / total_weight
+        tried = "1 move was" if len(moves) == 1 else f"{len(moves)} moves were"
+        text += f"; {tried} tried, {len(taken)} taken"
+        text += f", which gained {gained:.2g} nats a row" if taken else ""
+    return text
+
+
+# A bar is shown once the work has taken so long.
+SECONDS_BEFORE_BAR = 1.0
+SECONDS_BETWEEN_UPDATES = 0.1
+
+
+class FitProgress:
+    """A context that counts fits; ``wanted`` None shows a bar where somebody looks."""
+
+    def __init__(self, total: int, wanted: bool | None, what: str = "fits") -> None:
+        self.total = total
+        self.wanted = wanted
+        self.what = what
+        self.began = time.perf_counter()
+        self.done = 0
+        self.bar: Any = None
+        self.task: Any = None
+
+    def __enter__(self) -> FitProgress:
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def advance(self, label: str) -> None:
+        """One more is done."""
+        self.done += 1
+        if self.bar is None and self.wanted is not False:
+            if time.perf_counter() - self.began < SECONDS_BEFORE_BAR:
+                return
+            self.bar = self._new_bar()
+            self.wanted = self.wanted if self.bar is not None else False
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, label=label)
+
+    def _new_bar(self) -> Any:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = console_for(self.wanted)
+        if console is None:
+            return None
+        bar = Progress(
+            TextColumn(self.what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[label]}", style="dim"),
+            console=console,
+            transient=console.is_terminal or console.is_jupyter,
+        )
+        self.task = bar.add_task(self.what, total=self.total, label="")
+        bar.start()
+        return bar
+
+
+class Reporter:
+    """One fit, by scikit-learn's lines or a bar: a monitor's ``on_pass``, and a context.
+
+    ``per_row`` divides the gains in the lines, so that they are the changes that ``tol`` is about;
+    ``rows`` counts those that passes have gone over.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        verbose: int,
+        interval: int,
+        progress: bool | None,
+        per_row: float = 1.0,
+        rows: Passed | None = None,
+    ) -> None:
+        self.label = label
+        self.verbose = verbose
+        self.interval = interval
+        self.wanted = progress
+        self.per_row = per_row
+        self.rows = rows
+        self.seen = 0 if rows is None else rows.n_rows
+        self.began = time.perf_counter()
+        self.last = self.began
+        self.printed = self.began
+        self.runs: list[str] = []
+        self.bar: Any = None
+        self.task: Any = None
+
+    def attach(self, monitor: Monitor) -> Monitor:
+        """Hear of every pass of this monitor."""
+        monitor.on_pass = self.on_pass
+        monitor.told = self.verbose > 0
+        return monitor
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
+        """One pass is done."""
+        if self.verbose:
+            self._lines(stage, iteration, gain)
+        if self.wanted is False:
+            return
+        now = time.perf_counter()
+        if now - self.began < SECONDS_BEFORE_BAR or now - self.last < SECONDS_BETWEEN_UPDATES:
+            return
+        speed = self._speed(now)
+        self.last = now
+        if self.bar is None:
+            self.bar = self._new_bar()
+            if self.bar is None:
+                self.wanted = False
+                return
+        where = f"{stage}  " if stage else ""
+        what = f"{self.label}  {where}pass {iteration}"
+        self.bar.update(self.task, description=what, gain=f"{gain:+.2e}", speed=speed)
+
+    def _speed(self, now: float) -> str:
+        """Rows a second since the last update; nothing while passes are over a sample."""
+        if self.rows is None:
+            return ""
+        found, self.seen = self.rows.n_rows - self.seen, self.rows.n_rows
+        return f"{found / (now - self.last):,.0f} rows/s" if found else ""
+
+    def finished(self, converged: bool, lower_bound: float) -> None:
+        """scikit-learn's last line."""
+        if not self.verbose:
+            return
+        line = f"Initialization {'converged' if converged else 'did not converge'}."
+        if self.verbose > 1:
+            seconds = time.perf_counter() - self.began
+            line += f" time lapse {seconds:.5f}s\t lower bound {lower_bound:.5f}."
+        print(line)
+
+    def _lines(self, stage: str, iteration: int, gain: float) -> None:
+        """scikit-learn's lines; a search's short runs each count their own iterations."""
+        if stage not in self.runs:
+            print(f"Initialization {len(self.runs)}")
+            self.runs.append(stage)
+        if iteration % self.interval:
+            return
+        line = f"  Iteration {iteration}"
+        if self.verbose > 1:
+            now = time.perf_counter()
+            change = gain / self.per_row
+            line += f"\t time lapse {now - self.printed:.5f}s\t ll change {change:.5f}"
+            self.printed = now
+        print(line)
+
+    def _new_bar(self) -> Any:
+        """A bar on standard error, or None where nobody looks."""
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = console_for(self.wanted)
+        if console is None:
+            return None
+        bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("gain {task.fields[gain]}", style="dim"),
+            TextColumn("{task.fields[speed]}", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=console.is_terminal or console.is_jupyter,
+        )
+        self.task = bar.add_task(self.label, total=None, gain="", speed="")
+        bar.start()
+        return bar
+
+
+def console_for(wanted: bool | None) -> Any:
+    """Where a bar can be drawn; None where nobody asked for one and nobody looks.
+
+    Workers share their parent's terminal, and two bars would write over each other.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if wanted:
+        return console
+    alone = multiprocessing.parent_process() is None and not _in_a_thread()
+    return console if alone and (console.is_terminal or console.is_jupyter) else None
+
+
+def _in_a_thread() -> bool:
+    return threading.current_thread() is not threading.main_thread()

@@ -1,0 +1,400 @@
+"""The E-step: rows become responsibilities, responsibilities become sums.
+
+log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49), in one of two
+forms: ``Centred`` is exact wherever the clusters lie; ``Linear`` is one matrix product in each
+direction for components that are linear in features of the row, and a bound on its rounding says
+after every pass whether it kept its digits. Blocks of rows are sized to stay in the cache.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
+
+import numpy as np
+
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
+from bayesmix.core.rows import Frame, Rows
+from bayesmix.core.sources import Kept, Source
+from bayesmix.em.device import device_assessment, device_sums
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.features import COLUMNS_FIRST, DENSE, n_features_of
+from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+
+# Values of the features and log joints of one block: they stay in a cache of one megabyte.
+BLOCK_VALUES = 2**16
+FEWEST_ROWS = 128  # of a block: products of fewer rows are slow
+# Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
+# little more, no more than the objective may fall; of large problems what rounding in fact leaves.
+MOST_LOSS = 1e-12
+MOST_LOSS_OF_LARGE = 1e-11
+
+# Log densities (n, K), and what makes statistics of responsibilities.
+Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
+# What a pass does to a chunk.
+Step: TypeAlias = Callable[[Rows], ChunkSums]
+Summand = TypeVar("Summand")
+
+
+def block_sums(
+    mixture: Mixture[Components],
+    joint: Array,
+    rows: Rows,
+    statistics: Callable[[Array], Additive],
+) -> ChunkSums:
+    """The sums of rows from their log joints (n, K), which become weighted responsibilities.
+
+    Every E-step of a run ends here; ``statistics`` makes those of the components.
+    """
+    allocated = mixture.allocate(joint, rows)
+    if rows.weights is not None:
+        joint *= rows.weights[:, None]
+    totals = weighed(allocated.log_normaliser, rows)
+    return ChunkSums(*totals, statistics(joint), allocated.statistics)
+
+
+def weighed(log_normaliser: Array, rows: Rows) -> tuple[float, float]:
+    """Multiply by the row weights in place; return Σ w l and Σ w (1 + |l|)."""
+    weight = float(len(rows))
+    if rows.weights is not None:
+        log_normaliser *= rows.weights
+        weight = float(rows.weights.sum())
+    # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
+    magnitude = weight + float(np.abs(log_normaliser).sum())
+    return float(log_normaliser.sum()), magnitude
+
+
+@dataclass(frozen=True)
+class LocalRows:
+    """Rows that know some components of a mixture only, and how these share them."""
+
+    rows: Rows
+    components: Integers
+    shares: Array
+
+    def of(self, mixture: Mixture[Components]) -> Mixture[Components]:
+        """The mixture that these rows know."""
+        components = mixture.components.subset(self.components)
+        return Mixture(PointWeights(self.shares), components, mixture.frame)
+
+
+class Arithmetic(Protocol):
+    """How log densities and sums are computed."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether it may lose digits, so that a pass has to show that it did not."""
+
+    def densities(self, components: Components, values: Array) -> Densities:
+        """Log densities (n, K) of framed rows under components."""
+
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        """The E-step on a chunk."""
+
+
+class Form(ABC):
+    """How the E-steps of a run are made; by default every row knows every component."""
+
+    name: str  # as ``result_.form`` has it
+    exact = True  # whether every row knows every component; otherwise passes are on a lower bound
+    watched = False  # whether it may lose digits, so that a pass has to show that it did not
+
+    @property
+    def surer(self) -> Form:
+        """The form to go on in where this one lost digits."""
+        return self
+
+    @property
+    def regrouped(self) -> Form:
+        """The same for other components, of which nothing is known by their numbers."""
+        return self
+
+    @property
+    def earlier(self) -> Kept | None:
+        """What a pass asks of an earlier one, of every row."""
+        return None
+
+    @abstractmethod
+    def step(self, mixture: Mixture[Components]) -> Step:
+        """What a pass does to a chunk; picklable, so that any source can run it."""
+
+    def width(self, n_components: int) -> int:
+        """How many components a row meets in a pass: what it costs."""
+        return n_components
+
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
+        """Whether a pass kept its digits: a proof, not an estimate."""
+        return True
+
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Form:
+        """The form of the next pass, so many passes into a segment."""
+        return self
+
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
+    ) -> list[tuple[Statistics, float]]:
+        """One E-step of every part by itself: its statistics and its log normaliser."""
+        passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
+        return [(each.statistics, each.log_normaliser) for each in passed]
+
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        """The rows on which moves are looked for: none has gaps."""
+        return rows
+
+
+@dataclass(frozen=True)
+class Centred(Form):
+    """Distances from each mean: no cancellation."""
+
+    name = "centred"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return ExpectationStep(mixture, self)
+
+    def densities(self, components: Components, values: Array) -> Densities:
+        return (
+            components.expected_log_density(values),
+            lambda responsibilities: components.statistics(values, responsibilities),
+        )
+
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        return centred_sums(self, mixture, rows)
+
+
+@dataclass(frozen=True)
+class Linear(Form):
+    """Features once, then a matrix product for the densities and one for the sums."""
+
+    most_loss: float = MOST_LOSS  # a share of Σ w (1 + |l|)
+
+    name = "linear"
+    watched = True
+
+    @property
+    def surer(self) -> Form:
+        return CENTRED
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return ExpectationStep(of_forms(mixture), self)
+
+    def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
+        most = self.most_loss * expectation.magnitude
+        loss: float = mixture.linear.loss(expectation.statistics, most)
+        return expectation.log_normaliser > IMPOSSIBLE and loss <= most
+
+    def densities(self, components: Components, values: Array) -> Densities:
+        form = cast("LinearComponents", components).linear
+        features = form.features(values)
+        log_density: Array = np.dot(form.coefficients, features).T
+        return (
+            log_density,
+            lambda responsibilities: FeatureSums(form, np.dot(responsibilities.T, features.T)),
+        )
+
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        """Block by block, all of them in the same memory."""
+        form, coefficients = mixture.linear, mixture.coefficients
+        if rows.keeps_features(coefficients.shape[1]):
+            features = rows.features(form, mixture.frame)
+            joint = np.dot(coefficients, features)
+            return block_sums(
+                mixture,
+                joint.T,
+                rows,
+                lambda shares: FeatureSums(form, np.dot(shares.T, features.T)),
+            )
+        n_components, n_features = coefficients.shape
+        blocks = rows.blocks(block_rows(n_features, n_components))
+        size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
+        room, joints = np.empty((n_features, size)), np.empty((n_components, size))
+        room[0] = 1.0
+        in_place = form.kind in COLUMNS_FIRST and mixture.frame.basis is None
+        framed = room[1:width] if in_place else np.empty((width - 1, size))
+        log_normaliser = np.empty(len(rows))
+        sums, allocation = np.zeros(coefficients.shape), None
+        for block in blocks:
+            own, place = slice(len(block)), block.first - rows.first
+            features, joint = room[:, own], joints[:, own]
+            form.features(mixture.frame.apply(block.values, framed[:, own]), features)
+            np.matmul(coefficients, features, out=joint)
+            allocated = mixture.allocate(joint.T, block)
+            log_normaliser[place : place + len(block)] = allocated.log_normaliser
+            if allocated.statistics is not None:
+                more = allocated.statistics
+                allocation = more if allocation is None else allocation + more
+            if block.weights is not None:
+                joint *= block.weights
+            sums += np.dot(joint, features.T)
+        return ChunkSums(*weighed(log_normaliser, rows), FeatureSums(form, sums), allocation)
+
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
+    ) -> list[tuple[Statistics, float]]:
+        """With one log-sum-exp for all of them: of few rows it is the number of steps that costs.
+
+        All parts have equally many components.
+        """
+        if not parts:
+            return []
+        own = mixture.linear
+        features = [part.rows.features(own, mixture.frame) for part in parts]
+        joint = np.hstack(
+            [own.coefficients[p.components] @ each for p, each in zip(parts, features, strict=True)]
+        )
+        lengths = [each.shape[1] for each in features]
+        shares = np.concatenate([part.shares for part in parts])
+        log_weights = PointWeights(shares).expected_log().reshape(len(parts), -1)
+        joint += np.repeat(log_weights, lengths, axis=0).T
+        log_normaliser = normalise(joint.T)
+        weights = np.concatenate([part.rows.weights_or_ones for part in parts])
+        joint *= weights
+        log_normaliser *= weights
+        ends = np.cumsum(lengths)
+        return [
+            (own.from_sums(joint[:, start:end] @ each.T), float(log_normaliser[start:end].sum()))
+            for each, start, end in zip(features, ends - lengths, ends, strict=True)
+        ]
+
+
+CENTRED, LINEAR = Centred(), Linear()
+
+
+def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
+    """The mixture with its linear forms alone: that is what a step takes along."""
+    return replace(mixture, components=mixture.linear)
+
+
+def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """The E-step on a chunk whose log densities and statistics are made block by block."""
+
+    def of_block(block: Rows) -> ChunkSums:
+        values = mixture.frame.apply(block.values)
+        joint, statistics = arithmetic.densities(mixture.components, values)
+        joint += mixture.log_weights
+        return block_sums(mixture, joint, block, statistics)
+
+    return sum_of_blocks(rows, mixture.n_components, of_block)
+
+
+def block_rows(width: int, n_components: int) -> int:
+    """Rows of one block, of each of which so many features and components are made."""
+    return max(FEWEST_ROWS, BLOCK_VALUES // (width + n_components))
+
+
+def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
+    """What blocks of a chunk say, added in their order."""
+    width = n_features_of(DENSE, rows.values.shape[1])
+    total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
+    return total
+
+
+@dataclass(frozen=True)
+class ExpectationStep:
+    """What every pass does to a chunk; picklable, so that any source can run it."""
+
+    mixture: Mixture[Components]
+    arithmetic: Arithmetic
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        return self.arithmetic.sums(self.mixture, rows)
+
+    def on_device(self, values: Any, weights: Array | None) -> ChunkSums | None:
+        """The same where the rows lie."""
+        return device_sums(self.mixture, self.arithmetic.watched, values, weights)
+
+
+@dataclass(frozen=True)
+class StartStep:
+    """The sums of given responsibilities: where a run begins that has no mixture yet."""
+
+    family: Family
+    frame: Frame
+    responsibilities: Callable[[Rows], Array]
+    n_components: int
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        return sum_of_blocks(rows, self.n_components, self._block)
+
+    def _block(self, rows: Rows) -> ChunkSums:
+        shares = np.array(self.responsibilities(rows), dtype=np.float64)
+        if rows.weights is not None:
+            shares *= rows.weights[:, None]
+        return ChunkSums(0.0, 0.0, self.family.statistics(self.frame.apply(rows.values), shares))
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a finished fit is described by, beside the sums of its last pass."""
+
+    log_likelihood: float  # Σ w log normaliser, framed
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    counts: Array
+    hard_counts: Array  # rows by largest responsibility
+    unseen_volume: float = 0.0  # Σ w log volume of the columns that rows do not have
+
+    def __add__(self, other: Assessment) -> Assessment:
+        return Assessment(
+            self.log_likelihood + other.log_likelihood,
+            self.entropy + other.entropy,
+            self.log_largest + other.log_largest,
+            self.counts + other.counts,
+            self.hard_counts + other.hard_counts,
+            self.unseen_volume + other.unseen_volume,
+        )
+
+
+@dataclass(frozen=True)
+class AssessmentStep:
+    """Entropy and largest responsibilities, for the ICL, at any size of the data."""
+
+    mixture: Mixture[Components]
+
+    def __call__(self, rows: Rows) -> Assessment:
+        mixture = self.mixture
+        if has_gaps(rows.values):
+            found = rows.by_pattern(mixture.patterned)
+            return reduce(add, (self._pattern(columns, some) for columns, some in found))
+        return self._blocks(rows)
+
+    def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
+        """The same where the rows lie."""
+        found = device_assessment(self.mixture, values, weights)
+        return None if found is None else Assessment(*found)
+
+    def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
+        """Of rows that have only these columns."""
+        seen = self.mixture.marginal(columns)
+        unseen = self.mixture.frame.log_volume - seen.frame.log_volume
+        volume = unseen * float(rows.weights_or_ones.sum())
+        return replace(AssessmentStep(seen)._blocks(rows), unseen_volume=volume)
+
+    def _blocks(self, rows: Rows) -> Assessment:
+        return sum_of_blocks(rows, self.mixture.n_components, self._block)
+
+    def _block(self, rows: Rows) -> Assessment:
+        responsibilities, log_normaliser = self.mixture.responsibilities(
+            self.mixture.frame.apply(rows.values), rows
+        )
+        weights = rows.weights_or_ones
+        logs = np.zeros_like(responsibilities)
+        np.log(responsibilities, out=logs, where=responsibilities > 0)
+        K = self.mixture.n_components
+        labels = responsibilities.argmax(axis=1)
+        largest = np.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+        present = weights > 0
+        return Assessment(
+            float(log_normaliser[present] @ weights[present]),
+            float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
+            float(largest @ weights),
+            (weights @ responsibilities)[:K],
+            np.bincount(labels, weights, K).astype(np.float64)[:K],
+        )

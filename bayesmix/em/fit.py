@@ -1,0 +1,382 @@
+"""A fit: starts, search, the run itself, pruning, order, and the result.
+
+Where a mixture of many components begins: k-means of a sample, taken at its word.
+
+Searching moves is for mixtures whose every component can be looked at; with hundreds of them one
+start with many centres is nearly as good as another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core.engines import Objective
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Event, Frame
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model, Settings, check_values, rank, resolve, under_a_prior
+from bayesmix.em.noise_starts import begun_with_noise, first_noise, refuse_flat
+from bayesmix.em.result import (
+    FEW_POINTS,
+    TOO_FEW_ROWS,
+    DensitySums,
+    FitResult,
+    SearchRecord,
+    assess,
+    plug_in_density,
+)
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run
+from bayesmix.errors import (
+    DegenerateComponentWarning,
+    FlatDirectionWarning,
+    UnsupportedError,
+    warn,
+)
+from bayesmix.numerics.arrays import Integers
+from bayesmix.search.moves import of_statistics
+from bayesmix.search.optimum import search
+from bayesmix.search.quick_starts import distinct_rows, lloyd, plus_plus
+from bayesmix.search.starts import NearestCentre, begun, named_start
+from bayesmix.version import versions
+
+# Below this many iterations a user asks for a few steps of EM, not for an optimum.
+FEW_ITERATIONS = 10
+PRUNE_BELOW = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run with what was tried on the way."""
+
+    state: State
+    records: tuple[SearchRecord, ...]
+
+
+def fit(
+    model: Model,
+    source: Source,
+    settings: Settings,
+    monitor: Monitor | None = None,
+    continue_from: Mixture | None = None,
+) -> FitResult:
+    """The best of ``n_init`` runs (with their searches) as a result.
+
+    ``continue_from``: a mixture to start at, in any frame, instead of ``settings.init``.
+    """
+    began = time.perf_counter()
+    monitor = monitor or Monitor()
+    check_values(model.family, source, model.n_components)
+    with single_threaded_blas():
+        problem = resolve(model, source, settings)
+        if model.noise is not None:
+            refuse_flat(problem)
+            if continue_from is not None and continue_from.noise is None:
+                continue_from = replace(continue_from, noise=first_noise(problem))
+        best: Outcome | None = None
+        try:
+            for outcome in _outcomes(problem, model, settings, monitor, continue_from):
+                if best is None or rank(problem, outcome.state) > rank(problem, best.state):
+                    best = outcome
+                if monitor.stopped is not None:
+                    break
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            monitor.interrupt()
+        finally:
+            if settings.kept is not None:
+                settings.kept.write()
+        assert best is not None
+        if monitor.stopped == "interrupted":
+            # The best run may have been through; the fit was not.
+            best = replace(best, state=replace(best.state, status="interrupted"))
+        result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
+    _warn(result)
+    return result
+
+
+def _outcomes(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    continue_from: Mixture | None,
+) -> Iterator[Outcome]:
+    """Every run, in order; worker processes join in once it takes a while on rows that are few."""
+    began = time.perf_counter()
+    runs = 1 if continue_from is not None else settings.n_init
+    for index in range(runs):
+        monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
+        # Workers would each remember passes of their own.
+        busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
+        if busy and index + 1 < runs and monitor.countable:
+            idle = problem.source.idle(model.n_components)
+            if idle:
+                yield from _in_workers(problem, model, settings, monitor, index, 1 + idle)
+                return
+        yield _one_run(problem, model, settings, monitor, index, continue_from)
+
+
+def _in_workers(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, first: int, workers: int
+) -> Iterator[Outcome]:
+    """The runs from ``first`` on, each as it would be here."""
+    from joblib import Parallel, delayed
+
+    jobs = (
+        delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
+    )
+    found = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    for index, (outcome, apart) in enumerate(found, first):
+        monitor.stage = f"run {index + 1} of {settings.n_init}"
+        monitor.counted(apart)
+        yield outcome
+
+
+def _alone(
+    problem: Problem, model: Model, settings: Settings, index: int
+) -> tuple[Outcome, Monitor]:
+    monitor = Monitor()
+    with single_threaded_blas():
+        return _one_run(problem, model, settings, monitor, index, None), monitor
+
+
+def _one_run(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    index: int,
+    continue_from: Mixture | None,
+) -> Outcome:
+    records: tuple[SearchRecord, ...] = ()
+    few = settings.max_iter < FEW_ITERATIONS
+    if few:
+        problem = replace(problem, accelerate=False)
+    if continue_from is not None:
+        state = begin_at(problem, continue_from)
+    elif callable(settings.init):
+        state = begun(problem, settings.init, model.n_components)
+    elif model.noise is not None:
+        state = begun_with_noise(fit, problem, model, settings, monitor, index)
+    elif not problem.form.exact:
+        state = begin_at(problem, first_of_many(problem, model, settings, index))
+    elif settings.search and not few:
+        found = search(problem, model, settings, monitor, index)
+        records, state = found.records, found.state.afresh()
+    else:
+        start = named_start(
+            settings.init,
+            problem.source,
+            problem.source.summary,
+            model.n_components,
+            settings.seed,
+            index,
+            model.family,
+        )
+        state = begun(problem, start, model.n_components)
+    if settings.max_iter == 0 and state.mixture is None:
+        first = problem.objective.update(
+            state.expectation, None, problem.frame, problem.guard.resolution
+        )
+        state = begin_at(problem, first, state)
+    state = _run_up_to(problem, state, monitor, settings.max_iter)
+    try:
+        if model.prune and problem.objective.variational:
+            state = _pruned(problem, state, monitor, settings.max_iter)
+        if settings.sort:
+            state = _heaviest_first(problem, state, monitor, settings.max_iter)
+    except KeyboardInterrupt:
+        monitor.interrupt()
+        state = replace(state, status="interrupted")
+    return Outcome(state, records)
+
+
+def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Until there are ``max_iter`` iterations in all."""
+    return run(problem, state, monitor, max(0, max_iter - state.iterations))
+
+
+def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Without components that hold less than a row, while the bound does not fall."""
+    while monitor.stopped is None:
+        counts = state.expectation.counts
+        keep = np.flatnonzero(counts >= PRUNE_BELOW)
+        if len(keep) == len(counts) or len(keep) == 0:
+            return state
+        smaller_state = _subset(state, keep)
+        smaller = begin_at(problem, smaller_state.at(), smaller_state)
+        smaller = _run_up_to(problem, smaller, monitor, max_iter)
+        gain = smaller.objective - state.objective
+        if gain < -1e-12 * state.expectation.magnitude:
+            return state
+        dropped = len(counts) - len(keep)
+        event = Event(
+            "pruned",
+            f"{dropped} component(s) held less than a row and were dropped",
+            at_pass=state.passes,
+            gain=gain,
+        )
+        state = replace(smaller, events=(*smaller.events, event))
+    return state
+
+
+def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Components in order of weight; sticks, whose order matters, only if the bound agrees."""
+    mixture = state.at()
+    order = np.argsort(-mixture.weights.mean(), kind="stable")
+    if np.array_equal(order, np.arange(len(order))):
+        return state
+    reordered = _subset(state, order)
+    if mixture.weights.exchangeable:
+        return reordered
+    moved = begin_at(problem, reordered.at(), reordered)
+    moved = _run_up_to(problem, moved, monitor, max_iter)
+    as_settled = moved.status == "converged" or state.status != "converged"
+    return moved if moved.objective >= state.objective and as_settled else state
+
+
+def _subset(state: State, keep: Integers) -> State:
+    """The state's mixture, events and floors for some components, in the order given."""
+    place = {int(old): new for new, old in enumerate(keep)}
+    events = tuple(
+        replace(event, components=tuple(place[k] for k in event.components if k in place))
+        for event in state.events
+    )
+    resolution = state.resolution
+    if resolution is not None and len(resolution) > 1:
+        resolution = resolution[keep]
+    mixture = state.at().subset(keep, state.expectation.counts)
+    form = state.form.regrouped
+    return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
+
+
+def _result(
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    outcome: Outcome,
+    monitor: Monitor,
+    seconds: float,
+) -> FitResult:
+    state = outcome.state
+    mixture = replace(state.at(), components=state.at().components.released())
+    assessment = assessed(problem.source, mixture)
+    n_rows, n_features = problem.source.shape
+    total_weight = problem.source.total_weight
+    log_volume = problem.frame.log_volume if model.family.continuous else 0.0
+    shift = units_of(model.family, problem.objective, mixture, total_weight)
+    shift += assessment.unseen_volume
+    exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
+    # Where the last pass was one on a lower bound, the objective is computed as it is.
+    objective = exact if state.resolution is not None or not state.form.exact else state.objective
+    if problem.objective.variational:
+        sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
+    else:
+        sums = DensitySums.of(assessment, total_weight, log_volume)
+    return FitResult(
+        family=model.family,
+        inference=problem.objective,
+        requested_components=model.n_components,
+        mixture=mixture,
+        objective=float(objective + shift),
+        log_likelihood=sums.log_likelihood,
+        trace=np.array(state.trace) + shift,
+        segments=state.segments,
+        status=state.status,
+        events=_numbered(state.events, problem.source),
+        counts=assessment.counts,
+        hard_counts=assessment.hard_counts,
+        entropy=assessment.entropy,
+        plug_in_sums=sums,
+        total_weight=total_weight,
+        n_rows=n_rows,
+        n_features=n_features,
+        passes=monitor.passes,
+        seconds=seconds,
+        seed=settings.seed,
+        form=state.form.name,
+        search_trace=tuple(
+            replace(record, objective=record.objective + shift) for record in outcome.records
+        ),
+        versions=versions(),
+        columns=problem.source.columns,
+        n_missing=problem.source.summary.n_missing,
+        resolution=state.resolution,
+    )
+
+
+def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
+    """What the data's units do to an objective: to the likelihood, and to a density over (μ, Σ)."""
+    frame = mixture.frame
+    shift = -total_weight * frame.log_volume if family.continuous else 0.0
+    if objective.name == "maximum_a_posteriori":
+        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has one
+        # Directions that were set aside have no prior: only the others change their units.
+        units = Frame(
+            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
+        )
+        shift += prior.unframed(units).log_density(
+            mixture.components.unframed(units)
+        ) - prior.log_density(mixture.components)
+    return shift
+
+
+def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
+    """Events with the rows by the numbers that the user knows them by."""
+    numbers = source.numbers
+    if numbers is None:
+        return events
+    return tuple(
+        replace(event, rows=tuple(int(numbers[row]) for row in event.rows)) for event in events
+    )
+
+
+def _warn(result: FitResult) -> None:
+    """What the user can act on, once each; what has been pruned since is past."""
+    for event in result.events:
+        if event.kind == "flat":
+            warn(event.text, FlatDirectionWarning)
+    few = [event for event in result.events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]
+    if few:
+        warn(few[0].text, DegenerateComponentWarning)
+        return
+    held = [event for event in result.events if event.kind == "held" and event.components]
+    if held:
+        more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
+        warn(held[0].text + more, DegenerateComponentWarning)
+
+
+ROWS_OF_EACH = 30
+ROUNDS = 10
+
+
+def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
+    """A mixture from a sample of the rows; under a prior, so that no covariance is singular."""
+    K = model.n_components
+    source = problem.source
+    sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
+    generator = stream(settings.seed, Purpose.START, index)
+    rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+    centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
+    shares = NearestCentre(centres, source.summary)(sample.rows)
+    if sample.weights is not None:
+        shares *= sample.weights[:, None]
+    statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)
+    objective = problem.objective
+    if objective.name == "maximum_likelihood":
+        with suppress(UnsupportedError):  # a family without a prior begins at its likelihood
+            objective = under_a_prior(problem, sample, K)
+    factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
+    return objective.update(
+        of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution
+    )

@@ -1,0 +1,112 @@
+"""The E-step over rows with gaps: factors of missing cells are left out.
+
+Values missing at random: a row says log ∫ exp E[log p(x, h | θ_k)] dh, h being what it does not
+have. Of columns that are independent given the component the integral is 1, cell by cell; of those
+that are dense together it is that of a normal. Rows that have no gaps go on as ever, and so do many
+that lack the same values, in their own columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from bayesmix.core.components import (
+    ByPattern,
+    Completing,
+    Components,
+    Filling,
+    LinearComponents,
+    Statistics,
+)
+from bayesmix.core.mixture import ChunkSums, Mixture, finished
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import CENTRED, Densities, Form, LocalRows, Step, centred_sums
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import has_gaps
+
+# Rows of one pattern, in a chunk, from which a pass over their own columns is the faster.
+MANY = 64
+
+
+@dataclass(frozen=True)
+class Gapped(Form):
+    """Factors of gaps are left out; rows that have none are passed over in the centred form.
+
+    Moves are looked for on rows whose gaps are drawn from the mixture, by the centred form itself,
+    and taken by the objective of the rows as they are.
+    """
+
+    seed: int
+
+    name = "gaps left out"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return GappedStep(mixture)
+
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
+    ) -> list[tuple[Statistics, float]]:
+        return CENTRED.of_parts(mixture, parts)
+
+    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
+        generator = stream(self.seed, Purpose.GAPS, rows.first)
+        return Rows(drawn(mixture, np.asarray(rows.values), generator), rows.weights, rows.first)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The arithmetic of rows with gaps: what is there, and what is expected of the rest."""
+
+    watched: bool = False
+
+    def densities(self, components: Components, values: Array) -> Densities:
+        return cast("Completing", cast("LinearComponents", components).linear).seen(values)
+
+    def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+        return centred_sums(self, mixture, rows)
+
+
+SEEN = Seen()
+
+
+@dataclass(frozen=True)
+class GappedStep:
+    """What a pass does to a chunk; picklable."""
+
+    mixture: Mixture[Components]
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        form = cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)
+        whole = replace(self.mixture, components=form)
+        total: ChunkSums | None = None
+        for columns, some in rows.by_pattern(None, MANY if form.dense else None):
+            if len(columns) < rows.values.shape[1]:
+                sums = CENTRED.sums(whole.marginal(columns), some)
+                statistics: Statistics = form.completed(columns, finished(sums.statistics))
+            else:
+                arithmetic = SEEN if has_gaps(some.values) else CENTRED
+                sums = arithmetic.sums(self.mixture, some)
+                statistics = finished(sums.statistics)
+            sums = replace(sums, statistics=statistics)
+            total = sums if total is None else total + sums
+        assert total is not None
+        return total
+
+
+def drawn(
+    mixture: Mixture[Components], values: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Rows (n, D) as stored with their gaps drawn from the mixture, given what they have."""
+    if not has_gaps(values):
+        return values
+    framed = mixture.frame.apply(values)
+    shares, _ = mixture.responsibilities(framed)
+    reached = np.cumsum(shares, axis=1)
+    labels = (reached < generator.random((len(values), 1)) * reached[:, -1:]).sum(axis=1)
+    filled = cast("Filling", mixture.components).filled(framed, labels, generator)
+    return np.where(np.isnan(values), mixture.frame.undo(filled), values)

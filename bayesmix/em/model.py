@@ -1,0 +1,305 @@
+"""What to fit: a model is resolved against the rows into a problem that a run can work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.noise import NoiseDensity, hypervolume
+from bayesmix.core.priors import PriorChoice
+from bayesmix.core.rows import Event, Frame, Rows, Summary
+from bayesmix.core.sources import Source
+from bayesmix.core.validation import in_memory
+from bayesmix.em.expectation import CENTRED, LINEAR, MOST_LOSS_OF_LARGE, Form, Linear
+from bayesmix.em.missing_values import Gapped
+from bayesmix.em.objectives import (
+    MaximumAPosteriori,
+    MaximumLikelihood,
+    VariationalBayes,
+    WithNoise,
+)
+from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
+from bayesmix.em.run import Problem, State
+from bayesmix.em.truncated import MANY, Truncated
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.features import cost_of
+
+# Rows -> responsibilities (n, K)
+Start: TypeAlias = Callable[[Rows], Array]
+
+# Both triangles of scatter, covariance, its root and the root of the precision.
+BYTES_OF_A_PARAMETER = 64
+# In rows times components times ``cost_of`` one row for one of them: a pass of half a millisecond.
+LARGE = 700_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """K components of a family, and the inference: an objective whose gaps are filled in later."""
+
+    n_components: int
+    family: Family
+    inference: Objective
+    prune: bool = False
+    noise: NoiseDensity | str | None = None  # beside the components; "uniform" is of the rows
+
+
+# Fits of other candidates that a candidate begins near.
+Near: TypeAlias = tuple[Mixture, ...] | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fit; none of it changes what is fitted."""
+
+    stopping: Stopping
+    max_iter: int = 100
+    n_init: int = 1
+    init: str | Start = "kmeans"
+    search: bool = True
+    moves: bool = True  # whether a search goes on after its starts
+    accelerate: bool = True
+    seed: int = 0
+    sort: bool = True
+    near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
+    kept: PassesKept | None = None  # passes of an earlier attempt at the same fit
+    compared: bool = False  # whether a fit is there to be compared: without a value it is refused
+
+    def among(self, near: Near) -> Settings:
+        """Those of a candidate, which may begin near others; None: of a fit by itself."""
+        return self if near is None else replace(self, near=near, compared=True)
+
+
+def resolve(model: Model, source: Source, settings: Settings) -> Problem:
+    """The problem: frame, resolved priors and guard, from one look at all rows."""
+    _check_size(model, source)
+    few = _too_few_rows(model, source)
+    if few and settings.compared:
+        raise InvalidInputError(few[0].text)
+    frame, notes = working_frame(model, source)
+    objective = resolve_objective(model, source, frame)
+    return posed(model, source, settings, frame, objective, few + notes)
+
+
+def posed(
+    model: Model,
+    source: Source,
+    settings: Settings,
+    frame: Frame,
+    objective: Objective,
+    notes: tuple[Event, ...] = (),
+) -> Problem:
+    """The problem of these rows in a frame, under an objective whose priors are resolved."""
+    family = model.family
+    return Problem(
+        source=source,
+        family=family,
+        objective=objective,
+        frame=frame,
+        guard=watch(family, source, frame, source.summary, objective),
+        stopping=settings.stopping,
+        accelerate=settings.accelerate,
+        form=first_form(model, source, frame, settings.seed),
+        notes=notes,
+        kept=settings.kept,
+        gives_up=_repaired(objective) and settings.compared,
+    )
+
+
+def watch(
+    family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
+) -> Guard:
+    """What watches for collapsing components; only likelihoods are repaired."""
+    return family.guard(source, frame, summary, _repaired(objective))
+
+
+def _repaired(objective: Objective) -> bool:
+    return objective.name == "maximum_likelihood"
+
+
+def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
+    """The form that a run begins with, from the size of the problem."""
+    if source.summary.n_missing:
+        return Gapped(seed)
+    K = model.n_components
+    form = dense_form(model.family, source, frame, K)
+    nearest = model.family.truncates and model.noise is None and _is_large(source, K)
+    return Truncated(form) if nearest and K > MANY else form
+
+
+def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
+    """The same where every row is to know every component."""
+    if not (family.linear and family.linear_is_faster(frame.n_directions)):
+        return CENTRED
+    return Linear(MOST_LOSS_OF_LARGE) if _is_large(source, n_components) else LINEAR
+
+
+def _is_large(source: Source, n_components: int) -> bool:
+    n_rows, n_features = source.shape
+    return n_rows * n_components * cost_of(n_features) >= LARGE
+
+
+def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+    """The frame that a fit to these rows works in, and what was set aside for it.
+
+    Under a prior with a scale of its own nothing is set aside: directions without extent are then
+    data like others, and the bound at K=1 the exact evidence.
+    """
+    frame = model.family.frame(source.summary)
+    prior = getattr(model.inference, "prior", None)
+    if prior is not None and prior.fixes_scale:
+        return frame, ()
+    return model.family.set_aside(frame, source)
+
+
+def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
+    """The inference with its priors filled in, and with the noise."""
+    objective = _of_components(model, source, frame)
+    if model.noise is None:
+        return objective
+    density = noise_of(model.noise, source)
+    return WithNoise(objective, density, source.total_weight)
+
+
+def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
+    """The density of the noise: 1 / V of these rows, where it is to be "uniform"."""
+    return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
+
+
+def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
+    """The inference with its priors filled in."""
+    inference, family = model.inference, model.family
+    if isinstance(inference, MaximumLikelihood):
+        return replace(inference, family=family, weights=FreeWeights())
+    from bayesmix.allocation.dirichlet import DirichletPrior
+
+    if isinstance(inference, VariationalBayes):
+        prior = family.reference_prior(source.summary, frame)
+        weights = inference.weights or DirichletPrior(1.0 / model.n_components)
+    elif isinstance(inference, MaximumAPosteriori):
+        prior = family.map_prior(source, frame, model.n_components)
+        weights = inference.weights or DirichletPrior(1.0)
+    else:
+        raise InvalidInputError(
+            "inference must be bayesmix.MaximumLikelihood(), MaximumAPosteriori() or "
+            f"VariationalBayes(), got {inference!r}"
+        )
+    if inference.prior is not None:
+        prior = cast("PriorChoice", inference.prior).over(prior, frame)
+    return replace(inference, prior=prior, weights=weights)
+
+
+def _check_size(model: Model, source: Source) -> None:
+    K, (n_rows, n_features) = model.n_components, source.shape
+    if n_rows < K:
+        raise InvalidInputError(
+            f"n_components={K} must not be larger than the number of rows, got n_samples = "
+            f"{n_rows}: use at most {n_rows} components"
+        )
+    if n_rows < 2:
+        raise InvalidInputError(
+            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
+        )
+    in_memory(
+        f"a fit of {K} components to {n_features} columns",
+        BYTES_OF_A_PARAMETER * model.family.n_parameters(K, n_features),
+        "use covariance_type='diag', bm.FactorAnalytic, fewer columns or fewer components",
+    )
+
+
+def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
+    """An event where the rows cannot determine so many components: no likelihood has a maximum."""
+    K, (n_rows, n_features) = model.n_components, source.shape
+    if not isinstance(model.inference, MaximumLikelihood):
+        return _few_points(model, source)
+    n_distinct = count_distinct(source, K * (n_features + 1))
+    largest = model.family.max_components(n_distinct, n_features)
+    if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
+        return ()
+    remedy = f"use at most {largest} components, " if largest else "use "
+    pooled, own = K + n_features, K * (n_features + 1)
+    least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else own
+    needed, simpler = f"at least {least}", ", or covariance_type='diag'"
+    if n_distinct <= K:
+        needed, simpler = "more than that", ""
+    text = (
+        f"n_components={K} {model.family.name}s need {needed} distinct rows, "
+        f"got {n_distinct} (of n_samples = {n_rows}), so the likelihood is no value to compare "
+        f"with: {remedy}a prior (prior='auto'){simpler}"
+    )
+    return (Event(TOO_FEW_ROWS, text),)
+
+
+def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
+    """An event where every component may take rows that are all equal: a prior decides alone."""
+    K, n_rows = model.n_components, source.shape[0]
+    if not model.family.continuous or (n_distinct := count_distinct(source, K + 1)) > K:
+        return ()
+    if n_distinct == n_rows:
+        return ()
+    text = (
+        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: points "
+        "without a spread, of which the prior alone says how many a component takes. Count them "
+        "(numpy.unique(X, axis=0, return_counts=True)), or use fewer components"
+    )
+    return (Event(FEW_POINTS, text),)
+
+
+def count_distinct(source: Source, needed: int) -> int:
+    """How many rows are distinct; counting stops once ``needed`` have been seen."""
+    n_rows = source.shape[0]
+    size = max(4 * needed, 256)
+    start, seen = 0, None
+    while start < n_rows:
+        rows = source.in_memory(slice(start, start + size)).rows
+        values = np.asarray(rows.values, dtype=np.float64)
+        if rows.weights is not None:
+            values = values[rows.weights > 0]
+        seen = np.unique(values if seen is None else np.vstack([seen, values]), axis=0)
+        if len(seen) >= needed:
+            break
+        start += size
+    return 0 if seen is None else len(seen)
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """The family's check of one chunk."""
+
+    family: Family
+
+    def __call__(self, rows: Rows) -> int:
+        self.family.check(np.asarray(rows.values), rows.first)
+        return len(rows)
+
+
+def check_values(family: Family, source: Source, width: int) -> None:
+    """The family's check of all rows; none are read where every number will do."""
+    if not family.any_real:
+        source.reduce(CheckStep(family), width)
+
+
+def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
+    """The default maximum a posteriori of these rows: where a likelihood may begin safely."""
+    from bayesmix.allocation.dirichlet import DirichletPrior
+
+    prior = problem.family.map_prior(source, problem.frame, n_components)
+    return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
+
+
+def is_valueless(problem: Problem, state: State) -> bool:
+    """Whether a likelihood was only kept finite by holding a collapsed component."""
+    return problem.objective.name == "maximum_likelihood" and state.holds
+
+
+def rank(problem: Problem, state: State) -> tuple[bool, float]:
+    """What states are compared by: a held likelihood is below any that is not held."""
+    return (not is_valueless(problem, state), state.objective)

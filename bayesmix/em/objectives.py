@@ -1,0 +1,217 @@
+"""Likelihood, posterior density and evidence bound: one form, three regularisers.
+
+objective(θ) = Σ_n w_n log Σ_k exp(E[log π_k] + E[log p(x_n | θ_k)]) + regulariser(θ). With q(Z) at
+its optimum the variational one is the exact bound (Bishop 2006, eq. 10.70).
+
+Noise beside the components of any objective: how much of the rows it takes.
+
+ε ~ Beta(1, 1): its mode where the objective is at a point, q(ε) = Beta(1 + N_0, 1 + N - N_0) where
+it is a bound. The components, their weights and their priors know nothing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from scipy.special import betaln, digamma
+
+from bayesmix.core.engines import Bayesian, Objective
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.noise import Noise, NoiseDensity
+from bayesmix.core.priors import Prior, PriorChoice, WeightsPrior
+from bayesmix.core.rows import Frame
+from bayesmix.numerics.arrays import Array
+
+Value = TypeVar("Value")
+
+
+def resolved(value: Value | None) -> Value:
+    """What ``workflow.model`` fills in before a run, where a user left it out."""
+    assert value is not None, "the objective is not resolved against rows yet"
+    return value
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """Nothing is added: EM (Dempster, Laird & Rubin 1977)."""
+
+    family: Family | None = None
+    weights: WeightsPrior | None = None
+    name = "maximum_likelihood"
+    variational = False
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """Shares and moments (Bishop 2006, eq. 9.24 to 9.26)."""
+        components = resolved(self.family).maximum_likelihood(
+            expectation.statistics, previous and previous.components, resolution, frame
+        )
+        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
+
+    def regulariser(self, mixture: Mixture) -> float:
+        """0."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class MaximumAPosteriori:
+    """The log prior density is added; the mode is joint in (π, θ)."""
+
+    prior: PriorChoice | Prior | None = None
+    weights: WeightsPrior | None = None
+    name = "maximum_a_posteriori"
+    variational = False
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Prior", resolved(self.prior))
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """Modes of the conjugate posteriors."""
+        components = self.parameters_prior.mode(
+            expectation.statistics, previous and previous.components, resolution
+        )
+        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
+
+    def regulariser(self, mixture: Mixture) -> float:
+        """log p(π) + log p(θ)."""
+        return float(
+            self.weights_prior.log_density(mixture.weights)
+            + self.parameters_prior.log_density(mixture.components)
+        )
+
+
+@dataclass(frozen=True)
+class VariationalBayes:
+    """Minus the KL divergences of q(π) and q(θ) are added: the exact ELBO."""
+
+    prior: PriorChoice | Prior | None = None
+    weights: WeightsPrior | None = None
+    name = "variational_bayes"
+    variational = True
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return resolved(self.weights)
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Prior", resolved(self.prior))
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """Conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
+        components = self.parameters_prior.posterior(
+            expectation.statistics, previous and previous.components, resolution
+        )
+        return Mixture(self.weights_prior.posterior(expectation.of_allocation), components, frame)
+
+    def regulariser(self, mixture: Mixture) -> float:
+        """-KL(q(π) || p(π)) - KL(q(θ) || p(θ)); what is learned of the prior is part of q."""
+        return -float(
+            self.weights_prior.kl(mixture.weights) + self.parameters_prior.kl(mixture.components)
+        )
+
+
+# Shares of all rows below this are none: there is nothing to divide by.
+NO_ROWS = 1e-200
+
+
+@dataclass(frozen=True)
+class WithNoise:
+    """An objective of which the mixtures have noise."""
+
+    inner: Objective
+    density: NoiseDensity
+    total_weight: float  # Σ w of all rows
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def variational(self) -> bool:
+        return self.inner.variational
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return self.inner.weights_prior
+
+    @property
+    def parameters_prior(self) -> Prior:
+        return cast("Bayesian", self.inner).parameters_prior
+
+    @property
+    def prior(self) -> Any:
+        """As the objective has it."""
+        return getattr(self.inner, "prior", None)
+
+    @property
+    def weights(self) -> Any:
+        """As the objective has it."""
+        return getattr(self.inner, "weights", None)
+
+    def update(
+        self,
+        expectation: Expectation,
+        previous: Mixture | None,
+        frame: Frame,
+        resolution: Array | None,
+    ) -> Mixture:
+        """That of the components, which stay if all rows are noise; what is not theirs is noise."""
+        kept = float(expectation.counts.sum()) / self.total_weight
+        share = 1.0 - kept
+        if previous is not None and kept < NO_ROWS:
+            return replace(previous, noise=self.noise(1.0))
+        mixture = self.inner.update(expectation, previous, frame, resolution)
+        return replace(mixture, noise=self.noise(min(max(share, 0.0), 1.0)))
+
+    def noise(self, share: float) -> Noise:
+        """The noise where it holds this share of the rows."""
+        if not self.variational:
+            return Noise.at(self.density, share)
+        noisy, others = self._beta(share)
+        total = digamma(noisy + others)
+        log_weight, log_rest = digamma(noisy) - total, digamma(others) - total
+        return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + others))
+
+    def _beta(self, share: float) -> tuple[float, float]:
+        """q(ε)."""
+        return 1.0 + share * self.total_weight, 1.0 + (1.0 - share) * self.total_weight
+
+    def regulariser(self, mixture: Mixture) -> float:
+        """That of the components, and of a bound -KL(q(ε) || p(ε))."""
+        value = self.inner.regulariser(mixture)
+        if not self.variational or mixture.noise is None:
+            return value
+        noise = mixture.noise
+        total = self.total_weight + 2.0
+        noisy, others = noise.weight * total, (1.0 - noise.weight) * total
+        kl = (noisy - 1.0) * noise.log_weight + (others - 1.0) * noise.log_rest
+        return value - float(kl - betaln(noisy, others))

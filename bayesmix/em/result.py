@@ -1,0 +1,421 @@
+"""What came out of a fit: immutable, complete, and without the data.
+
+What a mixture says of rows at any distance: squares of distances need not be doubles.
+
+A far row is 2^e times one of about unit length, in the frame. Under Student components its log
+density is finite and found from log distances; normal ones give it none, and it belongs to the
+widest of them, which is the limit of its probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy.special import xlogy
+
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core import validation
+from bayesmix.core.components import (
+    Densities,
+    FarDensities,
+    FittedComponents,
+    PointComponents,
+    Posterior,
+    Predictive,
+)
+from bayesmix.core.engines import Bayesian, Objective, Resolved
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.priors import Prior
+from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import Assessment, AssessmentStep
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.numerics.gaps import has_gaps, patterns
+from bayesmix.numerics.logsumexp import normalise
+
+if TYPE_CHECKING:
+    from bayesmix.em.streaming import Stream
+
+
+# Lengths, in standard deviations, whose squares and sums of squares are doubles.
+LONGEST = 1e150
+# Exponents of far rows are multiples of this: rows of one exponent are looked at together.
+STEP = 64
+
+
+def described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+    """Probabilities of the components (n, K) and the log density (n,), framed, of stored rows.
+
+    (n, K + 1) with noise, which is last.
+    """
+    if has_gaps(values):
+        shares, log_normaliser = (
+            np.empty((len(values), mixture.n_components)),
+            np.empty(len(values)),
+        )
+        for columns, rows in patterns(values, mixture.patterned):
+            seen = values[np.ix_(rows, columns)]
+            shares[rows], log_normaliser[rows] = _described(mixture.marginal(columns), seen, family)
+        return shares, log_normaliser
+    return _described(mixture, values, family)
+
+
+def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+    """The same of rows that have all columns, but for factors that are left out."""
+    if mixture.noise is not None:
+        shares, log_density = described(replace(mixture, noise=None), values, family)
+        log_density += mixture.noise.log_rest
+        return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
+    frame = mixture.frame
+    if not has_far_rows(mixture, values, family):
+        return mixture.responsibilities(frame.apply(values))
+    components = cast("FarDensities", mixture.components)
+    limit = _reach(components, frame.n_directions) * frame.scale
+    shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
+    distant = (np.abs(values - frame.centre) > limit).any(axis=1)
+    near = np.flatnonzero(~distant)
+    if len(near):
+        shares[near], log_density[near] = mixture.responsibilities(frame.apply(values[near]))
+    far = np.flatnonzero(distant)
+    units, exponents = _scaled(frame, values[far])
+    for exponent in np.unique(exponents):
+        some = exponents == exponent
+        joint, beyond = components.beyond(units[some], int(exponent))
+        joint += mixture.log_weights
+        log_density[far[some]] = normalise(joint) + beyond
+        shares[far[some]] = joint
+    return shares, log_density
+
+
+def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
+    """Whether squares of some rows' distances may be no doubles; rows without gaps."""
+    bounds = limits(mixture, family)
+    if bounds is None:
+        return False
+    lowest, highest = bounds
+    return bool((values.max(axis=0) > highest).any() or (values.min(axis=0) < lowest).any())
+
+
+def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] | None:
+    """The lowest and highest values (D,) whose squared distances are doubles; None: any."""
+    if not family.far_densities:
+        return None
+    frame = mixture.frame
+    limit = _reach(cast("FarDensities", mixture.components), frame.n_directions) * frame.scale
+    return frame.centre - limit, frame.centre + limit
+
+
+def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+    """log p(x) (n,) in nats and data units, of what rows have; of counts a log probability."""
+    if has_gaps(values):
+        out = np.empty(len(values))
+        for columns, rows in patterns(values, mixture.patterned):
+            seen = mixture.marginal(columns)
+            out[rows] = _log_density(seen, values[np.ix_(rows, columns)], family)
+        return out
+    return _log_density(mixture, values, family)
+
+
+def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+    """The same of rows that have all columns, but for factors that are left out."""
+    _, found = _described(mixture, values, family)
+    if family.continuous:
+        found = found - mixture.frame.log_volume
+        found += mixture.frame.log_flat(values)
+    return found
+
+
+def _reach(components: FarDensities, n_features: int) -> float:
+    """How far out, in the frame, squares of distances are doubles for every component."""
+    largest = max(1.0, float(np.abs(components.precision_root).max()))
+    return LONGEST / (4.0 * n_features * largest)
+
+
+def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
+    """Framed rows (n, D') divided by 2^e, with e (n,): no coordinate is above 1."""
+    away = values - frame.centre
+    exponents = (np.frexp(away)[1] - np.frexp(frame.scale)[1]).max(axis=1) + 1
+    exponents = -(-exponents // STEP) * STEP
+    half = (exponents // 2)[:, None]
+    # In two steps: either alone may leave what doubles hold.
+    units = np.ldexp(np.ldexp(away, -half) / frame.scale, half - exponents[:, None])
+    return (units if frame.basis is None else units @ frame.basis), exponents
+
+
+@dataclass(frozen=True)
+class AtAnyDistance:
+    """What a chunk says of a density, also where squares of distances are no doubles."""
+
+    family: Family
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Assessment:
+        values = np.asarray(rows.values)
+        plain = self.mixture.noise is not None or has_gaps(values)
+        if plain or not has_far_rows(self.mixture, values, self.family):
+            return AssessmentStep(self.mixture)(rows)
+        shares, log_density = described(self.mixture, values, self.family)
+        weights, largest = rows.weights_or_ones, shares.max(axis=1)
+        hard = np.bincount(shares.argmax(axis=1), weights, self.mixture.n_components)
+        return Assessment(
+            float(log_density[weights > 0.0] @ weights[weights > 0.0]),
+            float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
+            float(np.log(largest) @ weights),
+            weights @ shares,
+            hard.astype(np.float64),
+        )
+
+
+# The label of noise.
+NOISE = -1
+# Nats a row within which two starts ended in one place.
+ALIKE = 1e-6
+# Events after which a maximised likelihood is no value to compare with: a component that is held,
+# and more components than the rows can determine.
+TOO_FEW_ROWS = "too few rows"
+FEW_POINTS = "few points"
+VALUELESS = ("held", TOO_FEW_ROWS)
+# How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
+ARRAYS_OF_A_SAMPLE = 3.0
+
+
+@dataclass(frozen=True)
+class DensitySums:
+    """What criteria need of a density and rows: totals in nats and data units, at any size."""
+
+    log_likelihood: float
+    entropy: float  # -Σ w Σ r log r
+    log_largest: float  # Σ w log max r
+    n: float  # rows, Σ w
+
+    @classmethod
+    def of(cls, assessment: Assessment, n: float, log_volume: float) -> DensitySums:
+        """From a look at all rows, framed."""
+        unframed = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
+        return cls(unframed, assessment.entropy, assessment.log_largest, n)
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """One thing that the search tried: a start, a move, or the polishing between them."""
+
+    stage: str  # "start", "settle", "swap", "split", "merge", "prune"
+    description: str
+    objective: float
+    gain: float
+    accepted: bool
+    passes: int
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Everything that a fit found. ``mixture`` is in its own frame; see ``unframed``.
+
+    Objectives, log likelihoods and traces are totals in nats and data units.
+    """
+
+    family: Family
+    inference: Objective  # the objective with its resolved priors, in the mixture's frame
+    requested_components: int
+    mixture: Mixture
+    objective: float
+    log_likelihood: float  # Σ w log p(x) of the plug-in density
+    trace: Array
+    segments: tuple[int, ...]  # places in the trace where something other than a pass came between
+    status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds", ...
+    events: tuple[Event, ...]
+    counts: Array  # expected rows a component
+    hard_counts: Array
+    entropy: float  # -Σ w Σ r log r
+    plug_in_sums: DensitySums  # of ``plug_in`` over the rows of the fit
+    total_weight: float
+    n_rows: int
+    n_features: int
+    passes: int
+    seconds: float
+    seed: int
+    form: str  # which execution of the E-step the run ended with
+    search_trace: tuple[SearchRecord, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    resolution: Array | Resolved | None = None  # what components were held at, framed, in blocks
+    stream: Stream | None = None  # what a fit to rows that went by goes on from
+    n_missing: int = 0  # values that the rows do not have
+
+    def __post_init__(self) -> None:
+        frozen(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what has been derived on the way; it is made again where it is asked for.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        frozen(self)
+
+    @property
+    def converged(self) -> bool:
+        return self.status == "converged"
+
+    @property
+    def n_components(self) -> int:
+        return self.mixture.n_components
+
+    @property
+    def variational(self) -> bool:
+        return bool(self.inference.variational)
+
+    @property
+    def degenerate(self) -> str | None:
+        """Why the maximised likelihood is no value to compare with, or None where it is one."""
+        if self.inference.name != "maximum_likelihood":
+            return None
+        reasons = [event.text for event in self.events if event.kind in VALUELESS]
+        return reasons[-1] if reasons else None
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, for AIC and BIC; the weight of the noise is one."""
+        K, noise = self.n_components, self.mixture.noise is not None
+        return noise + (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
+
+    @property
+    def search_summary(self) -> str:
+        """By how many of how many starts the best was found, and what moves were tried and gained.
+
+        Starts are compared where they ended after their few passes on a sample of the rows.
+        """
+        from bayesmix.em.display import of_search
+
+        return of_search(self.search_trace, self.total_weight, ALIKE)
+
+    @cached_property
+    def unframed(self) -> FittedComponents:
+        """The components in the data's coordinates: point densities, or q of variational fits."""
+        return frozen(self.mixture.components.unframed(self.mixture.frame))
+
+    @cached_property
+    def prior(self) -> Prior:
+        """The prior that was used, in the data's coordinates."""
+        return frozen(self.bayesian.parameters_prior.unframed(self.mixture.frame))
+
+    @property
+    def bayesian(self) -> Bayesian:
+        """``inference`` of a fit that has a prior."""
+        if self.inference.name == "maximum_likelihood":
+            raise UnsupportedError("a maximum likelihood fit has no prior")
+        return cast("Bayesian", self.inference)
+
+    @property
+    def posterior(self) -> Mixture[Posterior]:
+        """``mixture`` of a variational fit: its components are q(θ)."""
+        assert self.variational
+        return cast("Mixture[Posterior]", self.mixture)
+
+    @cached_property
+    def density(self) -> Mixture[Predictive]:
+        """The predictive density as a mixture: what ``score_samples`` evaluates."""
+        mixture = self.mixture
+        return frozen(
+            Mixture(
+                PointWeights(mixture.weights.mean()),
+                mixture.components.predictive(),
+                mixture.frame,
+                mixture.noise and mixture.noise.averaged,
+            )
+        )
+
+    @cached_property
+    def plug_in(self) -> Mixture[PointComponents]:
+        """The point density at E[π] and the summary of q: what plug-in criteria use."""
+        return frozen(plug_in_density(self.mixture))
+
+    @property
+    def log_volume(self) -> float:
+        """log density in data units = log density in the frame - this."""
+        return self.mixture.frame.log_volume if self.family.continuous else 0.0
+
+    def log_density(self, values: Array) -> Array:
+        """Predictive log density (n,) in nats and data units."""
+        return log_density(self.density, values, self.family)
+
+    def probabilities(self, values: Array) -> Array:
+        """Normalised terms of the predictive density (n, K), with noise (n, K + 1).
+
+        Rows where the noise has no density lie beyond all rows of the fit: they are noise.
+        """
+        shares, _ = described(self.density, values, self.family)
+        noise = self.density.noise
+        if noise is not None:
+            beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
+            shares[beyond] = 0.0
+            shares[beyond, -1] = 1.0
+        return np.ascontiguousarray(shares)
+
+    def labels(self, values: Array) -> Integers:
+        """The most probable component (n,), -1 for noise."""
+        return most_probable(self.probabilities(values), self.n_components)
+
+    def refuse_noise(self, what: str) -> None:
+        """Refuse what is not defined, or not there yet, of a mixture with noise."""
+        if self.mixture.noise is not None:
+            raise UnsupportedError(
+                f"{what} does not know of noise: fit without it (noise=None) to the rows that "
+                "predict does not label -1"
+            )
+
+    def responsibilities(self, values: Array) -> Array:
+        """q(Z) (n, K): for a point the same as ``probabilities``."""
+        shares, _ = described(self.mixture, values, self.family)
+        return np.ascontiguousarray(shares)
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
+        """n rows of the predictive density and their components, in order, noise at the end."""
+        n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * self.n_features + 1)
+        validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
+        density, noise = self.density, self.density.noise
+        n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
+        counts = generator.multinomial(n - n_noise, density.weights.mean())
+        values = density.frame.undo(density.components.draw(counts, generator))
+        labels = np.repeat(np.arange(self.n_components), counts)
+        if noise is None:
+            return values, labels
+        values = np.vstack([values, noise.density.draw(n_noise, generator)])
+        return values, np.append(labels, np.full(n_noise, NOISE))
+
+    def __repr__(self) -> str:
+        from bayesmix.em.display import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from bayesmix.em.display import as_html
+
+        return as_html(self)
+
+
+def most_probable(shares: Array, n_components: int) -> Integers:
+    """The most probable component (n,) by shares (n, K), or (n, K + 1) with noise, which is -1."""
+    most: Integers = shares.argmax(axis=1)
+    return most if shares.shape[1] == n_components else np.where(most < n_components, most, NOISE)
+
+
+def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
+    """A mixture at the point that summarises it: E[π] and the components' ``plug_in``."""
+    return Mixture(
+        PointWeights(mixture.weights.mean()),
+        mixture.components.plug_in(),
+        mixture.frame,
+        mixture.noise and mixture.noise.averaged,
+    )
+
+
+def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
+    """The sums of a density over rows."""
+    assessment: Assessment = source.reduce(AtAnyDistance(family, mixture), mixture.n_components)
+    return DensitySums.of(assessment, source.total_weight, log_volume)

@@ -1,0 +1,414 @@
+"""Sums of rows that went by: a bound on all of them without having them (Hughes & Sudderth 2013).
+
+With the responsibilities q(Z) that the rows of every batch had when they were last visited,
+Σ_b H_b + <Σ_b S_b, Θ> + regulariser is a lower bound on the objective over all rows, and of a
+variational fit one on the evidence: H_b is the entropy of q(Z), S_b are the sums of the batch. It
+rises with every revisit and every update. Sums lie in fixed trees, and nothing is ever subtracted.
+
+A fit to rows that go by: it begins with a batch, and goes on with others, or with it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+from scipy.special import entr
+
+from bayesmix.core.components import Components, Statistics
+from bayesmix.core.engines import Objective
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import Event, Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import Form, block_rows
+from bayesmix.em.fit import units_of
+from bayesmix.em.model import Model, dense_form
+from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.run import surely_summed
+from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array
+
+# What a batch is called by, where it may come again.
+Name = str | int
+
+
+@dataclass(frozen=True)
+class BatchSums:
+    """What is kept of a batch: additive over batches."""
+
+    statistics: Statistics
+    free: float  # Σ w l - <statistics, Θ>: the entropy of q(Z), and what no parameter touches
+    entropies: Array  # (K,) -Σ w r log r
+    hard_counts: Array  # (K,) rows by largest responsibility
+    n_rows: int
+    weight: float
+
+    def __add__(self, other: BatchSums) -> BatchSums:
+        return BatchSums(
+            self.statistics + other.statistics,
+            self.free + other.free,
+            self.entropies + other.entropies,
+            self.hard_counts + other.hard_counts,
+            self.n_rows + other.n_rows,
+            self.weight + other.weight,
+        )
+
+    def scaled(self, factor: float) -> BatchSums:
+        """Those of the same rows where each counts as ``factor`` rows."""
+        return BatchSums(
+            self.statistics.scaled(factor),
+            factor * self.free,
+            factor * self.entropies,
+            factor * self.hard_counts,
+            self.n_rows,
+            factor * self.weight,
+        )
+
+    def merged(self, first: int, second: int) -> BatchSums:
+        """With ``second`` added to ``first`` and left out; what is lost of the entropy is bounded.
+
+        Of -Σ r log r of the two at most N H(N_1 / N) says which of them (Jensen), N = N_1 + N_2.
+        """
+        pair = [first, second]
+        counts, both = self.statistics.counts[pair], float(self.entropies[pair].sum())
+        total = float(counts.sum())
+        between = total * float(entr(counts / total).sum()) if total > 0.0 else 0.0
+        lost = min(both, between)
+        place = first - (second < first)
+        entropies, hard = np.delete([self.entropies, self.hard_counts], second, axis=1)
+        entropies[place] = both - lost
+        hard[place] = self.hard_counts[pair].sum()
+        return replace(
+            self,
+            statistics=self.statistics.merged(first, second),
+            free=self.free - lost,
+            entropies=entropies,
+            hard_counts=hard,
+        )
+
+
+@dataclass(frozen=True)
+class NamedBatches:
+    """Batches that may come again, as the leaves of a binary tree of sums: ``levels[0]``.
+
+    A leaf that is replaced costs as many additions as the tree is high, and the root is the same
+    whatever came before.
+    """
+
+    names: tuple[Name, ...] = ()
+    levels: tuple[tuple[BatchSums, ...], ...] = ()
+
+    @property
+    def total(self) -> tuple[BatchSums, ...]:
+        """The root, or nothing."""
+        return self.levels[-1] if self.levels else ()
+
+    def get(self, name: Name | None) -> BatchSums | None:
+        """The sums of a batch, or None where it is new."""
+        return self.levels[0][self.names.index(name)] if name in self.names else None
+
+    def put(self, name: Name, sums: BatchSums) -> NamedBatches:
+        """With the sums of one batch, new or in the place of what it had."""
+        names = self.names if name in self.names else (*self.names, name)
+        place, sums_of_level = names.index(name), sums
+        levels = []
+        for height in range((len(names) - 1).bit_length() + 1):
+            before = self.levels[height] if height < len(self.levels) else ()
+            level = (*before[:place], sums_of_level, *before[place + 1 :])
+            levels.append(level)
+            pair = level[place - place % 2 :][:2]
+            sums_of_level = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+            place //= 2
+        return NamedBatches(names, tuple(levels))
+
+    def each(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
+        """With every batch changed."""
+        changed = NamedBatches()
+        for name, sums in zip(self.names, self.levels[0] if self.levels else (), strict=True):
+            changed = changed.put(name, change(sums))
+        return changed
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where a stream is: the mixture, and the sums of all rows that it has seen.
+
+    Batches without a name are added up as they come: ``unnamed`` are the sums of runs of them, as
+    long as the powers of two that make up their number.
+    """
+
+    mixture: Mixture
+    resolution: Array | None = None
+    named: NamedBatches = field(default_factory=NamedBatches)
+    unnamed: tuple[BatchSums, ...] = ()
+    n_unnamed: int = 0
+    n_visits: int = 0
+
+    @property
+    def total(self) -> BatchSums:
+        """The sums of all rows."""
+        first, *others = (*self.named.total, *self.unnamed)
+        for other in others:
+            first += other
+        return first
+
+    @property
+    def n_batches(self) -> int:
+        return len(self.named.names) + self.n_unnamed
+
+    def arrived(self, sums: BatchSums, name: Name | None) -> Stream:
+        """With one batch more, or with other sums of one that has come again."""
+        more = replace(self, n_visits=self.n_visits + 1)
+        if name is not None:
+            return replace(more, named=self.named.put(name, sums))
+        runs, number = self.unnamed, self.n_unnamed
+        while number % 2:
+            runs, sums, number = runs[:-1], runs[-1] + sums, number // 2
+        return replace(more, unnamed=(*runs, sums), n_unnamed=self.n_unnamed + 1)
+
+    def each(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
+        """With all sums changed, batch by batch."""
+        unnamed = tuple(change(sums) for sums in self.unnamed)
+        return replace(self, named=self.named.each(change), unnamed=unnamed)
+
+    def updated(self, objective: Objective) -> Stream:
+        """After the M-step on all sums."""
+        statistics = self.total.statistics
+        known = Expectation(0.0, 0.0, statistics.counts, statistics)
+        mixture = objective.update(known, self.mixture, self.mixture.frame, self.resolution)
+        return replace(self, mixture=mixture)
+
+    def bound(self, objective: Objective) -> float:
+        """Σ_b H_b + <Σ_b S_b, Θ> + regulariser, in the frame."""
+        mixture = replace(self.mixture, components=self.mixture.components.released())
+        total = self.total
+        joint = expected_log_joint(mixture, total.statistics)
+        return total.free + joint + objective.regulariser(mixture)
+
+
+def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
+    """The E-step on the rows of a batch, and what is kept of it."""
+    expectation, _ = surely_summed(source, mixture, form)
+    entropies, hard_counts = source.reduce(EntropiesStep(mixture), mixture.n_components)
+    statistics = expectation.statistics
+    return BatchSums(
+        statistics,
+        expectation.log_normaliser - expected_log_joint(mixture, statistics),
+        entropies,
+        hard_counts,
+        source.shape[0],
+        source.total_weight,
+    )
+
+
+def expected_log_joint(mixture: Mixture[Components], statistics: Statistics) -> float:
+    """<S, Θ>: Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]), less what no parameter touches."""
+    of_rows = mixture.linear.expected_log_likelihood(statistics)
+    return of_rows + float(statistics.counts @ mixture.finite_log_weights)
+
+
+def is_sound(sums: BatchSums) -> bool:
+    """Whether all rows lay where the mixture has a density that is a double."""
+    return bool(np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all())
+
+
+def best_merge(objective: Objective, stream: Stream) -> tuple[Stream, tuple[int, int]] | None:
+    """The merge of a component with the nearest that raises the bound most, if one does.
+
+    Tried on the sums of all rows together, of which less is known than batch by batch.
+    """
+    mixture = stream.mixture
+    if mixture.n_components < 2:
+        return None
+    near = mixture.linear.near(mixture.finite_log_weights)
+    near = near + near.T
+    np.fill_diagonal(near, -np.inf)
+    pairs = {(min(j, k), max(j, k)) for k, j in enumerate(near.argmax(axis=1).tolist())}
+    together = replace(stream, named=NamedBatches(), unnamed=(stream.total,))
+    values = {pair: merged(objective, together, *pair).bound(objective) for pair in sorted(pairs)}
+    best = max(values, key=values.__getitem__)
+    if values[best] <= stream.bound(objective):
+        return None
+    return merged(objective, stream, *best), best
+
+
+def merged(objective: Objective, stream: Stream, first: int, second: int) -> Stream:
+    """The stream with two components as one, after an M-step."""
+    keep = np.delete(np.arange(stream.mixture.n_components), second)
+    counts = stream.total.statistics.counts
+    fewer = stream.each(lambda sums: sums.merged(first, second))
+    resolution = stream.resolution
+    if resolution is not None and len(resolution) > 1:
+        resolution = resolution[keep]
+    mixture = stream.mixture.subset(keep, counts)
+    return replace(fewer, mixture=mixture, resolution=resolution).updated(objective)
+
+
+@dataclass(frozen=True)
+class EntropiesStep:
+    """-Σ w r log r of every component, and rows by largest responsibility: (2, K)."""
+
+    mixture: Mixture[Components]
+
+    def __call__(self, rows: Rows) -> Array:
+        n_components = self.mixture.n_components
+        total = np.zeros((2, n_components))
+        for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
+            framed = self.mixture.frame.apply(block.values)
+            responsibilities, _ = self.mixture.responsibilities(framed)
+            weights = block.weights_or_ones
+            labels = responsibilities.argmax(axis=1)
+            total[0] += weights @ entr(responsibilities)
+            total[1] += np.bincount(labels, weights, n_components)
+        return total
+
+
+STREAMED = "streamed"  # a status
+
+
+def rows_needed(model: Model, n_features: int) -> int:
+    """How many rows the first batch must have."""
+    return max(2, model.n_components * (n_features + 1))
+
+
+def check_first(model: Model, source: Source) -> None:
+    """Refuse what no stream can begin with."""
+    if model.noise is not None:
+        raise UnsupportedError("partial_fit does not know of noise: use fit, or noise=None")
+    refuse_family(model.family)
+    n_rows, n_features = source.shape
+    needed = rows_needed(model, n_features)
+    if n_rows < needed:
+        raise InvalidInputError(
+            f"X must have at least {needed} rows in the first batch of a stream, n_components x "
+            f"(columns + 1), got {n_rows}: scales, prior and first mixture are made of that batch "
+            "alone and stay, so gather rows until there are some thousands"
+        )
+
+
+def refuse_family(family: Family) -> None:
+    """Refuse families whose sums say too little of the rows."""
+    if not family.linear:
+        raise UnsupportedError(
+            f"partial_fit needs a family whose log density is linear in its sums, and "
+            f"{family.name!r} has none: use fit"
+        )
+
+
+def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> FitResult:
+    """A stream that has seen the rows that ``first`` is a fit to."""
+    if first.mixture.frame.basis is not None:
+        told = [event.text for event in first.events if event.kind == "flat"]
+        raise InvalidInputError(
+            f"X must vary in every direction in the first batch of a stream: {'; '.join(told)}: "
+            "begin with a batch in which it does, or leave such columns out"
+        )
+    # To all but products it is an array.
+    stream = Stream(first.mixture, cast("Array | None", first.resolution))
+    nothing_yet = replace(first, stream=stream, n_rows=0, trace=np.empty(0))
+    return arrived(nothing_yet, source, name, prune)
+
+
+def arrived(
+    result: FitResult,
+    source: Source,
+    name: Name | None,
+    prune: bool,
+    forgetting: float | None = None,
+) -> FitResult:
+    """With one batch more, or one that comes again: its E-step, and the M-step on all sums.
+
+    ``prune``: components of a posterior may be merged where that raises the bound.
+    """
+    began = time.perf_counter()
+    stream = result.stream
+    assert stream is not None
+    if forgetting is not None:
+        stream = stream.each(lambda sums: sums.scaled(1.0 - forgetting))
+    before = stream.named.get(name)
+    with single_threaded_blas():
+        try:
+            sums = _visited(result, stream, source)
+            stream = stream.arrived(sums, name).updated(result.inference)
+            again = before is not None and _alike(before, sums)
+            merges: tuple[Event, ...] = ()
+            if prune and result.variational:
+                stream, merges = _with_fewer(result, stream)
+            return _result(result, stream, again, merges, time.perf_counter() - began)
+        except DegenerateFitError as problem:
+            raise DegenerateFitError(
+                f"with this batch {problem}; the stream is as it was before"
+            ) from None
+
+
+def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
+    """The sums of a batch at the present mixture."""
+    mixture = stream.mixture
+    form = dense_form(result.family, source, mixture.frame, mixture.n_components)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = visited(source, mixture, form)
+    if not is_sound(sums):
+        raise InvalidInputError(
+            "X holds a row so far from those of the first batch that its density is no double: "
+            "leave it out, or begin anew with a batch of such rows"
+        )
+    return sums
+
+
+def _alike(before: BatchSums, sums: BatchSums) -> bool:
+    """Whether as many rows came under a name as before."""
+    return (before.n_rows, before.weight) == (sums.n_rows, sums.weight)
+
+
+def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event, ...]]:
+    """Merges that raise the bound, looked for at visits 1, 2, 4, 8, ..."""
+    events: tuple[Event, ...] = ()
+    while not stream.n_visits & (stream.n_visits - 1):
+        value = stream.bound(result.inference)
+        found = best_merge(result.inference, stream)
+        if found is None:
+            break
+        stream, (first, second) = found
+        gain = stream.bound(result.inference) - value
+        message = f"components {first} and {second} were merged on the sums of all rows"
+        events += (Event("merged", message, stream.n_visits, gain=gain),)
+    return stream, events
+
+
+def _result(
+    result: FitResult,
+    stream: Stream,
+    again: bool,
+    events: tuple[Event, ...],
+    seconds: float,
+) -> FitResult:
+    """What is known of all rows that were seen: no likelihood, but a bound on it."""
+    total = stream.total
+    mixture = replace(stream.mixture, components=stream.mixture.components.released())
+    shift = units_of(result.family, result.inference, mixture, total.weight)
+    bound = stream.bound(result.inference) + shift
+    trace: Array = np.append(result.trace if again else (), bound)
+    return replace(
+        result,
+        mixture=mixture,
+        stream=stream,
+        objective=bound,
+        log_likelihood=np.nan,
+        trace=trace,
+        segments=(0,),
+        status=STREAMED,
+        events=result.events + events,
+        counts=total.statistics.counts,
+        hard_counts=total.hard_counts,
+        entropy=float(total.entropies.sum()),
+        plug_in_sums=DensitySums(np.nan, float(total.entropies.sum()), np.nan, total.weight),
+        total_weight=total.weight,
+        n_rows=total.n_rows,
+        passes=result.passes + 1,
+        seconds=result.seconds + seconds,
+    )

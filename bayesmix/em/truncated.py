@@ -1,0 +1,280 @@
+"""Many components: every row knows only a few of them (Lücke & Eggert 2010; Forster & Lücke 2018).
+
+A row's candidates are the neighbours of its *anchor*, the component that last had most of it. With
+candidates fixed a pass is coordinate ascent on a lower bound of the objective: responsibilities
+are zero elsewhere. From time to time anchors and neighbours are found anew, which begins a segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+
+from bayesmix.core.components import Additive, Components, Statistics, Truncating
+from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import Kept, Source
+from bayesmix.em.expectation import Form, LocalRows, Step, block_rows, block_sums, of_forms
+from bayesmix.numerics.arrays import Array, Indices, Integers
+from bayesmix.numerics.logsumexp import normalise
+
+MANY = 100
+# Numbers of candidates, of which the first that will do; while rows still move, never very few:
+# components find their places by way of rows that they do not have yet.
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)
+WIDTHS_AT_FIRST = (32, 48, 64)
+FURTHER = 4  # times as many candidates are looked at for anchors: fewer rows go astray
+# Passes between two looks for candidates: soon where more than a share of the anchors still moves.
+SOON = 5
+LATER = 20
+SETTLED = 1e-3
+# On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
+LOOK_AT = 2000
+MOST_LOST = 2.5e-4
+# Rows whose features are made at once, of as many anchors as they have.
+ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Truncated(Form):
+    """A form of the E-step: anchors of the rows, kept beside them, and neighbours (K, G).
+
+    Without them (None) nothing is known of the rows yet. Features are those of a row less the mean
+    of its anchor, so that the linear form loses no digits.
+    """
+
+    dense: Form  # what it does where every row knows every component
+    anchors: Kept | None = None
+    neighbours: Indices | None = None
+    moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
+    looks: int = 0  # how often they were looked for since the first time
+
+    name = "truncated"
+    exact = False
+
+    @property
+    def regrouped(self) -> Truncated:
+        """Nothing is known of the rows."""
+        return Truncated(self.dense)
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows hardly change their anchors any more."""
+        return self.moved <= SETTLED
+
+    @property
+    def earlier(self) -> Kept | None:
+        """The anchors: what a pass asks of the one that found them."""
+        return self.anchors
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return TruncatedStep(of_forms(mixture), self.found[1])
+
+    def width(self, n_components: int) -> int:
+        """A row that knows few components is little work; rows are grouped within a chunk."""
+        return 1
+
+    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Truncated:
+        """Which candidates rows know is looked for now and then."""
+        if self.neighbours is None or len(self.neighbours) != mixture.n_components:
+            return first_truncation(source, mixture, self.dense)
+        if passes >= (LATER if self.settled else SOON):
+            return refreshed(source, mixture, self)
+        return self
+
+    def of_parts(
+        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
+    ) -> list[tuple[Statistics, float]]:
+        return self.dense.of_parts(mixture, parts)
+
+    @property
+    def found(self) -> tuple[Kept, Indices]:
+        """Anchors and neighbours, once they have been looked for."""
+        assert self.anchors is not None
+        assert self.neighbours is not None
+        return self.anchors, self.neighbours
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Some rows, sorted by anchor, with the log joints of the candidates that they know."""
+
+    order: Indices  # (n,) places of the rows in their chunk
+    rows: Rows
+    bounds: Indices  # (P + 1,) where groups begin and end
+    candidates: Integers  # (P, G)
+    places: Array  # (P, D) that features are measured from
+    features: Array  # (F, n)
+    joint: Array  # (G, n)
+
+    @property
+    def groups(self) -> Iterator[slice]:
+        """The rows of each group."""
+        return (slice(a, b) for a, b in pairwise(self.bounds.tolist()))
+
+
+def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Iterator[Grouped]:
+    """The rows of a chunk, a few groups at a time, in the order of their anchors."""
+    anchors = rows.earlier
+    assert anchors is not None
+    form = cast("Truncating", mixture.linear)
+    order = np.argsort(anchors, kind="stable")
+    ends = np.cumsum(np.bincount(anchors, minlength=len(nearest)))
+    start = 0
+    while start < len(rows):
+        stop = min(start + ROWS_AT_ONCE, len(rows))
+        mine = order[start:stop]
+        first, last = anchors[mine[0]], anchors[mine[-1]]
+        own = np.arange(first, last + 1)
+        inside = np.clip(ends[first : last + 1], start, stop)
+        bounds = np.concatenate([[start], inside]) - start
+        present = np.diff(bounds) > 0
+        own, bounds = own[present], np.concatenate([[0], bounds[1:][present]])
+        candidates = nearest[own].astype(np.int64, copy=False)
+        local, places = form.local(own, candidates)
+        some = rows.some(mine)
+        values = mixture.frame.apply(some.values)
+        values -= places.repeat(np.diff(bounds), axis=0)
+        features = local.features(values)
+        coefficients = local.coefficients.reshape(*candidates.shape, -1).copy()
+        coefficients[:, :, 0] += mixture.finite_log_weights[candidates]
+        joint = np.empty((candidates.shape[1], len(mine)))
+        of_rows = Grouped(mine, some, bounds, candidates, places, features, joint)
+        for group, own_rows in zip(coefficients, of_rows.groups, strict=True):
+            joint[:, own_rows] = group @ features[:, own_rows]
+        yield of_rows
+        start = stop
+
+
+@dataclass(frozen=True)
+class TruncatedStep:
+    """What a pass does to a chunk."""
+
+    mixture: Mixture[Components]
+    nearest: Indices
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        total: ChunkSums | None = None
+        form = cast("Truncating", self.mixture.linear)
+        for some in grouped(self.mixture, rows, self.nearest):
+            gather = partial(_gathered, form, some)
+            found = block_sums(self.mixture, some.joint.T, some.rows, gather)
+            total = found if total is None else total + found
+        assert total is not None
+        return total
+
+
+def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
+    """The statistics of all components from responsibilities (n, G) for the candidates."""
+    features = some.features
+    sums = np.stack([shares[own].T @ features[:, own].T for own in some.groups])
+    flat = sums.reshape(-1, len(features))
+    return form.gathered(flat, some.candidates.ravel(), some.places)
+
+
+@dataclass(frozen=True)
+class AnchorStep:
+    """The candidate of every row that has most of it; without neighbours, of all components."""
+
+    mixture: Mixture[Components]
+    nearest: Indices | None = None
+
+    def __call__(self, rows: Rows) -> Any:
+        n_components = self.mixture.n_components
+        best = np.empty(len(rows), dtype=_index_type(n_components))
+        if self.nearest is None:
+            start = 0
+            for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
+                joint = self.mixture.log_joint(self.mixture.frame.apply(block.values))
+                best[start : start + len(block)] = joint.argmax(axis=1)
+                start += len(block)
+            return best
+        for some in grouped(self.mixture, rows, self.nearest):
+            places = some.joint.argmax(axis=0)
+            groups = np.repeat(np.arange(len(some.candidates)), np.diff(some.bounds))
+            best[some.order] = some.candidates[groups, places]
+        return best
+
+
+def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) -> Truncated:
+    """Candidates for rows of which nothing is known yet."""
+    anchors = _every_anchor(source, mixture)
+    nearest = neighbours(mixture, WIDTHS[-1])
+    some = anchors.some(_some_rows(source.shape[0], 0))
+    joint = joint_of_some(source, mixture, 0)
+    return _wide_enough(joint, some, Truncated(dense, anchors, nearest))
+
+
+def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> Truncated:
+    """Anchors among a few times as many candidates, and neighbours, at the present mixture.
+
+    Where some of the rows, others every time, show that anchors are lost, they are looked for
+    everywhere.
+    """
+    nearest = neighbours(mixture, WIDTHS[-1])
+    before, width = form.found[0], form.found[1].shape[1]
+    step = AnchorStep(of_forms(mixture), nearest[:, : FURTHER * width])
+    anchors = source.keep(step, 1, before)
+    moved = anchors.differing(before) / source.shape[0]
+    widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
+    joint = joint_of_some(source, mixture, widest.looks)
+    some = anchors.some(_some_rows(source.shape[0], widest.looks))
+    if lost(joint, nearest[some]) > MOST_LOST:
+        anchors = _every_anchor(source, mixture)
+        widest = replace(widest, anchors=anchors)
+        some = anchors.some(_some_rows(source.shape[0], widest.looks))
+    return _wide_enough(joint, some, widest)
+
+
+def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
+    """The most responsible component of every row: a pass over all rows and all components."""
+    return source.keep(AnchorStep(of_forms(mixture)), mixture.n_components)
+
+
+def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
+    """As few of the neighbours as leave the bound high enough; never very few while rows move."""
+    found, nearest = widest, widest.found[1]
+    for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
+        few = np.sort(nearest[:, :width], axis=1)
+        found = replace(widest, neighbours=few)
+        if lost(joint, few[anchors]) <= MOST_LOST:
+            break
+    return found
+
+
+def neighbours(mixture: Mixture[Components], width: int) -> Any:
+    """Of each component those that are nearest to it by its family's measure (K, G), in order."""
+    near = mixture.linear.near(mixture.finite_log_weights)
+    np.fill_diagonal(near, np.inf)
+    return np.argsort(-near, axis=1, kind="stable")[:, :width]
+
+
+def joint_of_some(source: Source, mixture: Mixture[Components], look: int) -> Array:
+    """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
+    rows = _some_rows(source.shape[0], look)
+    return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
+
+
+def lost(joint: Array, candidates: Indices) -> float:
+    """How far the truncated bound is below the exact one, in nats a row, on those rows.
+
+    They know ``candidates`` (n, G).
+    """
+    some = np.take_along_axis(joint, candidates, axis=1)
+    return float(np.mean(normalise(joint.copy()) - normalise(some)))
+
+
+def _some_rows(n_rows: int, look: int) -> slice:
+    """Other rows at every look, until all have had their turn."""
+    first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
+    return slice(first, first + LOOK_AT)
+
+
+def _index_type(n_components: int) -> Any:
+    """The smallest that counts components: rows are sorted by it fastest."""
+    return np.uint16 if n_components <= 2**16 else np.int32

@@ -1,1 +1,0 @@
-"""L3: one E-step, one objective, one loop; knows no concrete family."""

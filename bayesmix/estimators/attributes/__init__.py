@@ -1,1 +1,0 @@
-"""Fitted attributes, and the answer that ``repr`` and a notebook show."""

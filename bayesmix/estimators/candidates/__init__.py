@@ -1,1 +1,0 @@
-"""The candidates of a search: what is asked for, how they are fitted, what was found."""

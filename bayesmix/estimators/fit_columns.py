@@ -1,0 +1,362 @@
+"""Columns of rows that come in: numbers, by their names, and those of the fit.
+
+Tables of mixed columns: which family each is given, and the same columns at predict time.
+
+Frames out where frames came in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
+from functools import partial
+from numbers import Real
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core.coding import Coding, Level, values_of
+from bayesmix.core.sources import Source
+from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.binomial import Binomial
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.poisson import Poisson
+from bayesmix.families.product.family import Part, Product
+from bayesmix.families.registry import AUTO, family_named
+from bayesmix.families.student_t.family import StudentT
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.border import coding_of, is_collection, is_source
+from bayesmix.sources.dask_workers import columns_of
+from bayesmix.sources.memory import ArraySource
+
+OF_THE_FIT = "give the columns that were given to fit, in the same order"
+
+
+def adopt_columns(estimator: Any, source: Source) -> None:
+    """What ``validate_data`` sets on an estimator, for rows that come as a source."""
+    estimator.n_features_in_ = source.shape[1]
+    if source.columns is not None:
+        estimator.feature_names_in_ = np.array(source.columns, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
+    """Columns of a Dask collection at predict time, checked by its types alone."""
+    columns = columns_of(X)
+    check_columns(estimator, int(X.shape[1]), columns)
+    return columns
+
+
+def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
+    """Refuse other columns than those of the fit."""
+    if n_features != estimator.n_features_in_:
+        raise InvalidInputError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input: {OF_THE_FIT}"
+        )
+    known = getattr(estimator, "feature_names_in_", None)
+    if columns is not None and known is not None and tuple(known) != tuple(columns):
+        raise InvalidInputError(
+            f"X has the columns {', '.join(columns)}, but {', '.join(known)} were fitted: "
+            f"{OF_THE_FIT}"
+        )
+
+
+def refuse_no_table(X: Any) -> None:
+    """Say what to give instead of what has no rows and columns."""
+    if isinstance(X, (str, bytes, PathLike)):
+        raise InvalidInputError(
+            f"X must be rows, got {str(X)!r:.60}: read a file with bayesmix.read(path)"
+        )
+    fields = getattr(getattr(X, "dtype", None), "names", None)
+    if fields:
+        raise InvalidTypeError(
+            f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
+            "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
+        )
+    one = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
+    other = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
+    if X is None or one or other:
+        got = f"a list of {type(X[0]).__name__}" if one else f"{type(X).__name__}"
+        raise InvalidTypeError(
+            f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
+            "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
+        )
+
+
+def refuse_text(X: Any) -> None:
+    """Name the columns that hold no numbers, before anything tries to convert them."""
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None or not hasattr(X, "columns"):
+        if getattr(getattr(X, "dtype", None), "kind", "f") in "USMm":
+            raise InvalidInputError(
+                f"X must be numeric, got {X.dtype}: encode or drop such columns"
+            )
+        return
+    times = Counter(column for column in X.columns if isinstance(column, str))
+    twice = [name for name, count in times.items() if count > 1]
+    if twice:
+        raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
+    wrong = [
+        f"{column!r} ({dtype})"
+        for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
+        if not _is_numeric(X, place, dtype)
+    ]
+    if wrong:
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+        )
+
+
+def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
+    """Whether a column holds real numbers, be it in a column of objects."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        return bool(dtype.is_numeric()) or str(dtype) == "Boolean"
+    if getattr(dtype, "kind", "O") != "O" or not hasattr(X, "iloc"):
+        return getattr(dtype, "kind", "O") in "fiub"
+    return str(dtype) == "object" and all(isinstance(value, Real) for value in X.iloc[:, place])
+
+
+def is_mixed(family: Any) -> bool:
+    """Whether a family may be fitted to tables that hold more than numbers."""
+    return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
+
+
+def family_asked(estimator: Any) -> Any:
+    """The family of an estimator, or of what a search fits."""
+    return family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
+
+
+def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
+    """What makes numbers of tables that hold more than these; None where nothing does."""
+    family = family_asked(estimator)
+    return partial(coded_for, family) if is_mixed(family) else None
+
+
+def is_mixed_table(X: Any) -> bool:
+    """Whether rows are a frame, or come from one, that holds more than numbers."""
+    coding = coding_of_table(X)
+    return coding is not None and (coding.has_levels or bool(coding.counts))
+
+
+def coding_of_table(X: Any) -> Coding | None:
+    """What the columns of a table of more than numbers are; None of other rows."""
+    from bayesmix.io.table_columns import coded, is_frame, is_plain
+
+    if X is None or is_source(X):
+        return None if X is None else coding_of(X)
+    if is_collection(X) or not is_frame(X) or is_plain(X):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)  # said when they are fitted
+        return coded(X)[1]
+
+
+def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
+    """Rows to fit as numbers, with what their codes stand for; what is no frame as it is.
+
+    Tables of levels alone need no names.
+    """
+    from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
+
+    if isinstance(family, Categorical):
+        return as_levels(X, family.levels) if _is_table(X) else (X, None)
+    if not is_frame(X):
+        return X, None
+    if isinstance(family, Product):
+        # Every column is in a part, or the product says that it is not.
+        named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
+        there = [str(name) for name in X.columns]
+        if absent := [name for name in named if name not in there]:
+            raise InvalidInputError(
+                f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
+                f"{', '.join(map(repr, absent))}"
+            )
+        given = _given_levels(family)
+        frame, coding = coded(X, given, there)
+        pairs = zip(coding.names, coding.levels, strict=True)
+        coding = replace(
+            coding,
+            levels=tuple(given.get(name) or own for name, own in pairs),
+            counts=tuple(
+                str(name)
+                for part in family.parts
+                if isinstance(part.family, Poisson | Binomial)
+                for name in part.columns
+            ),
+        )
+        return recoded(X, coding) if any(given.values()) else frame, coding
+    frame, coding = coded(X)
+    if coding.left_out:
+        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        warn(f"columns that are left out: {left}", BayesmixWarning)
+    return frame, coding
+
+
+def as_fitted(X: Any, family: Any) -> Any:
+    """Rows at predict time with the columns of the fit, found by name, levels by theirs."""
+    if isinstance(family, Categorical) and not is_source(X):
+        fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
+        return coded_for(family, X)[0] if fitting else X
+    coding: Coding | None = family.coding
+    if coding is None:
+        return X
+    from bayesmix.io.table_columns import is_frame, recoded, say_unused
+
+    if is_source(X):
+        if not isinstance(X, ArraySource) or X.coding is None:
+            return X
+        if isinstance(family, Categorical) and len(X.coding.names) == len(coding.names):
+            coding = replace(coding, names=X.coding.names)
+        return _translated(X, coding)
+    if not is_frame(X):
+        return X
+    say_unused(X, coding)
+    return recoded(X, coding)
+
+
+def _translated(X: ArraySource, coding: Coding) -> ArraySource:
+    """A source whose codes stand for other levels, or the same in another order."""
+    assert X.coding is not None
+    if X.coding.names == coding.names and X.coding.levels == coding.levels:
+        return X
+    import pandas as pd
+
+    from bayesmix.io.table_columns import recoded
+
+    frame = {}
+    for column, (name, levels) in enumerate(zip(X.coding.names, X.coding.levels, strict=True)):
+        values = X.values[:, column]
+        frame[name] = values if levels is None else [levels[int(code)] for code in values]
+    values = recoded(pd.DataFrame(frame), coding).to_numpy()
+    return replace(X, values=values, columns=coding.names, coding=coding)
+
+
+def _is_table(X: Any) -> bool:
+    """Whether rows are a table, which all of whose columns may be read as levels."""
+    return len(getattr(X, "shape", None) or np.shape(np.array(X, dtype=object))) == 2
+
+
+def decoded(family: Any, rows: Array) -> Any:
+    """Rows of codes as the levels that they stand for: of a table of mixed columns a frame."""
+    coding: Coding | None = family.coding
+    if coding is None:
+        return rows
+    if not isinstance(family, Categorical) or family.levels is None:
+        return coding.decoded(rows)
+    numbers = all(isinstance(one, (int, float)) for own in family.levels for one in own)
+    named = [values_of(codes, own) for codes, own in zip(rows.T, family.levels, strict=True)]
+    return np.column_stack(named).astype(np.float64 if numbers else object)
+
+
+def knowing_levels(estimator: Any, source: Source) -> Any:
+    """An estimator whose family has the levels of all rows: every part of them has the same."""
+    family = family_named(estimator.family if hasattr(estimator, "family") else None)
+    if not isinstance(family, Categorical) or family.levels is not None:
+        return estimator
+    return clone(estimator).set_params(family=family_for(family, source))
+
+
+def family_for(family: Any, source: Source) -> Any:
+    """What is fitted to these rows: "auto" and products are spelt out, levels are known."""
+    columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
+    family = family_named(family)
+    if isinstance(family, Categorical):
+        return family if family.levels is not None else Categorical(_levels_in(source))
+    if isinstance(family, Product):
+        return _knowing_levels(family.over(columns, n_columns, coding))
+    if coding is None or not (coding.has_levels or coding.counts):
+        plain = Product({tuple(columns or range(n_columns)): Gaussian()})
+        return plain.over(columns, n_columns, coding)
+    numbers = tuple(name for name in coding.numbers if name not in coding.counts)
+    parts = [Part(numbers, Gaussian())] if numbers else []
+    parts += [Part((name,), Poisson()) for name in coding.counts]
+    for name, levels in zip(coding.names, coding.levels, strict=True):
+        if levels is not None:
+            parts.append(Part((name,), _of_levels(name, levels)))
+    return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
+
+
+def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
+    """The levels of every column: as the rows are coded, else codes from 0 to the largest."""
+    coding = coding_of(source)
+    if coding is not None and None not in coding.levels:
+        return tuple(own for own in coding.levels if own is not None)
+    return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
+
+
+def _given_levels(family: Product) -> dict[str, Any]:
+    """Categorical columns by name, with their levels where these are given."""
+    given: dict[str, Any] = {}
+    for part in family.parts:
+        if isinstance(part.family, Categorical):
+            levels = part.family.levels or [None] * len(part.columns)
+            given |= dict(zip(map(str, part.columns), levels, strict=True))
+    return given
+
+
+def _knowing_levels(family: Product) -> Product:
+    """The product with the levels of its categorical columns, as the rows are coded."""
+    coding: Coding | None = family.coding
+    known = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
+    parts = []
+    for part in family.parts:
+        own = part.family
+        if isinstance(own, Categorical) and own.levels is None:
+            levels: Any = [known.get(str(name)) for name in part.columns]
+            if None in levels:
+                raise InvalidInputError(
+                    f"the levels of {part.label!r} are not known: give rows as a frame, or name "
+                    "the levels, as in Categorical(levels=[[0, 1, 2]]), and give codes 0, 1, 2"
+                )
+            own = Categorical(tuple(levels))
+        parts.append(replace(part, family=own))
+    return replace(family, parts=tuple(parts))
+
+
+def _of_levels(name: str, levels: tuple[Any, ...]) -> Any:
+    """The family of a column of levels."""
+    return Bernoulli() if len(levels) == 2 else Categorical((levels,))
+
+
+def with_structure(family: Any, covariance: str | None) -> Any:
+    """A family whose Gaussians have this covariance structure; None: as they are."""
+    if covariance is None:
+        return family
+    if isinstance(family, Gaussian | StudentT):
+        return replace(family, covariance=covariance)
+    if not isinstance(family, Product):
+        return family
+    parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]
+    return replace(family, parts=tuple(parts))
+
+
+def like_given(table: Any, X: Any, names: Any) -> Any:
+    """A table of all columns as a frame of the kind that ``X`` is, as it is where that is none.
+
+    ``names`` are the columns of the table, None where the fit saw no names.
+    """
+    from bayesmix.io.table_columns import is_frame
+
+    if not is_frame(X) or is_collection(X):
+        return table
+    import pandas as pd
+
+    given = list(getattr(X, "column_names", X.columns))
+    columns = given if names is None else [str(name) for name in names]
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
+    known = set(columns)
+    shared = [name for name in given if name in known]
+    # Columns whose names say nothing, as numbers, were taken by their places.
+    frame = frame[shared] if shared else frame.set_axis(given, axis=1)
+    if hasattr(X, "iloc"):
+        return frame.set_axis(X.index, axis=0)
+    made = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
+    return made(frame.to_dict("list"))

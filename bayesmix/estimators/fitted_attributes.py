@@ -1,0 +1,188 @@
+"""``components_`` of a product: the parameters of every part, in the user's words.
+
+Fitted attributes of Gaussian estimators in scikit-learn's names and shapes, as fresh copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from bayesmix.core import validation
+from bayesmix.core.coding import Level
+from bayesmix.core.families import Family
+from bayesmix.core.rows import Frame
+from bayesmix.em.result import FitResult
+from bayesmix.families.product.components import Products
+from bayesmix.families.product.family import Product
+from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
+
+
+MOST_SHOWN = 12
+
+
+@dataclass(frozen=True, repr=False)
+class PartParameters(Mapping[str, Array]):
+    """Parameters of a part by name, each (K, ...): ``means`` and ``covariances``, ``rates``, ...
+
+    ``family`` is the part's; ``columns`` and ``levels`` what axes after the first stand for.
+    """
+
+    family: Family
+    columns: tuple[str, ...]
+    levels: tuple[tuple[Level, ...] | None, ...]
+    named: Mapping[str, Array]
+
+    def __getitem__(self, name: str) -> Array:
+        value: Array = self.named[name]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.named)
+
+    def __len__(self) -> int:
+        return len(self.named)
+
+    def __repr__(self) -> str:
+        lines = [f"<{self.family!r} of {', '.join(self.columns)}>"]
+        for name, values in self.named.items():
+            lines.append(f"  {name}:")
+            shown = np.array2string(values[:MOST_SHOWN], precision=4, suppress_small=True)
+            lines += [f"    {line}" for line in shown.splitlines()]
+        said = [own for own in self.levels if own is not None]
+        lines += [f"  levels: {', '.join(map(str, own))}" for own in said]
+        return "\n".join(lines)
+
+
+class ComponentsByColumn(Mapping[Any, PartParameters]):
+    """The parts of a product by their keys, or by any of their columns."""
+
+    def __init__(self, family: Product, components: Products) -> None:
+        names = family.names or tuple(map(str, range(family.layout.n_columns)))
+        coding = family.coding
+        self._parts: dict[Any, PartParameters] = {}
+        point = components.plug_in()
+        for part, own, columns in zip(
+            family.parts, point.parts, family.layout.columns, strict=True
+        ):
+            drawn = part.family.as_draws([own]).parameters(Frame.identity(len(columns)))
+            drawn.pop("covariance_prior", None)
+            values = {name: each[0] for name, (_, each) in drawn.items()}
+            levels = tuple(None if coding is None else coding.levels[one] for one in columns)
+            key = part.columns if len(part.columns) > 1 else part.columns[0]
+            self._parts[key] = PartParameters(
+                part.family, tuple(names[one] for one in columns), levels, values
+            )
+
+    def __getitem__(self, key: Any) -> PartParameters:
+        if key in self._parts:
+            return self._parts[key]
+        for columns, part in self._parts.items():
+            if isinstance(columns, tuple) and key in columns:
+                return part
+        raise KeyError(f"{key!r}: the parts are {', '.join(map(repr, self._parts))}")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{key!r}: {part!r}" for key, part in self._parts.items())
+
+
+# How many arrays of their size forming matrices takes.
+ARRAYS_OF_MATRICES = 2.0
+
+
+def describe_gaussian(estimator: Any, result: FitResult) -> None:
+    """means_, covariances_, precisions_, precisions_cholesky_; for q also its parameters."""
+    if result.family.name == "factor_analytic":
+        _describe_factors(estimator, cast("FactorAnalysers", result.unframed))
+        return
+    components = cast("Gaussians | GaussianPosterior", result.unframed)
+    structure = components.structure
+    root = structure.algebra.root(components.blocks)
+    estimator.means_ = components.means.copy()
+    estimator.covariances_ = structure.blocks.as_covariances(components.blocks)
+    estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
+    estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
+    if result.variational:
+        _describe_posterior(estimator, result, cast("GaussianPosterior", components))
+
+
+def _describe_factors(estimator: Any, components: FactorAnalysers) -> None:
+    model = components.model
+    estimator.means_ = components.means.copy()
+    loadings, noise = components.loadings, components.noise
+    estimator.loadings_ = (loadings[0] if model.shared_loadings else loadings).copy()
+    estimator.noise_variances_ = (noise[:, 0] if model.isotropic_noise else noise).copy()
+
+
+class FormedOnRequest:
+    """Matrices (K, D, D) of factor analysers; those of other structures are set by the fit."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, estimator: Any, owner: Any) -> Any:
+        if estimator is None:
+            return self
+        components = estimator._fitted().unframed
+        K, D = components.means.shape
+        validation.in_memory(
+            f"{self.name}_ of {K} components over {D:,} columns",
+            ARRAYS_OF_MATRICES * 8.0 * K * D * D,
+            "use loadings_ and noise_variances_",
+        )
+        if self.name != "precisions_cholesky":
+            return getattr(components, self.name)
+        identity = np.eye(D)
+        roots = [
+            solve_triangular(np.linalg.cholesky(one), identity, lower=True).T
+            for one in components.covariances
+        ]
+        return np.array(roots)
+
+
+def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior) -> None:
+    K = q.n_components
+    freedom = q.precisions.degrees_of_freedom
+    estimator.mean_precision_ = q.mean_precision.copy()
+    # With missing values every column of "diag" has its own, as it has rows of its own.
+    by_column = q.mean_precision.ndim == 2 and not q.structure.blocks.isotropic
+    if not by_column:
+        freedom = np.broadcast_to(freedom if freedom.ndim == 1 else freedom[:, 0], (K,))
+    estimator.degrees_of_freedom_ = freedom.copy()
+    prior = cast("NormalWishart", result.prior)
+    estimator.mean_prior_ = prior.mean.copy()
+    estimator.mean_precision_prior_ = float(q.prior_mean_precision)
+    estimator.degrees_of_freedom_prior_ = float(prior.degrees_of_freedom)
+    # E[S] under q where the scale is learned, W0^-1 where it was given.
+    estimator.covariance_prior_ = q.structure.blocks.one_of(q.scale.mean)
+    describe_weights(estimator, result)
+
+
+def describe_weights(estimator: Any, result: FitResult) -> None:
+    """weight_concentration_ and its prior, where the weights have a posterior."""
+    from bayesmix.allocation.stick_breaking import StickBreaking
+
+    weights: Any = result.mixture.weights
+    concentration = getattr(result.inference.weights_prior, "concentration", None)
+    if concentration is None:
+        return
+    estimator.weight_concentration_prior_ = float(concentration)
+    if isinstance(weights, StickBreaking):
+        estimator.weight_concentration_ = (weights.first.copy(), weights.rest.copy())
+    else:
+        estimator.weight_concentration_ = weights.concentration.copy()

@@ -1,0 +1,179 @@
+"""What fits candidates: mixtures to one checked source, pipelines to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows
+from bayesmix.em.model import check_values
+from bayesmix.em.result import FitResult
+from bayesmix.estimators import incoming
+from bayesmix.estimators.predictions import log_densities
+from bayesmix.numerics.arrays import Array
+from bayesmix.selection.pipelines import (
+    fit_weighted,
+    last_step,
+    log_density,
+    prefix_of,
+    steps_before,
+)
+from bayesmix.selection.scores import rows_of
+from bayesmix.selection.tasks import Effort
+from bayesmix.sources.border import as_source
+
+if TYPE_CHECKING:
+    from bayesmix.estimators.base import MixtureEstimator
+
+
+SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
+
+
+@dataclass(frozen=True)
+class SourceFitter:
+    """Fits a mixture to rows that were checked and looked at once."""
+
+    estimator: MixtureEstimator
+    source: Source
+    prefix: str = ""
+
+    @property
+    def table(self) -> UserRows:
+        """The source itself."""
+        return self.source
+
+    @property
+    def searches(self) -> bool:
+        """Whether the mixture searches at all."""
+        return self.estimator.search is not None
+
+    def on(self, rows: Chosen) -> SourceFitter:
+        """The same for some of the rows, by number."""
+        return replace(self, source=incoming.part_of(self.source, rows))
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """The mixture with other parameters, not fitted yet."""
+        return _made(self.estimator, parameters, effort)
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """One that begins with so many components, and keeps those that rows call for."""
+        return _sparse(self.estimator, parameters, most)
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a mixture whose search begins at others as well."""
+        candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
+        result: FitResult = candidate.result_
+        return result
+
+    def source_of(self, candidate: Any) -> Source:
+        """The rows as they are."""
+        return self.source
+
+    def log_density(self, candidate: Any) -> Array:
+        """Log density (n,) of the rows by a fitted mixture."""
+        source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
+        check_values(candidate.result_.family, source, 1)
+        density: Array = candidate._each(source, log_densities)
+        return density
+
+
+@dataclass(frozen=True)
+class TableFitter:
+    """Fits what reads rows as they came, such as a pipeline; ``source`` are the same rows."""
+
+    estimator: Procedure
+    table: UserRows
+    sample_weight: ArrayLike | None
+    source: Source
+
+    @property
+    def prefix(self) -> str:
+        """The name of the last step of a pipeline."""
+        return prefix_of(self.estimator)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the mixture searches at all."""
+        return getattr(last_step(self.estimator), "search", None) is not None
+
+    def on(self, rows: Chosen) -> TableFitter:
+        """The same for some of the rows, by number."""
+        weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
+        part = incoming.part_of(self.source, rows)
+        return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """The estimator with other parameters, not fitted yet."""
+        return _made(self.estimator, parameters, effort)
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """One that begins with so many components, and keeps those that rows call for."""
+        return _sparse(self.estimator, parameters, most)
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit all steps; the mixture, where it is one of ours, begins at others as well."""
+        inner = last_step(candidate)
+        if near and inner is not candidate and inner._reads_sources:
+            name = candidate.steps[-1][0]
+            candidate.steps[-1] = name, _Near(inner, near)
+            try:
+                fit_weighted(candidate, self.table, self.sample_weight)
+            finally:
+                candidate.steps[-1] = name, inner
+        else:
+            fit_weighted(candidate, self.table, self.sample_weight)
+        result: FitResult = inner.result_
+        return result
+
+    def source_of(self, candidate: Any) -> Source:
+        """The rows as the steps before the mixture transform them."""
+        steps = steps_before(candidate)
+        if steps is None:
+            return self.source
+        values = np.asarray(steps.transform(self.table), dtype=np.float64)
+        return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
+
+    def log_density(self, candidate: Any) -> Array:
+        """Log density (n,) of the rows in their units."""
+        return log_density(candidate, self.table)
+
+
+class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Stands in the place of a pipeline's mixture while it is fitted: it begins near others."""
+
+    def __init__(self, mixture: Any, near: tuple[Mixture, ...]) -> None:
+        self.mixture = mixture
+        self.near = near
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the mixture itself."""
+        rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
+        self.mixture._fit(rows, self.near)
+        return self
+
+
+def _sparse(estimator: Any, parameters: Parameters, most: int) -> Any:
+    """A variational copy of so many components, under weights that leave most of them empty."""
+    made = _made(estimator, parameters, Effort.WHOLE)
+    inner = last_step(made)
+    inner.set_params(n_components=most, prune=True, **inner._sparse_weights(1.0 / most))
+    return made
+
+
+def _made(estimator: Any, parameters: Mapping[str, Any], effort: Effort) -> Any:
+    """A copy with these parameters, which searches as far as that."""
+    made = clone(estimator).set_params(**parameters)
+    inner = last_step(made)
+    if effort in SEARCH_OF:
+        inner.set_params(search=SEARCH_OF[effort])
+    elif effort is Effort.WITHOUT_MOVES and getattr(inner, "search", None) == "auto":
+        inner.set_params(search="short")
+    return made

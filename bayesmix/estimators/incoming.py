@@ -1,0 +1,398 @@
+"""Rows and weights as they come in, checked once: every refusal says what came and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from bayesmix.core import validation
+from bayesmix.core.rows import LARGEST_VALUE, Fault
+from bayesmix.core.sources import Source
+from bayesmix.core.validation import jobs, unmasked, written_out
+from bayesmix.em.model import check_values
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.estimators.fit_columns import (
+    OF_THE_FIT,
+    adopt_columns,
+    as_fitted,
+    check_blocks,
+    check_columns,
+    reads_levels,
+    refuse_no_table,
+    refuse_text,
+)
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.namespaces import host, is_elsewhere
+from bayesmix.selection.pipelines import last_step
+from bayesmix.selection.scores import rows_of
+from bayesmix.sources.border import (
+    as_source,
+    coding_of,
+    complete,
+    eager,
+    is_collection,
+    is_source,
+)
+from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.devices import on_device
+from bayesmix.sources.memory import ArraySource
+
+# What scikit-learn says, and what it leaves to the reader to find out.
+REMEDIES = {
+    "minimum of 2": "a mixture needs two rows or more to see any spread",
+    "while a minimum of 1": "give at least one row and one column",
+    "Complex data": "give the real and the imaginary part as two columns",
+    "convert string": "X must be numbers: encode or drop text",
+    "is expecting": OF_THE_FIT,
+    "inhomogeneous": "X must be a table: every row as long as the others",
+    "Found array with dim": "X must have two dimensions: rows and columns",
+}
+MISSING = ("error", "use", "drop")
+# Weights count rows: sums out of this range are no number of rows, and leave doubles when squared.
+SUM_OF_WEIGHTS = (1e-12, 1e18)
+# A row with less than this share of all weight changes no digit: it is left out as if it had none.
+LEAST_WEIGHT = 1e-18
+
+
+def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
+    """The rows to fit, whatever they came as; what is fitted to them knows no more of that.
+
+    Rows of weight zero are left out: they are no rows. Those that stay have the numbers that they
+    had among all.
+    """
+    mixed, coding = reads_levels(estimator), None
+    missing = missing_of(estimator)
+    if is_collection(X):
+        X, sample_weight = collected(X, sample_weight, n_jobs), None
+    elif is_elsewhere(X):
+        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
+    X = eager(X)
+    if is_source(X):
+        _refuse_weights(sample_weight)
+        if mixed is None:
+            _refuse_levels(X)
+        adopt_columns(estimator, X)
+        source = _given(X, n_jobs, everything_once=True)
+    else:
+        written_out("X", X)
+        if mixed is not None:
+            X, coding = mixed(X)
+        values = validated(estimator, X, missing != "error", reset=True, ensure_min_samples=2)
+        names = getattr(estimator, "feature_names_in_", None)
+        columns = None if names is None else tuple(map(str, names))
+        weights = None if sample_weight is None else row_weights(sample_weight, len(values))
+        source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
+    if missing == "drop":
+        source = _complete(source)
+    in_memory = isinstance(source, ArraySource)
+    if missing == "use" and not in_memory and source.faults.not_finite:
+        raise UnsupportedError(
+            "missing='use' takes rows in memory, and these lie in parts or on a device: give "
+            "X.in_memory() (X.compute(), a NumPy array), or drop such rows (missing='drop')"
+        )
+    refuse(source, large=True, gaps=missing == "use")
+    return source.present()
+
+
+def _where_they_lie(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
+    """An array of another library as a source that leaves it there."""
+    own = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
+    return on_device(X, _unless_equal(own), n_jobs), None
+
+
+def missing_of(estimator: Any) -> str:
+    """What an estimator, of a search its own, does with missing values."""
+    inner = last_step(getattr(estimator, "estimator", estimator))
+    missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
+    return missing
+
+
+def _complete(source: Source) -> Source:
+    """The rows without gaps."""
+    left = complete(source)
+    if left.shape[0] < 2:
+        raise InvalidInputError(
+            f"X must have two rows or more without missing values, but only {left.shape[0]} of "
+            f"{source.shape[0]} are left with missing='drop': use missing='use'"
+        )
+    return left
+
+
+def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
+    """Rows to fit that were checked before, for another estimator as well."""
+    adopt_columns(estimator, source)
+    return source.with_jobs(n_jobs)
+
+
+def part_of(source: Source, rows: Any) -> Source:
+    """Some of the rows to fit, by number."""
+    some: Source = rows_of(source, rows)
+    if isinstance(some, ArraySource) and some.weights is not None:
+        return replace(some, weights=_unless_equal(some.weights))
+    return some
+
+
+def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = False) -> Source:
+    """Rows at predict time: as many columns, in the same order, of values as at fit.
+
+    ``gaps``: they may have some.
+    """
+    X = _in_order_of_fit(estimator, X)
+    used = missing_of(estimator) == "use"
+    source = _new_rows(estimator, X, sample_weight, gaps or used)
+    if used and not gaps and source.faults.not_finite:
+        raise InvalidInputError(
+            "X must have no missing values here, where rows are looked at again, but "
+            f"{source.faults.not_finite.n_rows:,} rows have some: leave these out, or fill them in "
+            "(impute)"
+        )
+    check_values(estimator.result_.family, source, 1)
+    return source
+
+
+def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
+    """Rows that a stream goes on with: of the same columns, and of values as at fit."""
+    source = new_rows(estimator, X, sample_weight)
+    refuse(source, large=True)
+    return source.present()
+
+
+def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
+    n_jobs = jobs(estimator.n_jobs)
+    if is_collection(X):
+        check_blocks(estimator, X)
+        X, sample_weight = collected(X, sample_weight, n_jobs), None
+    elif is_elsewhere(X):
+        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
+    else:
+        written_out("X", X)
+        X = as_fitted(X, estimator.result_.family)
+    if not is_source(X):
+        values = validated(estimator, X, gaps, reset=False)
+        weights = None if sample_weight is None else row_weights(sample_weight, len(values))
+        source = as_source(values, weights, n_jobs)
+        if gaps:
+            refuse(source, gaps=True)
+        return source
+    _refuse_weights(sample_weight)
+    check_columns(estimator, X.shape[1], X.columns)
+    source = _given(X, n_jobs)
+    refuse(source, gaps=gaps)
+    return source
+
+
+def _in_order_of_fit(estimator: Any, X: Any) -> Any:
+    """A frame with the columns that were fitted has them in that order."""
+    X = eager(X)
+    arrow = getattr(X, "column_names", None)
+    columns = getattr(X, "columns", None) if arrow is None else arrow
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None or columns is None or is_source(X):
+        return X
+    names, wanted = list(columns), list(known)
+    if len(names) != len(wanted) or set(names) != set(wanted) or names == wanted:
+        return X
+    return X[wanted] if arrow is None else X.select(wanted)
+
+
+def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
+    """A source as it came; weights of an array are checked as those beside an array are.
+
+    ``everything_once``: weights that are all 1 are none.
+    """
+    if not isinstance(X, ArraySource):
+        return X.with_jobs(n_jobs)
+    weights = None if X.weights is None else row_weights(X.weights, len(X.values))
+    return ArraySource(
+        X.values,
+        _unless_equal(weights) if everything_once else weights,
+        n_jobs,
+        X.columns,
+        coding=X.coding,
+    )
+
+
+def _refuse_levels(source: Source) -> None:
+    """Codes of levels are no numbers to a family that knows none."""
+    coding = coding_of(source)
+    if coding is not None and coding.has_levels:
+        pairs = zip(coding.names, coding.levels, strict=True)
+        named = ", ".join(repr(name) for name, levels in pairs if levels is not None)
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {named}: leave them out, or use "
+            'Mixture(family="auto")'
+        )
+
+
+def _unless_equal(weights: Array | None) -> Array | None:
+    """Weights, or None where every row counts once."""
+    return None if weights is None or np.all(weights == 1.0) else weights
+
+
+def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
+    """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit.
+
+    ``gaps``: values may be missing, but for whole rows and, at fit, whole columns.
+    """
+    found = source.faults
+    unusable = found.infinite if gaps else found.not_finite
+    if unusable:
+        row = source.row_text(unusable.row)
+        raise InvalidInputError(_not_finite(unusable, source.columns, row))
+    if found.empty:
+        raise InvalidInputError(
+            f"X must have a value in every row, but {source.row_text(found.empty.row)} has "
+            f"none{_others(found.empty)}: leave out such rows"
+        )
+    if large and found.never is not None and found.never.any():
+        never = Fault(1, 0, int(np.argmax(found.never)))
+        raise InvalidInputError(
+            f"X must have a value in every column, but column {_column(never, source.columns)} has "
+            "none: leave out that column"
+        )
+    if found.weight:
+        raise InvalidInputError(
+            "the weights of X must be finite and not negative, got "
+            f"{found.weight.value:g} for {source.row_text(found.weight.row)}: leave out that row"
+        )
+    if large and not SUM_OF_WEIGHTS[0] <= source.total_weight < SUM_OF_WEIGHTS[1]:
+        raise InvalidInputError(
+            "the weights of X say how often each row counts and must sum to between "
+            f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got {source.total_weight:g}: divide "
+            "them by their mean"
+        )
+    if large and found.too_large:
+        fault = found.too_large
+        raise InvalidInputError(
+            f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
+            f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
+            "is more than a double holds: divide that column"
+        )
+
+
+def _refuse_weights(sample_weight: Any) -> None:
+    if sample_weight is not None:
+        raise InvalidInputError(
+            "sample_weight must not be given beside a source: name the weight when reading"
+        )
+
+
+def row_weights(value: Any, n_rows: int) -> Array:
+    """``sample_weight`` as n finite numbers, none negative, not all zero; one number is for all."""
+    expected = f"sample_weight must be one number for each of the {n_rows} rows"
+    value = host(value)
+    unmasked("sample_weight", value)
+    if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with gaps
+        value = value.to_numpy(na_value=np.nan)
+    try:
+        given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
+        there = given.shape == (n_rows,)
+        weights = given.astype(np.float64) if there and given.dtype.kind in "fiubO" else None
+    except (TypeError, ValueError):  # ragged, or objects that are no numbers
+        there, weights = True, None
+    if not there and given.ndim:
+        one = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
+        raise InvalidInputError(f"{expected}, got shape {given.shape}{one}")
+    if weights is None:
+        raise InvalidInputError(f"{expected}, got {value!r:.60}")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(wrong):
+        raise InvalidInputError(
+            f"sample_weight must be finite and not negative, got {weights[wrong[0]]} for row "
+            f"{wrong[0]}: drop that row, or give it weight 0"
+        )
+    if not weights.any():
+        raise InvalidInputError(
+            "sample_weight must not be zero for every row: give some row a positive weight"
+        )
+    total = float(np.minimum(weights, SUM_OF_WEIGHTS[1]).sum())
+    if not SUM_OF_WEIGHTS[0] <= total < SUM_OF_WEIGHTS[1]:
+        raise InvalidInputError(
+            "sample_weight says how often each row counts and must sum to between "
+            f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got weights from "
+            f"{weights.min():g} to {weights.max():g}: divide them by their mean"
+        )
+    return np.where(weights < LEAST_WEIGHT * total, 0.0, weights)
+
+
+def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any:
+    """X by scikit-learn, float32 or float64; ``gaps``: whatever stands in their place."""
+    if gaps:
+        X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
+    unmasked("X", X)
+    refuse_no_table(X)
+    try:
+        if isinstance(X, (list, tuple)):
+            X = np.asarray(X)
+        refuse_text(X)
+        with np.errstate(invalid="ignore"):  # it adds infinities of both signs
+            return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+    except InvalidInputError:
+        raise
+    except OverflowError as problem:
+        raise InvalidInputError(f"X must be numbers that a double holds: {problem}") from None
+    except TypeError as problem:
+        raise InvalidTypeError(explained(X, problem)) from None
+    except ValueError as problem:
+        raise InvalidInputError(explained(X, problem)) from None
+
+
+def _nan_for_gaps(X: Any) -> Any:
+    """X with NaN for what is masked, and in columns of objects for None and pandas' NA."""
+    if np.ma.isMaskedArray(X):
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas
+        objects = [str(dtype) == "object" for dtype in X.dtypes]
+        if any(objects):
+            X = X.copy()
+            for column in X.columns[objects]:
+                X[column] = X[column].where(X[column].notna(), np.nan)
+    return X
+
+
+def explained(X: Any, problem: Exception) -> str:
+    """scikit-learn's message, with the rows that are to blame or with the remedy."""
+    text = str(problem)
+    if "contains NaN" in text or "contains infinity" in text:
+        if hasattr(X, "iloc"):  # pandas, perhaps with its own missing values
+            values = X.to_numpy(np.float64, na_value=np.nan)
+        else:
+            values = np.asarray(X, dtype=np.float64)
+        return _not_finite(Fault.of(values, ~np.isfinite(values)), getattr(X, "columns", None))
+    if "Reshape your data" in text:
+        return (
+            f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
+            "data: X.reshape(-1, 1) where it is one column, X.reshape(1, -1) where it is one row"
+        )
+    named = text if "X" in text else f"X cannot be used: {text}"
+    if "feature names should match" in text:  # one name a line
+        return f"{named.rstrip()}: {OF_THE_FIT}"
+    for fragment, remedy in REMEDIES.items():
+        if fragment in text:
+            return f"{named.rstrip('.').splitlines()[0]}: {remedy}"
+    return named
+
+
+def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
+    missing = bool(np.isnan(fault.value))
+    wanted, value, remedy = "be finite numbers", "infinity", "drop or impute such rows"
+    if missing:
+        wanted, value = "have no missing values", "NaN"
+        remedy += ", or give missing='use' or 'drop' where the mixture is made"
+    return (
+        f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
+        f"{_column(fault, columns)}{_others(fault)}: {remedy}"
+    )
+
+
+def _others(fault: Fault) -> str:
+    return f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
+
+
+def _column(fault: Fault, columns: Any) -> str:
+    """The column of a fault, by name where it has one."""
+    return str(fault.column) if columns is None else repr(columns[fault.column])

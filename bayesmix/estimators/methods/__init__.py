@@ -1,1 +1,0 @@
-"""What fitted estimators do for their users beside ``fit`` and ``predict``."""

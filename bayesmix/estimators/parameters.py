@@ -1,0 +1,84 @@
+"""What a user's words for a mixture mean: ``covariance_type`` as a family, ``noise``.
+
+Where a fit keeps its finished passes, if anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesmix.core import validation
+from bayesmix.core.engines import PassesKept
+from bayesmix.core.families import Family
+from bayesmix.core.noise import NoiseDensity, OwnNoise
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.factor_analytic.family import FactorAnalytic
+from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
+
+
+def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
+    """The family, with ``reg_covar`` checked, and what only some structures take refused."""
+    ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
+    if not isinstance(covariance_type, FactorAnalytic):
+        names = tuple(NAMED)
+        validation.one_of("covariance_type", covariance_type, names, "or FactorAnalytic(q)")
+        return Gaussian(covariance_type, ridge)
+    if ridge is not None:
+        raise InvalidInputError(
+            f"reg_covar must be 'auto' for factor analysers, got {reg_covar!r}: their noise is "
+            "held at the resolution of the data already"
+        )
+    if precisions_init is not None:
+        raise InvalidInputError(
+            "precisions_init must be None for factor analysers, which hold no matrices: give "
+            "means_init or init_params"
+        )
+    return covariance_type
+
+
+def noise_density(value: Any) -> NoiseDensity | str | None:
+    """The density of rows that belong to no component; "uniform" is made of the rows of the fit."""
+    if value is None or (isinstance(value, str) and value == "uniform"):
+        return value
+    if hasattr(value, "score_samples"):
+        return OwnNoise(value.score_samples, getattr(value, "sample", None) and _Draws(value))
+    if callable(value) and not isinstance(value, type):
+        return OwnNoise(value)
+    raise InvalidInputError(
+        "noise must be None, 'uniform', a fitted estimator with score_samples, or a function of "
+        f"rows that returns log densities, got {value!r:.60}"
+    )
+
+
+class _Draws:
+    """Rows of an estimator, as scikit-learn's mixtures draw them."""
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def __call__(self, n: int, generator: Any) -> Any:
+        drawn = self.estimator.sample(n) if n else []
+        return drawn[0] if isinstance(drawn, tuple) else drawn
+
+
+# With others of these it is the same fit: it goes on further, or shows more.
+CHANGE_NO_PASS = {
+    "checkpoint", "max_iter", "max_passes", "max_seconds", "n_init", "n_jobs", "progress",
+    "random_state", "verbose", "verbose_interval", "warm_start",
+}  # fmt: skip
+
+
+def passes_kept(estimator: Any, source: Source, seed: int) -> tuple[int, PassesKept | None]:
+    """The seed to go on with, and the passes of an earlier attempt at the same fit."""
+    if estimator.checkpoint is None:
+        return seed, None
+    from bayesmix.io.checkpoints import Passes, open_checkpoint, search_identity
+
+    parameters = estimator.get_params(deep=False).items()
+    settings = {name: value for name, value in parameters if name not in CHANGE_NO_PASS}
+    identity = search_identity(settings, source, None, None)
+    seeded = estimator.random_state is not None
+    opened, seed = open_checkpoint(estimator.checkpoint, identity, seed, seeded, "fit")
+    return seed, Passes.of(opened.folder)

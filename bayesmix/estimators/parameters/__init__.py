@@ -1,1 +1,0 @@
-"""What a user's words for a mixture mean."""

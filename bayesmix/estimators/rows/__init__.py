@@ -1,1 +1,0 @@
-"""Rows that come in, whatever they came as, and which of their columns a fit knows."""

@@ -1,0 +1,338 @@
+"""What a search is asked for: its parameters, checked and filled in.
+
+What a fitted search found: its candidates, their average, and the best one as a mixture.
+
+What fits candidates for ``selection``: mixtures to one checked source, pipelines to a table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from bayesmix.core import validation
+from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UndefinedError
+from bayesmix.estimators.fitters import TableFitter
+from bayesmix.estimators.methods import Transforming
+from bayesmix.numerics.arrays import Integers
+from bayesmix.selection import sweep as growth
+from bayesmix.selection.averaging import AveragedDensity
+from bayesmix.selection.candidates import (
+    Candidate,
+    candidate_chains,
+    component_numbers,
+    each_once,
+    largest_number,
+    structures_asked,
+)
+from bayesmix.selection.clusters import most_probable_clusters
+from bayesmix.selection.criteria import NAMES, POSTERIOR
+from bayesmix.selection.pipelines import last_step
+from bayesmix.selection.probability import Probabilities, by_bic, over_k, probabilities, temperature
+from bayesmix.selection.ranking import averaged_over
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.scores import HeldOut, rows_of
+from bayesmix.selection.tasks import Fitter, KeptFits
+
+if TYPE_CHECKING:
+    pass
+
+
+class SearchResults(Transforming):
+    """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
+
+    criterion_: str
+    best_index_: int
+    _rows: list[Candidate]
+    _prior_over_k: dict[int, float]
+    _averaged: AveragedDensity | None
+    _clusters: Integers
+
+    def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
+        """Return the posterior of the candidates, where they have an evidence."""
+        try:
+            return probabilities(rows, self._prior_over_k)
+        except UndefinedError:
+            return None
+
+    def _probabilities(self, rows: list[Candidate]) -> Probabilities:
+        """Return the probabilities of the candidates, calibrated where ``select`` chose itself."""
+        divided_by = temperature(rows) if self.criterion_ == RULE else 1.0
+        if self.criterion_ == "bic" and (found := by_bic(rows, self._prior_over_k)):
+            return found
+        return probabilities(rows, self._prior_over_k, divided_by)
+
+    @property
+    def k_probabilities_(self) -> Any:
+        """P(K | data) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+
+        By "evidence_folds", the default of ``select``, the evidence is divided by √n / 4: the
+        posterior itself is too sure of K where components are not quite normal. By "evidence" and
+        "elbo_log_k" it is the posterior. Where a structure without a posterior wins by BIC the
+        probabilities are approximations by it.
+
+        Raises
+        ------
+        UndefinedError
+            Where candidates have no evidence, with what to do.
+        """
+        self._check_kept()
+        return over_k(self._rows, self._probabilities(self._rows))
+
+    @property
+    def averaged_(self) -> AveragedDensity:
+        """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
+        self._check_kept()
+        if self._averaged is None:
+            self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
+        return self._averaged
+
+    @property
+    def best_estimator_(self) -> Any:
+        """The fit of the best candidate."""
+        self._check_kept()
+        return self._rows[self.best_index_].estimator
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The fit of every candidate, as in ``results_``; None where it failed."""
+        self._check_kept()
+        return [row.estimator for row in self._rows]
+
+    @property
+    def candidates_(self) -> list[Candidate]:
+        """What came of every candidate, as in ``results_``: scores, fit, why it was left out."""
+        self._check_kept()
+        return self._rows
+
+    @property
+    def held_out_(self) -> list[HeldOut | None]:
+        """Held-out log density by row of every candidate; None where there are no folds."""
+        self._check_kept()
+        return [row.held for row in self._rows]
+
+    def _fitted(self) -> FitResult:
+        result: FitResult = last_step(self.best_estimator_).result_
+        return result
+
+    def _check_kept(self) -> None:
+        check_is_fitted(self, "results_")
+        if not self._rows:
+            raise UndefinedError("refit=False kept no fitted model: set refit=True")
+
+    def predict(self, X: Any) -> Any:
+        """The most probable component of every row, under the best candidate."""
+        return self.best_estimator_.predict(X)
+
+    @property
+    def n_components_(self) -> int:
+        """The number of components of the best candidate."""
+        return self._fitted().n_components
+
+    @property
+    def n_clusters_(self) -> int:
+        """The number of clusters that these components form; outlying components do not count."""
+        return int(self.clusters_.max()) + 1
+
+    @property
+    def clusters_(self) -> Integers:
+        """The cluster of every component (K,), the heaviest is 0; -1 for outlying components."""
+        self._check_kept()
+        return self._clusters
+
+    def predict_clusters(self, X: Any) -> Integers:
+        """The most probable cluster of every observation; -1 for outlying ones and noise."""
+        return most_probable_clusters(self.predict_proba(X), self.clusters_)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the components, under the best candidate."""
+        return self.best_estimator_.predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log density of every row in nats, under the best candidate."""
+        return self.best_estimator_.score_samples(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log density in nats, under the best candidate."""
+        return float(self.best_estimator_.score(X))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+        """Rows and components drawn from the best candidate."""
+        return last_step(self.best_estimator_).sample(n_samples, random_state)
+
+    def save(self, path: Any) -> None:
+        """Write the search with all its candidates to one file; ``bayesmix.load`` reads it."""
+        from bayesmix.io import save
+
+        save(self, path)
+
+    def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
+        """Band (n, 2) of the density that knows that K and structure were chosen.
+
+        As ``averaged_.density_interval``: those of all candidates that the rows do not speak
+        against. With ``data``, the rows of the fit, by Gibbs sampling.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(2, 3), covariance_type="tied")
+        >>> search.density_interval(X[:1], level=0.9).shape
+        (1, 2)
+        """
+        return self.averaged_.density_interval(X, level, **options)
+
+
+STRUCTURE = "covariance_type"
+# With folds every candidate is fitted to each: a range that takes care of itself ends here.
+MOST_BY_FOLDS = 10
+KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
+CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
+
+
+def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
+    """The name of a criterion, and the function where it is one's own."""
+    if callable(criterion):
+        name = getattr(criterion, "__name__", "criterion")
+        return name, {name: criterion}
+    validation.one_of("criterion", criterion, NAMES, "or a callable")
+    return RULE if criterion == "auto" else criterion, {}
+
+
+def names_of(also: Any) -> list[str]:
+    """Further criteria, by name."""
+    named = [also] if isinstance(also, str) else list(also)
+    for name in named:
+        validation.one_of("also", name, NAMES)
+    return named
+
+
+def estimator_of(estimator: Any, seed: int) -> Any:
+    """The estimator of all candidates: its seed, and no bar of its own."""
+    if estimator is None:
+        from bayesmix.estimators.gaussian import GaussianMixture
+
+        made: Any = GaussianMixture()
+    else:
+        made = clone(estimator)
+    inner = last_step(made)
+    if not hasattr(inner, "n_components"):
+        raise InvalidInputError(
+            "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
+            f"got {type(inner).__name__}"
+        )
+    if getattr(inner, "checkpoint", None) is not None:
+        raise InvalidInputError(
+            "the estimator of a search keeps no checkpoint of its own: give checkpoint= to the "
+            "search"
+        )
+    if getattr(inner, "random_state", None) is None:
+        inner.set_params(random_state=seed)
+    if getattr(inner, "progress", 0) is None:
+        inner.set_params(progress=False)
+    return made
+
+
+def kept_in(
+    search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
+) -> tuple[int, KeptFits | None]:
+    """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
+    if search.checkpoint is None:
+        return seed, None
+    from bayesmix.io.checkpoints import open_checkpoint, search_identity
+
+    settings = {
+        name: value
+        for name, value in search.get_params(deep=False).items()
+        if name not in CHANGE_NO_NUMBER
+    }
+    identity = search_identity(settings, X, sample_weight, groups)
+    seeded = search.random_state is not None
+    kept, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
+    return seed, kept
+
+
+def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
+    """Fits of one chain come one after the other and may use all cores; of several, one."""
+    inner = last_step(estimator)
+    if getattr(inner, "n_jobs", 0) is None:
+        inner.set_params(n_jobs=n_jobs if n_chains == 1 else 1)
+
+
+def is_variational(estimator: Any, wanted: set[str]) -> bool:
+    """Whether the estimator is variational; refuses criteria that need it where it is not."""
+    model = last_step(estimator)._model()
+    variational = bool(model.inference.variational)
+    if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
+        raise InvalidInputError(
+            f"criterion={refused[0]!r} does not know of noise: use 'bic', 'icl', 'cv', or 'elbo' "
+            "of a variational fit"
+        )
+    for name in sorted(wanted & set(POSTERIOR)):
+        if not variational:
+            raise InvalidInputError(
+                f"criterion={name!r} needs a variational estimator, such as "
+                "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
+            )
+    return variational
+
+
+def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
+    """What fits candidates: a mixture to the source, a pipeline to the rows as they came."""
+    if hasattr(estimator, "steps"):
+        return TableFitter(estimator, X, sample_weight, source)
+    fitter: Fitter = estimator._fitter(X, sample_weight, source)
+    return fitter
+
+
+def chains_of(
+    search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
+) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
+    """The candidates in chains that differ in K alone, each model once, and what was left out.
+
+    Where K grows by itself a chain ends at the K that so many observations can estimate; structures
+    that they cannot estimate at all are left out, unless all are: then K is 1.
+    """
+    n_rows, n_columns = shape_of(X)
+    most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
+    numbers = component_numbers(search.n_components, most)
+    structures = structures_asked(
+        search.covariance_type, None if prefix else n_columns, variational
+    )
+    chains = candidate_chains(numbers, structures, search.param_grid, prefix)
+    if search.n_components is not None:
+        return each_once(chains, prefix), ()
+    own = getattr(last_step(estimator), STRUCTURE, None)
+    named = [chain[0].get(f"{prefix}{STRUCTURE}", own) for chain in chains]
+    largest = [largest_number(each, n_rows, n_columns) for each in named]
+    if not any(largest):
+        return each_once([chain[:1] for chain in chains], prefix), ()
+    left_out = [str(each) for each, k in zip(named, largest, strict=True) if not k]
+    chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
+    return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+
+
+def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Rows, weights and groups without what training leaves out: rows of weight zero."""
+    if source.shape[0] == shape_of(X)[0]:
+        return X, sample_weight, groups
+    kept = source.numbers
+    weights, groups = (
+        None if each is None else np.asarray(each)[kept] for each in (sample_weight, groups)
+    )
+    return source if kept is None else rows_of(X, kept), weights, groups
+
+
+def shape_of(X: Any) -> tuple[int, int]:
+    """Rows and columns, as far as they can be told before anything is checked."""
+    try:
+        shape = tuple(X.shape if hasattr(X, "shape") else np.shape(X))
+    except ValueError:  # a ragged list
+        shape = (len(X),)
+    n_rows, n_columns, *_ = (*shape, 1, 1)
+    return int(n_rows), int(n_columns)

@@ -1,0 +1,407 @@
+"""Finished fits of a search on disk, so that an interrupt or a kill costs at most one of them.
+
+A folder: ``search.json`` says which search it belongs to, and each finished fit is a file of its
+own in the container of saved models, of which nothing is ever executed. Its name is a digest of all
+that the fit depends on: the search, the candidate, the rows, where it begins. So a file answers one
+question, whoever asks it, and processes that share a folder write the same.
+
+Finished passes of one long fit on disk: a fit that was killed makes them no second time.
+
+All that a fit does follows from its passes over the rows. So what each pass added up is kept under
+a digest of what it was asked (mixture, form, rows), and the fit, begun again, takes the same way
+with the same bits up to where it was. Every few seconds the new ones become a file of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
+from bayesmix.core.sources import Source
+from bayesmix.core.writing import PARTIAL, folder_to_write, write
+from bayesmix.errors import (
+    BayesmixWarning,
+    DamagedFileError,
+    FileAccessError,
+    InvalidInputError,
+    UnsupportedError,
+    warn,
+)
+from bayesmix.families.factor_analytic.factor_analysers import ProjectedMoments
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.independent.linear import Sums
+from bayesmix.families.product.layout import ProductStatistics
+from bayesmix.families.student_t.components import WeightedMoments
+from bayesmix.io.container import FINISHED_FIT, PASSES, opened, pack, unpack
+from bayesmix.io.records import Reader, Writer, adopt
+from bayesmix.numerics.features import cost_of
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.pipelines import last_step, steps_before
+from bayesmix.selection.tasks import WHOLE, Question
+from bayesmix.sources.border import is_source
+from bayesmix.version import __version__
+
+FORMAT = FINISHED_FIT.version
+MOST_BYTES_HASHED = 2**22
+
+
+@dataclass
+class Checkpoint:
+    """Where the finished fits of one search are kept: ``search`` is the digest of which it is."""
+
+    folder: Path
+    search: str
+    told: bool = False
+
+    def get(self, question: Question, model: Any, X: Any) -> Candidate | None:
+        """What came of a fit, with ``model``, not fitted yet, as its estimator; None: not there.
+
+        Steps of a pipeline before the mixture are fitted again to ``X``. Where they do not come out
+        as they were, as those without a seed, the fit is not there either.
+        """
+        try:
+            digest = self._digest(question)
+        except UnsupportedError:  # what no file can hold, none holds
+            return None
+        path = self._path(question, digest)
+        if not os.path.lexists(path):
+            return None
+        with opened(path) as stream:
+            header, arrays = unpack(stream, FINISHED_FIT)
+            if header["question"] != digest:
+                raise DamagedFileError(f"holds another fit; {FINISHED_FIT.again}")
+            return _row(header, Reader(arrays), question.parameters, model, X)
+
+    def put(self, question: Question, row: Candidate, X: Any) -> None:
+        """Keep it: all of it or nothing."""
+        digest = self._digest(question)
+        writer = Writer()
+        # A fit to all rows is its result: the estimator is made again around it.
+        plain = replace(row, parameters={}, estimator=None)
+        model = row.estimator
+        described: dict[str, Any] = {"bayesmix": __version__, "question": digest}
+        if model is not None:
+            plain = replace(plain, begin=None)
+            names = getattr(last_step(model), "feature_names_in_", ())
+            described["result"] = writer.value(row.result)
+            described["features"] = list(map(str, names))
+            described["steps"] = _made_of(steps_before(model), X)
+        described["row"] = writer.value(plain)
+        write(self._path(question, digest), pack(described, writer.arrays, FINISHED_FIT))
+
+    def tell(self, reason: str) -> None:
+        """Warn, once, that fits are not kept."""
+        if not self.told:
+            self.told = True
+            warn(
+                f"the search goes on, but its checkpoint does not hold all of it: {reason}",
+                BayesmixWarning,
+            )
+
+    def _path(self, question: Question, digest: str) -> Path:
+        part = "all" if question.part == WHOLE else f"fold-{question.part}"
+        return self.folder / f"candidate-{question.number}-{part}-{digest[:16]}.fit"
+
+    def _digest(self, question: Question) -> str:
+        writer = Writer()
+        asked = {
+            "search": self.search,
+            "parameters": said(question.parameters),
+            "number": question.number,
+            "part": question.part,
+            "near": writer.value(question.near),
+        }
+        return hashlib.sha256(pack(asked, writer.arrays, FINISHED_FIT)).hexdigest()
+
+
+def _row(
+    header: dict[str, Any], reader: Reader, parameters: dict[str, Any], model: Any, X: Any
+) -> Candidate | None:
+    row = reader.value(header["row"])
+    if not isinstance(row, Candidate):
+        raise DamagedFileError("is damaged: it holds no fit")
+    row = replace(row, parameters=parameters)
+    if "result" not in header:
+        if row.scores:
+            raise DamagedFileError("is damaged: it holds what a fit is worth and no fit")
+        return row
+    if (steps := steps_before(model)) is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the row has those of the first time
+            steps.fit_transform(X)
+        if _made_of(steps, X) != header["steps"]:
+            return None
+        model.steps[:-1] = steps.steps
+    result = reader.value(header["result"])
+    adopt(last_step(model), result, header["features"])
+    begin = None if result.degenerate is not None else result.mixture
+    return replace(row, estimator=model, begin=begin)
+
+
+def _made_of(steps: Any, X: Any) -> str:
+    """A digest of what fitted steps make of the rows."""
+    return fingerprint(None if steps is None else steps.transform(X))
+
+
+def open_checkpoint(
+    path: Any, identity: dict[str, Any], seed: int, seeded: bool, of: str = "search"
+) -> tuple[Checkpoint, int]:
+    """The checkpoint at ``path`` of a search or a fit, and the seed to go on with.
+
+    ``seeded``: whether the user chose the seed; otherwise the one of the first run is taken up.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the folder holds another search (other rows, candidates, parameters or version), or
+        cannot be one.
+    FileAccessError
+        Where it cannot be written.
+    DamagedFileError
+        Where what says which search it belongs to cannot be read.
+    """
+    folder = folder_to_write(path, "checkpoint")
+    place = folder / f"{of}.json"
+    identity = identity | {"version": __version__, "format": FORMAT}
+    if not place.exists():
+        if any(not one.name.endswith(PARTIAL) for one in folder.iterdir()):
+            raise InvalidInputError(
+                f"checkpoint must name an empty folder or one of an earlier {of}, and {path} "
+                "holds other files"
+            )
+        write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
+        return _of_search(folder, identity, seed), seed
+    earlier = _read(place)
+    anew = "name another folder, or remove this one to begin anew"
+    if "format" not in earlier:
+        raise InvalidInputError(
+            f"checkpoint {path} holds pickles, as earlier versions of bayesmix wrote them, which "
+            f"can run code and are no longer opened: {anew}"
+        )
+    first = earlier.pop("seed")
+    same = identity | {"random_state": seed} if seeded else identity
+    if seeded:
+        earlier["random_state"] = first
+    different = sorted(
+        key for key in earlier.keys() | same.keys() if earlier.get(key) != same.get(key)
+    )
+    if different:
+        raise InvalidInputError(
+            f"checkpoint {path} belongs to a {of} with other {', '.join(different)}: {anew}"
+        )
+    return _of_search(folder, identity, first), first
+
+
+def _of_search(folder: Path, identity: dict[str, Any], seed: int) -> Checkpoint:
+    text = json.dumps(identity | {"seed": seed}, sort_keys=True)
+    return Checkpoint(folder, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _read(place: Path) -> dict[str, Any]:
+    with opened(place) as stream:
+        earlier = json.loads(stream.read().decode("utf-8"))
+        if not isinstance(earlier, dict) or type(earlier.get("seed")) is not int:
+            raise DamagedFileError(
+                "is damaged: it does not say what it belongs to; begin anew in another folder"
+            )
+        return earlier
+
+
+def search_identity(
+    settings: dict[str, Any], X: Any, sample_weight: Any, groups: Any
+) -> dict[str, Any]:
+    """What makes a search the same one: its settings, and digests of its rows and their weights."""
+    rows, weights = some_rows(X) if is_source(X) else (X, sample_weight)
+    return {name: said(value) for name, value in settings.items()} | {
+        "shape": str(np.shape(X)),
+        "rows": fingerprint(rows),
+        "weights": fingerprint(weights),
+        "groups": fingerprint(groups),
+    }
+
+
+def some_rows(source: Source) -> tuple[Any, Any]:
+    """Evenly spaced rows of a source, as many as a digest is made of, and their weights."""
+    n_rows, n_features = source.shape
+    step = max(1, 8 * n_rows * n_features // MOST_BYTES_HASHED)
+    some = source.in_memory(slice(None, None, step)).rows
+    return some.values, some.weights
+
+
+def said(value: Any) -> str:
+    """A setting in words that two different ones do not share: arrays by their digest."""
+    if isinstance(value, np.ndarray):
+        return fingerprint(value)
+    if hasattr(value, "get_params"):
+        return _called(value, sorted(value.get_params(deep=False).items()))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return _called(value, fields)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {said(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(said, value)) + "]"
+    if callable(value):
+        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return repr(value)
+
+
+def _called(value: Any, parameters: list[tuple[str, Any]]) -> str:
+    inside = ", ".join(f"{name}={said(one)}" for name, one in parameters)
+    return f"{type(value).__qualname__}({inside})"
+
+
+def fingerprint(array: Any) -> str:
+    """A digest of an array: all of a small one, evenly spaced rows of a large one."""
+    if array is None:
+        return "none"
+    values = np.asarray(array)
+    if values.dtype == object:  # whose bytes are addresses
+        values = np.array(list(map(repr, values.ravel().tolist()))).reshape(values.shape)
+    digest = hashlib.sha256(f"{values.shape} {values.dtype}".encode())
+    step = max(1, values.nbytes // MOST_BYTES_HASHED)
+    digest.update(np.ascontiguousarray(values[::step]).tobytes())
+    return digest.hexdigest()
+
+
+SUFFIX = ".passes"
+SECONDS_BETWEEN_FILES = 10.0
+# In rows times components times what a row costs: less is made again sooner than it is read.
+LEAST_WORK = 2**24
+MOST_BYTES = 2**30
+# What a pass may add up.
+OF_PASSES = (np.ndarray, Moments, WeightedMoments, ProjectedMoments, Sums, ProductStatistics)
+
+
+@dataclass
+class Passes:
+    """What passes of one fit added up, and where it is kept."""
+
+    folder: Path
+    known: dict[str, ChunkSums] = field(default_factory=dict)
+    fresh: dict[str, ChunkSums] = field(default_factory=dict)
+    n_bytes: int = 0
+    told: bool = False
+    written_at: float = field(default_factory=time.perf_counter)
+    lock: Lock = field(default_factory=Lock)
+    digests: dict[int, tuple[ref[Source], str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path) -> Passes:
+        """Those that a folder holds; ``DamagedFileError`` names a file that cannot be read."""
+        found = cls(folder)
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            with opened(path) as stream:
+                header, arrays = unpack(stream, PASSES)
+                value = Reader(arrays).value
+                found.known |= {
+                    key: _read_sums(value(one)) for key, one in header["passes"].items()
+                }
+            found.n_bytes += path.stat().st_size
+        return found
+
+    def summed(
+        self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
+    ) -> ChunkSums:
+        """The sums of a pass: as they were, or by ``work`` and kept from now on."""
+        n_rows, n_columns = source.shape
+        if n_rows * mixture.n_components * cost_of(n_columns) < LEAST_WORK:
+            return work()
+        key = self._key(source, mixture, form)
+        if key is None:
+            return work()
+        with self.lock:
+            found = self.known.get(key)
+        if found is None:
+            found = work()
+            with self.lock:
+                self.known[key] = self.fresh[key] = found
+                late = time.perf_counter() - self.written_at > SECONDS_BETWEEN_FILES
+            if late:
+                self.write()
+        return _of_mixture(found, mixture)
+
+    def write(self) -> None:
+        """What came since the last time, as a file; a disk that is full is said once."""
+        with self.lock:
+            fresh, self.fresh = self.fresh, {}
+            self.written_at = time.perf_counter()
+            if not fresh or self.n_bytes > MOST_BYTES:
+                return
+            writer = Writer()
+            try:
+                passes = {key: writer.value(_written(one)) for key, one in fresh.items()}
+                content = pack({"bayesmix": __version__, "passes": passes}, writer.arrays, PASSES)
+                digest = hashlib.sha256(content).hexdigest()[:16]
+                write(self.folder / f"{digest}{SUFFIX}", content)
+                self.n_bytes += len(content)
+            except FileAccessError as problem:
+                self.fresh = fresh  # the disk may have room the next time
+                self._tell(str(problem))
+            except UnsupportedError as problem:
+                self._tell(str(problem))
+
+    def leave_out(self, what: str) -> None:
+        """Say, once, what is made again."""
+        self._tell(what)
+
+    def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
+        writer = Writer()
+        asked = {"form": form, "rows": self._digest(source)}
+        try:
+            asked["mixture"] = writer.value(mixture)
+            return hashlib.sha256(pack(asked, writer.arrays, PASSES)).hexdigest()
+        except UnsupportedError as problem:  # a family of one's own
+            self._tell(str(problem))
+            return None
+
+    def _digest(self, source: Source) -> str:
+        """A digest of rows and their weights, made once."""
+        known, said = self.digests.get(id(source), (None, ""))
+        if known is None or known() is not source:
+            rows, weights = some_rows(source)
+            said = f"{source.shape} {source.total_weight!r} {fingerprint(rows)} "
+            said += fingerprint(weights)
+            self.digests[id(source)] = ref(source), said
+        return said
+
+    def _tell(self, reason: str) -> None:
+        if not self.told:
+            self.told = True
+            warn(
+                f"the fit goes on, but its checkpoint does not hold all of it: {reason}",
+                BayesmixWarning,
+            )
+
+
+def _written(one: ChunkSums) -> tuple[Any, ...]:
+    sums = one.statistics
+    kept = sums.sums if isinstance(sums, FeatureSums) else sums
+    return float(one.log_normaliser), float(one.magnitude), kept
+
+
+def _read_sums(value: Any) -> ChunkSums:
+    match value:
+        case (float(), float(), sums) if isinstance(sums, OF_PASSES):
+            return ChunkSums(*value)
+    raise DamagedFileError(f"is damaged: it holds no pass; {PASSES.again}")
+
+
+def _of_mixture(found: ChunkSums, mixture: Mixture) -> ChunkSums:
+    """Sums of features, of which a file holds the numbers, with the linear form they are of."""
+    if isinstance(found.statistics, np.ndarray):
+        return replace(found, statistics=FeatureSums(mixture.linear, found.statistics))
+    return found

@@ -1,0 +1,213 @@
+"""The bytes of a file of ours: a preamble, a JSON header and raw arrays, under one checksum.
+
+======== ====== ==========================================================================
+offset   bytes  what
+======== ====== ==========================================================================
+0        8      which kind of file, as ``89 62 6d 69 78 0d 0a 1a`` for a model (a transfer as
+                text breaks it, as it does a PNG)
+8        4      version of the kind's format, little-endian, as are all numbers
+12       8      length of the whole file
+20       8      length of the header
+28       32     SHA-256 of all other bytes
+60       ...    header: JSON in ASCII, whose ``arrays`` lists (dtype, shape, order of axes)
+then     ...    the arrays one after another, nothing between, nothing behind
+======== ====== ==========================================================================
+
+Not a zip archive: its lengths can lie about what unpacks from them, and it has bytes that nothing
+checks. Here every length is compared with the file's own before anything is allocated, every byte
+is under the checksum, and the same content gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from bayesmix.core.writing import naming
+from bayesmix.errors import DamagedFileError, UnsupportedError
+from bayesmix.version import __version__
+
+PREAMBLE = struct.Struct("<8sIQQ")
+# Lists and objects of JSON take 20 times their bytes when they are read, and arrays need none: this
+# many are 50 MB, and a hundred times the header of a fit of 1,000 components.
+MOST_LISTS = 2**18
+HEADER_BEGINS = PREAMBLE.size + hashlib.sha256().digest_size
+
+# Kinds of numbers that files hold, by their names on disk.
+DTYPES = {
+    np.dtype(name).newbyteorder("<").str: np.dtype(name)
+    for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+}
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file: how it begins, its format, what it is, what to do where one is damaged."""
+
+    magic: bytes
+    version: int
+    what: str
+    again: str
+
+
+MODEL = FileKind(
+    b"\x89bmix\r\n\x1a", 1, "a model that bayesmix saved", "copy it or save the model again"
+)
+# Of format 1 were pickles.
+FINISHED_FIT = FileKind(
+    b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
+)
+PASSES = FileKind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
+
+# How other files begin that somebody may give us.
+FOREIGN = (
+    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT, PASSES)),
+    (b"\x80", "a pickle, which is never opened here"),
+    (b"PK", "a zip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x1f\x8b", "a gzip file"),
+)
+
+Bits = npt.NDArray[Any]
+
+
+def storable(array: Bits) -> bool:
+    """Whether files can hold numbers of this kind."""
+    return array.dtype.newbyteorder("<").str in DTYPES
+
+
+def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: FileKind = MODEL) -> bytes:
+    """The whole file. Arrays keep the order of their axes in memory: sums depend on it."""
+    orders = [memory_order(array) for array in arrays]
+    shapes = [
+        [array.dtype.newbyteorder("<").str, list(array.shape), order]
+        for array, order in zip(arrays, orders, strict=True)
+    ]
+    text = json.dumps({**header, "arrays": shapes}, allow_nan=False, separators=(",", ":")).encode(
+        "ascii"
+    )
+    if _n_lists(text) > MOST_LISTS:
+        raise UnsupportedError(
+            f"a file holds at most {MOST_LISTS:,} lists: give parameters as arrays, not as lists"
+        )
+    body = b"".join(
+        array.transpose(order).astype(array.dtype.newbyteorder("<")).tobytes()
+        for array, order in zip(arrays, orders, strict=True)
+    )
+    size = HEADER_BEGINS + len(text) + len(body)
+    preamble = PREAMBLE.pack(kind.magic, kind.version, size, len(text))
+    return preamble + _digest(preamble, text + body) + text + body
+
+
+def _n_lists(text: bytes) -> int:
+    """How many lists and objects JSON holds, or a few more."""
+    return text.count(b"[") + text.count(b"{")
+
+
+def memory_order(array: Bits) -> list[int]:
+    """Axes from the slowest to the fastest in memory."""
+    if array.flags.c_contiguous:
+        return list(range(array.ndim))
+    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+
+
+@contextlib.contextmanager
+def opened(path: Any) -> Iterator[BinaryIO]:
+    """A file to read; what is wrong with it names it."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
+        raise DamagedFileError(f"{path} is no file")
+    with naming(path, "read", "see who may read it"), open(path, "rb") as stream:
+        try:
+            yield stream
+        except DamagedFileError as problem:
+            raise DamagedFileError(f"{path} {problem}") from None
+        except (OSError, MemoryError):
+            raise
+        except Exception as problem:
+            # Whatever goes wrong with what a file holds is the file's fault, and is said as such.
+            raise DamagedFileError(
+                f"{path} is damaged: its parts do not fit together ({problem})"
+            ) from None
+
+
+def unpack(stream: BinaryIO, kind: FileKind = MODEL) -> tuple[dict[str, Any], list[Bits]]:
+    """Header and arrays of an open file; ``DamagedFileError`` where anything is not as written."""
+    there = os.fstat(stream.fileno()).st_size
+    beginning = stream.read(HEADER_BEGINS)
+    header_bytes = _check_preamble(beginning, there, kind)
+    rest = stream.read(there - HEADER_BEGINS)
+    if _digest(beginning[: PREAMBLE.size], rest) != beginning[PREAMBLE.size :]:
+        raise DamagedFileError(f"is damaged: its checksum does not fit what it holds; {kind.again}")
+    text = rest[:header_bytes]
+    if _n_lists(text) > MOST_LISTS:
+        raise DamagedFileError(f"is damaged: it holds more than {MOST_LISTS:,} lists")
+    try:
+        header = json.loads(text.decode("ascii"))
+        return header, _arrays(header.pop("arrays"), rest, header_bytes)
+    except DamagedFileError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise DamagedFileError(f"is damaged: its header cannot be read ({problem})") from None
+
+
+def _check_preamble(beginning: bytes, there: int, kind: FileKind) -> int:
+    """The length of the header, once it and the file's own length are possible."""
+    if not there:
+        raise DamagedFileError(f"is empty: {kind.again}")
+    if beginning[: len(kind.magic)] != kind.magic[: len(beginning)]:
+        known = [what for start, what in FOREIGN if beginning.startswith(start)]
+        looks = f"; it looks like {known[0]}" if known else ""
+        raise DamagedFileError(f"is not {kind.what}{looks}")
+    if there < HEADER_BEGINS:
+        raise DamagedFileError(f"is truncated: it ends after {there} bytes; {kind.again}")
+    _, version, size, header_bytes = PREAMBLE.unpack(beginning[: PREAMBLE.size])
+    if version > kind.version:
+        raise DamagedFileError(
+            f"was saved in format {version} by a newer bayesmix; this one ({__version__}) reads "
+            f"formats up to {kind.version}: pip install --upgrade bayesmix"
+        )
+    if there < size:
+        raise DamagedFileError(f"is truncated: {there:,} of {size:,} bytes are there; {kind.again}")
+    if version < 1 or there > size or header_bytes > size - HEADER_BEGINS:
+        raise DamagedFileError(f"is damaged: its lengths do not fit the file; {kind.again}")
+    return int(header_bytes)
+
+
+def _arrays(shapes: Any, rest: bytes, offset: int) -> list[Bits]:
+    """Arrays as writable copies; none is made before all of them are known to fit."""
+    sizes = []
+    for name, shape, order in shapes:
+        if any(type(n) is not int or n < 0 for n in shape):
+            raise DamagedFileError(f"is damaged: it holds an array of the shape {shape}")
+        if sorted(order) != list(range(len(shape))):
+            raise DamagedFileError(f"is damaged: it holds an array with the axes {order}")
+        sizes.append(DTYPES[name].itemsize * math.prod(shape))
+    if sum(sizes) != len(rest) - offset:
+        raise DamagedFileError("is damaged: its arrays do not fill the file")
+    arrays = []
+    for (name, shape, order), size in zip(shapes, sizes, strict=True):
+        flat = np.frombuffer(rest, np.dtype("u1"), size, offset)
+        # A boolean is one byte, and any byte but 0 is true; the view alone would keep odd ones.
+        typed = flat != 0 if name == "|b1" else flat.view(np.dtype(name))
+        stored = typed.reshape([shape[axis] for axis in order])
+        native = stored.astype(DTYPES[name])
+        arrays.append(native.transpose(np.argsort(order)) if order else native)
+        offset += size
+    return arrays
+
+
+def _digest(preamble: bytes, rest: bytes) -> bytes:
+    seal = hashlib.sha256(preamble)
+    seal.update(rest)
+    return seal.digest()

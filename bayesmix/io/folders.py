@@ -1,0 +1,420 @@
+"""Many files, or one that is too large, as partitions of rows: their names, columns and lengths.
+
+Nothing but headers and footers is read here; of text, whose rows have to be counted, all.
+
+Partitions of files, each read anew whenever it is worked on; picklable, for a cluster.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core.sources import Engine, Loader
+from bayesmix.errors import InvalidInputError, missing_extra
+from bayesmix.io.table_columns import check_names, listed, source_of
+from bayesmix.io.text import (
+    ENDINGS,
+    NUMPY,
+    PARQUET,
+    UNREADABLE,
+    TextFormat,
+    frame_of_text,
+    is_url,
+    opened,
+    unreadable,
+)
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.local_workers import Local
+from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
+
+# Headers are parsed as Python, which Python 3.11 before 3.11.8 does not do well in two threads at a
+# time (python/cpython#106905).
+ONE_HEADER = threading.Lock()
+# Of a Parquet file: eight doubles are what memory moves at once, and no more columns than these are
+# in memory twice; so many rows of them stay in the cache while they are written side by side.
+AT_A_TIME = 8
+ROWS_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """Consecutive row groups of a Parquet file: some of its columns."""
+
+    place: str
+    groups: tuple[int, ...]
+    columns: tuple[str, ...]
+    weight: str | None
+    dtype: str
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def of_type(self, dtype: str) -> RowGroups:
+        """The same, as numbers of a type."""
+        return replace(self, dtype=dtype)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with _bytes_of(self.place) as stream, pyarrow.parquet.ParquetFile(stream) as file:
+                groups = [file.metadata.row_group(group).num_rows for group in self.groups]
+                values = np.empty((sum(groups), len(self.columns)), dtype=self.dtype)
+                for first in range(0, len(self.columns), AT_A_TIME):
+                    some = self.columns[first : first + AT_A_TIME]
+                    _fill(values[:, first : first + AT_A_TIME], _columns(file, self.groups, some))
+                if self.weight is None:
+                    return values, None
+                (weights,) = _columns(file, self.groups, (self.weight,))
+                return values, weights.astype(np.float64)
+        except (pyarrow.ArrowException, *UNREADABLE) as problem:
+            raise unreadable(str(self), problem) from None
+
+    def __str__(self) -> str:
+        first, last = self.groups[0], self.groups[-1]
+        groups = f"group {first}" if first == last else f"groups {first} to {last}"
+        return f"{self.place}, row {groups}"
+
+
+@dataclass(frozen=True)
+class RowsOfArray:
+    """Consecutive rows of a ``.npy`` file, mapped where it lies on a disk."""
+
+    place: str
+    start: int
+    stop: int
+    columns: tuple[int, ...]
+    weight: int | None
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        try:
+            rows = array_rows(self.place, self.start, self.stop)
+        except UNREADABLE as problem:
+            raise unreadable(self.place, problem) from None
+        values = rows
+        if self.columns != tuple(range(rows.shape[1])):
+            values = np.ascontiguousarray(rows[:, self.columns])
+        weights = None if self.weight is None else rows[:, self.weight].astype(np.float64)
+        return values, weights
+
+    def __str__(self) -> str:
+        return self.place if self.start == 0 else f"{self.place} from row {self.start}"
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A whole file of text that names its columns."""
+
+    place: str
+    text: TextFormat
+    columns: tuple[str, ...]
+    weight: str | None
+
+    @property
+    def n_features(self) -> int:
+        return len(self.columns)
+
+    def __call__(self) -> tuple[Array, Array | None]:
+        columns = list(self.columns)
+        frame = frame_of_text(self.place, columns, self.text)
+        source = source_of(self.place, frame, columns, self.weight)
+        return source.values, source.weights
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def array_rows(place: str, start: int, stop: int) -> Array:
+    """Rows of a ``.npy`` file, without reading the others."""
+    if not is_url(place):
+        with ONE_HEADER:
+            mapped: Array = np.load(place, mmap_mode="r", allow_pickle=False)
+        return mapped[start:stop]
+    with opened(place) as stream:
+        with ONE_HEADER:
+            (n_rows, n_columns), columns_first, dtype = header(stream, place)
+        begin, size = stream.tell(), dtype.itemsize
+
+        def numbers(place: int, n: int) -> Array:
+            stream.seek(begin + place * size)
+            return np.frombuffer(stream.read(n * size), dtype)
+
+        if columns_first:
+            columns = [numbers(d * n_rows + start, stop - start) for d in range(n_columns)]
+            return np.stack(columns, axis=1)
+        rows = numbers(start * n_columns, (stop - start) * n_columns)
+        return rows.reshape(stop - start, n_columns)
+
+
+def header(stream: Any, place: str) -> tuple[tuple[int, int], bool, Any]:
+    """Shape, whether columns come first, and type of an array whose numbers follow."""
+    version = np.lib.format.read_magic(stream)
+    read: Any = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, columns_first, dtype = read(stream)
+    if len(shape) != 2 or dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"{place} must hold a two-dimensional array of real numbers, and holds shape {shape} "
+            f"of {dtype}"
+        )
+    return shape, columns_first, dtype
+
+
+def _bytes_of(place: str) -> Any:
+    """A file for pyarrow, which reads one on a disk without the interpreter and its lock."""
+    import pyarrow
+
+    return opened(place) if is_url(place) else pyarrow.OSFile(place)
+
+
+def _fill(values: Array, columns: list[Array]) -> None:
+    """Write columns side by side, few rows at a time: those stay in the cache."""
+    for start in range(0, len(values), ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
+        for place, column in enumerate(columns):
+            values[rows, place] = column[rows]
+
+
+def _columns(file: Any, groups: tuple[int, ...], names: tuple[str, ...]) -> list[Array]:
+    """Columns of some row groups; what is missing is NaN."""
+    table = file.read_row_groups(list(groups), columns=list(names), use_threads=False)
+    return [_numbers(table.column(name).to_numpy()) for name in names]
+
+
+def _numbers(values: Array) -> Array:
+    if values.dtype == object:  # flags with gaps
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+    return values
+
+
+# Row groups of fewer rows are read together with their neighbours.
+FEW_ROWS = 2**16
+# Values of a partition of a .npy file.
+VALUES_OF_A_PART = 2**22
+MARKS = "*?["
+
+
+def names_many(path: str) -> bool:
+    """Whether a path is a folder, a pattern or a URL."""
+    return os.path.isdir(path) or is_url(path) or any(mark in path for mark in MARKS)
+
+
+def read_parts(
+    path: str,
+    columns: list[Any] | None,
+    weight: Any,
+    text: TextFormat,
+    on: Callable[[tuple[Loader, ...]], Engine] = Local,
+) -> PartitionedSource:
+    """The files of a folder, a pattern or a URL, all of one kind, as a source on an engine."""
+    places = _places(path)
+    loaders, lengths, names = _parts(places, columns, weight, text)
+    engine = on(tuple(loaders))
+    source = PartitionedSource.of(
+        engine,
+        lengths or counted(engine, len(loaders)),
+        loaders[0].n_features,
+        tuple(map(str, loaders)),
+        names,
+    )
+    if not source.parts:
+        raise InvalidInputError(f"{path} must hold rows, and has none")
+    return source
+
+
+def _places(path: str) -> list[str]:
+    """The files, by name, numbers in names as numbers."""
+    if is_url(path):
+        found = _of_url(path)
+    elif os.path.isdir(path):
+        found = [entry.path for entry in os.scandir(path) if entry.is_file()]
+    else:
+        found = [path] if os.path.isfile(path) else glob.glob(path)
+    found = [place for place in found if not os.path.basename(place).startswith((".", "_"))]
+    found = [place for place in found if place.lower().endswith(ENDINGS)]
+    if not found:
+        where = f"{path} is a folder that has" if os.path.isdir(path) else f"at {path} there is"
+        raise InvalidInputError(
+            f"path must name a file of rows, but {where} none that ends in "
+            f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        )
+    return sorted(found, key=_in_order)
+
+
+def _in_order(place: str) -> list[tuple[int, str]]:
+    pieces = re.split(r"(\d+)", place)
+    return [(int(piece) if piece.isdecimal() else -1, piece) for piece in pieces]
+
+
+def _of_url(url: str) -> list[str]:
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise missing_extra("fsspec", "dask") from None
+    try:
+        files, inside = url_to_fs(url)
+        if any(mark in inside for mark in MARKS):
+            found = files.glob(inside)
+        elif files.isdir(inside):
+            found = [entry["name"] for entry in files.ls(inside) if entry["type"] == "file"]
+        else:
+            found = [inside] if files.exists(inside) else []
+    except (ImportError, *UNREADABLE) as problem:
+        raise InvalidInputError(f"{url} cannot be listed: {problem!r:.200}") from None
+    return [files.unstrip_protocol(place) for place in found]
+
+
+def _parts(
+    places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
+) -> tuple[list[Any], list[int], tuple[str, ...] | None]:
+    """Who reads each part, how many rows it has (none: to be counted), names of columns."""
+    makes: Any = {**dict.fromkeys(PARQUET, _row_groups), **dict.fromkeys(NUMPY, _arrays)}
+    kinds = {os.path.splitext(place.lower().removesuffix(".gz"))[1] for place in places}
+    if len(kinds) > 1:
+        raise InvalidInputError(
+            f"path must name files of one kind, got {listed(sorted(kinds), quote=False)}: "
+            "give a pattern, as data/*.parquet"
+        )
+    make = makes.get(kinds.pop(), partial(_texts, text=text))
+    found: tuple[list[Any], list[int], tuple[str, ...] | None] = make(places, columns, weight)
+    return found
+
+
+def _row_groups(
+    places: Sequence[str], columns: list[Any] | None, weight: Any
+) -> tuple[list[RowGroups], list[int], tuple[str, ...]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("pyarrow", "parquet") from None
+    loaders: list[RowGroups] = []
+    lengths: list[int] = []
+    wanted: tuple[str, ...] = ()
+    dtype = "float32"
+    for place in places:
+        try:
+            with opened(place) as stream, pyarrow.parquet.ParquetFile(stream) as file:
+                schema, about = file.schema_arrow, file.metadata
+                sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+        except (pyarrow.ArrowException, *UNREADABLE) as problem:
+            raise unreadable(place, problem) from None
+        numeric = [field.name for field in schema if _is_number(pyarrow.types, field.type)]
+        names = list(map(str, columns)) if columns is not None else list(wanted)
+        names = names or [name for name in numeric if name and name != weight]
+        check_names(place, schema.names, names, weight)
+        used = [*names, *([] if weight is None else [weight])]
+        if wrong := [name for name in used if name not in numeric]:
+            raise InvalidInputError(
+                f"columns must be numeric, but {listed(wrong)} in {place} is not"
+            )
+        if not names:
+            raise InvalidInputError(
+                f"{place} must have a numeric column to fit, and has {listed(schema.names)}"
+            )
+        wanted = tuple(names)
+        if any(schema.field(name).type != pyarrow.float32() for name in names):
+            dtype = "float64"
+        for groups in _joined(sizes):
+            loaders.append(RowGroups(place, groups, wanted, weight, ""))
+            lengths.append(sum(sizes[group] for group in groups))
+    return [loader.of_type(dtype) for loader in loaders], lengths, wanted
+
+
+def _is_number(types: Any, kind: Any) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _joined(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Runs of row groups, each of at least so many rows but the last."""
+    runs: list[tuple[int, ...]] = []
+    run: tuple[int, ...] = ()
+    for group in range(len(sizes)):
+        run = (*run, group)
+        if sum(sizes[one] for one in run) >= FEW_ROWS:
+            runs.append(run)
+            run = ()
+    return [*runs, run] if run else runs
+
+
+def _arrays(
+    places: Sequence[str], columns: list[Any] | None, weight: Any
+) -> tuple[list[RowsOfArray], list[int], None]:
+    loaders: list[RowsOfArray] = []
+    lengths: list[int] = []
+    width = None
+    for place in places:
+        try:
+            with opened(place) as stream:
+                (n_rows, n_columns), _, _ = header(stream, place)
+        except UNREADABLE as problem:
+            raise unreadable(place, problem) from None
+        width = n_columns if width is None else width
+        if n_columns != width:
+            raise InvalidInputError(
+                f"{place} must have {width} columns like the files before it, and has {n_columns}"
+            )
+        own, of_weight = positions(place, columns, weight, n_columns)
+        size = max(1, VALUES_OF_A_PART // n_columns)
+        for start in range(0, n_rows, size):
+            stop = min(n_rows, start + size)
+            loaders.append(RowsOfArray(place, start, stop, own, of_weight))
+            lengths.append(stop - start)
+    if not loaders:
+        raise InvalidInputError(f"{places[0]} must hold rows, and has none")
+    return loaders, lengths, None
+
+
+def positions(
+    path: str, columns: list[Any] | None, weight: Any, n_columns: int
+) -> tuple[tuple[int, ...], int | None]:
+    """Which columns of an array are to be fitted, and which is the weight."""
+    places = list(range(n_columns))
+    if columns is not None:
+        places = [_position(path, "columns", column, n_columns) for column in columns]
+    kept = None if weight is None else _position(path, "weight", weight, n_columns)
+    if kept is not None:
+        if columns is not None and kept in places:
+            raise InvalidInputError(
+                f"weight must not be one of the columns to fit, got {weight!r} for both"
+            )
+        places = [place for place in places if place != kept]
+        if not places:
+            raise InvalidInputError(f"{path} must have a column to fit beside the weight")
+    return tuple(places), kept
+
+
+def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
+    """The position of a column, as an integer or its digits."""
+    place = int(column) if str(column).isdecimal() else -1
+    if not 0 <= place < n_columns:
+        raise InvalidInputError(
+            f"{argument} of a .npy file must be positions from 0 to {n_columns - 1}, since it has "
+            f"no names; got {column!r} for {path}"
+        )
+    return place
+
+
+def _texts(
+    places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
+) -> tuple[list[TextPart], list[int], tuple[str, ...]]:
+    first = source_of(places[0], frame_of_text(places[0], columns, text), columns, weight)
+    wanted = first.columns
+    assert wanted is not None
+    return [TextPart(place, text, wanted, weight) for place in places], [], wanted

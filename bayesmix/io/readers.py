@@ -1,0 +1,348 @@
+"""Files of rows as sources: CSV, TSV, Parquet and .npy, checked before anything is fitted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from bayesmix.core.coding import Coding
+from bayesmix.core.sources import Engine, Loader
+from bayesmix.core.validation import in_memory, one_of
+from bayesmix.core.writing import path_text
+from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.io.folders import names_many, positions, read_parts
+from bayesmix.io.table_columns import (
+    KEY_LIKE,
+    check_names,
+    check_values,
+    checked_weights,
+    coded,
+    is_numeric,
+    is_plain,
+    kind_of,
+    listed,
+    recoded,
+    source_of,
+)
+from bayesmix.io.text import (
+    ENDINGS_ALONE,
+    NUMPY,
+    PARQUET,
+    SPREADSHEET,
+    TEXT,
+    UNKNOWN,
+    TextFormat,
+    frame_of_text,
+)
+from bayesmix.sources.memory import ArraySource, open_npy
+from bayesmix.sources.partitions_of_rows import PartitionedSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Bytes of a Parquet file that is not read at once.
+LARGE_PARQUET = 2**28
+# What readers of tables raise of a damaged one, in its header or in what pandas wrote about it.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def read(
+    path: str | PathLike[str],
+    columns: Sequence[str] | Sequence[int] | str | int | None = None,
+    weight: str | int | None = None,
+    scheduler: Any = None,
+    missing: str = "error",
+    *,
+    sep: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+) -> ArraySource | PartitionedSource:
+    """The rows of a file, or of many, as a source, accepted wherever X is.
+
+    The ending of the name says what the file is: ``.csv``, ``.tsv`` (also with ``.gz``) and
+    ``.txt``, text in UTF-8 whose first line names the columns; ``.xlsx``, of which the first sheet
+    is read, where openpyxl is installed; ``.parquet``; ``.npy``, which stays on disk and is mapped
+    into memory. Numbers in text are read to the last bit. Semicolons between columns and decimal
+    commas are found in the text.
+
+    A folder, a pattern as ``data/*.parquet``, a URL that fsspec opens and a Parquet file of more
+    than a quarter of a gigabyte are read in parts, in every pass anew, so that rows need not fit in
+    memory: Parquet by row groups, ``.npy`` in pieces, text a file at a time. The parts of a folder
+    are in the order of their names, numbers in them as numbers; names that begin with "." or "_"
+    are passed over, and so are folders inside.
+
+    Parameters
+    ----------
+    path : path
+    columns : names, optional
+        The columns to use, in this order. None takes every numeric column that has a name and
+        values, and ignores the others (a column without a name is the row numbers that pandas and R
+        write); a column that is asked for and is not numeric is an error. The columns
+        of a ``.npy`` file have no names and are asked for by position, from 0.
+    weight : name, optional
+        The column that says how often each row counts.
+    missing : {"error", "keep"}, default="error"
+        Whether values may be missing: kept, they are NaN, for estimators with ``missing="use"`` or
+        ``"drop"``.
+    scheduler : dask.distributed.Client or address, optional
+        The Dask cluster whose workers read the parts, each where it is worked on: they need the
+        same paths. None is this process.
+    sep, decimal, encoding : str, optional
+        Separator of columns, decimal sign ("." or ",") and encoding of a table in text. None is as
+        the text suggests, and UTF-8. With decimal commas dots separate thousands.
+
+    Returns
+    -------
+    ArraySource or PartitionedSource
+        ``columns`` are the names, which fitted estimators keep as ``feature_names_in_``.
+
+    Raises
+    ------
+    InvalidInputError
+        For files that cannot be read, unknown columns, and values that are missing or infinite,
+        whose rows are named; rows count from 1, without the line of names.
+
+    Examples
+    --------
+    >>> import os, tempfile, bayesmix as bm
+    >>> path = os.path.join(tempfile.mkdtemp(), "faithful.csv")
+    >>> bm.datasets.load_faithful().to_csv(path, index=False)
+    >>> rows = bm.read(path, columns=["waiting"])
+    >>> rows.shape, rows.columns
+    ((272, 1), ('waiting',))
+    >>> bm.GaussianMixture(n_components=2, random_state=0).fit(rows).feature_names_in_
+    array(['waiting'], dtype=object)
+    """
+    keep = one_of("missing", missing, ("error", "keep")) == "keep"
+    path = path_text("path", path)
+    asked = [columns] if isinstance(columns, str | int) else columns
+    chosen = None if asked is None else list(asked)
+    if chosen is not None and not chosen:
+        raise InvalidInputError("columns must name at least one column, got none")
+    text = TextFormat(sep, decimal, encoding)
+    many = names_many(path)
+    if not many and not os.path.isfile(path):
+        raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+    if scheduler is not None:
+        return read_parts(path, chosen, weight, text, _workers_of(scheduler))
+    if in_parts(path):
+        return read_parts(path, chosen, weight, text)
+    name = path.lower()
+    if name.endswith(NUMPY):
+        return _read_npy(path, chosen, weight, keep)
+    return source_of(path, frame_of(path, chosen, weight, text), chosen, weight, keep)
+
+
+def read_typed(
+    path: str,
+    columns: Sequence[str] | None = None,
+    weight: str | None = None,
+    missing: str = "error",
+    text: TextFormat = UNKNOWN,
+    **named: Sequence[str],
+) -> ArraySource:
+    """The rows of one table, each column as ``Mixture(family="auto")`` takes those of a frame.
+
+    ``named`` are the columns that are ``categorical``, ``continuous`` or ``counts`` whatever they
+    hold, and those to ``exclude``. ``coding`` tells what columns were taken for, and why others
+    were left out.
+    """
+    if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
+        raise InvalidInputError(
+            f"{path} must be one table with names, to name columns of it: give --columns alone"
+        )
+    frame = _named_rows(path, text)
+    names = [str(name) for name in frame.columns]
+    check_names(path, names, list(columns or ()), weight)
+    for argument, some in named.items():
+        check_names(path, names, list(some), None, argument)
+    exclude = named.pop("exclude", ())
+    taken = [name for some in named.values() for name in some]
+    if twice := sorted(name for name, times in Counter(taken).items() if times > 1):
+        raise InvalidInputError(f"columns must be of one kind, got {listed(twice)} twice")
+    # A column without a name is the row numbers that pandas and R write.
+    left = [name for name in names if name and name not in (weight, *exclude)]
+    if columns is not None:
+        left = [name for name in dict.fromkeys([*columns, *taken]) if name not in exclude]
+    repeated = any(names.count(name) > 1 for name in left)
+    weighted = weight is None or is_numeric(frame[weight].dtype)
+    if not left or not len(frame) or repeated or not weighted:
+        return source_of(path, frame, left or None, weight)  # which names what is wrong
+    if is_plain(frame[left]) and not taken:
+        coding = _numbers_alone(frame[left], columns is None)
+        values = frame[list(coding.names)].to_numpy(np.float64, na_value=np.nan)
+    else:
+        wanted = None if columns is None else left
+        if columns is not None:
+            flags = [n for n in left if n not in taken and kind_of(n, frame[n]).yes_or_no]
+            named["categorical"] = [*named.get("categorical", ()), *flags]
+        made, coding = coded(frame[left], wanted=wanted, **named)
+        values = made.to_numpy()
+    check_values(path, values, coding.names, gaps=missing == "keep")
+    return _typed_source(path, frame, values, coding, weight)
+
+
+def _numbers_alone(frame: pd.DataFrame, all_columns: bool) -> Coding:
+    """The columns of numbers but for keys and empty ones, unless they were asked for."""
+    left_out = []
+    for name in frame.columns if all_columns else ():
+        why = kind_of(name, frame[name]).why
+        if why.startswith(KEY_LIKE) or not frame[name].notna().any():
+            left_out.append((name, why or "empty"))
+    kept = [name for name in frame.columns if name not in dict(left_out)]
+    if not kept:
+        kept, left_out = list(frame.columns), []
+    return Coding(tuple(kept), (None,) * len(kept), tuple(left_out))
+
+
+def read_as(
+    path: str, coding: Coding, weight: str | None, gaps: bool, text: TextFormat
+) -> ArraySource:
+    """The rows of a file with the columns and the levels of a coding; there may be ``gaps``."""
+    frame = _named_rows(path, text)
+    names = [str(name) for name in frame.columns]
+    check_names(path, names, list(coding.names), weight)
+    values = recoded(frame[[name for name in names if name in coding.names]], coding).to_numpy()
+    check_values(path, values, coding.names, gaps=gaps)
+    return _typed_source(path, frame, values, coding, weight)
+
+
+def _named_rows(path: str, text: TextFormat) -> pd.DataFrame:
+    """The table of a file, whose rows count from 1."""
+    if not os.path.isfile(path):
+        raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+    frame = frame_of(path, None, None, text)
+    return frame.set_axis(range(1, len(frame) + 1))
+
+
+def _typed_source(
+    path: str, frame: Any, values: Any, coding: Coding, weight: str | None
+) -> ArraySource:
+    weights = None
+    if weight is not None:
+        weights = checked_weights(path, weight, frame[weight].to_numpy(np.float64, na_value=np.nan))
+    return ArraySource(values, weights, columns=coding.names, coding=coding)
+
+
+def copied_columns(path: str, names: Sequence[str], text: TextFormat) -> dict[str, list[Any]]:
+    """Columns of a file as they are, to be copied to an output."""
+    frame = _named_rows(path, text)
+    check_names(path, [str(name) for name in frame.columns], list(names), None, "keep")
+    return {name: ["" if value != value else value for value in frame[name]] for name in names}
+
+
+def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat) -> pd.DataFrame:
+    """The table of a file that is no array, with names that are text."""
+    name = path.lower()
+    if name.endswith(PARQUET):
+        return _parquet(path, columns, weight)
+    if name.endswith(SPREADSHEET):
+        return _spreadsheet(path)
+    if name.endswith((*TEXT, ".txt")):
+        return frame_of_text(path, columns, text)
+    raise InvalidInputError(
+        f"path must end in {', '.join(ENDINGS_ALONE[:-1])} or {ENDINGS_ALONE[-1]}, got "
+        f"{os.path.basename(path)}: save the table as one of these"
+    )
+
+
+def _spreadsheet(path: str) -> pd.DataFrame:
+    """The first sheet of a workbook."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_excel(path, engine="openpyxl")
+    except ImportError:
+        raise missing_extra("openpyxl", "excel") from None
+    except (*DAMAGED, BadZipFile) as problem:
+        raise InvalidInputError(f"{path} cannot be read as .xlsx: {problem!r:.200}") from None
+    unnamed = {name: "" for name in frame.columns if str(name).startswith("Unnamed: ")}
+    frame.columns = pd.Index([unnamed.get(name, str(name)) for name in frame.columns])
+    return frame
+
+
+def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
+    """An engine on a Dask cluster: a client of it, or its address."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise missing_extra("dask", "dask") from None
+    from bayesmix.sources.dask_workers import DaskEngine
+
+    try:
+        client = Client(scheduler) if isinstance(scheduler, str) else scheduler
+    except (OSError, ValueError) as problem:
+        raise FileAccessError(f"no scheduler answers at {scheduler}: {problem}") from None
+    return partial(DaskEngine, client)
+
+
+def in_parts(path: str) -> bool:
+    """Whether rows are read part by part, in every pass anew."""
+    return names_many(path) or _is_large(path)
+
+
+def _is_large(path: str) -> bool:
+    """Whether a Parquet file is better read in parts, again in every pass."""
+    return path.lower().endswith(PARQUET) and os.path.getsize(path) > LARGE_PARQUET
+
+
+def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("pyarrow", "parquet") from None
+    try:
+        wanted = None
+        about = pyarrow.parquet.read_metadata(path)
+        n_columns = about.num_columns if columns is None else len(columns)
+        in_memory(path, 16.0 * about.num_rows * n_columns, "ask for fewer columns")
+        if columns is not None:
+            names = pyarrow.parquet.read_schema(path).names
+            wanted = [*columns, *([] if weight is None else [weight])]
+            check_names(path, names, columns, weight)
+        frame = pd.read_parquet(path, engine="pyarrow", columns=wanted)
+    except InvalidInputError:
+        raise
+    except (pyarrow.ArrowException, *DAMAGED) as problem:
+        raise InvalidInputError(f"{path} cannot be read as Parquet: {problem!r:.200}") from None
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    return frame
+
+
+# .npy: no names, and too large to read whole
+
+
+def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> ArraySource:
+    with open(path, "rb") as stream:
+        if stream.read(6) != b"\x93NUMPY":
+            raise InvalidInputError(f"{path} must be an array that numpy.save wrote, and is not")
+    values = open_npy(path).values
+    n_rows, n_columns = values.shape
+    if not n_rows or not n_columns:
+        raise InvalidInputError(f"{path} must hold rows and columns, and has shape {values.shape}")
+    places, kept = positions(path, columns, weight, n_columns)
+    chosen = values if len(places) == n_columns else values[:, list(places)]
+    check_values(path, chosen, [f"column {place}" for place in places], gaps)
+    weights = None
+    if kept is not None:
+        weights = checked_weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))
+    return ArraySource(chosen, weights)

@@ -1,1 +1,0 @@
-"""Fitted models and finished fits on disk, without pickle."""

@@ -1,0 +1,202 @@
+"""Fitted estimators to one file and back, without pickle: nothing in the file is ever executed.
+
+A fitted search with all its candidates as records and arrays, and back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+from bayesmix.core.writing import file_to_write, path_text, write
+from bayesmix.errors import (
+    BayesmixWarning,
+    DamagedFileError,
+    InvalidInputError,
+    UnsupportedError,
+    warn,
+)
+from bayesmix.io import records as mixture_records
+from bayesmix.io import saved_files as searches
+from bayesmix.io.container import opened, pack, unpack
+from bayesmix.io.records import Reader, Writer
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.version import __version__
+
+NAME = "MixtureSearch"
+HOME = "bayesmix.estimators.search"
+# What stays of a search beside its candidates.
+KEPT = (
+    "criterion_",
+    "cautions_",
+    "interrupted_",
+    "_summary",
+    "_details",
+    "_prior_over_k",
+    "_clusters",
+)
+
+
+def described(search: Any, writer: Writer) -> dict[str, Any]:
+    """A fitted search: its parameters, what it said, and every candidate with its fit."""
+    rows = search.candidates_
+    if any(hasattr(row.estimator, "steps") for row in rows):
+        raise UnsupportedError(
+            "a search of pipelines cannot be saved: save the mixture that it chose, with "
+            "best_estimator_[-1].save(path), and its table with results_.to_csv(path)"
+        )
+    return {
+        "class": NAME,
+        "parameters": _parameters(search, writer),
+        "estimator": _unfitted(search.estimator, writer),
+        "kept": writer.value({name: getattr(search, name) for name in KEPT}),
+        "folds": search.folds_.to_dict("split")["data"],
+        "candidates": [
+            {
+                "row": writer.value(replace(row, estimator=None, begin=None)),
+                "model": row.estimator and mixture_records.described(row.estimator, writer),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
+    """Those that a file can hold; others become the default, aloud."""
+    saved, defaults = {}, type(search)().get_params(deep=False)
+    for name, value in search.get_params(deep=False).items():
+        try:
+            kept = tuple(value) if isinstance(value, range) else value
+            saved[name] = writer.value(None if name == "estimator" else kept)
+        except UnsupportedError:
+            saved[name] = writer.value(defaults[name])
+            warn(
+                f"{name} is a {type(value).__name__} and is not saved: the loaded search has "
+                f"{name}={defaults[name]!r}",
+                BayesmixWarning,
+            )
+    return saved
+
+
+def _unfitted(estimator: Any, writer: Writer) -> dict[str, Any] | None:
+    if estimator is None:
+        return None
+    name = mixture_records.class_name(estimator)
+    return {"class": name, "parameters": mixture_records.parameters(estimator, writer, None)}
+
+
+def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
+    """A candidate as versions before 0.3.0 wrote it, with the fields that it has now."""
+    fields = dict(saved["fields"])
+    objection, refuted = fields.pop("objection", ""), fields.pop("refuted", False)
+    if objection or refuted:
+        fields["dropped"] = objection or "worse in cross-validation"
+    return {**saved, "fields": fields}
+
+
+def restored(described: dict[str, Any], reader: Reader) -> Any:
+    """The fitted search that was described."""
+    search = mixture_records.made(getattr(importlib.import_module(HOME), NAME), described, reader)
+    if described["estimator"] is not None:
+        search.estimator = mixture_records.unfitted(described["estimator"], reader)
+    rows = []
+    for each in described["candidates"]:
+        row = reader.value(_renamed(each["row"]))
+        if not isinstance(row, Candidate):
+            raise DamagedFileError("is damaged: it holds no candidate")
+        model = each["model"]
+        rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
+    kept = reader.value(described["kept"])
+    # Versions before 0.3.0 had one text, and no clusters.
+    kept.setdefault("_details", kept.get("_summary"))
+    best = rows[0].result if rows else None
+    if best is not None:
+        kept.setdefault("_clusters", clusters_of_components(best))
+    if set(kept) != set(KEPT):
+        raise DamagedFileError("is damaged: it holds no search")
+    search._restore(rows, kept, described["folds"])
+    return search
+
+
+def save(model: Any, path: str | PathLike[str]) -> None:
+    """Write a fitted estimator to one file; ``load`` reads it.
+
+    The file holds the parameters, the whole ``result_`` and the names of the features, not the
+    data. It appears under its name only when it is complete. Parameters that are code or a state
+    are not kept: a ``random_state`` that is a generator becomes the seed that was drawn from it,
+    with which the fit can be repeated, and a callable ``init_params`` becomes the default, with a
+    warning.
+
+    Parameters
+    ----------
+    model : GaussianMixture, BayesianGaussianMixture, Mixture or a MixtureSearch of these
+        Fitted. A search is saved with all its candidates, ``best_estimator_`` by itself.
+    path : path
+        Where to write; a file that is there is replaced.
+
+    Raises
+    ------
+    UnsupportedError
+        For other models, and for families or priors that are not bayesmix's own.
+    InvalidInputError
+        For a path that is no place of a file; a device or a pipe is never replaced.
+    FileAccessError
+        Where the system refuses, as on a full disk: what was there is as it was.
+
+    Examples
+    --------
+    >>> import os, tempfile, bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> path = os.path.join(tempfile.mkdtemp(), "faithful.bayesmix")
+    >>> gm.save(path)
+    >>> bool((bm.load(path).score_samples(X) == gm.score_samples(X)).all())
+    True
+    """
+    place = file_to_write(path)
+    writer = Writer()
+    kind = searches if type(model).__name__ == searches.NAME else mixture_records
+    described = {"bayesmix": __version__} | kind.described(model, writer)
+    write(place, pack(described, writer.arrays))
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """The fitted estimator that ``save`` wrote: it predicts the same, to the last bit.
+
+    Parameters
+    ----------
+    path : path
+        A file that ``save`` wrote, by this version of bayesmix or an older one.
+
+    Returns
+    -------
+    GaussianMixture, BayesianGaussianMixture, Mixture or MixtureSearch
+
+    Raises
+    ------
+    DamagedFileError
+        For files that are truncated or altered, of a newer format, or no saved models at all.
+        Files are safe to open wherever they come from: they hold no code.
+    """
+    path = path_text("path", path)
+    if not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no file"
+        what = f"{path} is {kind}" if os.path.exists(path) else f"there is no {path}"
+        raise InvalidInputError(f"path must name a saved model, but {what}")
+    with opened(path) as stream:
+        return _model(*unpack(stream))
+
+
+def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
+    kind = searches if header["class"] == searches.NAME else mixture_records
+    try:
+        return kind.restored(header, Reader(arrays))
+    except DamagedFileError as problem:
+        writer = header.get("bayesmix")
+        if writer == __version__ or "does not know" not in str(problem):
+            raise
+        raise DamagedFileError(f"{problem}: it was saved by bayesmix {writer}") from None

@@ -1,1 +1,0 @@
-"""Tables of rows in files, as sources."""

@@ -1,0 +1,260 @@
+"""Tables in text, whose first line names the columns.
+
+Files of rows: what their names end in, whether they are URLs, how they are opened.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import warnings
+import zlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.validation import in_memory, one_of
+from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.io.table_columns import is_numeric, listed
+from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+SPREADSHEET = (".xlsx",)
+PARQUET = (".parquet", ".pq")
+NUMPY = (".npy",)
+# Files of a folder: one of text in a folder may be a note about it.
+ENDINGS = (*TEXT, *PARQUET, *NUMPY)
+ENDINGS_ALONE = (*TEXT, ".txt", *SPREADSHEET, *PARQUET, *NUMPY)
+# What readers raise of a part that is damaged or no longer there.
+UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
+
+
+def is_url(place: str) -> bool:
+    """Whether fsspec has to open it."""
+    return "://" in place
+
+
+def opened(place: str) -> Any:
+    """A file to read bytes of, as a context."""
+    if not is_url(place):
+        return open(place, "rb")
+    try:
+        import fsspec
+    except ImportError:
+        raise missing_extra("fsspec", "dask") from None
+    return fsspec.open(place, "rb").open()
+
+
+def unreadable(place: str, problem: BaseException) -> Exception:
+    """The error for a part that cannot be read, with its name."""
+    if isinstance(problem, InvalidInputError):
+        return problem
+    kind = FileAccessError if isinstance(problem, OSError) else InvalidInputError
+    return kind(f"{place} cannot be read: {problem!r:.200}")
+
+
+# A table in text is read in pieces first; what its values and its columns take in memory.
+PIECE = 2**20
+BYTES_OF_A_VALUE = 24
+BYTES_OF_A_COLUMN = 2_000
+# What stands for a gap: what pandas takes for one, but "None", which is an answer in many a survey.
+NO_GAP = "None"
+GAPS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
+)  # fmt: skip
+
+
+# Numbers of a table with decimal commas: dots, where there are any, separate thousands.
+EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
+COMMAS_OF_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
+ANY_SPACES = r"\s+"
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ANY_SPACES}
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """Separator, decimal sign and encoding of a table in text; None: as the text suggests."""
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.decimal is not None:
+            one_of("decimal", self.decimal, (".", ","))
+        if self.sep is not None and self.sep == self.decimal:
+            raise InvalidInputError(f"sep and decimal must differ, got {self.sep!r} for both")
+
+
+UNKNOWN = TextFormat()
+
+
+def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNOWN) -> pd.DataFrame:
+    """A table in text as pandas holds it, numbers with decimal commas included."""
+    import pandas as pd
+
+    encoding = text.encoding or "utf-8-sig"
+    try:
+        separator = text.sep or _separator(path, encoding)
+        how: Any = {"sep": separator, "encoding": encoding, "skipinitialspace": True}
+        if not is_url(path):
+            _check_size(path, " " if separator == ANY_SPACES else separator)
+        with warnings.catch_warnings():
+            # Lines that are longer than the line of names: pandas would drop what is too much.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            first = pd.read_csv(
+                path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
+            )
+            names = [str(name).strip() for name in first.iloc[0]]
+            # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
+            # of the wrong length. index_col=False: else it takes a column too many as row labels.
+            how |= {"header": 0, "names": list(range(len(names))), "index_col": False}
+            how |= {"keep_default_na": False, "na_values": GAPS, "low_memory": False}
+            # From 3.1 on pandas reads every number to the last bit, and warns of being told to.
+            recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+            exact: Any = {} if recent else {"float_precision": "round_trip"}
+            frame: pd.DataFrame = pd.read_csv(path, **exact, **how)
+            found = text.decimal is None and separator != "," and _has_decimal_commas(frame)
+            if text.decimal == "," or found:
+                as_text = pd.read_csv(path, dtype=object, **how)
+                for column in range(len(names)):
+                    if (numbers := _european_numbers(as_text[column])) is not None:
+                        frame.isetitem(column, numbers)
+    except pd.errors.EmptyDataError:
+        raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
+        raise InvalidInputError(_uneven(path, str(problem))) from None
+    except (EOFError, OSError, zlib.error) as problem:
+        raise InvalidInputError(f"{path} cannot be read: {problem}") from None
+    except LookupError as problem:
+        raise InvalidInputError(f"encoding must be known to Python: {problem}") from None
+    except UnicodeError as problem:
+        raise InvalidInputError(
+            f"{path} must be text in {text.encoding or 'UTF-8'}: {problem}; name its encoding, "
+            "such as encoding='cp1252'"
+        ) from None
+    if columns is None and all(map(_is_number, names)):
+        raise InvalidInputError(
+            f"the first line of {path} must name the columns, got the numbers {listed(names)}: "
+            "add a line of names before it, or ask for these as columns if they are names"
+        )
+    frame.columns = pd.Index(names)
+    for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
+        cells = _numbers_but_none(frame.iloc[:, place])
+        if not recent and not is_numeric(cells.dtype):
+            cells = _with_overflow(cells)
+        frame.isetitem(place, cells.array)
+    return frame
+
+
+def _separator(path: str, encoding: str) -> str:
+    """The separator that the line of names suggests, given the ending of the file's name."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(opened(path))
+        name = path.lower()
+        if name.endswith(".gz"):
+            stream, name = stack.enter_context(gzip.open(stream)), name.removesuffix(".gz")
+        line = stream.readline(PIECE).decode(encoding, errors="ignore")
+    default = SEPARATORS[name[name.rfind(".") :]]
+    if default == "\t" or (default == ANY_SPACES and "\t" in line):
+        return "\t"
+    if line.count(";") > line.count(","):
+        return ";"
+    return "," if "," in line else default
+
+
+def _has_decimal_commas(frame: pd.DataFrame) -> bool:
+    """Whether a column of text holds numbers with decimal commas and nothing else."""
+    for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
+        cells = frame.iloc[:, place].dropna().astype(str).str.strip()
+        commas = cells[cells.str.contains(",")]
+        european = cells.str.fullmatch(EUROPEAN).all() and len(commas)
+        if european and not commas.str.fullmatch(COMMAS_OF_THOUSANDS).all():
+            return True
+    return False
+
+
+def _european_numbers(column: pd.Series[Any]) -> Array | None:
+    """The numbers of a column that holds European numbers and nothing else."""
+    cells = column.astype(object).where(column.notna())
+    there = cells.dropna().astype(str).str.strip()
+    if not len(there) or not there.str.fullmatch(EUROPEAN).all():
+        return None
+    numbers = np.full(len(column), np.nan)
+    plain = there.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    numbers[column.notna().to_numpy()] = plain.to_numpy(dtype=object).astype(np.float64)
+    return numbers
+
+
+def _check_size(path: str, separator: str) -> None:
+    """Refuse a table that this machine could not hold, read in pieces and no further than that.
+
+    A small file may unpack to a large one.
+    """
+    opened: Any = gzip.open if path.lower().endswith(".gz") else open
+    n_bytes = n_values = n_columns = 0
+    header = True
+    with opened(path, "rb") as stream:
+        while piece := stream.read(PIECE):
+            n_bytes += len(piece)
+            n_values += piece.count(separator.encode()) + piece.count(b"\n")
+            if header:
+                names, end, _ = piece.partition(b"\n")
+                n_columns += names.count(separator.encode())
+                header = not end
+            needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
+            in_memory(path, needed, "leave out rows or columns, or write it as .npy")
+
+
+def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers where a column has nothing else beside the word None."""
+    said = column == NO_GAP
+    if not said.any():
+        return column
+    try:
+        return column.mask(said).astype(np.float64)
+    except ValueError:
+        return column
+
+
+def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers where pandas before 3.1 made text of a column because one exceeds a double."""
+    import pandas as pd
+
+    if pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return column
+    try:
+        return column.astype(np.float64)
+    except ValueError:
+        return column
+
+
+def _uneven(path: str, problem: str) -> str:
+    """What is wrong with a table whose lines differ in length, from what pandas says of it."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", problem)
+    if found:
+        expected, line, saw = found.groups()
+        return (
+            f"{path} must have as many values in every line as names in the first ({expected}), "
+            f"got {saw} in line {line}: put values that hold a separator in quotes"
+        )
+    if "Length of header" in problem:
+        return (
+            f"{path} must have as many names in its first line as values in the others, got fewer"
+        )
+    return f"{path} cannot be read as a table: {' '.join(problem.split())}"
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,187 @@
+"""Logarithms of permanents of positive matrices: sums over all matchings of rows and columns.
+
+The average of q over the relabellings of its components is one (DESIGN section 5). Small matrices
+are taken whole. One of more than ten rows is scaled so that its largest matching consists of ones
+and nothing exceeds one, then until rows and columns sum to one (Sinkhorn 1964): entries that cannot
+matter show, and what is left falls into blocks. Of a block, f(C) = Σ_{j in C} a[|C|, j] f(C without
+j) over sets C of columns. Every term is positive: nothing cancels, as it does in Ryser's formula.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import permutations
+from math import comb
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.numerics.arrays import Array, Integers
+
+LARGEST_BLOCK = 20
+# Up to this size all matchings are added as they are.
+EVERY_UP_TO = 4
+# Up to this size looking for blocks takes longer than it saves.
+WHOLE_UP_TO = 10
+# Entries of a scaled matrix that are left out, and the share of a permanent that this may cost.
+NEGLIGIBLE = 1e-20
+MOST_LOST = 1e-12
+MOST_SWEEPS = 100
+# Products of entries up to one are no smaller than their sum's last digit above this.
+SMALLEST_SURE = 1e-200
+NEARLY_ONE = 0.01
+BATCH_VALUES = 2**20
+
+
+def log_permanents(log_matrices: Array) -> Array:
+    """log permanents (S,) of matrices given by finite logarithms of their entries (S, K, K).
+
+    NaN where more than 20 rows and columns hang together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.numerics.permanents import log_permanents
+    >>> float(np.exp(log_permanents(np.log([[[1.0, 2.0], [3.0, 4.0]]]))[0]))
+    10.0
+    """
+    if log_matrices.shape[1] <= EVERY_UP_TO:
+        return _of_every_matching(log_matrices)
+    if log_matrices.shape[1] <= WHOLE_UP_TO:
+        return _of_all_columns(log_matrices)
+    scaled, log_factors = _scaled(log_matrices)
+    kept: Any = scaled > NEGLIGIBLE
+    permanents = _by_blocks(scaled, kept)
+    left_out = np.where(kept, 0.0, scaled).sum(axis=(1, 2))
+    others = np.maximum(scaled.sum(axis=2), 1.0).prod(axis=1)
+    again = left_out * others > MOST_LOST * permanents
+    permanents[again] = _by_blocks(scaled[again], np.ones_like(kept[again]))
+    return log_factors + np.log(permanents)
+
+
+def _of_every_matching(log_matrices: Array) -> Array:
+    """The sum over all of them."""
+    K = log_matrices.shape[1]
+    columns = np.array(list(permutations(range(K))))
+    matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
+    return np.asarray(np.logaddexp.reduce(matchings, axis=1))
+
+
+def _of_all_columns(log_matrices: Array) -> Array:
+    """Without blocks; the largest matching is looked for where products are hardly doubles."""
+    of_rows = log_matrices.max(axis=2)
+    logs = log_matrices - of_rows[:, :, None]
+    of_columns = logs.max(axis=1)
+    permanents = _permanents(np.exp(logs - of_columns[:, None, :]))
+    small = permanents < SMALLEST_SURE
+    with np.errstate(divide="ignore"):
+        found = np.log(permanents) + of_rows.sum(axis=1) + of_columns.sum(axis=1)
+    if small.any():
+        matched, log_factors = _matched(log_matrices[small])
+        found[small] = log_factors + np.log(_permanents(np.exp(matched)))
+    return np.asarray(found)
+
+
+def _scaled(log_matrices: Array) -> tuple[Array, Array]:
+    """Matrices with columns that sum to one and rows that nearly do, and the logs taken out."""
+    logs, log_factors = _matched(log_matrices)
+    matrices = np.exp(logs)
+    for _ in range(MOST_SWEEPS):
+        rows = matrices.sum(axis=2)
+        matrices /= rows[:, :, None]
+        columns = matrices.sum(axis=1)
+        matrices /= columns[:, None, :]
+        log_factors += np.log(rows).sum(axis=1) + np.log(columns).sum(axis=1)
+        if np.abs(columns - 1.0).max(initial=0.0) < NEARLY_ONE:
+            break
+    return matrices, log_factors
+
+
+def _matched(log_matrices: Array) -> tuple[Array, Array]:
+    """Logs of at most 0 with zeros on the diagonal, columns reordered, and what was taken out.
+
+    From any other start Sinkhorn's sweeps can take as many as the logs are large.
+    """
+    order = np.array([linear_sum_assignment(one, maximize=True)[1] for one in log_matrices])
+    logs = np.take_along_axis(log_matrices, order[:, None, :], axis=2)
+    matching = np.trace(logs, axis1=1, axis2=2)
+    logs -= np.diagonal(logs, axis1=1, axis2=2)[:, None, :].copy()
+    # The matching is the largest, so that no cycle gains: longest paths are potentials.
+    longest = logs.copy()
+    for via in range(logs.shape[1]):
+        np.maximum(longest, longest[:, :, via, None] + longest[:, None, via], out=longest)
+    potential = longest.max(axis=2)
+    logs += potential[:, None, :] - potential[:, :, None]
+    return logs, matching
+
+
+def _by_blocks(matrices: Array, kept: Any) -> Array:
+    """Permanents (S,) of the kept entries, draws with the same blocks together."""
+    row_labels, column_labels = _blocks(kept)
+    patterns, which = np.unique(
+        np.concatenate([row_labels, column_labels], axis=1), axis=0, return_inverse=True
+    )
+    n_rows = matrices.shape[1]
+    permanents = np.ones(len(matrices))
+    for index, pattern in enumerate(patterns):
+        members = np.flatnonzero(which.ravel() == index)
+        for label in np.unique(pattern[:n_rows]):
+            rows = np.flatnonzero(pattern[:n_rows] == label)
+            columns = np.flatnonzero(pattern[n_rows:] == label)
+            block = matrices[np.ix_(members, rows, columns)]
+            permanents[members] *= _permanents(block)
+    return permanents
+
+
+def _blocks(kept: Any) -> tuple[Integers, Integers]:
+    """Labels (S, K) of rows and of columns: those that kept entries connect have the same."""
+    together = (kept @ kept.transpose(0, 2, 1)) > 0
+    for _ in range(max(1, kept.shape[1] - 1).bit_length()):
+        together = together @ together
+    rows = together.argmax(axis=2)
+    return rows, np.take_along_axis(rows, kept.argmax(axis=1), axis=1)
+
+
+def _permanents(matrices: Array) -> Array:
+    """Permanents (S,) by dynamic programming over the sets of columns of the first rows."""
+    n_matrices, n_rows, n_columns = matrices.shape
+    if n_rows != n_columns:
+        return np.zeros(n_matrices)
+    if n_rows > LARGEST_BLOCK:
+        return np.full(n_matrices, np.nan)
+    size = max(1, BATCH_VALUES // comb(n_rows, n_rows // 2))
+    parts = [
+        _of_batch(np.ascontiguousarray(matrices[start : start + size].transpose(1, 2, 0)))
+        for start in range(0, n_matrices, size)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _of_batch(entries: Array) -> Array:
+    """Permanents (S,) of entries (m, m, S)."""
+    sums = np.ones((1, entries.shape[2]))
+    for row, (columns, before) in zip(entries, _sets(len(entries)), strict=True):
+        following = row[columns[:, 0]] * sums[before[:, 0]]
+        for place in range(1, columns.shape[1]):
+            following += row[columns[:, place]] * sums[before[:, place]]
+        sums = following
+    last: Array = sums[0]
+    return last
+
+
+@lru_cache(maxsize=8)
+def _sets(size: int) -> tuple[tuple[Integers, Integers], ...]:
+    """Of the sets of 1, ..., m columns: their members, and the number of each set without one."""
+    every = np.arange(2**size)
+    members = (every[:, None] >> np.arange(size)) & 1
+    counts = members.sum(axis=1)
+    number = np.empty(2**size, dtype=np.intp)
+    number[0] = 0
+    layers = []
+    for count in range(1, size + 1):
+        chosen = np.flatnonzero(counts == count)
+        number[chosen] = np.arange(len(chosen))
+        columns = np.nonzero(members[chosen])[1].reshape(len(chosen), count)
+        layers.append((columns, number[chosen[:, None] ^ (1 << columns)]))
+    return tuple(layers)

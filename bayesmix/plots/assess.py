@@ -1,0 +1,218 @@
+"""``plot_goodness_of_fit``: whether rows lie as far from their components as the model says.
+
+``plot_likelihood_ratio``: the likelihood ratio of the rows among those of simulated data.
+
+``plot_sensitivity``: probabilities over K under a grid of priors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
+    """Share of rows inside each contour of the components, less the share that should be there.
+
+    On the left the contours close to the centres, on the right those that hold nearly all rows.
+    The band is where the model's own data lie, in 95 of 100 data sets all along. A line above it
+    says that there are too many rows within, one below that there are too few.
+
+    Parameters
+    ----------
+    fit : GoodnessOfFit
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> fit = bm.goodness_of_fit(gm, X, n_resamples=19, random_state=0)
+    >>> bm.plot_goodness_of_fit(fit, ax=Figure().subplots()).get_ylabel()
+    'rows inside, observed less expected'
+    """
+    if not hasattr(fit, "replicates") or not hasattr(fit, "shares"):
+        raise InvalidInputError(f"fit must be a GoodnessOfFit, got {type(fit).__name__}")
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+    ax = style.axes_or_new(ax)
+    handles: list[Any] = []
+    labels: list[str] = []
+    if fit.n_failed < len(fit.replicates):
+        low, high = fit.band()
+        handles.append(
+            ax.fill_between(
+                fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
+            )
+        )
+        labels.append("95% of data sets of this model")
+    ax.axhline(0.0, color=style.FAINT, lw=0.8, zorder=2)
+    handles += ax.plot(
+        fit.grid, fit.shares - fit.grid, color=style.colour(0 if fit.fits else 5), lw=1.8, zorder=3
+    )
+    labels.append(f"{fit.n_rows:,.0f} rows (p = {fit.p_value:.2g})")
+    reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
+    ax.set_ylim(-reach, reach)
+    ax.set_xlim(0.0, 1.0)
+    ax.set_xticks(np.linspace(0.0, 1.0, 5))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
+    ax.set_xlabel("contour of the components, by the share of rows expected inside")
+    ax.set_ylabel("rows inside, observed less expected")
+    style.quiet(ax)
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+def _points(value: float) -> str:
+    """A difference of shares, with its sign."""
+    percent = round(100.0 * value, 1)
+    return "0" if percent == 0 else f"{percent:+g}%".replace("-", "−")
+
+
+def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
+    """How often data drawn from the smaller mixture had which ratio, and where that of the rows is.
+
+    Parameters
+    ----------
+    test : LikelihoodRatioTest
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_galaxies()
+    >>> test = bm.likelihood_ratio_test(bm.GaussianMixture(1), X, n_resamples=4, random_state=0)
+    >>> bm.plot_likelihood_ratio(test, ax=Figure().subplots()).get_ylabel()
+    'data sets'
+    """
+    if not hasattr(test, "statistic") or not hasattr(test, "smaller"):
+        raise InvalidInputError(f"test must be a LikelihoodRatioTest, got {type(test).__name__}")
+    from matplotlib.ticker import MaxNLocator
+
+    ax = style.axes_or_new(ax)
+    K = test.n_components
+    values = test.replicates[~np.isnan(test.replicates)]
+    handles: list[Any] = []
+    labels: list[str] = []
+    top = 1.0
+    if len(values):
+        counts, edges = np.histogram(values, bins="fd" if len(values) > 50 else "sturges")
+        top = float(counts.max())
+        handles.append(
+            ax.bar(
+                edges[:-1], counts, np.diff(edges), align="edge", color=style.FILL, ec="white",
+                lw=0.8, zorder=1,
+            )
+        )  # fmt: skip
+        labels.append(f"{len(values)} data sets drawn with K={K}")
+        upper = float(np.quantile(values, 0.95))
+        handles.append(ax.vlines(upper, 0.0, top, color=style.FAINT, lw=1.2, ls=":", zorder=2))
+        labels.append("95% of them to the left")
+    colour = style.colour(5 if test.called_for else 0)
+    handles.append(ax.vlines(test.statistic, 0.0, top, color=colour, lw=2.5, zorder=3))
+    labels.append(f"the rows (p = {test.p_value:.2g})")
+    ax.set_ylim(0.0, 1.03 * top)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if test.n_failed:
+        style.note(ax, [f"{test.n_failed} data sets have no value"])
+    low, high = min(0.0, test.statistic, *values), max(test.statistic, *values, 1.0)
+    ax.set_xlim(low, high + 0.04 * (high - low))
+    ax.set_xlabel(f"twice the log likelihood ratio of K={K + 1} to K={K}")
+    ax.set_ylabel("data sets")
+    style.quiet(ax)
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+# The share of the room of one K that marks take, and how near they stand before they go aside.
+WIDTH = 0.86
+NEAR = 0.03
+STEP = 0.035
+
+
+def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
+    """P(K) under every prior, a mark each, and how many of the priors choose every K.
+
+    Marks differ by the scale of the prior, or by its mass over levels; a line is their median.
+
+    Parameters
+    ----------
+    found : PriorSensitivity
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, (1, 2), "full", criterion="elbo_log_k")
+    >>> found = bm.prior_sensitivity(search, X, n_components=(1, 2))
+    >>> bm.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
+    'probability'
+    """
+    if not hasattr(found, "probabilities"):
+        raise InvalidInputError(
+            f"found must be what prior_sensitivity returned, got {type(found).__name__}"
+        )
+    ax = style.axes_or_new(ax)
+    numbers = np.array(found.probabilities.columns, dtype=int)
+    by = "mass" if "mass" in found.table else "scale"
+    values = list(dict.fromkeys(found.table[by]))
+    width = WIDTH / len(values)
+    handles, labels = [], []
+    for index, value in enumerate(values):
+        mine = found.probabilities[found.table[by] == value].to_numpy(float)
+        middles = numbers + width * (index - (len(values) - 1) / 2)
+        most = 0.4 * width
+        aside = [style.side_by_side(each, NEAR, STEP, most) for each in mine.T]
+        colour = style.colour(index)
+        handles += ax.plot(
+            (middles + np.transpose(aside)).ravel(), mine.ravel(), ls="none", color=colour,
+            marker=style.marker(index), ms=5, mec="white", mew=0.5, zorder=3,
+        )  # fmt: skip
+        ax.hlines(np.median(mine, axis=0), middles - most, middles + most, color=colour, lw=1.5)
+        labels.append(_label(by, value))
+    ax.vlines(numbers[:-1] + 0.5, 0.0, 1.0, color=style.FILL, lw=1.0, zorder=1)
+    chosen = found.table["chosen"]
+    times = [int((chosen == number).sum()) for number in numbers]
+    names = [f"{number}\n{n} of {len(chosen)}" for number, n in zip(numbers, times, strict=True)]
+    ax.set_xticks(numbers, names)
+    ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
+    ax.set_ylim(-0.03, 1.05)
+    ax.set_xlabel("components, and how many priors choose them")
+    ax.set_ylabel("probability")
+    style.quiet(ax)
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+def _label(by: str, value: Any) -> str:
+    if by == "mass":
+        return f"mass {value:g}"
+    return "scale learned" if value == "learned" else f"scale fixed at {value}"

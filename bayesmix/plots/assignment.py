@@ -1,0 +1,347 @@
+"""``plot_assignment``: how sure it is which component a row is from.
+
+``plot_profile``: what sets the components apart, over many columns of any family.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import entr
+
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots import style
+from bayesmix.plots.density import DRAWS, SEED, curve_grid, drawable_level, rug
+from bayesmix.plots.plane import (
+    MOST_POINTS,
+    draw_ellipses,
+    finish,
+    limits_of,
+    outside_the_view,
+)
+from bayesmix.plots.subject import (
+    Sample,
+    View,
+    column_names,
+    column_number,
+    fitted,
+    sample_of,
+    view_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+# From certain to equally probable, ever darker, in no component's colour.
+SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
+MOST_TICKS = 2000
+MOST_NAMED = 10
+
+
+def plot_assignment(
+    model: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+    level: float | None = None,
+    method: Any = "variational",
+    legend: bool = True,
+) -> Axes:
+    """How sure it is which component a row is from.
+
+    Over two columns: the rows, darker the larger the entropy of their assignment (of all columns of
+    the fit). Of a fit of one column: the probability of every component along it, with an interval
+    where a level is asked for.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    X : array, frame or source (n, D), optional
+        Rows to show; needed for two columns.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    columns : two names or numbers, optional
+        As in ``plot_density``.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    level : float, optional
+        Of the intervals of a fit of one column, such as 0.9.
+    method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
+        Where those are from, as in ``assignment_interval``. For the last two of the names ``X``
+        must be the rows of the fit.
+    legend : bool, default=True
+        Of probabilities along one column.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(2, random_state=0).fit(X)
+    >>> ax = bm.plot_assignment(gm, X, ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'eruptions'
+    """
+    estimator = fitted(model, with_noise=level is None)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "assignments are drawn over continuous columns: of a "
+            f"{estimator.result_.family.name} mixture ask assignment_entropy"
+        )
+    view = view_of(estimator, columns, X)
+    sample = sample_of(estimator, view, X, sample_weight)
+    if len(view.columns) == 2:
+        if level is not None:
+            raise UnsupportedError(
+                "level is drawn for fits of one column: of others use assignment_interval"
+            )
+        if sample is None:
+            raise UnsupportedError("over two columns it is the rows that are shown: give X")
+        ax = style.axes_or_new(ax)
+        _draw_rows(ax, view, sample)
+        return ax
+    if view.n_features > 1:
+        raise UnsupportedError(
+            "probabilities are drawn along the only column of a fit: name two columns of more, "
+            "as in columns=[0, 1]"
+        )
+    number = None if level is None else drawable_level("level", level)
+    ax = style.axes_or_new(ax)
+    _draw_probabilities(ax, estimator, view, sample, number, method, X, legend)
+    return ax
+
+
+def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    limits = limits_of(view, sample.values)
+    draw_ellipses(ax, view)
+    shown = sample.thinned(MOST_POINTS)
+    remarks = [*view.remarks, *sample.remarks, *outside_the_view(sample.values, limits)]
+    if len(shown.values) < len(sample.values):
+        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} rows drawn")
+    entropies = entr(shown.probabilities).sum(axis=1)
+    # The least sure ones on top.
+    order = np.argsort(entropies, kind="stable")
+    highest = np.log(max(shown.probabilities.shape[1], 2))
+    area = 18.0 * (1.0 + entropies[order] / highest) * min(1.0, (1500 / len(entropies)) ** 0.5)
+    if shown.weights is not None:
+        area = area * np.clip(shown.weights / shown.weights.mean(), 0.0, 9.0)[order]
+    points = ax.scatter(
+        shown.values[order, 0], shown.values[order, 1], c=entropies[order], s=area,
+        cmap=LinearSegmentedColormap.from_list("certainty", SHADES), vmin=0.0, vmax=highest,
+        linewidths=0.3, edgecolors=style.FAINT, zorder=2, rasterized=len(entropies) > 2000,
+    )  # fmt: skip
+    bar = ax.figure.colorbar(points, ax=ax, pad=0.02)
+    bar.set_label("entropy of the assignment (nats)")
+    bar.outline.set_visible(False)
+    finish(ax, view, limits, remarks)
+
+
+def _draw_probabilities(
+    ax: Axes,
+    estimator: Any,
+    view: View,
+    sample: Sample | None,
+    level: float | None,
+    method: Any,
+    data: Any,
+    legend: bool,
+) -> None:
+    low, high = view.extent(0, None if sample is None else sample.values[:, 0])
+    grid = curve_grid(view, low, high)
+    rows = _as_rows(estimator, grid)
+    curves = estimator.predict_proba(rows)
+    handles: list[Any] = []
+    labels: list[str] = []
+    for k, curve in enumerate(curves.T[: view.n_components]):
+        handles += ax.plot(grid, curve, color=style.colour(k), ls=style.line(k), lw=1.8, zorder=4)
+        labels.append(f"{k}: weight {view.weights[k]:.2f}")
+    if view.noise:
+        handles += ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
+        labels.append(f"noise: weight {view.noise:.2g}")
+    if level is not None:
+        ends = estimator.assignment_interval(rows, level, DRAWS, SEED, method, data)
+        shade: Any = None
+        for k in range(view.n_components):
+            shade = ax.fill_between(
+                grid, *ends[:, k].T, color=style.colour(k), alpha=0.22, lw=0, zorder=2
+            )
+        handles.append(shade)
+        labels.append(f"{100 * level:g} % intervals")
+    if len(handles) > MOST_NAMED:
+        handles, labels = [tuple(handles[:3])], [f"components 0 to {view.n_components - 1}"]
+    if sample is not None:
+        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+    ax.set_xlim(low, high)
+    ax.set_ylim(0.0, 1.02)
+    ax.set_xlabel(view.names[0])
+    ax.set_ylabel("probability of the component")
+    style.quiet(ax)
+    style.note(ax, view.remarks)
+    if legend:
+        style.legend_on_top(ax, handles, labels)
+
+
+def _as_rows(estimator: Any, grid: Any) -> Any:
+    """Places as rows of the kind that the estimator was fitted to."""
+    named = getattr(estimator, "feature_names_in_", None)
+    if named is None:
+        return grid[:, None]
+    import pandas as pd
+
+    return pd.DataFrame(grid[:, None], columns=list(named))
+
+
+# Columns in the order of the fit up to so many, then those that differ most.
+MOST_COLUMNS = 40
+INCHES_A_COLUMN = 0.3
+ROOM = 0.6  # of the place of a column, for its components
+
+
+def plot_profile(
+    model: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    standardised: bool | None = None,
+) -> Axes:
+    """Mean of every component in every column, a line a column, of categories a line a level.
+
+    Bars are one standard deviation to each side, of continuous families; of a level stands its
+    probability, and of two levels the second.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    X : frame, optional
+        Its names are those of the columns, where the fit knows none.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure, as high as the columns are many.
+    columns : list of names or numbers, optional
+        None: all up to 40, else the 40 in which the components lie furthest apart.
+    standardised : bool, optional
+        Whether a column is shown in standard deviations from its mean, both of the mixture. None:
+        where the family is continuous, so that columns of different units share an axis.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> gm = bm.GaussianMixture(n_components=3, random_state=0).fit(X)
+    >>> ax = bm.plot_profile(gm, ax=Figure().subplots())
+    >>> [label.get_text() for label in ax.get_yticklabels()][:2]
+    ['sepal_length', 'sepal_width']
+    """
+    estimator = fitted(model, with_noise=True)
+    result, names = estimator.result_, column_names(estimator, X)
+    weights = result.mixture.mean_weights
+    point = result.unframed.plug_in()
+    lines = lines_of(result.family, point, names)
+    apart = np.array([sum(line.apart(weights) for line in own) for own in lines])
+    shown = _columns(names, columns, apart)
+    drawn = [line for d in shown for line in lines[d]]
+    standardised = result.family.continuous if standardised is None else standardised
+    bars = result.family.continuous
+    ax = style.axes_or_new(ax, 6.4, 1.4 + INCHES_A_COLUMN * len(drawn))
+    places = np.arange(len(drawn))
+    units = [line.unit(weights) if standardised else (0.0, 1.0) for line in drawn]
+    origin, unit = np.array(units).T
+    means = (np.array([line.means for line in drawn]).T - origin) / unit
+    # A level's probability is a mean without a spread of its own.
+    deviations = np.array([line.deviations * (not line.of_level) for line in drawn]).T / unit
+    for k, weight in enumerate(weights):
+        nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
+        ax.errorbar(
+            means[k], places + nudge, xerr=deviations[k] if bars else None,
+            color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2,
+            label=f"{k}: weight {weight:.2f}", zorder=3,
+        )  # fmt: skip
+    for place in places[1:]:
+        ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
+    if standardised:
+        ax.axvline(0.0, color=style.FAINT, ls=":", lw=1.0, zorder=1)
+    ax.set_yticks(places, [line.name for line in drawn])
+    ax.set_ylim(len(drawn) - 0.5, -0.5)
+    what = "mean ± standard deviation" if bars else "mean"
+    if all(line.of_level for line in drawn):
+        what = "probability"
+    elif any(line.of_level for line in drawn):
+        what += ", of levels their probability"
+    ax.set_xlabel(f"{what}{', standardised' if standardised else ''}")
+    style.quiet(ax)
+    if len(shown) < len(names):
+        style.note(ax, [f"{len(shown)} of {len(names)} columns, those that differ most"])
+    if 1 < len(weights) <= MOST_NAMED:
+        style.legend_beside(ax, *ax.get_legend_handles_labels())
+    return ax
+
+
+@dataclass(frozen=True)
+class Line:
+    """A column, or a level of one: mean and spread in every component."""
+
+    name: str
+    means: Array
+    deviations: Array
+    of_level: bool
+
+    def unit(self, weights: Array) -> tuple[float, float]:
+        """Mean and standard deviation of the mixture, 1 where it has none."""
+        centre = float(weights @ self.means)
+        spread = np.sqrt(weights @ (self.deviations**2 + (self.means - centre) ** 2))
+        return centre, float(spread) or 1.0
+
+    def apart(self, weights: Array) -> float:
+        """How much of the variance is between components."""
+        centre, spread = self.unit(weights)
+        return float(weights @ ((self.means - centre) / spread) ** 2)
+
+
+def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
+    """Every column's lines: itself, or its levels; of two levels the second says both."""
+    from bayesmix.families.level_probabilities import level_probabilities
+
+    coding = family.coding
+    levels = dict(enumerate(coding.levels)) if coding is not None else {}
+    probabilities = level_probabilities(family, point)
+    lines = []
+    for column, name in enumerate(names):
+        called = levels.get(column)
+        if called is None or column not in probabilities:
+            lines.append([Line(name, point.means[:, column], point.deviations[:, column], False)])
+            continue
+        each = zip(called, probabilities[column].T, strict=True)
+        own = [Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
+        lines.append(own[1:] if len(own) == 2 else own)
+    return lines
+
+
+def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
+    """Numbers of the columns to draw; ``apart``: how much of each one's variance is between."""
+    if columns is not None:
+        listed = [columns] if isinstance(columns, str | int) else list(columns)
+        if not listed:
+            raise InvalidInputError("columns must name a column at least, got none")
+        return [column_number(names, column) for column in listed]
+    if len(names) <= MOST_COLUMNS:
+        return list(range(len(names)))
+    return sorted(int(d) for d in np.argsort(-apart, kind="stable")[:MOST_COLUMNS])

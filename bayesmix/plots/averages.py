@@ -1,0 +1,409 @@
+"""``plot_uncertainty``: a density over two columns, beside how far its draws differ there.
+
+``plot_averaged``: a density averaged over candidates, and where they differ.
+
+``plot_conditional_mean``: what one column says of another, with its band.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots import style
+from bayesmix.plots.density import (
+    DRAWS,
+    SEED,
+    Band,
+    band_of,
+    band_of_average,
+    curve_grid,
+    draw_band,
+    drawable_level,
+    histogram,
+    rug,
+)
+from bayesmix.plots.plane import (
+    HELD,
+    SHADES,
+    draw_ellipses,
+    draw_plane,
+    draw_points,
+    finish,
+    holding,
+    limits_of,
+    plane_grid,
+)
+from bayesmix.plots.subject import fitted, sample_of, view_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+PLANE_GRID = 91
+PLANE_DRAWS = 400
+# Beyond the region that holds this share there is next to no density to be unsure of.
+SHOWN = 0.99
+# The mask is drawn over what lies a little beyond, so that its edge is smooth.
+BEYOND = 0.2
+# Half-widths of the band over the density between which colours change, light where it is sure.
+STEPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+WIDTH_SHADES = ("#f4f2f8", "#dcd6ea", "#bdb2d9", "#937fbd", "#64409a", "#3b1470", "#1b0238")
+
+
+def plot_uncertainty(
+    model: Any,
+    X: Any = None,
+    axes: Any = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+    level: float = 0.9,
+    method: Any = "variational",
+    legend: bool = True,
+) -> Any:
+    """The density over two columns, and beside it how unsure it is, relative to itself.
+
+    Left the figure of ``plot_density``. Right half the width of the credible band divided by the
+    density, row by row, within the region that holds 99 % of it: 20 % means that the density is
+    known to about a fifth.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    X : array, frame or source (n, D), optional
+        Rows to show.
+    axes : two matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    columns : two names or numbers, optional
+        As in ``plot_density``.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    level : float, default=0.9
+        Of the band.
+    method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
+        Where the band is from, as in ``density_interval``. For the last two of the names ``X`` must
+        be the rows of the fit.
+    legend : bool, default=True
+
+    Returns
+    -------
+    array of two Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> left, right = bm.plot_uncertainty(vb, X, axes=Figure().subplots(1, 2))
+    >>> right.get_xlabel()
+    'eruptions'
+    """
+    estimator = fitted(model)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "plot_uncertainty is over two continuous columns: of a "
+            f"{estimator.result_.family.name} mixture ask density_interval"
+        )
+    view = view_of(estimator, columns, X)
+    if len(view.columns) != 2:
+        raise UnsupportedError(
+            "plot_uncertainty is over two continuous columns: of one use plot_density with band=0.9"
+        )
+    band = band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
+    sample = sample_of(estimator, view, X, sample_weight)
+    left, right = _two(axes)
+    draw_plane(left, view, sample, legend)
+    limits = limits_of(view, None if sample is None else sample.values)
+    x, y, points = plane_grid(limits, PLANE_GRID)
+    density = view.terms(points).sum(axis=1)
+    least = holding(density, (x[1] - x[0]) * (y[1] - y[0]), (SHOWN,))[0]
+    seen = density >= BEYOND * least
+    lower, upper = band.ends(points[seen]).T
+    shares = np.full(len(points), np.nan)
+    shares[seen] = 0.5 * (upper - lower) / density[seen]
+    _draw_shares(right, x, y, shares.reshape(PLANE_GRID, PLANE_GRID), band.label)
+    right.contourf(
+        x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
+    )
+    draw_ellipses(right, view)
+    finish(right, view, limits, [f"within the region that holds {100 * SHOWN:.0f} %"])
+    # A legend makes room above the rows on the left.
+    right.set_ylim(left.get_ylim())
+    return np.array([left, right])
+
+
+def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> None:
+    """Filled contours with a scale in percent."""
+    filled = ax.contourf(x, y, shares, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
+    bar = ax.figure.colorbar(filled, ax=ax, ticks=STEPS, pad=0.02)
+    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
+    bar.set_label(f"half the width of the {label} / density")
+    bar.outline.set_visible(False)
+
+
+def _two(axes: Any) -> tuple[Any, Any]:
+    if axes is None:
+        _, axes = style.pyplot().subplots(1, 2, figsize=(11.0, 4.4), layout="constrained")
+    each = list(np.ravel(np.asarray(axes, dtype=object)))
+    if len(each) != 2:
+        raise InvalidInputError(f"axes must be two, got {len(each)}")
+    return each[0], each[1]
+
+
+MOST_LINES = 5
+BAND = 0.9
+MOST_TICKS = 2000
+MOST_POINTS = 5_000
+GRID = 151
+
+
+def plot_averaged(
+    average: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    band: float | None = None,
+    method: Any = "variational",
+) -> Axes:
+    """The averaged density with those of the candidates behind it.
+
+    Over one column: the average in ink with its credible band, the candidates of largest share in
+    colour, the rows as a histogram. Over two: regions that hold 25, 50, 75 and 95 % of the averaged
+    density, and the 75 % outline of each candidate.
+
+    Parameters
+    ----------
+    average : fitted search or AveragedDensity
+        A search, or its ``averaged_``.
+    X : array, frame or source (n, D), optional
+        Rows to show.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    columns : name, number, or one or two of them, optional
+        Whose marginal density is drawn; None: those that ``plot_density`` takes.
+    band : float, optional
+        Level of the shaded band over one column, row by row, which holds those of all candidates
+        that the rows do not speak against. None: 0.9 where the candidates have a posterior; over
+        two columns there is none.
+    method : {"variational", "gibbs"}, default="variational"
+        Where the draws of the band are from; for Gibbs sampling ``X`` must be the rows of the fits.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> average = bm.select(X, n_components=(2, 3), criterion="elbo_log_k").averaged_
+    >>> bm.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
+    'waiting'
+    """
+    average = getattr(average, "averaged_", average)
+    if not hasattr(average, "estimators"):
+        raise InvalidInputError(
+            f"average must be a fitted search or its averaged_, got {type(average).__name__}"
+        )
+    leader = fitted(average.estimators[0])
+    first = view_of(leader, columns, X)
+    if band is not None and len(first.columns) > 1:
+        raise UnsupportedError("band is drawn over one column: name it, as in columns=0")
+    views = [view_of(fitted(each), first.columns.tolist(), X) for each in average.estimators]
+    sample = sample_of(leader, first, X, None)
+    ax = style.axes_or_new(ax)
+    values = None if sample is None else sample.values
+    limits = [
+        first.extent(d, None if values is None else values[:, d]) for d in range(len(first.columns))
+    ]
+    if len(limits) == 1:
+        posterior = leader.result_.variational and first.continuous
+        level = BAND if band is None and posterior else band
+        shaded = None if level is None else band_of_average(average, first, level, method, X)
+        _curves(ax, average, views, sample, limits[0], shaded)
+    else:
+        _regions(ax, average, views, sample, limits)
+    ax.set_xlabel(first.names[0])
+    style.quiet(ax)
+    style.note(ax, first.remarks)
+    return ax
+
+
+def _curves(
+    ax: Axes,
+    average: Any,
+    views: Any,
+    sample: Any,
+    limits: tuple[float, float],
+    band: Band | None,
+) -> None:
+    """The average in ink over its band, the candidates' curves and a histogram."""
+    low, high = limits
+    grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
+    densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
+    mean = average.shares @ densities
+    handles: list[Any] = ax.plot(grid, mean, color=style.INK, lw=2.6, zorder=4)
+    labels = ["average"]
+    top = float(mean.max())
+    if band is not None:
+        shade, highest = draw_band(ax, band, grid)
+        handles.append(shade)
+        labels.append(band.label)
+        top = max(top, highest)
+    if sample is not None:
+        heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
+        handles.append(ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1))
+        ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+        labels.append("rows")
+        top = max(top, float(heights.max()))
+        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+    for place, density in enumerate(densities[:MOST_LINES]):
+        handles += ax.plot(
+            grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
+        )
+        labels.append(_named(average, place))
+    ax.set_xlim(low, high)
+    ax.set_ylim(0.0, 1.06 * top)
+    style.label_density(ax)
+    style.legend_on_top(ax, handles, labels)
+
+
+def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
+    """Shaded regions of the average, an outline of each candidate, the rows as dots."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    x, y = (np.linspace(low, high, GRID) for low, high in limits)
+    points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+    cell = (x[1] - x[0]) * (y[1] - y[0])
+    densities = np.array([view.terms(points).sum(axis=1) for view in views])
+    mean = average.shares @ densities
+    levels = np.unique(holding(mean, cell, HELD))
+    shape = (GRID, GRID)
+    ax.contourf(
+        x, y, mean.reshape(shape), [*levels, 1.01 * mean.max()], colors=SHADES[-len(levels) :],
+        zorder=0,
+    )  # fmt: skip
+    handles: list[Any] = [tuple(Patch(facecolor=shade) for shade in SHADES)]
+    labels = [f"average holds {', '.join(f'{100 * held:.0f}' for held in HELD)} %"]
+    for place, density in enumerate(densities[:MOST_LINES]):
+        colour, ls = style.colour(place), style.line(place)
+        level = holding(density, cell, (0.75,))
+        ax.contour(
+            x, y, density.reshape(shape), level, colors=[colour], linestyles=[ls], linewidths=1.4,
+            zorder=3,
+        )  # fmt: skip
+        handles.append(Line2D([], [], color=colour, ls=ls, lw=1.4))
+        labels.append(_named(average, place))
+    if sample is not None:
+        shown = sample.thinned(MOST_POINTS).values
+        ax.plot(shown[:, 0], shown[:, 1], ".", color=style.FAINT, ms=3, zorder=1)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    ax.set_ylabel(views[0].names[1])
+    style.legend_on_top(ax, handles, labels)
+
+
+def _named(average: Any, place: int) -> str:
+    return f"{average.shares[place]:.2f}  {average.labels[place]}"
+
+
+PLACES = 201
+
+
+def plot_conditional_mean(
+    model: Any,
+    given: Any,
+    of: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    sample_weight: Any = None,
+    level: float | None = None,
+    method: Any = "variational",
+    legend: bool = True,
+) -> Axes:
+    """E[one column | another] as a curve, over the rows where they are given: mixture regression.
+
+    Other columns of the fit are integrated out.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    given, of : name or number
+        The column that is given (horizontal), and the one that is expected.
+    X : array, frame or source (n, D), optional
+        Rows to show.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    sample_weight : array (n,), optional
+        How often each row counts.
+    level : float, optional
+        Of a shaded credible band of the expectation, such as 0.9. It is not where new rows lie.
+    method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
+        Where the band is from, as in ``conditional_interval``. For the last two of the names ``X``
+        must be the rows of the fit.
+    legend : bool, default=True
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+    >>> ax = bm.plot_conditional_mean(vb, "eruptions", "waiting", X, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('eruptions', 'waiting')
+    """
+    estimator = fitted(model)
+    if not estimator.result_.family.continuous:
+        raise UnsupportedError(
+            "a conditional mean is drawn over a continuous column: of a "
+            f"{estimator.result_.family.name} mixture ask conditional_mean"
+        )
+    view = view_of(estimator, [given, of], X)
+    if len(view.columns) != 2:
+        raise InvalidInputError(f"given and of must be two columns, got {given!r} and {of!r}")
+    number = None if level is None else drawable_level("level", level)
+    sample = sample_of(estimator, view, X, sample_weight)
+    limits = limits_of(view, None if sample is None else sample.values)
+    places = np.linspace(*limits[0], PLACES)
+    known = int(view.columns[0])
+    # Among the columns that are not given.
+    wanted = int(view.columns[1]) - (view.columns[1] > known)
+    ax = style.axes_or_new(ax)
+    if number is not None:
+        ends = estimator.conditional_interval(
+            places[:, None], known, number, DRAWS, SEED, method, X
+        )[:, wanted]
+        shade = ax.fill_between(places, *ends.T, color=style.INK, alpha=0.25, lw=0, zorder=3)
+    mean = estimator.conditional_mean(places[:, None], known)[:, wanted]
+    (line,) = ax.plot(places, mean, color=style.INK, lw=2.2, zorder=4, path_effects=style.halo(3.6))
+    remarks = [] if sample is None else draw_points(ax, sample, limits)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    ax.set_xlabel(view.names[0])
+    ax.set_ylabel(view.names[1])
+    style.quiet(ax)
+    style.note(ax, remarks)
+    if legend:
+        handles: list[Any] = [line]
+        labels = [f"mean of {view.names[1]} given {view.names[0]}"]
+        if number is not None:
+            handles.append(shade)
+            labels.append(f"{100 * number:g} % band of the mean")
+        style.legend_on_top(ax, handles, labels)
+    return ax

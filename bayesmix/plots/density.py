@@ -1,0 +1,417 @@
+"""``plot_density``: a fitted mixture over its data, in one column or two.
+
+A probability over counts: bars for the mixture and the rows, a line a component.
+
+The credible band of a fit over one column, behind its curve.
+
+A density over one column: curve, components, histogram, rug, kernel density estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.quantiles import quantiles
+from bayesmix.plots import style
+from bayesmix.plots.plane import draw_plane
+from bayesmix.plots.style import axes_or_new
+from bayesmix.plots.subject import Sample, View, fitted, sample_of, view_of
+from bayesmix.posterior.bands import (
+    DRAWS_OF_EACH,
+    density_band,
+    drawn_mixtures,
+    hull,
+    marginal_band,
+)
+from bayesmix.sources.border import as_source
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+WIDTH = 0.86
+MOST_NAMED = 10
+
+
+def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
+    """Draw the probabilities of a view of one column of counts."""
+    low, high = view.extent(0, None if sample is None else sample.values[:, 0])
+    places = counts_between(low, high)
+    edges = np.append(places, places[-1] + 1) - 0.5
+    handles: list[Any] = []
+    labels: list[str] = []
+    reached = 0.0
+    if sample is not None:
+        total = len(sample.values) if sample.weights is None else sample.weights.sum()
+        shares = np.histogram(sample.values[:, 0], edges, weights=sample.weights)[0] / total
+        reached = float(shares.max())
+        handles.append(ax.bar(places, shares, WIDTH, color=style.FILL, zorder=1))
+        labels.append("rows")
+    terms = view.terms(places[:, None])
+    outline, lines = draw_probabilities(ax, view, places, terms)
+    handles.insert(0, outline)
+    labels.insert(0, "probability")
+    if 1 < view.n_components <= MOST_NAMED:
+        handles += lines
+        labels += [f"{k}: weight {weight:.2f}" for k, weight in enumerate(view.weights)]
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0.0, 1.08 * max(reached, float(terms.sum(axis=1).max())))
+    style.whole_numbers(ax)
+    ax.set_xlabel(view.names[0])
+    ax.set_ylabel("probability")
+    style.quiet(ax)
+    style.note(ax, view.remarks)
+    if legend:
+        style.legend_on_top(ax, handles, labels)
+
+
+def counts_between(low: float, high: float) -> Array:
+    """The counts of an axis that goes from low to high."""
+    return np.arange(max(0.0, np.ceil(low)), np.floor(high) + 1.0)
+
+
+def draw_probabilities(ax: Axes, view: View, places: Array, terms: Array) -> tuple[Any, list[Any]]:
+    """Outlined bars for the mixture, marked lines with numbers for its components."""
+    outline = ax.bar(
+        places, terms.sum(axis=1), WIDTH, fill=False, edgecolor=style.INK, lw=1.2, zorder=3
+    )
+    lines: list[Any] = []
+    if view.n_components == 1:
+        return outline, lines
+    for k in range(view.n_components):
+        lines += ax.plot(
+            places, terms[:, k], color=style.colour(k), ls=style.line(k), lw=1.3,
+            marker=style.marker(k), ms=4.5, mec="white", mew=0.4, zorder=4,
+        )  # fmt: skip
+        peak = int(terms[:, k].argmax())
+        style.number_at_peak(ax, k, places[peak], terms[peak, k])
+    return outline, lines
+
+
+# A figure is the same every time.
+SEED = 0
+DRAWS = 1000
+FEWEST_BEYOND = 2.0
+
+
+@dataclass(frozen=True)
+class Band:
+    """Lower and upper ends (n, 2) of a density at points (n, d), row by row, with their level."""
+
+    level: float
+    ends: Callable[[Array], Array]
+
+    @property
+    def label(self) -> str:
+        return f"{100 * self.level:g} % band"
+
+
+def band_of(
+    model: Any,
+    view: View,
+    level: Any,
+    method: Any = "variational",
+    data: Any = None,
+    sample_weight: Any = None,
+    n_draws: int = DRAWS,
+) -> Band:
+    """The band of a fitted estimator's density over the columns of a view; ``data`` as its methods.
+
+    Raises where there is none: for point fits without a bootstrap, and for counts.
+    """
+    number = drawable_level("band", level, n_draws)
+    result = model.result_
+    _check_curve(view, result)
+    drawn = drawn_mixtures(model, method, data, n_draws, SEED, sample_weight)
+    whole = np.array_equal(view.columns, np.arange(result.n_features))
+
+    def ends(points: Array) -> Array:
+        if whole:
+            return density_band(drawn, as_source(points), number, False)
+        return marginal_band(drawn, view.columns, points, number)
+
+    return Band(number, ends)
+
+
+def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any) -> Band:
+    """The band of a density averaged over candidates, over the columns of a view."""
+    number = drawable_level("band", level, DRAWS_OF_EACH)
+    _check_curve(view, average.estimators[0].result_)
+    parts = [each for _, each in average.drawn(number, DRAWS_OF_EACH, SEED, method, data)]
+
+    def ends(points: Array) -> Array:
+        return hull([marginal_band(each, view.columns, points, number) for each in parts])
+
+    return Band(number, ends)
+
+
+def _check_curve(view: View, result: Any) -> None:
+    if not view.continuous:
+        raise UnsupportedError(
+            f"a band is drawn around curves, not around the bars of a {result.family.name} "
+            "mixture: use density_interval"
+        )
+
+
+def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:
+    """A level that the draws of a figure reach."""
+    highest = 1.0 - FEWEST_BEYOND / n_draws
+    flag = isinstance(level, (bool, np.bool_))
+    if flag or not isinstance(level, Real) or not 0.0 < float(level) <= highest:
+        raise InvalidInputError(
+            f"{name} must be a level above 0 and up to {highest:g}, such as 0.9, got {level!r}"
+        )
+    return float(level)
+
+
+def draw_band(ax: Axes, band: Band, grid: Array) -> tuple[Any, float]:
+    """A shaded band over places of the axis; returns it and the highest that it reaches."""
+    lower, upper = band.ends(grid[:, None]).T
+    shade = ax.fill_between(grid, lower, upper, color=style.INK, alpha=0.32, lw=0, zorder=3.5)
+    return shade, float(upper.max())
+
+
+MOST_BINS = 200
+# Values are taken as rounded where a bin would hold fewer than so many different ones.
+ROUNDED = 8.0
+MOST_TICKS = 2000
+# Above this many rows the kernels sit on the bins of a fine histogram.
+MOST_KERNELS = 2000
+# A spike may rise to so many times the height of the histogram before it is cut off.
+HIGHEST = 4.0
+
+
+def draw_curve(
+    ax: Axes,
+    view: View,
+    sample: Sample | None,
+    kde: bool,
+    legend: bool,
+    band: Band | None = None,
+) -> None:
+    """Draw the density of a view of one column."""
+    values = None if sample is None else sample.values[:, 0]
+    low, high = view.extent(0, values)
+    grid = curve_grid(view, low, high)
+    terms = view.terms(grid[:, None])
+    handles: list[Any] = []
+    labels: list[str] = []
+    remarks = list(view.remarks)
+    reached = 0.0
+    if sample is not None:
+        column = sample.values[:, 0]
+        heights, edges = histogram(column, sample.weights, low, high)
+        reached = float(heights.max())
+        bars = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
+        ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+        outside = int(((column < low) | (column > high)).sum())
+        if outside:
+            remarks.append(f"{outside:,} of {len(column):,} rows outside the view")
+        handles.append(bars)
+        labels.append("rows")
+    curve = terms.sum(axis=1)
+    (whole,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
+    handles.insert(0, whole)
+    labels.insert(0, "density")
+    top = float(curve.max())
+    if band is not None:
+        shade, highest = draw_band(ax, band, grid)
+        top = max(top, highest)
+        handles.insert(1, shade)
+        labels.insert(1, band.label)
+    if sample is not None and kde:
+        estimate = kernel_density(column, sample.weights, grid)
+        if estimate is not None:
+            (line,) = ax.plot(grid, estimate, color=style.FAINT, lw=1.2, zorder=3)
+            reached = max(reached, float(estimate.max()))
+            handles.append(line)
+            labels.append("kernel density estimate")
+    if view.n_components > 1:
+        lines = draw_components(ax, view, grid, terms)
+        if len(lines) <= MOST_NAMED:
+            handles += lines
+            labels += [f"{k}: weight {weight:.2f}" for k, weight in enumerate(view.weights)]
+        else:
+            handles.append(tuple(lines[:3]))
+            labels.append(f"components 0 to {len(lines) - 1}")
+    if sample is not None:
+        if top > HIGHEST * reached:
+            remarks.append(f"the highest peak ({top:.3g}) is cut off")
+            top = HIGHEST * reached
+        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+    ax.set_xlim(low, high)
+    ax.set_ylim(0.0, 1.06 * max(top, reached))
+    ax.set_xlabel(view.names[0])
+    style.label_density(ax)
+    style.quiet(ax)
+    style.note(ax, remarks)
+    if legend:
+        style.legend_on_top(ax, handles, labels)
+
+
+def curve_grid(view: View, low: float, high: float) -> Array:
+    """Places at which curves are evaluated: even, and close where a component is narrow."""
+    steps = np.linspace(-4.0, 4.0, 81)
+    close = view.means + view.deviations * steps
+    every = np.concatenate([np.linspace(low, high, 401), close.ravel()])
+    grid: Array = np.unique(every[(every >= low) & (every <= high)])
+    return grid
+
+
+def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any]:
+    """One line a component, with its number at its peak."""
+    lines = []
+    for k in range(view.n_components):
+        term = terms[:, k]
+        lines += ax.plot(grid, term, color=style.colour(k), ls=style.line(k), lw=1.5, zorder=5)
+        peak = int(term.argmax())
+        style.number_at_peak(ax, k, grid[peak], term[peak])
+    return lines
+
+
+def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
+    """Heights and edges over the rows within the view; the bars hold those rows' share of 1.
+
+    Narrower bins than for one normal density (four times the cube root of n, or those of Freedman &
+    Diaconis 1981 where there are more), because a mixture's columns have more than one hill. Where
+    values are rounded every bin takes equally many of the possible ones.
+    """
+    mass = np.ones(len(values)) if weights is None else weights
+    seen = (values >= low) & (values <= high)
+    inside, inside_mass = values[seen], mass[seen]
+    total = float(mass.sum())
+    spread = float(np.ptp(inside))
+    if spread == 0.0:
+        return np.array([inside_mass.sum() / total / (high - low)]), np.array([low, high])
+    root = np.cbrt(inside_mass.sum())
+    quarter, three_quarters = quantiles(inside, inside_mass, (0.25, 0.75))
+    width = spread / min(4.0 * root, MOST_BINS)
+    if three_quarters > quarter:
+        width = min(width, 2.0 * (three_quarters - quarter) / root)
+    width = max(width, spread / MOST_BINS)
+    step = float(np.diff(np.unique(inside)).min())
+    if width < ROUNDED * step:
+        width = step * max(1.0, round(width / step))
+        edges = np.arange(inside.min() - step / 2.0, inside.max() + width, width)
+    else:
+        edges = np.linspace(inside.min(), inside.max(), round(spread / width) + 1)
+    counts, edges = np.histogram(inside, edges, weights=inside_mass)
+    return counts / (total * np.diff(edges)), edges
+
+
+def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array | None:
+    """SciPy's Gaussian kernel density estimate with Scott's bandwidth; None where there is none."""
+    from scipy.stats import gaussian_kde
+
+    mass = np.ones(len(values)) if weights is None else weights
+    if np.ptp(values[mass > 0]) == 0.0:
+        return None
+    n = max(float(mass.sum()), 2.0)
+    if len(values) > MOST_KERNELS:
+        mass, edges = np.histogram(values, MOST_KERNELS, weights=mass)
+        values = (0.5 * (edges[1:] + edges[:-1]))[mass > 0]
+        mass = mass[mass > 0]
+    # Weights are repetition counts (DESIGN, section 5): n = Σw decides on the bandwidth, and the
+    # variance is that of n rows, where SciPy would take it for fewer.
+    unbiased = (1.0 - ((mass / mass.sum()) ** 2).sum()) / (1.0 - 1.0 / n)
+    bandwidth = n**-0.2 * np.sqrt(unbiased)
+    estimate: Array = gaussian_kde(values, float(bandwidth), weights=mass)(grid)
+    return estimate
+
+
+def rug(ax: Axes, values: Array) -> None:
+    """A tick a row, under the axis line."""
+    ax.plot(
+        values, np.zeros(len(values)), "|", color=style.INK, ms=7, mew=0.7, alpha=0.55,
+        transform=ax.get_xaxis_transform(), zorder=2, clip_on=True,
+    )  # fmt: skip
+
+
+def plot_density(
+    model: Any,
+    X: Any = None,
+    ax: Axes | None = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+    kde: bool = True,
+    band: float | None = None,
+    method: Any = "variational",
+    legend: bool = True,
+) -> Axes:
+    """The density with its components, over the rows where they are given.
+
+    Over one column: the curve, the weighted components, a histogram, a rug, and a kernel density
+    estimate to compare with. Over two: the regions that hold 25, 50, 75 and 95 % of the density,
+    ellipses of 1 and 2 standard deviations, and the rows coloured by their component, smaller and
+    paler the less certain that is. Counts (Poisson) over one column: bars.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator. A variational fit shows its predictive density; ellipses
+        are those of ``covariances_``.
+    X : array, frame or source (n, D), optional
+        Rows to show.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    columns : name, number, or one or two of them, optional
+        Whose marginal density is drawn. None: the two columns in which the components lie furthest
+        apart, where there are more than two.
+    sample_weight : array (n,), optional
+        How often each row counts, in histogram, kernel density estimate and size of the points.
+    kde : bool, default=True
+        Whether the kernel density estimate (one column, Scott's bandwidth) is drawn.
+    band : float, optional
+        Level of a shaded credible band over one column, such as 0.9, row by row. Of two columns
+        ``plot_uncertainty`` shows as much.
+    method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
+        Where the band is from, as in ``density_interval``. For the last two of the names ``X`` must
+        be the rows of the fit.
+    legend : bool, default=True
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        For a model without a density that can be drawn, and for rows or columns that do not fit it.
+    ImportError
+        Where matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> ax = bm.plot_density(gm, X, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('eruptions', 'waiting')
+    """
+    estimator = fitted(model, with_noise=band is None)
+    view = view_of(estimator, columns, X)
+    if band is not None and len(view.columns) == 2:
+        raise UnsupportedError(
+            "band is drawn over one column: name it, as in columns=0, or show the doubt over two "
+            "with plot_uncertainty"
+        )
+    shaded = None if band is None else band_of(estimator, view, band, method, X, sample_weight)
+    sample = sample_of(estimator, view, X, sample_weight)
+    ax = axes_or_new(ax)
+    if len(view.columns) == 2:
+        draw_plane(ax, view, sample, legend)
+    elif view.continuous:
+        draw_curve(ax, view, sample, kde, legend, shaded)
+    else:
+        draw_bars(ax, view, sample, legend)
+    return ax

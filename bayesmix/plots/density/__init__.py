@@ -1,1 +1,0 @@
-"""Figures of densities: of one column, of two, of pairs of several; bands, regions, averages."""

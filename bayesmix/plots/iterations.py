@@ -1,0 +1,469 @@
+"""``plot_em_steps``: the fit at chosen iterations, side by side, as textbooks show it.
+
+A start made explicit, so that runs of any length from it are parts of one run.
+
+``plot_objective``: how a fit got where it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_array
+
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import FittedMixture, Procedure
+from bayesmix.em.result import FitResult, SearchRecord
+from bayesmix.errors import InvalidInputError, UnsupportedError, warn
+from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots import style
+from bayesmix.plots.density import (
+    counts_between,
+    curve_grid,
+    draw_components,
+    draw_probabilities,
+)
+from bayesmix.plots.plane import draw_ellipses, draw_points
+from bayesmix.plots.subject import REACH, Sample, View, fitted, raw_rows, sample_of, view_of
+from bayesmix.search.starts import given_start, named_start
+from bayesmix.sources.border import as_source, is_collection, is_source
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Startable(Procedure, Protocol):
+    """An estimator that may have a prior, and takes a start."""
+
+    prior: object
+
+
+@dataclass(frozen=True)
+class ExplicitStart:
+    """An estimator with an explicit start, and what there is to show of the start itself."""
+
+    estimator: Startable
+    opening: FittedMixture | Array | None  # a mixture, responsibilities (n, K), or None
+
+    def after(self, iteration: int, X: Any, sample_weight: Any) -> Any:
+        """The model after so many iterations from the start."""
+        model = clone(self.estimator).set_params(max_iter=iteration)
+        with warnings.catch_warnings():
+            # That it has not converged is the point.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return model.fit(X, sample_weight=sample_weight)
+
+
+def explicit(start: Any, X: Any) -> ExplicitStart:
+    """The start made explicit, so that runs of any length are parts of one run."""
+    options = {"search": None, "acceleration": None, "prune": False, "progress": False}
+    parameters = start.get_params(deep=False)
+    estimator = clone(start).set_params(
+        warm_start=False, **{key: value for key, value in options.items() if key in parameters}
+    )
+    if getattr(getattr(start, "result_", None), "status", "") == "given":
+        given = {
+            "weights_init": start.weights_,
+            "means_init": start.means_,
+            "precisions_init": start.precisions_,
+        }
+        return ExplicitStart(estimator.set_params(**given), start)
+    given = {name: parameters.get(f"{name}_init") for name in ("weights", "means", "precisions")}
+    if all(value is not None for value in given.values()):
+        return ExplicitStart(estimator, _given_mixture(start, **given))
+    if any(value is not None for value in given.values()):
+        return ExplicitStart(estimator, None)
+    responsibilities = _responsibilities(start, X)
+    return ExplicitStart(estimator.set_params(init_params=responsibilities), responsibilities)
+
+
+def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
+    """The start as a mixture; always of full covariances, whose shape says what they are."""
+    means = np.asarray(means, dtype=np.float64)
+    structure = NAMED[start.covariance_type]
+    blocks = structure.blocks.from_covariances(np.asarray(precisions, dtype=np.float64))
+    dense = structure.algebra.dense(blocks, *means.shape)
+    return type(start).from_parameters(weights, means, np.linalg.inv(dense))
+
+
+def _responsibilities(start: Any, X: Any) -> Array:
+    """What ``init_params`` stands for, as responsibilities (n, K)."""
+    values = check_array(raw_rows(X)[0])
+    n_rows, n_components = len(values), start.n_components
+    value, seed = start.init_params, root_seed(start.random_state)
+    if isinstance(value, str):
+        source = as_source(values)
+        named = named_start(value, source, source.summary, n_components, seed, 0)
+        return named(Rows(values))
+    if callable(value):
+        value = value(values, n_components, stream(seed, Purpose.START, 0))
+    return given_start(value, n_rows, n_components)(Rows(values))
+
+
+NAMES = {
+    "maximum_likelihood": "log likelihood",
+    "maximum_a_posteriori": "log posterior",
+    "variational_bayes": "bound",
+}
+MOST_DOTS = 2000
+# Components of a start may lie so many widths of the rows outside them and still be seen.
+FURTHEST = 0.6
+
+
+def plot_em_steps(
+    start: Any,
+    X: Any,
+    iterations: Sequence[int] = (0, 1, 2, 5, 10, 20),
+    ax: Any = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+) -> Any:
+    """The fit at chosen iterations of plain EM (or plain coordinate ascent), one panel each.
+
+    Iteration 0 is the start itself: its components where parameters are given; where
+    responsibilities are, the rows alone, coloured by them. Every panel is the same run, without
+    search, acceleration or pruning, components in the order of the start.
+
+    Parameters
+    ----------
+    start : mixture, or fitted search
+        Of a search the best one. With a start of its own: ``init_params`` as responsibilities,
+        labels, a callable or a name, or ``weights_init``, ``means_init`` and ``precisions_init``.
+        Or parameters to start at: ``GaussianMixture.from_parameters(weights, means, covariances)``.
+    X : array or frame (n, D)
+    iterations : sequence of int
+    ax : sequence of matplotlib Axes, optional
+        One for every iteration; None makes a new figure.
+    columns, sample_weight
+        As in ``plot_density``.
+
+    Returns
+    -------
+    array of Axes, one for every iteration
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = [[-3.0], [-2.5], [-1.0], [0.0], [2.0], [4.0], [5.0]]
+    >>> start = bm.GaussianMixture.from_parameters(
+    ...     [1 / 3, 1 / 3, 1 / 3], [[-4.0], [0.0], [8.0]], [1.0, 0.2, 3.0]
+    ... )
+    >>> axes = bm.plot_em_steps(start, X, (0, 1, 5), ax=Figure().subplots(1, 3))
+    >>> print(axes[1].get_title(loc="left"))
+    iteration 1
+    log likelihood −14.41
+    """
+    if hasattr(X, "fit") and not hasattr(start, "fit"):
+        warn("plot_em_steps(X, start) is now plot_em_steps(start, X)", FutureWarning)
+        start, X = X, start
+    start = getattr(start, "best_estimator_", start)
+    if not hasattr(start, "fit") or "acceleration" not in start.get_params():
+        raise InvalidInputError(
+            "start must be a mixture of bayesmix, or a fitted search (of scikit-learn: "
+            f"bayesmix.from_sklearn(start)), got {type(start).__name__}"
+        )
+    wanted = [int(each) for each in iterations]
+    if not wanted or min(wanted) < 0:
+        raise InvalidInputError(
+            f"iterations must be one or more integers of at least 0, got {iterations!r}"
+        )
+    if is_source(X) or is_collection(X):
+        X, weights = raw_rows(X)
+        sample_weight = weights if sample_weight is None else sample_weight
+    rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
+    run = explicit(start, rows)
+    models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
+    # The last model chooses the columns for all panels.
+    columns = view_of(models[max(models)], columns, rows).columns.tolist()
+    steps = [
+        _step(models[each], each, rows, columns, sample_weight)
+        if each
+        else _opening_step(run, models[1], rows, columns, sample_weight)
+        for each in wanted
+    ]
+    axes = _axes(len(wanted)) if ax is None else np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) != len(wanted):
+        raise InvalidInputError(f"ax must hold {len(wanted)} axes, got {len(axes)}")
+    _draw(axes, steps)
+    return axes
+
+
+@dataclass(frozen=True)
+class Step:
+    """One panel."""
+
+    title: str
+    value: str
+    names: tuple[str, ...]
+    view: View | None
+    sample: Sample
+
+
+def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
+    view = view_of(model, columns, X)
+    sample = sample_of(model, view, X, sample_weight)
+    assert sample is not None
+    title = f"iteration {iteration}"
+    if model.converged_ and model.n_iter_ < iteration:
+        title += f" (converged at {model.n_iter_})"
+    value = f"{NAMES[model.result_.inference.name]} {style.signed(model.result_.objective)}"
+    return Step(title, value, view.names, view, sample)
+
+
+def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
+    """The start; ``first`` is the run's model after one iteration, which knows the columns."""
+    if run.opening is None:
+        raise InvalidInputError(
+            "iteration 0 has nothing to show where only some of weights_init, means_init and "
+            "precisions_init are given: give all three, or begin at iteration 1"
+        )
+    if isinstance(run.opening, np.ndarray):
+        view = view_of(first, columns, X)
+        sample = sample_of(first, view, X, sample_weight)
+        assert sample is not None
+        sample = replace(sample, probabilities=run.opening)
+        return Step("start", "responsibilities", view.names, None, sample)
+    view = view_of(run.opening, columns, X)
+    sample = sample_of(run.opening, view, X, sample_weight)
+    assert sample is not None
+    value = ""
+    if run.estimator.prior is None:
+        weights = 1.0 if sample.weights is None else sample.weights
+        total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
+        value = f"log likelihood {style.signed(total)}"
+    return Step("start", value, view.names, view, sample)
+
+
+def _axes(n: int) -> Any:
+    """A grid of panels with common scales."""
+    across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
+    down = -(-n // across)
+    _, grid = style.pyplot().subplots(
+        down,
+        across,
+        figsize=(max(2.6 * across, 3.6), 2.6 * down + 0.2),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for place, unused in enumerate(grid.ravel()[n:], start=n):
+        unused.remove()
+        grid.ravel()[place - across].tick_params(labelbottom=True)
+    return grid.ravel()[:n]
+
+
+def _draw(axes: Any, steps: list[Step]) -> None:
+    views = [step.view for step in steps if step.view is not None]
+    dimension = steps[0].sample.values.shape[1]
+    deviations = REACH if dimension == 1 else 2.2
+    limits = []
+    for d in range(dimension):
+        values = steps[0].sample.values[:, d]
+        limits.append(_limits(values, [view.reach(d, deviations) for view in views]))
+    ordinate = "density" if all(view.continuous for view in views) else "probability"
+    heights = [
+        _curve_panel(ax, step, limits[0]) if dimension == 1 else _plane_panel(ax, step, limits)
+        for ax, step in zip(axes, steps, strict=True)
+    ]
+    for ax, step in zip(axes, steps, strict=True):
+        ax.set_xlim(*limits[0])
+        ax.set_ylim(*(limits[1] if dimension == 2 else (0.0, 1.1 * (max(heights) or 1.0))))
+        ax.set_title(f"{step.title}\n{step.value}".strip(), fontsize="small", loc="left")
+        style.quiet(ax)
+        # Panels beside or above others share their labels with them.
+        if ax.xaxis.get_major_ticks()[0].label1.get_visible():
+            ax.set_xlabel(step.names[0])
+        if ax.yaxis.get_major_ticks()[0].label1.get_visible():
+            ax.set_ylabel(step.names[1] if dimension == 2 else ordinate)
+
+
+def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, float]:
+    """Rows and components together, as far as these do not reach far beyond the rows."""
+    first, last = float(values.min()), float(values.max())
+    span = (last - first) or 1.0
+    low = min([first - 0.06 * span, *(low for low, _ in reaches)])
+    high = max([last + 0.06 * span, *(high for _, high in reaches)])
+    return max(low, first - FURTHEST * span), min(high, last + FURTHEST * span)
+
+
+def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
+    """Components, density, and the rows on the axis; returns the height reached."""
+    from matplotlib.colors import to_rgba
+
+    sample = step.sample.thinned(MOST_DOTS)
+    labels, certainty = sample.labels, sample.certainty
+    for k in np.unique(labels):
+        rows = labels == k
+        ax.scatter(
+            sample.values[rows, 0],
+            np.full(int(rows.sum()), 0.025),
+            s=12.0 + 22.0 * certainty[rows],
+            c=[to_rgba(style.colour(k), 0.35 + 0.6 * sure) for sure in certainty[rows]],
+            marker=style.marker(k),
+            transform=ax.get_xaxis_transform(),
+            linewidths=0.5,
+            edgecolors="white",
+            zorder=6,
+            clip_on=False,
+        )
+    if step.view is None:
+        return 0.0
+    if not step.view.continuous:
+        places = counts_between(*limits)
+        terms = step.view.terms(places[:, None])
+        draw_probabilities(ax, step.view, places, terms)
+        return float(terms.sum(axis=1).max())
+    grid = curve_grid(step.view, *limits)
+    terms = step.view.terms(grid[:, None])
+    ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)
+    draw_components(ax, step.view, grid, terms)
+    return float(terms.sum(axis=1).max())
+
+
+def _plane_panel(ax: Any, step: Step, limits: Any) -> float:
+    """Ellipses, paler where a component holds little, and the rows."""
+    draw_points(ax, step.sample, limits, size=16.0)
+    if step.view is not None:
+        share = step.view.n_components * step.view.weights
+        draw_ellipses(ax, step.view, np.clip(share, 0.15, 1.0))
+    return 0.0
+
+
+OBJECTIVE_NAMES = {
+    "maximum_likelihood": "log likelihood",
+    "maximum_a_posteriori": "log likelihood + log prior",
+    "variational_bayes": "evidence lower bound",
+}
+# An inset needs a curve to show.
+FEWEST = 4
+# The width of what the search tried, of that of the run.
+SEARCH = 0.45
+GROUND = "#f0f0f0"
+# Marker, colour and filling of what the search tried.
+TRIED = {
+    "a start": ("o", style.INK, "none"),
+    "a run to its end": ("o", style.INK, style.INK),
+    "a move, taken": ("^", style.COLOURS[5], style.COLOURS[5]),
+    "a move, not taken": ("x", style.FAINT, style.FAINT),
+}
+
+
+def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
+    """What the search tried, and the objective after every iteration of the run that is returned.
+
+    On the grey ground every start, every run that was taken to its end and every move stands in the
+    order of the search, where it ended. Where something other than a pass came between (a repair, a
+    prune, a move, a change of order) the line is interrupted and the place marked. The inset shows
+    the gap to the last value on a log scale: a straight line there is linear convergence.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> bm.plot_objective(gm, ax=Figure().subplots()).get_ylabel()
+    'log likelihood (nats)'
+    """
+    result: FitResult = fitted(model, with_noise=True).result_
+    if not len(result.trace):
+        raise UnsupportedError("this mixture was given, not fitted: it has no objective trace")
+    ax = style.axes_or_new(ax)
+    starts = [start for start in result.segments if start < len(result.trace)]
+    draw_segments(ax, result.trace, starts)
+    for start in starts[1:]:
+        ax.axvline(start + 0.5, color=style.FAINT, lw=1.0, ls=":", zorder=1)
+    if starts[1:]:
+        kinds = sorted({event.kind for event in result.events if event.at_pass > 0})
+        style.note(ax, [f"dotted: a new segment ({', '.join(kinds) or 'a change of order'})"])
+    ax.set_xlabel(f"iteration ({result.status.replace('_', ' ')})")
+    ax.set_ylabel(f"{OBJECTIVE_NAMES[result.inference.name]} (nats)")
+    style.whole_numbers(ax)
+    if result.search_trace:
+        _draw_search(ax, result)
+    ax.ticklabel_format(axis="y", useOffset=False)
+    ax.margins(x=0.02, y=0.06)
+    style.quiet(ax)
+    if len(result.trace) >= FEWEST and np.ptp(result.trace) > 0:
+        _gap_inset(ax, result.trace, starts)
+    return ax
+
+
+def _draw_search(ax: Axes, result: FitResult) -> None:
+    """Where each start and each move of the search ended, left of the run."""
+    from matplotlib.ticker import MaxNLocator
+
+    records = [record for record in result.search_trace if np.isfinite(record.objective)]
+    width = SEARCH * max(len(result.trace), FEWEST)
+    places = np.linspace(-width, 0.0, len(records) + 2)[1:-1]
+    named = [_kind(record) for record in records]
+    handles = []
+    for name in [name for name in TRIED if name in named]:
+        marker, colour, face = TRIED[name]
+        chosen = [place for place, kind in enumerate(named) if kind == name]
+        values = [records[place].objective for place in chosen]
+        handles += ax.plot(
+            places[chosen], values, ls="", marker=marker, ms=4.5, mfc=face, mec=colour, zorder=2,
+            label=name,
+        )  # fmt: skip
+    ax.axvspan(-width, 0.5, color=GROUND, zorder=0, lw=0)
+    ticks = MaxNLocator("auto", integer=True).tick_values(1, len(result.trace))
+    ax.set_xticks([tick for tick in ticks if 1 <= tick <= len(result.trace)])
+    style.legend_on_top(ax, handles, [str(handle.get_label()) for handle in handles])
+
+
+def _kind(record: SearchRecord) -> str:
+    """What was tried, one of ``TRIED``."""
+    if record.stage == "start":
+        return "a start"
+    if record.stage == "settle":
+        return "a run to its end"
+    return "a move, taken" if record.accepted else "a move, not taken"
+
+
+def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
+    """A line a segment, with a point for every iteration while they can be told apart."""
+    marker = "o" if len(values) <= 60 else ""
+    for start, end in zip(starts, [*starts[1:], len(values)], strict=True):
+        iterations = np.arange(start + 1, end + 1)
+        ax.plot(
+            iterations, values[start:end], color=style.COLOURS[0], marker=marker, ms=4, lw=1.6,
+            zorder=2,
+        )  # fmt: skip
+
+
+def _gap_inset(ax: Axes, trace: Array, starts: list[int]) -> None:
+    """The gap to the last value, in the corner that a rising curve leaves free."""
+    gap = trace[-1] - trace
+    gap = np.where(gap > 0, gap, np.nan)
+    # Early in its rise at half time: free on the lower right, else on the upper left.
+    risen = trace[len(trace) // 2] - trace.min() > 0.5 * np.ptp(trace)
+    place = (0.5, 0.16, 0.46, 0.46) if risen else (0.13, 0.48, 0.46, 0.46)
+    inset = ax.inset_axes(place)
+    draw_segments(inset, gap, starts)
+    inset.set_yscale("log")
+    inset.set_title("gap to the last value (nats)", fontsize="small", path_effects=style.halo())
+    inset.tick_params(labelsize="small")
+    style.whole_numbers(inset)
+    style.quiet(inset)

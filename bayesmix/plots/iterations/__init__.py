@@ -1,1 +1,0 @@
-"""Figures of a fit as it runs."""

@@ -1,0 +1,459 @@
+"""``plot_pairs``: several columns, each alone and each against each.
+
+Columns of levels and counts beside others: shares of levels, and rows and densities in cells.
+
+``MixtureDensity.plot``: a density over some columns, alone or given others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.coding import Level, shown
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots import style
+from bayesmix.plots.density import WIDTH, counts_between, draw_bars, draw_curve
+from bayesmix.plots.plane import (
+    GRID,
+    HELD,
+    SHADES,
+    draw_ellipses,
+    draw_plane,
+    draw_points,
+    draw_regions,
+    holding,
+    limits_of,
+)
+from bayesmix.plots.style import axes_or_new
+from bayesmix.plots.subject import (
+    Sample,
+    View,
+    column_names,
+    column_number,
+    columns_that_vary,
+    fitted,
+    most_columns,
+    view_over,
+    whole_sample,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.posterior.density import MixtureDensity
+
+
+# Rows of a cell are spread over so much of it, ...
+SPREAD = 0.7
+# ... at places that fill it evenly: the fractions of whole multiples (Roberts 2018).
+STEPS = (0.7548776662466927, 0.5698402909980532)
+MOST_NAMED = 8
+LONGEST = 12
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column holds: levels by name, else counts or what is continuous."""
+
+    continuous: bool
+    levels: tuple[str, ...] | None = None
+
+    def places(self, low: float, high: float) -> Array:
+        """Where a density is looked at between the ends of an axis."""
+        if self.continuous:
+            return np.linspace(low, high, GRID)
+        if self.levels is not None:
+            return np.arange(len(self.levels), dtype=np.float64)
+        counts = counts_between(low, high)
+        return counts[:: -(-len(counts) // GRID)]
+
+    def extent(self, view: View, column: int, values: Array | None) -> tuple[float, float]:
+        """Where the axis of a column of a view begins and ends."""
+        if self.levels is not None:
+            return -0.5, len(self.levels) - 0.5
+        low, high = view.extent(column, values)
+        if self.continuous:
+            return low, high
+        counts = counts_between(low, high)
+        return counts[0] - 0.5, counts[-1] + 0.5
+
+
+def kind_of(result: FitResult, column: int) -> Kind:
+    """What a column of a fit holds."""
+    place = np.array([column])
+    probabilities = level_probabilities(result.family, result.plug_in.components)
+    if column not in probabilities:
+        return Kind(result.family.marginal(place).continuous)
+    coding = result.family.coding
+    named = None if coding is None else coding.levels[column]
+    if named is None:
+        named = tuple(range(probabilities[column].shape[1]))
+    return Kind(False, tuple(map(str, named)))
+
+
+def columns_that_differ(result: FitResult, most: int) -> list[int]:
+    """Columns of any kind, no more than ``most``: those with most of their variance between."""
+    from bayesmix.plots.assignment import lines_of
+
+    point = result.unframed.plug_in()
+    names = [str(column) for column in range(result.n_features)]
+    weights = result.mixture.mean_weights
+    own = lines_of(result.family, point, names)
+    apart = [max(line.apart(weights) for line in lines) for lines in own]
+    return sorted(np.argsort(-np.array(apart), kind="stable")[:most].tolist())
+
+
+def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
+    """The share of every level, in parts by component, over that among the rows."""
+    assert kind.levels is not None
+    codes = np.arange(len(kind.levels))
+    if sample is not None:
+        counts = np.bincount(sample.values[:, 0].astype(int), sample.weights, len(codes))
+        ax.bar(codes, counts / counts.sum(), WIDTH, color=style.FILL, zorder=1)
+    parts = view.terms(codes[:, None].astype(np.float64))
+    reached = np.zeros(len(codes))
+    for k, own in enumerate(parts.T):
+        ax.bar(codes, own, 0.6 * WIDTH, reached, color=style.colour(k), ec="white", lw=0.5)
+        reached += own
+    ax.set_xlim(-0.5, len(codes) - 0.5)
+    _name_levels(ax, kind, "x")
+    style.quiet(ax)
+
+
+def draw_cells(
+    ax: Axes, view: View, sample: Sample | None, kinds: tuple[Kind, Kind], rows_only: bool
+) -> None:
+    """Two columns of which one at least has cells: their rows, or their density in shades."""
+    limits = [
+        kind.extent(view, d, None if sample is None else sample.values[:, d])
+        for d, kind in enumerate(kinds)
+    ]
+    if rows_only and sample is not None:
+        draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
+    else:
+        _shade(ax, view, kinds, limits)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    for axis, kind in zip(("x", "y"), kinds, strict=True):
+        _name_levels(ax, kind, axis)
+    style.quiet(ax)
+
+
+def spread_out(sample: Sample, kinds: tuple[Kind, Kind]) -> Sample:
+    """The rows, spread over their cells."""
+    values = sample.values.copy()
+    numbers = np.arange(len(values))
+    for d, (kind, step) in enumerate(zip(kinds, STEPS, strict=True)):
+        if not kind.continuous:
+            values[:, d] += SPREAD * (numbers * step % 1.0 - 0.5)
+    return replace(sample, values=values)
+
+
+def _shade(
+    ax: Axes, view: View, kinds: tuple[Kind, Kind], limits: list[tuple[float, float]]
+) -> None:
+    """Cells, and strips of them, darker where the shares ``HELD`` are most densely."""
+    x, y = (kind.places(*limit) for kind, limit in zip(kinds, limits, strict=True))
+    points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+    density = view.terms(points).sum(axis=1)
+    # Of all that is in sight, so that counts of which some are left out hold what they hold.
+    levels = holding(density / density.sum(), 1.0, HELD) * density.sum()
+    depth = (density[:, None] >= levels).sum(axis=1).astype(np.float64).reshape(len(y), len(x))
+    depth[depth == 0.0] = np.nan
+    from matplotlib.colors import ListedColormap
+
+    ax.pcolormesh(
+        _edges(x), _edges(y), depth, cmap=ListedColormap(SHADES), vmin=0.5,
+        vmax=len(SHADES) + 0.5, edgecolors="none", rasterized=True, zorder=0,
+    )  # fmt: skip
+    for kind, line in zip(kinds, (ax.axvline, ax.axhline), strict=True):
+        for code in range(1, len(kind.levels or ())):
+            line(code - 0.5, color="white", lw=3.0, zorder=1)
+
+
+def _edges(places: Array) -> Array:
+    """Of cells around even places."""
+    half = 0.5 * (places[1] - places[0]) if len(places) > 1 else 0.5
+    return np.append(places - half, places[-1] + half)
+
+
+def _name_levels(ax: Axes, kind: Kind, axis: str) -> None:
+    """Names of the levels at the ticks of an axis, some of them where they are many."""
+    if kind.levels is None:
+        return
+    codes = list(range(len(kind.levels)))[:: -(-len(kind.levels) // MOST_NAMED)]
+    names = [_short(kind.levels[code]) for code in codes]
+    options: dict[str, Any] = {} if axis == "y" else {"rotation": 45, "ha": "right"}
+    getattr(ax, f"set_{axis}ticks")(codes, names, **options)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+# Columns that are drawn where none are named, and at most.
+FIRST_COLUMNS = 5
+MOST_COLUMNS = 12
+PANEL = 1.9  # inches
+# Rows are binned where they are more than can be told apart.
+MOST_ROWS = 5_000
+BINS = 45
+# A row whose component has less than this probability is unsure.
+SURE = 0.9
+MOST_UNSURE = 400
+
+
+def plot_pairs(
+    model: Any,
+    X: Any = None,
+    axes: Any = None,
+    *,
+    columns: Any = None,
+    sample_weight: Any = None,
+) -> Any:
+    """Every column alone, and every pair of columns, with the components in both.
+
+    On the diagonal the density of one column with its components, over a histogram. Below it the
+    rows of two columns, coloured by component and paler the less certain that is, under ellipses of
+    1 and 2 standard deviations; many rows are binned, darker where there are more. Above it the
+    regions that hold 25, 50, 75 and 95 % of the density, with the rows whose component is unsure
+    (a probability below 0.9).
+
+    Columns may be of any kind. Of levels the diagonal has the share of each, in parts that the
+    components have; rows of levels and counts are spread a little, so that they do not hide one
+    another.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+        Of a search, the best estimator.
+    X : array, frame or source (n, D), optional
+        Rows to show.
+    axes : array of matplotlib Axes (d, d), optional
+        Where to draw; None makes a new figure.
+    columns : list of names or numbers, optional
+        Two columns or more; None: all of them up to five, else the five in which the components
+        overlap least.
+    sample_weight : array (n,), optional
+        How often each row counts.
+
+    Returns
+    -------
+    array of Axes (d, d)
+
+    Raises
+    ------
+    ValueError
+        For rows or columns that do not fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_iris()
+    >>> gm = bm.GaussianMixture(n_components=3, random_state=0).fit(X)
+    >>> axes = bm.plot_pairs(gm, X, axes=Figure().subplots(4, 4))
+    >>> axes[3, 0].get_xlabel()
+    'sepal_length'
+    """
+    estimator = fitted(model, with_noise=True)
+    names = column_names(estimator, X)
+    shown = _columns(estimator, names, columns)
+    axes = _grid_of(axes, len(shown))
+    sample = whole_sample(estimator, X, sample_weight)
+    kinds = {column: kind_of(estimator.result_, column) for column in shown}
+
+    def of(*columns: int) -> tuple[View, Sample | None]:
+        view = view_over(estimator, np.array(columns), X)
+        return view, None if sample is None else sample.over(view.columns)
+
+    for row, below in enumerate(shown):
+        for place, across in enumerate(shown):
+            ax = axes[row, place]
+            if row == place:
+                _alone(ax, *of(across), kinds[across])
+                ax.set_title("", loc="right")
+                ax.set_yticks([])
+            elif kinds[across].continuous and kinds[below].continuous:
+                _panel(ax, *of(across, below), lower=row > place)
+            else:
+                view, own = of(across, below)
+                draw_cells(ax, view, own, (kinds[across], kinds[below]), row > place)
+                if own is not None and row < place:
+                    _unsure(ax, spread_out(own, (kinds[across], kinds[below])))
+            ax.set_xlabel(names[across] if row == len(shown) - 1 else "")
+            ax.set_ylabel(names[below] if place == 0 and row else "")
+            ax.tick_params(labelsize="small", labelbottom=row == len(shown) - 1)
+            if place or not row:
+                ax.tick_params(labelleft=False)
+    _remark(axes, names, shown, sample)
+    return axes
+
+
+def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
+    """Numbers of the columns to draw."""
+    if columns is None:
+        result = estimator.result_
+        plain = result.family.drawn_columns > 1
+        free = (columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
+        if len(free) < 2:
+            raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
+        return free
+    listed = list(columns) if not isinstance(columns, str) else [columns]
+    try:
+        chosen = [column_number(names, column) for column in listed]
+    except TypeError:
+        raise InvalidInputError(f"columns must be names or numbers, got {columns!r}") from None
+    if not 2 <= len(set(chosen)) == len(chosen) <= MOST_COLUMNS:
+        raise InvalidInputError(
+            f"columns must be from 2 to {MOST_COLUMNS} different columns, got {columns!r}"
+        )
+    return chosen
+
+
+def _alone(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
+    """One column."""
+    if kind.levels is not None:
+        draw_shares(ax, view, sample, kind)
+    elif kind.continuous:
+        draw_curve(ax, view, sample, False, False)
+    else:
+        draw_bars(ax, view, sample, False)
+
+
+def _grid_of(axes: Any, d: int) -> Any:
+    if axes is None:
+        _, axes = style.pyplot().subplots(
+            d, d, figsize=(PANEL * d + 0.4, PANEL * d + 0.6), layout="constrained", sharex="col"
+        )
+    axes = np.asarray(axes, dtype=object)
+    if axes.shape != (d, d):
+        raise InvalidInputError(f"axes must be an array of ({d}, {d}) axes, got {axes.shape}")
+    return axes
+
+
+def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
+    limits = limits_of(view, None if sample is None else sample.values)
+    if lower:
+        if sample is None:
+            draw_regions(ax, view, limits)
+        elif len(sample.values) > MOST_ROWS:
+            _bins(ax, sample, limits)
+        else:
+            draw_points(ax, sample, limits, size=14.0)
+        draw_ellipses(ax, view)
+    else:
+        draw_regions(ax, view, limits)
+        if sample is not None:
+            _unsure(ax, sample)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    style.quiet(ax)
+
+
+def _bins(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
+    """Rows counted in hexagons, on a logarithmic scale of greys."""
+    x, y = sample.values.T
+    seen = np.ones(len(x), dtype=bool)
+    for values, (low, high) in zip((x, y), limits, strict=True):
+        seen &= (values >= low) & (values <= high)
+    ax.hexbin(
+        x[seen], y[seen], C=None if sample.weights is None else sample.weights[seen],
+        reduce_C_function=np.sum, gridsize=BINS, bins="log", cmap="Greys", mincnt=1, linewidths=0.1,
+        extent=(*limits[0], *limits[1]), zorder=1,
+    )  # fmt: skip
+
+
+def _unsure(ax: Axes, sample: Sample) -> None:
+    """Rows whose component is not sure, in the colour of the most probable one."""
+    unsure: Integers = np.flatnonzero(sample.probabilities.max(axis=1) < SURE)
+    unsure = unsure[:: -(-len(unsure) // MOST_UNSURE) or 1]
+    labels = sample.labels[unsure]
+    for k in np.unique(labels):
+        mine, colour = sample.values[unsure[labels == k]], style.colour(k)
+        ax.scatter(
+            mine[:, 0], mine[:, 1], s=12, marker=style.marker(k), linewidths=0.9, zorder=2,
+            facecolors="none" if k >= 0 else colour, edgecolors=colour if k >= 0 else None,
+        )  # fmt: skip
+
+
+def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None) -> None:
+    """What is left out, over the figure's right corner."""
+    remarks = []
+    if len(shown) < len(names):
+        remarks.append(f"{len(shown)} of {len(names)} columns")
+    if sample is not None:
+        unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
+        remarks.append(f"unsure (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
+    style.note(axes[0, -1], remarks)
+
+
+def plot_part(
+    density: MixtureDensity, ax: Axes | None = None, *, columns: Any = None, legend: bool = True
+) -> Axes:
+    """The density with its components over one or two of its columns.
+
+    Parameters
+    ----------
+    density : MixtureDensity
+        What ``marginal`` or ``conditional`` returned.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+    columns : name, number, or one or two of them, optional
+        Needed where the density has more columns than can be drawn: two, of counts one.
+    legend : bool, default=True
+
+    Returns
+    -------
+    Axes
+    """
+    most = most_columns(density.family)
+    drawn = density if columns is None else density.marginal(columns)
+    if len(drawn.columns) > most:
+        number = "one column" if most == 1 else "one or two columns"
+        raise InvalidInputError(f"columns must name {number} to draw, got {len(drawn.columns)}")
+    view = part_view(drawn)
+    ax = axes_or_new(ax)
+    if len(view.columns) == 2:
+        draw_plane(ax, view, None, legend)
+    elif view.continuous:
+        draw_curve(ax, view, None, False, legend)
+    else:
+        draw_bars(ax, view, None, legend)
+    return ax
+
+
+def part_view(density: MixtureDensity) -> View:
+    """The view of a density over one or two columns."""
+    scale = density.mixture.frame.scale
+    covariances = density.mixture.components.covariances
+    if density.mixture.frame.flat is not None or not np.isfinite(covariances).all():
+        raise UnsupportedError(
+            "a density without variances (at most two degrees of freedom, or a constant column) "
+            "has no view of its own: draw exp(score_samples) over points that you choose"
+        )
+    labels = density.columns if density.names is None else density.names
+    plain = density.names is None and len(labels) == 1 and not density.given
+    names = tuple(f"x{label}" if isinstance(label, int) else label for label in labels)
+    return View(
+        density=density.mixture,
+        log_volume=density.mixture.frame.log_volume if density.family.continuous else 0.0,
+        means=density.means_,
+        covariances=covariances * np.outer(scale, scale),
+        names=("x",) if plain else names,
+        columns=np.array(density.columns),
+        continuous=density.family.continuous,
+        n_features=len(density.columns),
+        given=", ".join(_named(label, value) for label, value in density.given.items()),
+        least=density.family.least,
+    )
+
+
+def _named(label: str | int, value: Level) -> str:
+    return f"{f'x{label}' if isinstance(label, int) else label} = {shown(value)}"

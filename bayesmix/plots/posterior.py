@@ -1,0 +1,306 @@
+"""``plot_crosscheck``: a fit beside the posterior, number by number and chain by chain.
+
+``plot_over_k``: the posteriors of K and of the number of occupied components, with the prior.
+
+``plot_occupied``: the posterior of the number of occupied components, with every chain's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.plots import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+# Of more parameters those that differ the most are shown.
+MOST_ROWS = 24
+MOST_CHAINS = 10
+N_BINS = 24
+MIDDLE = (0.003, 0.997)
+# Standard deviations of the posterior that are in view; intervals beyond are cut off.
+IN_VIEW = 4.5
+LONG_NAME = 24
+PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (3, 2)}
+FIGURE_WIDTH, HEIGHT_OF_ROW, LEAST_HEIGHT = 9.6, 0.21, 3.6
+FIT, SAMPLER = style.COLOURS[0], style.COLOURS[5]
+
+
+def plot_crosscheck(check: Any, axes: Any = None) -> Any:
+    """Central 90% intervals of every parameter, and chain by chain what mixes worst.
+
+    Left: both intervals in standard deviations of the sampler's posterior, so that a fit that
+    agrees has bars as long as the sampler's; parameters that differ the most come first. Right: the
+    quantity with the largest R-hat at draws of the fit (filled) and of every chain; a chain apart
+    from the others is stuck elsewhere.
+
+    Parameters
+    ----------
+    check : CrossCheck
+    axes : two matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    array of two Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+    >>> c = bm.crosscheck(vb, X, draws=100, chains=2, sampler="gibbs")
+    >>> left, right = bm.plot_crosscheck(c, axes=Figure().subplots(1, 2))
+    >>> left.get_xlabel()
+    'posterior standard deviations from the posterior mean'
+    """
+    if not hasattr(check, "parameters") or not hasattr(check, "alignment"):
+        raise InvalidInputError(
+            f"check must be what crosscheck returned, got {type(check).__name__}"
+        )
+    if axes is None:
+        _, axes = style.pyplot().subplots(figsize=size_of(check), layout="constrained", **PANELS)
+    table = _chosen(check.parameters)
+    axes = np.ravel(np.asarray(axes, dtype=object))
+    if len(axes) != 2:
+        raise InvalidInputError(f"axes must be two matplotlib Axes, got {len(axes)}")
+    _intervals(axes[0], table, len(check.parameters))
+    _chains(axes[1], check)
+    return axes
+
+
+def size_of(check: Any) -> tuple[float, float]:
+    """Width and height of the figure in inches: each parameter has a line."""
+    n_rows = min(len(check.parameters), MOST_ROWS)
+    return FIGURE_WIDTH, max(LEAST_HEIGHT, 1.3 + HEIGHT_OF_ROW * n_rows)
+
+
+def _chosen(parameters: pd.DataFrame) -> pd.DataFrame:
+    """Those that differ the most in an end of their intervals, in their own order."""
+    apart = [
+        (parameters[f"fit_{end}"] - parameters[f"sampler_{end}"]).abs() for end in ("5%", "95%")
+    ]
+    furthest = apart[0].combine(apart[1], max) / parameters["sampler_sd"]
+    return parameters[parameters.index.isin(furthest.nlargest(MOST_ROWS).index)]
+
+
+def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
+    centre, sd = table["sampler_mean"], table["sampler_sd"]
+    places = np.arange(len(table))[::-1]
+
+    def ends(who: str) -> Any:
+        both = np.column_stack([(table[f"{who}_{end}"] - centre) / sd for end in ("5%", "95%")])
+        return np.clip(both, -IN_VIEW, IN_VIEW)
+
+    sampler, fit = ends("sampler"), ends("fit")
+    ax.vlines(0.0, -0.7, len(table) - 0.4, color=style.FILL, lw=1.0, zorder=0)
+    mine = ax.hlines(
+        places + 0.14, fit[:, 0], fit[:, 1], color=FIT, lw=3.2, alpha=0.9, capstyle="butt"
+    )
+    theirs = ax.hlines(places - 0.14, sampler[:, 0], sampler[:, 1], color=SAMPLER, lw=1.4)
+    middle = np.clip((table["fit_mean"] - centre) / sd, -IN_VIEW, IN_VIEW)
+    ax.plot(middle, places + 0.14, ls="", marker="|", ms=7, mew=1.4, color="white", zorder=4)
+    ax.plot(np.zeros(len(table)), places - 0.14, ls="", marker="|", ms=6, color=SAMPLER, zorder=4)
+    ax.set_yticks(places, [str(name) for name in table.index], fontsize="small")
+    ax.set_ylim(-0.7, len(table) - 0.3)
+    reach = max(2.2, 1.08 * float(np.abs(np.concatenate([sampler, fit])).max(initial=0.0)))
+    ax.set_xlim(-reach, reach)
+    ax.set_xlabel("posterior standard deviations from the posterior mean")
+    ax.tick_params(axis="y", length=0)
+    style.quiet(ax)
+    ax.spines["left"].set_visible(False)
+    if n_parameters > len(table):
+        style.note(ax, [f"{len(table)} of {n_parameters} that differ the most"])
+    style.legend_on_top(ax, [mine, theirs], ["90% interval of the fit", "of the sampler"])
+
+
+def _chains(ax: Axes, check: Any) -> None:
+    chains, own = check.slowest.sampled, check.slowest.fitted
+    own = own[np.isfinite(own)]
+    low, high = np.quantile(np.concatenate([chains.ravel(), own]), MIDDLE)
+    bins = np.linspace(low, high, N_BINS + 1)
+
+    def shares(values: Array) -> Array:
+        return np.histogram(values, bins)[0] / max(1, values.size)
+
+    handles: list[Any] = [ax.stairs(shares(own), bins, fill=True, color=style.FILL, zorder=1)]
+    labels = ["fit"]
+    # Of more chains their lines hide one another.
+    shown = chains if len(chains) <= MOST_CHAINS else chains.reshape(1, -1)
+    for number, values in enumerate(shown):
+        handles.append(
+            ax.stairs(
+                shares(values), bins, color=style.colour(number), ls=style.line(number), lw=1.3,
+                zorder=3,
+            )
+        )  # fmt: skip
+        labels.append(f"chain {number}" if len(shown) > 1 else "all chains")
+    ax.set_xlim(low, high)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel(_in_lines(check.slowest.name))
+    # Numbers such as -1137.5 stand close in a narrow panel.
+    ax.locator_params(axis="x", nbins=4)
+    style.quiet(ax)
+    rhat = max(table["rhat"].max() for table in (check.parameters, check.invariants))
+    style.note(ax, [f"largest R-hat: {rhat:.3f}"])
+    style.legend_on_top(ax, handles, labels)
+
+
+def _in_lines(name: str) -> str:
+    """A long name in two lines: the panel is narrow where parameters have long names."""
+    return name if len(name) <= LONG_NAME else name.replace("[", "\n[", 1)
+
+
+BAR_OF_K = 0.4
+# Large numbers less probable than this are left out.
+WORTH_SHOWING = 0.004
+
+
+def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
+    """How probable each number of components K is, and each number of occupied ones K+.
+
+    Thin lines go from the lowest to the highest of the chains: long ones say that chains are too
+    short, or have not mixed. What the data say of K is how far its bars are from the prior.
+
+    Parameters
+    ----------
+    found : GibbsOverK
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(
+    ...     3, weight_concentration_prior_type="dirichlet_distribution", random_state=0
+    ... ).fit(X)
+    >>> found = bm.gibbs(vb, X, draws=50, chains=2, n_components=None)
+    >>> found.plot(ax=Figure().subplots()).get_ylabel()
+    'probability'
+    """
+    if not hasattr(found, "k_of_chains"):
+        raise InvalidInputError(
+            f"found must be what gibbs returned with n_components=None, got {type(found).__name__}"
+        )
+    ax = style.axes_or_new(ax)
+    numbers = np.arange(1, 1 + max(found.k_of_chains.shape[1], int(found.n_occupied.max())))
+    of_k = _up_to(found.k_of_chains, len(numbers))
+    of_occupied = (found.n_occupied[:, :, None] == numbers).mean(axis=1)
+    prior = _up_to(found.prior_over_k[None], len(numbers))[0]
+    probable = np.flatnonzero(np.maximum(of_k, of_occupied).mean(axis=0) >= WORTH_SHOWING)
+    shown = slice(0, int(probable[-1]) + 1)
+    handles = [
+        _bars(ax, numbers[shown] - BAR_OF_K / 2, of_occupied[:, shown], style.FILL, style.FAINT),
+        _bars(ax, numbers[shown] + BAR_OF_K / 2, of_k[:, shown], style.colour(0), style.INK),
+        *ax.plot(
+            numbers[shown], prior[shown], ls=style.line(0), lw=1.2, color=style.colour(5),
+            marker="o", ms=4.0, mfc="white", zorder=4,
+        ),
+    ]  # fmt: skip
+    labels = ["occupied components", "components K", "prior of K"]
+    style.whole_numbers(ax)
+    ax.set_xlim(0.2, shown.stop + 0.8)
+    highest = max(of_k[:, shown].max(), of_occupied[:, shown].max())
+    # A prior far above both need not be seen to its top.
+    ax.set_ylim(0.0, 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest)))
+    ax.set_xlabel("number of components")
+    ax.set_ylabel("probability")
+    style.quiet(ax)
+    beyond = of_k.mean(axis=0)[shown.stop :].sum()
+    if beyond >= WORTH_SHOWING:
+        style.note(ax, [f"{beyond:.1%} at K > {shown.stop}"])
+    style.legend_on_top(ax, handles, labels)
+    return ax
+
+
+def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> Any:
+    """Bars of the mean over chains (C, M), and from the lowest to the highest chain a line."""
+    bars = ax.bar(places, of_chains.mean(axis=0), BAR_OF_K, color=colour, zorder=2)
+    if len(of_chains) > 1:
+        ax.vlines(
+            places, of_chains.min(axis=0), of_chains.max(axis=0), color=line, lw=0.9, zorder=3
+        )
+    return bars
+
+
+def _up_to(shares: Array, length: int) -> Array:
+    """Shares (C, M) of as many numbers, 0 where there are none."""
+    whole = np.zeros((len(shares), length))
+    width = min(length, shares.shape[1])
+    whole[:, :width] = shares[:, :width]
+    return whole
+
+
+BAR_OF_COUNT = 0.7
+# Of more chains their own shares hide one another.
+MOST_MARKED = 10
+
+
+def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
+    """How probable each number of occupied components is; marks show chain by chain.
+
+    Marks far from their bar say that chains are too short, or have not mixed.
+
+    Parameters
+    ----------
+    found : Gibbs or GibbsOverK
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(3, random_state=0).fit(X)
+    >>> found = bm.gibbs(vb, X, draws=50, chains=2)
+    >>> bm.plot_occupied(found, ax=Figure().subplots()).get_ylabel()
+    'probability'
+    """
+    if not hasattr(found, "occupied") or not hasattr(found, "n_occupied"):
+        raise InvalidInputError(f"found must be what gibbs returned, got {type(found).__name__}")
+    ax = style.axes_or_new(ax)
+    numbers = np.array(found.occupied.index)
+    shares = found.occupied.to_numpy()
+    handles: list[Any] = [ax.bar(numbers, shares, BAR_OF_COUNT, color=style.FILL, zorder=1)]
+    labels = ["all draws"]
+    own = (found.n_occupied[:, :, None] == numbers).mean(axis=1)
+    highest = shares.max()
+    if 1 < found.n_chains <= MOST_MARKED:
+        nudges = np.linspace(-0.3, 0.3, found.n_chains) * BAR_OF_COUNT
+        for chain, nudge in enumerate(nudges):
+            handles += ax.plot(
+                numbers + nudge, own[chain], ls="", color=style.colour(chain),
+                marker=style.marker(chain), ms=5, mec="white", mew=0.4, zorder=3,
+            )  # fmt: skip
+            labels.append(f"chain {chain}")
+        highest = own.max()
+    style.whole_numbers(ax)
+    ax.set_xlim(numbers.min() - 0.8, numbers.max() + 0.8)
+    ax.set_ylim(0.0, 1.05 * highest)
+    ax.set_xlabel("occupied components")
+    ax.set_ylabel("probability")
+    style.quiet(ax)
+    known = np.ndim(found.n_components) == 0
+    style.note(ax, [f"of {found.n_components} in the model" if known else "K unknown"])
+    style.legend_on_top(ax, handles, labels)
+    return ax

@@ -1,1 +1,0 @@
-"""Figures of draws from posteriors, and of fits beside them."""

@@ -1,1 +1,0 @@
-"""Figures of a search, and of what checks a choice."""

@@ -1,0 +1,277 @@
+"""The weighted-likelihood bootstrap: refits to randomly weighted rows (Newton & Raftery 1994).
+
+Weights of rows are n times a Dirichlet(1, ..., 1) draw, a smooth version of how often resampling
+would take them. Where the model holds, refits spread as the posterior does, to first order; where
+it does not, they spread as estimates over data sets would (Lyddon, Holmes & Walker 2019).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.allocation.point import WeightDraws
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_blas
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import InMemory, Source
+from bayesmix.em.display import FitProgress
+from bayesmix.em.model import Model, Settings, posed
+from bayesmix.em.result import FitResult, plug_in_density
+from bayesmix.em.run import Monitor, begin_at, run
+from bayesmix.em.stopping import Aitken
+from bayesmix.errors import BayesmixWarning, DegenerateFitError, UnsupportedError, warn
+from bayesmix.numerics.arrays import Array, Booleans, frozen
+from bayesmix.posterior.posterior_draws import (
+    Draws,
+    OfParameters,
+    PosteriorSample,
+    as_sample,
+    of_parameters,
+    refuse_many,
+)
+from bayesmix.posterior.subject import fitted_mixture, rows_of_fit
+
+MOST_PASSES = 2_000
+# Nats that may remain in all: some hundredths of a posterior standard deviation, which refits are
+# apart.
+REMAINING = 1e-4
+# Refits that are handed out at a time, for every thread.
+HANDED_OUT = 8
+# Values of a pass below which threads only wait for one another.
+WORTH_THREADS = 2**15
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class WeightedBootstrap:
+    """Refits of a fitted mixture to randomly weighted rows; see ``weighted_bootstrap``.
+
+    Attributes
+    ----------
+    result : FitResult
+        The fit that every refit began at.
+    draws : Draws
+        The refits, in the frame of the fit.
+    converged : array (S,) of bool
+    n_failed : int
+        Refits that collapsed; they are left out.
+    status : {"finished", "interrupted"}
+    seed : int
+    seconds : float
+    """
+
+    result: FitResult
+    draws: Draws
+    converged: Booleans
+    n_failed: int
+    status: str
+    seed: int
+    seconds: float
+
+    def __len__(self) -> int:
+        return self.draws.n_draws
+
+    @cached_property
+    def sample(self) -> PosteriorSample:
+        """The refits in data units, in the order and with the labels of the fit."""
+        named = self.draws.components.parameters(self.result.mixture.frame)
+        # Of the prior a refit says nothing.
+        named.pop("covariance_prior", None)
+        return as_sample(self.draws, named)
+
+    @cached_property
+    def standard_deviations(self) -> OfParameters:
+        """Of every parameter over the refits, in data units."""
+        values = {field.name: getattr(self.sample, field.name) for field in fields(self.sample)}
+        present = {name: each for name, each in values.items() if each is not None}
+        return of_parameters({name: each.std(axis=0, ddof=1) for name, each in present.items()})
+
+    def summary(self) -> str:
+        """How many refits there are, and how much they differ."""
+        lines = [
+            f"{len(self)} refits to reweighted rows in {self.seconds:.1f} s.",
+            "Standard deviations over the refits, in data units:",
+        ]
+        lines += [
+            f"  {name}: {values.min():.2g} to {values.max():.2g}, median {np.median(values):.2g}"
+            for name, values in self.standard_deviations.distinct()
+        ]
+        if self.n_failed:
+            lines.append(
+                f"{self.n_failed} refits collapsed onto a few rows and are left out: the spread is "
+                "that of the others. A prior keeps them from it."
+            )
+        late = int((~self.converged).sum())
+        if late:
+            lines.append(f"{late} did not converge within {MOST_PASSES:,} passes.")
+        if self.status != "finished":
+            lines.append(f"The run was {self.status}: these are the refits so far.")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<WeightedBootstrap: {len(self)} refits, K={self.result.n_components}>"
+
+
+def weighted_bootstrap(
+    model: Any,
+    X: Any,
+    draws: int = 1000,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+) -> WeightedBootstrap:
+    """Refit a mixture to randomly weighted rows, many times: the spread says how sure it is.
+
+    Every refit begins at the fit and goes to the optimum next to it, without a search, so that
+    components keep their labels and one mode is looked at. Priors are those of the fit, resolved
+    once. The only one of the posterior methods that takes maximum likelihood and maximum a
+    posteriori fits as well; of variational ones the refits are summarised by E[π], m and E[Λ]⁻¹.
+
+    Parameters
+    ----------
+    model : fitted mixture or search
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    draws : int, default=1000
+        How many refits.
+    sample_weight : array (n,), optional
+        As in the fit: a row of weight 2 is weighted as two rows are together.
+    random_state : None, int, RandomState or Generator, default=0
+    n_jobs : int, optional
+        Threads; None: all cores. Changes no number.
+    progress : bool, optional
+        Whether to show a bar; None: where somebody looks.
+
+    Returns
+    -------
+    WeightedBootstrap
+        Ctrl-C ends it early with the refits so far, and a warning.
+
+    Raises
+    ------
+    InvalidInputError
+        For other rows than those of the fit.
+    UnsupportedError
+        Where a component of the fit has collapsed, or all refits do.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(2, random_state=0).fit(X)
+    >>> found = bm.weighted_bootstrap(gm, X, draws=200)
+    >>> found.standard_deviations.weights.round(2).tolist()
+    [0.03, 0.03]
+    """
+    estimator = fitted_mixture(model)
+    result: FitResult = estimator.result_
+    n_draws = validation.integer("draws", draws, 2)
+    refuse_many(result, n_draws)
+    if result.degenerate is not None:
+        raise UnsupportedError(
+            f"refits would follow a component that has collapsed ({result.degenerate}): use a "
+            "prior (prior='auto'), or fewer components"
+        )
+    source = rows_of_fit(estimator, X, sample_weight, 1).in_memory()
+    task = RefitTask(result, source, root_seed(random_state))
+    with FitProgress(n_draws, progress, "refits") as bar:
+        found = _refitted(task, n_draws, _threads(source, result, n_jobs), bar)
+    if found.status == "interrupted":
+        warn(f"interrupted: these are the first {len(found)} of {n_draws} refits", BayesmixWarning)
+    return found
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Where one refit ended: the mixture at a point."""
+
+    point: Mixture
+    converged: bool
+
+
+@dataclass(frozen=True)
+class RefitTask:
+    """A refit by its number: weights of rows are keyed by it alone."""
+
+    result: FitResult
+    source: InMemory
+    seed: int
+
+    def __call__(self, number: int) -> Refit | None:
+        """None where a component collapsed."""
+        try:
+            return refit(self.result, self.source.reweighted(self.factors(number)))
+        except DegenerateFitError:
+            return None
+
+    def factors(self, number: int) -> Array:
+        """What weights (n,) are multiplied by; of a row of weight w that of w rows together."""
+        generator = stream(self.seed, Purpose.RESAMPLE, number)
+        weights = self.source.weights
+        if weights is None:
+            drawn: Array = generator.standard_exponential(self.source.shape[0])
+            drawn /= drawn.mean()
+            return drawn
+        drawn = generator.standard_gamma(weights)
+        drawn *= self.source.total_weight / drawn.sum()
+        drawn /= weights
+        return drawn
+
+
+def refit(result: FitResult, source: Source) -> Refit | None:
+    """The optimum next to a fit for other weights of its rows, under the same objective."""
+    model = Model(result.n_components, result.family, result.inference)
+    settings = Settings(Aitken(REMAINING / source.total_weight))
+    problem = posed(model, source, settings, result.mixture.frame, result.inference)
+    state = run(problem, begin_at(problem, result.mixture), Monitor(), MOST_PASSES)
+    if state.status == "interrupted":
+        raise KeyboardInterrupt
+    if any(event.kind in ("held", "relocated") for event in state.events):
+        return None
+    return Refit(plug_in_density(state.at()), state.status == "converged")
+
+
+def _threads(source: Source, result: FitResult, n_jobs: int | None) -> int:
+    values = source.shape[0] * result.n_components * source.shape[1]
+    return resolve_jobs(n_jobs) if values >= WORTH_THREADS else 1
+
+
+def _refitted(task: RefitTask, n_draws: int, n_jobs: int, bar: FitProgress) -> WeightedBootstrap:
+    began, status = time.perf_counter(), "finished"
+    found: list[Refit | None] = []
+    with single_threaded_blas():
+        try:
+            while len(found) < n_draws:
+                last = min(n_draws, len(found) + HANDED_OUT * n_jobs)
+                for each in ordered_map(task, range(len(found), last), n_jobs):
+                    found.append(each)
+                    bar.advance("")
+        except KeyboardInterrupt:
+            if sum(each is not None for each in found) < 2:
+                raise
+            status = "interrupted"
+    kept = [each for each in found if each is not None]
+    if len(kept) < 2:
+        raise UnsupportedError(
+            f"of {len(found)} refits {len(kept)} did not collapse onto a few rows, so that there "
+            "is no spread: use a prior (prior='auto'), or fewer components"
+        )
+    points = [each.point for each in kept]
+    with np.errstate(divide="ignore"):
+        log_weights = np.log([point.weights.mean() for point in points])
+    components = task.result.family.as_draws([point.components for point in points])
+    return WeightedBootstrap(
+        result=task.result,
+        draws=frozen(Draws(WeightDraws(log_weights), components)),
+        converged=np.array([each.converged for each in kept]),
+        n_failed=len(found) - len(kept),
+        status=status,
+        seed=task.seed,
+        seconds=time.perf_counter() - began,
+    )

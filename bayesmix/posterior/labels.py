@@ -1,0 +1,168 @@
+"""Labels of draws put in the order of a fit: relabelling on responsibilities (Stephens 2000).
+
+Every draw is relabelled so that its responsibilities are nearest, in Kullback-Leibler divergence,
+to their average over relabelled draws (algorithm 2 there, sec. 4.1): in turn an assignment problem
+a draw, and a new average. The first average is the fit's own responsibilities, so that columns keep
+the numbers of its components.
+
+How sure the assignment of a row is: its probabilities at every draw of the parameters.
+
+Probabilities that rows are in the same component, averaged over draws of (π, θ).
+
+Given (π, θ) assignments are independent, so that what Z adds is integrated out:
+p(z_i = z_j | X) = E[Σ_k r_ik r_jk] with r the responsibilities at a draw. Labels do not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, tails
+from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
+
+BATCH_VALUES = 2**21
+# Responsibilities of rows at draws that are held: of more rows evenly spaced ones are looked at.
+MOST_VALUES = 2**25
+# A share that no row's average falls short of: one row alone must not decide for all others.
+LEAST_SHARE = 1e-6
+MOST_SWEEPS = 50
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which component of every draw is which of the fit.
+
+    Attributes
+    ----------
+    order : array (S, K) of int
+        ``order[s, k]`` is the component of draw s that stands for component k. Components that the
+        fit does not have (pruned ones) come last, in an order without meaning.
+    responsibilities : array (m, K)
+        Averages over relabelled draws, of the rows that were looked at.
+    rows : array (m,) of int
+        Which rows these are.
+    n_sweeps : int
+    """
+
+    order: Integers = field(repr=False)
+    responsibilities: Array = field(repr=False)
+    rows: Integers = field(repr=False)
+    n_sweeps: int
+
+    def relabelled(self, values: Array) -> Array:
+        """Values (S, K, ...) with their components in the order of the fit."""
+        further = (1,) * (values.ndim - 2)
+        return np.take_along_axis(values, self.order.reshape(*self.order.shape, *further), axis=1)
+
+
+def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
+    """Draws of a fit's model relabelled to that fit, by the responsibilities for its rows.
+
+    Of rows by draws by components above 2^25 evenly spaced rows are taken.
+    """
+    n_draws, n_components = draws.weights.log_weights.shape
+    most = max(1, MOST_VALUES // (n_draws * n_components))
+    rows = np.arange(0, source.shape[0], -(-source.shape[0] // most))
+    some = source.in_memory(rows).rows
+    framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
+    with single_threaded_blas():
+        own, _ = result.mixture.responsibilities(framed)
+        pivot = np.zeros((len(rows), n_components))
+        pivot[:, : result.n_components] = own
+        size = max(1, BATCH_VALUES // (n_components * len(rows)))
+        every = np.empty((n_draws, n_components, len(rows)))
+        for start in range(0, n_draws, size):
+            shares = shares_of(draws, framed, start, start + size)
+            every[start : start + size] = shares.transpose(1, 2, 0)
+        order, average, n_sweeps = relabelling(every, pivot, weights)
+    return Alignment(order, average, rows, n_sweeps)
+
+
+def relabelling(
+    responsibilities: Array, pivot: Array, row_weights: Array
+) -> tuple[Integers, Array, int]:
+    """Orders (S, K), the average (n, K) of what they relabel, and after how many sweeps.
+
+    Stephens 2000, algorithm 2, from responsibilities (S, K, n) and a first average (n, K).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.posterior.labels import relabelling
+    >>> pivot = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
+    >>> order, _, _ = relabelling(np.stack([pivot.T, pivot.T[::-1]]), pivot, np.ones(3))
+    >>> order.tolist()
+    [[0, 1], [1, 0]]
+    """
+    order = np.zeros((0, 0), dtype=np.intp)
+    average, n_sweeps = pivot, 0
+    for _ in range(MOST_SWEEPS):
+        logs = np.log(np.maximum(average, LEAST_SHARE)) * row_weights[:, None]
+        # What a draw's own entropy adds is the same in all orders.
+        gains = responsibilities @ logs
+        best = np.array([linear_sum_assignment(gain.T, maximize=True)[1] for gain in gains])
+        if np.array_equal(best, order):
+            break
+        order, n_sweeps = best, n_sweeps + 1
+        average = np.zeros_like(pivot)
+        for one, mine in zip(responsibilities, order, strict=True):
+            average += one[mine].T
+        average /= len(order)
+    return order, average, n_sweeps
+
+
+def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array:
+    """Quantiles (n, K, 2) over draws of the probability of each component, row by row.
+
+    Draws whose labels change are relabelled to the fit first (Stephens 2000); of a pruned fit the
+    components that it does not have are then left out.
+    """
+    check_draws(drawn.n_draws, level)
+    if len(drawn.parts) > 1:
+        raise UnsupportedError(
+            "where the number of components is drawn too they are not those of the fit: give draws "
+            "with its number of components, or ask co_clustering"
+        )
+    draws = drawn.parts[0]
+    n_draws, every = draws.weights.log_weights.shape
+    n_components = drawn.result.n_components
+    order = _labels(drawn, draws)
+    band = np.empty((source.shape[0], n_components, 2))
+    size = max(1, BLOCK_VALUES // (n_draws * every))
+    for start in range(0, source.shape[0], size):
+        rows = slice(start, start + size)
+        framed = drawn.result.mixture.frame.apply(source.in_memory(rows).values)
+        shares = shares_of(draws, framed)
+        if order is not None:
+            shares = np.take_along_axis(shares, order[None, :, :n_components], axis=2)
+        band[rows] = np.moveaxis(np.quantile(shares, tails(level), axis=1), 0, -1)
+    return band
+
+
+def _labels(drawn: DrawnMixtures, draws: Draws) -> Integers | None:
+    """Which component of every draw (S, K) is which of the fit, where that is not the same one."""
+    if drawn.align_by is None:
+        return None
+    return aligned(drawn.result, drawn.align_by, draws).order
+
+
+def co_clustered(draws: Draws, framed: Array) -> Array:
+    """(m, m), ones on the diagonal, for framed rows (m, D)."""
+    n_draws, n_components = draws.weights.log_weights.shape
+    n_rows = len(framed)
+    total = np.zeros((n_rows, n_rows))
+    size = max(1, BATCH_VALUES // (n_components * n_rows))
+    for start in range(0, n_draws, size):
+        shares = shares_of(draws, framed, start, start + size).reshape(n_rows, -1)
+        total += shares @ shares.T
+    total /= n_draws
+    np.fill_diagonal(total, 1.0)
+    return total

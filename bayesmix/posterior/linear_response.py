@@ -1,0 +1,376 @@
+"""Linear response: covariances that a variational fit implies, but q does not show.
+
+Tilt the posterior, log p + ε'g(θ), and let the fit follow: Cov(g) ~ d E_q[g] / dε (Giordano,
+Broderick & Jordan 2018). Let z be coordinates of q(π, θ) of unit variance and without correlation,
+in which the log joints l_n (K,) of every row are linear with slopes J_n. An E-step makes the
+natural parameters of z Σ_n w_n J_nᵀ r_n, so that they follow E[z] with
+
+    G = Σ_n w_n J_nᵀ (diag(r_n) - r_n r_nᵀ) J_n + what couples parameters beside rows,
+
+and the fixed point of E[z] = ε + G E[z] responds with (I - G)⁻¹. For any g it follows that
+
+    Cov(g) = Cov_q(g) + Cov_q(g, z) G (I - G)⁻¹ Cov_q(z, g).
+
+I - G is minus the Hessian of the bound, so that at a maximum the eigenvalues of G are below 1; the
+largest is the rate of coordinate ascent: the share of the information that is missing where
+assignments are not known (Dempster, Laird & Rubin 1977).
+
+q(π, θ) in uncorrelated coordinates of unit variance, and how rows couple these.
+
+What of the weights and of the components is said where they are; here they stand side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from bayesmix.allocation.point import FreeWeights, WeightDraws
+from bayesmix.core import validation
+from bayesmix.core.components import Coordinates, Posterior
+from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.priors import VaryingWeights
+from bayesmix.core.random import root_seed
+from bayesmix.core.rows import Rows, Spread, WeightSpread
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import CENTRED, ExpectationStep
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior.posterior_draws import (
+    Draws,
+    OfParameters,
+    PosteriorSample,
+    of_parameters,
+    posterior_draws,
+    sample_of,
+)
+from bayesmix.posterior.subject import WITHOUT_A_PRIOR, rows_of_fit, variational_fit
+
+BLOCK_VALUES = 2**20
+
+
+@dataclass(frozen=True)
+class AllCoordinates:
+    """Of the weights first (log π - E[log π] = ``root`` z), then those of the components."""
+
+    mixture: Mixture[Posterior]
+    weights: WeightSpread
+    root: Array  # (K, K), or (1, 0) for one component
+    components: Coordinates
+
+    @property
+    def size(self) -> int:
+        return int(self.root.shape[1] + self.components.size)
+
+    @property
+    def of_components(self) -> tuple[slice, slice]:
+        """Where a matrix of all pairs has those of components."""
+        return (slice(self.root.shape[1], None),) * 2
+
+    def of_logs(self, logs: Array) -> Array:
+        """z (m, ...) of centred logarithms of weights (m, K)."""
+        if not self.root.size:
+            return logs[:, :0]
+        solved: Array = solve_triangular(self.root, logs.T, lower=True).T
+        return solved
+
+    def slopes(self, values: Array, k: int) -> tuple[Integers, Array]:
+        """Places, and d l_nk / d E[z] (n, p) there."""
+        n_weights = self.root.shape[1]
+        of_weights = np.broadcast_to(self.root[k], (len(values), n_weights))
+        places = np.concatenate([np.arange(n_weights), n_weights + self.components.places(k)])
+        return places, np.hstack([of_weights, self.components.slopes(values, k)])
+
+    def parameters(self) -> dict[str, Spread]:
+        """How weights and parameters in data units vary with z."""
+        n_weights, K = self.root.shape[1], self.mixture.n_components
+        across = np.zeros((K, self.size))
+        across[:, :n_weights] = self.of_logs(self.weights.across)
+        found = {"weights": Spread((K,), across, self.weights.of_weights)}
+        for name, one in self.components.parameters(self.mixture.frame).items():
+            padded = np.hstack([np.zeros((len(one.across), n_weights)), one.across])
+            found[name] = Spread(one.shape, padded, one.own)
+        return found
+
+
+def coordinates_of(mixture: Mixture[Posterior]) -> AllCoordinates:
+    """q in coordinates of unit variance."""
+    weights = cast("VaryingWeights", mixture.weights).spread()
+    many = len(weights.of_logs) > 1
+    root: Array = np.asarray(np.linalg.cholesky(weights.of_logs)) if many else np.zeros((1, 0))
+    return AllCoordinates(mixture, weights, root, mixture.components.coordinates())
+
+
+@dataclass(frozen=True)
+class GainStep:
+    """Σ_n w_n Jᵀ (diag(r) - r rᵀ) J (P, P) of a chunk."""
+
+    mixture: Mixture
+    coordinates: AllCoordinates
+
+    def __call__(self, rows: Rows) -> Array:
+        size = self.coordinates.size
+        total = np.zeros((size, size))
+        for block in rows.blocks(max(16, BLOCK_VALUES // size)):
+            self._add(block, total)
+        return total
+
+    def _add(self, rows: Rows, total: Array) -> None:
+        values = self.mixture.frame.apply(rows.values)
+        shares, _ = self.mixture.responsibilities(values)
+        weights = rows.weights_or_ones
+        average = np.zeros((len(rows), len(total)))
+        for k in range(shares.shape[1]):
+            places, slopes = self.coordinates.slopes(values, k)
+            shared = slopes * shares[:, k, None]
+            total[np.ix_(places, places)] += (slopes * weights[:, None]).T @ shared
+            average[:, places] += shared
+        total -= (average * weights[:, None]).T @ average
+
+
+# Matrices of all pairs: at this many one takes 72 MB, and its eigenvalues some ten seconds.
+MOST_COORDINATES = 3_000
+# How far in standard deviations of q the optimum may be from where the fit stopped.
+MOST_AWAY = 0.3
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LinearResponse:
+    """Standard deviations of a variational fit's parameters by linear response.
+
+    Attributes
+    ----------
+    result : FitResult
+        The fit.
+    standard_deviations : OfParameters
+        By linear response, in data units.
+    of_q : OfParameters
+        Those of the fit's own q, which takes assignments as independent of parameters.
+    rate : float
+        The largest share of information on any combination of parameters that is missing because
+        assignments (and a learned scale) are not known: near 0 where components are far apart, near
+        1 where they hardly differ. Also the rate at which coordinate ascent converges.
+    """
+
+    result: FitResult
+    standard_deviations: OfParameters
+    of_q: OfParameters
+    rate: float
+    _coordinates: AllCoordinates
+    _response: Array  # (I - G)⁻¹ (P, P)
+    _spreads: dict[str, Spread]
+
+    @cached_property
+    def ratio(self) -> OfParameters:
+        """Standard deviations beside those of q; NaN where q has none."""
+        return self.standard_deviations.combined_with(self.of_q, _quotient)
+
+    def covariance(self, name: str = "means") -> Array:
+        """Covariance (m, m) of one field's m numbers, in their order, in data units."""
+        if name not in self._spreads:
+            raise InvalidInputError(
+                f"name must be one of {', '.join(self._spreads)}, got {name!r:.40}"
+            )
+        return _covariance(self._spreads[name], self._response)
+
+    def draws(self, n_draws: int, seed: int) -> Draws:
+        """Draws from q moved apart, in the fit's frame.
+
+        In unconstrained coordinates (logarithms of weights and of precisions), which z is to first
+        order: linearly, by the root of the response. Where that is the identity they are q's own.
+        """
+        drawn = posterior_draws(self.result, n_draws, seed)
+        whole, coordinates = self._coordinates, self._coordinates.components
+        n_weights = whole.root.shape[1]
+        moved = np.concatenate([np.arange(n_weights), n_weights + coordinates.moved])
+        values, axes = np.linalg.eigh(self._response[np.ix_(moved, moved)])
+        logs = drawn.weights.log_weights - self.result.mixture.weights.expected_log()
+        standardised = np.hstack(
+            [
+                whole.of_logs(logs),
+                coordinates.standardised(drawn.components),
+            ]
+        )
+        apart = ((standardised @ axes) * np.sqrt(values)) @ axes.T
+        logs = self.result.mixture.weights.expected_log() + apart[:, :n_weights] @ whole.root.T
+        logs -= np.logaddexp.reduce(logs, axis=1, keepdims=True)
+        return Draws(WeightDraws(logs), coordinates.drawn(apart[:, n_weights:]))
+
+    def sample(self, n_draws: int = 1000, random_state: Any = 0) -> PosteriorSample:
+        """Draws from q moved apart by linear response: as wide, and as correlated, as it says.
+
+        Parameters
+        ----------
+        n_draws : int, default=1000
+        random_state : None, int, RandomState or Generator, default=0
+            The same seed in ``sample_posterior`` gives the draws that these were.
+        """
+        number = validation.integer("n_draws", n_draws, 1)
+        return sample_of(self.result, self.draws(number, root_seed(random_state)))
+
+    def summary(self) -> str:
+        """How much wider than q, parameter by parameter."""
+        lines = [
+            f"{self.rate:.0%} of the information on some combination of parameters is missing: q "
+            "takes for known what is not (components of rows, a learned scale).",
+            "Standard deviations by linear response, as multiples of those of q:",
+        ]
+        for name, values in self.ratio.distinct():
+            known = values[np.isfinite(values)]
+            if known.size:
+                lines.append(
+                    f"  {name}: {known.min():.2f} to {known.max():.2f}, "
+                    f"median {np.median(known):.2f}"
+                )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        median = np.nanmedian(self.ratio.means)
+        return f"<LinearResponse: means {median:.2f} times as uncertain as under q>"
+
+
+def linear_response(
+    model: Any, X: Any, sample_weight: Any = None, n_jobs: int | None = None
+) -> LinearResponse:
+    """Standard deviations of a variational fit's parameters, corrected by linear response.
+
+    q takes assignments as independent of parameters, and so is surer of these than the posterior
+    is. How the fit would follow a small change of the prior says by how much, without any sampling:
+    one pass over the rows and one matrix of all pairs of parameters (Giordano, Broderick & Jordan
+    2018). Components keep their labels. Centres stay those of the fit, and it is a statement about
+    one mode: where the posterior has several, ``gibbs`` sees them, and this does not. β0, where it
+    is learned, is taken as known.
+
+    Parameters
+    ----------
+    model : fitted variational mixture or search
+        Converged, with Dirichlet or stick-breaking weights, of at most 3,000 parameters.
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    sample_weight : array (n,), optional
+        As in the fit.
+    n_jobs : int, optional
+        Threads; None: all cores. Changes no number.
+
+    Returns
+    -------
+    LinearResponse
+
+    Raises
+    ------
+    InvalidInputError
+        For a fit without a posterior, other rows than those of the fit, too many parameters, and a
+        fit that has not converged.
+    UnsupportedError
+        For weights that have no prior, and a component that is held at the resolution of the rows.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+    >>> response = bm.linear_response(vb, X)
+    >>> response.standard_deviations.means.round(2).tolist()
+    [[0.03, 0.46], [0.03, 0.6]]
+    >>> response.of_q.weights.round(3).tolist()
+    [0.029, 0.029]
+    """
+    estimator = variational_fit(model)
+    result: FitResult = estimator.result_
+    _check(result)
+    source = rows_of_fit(estimator, X, sample_weight, n_jobs)
+    coordinates = coordinates_of(result.posterior)
+    if coordinates.size > MOST_COORDINATES:
+        raise InvalidInputError(
+            f"model must have at most {MOST_COORDINATES:,} parameters for a matrix of all pairs, "
+            f"got {coordinates.size:,}: use fewer components or a plainer covariance_type, or gibbs"
+        )
+    with single_threaded_blas():
+        gain: Array = source.reduce(GainStep(result.mixture, coordinates), result.n_components)
+        gain[coordinates.of_components] += coordinates.components.coupling()
+        rates, axes = np.linalg.eigh(0.5 * (gain + gain.T))
+        spreads = coordinates.parameters()
+        of_q = _deviations(spreads, None)
+        _check_optimum(result, source, of_q, float(rates[-1]))
+        response: Array = (axes / (1.0 - rates)) @ axes.T
+    return LinearResponse(
+        result=result,
+        standard_deviations=_deviations(spreads, response),
+        of_q=of_q,
+        rate=max(0.0, float(rates[-1])),
+        _coordinates=coordinates,
+        _response=frozen(response),
+        _spreads=spreads,
+    )
+
+
+def _covariance(spread: Spread, response: Array) -> Array:
+    follow = response - np.eye(len(response))
+    covariance: Array = spread.own + spread.across @ follow @ spread.across.T
+    return covariance
+
+
+def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:
+    """Standard deviations, of q where there is no response."""
+    found = {}
+    for name, spread in spreads.items():
+        variance = np.diag(spread.own).copy()
+        if response is not None:
+            # (I - G)⁻¹ - I is not positive where a learned scale couples components.
+            wider = ((spread.across @ response) * spread.across).sum(axis=1)
+            variance += wider - (spread.across**2).sum(axis=1)
+        found[name] = np.sqrt(np.maximum(variance, 0.0)).reshape(spread.shape)
+    return of_parameters(found)
+
+
+def _quotient(above: Array, below: Array) -> Array:
+    ratio = np.full(above.shape, np.nan)
+    known = np.isfinite(above) & (below > 0.0)
+    np.divide(above, below, out=ratio, where=known)
+    return ratio
+
+
+def _check(result: FitResult) -> None:
+    if isinstance(result.inference.weights_prior, FreeWeights):
+        raise UnsupportedError(WITHOUT_A_PRIOR)
+    if any(event.kind == "held" and event.components for event in result.events):
+        raise UnsupportedError(
+            "a component of this fit is held at the resolution of the rows, where the bound has no "
+            "maximum: use fewer components, or a covariance_prior"
+        )
+
+
+def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: float) -> None:
+    """Refuse where the fit is not at a maximum of the bound, or too far from it to speak of it."""
+    remedy = "fit again with a smaller tol, such as tol=1e-10, and a larger max_iter"
+    if rate >= 1.0:
+        raise InvalidInputError(
+            f"model is not at a maximum of its bound (rate {rate:.3g}): {remedy}"
+        )
+    mixture = result.mixture
+    total: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    following = result.inference.update(total.finished(), mixture, mixture.frame, None)
+    away = max(
+        _furthest(following.weights.mean() - mixture.weights.mean(), of_q.weights),
+        _furthest(_means(following) - _means(mixture), of_q.means),
+    ) / (1.0 - rate)
+    if away > MOST_AWAY:
+        raise InvalidInputError(
+            f"model has not converged: its optimum is some {away:.2g} standard deviations away: "
+            f"{remedy}"
+        )
+
+
+def _means(mixture: Mixture) -> Array:
+    return mixture.frame.undo(mixture.components.means)
+
+
+def _furthest(steps: Array, deviations: Array) -> float:
+    known = (deviations > 0.0) & np.isfinite(deviations)
+    return float(np.abs(steps[known] / deviations[known]).max(initial=0.0))

@@ -1,0 +1,101 @@
+"""Pareto smoothed importance weights (Vehtari, Simpson, Gelman, Yao & Gabry 2024).
+
+The largest weights are replaced by quantiles of a generalised Pareto distribution fitted to them
+(Zhang & Stephens 2009), whose shape k says whether the weights have a mean to speak of: above 0.7
+an estimate is not to be trusted.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array
+
+TRUSTED_UP_TO = 0.7
+FEWEST_IN_TAIL = 5
+# Weights that agree to this share differ by rounding.
+SAME_WEIGHT = 1e-9
+# The weakly informative prior on k: as much as this many weights of a tail with k = 0.5.
+PRIOR_WEIGHTS, PRIOR_SHAPE = 10.0, 0.5
+BATCH_VALUES = 2**21
+
+
+def pareto_smoothed(log_weights: Array) -> tuple[Array, Array]:
+    """Smoothed log weights (..., S) and k (...) from log weights (..., S) of S independent draws.
+
+    Weights are not normalised, and none becomes larger than the largest was. k is 0 where the
+    largest weights are equal, and infinite where S is under 25, too few for a tail.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmix.posterior.pareto import pareto_smoothed
+    >>> exponential = -np.log((np.arange(4000) + 0.5) / 4000)  # quantiles
+    >>> _, k = pareto_smoothed(0.5 * exponential)  # weights with a Pareto tail of k = 0.5
+    >>> round(float(k), 1)
+    0.5
+    """
+    log_weights = np.asarray(log_weights, dtype=np.float64)
+    n_draws = log_weights.shape[-1]
+    n_tail = math.ceil(min(n_draws / 5.0, 3.0 * math.sqrt(n_draws)))
+    rows = log_weights.reshape(-1, n_draws).copy()
+    k = np.full(len(rows), np.inf)
+    if n_tail >= FEWEST_IN_TAIL:
+        size = max(1, BATCH_VALUES // (n_tail * _n_candidates(n_tail)))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            k[part] = _smooth(rows[part], n_tail)
+    return rows.reshape(log_weights.shape), k.reshape(log_weights.shape[:-1])
+
+
+def _smooth(rows: Array, n_tail: int) -> Array:
+    """k (n,) of log weights (n, S), whose tails are smoothed in place."""
+    n_draws = rows.shape[1]
+    largest = np.argpartition(rows, n_draws - n_tail - 1, axis=1)[:, n_draws - n_tail - 1 :]
+    ascending = np.argsort(np.take_along_axis(rows, largest, axis=1), axis=1, kind="stable")
+    places = np.take_along_axis(largest, ascending, axis=1)
+    logs = np.take_along_axis(rows, places, axis=1)
+    top = logs[:, -1:]
+    weights = np.exp(logs - top)
+    cutoff, excess = weights[:, :1], weights[:, 1:] - weights[:, :1]
+    k = np.zeros(len(rows))
+    tailed = excess[:, -1] > SAME_WEIGHT
+    k[tailed], scale = generalised_pareto(excess[tailed])
+    quantiles = _quantiles((np.arange(n_tail) + 0.5) / n_tail, k[tailed, None], scale[:, None])
+    smoothed = np.minimum(np.log(cutoff[tailed] + quantiles), 0.0) + top[tailed]
+    chosen = rows[tailed]
+    np.put_along_axis(chosen, places[tailed, 1:], smoothed, axis=1)
+    rows[tailed] = chosen
+    return k
+
+
+def generalised_pareto(excess: Array) -> tuple[Array, Array]:
+    """Shape k and scale (n,) fitted to ascending excesses (n, M) (Zhang & Stephens 2009).
+
+    Their quasi-posterior mean, with the weak prior on k of Vehtari et al. (2024), appendix G.
+    """
+    n_tail = excess.shape[1]
+    steps = np.arange(1, _n_candidates(n_tail) + 1) - 0.5
+    quartile = np.maximum(excess[:, int(n_tail / 4 + 0.5) - 1], np.finfo(float).tiny)
+    b = (1.0 - np.sqrt(len(steps) / steps)) / (3.0 * quartile[:, None]) + 1.0 / excess[:, -1:]
+    shapes = np.log1p(-b[:, :, None] * excess[:, None, :]).mean(axis=2)
+    profile = n_tail * (np.log(-b / shapes) - shapes - 1.0)
+    posterior = np.exp(profile - profile.max(axis=1, keepdims=True))
+    best = (b * posterior).sum(axis=1) / posterior.sum(axis=1)
+    shape = np.log1p(-best[:, None] * excess).mean(axis=1)
+    shrunk = (n_tail * shape + PRIOR_WEIGHTS * PRIOR_SHAPE) / (n_tail + PRIOR_WEIGHTS)
+    return shrunk, -shape / best
+
+
+def _n_candidates(n_tail: int) -> int:
+    return 30 + int(math.sqrt(n_tail))
+
+
+def _quantiles(probabilities: Array, k: Array, scale: Array) -> Array:
+    """Quantiles of the generalised Pareto distribution."""
+    exponential = -np.log1p(-probabilities)
+    safe = np.where(k == 0.0, 1.0, k)
+    quantiles: Array = scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)
+    return quantiles

@@ -1,0 +1,537 @@
+"""Posterior draws as a user has them: weights and parameters, in data units.
+
+A draw is one whole mixture. Components keep their places from draw to draw: q has one labelling.
+
+A number for every parameter of a mixture, shaped as the fields of a ``PosteriorSample``.
+
+Independent draws of (π, θ) from q, with their densities under q and under the prior.
+
+All densities are over the same coordinates of the fit's frame: π_1, ..., π_{K-1} (sticks: v), μ,
+the elements of Λ, probabilities, rates. Where S is learned it is drawn too, and integrated out of
+the densities.
+
+log p(X | draw) for many draws at once, in tiles of rows and draws, and whose rows they are.
+
+Draws of whole mixtures, whatever they come from: what bands and intervals are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import Any, cast
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core import validation
+from bayesmix.core.components import (
+    Components,
+    DrawnComponents,
+    Named,
+    PointComponents,
+    Posterior,
+)
+from bayesmix.core.engines import Bayesian
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.priors import DrawnWeights, FactorisedWeights
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import LOWEST_LOG, Frame, Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
+from bayesmix.em.missing_values import SEEN
+from bayesmix.em.result import FitResult, has_far_rows
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.permanents import log_permanents
+
+
+@dataclass(frozen=True, repr=False)
+class ByParameter:
+    """Arrays by the names of parameters, whichever of them a family has."""
+
+    weights: Array
+    means: Array
+    covariances: Array | None = None
+    scale: Array | None = None
+    probabilities: Array | None = None
+    rates: Array | None = None
+    log_means: Array | None = None
+    log_variances: Array | None = None
+    log_covariances: Array | None = None
+    transformed_means: Array | None = None
+    transformed_variances: Array | None = None
+    transformed_covariances: Array | None = None
+    shapes: Array | None = None
+    scales: Array | None = None
+    degrees_of_freedom: Array | None = None
+
+    def __post_init__(self) -> None:
+        frozen(self)
+
+    def items(self) -> list[tuple[str, Array]]:
+        """Names and values of what this mixture has."""
+        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, value) for name, value in pairs if value is not None]
+
+
+@dataclass(frozen=True, repr=False)
+class OfParameters(ByParameter):
+    """A number for every parameter, such as its standard deviation in data units.
+
+    Attributes
+    ----------
+    weights : array (K,)
+    means : array (K, D)
+        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+    covariances : array, Gaussian mixtures
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    scale : array, Gaussian mixtures whose prior learned its scale
+        Shaped as ``covariance_prior_``.
+    probabilities, rates : array (K, D)
+        Of Bernoulli and of Poisson mixtures.
+    log_means, log_variances, log_covariances : array
+        Of log-normal mixtures, of the logarithms: (K, D), then shaped as ``covariances``.
+    transformed_means, transformed_variances, transformed_covariances : array
+        The same of other transforms.
+    shapes : array, Gamma mixtures
+        As ``rates``.
+    scales, degrees_of_freedom : array, Student-t mixtures
+        Scale matrices shaped as ``covariances``, and one number a component.
+    """
+
+    def distinct(self) -> list[tuple[str, Array]]:
+        """The same without means that are probabilities or rates, which follow under that name."""
+        also_means = self.covariances is None
+        return [pair for pair in self.items() if not (also_means and pair[0] == "means")]
+
+    def __repr__(self) -> str:
+        inner = ",\n".join(f"  {name}={value!r}" for name, value in self.items())
+        return f"OfParameters(\n{inner}\n)"
+
+    def combined_with(
+        self, other: OfParameters, combine: Callable[[Array, Array], Array]
+    ) -> OfParameters:
+        """``combine`` of every parameter's numbers here and there."""
+        mine, theirs = dict(self.items()), dict(other.items())
+        return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})
+
+
+def refuse_parts(names: Iterable[str], what: str) -> None:
+    """Refuse what has a place for the parameters of one family only, where there are several."""
+    if any(": " in name for name in names):
+        raise UnsupportedError(
+            f"a product of families has no {what} of its parts: to_arviz() and bayesmix.gibbs give "
+            "draws of all of them by name, density_interval and assignment_interval bands"
+        )
+
+
+def of_parameters(values: Mapping[str, Array]) -> OfParameters:
+    """Values by name; probabilities and rates are means as well."""
+    refuse_parts(values, "numbers by parameter")
+    of_counts = values.get("probabilities", values.get("rates"))
+    return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))
+
+
+BATCH_VALUES = 2**22
+
+
+@dataclass(frozen=True)
+class Draws:
+    """S draws of K weights (``log_weights`` (S, K)) and of the family's parameters."""
+
+    weights: DrawnWeights
+    components: DrawnComponents
+
+    @property
+    def n_draws(self) -> int:
+        return len(self.weights.log_weights)
+
+    @property
+    def bare(self) -> Draws:
+        """Without what has been derived of them, which is much larger."""
+        return Draws(replace(self.weights), replace(self.components))
+
+    def batches(self) -> list[Draws]:
+        """All draws in their order, some at a time, so that what is made for them stays small."""
+        K = self.weights.log_weights.shape[1]
+        largest = max(array[0].size for array in _arrays(self.components))
+        size = max(1, BATCH_VALUES // (K * max(K, largest)))
+        starts = range(0, self.n_draws, size)
+        return [_each(self, itemgetter(slice(start, start + size))) for start in starts]
+
+    def some(self, numbers: Integers) -> Draws:
+        """Some of the draws, in the order given."""
+        chosen: Draws = _each(self, itemgetter(numbers))
+        return chosen
+
+
+def joined(parts: Sequence[Draws]) -> Draws:
+    """The draws of all parts, one after the other."""
+    queues = [iter(list(_arrays(part))) for part in parts]
+    every: Draws = _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
+    return every
+
+
+def _arrays(record: Any) -> Iterator[Array]:
+    """The arrays of a record, at any depth."""
+    for value in (getattr(record, field.name) for field in fields(record)):
+        if isinstance(value, np.ndarray):
+            yield value
+        elif isinstance(value, tuple):
+            for each in filter(is_dataclass, value):
+                yield from _arrays(each)
+        elif is_dataclass(value):
+            yield from _arrays(value)
+
+
+def _each(record: Any, change: Callable[[Array], Array]) -> Any:
+    """The record with every array in it changed, in the order of ``_arrays``."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    changed: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            changed[name] = change(value)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(_each(x, change) if is_dataclass(x) else x for x in value)
+        elif is_dataclass(value):
+            changed[name] = _each(value, change)
+    return replace(record, **changed)
+
+
+def draws_of(mixture: Mixture[Posterior], n_draws: int, generator: np.random.Generator) -> Draws:
+    """S independent draws from q."""
+    return Draws(
+        mixture.weights.draws(n_draws, generator), mixture.components.draws(n_draws, generator)
+    )
+
+
+def log_prior(inference: Bayesian, draws: Draws) -> Array:
+    """log p(π) + log p(θ) (S,)."""
+    density: Array = inference.weights_prior.log_density_of(draws.weights)
+    density = density + inference.parameters_prior.log_density_of(draws.components)
+    return density
+
+
+def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
+    """log q(π, θ) (S,)."""
+    shared, pairs = mixture.components.log_factors(draws.components)
+    own = np.trace(pairs, axis1=1, axis2=2)
+    density: Array = mixture.weights.log_density_of(draws.weights) + shared + own
+    return density
+
+
+def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
+    """log of the average (S,) of q(π, θ) over the K! relabellings of the components.
+
+    For Dirichlet weights: there q is a product over components, but for what all share.
+    """
+    weights = cast("FactorisedWeights", mixture.weights)
+    shared, pairs = mixture.components.log_factors(draws.components)
+    permanents = log_permanents(pairs + weights.log_factors(draws.weights))
+    n_relabellings = gammaln(mixture.n_components + 1.0)
+    density: Array = weights.log_normaliser() + shared + permanents - n_relabellings
+    return density
+
+
+TILE_ROWS = 512
+TILE_VALUES = 2**17
+# Chunks are sized as for this many draws, so that each has rows enough for tiles.
+DRAWS_OF_CHUNK = 64
+# Rounding of Σ w log p(x), in nats, that is nothing beside the noise of importance weights.
+MOST_LOSS = 1e-5
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Some of the draws: log weights (T, K) and T K densities, those of a draw together."""
+
+    log_weights: Array
+    components: Components
+
+    def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
+        """log Σ_k π_k p(x | θ_k) (T, n) of framed rows."""
+        n_draws, n_components = self.log_weights.shape
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            joint = arithmetic.densities(self.components, values)[0].T.reshape(
+                n_draws, n_components, len(values)
+            )
+            joint += self.log_weights[:, :, None]
+            largest = joint.max(axis=1)
+            distant = ~np.isfinite(largest)
+            if distant.any():  # squares of distances are no doubles, and densities zero
+                np.nan_to_num(joint, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
+                largest[distant] = 0.0
+            joint -= largest[:, None]
+            np.exp(joint, out=joint)
+            log_density: Array = np.log(joint.sum(axis=1))
+            log_density += largest
+        return log_density
+
+
+@dataclass(frozen=True)
+class DensityStep:
+    """log p(x_n | draw) (n, S) of a chunk."""
+
+    frame: Frame
+    tiles: tuple[Tile, ...]
+    arithmetic: Arithmetic
+
+    def __call__(self, rows: Rows) -> Array:
+        return np.concatenate([self.block(part).T for part in rows.blocks(TILE_ROWS)])
+
+    def block(self, rows: Rows) -> Array:
+        """log p(x_n | draw) (S, n) of a few rows."""
+        values = self.frame.apply(rows.values)
+        return np.concatenate([tile.log_density(values, self.arithmetic) for tile in self.tiles])
+
+
+@dataclass(frozen=True)
+class LikelihoodStep:
+    """Σ_n w_n log p(x_n | draw) (S,) over a chunk."""
+
+    densities: DensityStep
+
+    def __call__(self, rows: Rows) -> Array:
+        total: Array = np.sum([self._block(part) for part in rows.blocks(TILE_ROWS)], axis=0)
+        return total
+
+    def _block(self, rows: Rows) -> Array:
+        densities = self.densities.block(rows)
+        total: Array = densities.sum(axis=1) if rows.weights is None else densities @ rows.weights
+        return total
+
+
+@dataclass(frozen=True)
+class FarStep:
+    """Whether a chunk has rows so far out that squares of distances are no doubles: 0 or 1."""
+
+    mixture: Mixture
+    family: Family
+
+    def __call__(self, rows: Rows) -> int:
+        return int(has_far_rows(self.mixture, np.asarray(rows.values), self.family))
+
+
+def log_likelihoods(result: FitResult, draws: Draws, source: Source) -> Array:
+    """log p(X | draw) (S,) in nats and data units, rows streamed."""
+    total: Array = _over(source.reduce, LikelihoodStep(_step(result, draws, source)), draws)
+    return total - source.total_weight * result.log_volume
+
+
+def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
+    """log p(x_n | draw) (n, S) in nats and data units."""
+    densities: Array = _over(source.map, _step(result, draws, source), draws)
+    return densities - result.log_volume
+
+
+def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
+    """p(z_n = k | x_n, π_s, θ_s) (n, S, K) of framed rows at draws from ``start`` to ``stop``."""
+    log_weights = np.maximum(draws.weights.log_weights[start:stop], LOWEST_LOG)
+    n_draws, n_components = log_weights.shape
+    places = np.arange(start * n_components, (start + n_draws) * n_components)
+    components = draws.components.components.subset(places)
+    arithmetic: Arithmetic = SEEN if has_gaps(framed) else CENTRED
+    joint: Array = np.ascontiguousarray(arithmetic.densities(components, framed)[0])
+    joint = joint.reshape(len(framed), n_draws, n_components)
+    joint += log_weights
+    normalise(joint.reshape(-1, n_components))
+    return joint
+
+
+def _over(work: Any, step: Any, draws: Draws) -> Any:
+    with single_threaded_blas():
+        n_draws, n_components = draws.weights.log_weights.shape
+        return work(step, n_components * min(n_draws, DRAWS_OF_CHUNK))
+
+
+def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
+    log_weights = np.maximum(draws.weights.log_weights, LOWEST_LOG)
+    n_draws, n_components = log_weights.shape
+    size = max(1, TILE_VALUES // (TILE_ROWS * n_components))
+    components = draws.components.components
+    tiles = tuple(
+        Tile(
+            log_weights[start : start + size],
+            components.subset(
+                np.arange(start * n_components, min(start + size, n_draws) * n_components)
+            ),
+        )
+        for start in range(0, n_draws, size)
+    )
+    return DensityStep(result.mixture.frame, tiles, _arithmetic(result, source))
+
+
+def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
+    """The linear form where it keeps its digits under q, which draws are not far from."""
+    if not result.family.linear:
+        return CENTRED
+    mixture: Mixture = result.mixture
+    if source.reduce(FarStep(mixture, result.family), 1):
+        return CENTRED
+    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+    loss = mixture.linear.loss(expectation.finished().statistics)
+    return LINEAR if loss <= MOST_LOSS else CENTRED
+
+
+# The others are of evidence (0, 1, 2, 6, 7) and of Gibbs runs (4, 5).
+OF_THE_POSTERIOR = 3
+
+
+@dataclass(frozen=True, repr=False)
+class PosteriorSample(ByParameter):
+    """S draws of a mixture of K components, from q or refits of a bootstrap, in data units.
+
+    Attributes
+    ----------
+    weights : array (S, K)
+    means : array (S, K, D)
+        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+    covariances : array, Gaussian mixtures
+        (S, K, D, D) full, (S, D, D) tied, (S, K, D) diag, (S, K) spherical.
+    scale : array, Gaussian mixtures whose prior learned its scale
+        Shaped as ``covariance_prior_`` after the first axis.
+    probabilities, rates : array (S, K, D)
+        Of Bernoulli and of Poisson mixtures.
+    log_means, log_variances : array (S, K, D)
+        Of log-normal mixtures, of the logarithms.
+    shapes : array, Gamma mixtures
+        As ``rates``.
+    scales, degrees_of_freedom : array, Student-t mixtures
+        Scale matrices shaped as ``covariances``, and one number a component.
+    """
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __repr__(self) -> str:
+        shapes = [f"{name} {value.shape}" for name, value in self.items()]
+        return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
+
+
+def refuse_many(result: FitResult, n_draws: int) -> None:
+    """Refuse draws that this machine could not hold, in the fit's frame and in data units."""
+    n_bytes = 2.0 * 8.0 * n_draws * result.n_parameters
+    validation.in_memory(f"{n_draws:,} draws", n_bytes, "ask for fewer draws")
+
+
+def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
+    """Draws from q in the fit's frame, the same for all that asks for as many with this seed.
+
+    Raises ``UnsupportedError`` where the fit has no posterior.
+    """
+    result.refuse_noise("a draw")
+    if not result.variational:
+        words = result.inference.name.replace("_", " ")
+        raise UnsupportedError(
+            f"a {words} fit is one point, with no posterior to draw from: fit a variational one "
+            "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
+            "refit to reweighted rows (method='bootstrap')"
+        )
+    refuse_many(result, n_draws)
+    return draws_of(result.posterior, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
+
+
+def posterior_sample(result: FitResult, n_draws: int, seed: int) -> PosteriorSample:
+    """Draws from q in data units; see ``sample_posterior`` of the estimators."""
+    return sample_of(result, posterior_draws(result, n_draws, seed))
+
+
+def sample_of(result: FitResult, draws: Draws) -> PosteriorSample:
+    """Draws in the fit's frame in data units."""
+    return as_sample(draws, parameters_of(result, draws))
+
+
+def as_sample(draws: Draws, named: Named) -> PosteriorSample:
+    """Weights of draws, and their parameters by name."""
+    refuse_parts(named, "posterior sample")
+    values = {name: value for name, (_, value) in named.items()}
+    # Rates and probabilities are means: those come first.
+    values.setdefault("means", next(iter(values.values())))
+    return PosteriorSample(np.exp(draws.weights.log_weights), **values)
+
+
+def parameters_of(result: FitResult, draws: Draws) -> Named:
+    """The parameters of draws in data units by name, with what axes after the first stand for.
+
+    The scale of the prior is among them where it is learned.
+    """
+    named = draws.components.parameters(result.mixture.frame)
+    drawn = named.pop("covariance_prior", None)
+    prior: Any = result.bayesian.parameters_prior if drawn is not None else None
+    if drawn is not None and prior.scale.learned:
+        named["scale"] = drawn
+    return named
+
+
+def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture[PointComponents]]:
+    """Every draw as a mixture at a point, in the fit's frame."""
+    for draw, log_weights in enumerate(draws.weights.log_weights):
+        weights = np.exp(log_weights)
+        yield Mixture(
+            # To the last digit the sum of exponentials is not 1.
+            PointWeights(weights / weights.sum()),
+            draws.components.at(draw),
+            result.mixture.frame,
+        )
+
+
+def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
+    """log p(x_n | draw) (n, S) of any rows, those off the plane of the fit included."""
+    densities = log_densities(result, draws, source)
+    frame = result.mixture.frame
+    if frame.flat is not None:
+        densities += source.map(partial(_off_the_plane, frame), 1)[:, None]
+    return densities
+
+
+def _off_the_plane(frame: Frame, rows: Rows) -> Any:
+    return frame.log_flat(rows.values)
+
+
+@dataclass(frozen=True)
+class DrawnMixtures:
+    """S draws of (π, θ) in the frame of a fit: from its q, by Gibbs sampling, or by a bootstrap.
+
+    ``parts`` are the draws with equally many components: one, unless K is drawn too. ``align_by``:
+    rows by which labels of components can be told from draw to draw, where labels change; None
+    where component k is the same one in all draws, as in the fit.
+    """
+
+    result: FitResult
+    parts: tuple[Draws, ...]
+    align_by: Source | None = None
+
+    @property
+    def n_draws(self) -> int:
+        return sum(part.n_draws for part in self.parts)
+
+    def log_densities(self, source: Source) -> Array:
+        """log p(x_n | draw) (n, S) in nats and data units."""
+        each = [log_densities_at(self.result, part, source) for part in self.parts]
+        return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
+
+    def mixtures(self) -> Iterator[Mixture[PointComponents]]:
+        """Every draw as a mixture at a point."""
+        return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
+
+    def at_most(self, n_draws: int) -> DrawnMixtures:
+        """So many of the draws, evenly spaced; all where there are no more."""
+        if self.n_draws <= n_draws:
+            return self
+        numbers = np.linspace(0, self.n_draws - 1, n_draws).astype(np.int64)
+        kept, first = [], 0
+        for part in self.parts:
+            mine = numbers[(numbers >= first) & (numbers < first + part.n_draws)] - first
+            first += part.n_draws
+            if len(mine):
+                kept.append(part.some(mine))
+        return replace(self, parts=tuple(kept))

@@ -1,0 +1,122 @@
+"""What samplers are given: a fit that has a posterior, and the rows that it was fitted to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult, assess
+from bayesmix.em.run import assessed
+from bayesmix.errors import InvalidInputError
+
+# A weight this far from a whole number, as a share of itself, was meant to be one.
+WHOLE = 1e-9
+WITHOUT_A_PRIOR = (
+    "model must have weights with a prior, got type-II maximum likelihood: use "
+    "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
+)
+# Nats a row: the rows of the fit come nearer than this, those in single precision included.
+SAME_ROWS = 1e-3
+
+
+def fitted_mixture(model: Any) -> Any:
+    """The fitted estimator, of a search the best."""
+    estimator = getattr(model, "best_estimator_", model)
+    if not isinstance(getattr(estimator, "result_", None), FitResult):
+        raise InvalidInputError(
+            "model must be a fitted mixture of bayesmix or a fitted search, got "
+            f"{type(model).__name__}: call fit first; of a pipeline give the last step and "
+            "transformed rows"
+        )
+    estimator.result_.refuse_noise("what samples")
+    return estimator
+
+
+def variational_fit(model: Any) -> Any:
+    """The same; refused unless it is variational."""
+    estimator = fitted_mixture(model)
+    result: FitResult = estimator.result_
+    if not result.variational:
+        raise InvalidInputError(
+            "model must be a variational fit, which has a prior, got one by "
+            f"{result.inference.name.replace('_', ' ')}: use BayesianGaussianMixture, or Mixture "
+            "with inference=VariationalBayes()"
+        )
+    return estimator
+
+
+def sampled_fit(model: Any) -> Any:
+    """The same; refused unless its weights have a prior as well."""
+    estimator = variational_fit(model)
+    if isinstance(estimator.result_.inference.weights_prior, FreeWeights):
+        raise InvalidInputError(WITHOUT_A_PRIOR)
+    return estimator
+
+
+def rows_of_fit(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    n_jobs: int | None = 1,
+    repeated: bool = False,
+    gaps: bool = False,
+) -> Source:
+    """The rows as a source, those of weight 0 left out; refused unless they are the fit's.
+
+    ``repeated``: refused as well unless weights say how often a row is there. ``gaps``: they may
+    have some where those of the fit had.
+    """
+    result = estimator.result_
+    rows = estimator._seen if gaps else estimator._rows
+    source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
+    if repeated:
+        _check_whole(source)
+    expected = (result.n_rows, result.n_features)
+    if source.shape != expected or not math.isclose(
+        source.total_weight, result.total_weight, rel_tol=1e-9
+    ):
+        raise InvalidInputError(
+            f"X must hold the rows of the fit, {expected} with a total weight of "
+            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+        )
+    here = (
+        assess(result.family, result.plug_in, source, result.log_volume).log_likelihood
+        / source.total_weight
+    )
+    own = result.log_likelihood / result.total_weight
+    if not abs(here - own) <= SAME_ROWS:
+        raise InvalidInputError(
+            f"X must hold the rows of the fit, got others: their mean log density is {here:.4g} "
+            f"nats, that of its own was {own:.4g}; of a pipeline give transformed ones"
+        )
+    return source
+
+
+def log_volume(result: FitResult, source: Source) -> float:
+    """What to take from Σ w log p(x), framed, of rows for that in data units."""
+    whole = source.total_weight * result.log_volume
+    if not (source.summary.n_missing and result.family.continuous):
+        return whole
+    return whole - assessed(source, result.mixture).unseen_volume
+
+
+def _check_whole(source: Source) -> None:
+    fractions: list[float] = source.reduce(_fractions, 1)
+    if fractions:
+        raise InvalidInputError(
+            "sample_weight must be whole numbers here, since every repetition of a row has a "
+            f"component of its own, got {fractions[0]:g}: sample without weights, or with "
+            "rows resampled by them"
+        )
+
+
+def _fractions(rows: Rows) -> list[float]:
+    """The first weight of a chunk that is no whole number, where there is one."""
+    weights = rows.weights_or_ones
+    wrong = np.flatnonzero(np.abs(weights - np.rint(weights)) > WHOLE * weights)
+    return [float(weight) for weight in weights[wrong[:1]]]

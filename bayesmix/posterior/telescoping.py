@@ -1,0 +1,536 @@
+"""Gibbs sampling where K is unknown: the telescoping sampler.
+
+Given a partition of the rows, K has a distribution of its own in which parameters have no part;
+then components without rows come from their prior (Frühwirth-Schnatter, Malsiner-Walli & Grün
+2021, alg. 1).
+
+The prior over K, in the words of a user: nothing, a mapping from K to its weight, a function.
+
+Where K is unknown, nothing means the beta-negative-binomial of Frühwirth-Schnatter, Malsiner-Walli
+& Grün (2021); between candidates it means the same weight for all.
+
+What came out of Gibbs sampling where K is unknown: draws of (K, π, θ), and what they say.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.special import betaln, entr, gammaln
+
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core.components import DrawnComponents, Posterior, Statistics
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.sources import Source
+from bayesmix.em.display import FitProgress
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
+from bayesmix.posterior.chains import (
+    MOST_PRODUCTS,
+    Plan,
+    closing,
+    convergence_lines,
+    in_chains,
+    listed,
+    rows_together,
+    run_in_rounds,
+    shares_by_number,
+)
+from bayesmix.posterior.density import averaged_density
+from bayesmix.posterior.gibbs_sweep import BlockedGibbs, blocked_gibbs, each_repetition
+from bayesmix.posterior.labels import co_clustered
+from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
+from bayesmix.posterior.subject import log_volume
+
+# A function of K is asked so far, and further where its weights are not below rounding yet.
+FIRST_ASKED, LAST_ASKED = 64, 4096
+BELOW_ROUNDING = 1e-16
+# Of its last half, at most; beyond K = 4,096 the default has 1e-12.
+MOST_LEFT = 1e-6
+
+
+def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
+    """The prior over K: the same for all, a mapping K -> weight, or a function of K; sums to 1."""
+    if given is None:
+        weights = dict.fromkeys(numbers, 1.0)
+    elif isinstance(given, Mapping):
+        weights = {k: float(given.get(k, 0.0)) for k in numbers}
+    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class will do
+        weights = {k: float(given(k)) for k in numbers}
+    else:
+        raise InvalidInputError(
+            "prior_over_k must be None, a mapping from K to its weight or a function "
+            f"of K, got {given!r}"
+        )
+    total = sum(weights.values())
+    if not all(math.isfinite(w) and w >= 0.0 for w in weights.values()) or total <= 0.0:
+        raise InvalidInputError(
+            "prior_over_k must give weights of at least 0, not all of them 0, to the numbers of "
+            f"components that are compared, got {weights!s:.300}"
+        )
+    return {k: weight / total for k, weight in weights.items()}
+
+
+def prior_of_unknown(given: Any) -> Array:
+    """p(K) of K = 1, 2, ... up to the last that has any, or to where the rest is below rounding.
+
+    None: the beta-negative-binomial.
+    """
+    if isinstance(given, Mapping):
+        return _table(max(_numbers_of(given)), given)
+    given = beta_negative_binomial if given is None else given
+    asked, left = FIRST_ASKED, 1.0
+    while True:
+        table = _table(asked, given)
+        left = float(table[asked // 2 :].sum())
+        if left <= BELOW_ROUNDING or asked == LAST_ASKED:
+            break
+        asked *= 2
+    if left > MOST_LEFT:
+        raise InvalidInputError(
+            f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED:,} where K is "
+            f"unknown, got a function with {left:.1%} between {LAST_ASKED // 2:,} and there: give "
+            "one that falls off, or a mapping, as {k: 1 for k in range(1, 31)}"
+        )
+    return table
+
+
+def beta_negative_binomial(k: int, alpha: float = 1.0, a: float = 4.0, b: float = 3.0) -> float:
+    """p(K) where K - 1 ~ BNB(α, a, b) (Frühwirth-Schnatter et al. 2021, sec. 3.1).
+
+    A negative binomial number whose odds are Beta(a, b); with (1, 4, 3) its mean is K = 2, p(1) is
+    4/7, and the tail falls as K^-5.
+    """
+    log = betaln(alpha + a, k - 1.0 + b) - betaln(a, b)
+    # Γ(α + k - 1) / (Γ(α) Γ(k)) through B(α, k).
+    return math.exp(log - betaln(alpha, k) - math.log(alpha + k - 1.0))
+
+
+def _table(last: int, given: Any) -> Array:
+    table = np.array(list(prior_over(list(range(1, last + 1)), given).values()))
+    return table[: 1 + int(np.flatnonzero(table)[-1])]
+
+
+def _numbers_of(given: Mapping[Any, Any]) -> list[int]:
+    for k in given:
+        if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= int(k) <= LAST_ASKED:
+            raise InvalidInputError(
+                "prior_over_k must map numbers of components from 1 to "
+                f"{LAST_ASKED:,} to their weights where K is unknown, got {k!r}"
+            )
+    return [int(k) for k in given] or [1]
+
+
+# Probability beyond the last K that ``k_probabilities`` lists.
+NOT_LISTED = 1e-4
+
+
+@dataclass(frozen=True)
+class Group:
+    """All draws of one K, and their places (S_K,) among all C S, chain after chain."""
+
+    places: Integers
+    draws: Draws
+
+    @property
+    def n_components(self) -> int:
+        return int(self.draws.weights.log_weights.shape[1])
+
+    def thinned(self, every: int) -> Group | None:
+        """Those of every so manieth of all draws; None where there is none of them."""
+        chosen = np.flatnonzero(self.places % every == 0)
+        return Group(self.places[chosen], self.draws.some(chosen)) if len(chosen) else None
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GibbsOverK(ToArviz):
+    """Draws from p(K, π, θ | X) by the telescoping sampler; see ``gibbs`` with n_components=None.
+
+    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws.
+
+    Attributes
+    ----------
+    result : FitResult
+        The variational fit whose prior of components this is, and from which chains began.
+    source : Source
+        The rows, not copied.
+    groups : tuple of Group
+        The draws in the frame of the fit, those of one K together.
+    n_components : array (C, S) of int
+        K: how many components the mixture has.
+    n_occupied : array (C, S) of int
+        K+: how many of them had rows.
+    log_likelihood : array (C, S)
+        log p(X | K, π, θ) in nats and data units, assignments summed out.
+    k_of_chains : array (C, M)
+        p(K | X), K = 1, ..., M, as every chain has it.
+    prior_over_k : array
+        p(K), K = 1, 2, ...
+    concentration : array
+        Of the Dirichlet prior of K weights, K = 1, 2, ...
+    warmup : int
+        Sweeps of every chain that were left out.
+    status : {"finished", "interrupted"}
+    seed : int
+    seconds : float
+    """
+
+    result: FitResult
+    source: Source
+    groups: tuple[Group, ...]
+    n_components: Integers
+    n_occupied: Integers
+    log_likelihood: Array
+    k_of_chains: Array
+    prior_over_k: Array
+    concentration: Array
+    warmup: int
+    status: str
+    seed: int
+    seconds: float
+
+    @property
+    def n_chains(self) -> int:
+        return len(self.n_components)
+
+    @property
+    def n_draws(self) -> int:
+        """Of every chain."""
+        return int(self.n_components.shape[1])
+
+    @cached_property
+    def k_probabilities(self) -> Any:
+        """p(K | X) (Series): p(K | partition), which is known exactly, averaged over the draws.
+
+        Listed up to where less than 1 in 10,000 is left; ``attrs`` holds the prior over these K.
+        """
+        import pandas as pd
+
+        shares = self.k_of_chains.mean(axis=0)
+        beyond = np.cumsum(shares[::-1])[::-1]
+        last = int(np.flatnonzero(beyond > NOT_LISTED)[-1]) + 1
+        numbers = range(1, last + 1)
+        index = pd.Index(numbers, name="n_components")
+        series = pd.Series(shares[:last], index=index, name="probability")
+        series.attrs = {"prior": dict(zip(numbers, self.prior_over_k.tolist(), strict=False))}
+        return series
+
+    @cached_property
+    def occupied(self) -> Any:
+        """Posterior of the number of occupied components: share of the draws by number (Series)."""
+        return shares_by_number(self.n_occupied)
+
+    @cached_property
+    def weights(self) -> Array:
+        """π (C, S, largest K drawn), NaN beyond the K of a draw."""
+        return self._padded(
+            (group, ("component",), np.exp(group.draws.weights.log_weights))
+            for group in self.groups
+        )
+
+    @cached_property
+    def parameters(self) -> dict[str, Array]:
+        """θ by name as in ``Gibbs``, (C, S, ...) in data units, NaN beyond the K of a draw."""
+        found = [(group, parameters_of(self.result, group.draws)) for group in self.groups]
+        return {
+            name: self._padded((group, *named[name]) for group, named in found)
+            for name in found[0][1]
+        }
+
+    @cached_property
+    def entropy(self) -> Array:
+        """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
+        entropy: Array = np.nansum(entr(self.weights), axis=2)
+        return entropy
+
+    def score_samples(self, X: Any) -> Array:
+        """Log of the posterior mean density (n,) in nats of rows: K, π and θ averaged over."""
+        parts = [group.draws for group in self.groups]
+        return averaged_density(self.result, parts, X, self.source.n_jobs)
+
+    def co_clustering(self, rows: Any = None) -> Array:
+        """Probability (m, m) that two rows are in the same component, as in ``Gibbs``.
+
+        Parameters
+        ----------
+        rows : array of row numbers (m,), optional
+            Which rows; needed above 5,000, where the whole matrix would not fit.
+        """
+        values = rows_together(self.source, rows)
+        framed = self.result.mixture.frame.apply(values)
+        products = len(values) ** 2 * float(self.n_components.sum())
+        every = max(1, int(np.ceil(products / MOST_PRODUCTS)))
+        with single_threaded_blas():
+            some = [group.thinned(every) for group in self.groups]
+            parts = [
+                (group.draws.n_draws, co_clustered(group.draws, framed)) for group in some if group
+            ]
+        numbers, together = zip(*parts, strict=True)
+        average: Array = np.average(together, axis=0, weights=numbers)
+        return average
+
+    def to_arviz(self) -> Any:
+        """K, K+ and the log likelihood as ArviZ has them, with rows and prior; needs ArviZ."""
+        return inference_data_over_k(self)
+
+    def summary(self) -> str:
+        """The posteriors of K and of the number of occupied components; whether chains agree."""
+        lines = [
+            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} sweeps of warm-up,"
+            " K unknown.",
+            f"Components (K): {listed(self.k_probabilities)}.",
+            f"Occupied components: {listed(self.occupied)} of the draws.",
+            *convergence_lines(
+                {
+                    "number of components": self.n_components,
+                    "number occupied": self.n_occupied,
+                    "log likelihood": self.log_likelihood,
+                    "entropy of weights": self.entropy,
+                }
+            ),
+            "K depends on its prior, and more so than the number of occupied components does.",
+            *closing(self.status),
+        ]
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The posteriors of K and of K+ beside the prior; see ``plot_over_k``."""
+        from bayesmix.plots.posterior import plot_over_k
+
+        return plot_over_k(self, ax=ax)
+
+    def _padded(self, parts: Iterator[tuple[Group, tuple[str, ...], Array]]) -> Array:
+        """Values (S_K, ...) of all groups as (C, S, ...), NaN where components are not there."""
+        largest = self.groups[-1].n_components
+        whole: Array | None = None
+        for group, axes, values in parts:
+            shape = [
+                largest if axis == "component" else length
+                for axis, length in zip(axes, values.shape[1:], strict=True)
+            ]
+            if whole is None:
+                whole = np.full((self.n_components.size, *shape), np.nan)
+            # Where there are components, theirs is the first axis.
+            own = whole[:, : values.shape[1]] if "component" in axes else whole
+            own[group.places] = values
+        assert whole is not None
+        return in_chains(whole, self.n_chains)
+
+    def __repr__(self) -> str:
+        largest = listed(self.k_probabilities)
+        return f"<GibbsOverK: {self.n_chains} x {self.n_draws} draws, components {largest}>"
+
+
+# Probabilities given one partition that are not kept: over all draws they come to nothing.
+NOTHING = 1e-9
+
+# Concentration and K of the fit -> concentration of each of K = 1, 2, ... components.
+CONCENTRATIONS: Mapping[str, Callable[[float, int, Array], Array]] = {
+    "static": lambda fitted, of, numbers: np.full(len(numbers), fitted),
+    "dynamic": lambda fitted, of, numbers: fitted * of / numbers,
+}
+
+
+@dataclass(frozen=True)
+class KGivenPartition:
+    """p(K | partition) from p(K) (M,) and the Dirichlet concentration γ_K (M,), K = 1, ..., M.
+
+    p(partition | K) = K! / (K - K+)! Γ(K γ_K) / Γ(n + K γ_K) Π_k Γ(N_k + γ_K) / Γ(γ_K), over the
+    K+ components with rows (eq. 2.4 and 2.6 of the paper; Miller & Harrison 2018).
+    """
+
+    prior: Array
+    concentration: Array
+    total_weight: float
+
+    @cached_property
+    def _log_factorials(self) -> Array:
+        """log K! (M + 1,), from K = 0."""
+        factorials: Array = gammaln(np.arange(len(self.prior) + 1) + 1.0)
+        return factorials
+
+    @cached_property
+    def _log_of_all(self) -> Array:
+        """log of what does not depend on the partition (M,)."""
+        mass = np.arange(1, len(self.prior) + 1) * self.concentration
+        with np.errstate(divide="ignore"):
+            logs: Array = np.log(self.prior)
+        logs += self._log_factorials[1:] + gammaln(mass) - gammaln(mass + self.total_weight)
+        return logs
+
+    def __call__(self, counts: Array) -> Array:
+        """Probabilities (M,) of K given how many rows the occupied components have (K+,)."""
+        n_occupied = len(counts)
+        possible = slice(n_occupied - 1, None)
+        logs = self._log_of_all[possible]
+        logs = logs - self._log_factorials[: len(logs)]
+        concentration = self.concentration[possible]
+        if np.ptp(self.concentration) > 0.0:
+            for count, times in zip(*np.unique(counts, return_counts=True), strict=True):
+                logs += times * (gammaln(count + concentration) - gammaln(concentration))
+        probabilities = np.zeros(len(self.prior))
+        shares = np.exp(logs - logs.max())
+        probabilities[possible] = shares / shares.sum()
+        return probabilities
+
+
+@dataclass(frozen=True)
+class KeptOverK:
+    """One draw of one chain; rows were assigned at this very draw of (K, π, θ)."""
+
+    draw: Draws
+    log_likelihood: float
+    n_occupied: int
+    k_probabilities: Array  # given the partition, up to the last that is not nearly 0
+
+    @property
+    def n_components(self) -> int:
+        return int(self.draw.weights.log_weights.shape[1])
+
+
+@dataclass(frozen=True)
+class TelescopingStep:
+    """Z | K, π, θ; S | θ of occupied components; K | partition; π, θ | K, partition, S.
+
+    Empty components are integrated out where S is drawn, and drawn anew before they are looked at.
+    """
+
+    sampler: BlockedGibbs
+    over_k: KGivenPartition
+
+    def __call__(
+        self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
+    ) -> tuple[KeptOverK, Mixture[Posterior]]:
+        draw = self.sampler.drawn(state, generator)
+        assigned = self.sampler.assigned(draw, key)
+        occupied = np.flatnonzero(assigned.statistics.counts)
+        statistics = assigned.statistics.subset(occupied)
+        probabilities = self.over_k(statistics.counts)
+        n_components = one_of(probabilities, generator)
+        last = draw.components.subset(occupied)
+        following = self.conditional(n_components, statistics, last, generator)
+        probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
+        kept = KeptOverK(draw.bare, assigned.log_likelihood, len(occupied), probabilities)
+        return kept, following
+
+    def conditional(
+        self,
+        n_components: int,
+        statistics: Statistics,
+        last: DrawnComponents,
+        generator: np.random.Generator,
+    ) -> Mixture[Posterior]:
+        """p(π, θ | X, Z, S, K) from statistics and last parameters of occupied components."""
+        statistics = self.sampler.with_empty(statistics, n_components)
+        weights = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
+        return self.sampler.conditional(statistics, last, generator, weights)
+
+
+def one_of(probabilities: Array, generator: np.random.Generator) -> int:
+    """A number from 1, drawn with these probabilities."""
+    reached = np.cumsum(probabilities)
+    return 1 + int(np.searchsorted(reached, generator.random() * reached[-1], side="right"))
+
+
+def sampled_over_k(
+    result: FitResult,
+    source: Source,
+    plan: Plan,
+    bar: FitProgress,
+    prior_over_k: Any,
+    concentration: Any,
+) -> GibbsOverK:
+    """All chains, each from the fit's number of components or the largest that the prior allows."""
+    over_k = _k_given_partition(result, source.total_weight, prior_over_k, concentration)
+    began = time.perf_counter()
+    with single_threaded_blas():
+        sampler = blocked_gibbs(result, source, each_repetition)
+        generators = plan.generators()
+        first = min(result.requested_components, len(over_k.prior))
+        states = [sampler.beginning(first, one) for one in generators]
+        step = TelescopingStep(sampler, over_k)
+        chains, status = run_in_rounds(step, states, generators, plan, bar)
+    return _arranged(result, source, plan, chains, over_k, status, time.perf_counter() - began)
+
+
+def _k_given_partition(
+    result: FitResult, total_weight: float, prior_over_k: Any, concentration: Any
+) -> KGivenPartition:
+    weights = result.inference.weights_prior
+    if not isinstance(weights, DirichletPrior):
+        raise UnsupportedError(
+            "n_components=None needs Dirichlet weights, got a fit with stick-breaking ones, whose "
+            "number of components is a truncation: fit with "
+            "weight_concentration_prior_type='dirichlet_distribution'"
+        )
+    if concentration not in CONCENTRATIONS:
+        raise InvalidInputError(
+            f"concentration must be one of {', '.join(CONCENTRATIONS)}, got {concentration!r}"
+        )
+    prior = prior_of_unknown(prior_over_k)
+    numbers = np.arange(1.0, len(prior) + 1.0)
+    of_numbers = CONCENTRATIONS[concentration](
+        float(weights.concentration), result.requested_components, numbers
+    )
+    return frozen(KGivenPartition(prior, of_numbers, total_weight))
+
+
+def _arranged(
+    result: FitResult,
+    source: Source,
+    plan: Plan,
+    chains: list[list[KeptOverK]],
+    over_k: KGivenPartition,
+    status: str,
+    seconds: float,
+) -> GibbsOverK:
+    kept = [one for chain in chains for one in chain]
+    shape = (plan.n_chains, len(chains[0]))
+    n_components = np.array([one.n_components for one in kept])
+    log_likelihood = np.array([one.log_likelihood for one in kept])
+    log_likelihood -= log_volume(result, source)
+    return GibbsOverK(
+        result=result,
+        source=source,
+        groups=frozen(_by_k(kept, n_components)),
+        n_components=frozen(n_components.reshape(shape)),
+        n_occupied=frozen(np.array([one.n_occupied for one in kept]).reshape(shape)),
+        log_likelihood=frozen(log_likelihood.reshape(shape)),
+        k_of_chains=frozen(_averaged_over_draws(chains)),
+        prior_over_k=over_k.prior,
+        concentration=over_k.concentration,
+        warmup=plan.n_warm,
+        status=status,
+        seed=plan.seed,
+        seconds=seconds,
+    )
+
+
+def _by_k(kept: list[KeptOverK], n_components: Integers) -> tuple[Group, ...]:
+    """Draws with the same K together."""
+    groups = []
+    for k in np.unique(n_components):
+        places = np.flatnonzero(n_components == k)
+        groups.append(Group(places, joined([kept[place].draw for place in places])))
+    return tuple(groups)
+
+
+def _averaged_over_draws(chains: list[list[KeptOverK]]) -> Array:
+    """p(K | partition) averaged over each chain (C, K)."""
+    longest = max(len(one.k_probabilities) for chain in chains for one in chain)
+    total = np.zeros((len(chains), longest))
+    for own, chain in zip(total, chains, strict=True):
+        for one in chain:
+            own[: len(one.k_probabilities)] += one.k_probabilities
+    total /= total.sum(axis=1, keepdims=True)
+    return total

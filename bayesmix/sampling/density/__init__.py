@@ -1,1 +1,0 @@
-"""Densities of mixtures: over some columns, given others, their regions and bands."""

@@ -1,1 +1,0 @@
-"""The evidence and leave-one-out densities, by weights, bridges and bounds."""

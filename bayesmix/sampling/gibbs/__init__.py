@@ -1,1 +1,0 @@
-"""Gibbs sampling of a variational fit's model, with K known and unknown."""

@@ -1,1 +1,0 @@
-"""Labels of draws: their order, and how sure the assignment of a row is."""

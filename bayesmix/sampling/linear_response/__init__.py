@@ -1,1 +1,0 @@
-"""Covariances that a variational fit implies, but q does not show."""

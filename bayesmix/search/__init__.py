@@ -1,0 +1,1 @@
+"""The search for the best optimum: starts, moves and how they are compared."""

@@ -1,0 +1,377 @@
+"""Moves out of a local optimum (Ueda et al. 2000), made on summed statistics.
+
+A swap splits one component and merges two others; a division shares the observations of a pair
+between its two components anew (kurtosis finds clusters: Peña & Prieto 2001). Where the number of
+components is free there are splits and merges as well. Statistics can be merged and
+split without a pass over the rows, so moves serve every family and every objective. Gains are
+predicted on the rows of a view; the objective on all rows decides which moves are accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bayesmix.core.components import Statistics
+from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import LocalRows
+from bayesmix.em.run import Problem, State, begin
+from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.logsumexp import LARGEST_ODDS
+from bayesmix.numerics.memo import once
+from bayesmix.numerics.quantiles import quantiles
+
+# The objective that merging a pair would lose, and the pair (i < j).
+Merge: TypeAlias = tuple[float, int, int]
+# Halves (n,) of weighted values (n, D) at which two-component fits begin.
+Sides: TypeAlias = Callable[[Array, Array], list[Array]]
+
+# Passes of every two-component fit, and of the best ones thereafter.
+FIRST_PASSES, MORE_PASSES = 4, 6
+# Two-component fits of a pair that get more passes.
+DIVISIONS_OF_A_PAIR = 2
+# Responsibility below which a row is left out of a two-component fit.
+NEGLIGIBLE_SHARE = 0.02
+# Share of its side that each half begins with.
+SHARE_OF_SIDE = 0.95
+# Principal axes along which a component is split.
+AXES = 2
+# Variance of an axis without extent, relative to the longest.
+NO_EXTENT = 1e-9
+# Values beyond this, in units of the frame, overflow when they are squared and summed.
+FARTHEST = 1e100
+# Weight below which a component counts as empty.
+EMPTY = 1e-3
+# Share of all observations by which counts may differ and count as equal.
+EQUAL_COUNTS = 0.01
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Rows of a view with their responsibilities (n, K) and log normalisers (n,)."""
+
+    rows: Rows  # as stored
+    values: Array  # (n, D), framed
+    responsibilities: Array
+    log_normaliser: Array
+
+    @classmethod
+    def under(cls, problem: Problem, state: State) -> Assignment:
+        """The rows of ``problem``, in memory, under the mixture of a state."""
+        mixture, rows = state.at(), state.form.complete(state.at(), problem.source.in_memory().rows)
+        values = mixture.frame.apply(rows.values)
+        return cls(rows, values, *mixture.responsibilities(values))
+
+    @once
+    def weights(self) -> Array:
+        """Weights of the rows (n,)."""
+        return self.rows.weights_or_ones
+
+    def overlaps(self) -> tuple[Array, Array]:
+        """Cosines (K, K) between columns of responsibilities, and their lengths (K,)."""
+        products = (self.responsibilities * self.weights[:, None]).T @ self.responsibilities
+        lengths = np.sqrt(np.maximum(np.diagonal(products), 1e-300))
+        return products / np.outer(lengths, lengths), lengths
+
+
+@dataclass(frozen=True)
+class Split:
+    """Two components in the place of a group: one component, or a pair (i < j)."""
+
+    group: tuple[int, ...]
+    statistics: Statistics  # of the two, over the rows of the view
+    gain: float  # in the objective over the rows of the view, in nats
+
+    def applied(self, statistics: Any, counts: Array) -> Any:
+        """The statistics of all components after the split."""
+        if len(self.group) == 2:
+            statistics = statistics.merged(*self.group)
+        factor = float(counts[list(self.group)].sum() / self.statistics.counts.sum())
+        return statistics.split(self.group[0], self.statistics.scaled(factor))
+
+
+@dataclass(frozen=True)
+class Move:
+    """Split a group, merge a pair, or both."""
+
+    split: Split | None
+    merged: tuple[int, int] | None
+    predicted: float
+
+    @property
+    def kind(self) -> str:
+        if self.split is None:
+            return "merge"
+        if len(self.split.group) == 2:
+            return "divide"
+        return "split" if self.merged is None else "swap"
+
+    @property
+    def touched(self) -> list[tuple[int, ...]]:
+        """The groups that it splits and merges."""
+        groups = [] if self.split is None else [self.split.group]
+        return groups + ([] if self.merged is None else [self.merged])
+
+    def begun(self, problem: Problem, state: State) -> State:
+        """A run about to take its first M-step from the statistics after the move."""
+        statistics: Any = state.expectation.statistics
+        if self.split is not None:
+            statistics = self.split.applied(statistics, state.expectation.counts)
+        if self.merged is not None:
+            statistics = statistics.merged(*self.merged)
+        return begin(problem, of_statistics(statistics), state.at(), state)
+
+    def __str__(self) -> str:
+        if self.kind == "divide" and self.split is not None:
+            return f"divide {self.split.group[0]} and {self.split.group[1]} anew"
+        parts = []
+        if self.merged is not None:
+            parts.append(f"merge {self.merged[0]} and {self.merged[1]}")
+        if self.split is not None:
+            parts.append(f"split {self.split.group[0]}")
+        return ", ".join(parts)
+
+
+def of_statistics(statistics: Any) -> Expectation:
+    """An expectation of which only the sums are known, which is all that an M-step needs."""
+    return Expectation(0.0, 0.0, statistics.counts, statistics)
+
+
+def best_splits(
+    problem: Problem,
+    state: State,
+    assignment: Assignment,
+    first: int = FIRST_PASSES,
+    more: int = MORE_PASSES,
+) -> list[Split]:
+    """The best split of each component, largest gain first."""
+    groups = [(k,) for k in range(state.at().n_components)]
+    splits = _two_component_fits(problem, state, assignment, groups, _axis_sides, 1, (first, more))
+    return sorted((split for split, _ in splits), key=lambda split: -split.gain)
+
+
+def best_divisions(
+    problem: Problem, state: State, assignment: Assignment, pairs: Sequence[tuple[int, int]]
+) -> list[Split]:
+    """The best divisions of each pair that differ from the present one."""
+    passes = (FIRST_PASSES, MORE_PASSES)
+    divisions = _two_component_fits(
+        problem, state, assignment, pairs, _pair_sides, DIVISIONS_OF_A_PAIR, passes
+    )
+    return [
+        split for split, present in divisions if not equal_counts(split.statistics.counts, present)
+    ]
+
+
+@dataclass(frozen=True)
+class _LocalFit:
+    """Components fitted to the weighted rows of a group, and their objective there."""
+
+    number: int  # of the group
+    rows: Rows
+    statistics: Statistics
+    value: float = -np.inf
+
+
+def _two_component_fits(
+    problem: Problem,
+    state: State,
+    assignment: Assignment,
+    groups: Sequence[tuple[int, ...]],
+    sides: Sides,
+    most: int,
+    passes: tuple[int, int],
+) -> list[tuple[Split, Array]]:
+    """The ``most`` best splits of each group, with the counts of the group's own components."""
+    family, values = problem.family, assignment.values
+    present: list[_LocalFit] = []
+    begun: list[_LocalFit] = []
+    for number, group in enumerate(groups):
+        shares = assignment.responsibilities[:, group]
+        total = shares.sum(axis=1)
+        inside = np.flatnonzero(total > NEGLIGIBLE_SHARE)
+        if len(inside) < 2 * (values.shape[1] + 2):
+            continue
+        row_weights, inner = assignment.weights[inside], values[inside]
+        weights = total[inside] * row_weights
+        rows = Rows(assignment.rows.values[inside], weights)
+        own = shares[inside] * row_weights[:, None]
+        present.append(_LocalFit(number, rows, family.statistics(inner, own)))
+        for side in sides(inner, weights):
+            halves = _nearly_divided(side, weights)
+            begun.append(_LocalFit(number, rows, family.statistics(inner, halves)))
+    now = {fit.number: fit for fit in _advanced(problem, state, present, 1)}
+    ranked = sorted(_advanced(problem, state, begun, passes[0]), key=lambda fit: -fit.value)
+    best = [fit for number in now for fit in [fit for fit in ranked if fit.number == number][:most]]
+    return [
+        (
+            Split(groups[fit.number], fit.statistics, fit.value - now[fit.number].value),
+            now[fit.number].statistics.counts,
+        )
+        for fit in _advanced(problem, state, best, passes[1])
+        if fit.statistics.counts.min() >= 1.0
+    ]
+
+
+def _nearly_divided(side: Array, weights: Array) -> Array:
+    """Weights (n, 2) of rows in two components, each with most of its side."""
+    first = weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
+    return np.stack([first, weights - first]).T
+
+
+def _axis_sides(values: Array, weights: Array) -> list[Array]:
+    """The two sides of the mean along each of the longest axes."""
+    return list((_whitened(values, weights)[:, -AXES:] > 0.0).T)
+
+
+def _pair_sides(values: Array, weights: Array) -> list[Array]:
+    """Quarters along the longest axis, core and rim, and sides along an axis of two heaps."""
+    white: Any = _whitened(values, weights)
+    if not white.shape[1]:  # equal rows
+        return []
+    distance = np.einsum("nd,nd->n", white, white)
+    longest = white[:, -1]
+    sides = [longest > quarter for quarter in quantiles(longest, weights, (0.25, 0.5, 0.75))]
+    sides += [distance < middle for middle in quantiles(distance, weights, (0.5,))]
+    if white.shape[1] > 1:
+        # Kurtosis is least across two heaps; where some values lie far out it is largest.
+        _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
+        sides += [white @ axes[:, place] > 0.0 for place in (0, -1)]
+    return sides
+
+
+def _whitened(values: Array, weights: Array) -> Array:
+    """Centred rows (n, m) along principal axes of unit variance, the longest one last.
+
+    The axes are those of columns of unit variance; axes without extent are left out.
+    """
+    total = weights.sum()
+    near = np.clip(values, -FARTHEST, FARTHEST)
+    away: Array = near - weights @ near / total
+    covariance = (weights * away.T) @ away / total
+    deviation = np.sqrt(np.diagonal(covariance))
+    unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
+    variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
+    wide = variances > NO_EXTENT * variances[-1]
+    white: Array = away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide]))
+    return white
+
+
+def _advanced(
+    problem: Problem, state: State, fits: list[_LocalFit], passes: int
+) -> list[_LocalFit]:
+    """Every local fit after so many passes over its rows; degenerate ones are left out.
+
+    All components are updated as one mixture, so that an M-step is made once for all fits.
+    """
+    for number in range(passes):
+        fits, together = _updated(problem, state, fits)
+        if not fits:
+            return []
+        places = _places(fits)
+        parts = [
+            LocalRows(fit.rows, place, fit.statistics.counts / fit.statistics.counts.sum())
+            for fit, place in zip(fits, places, strict=True)
+        ]
+        passed = state.form.of_parts(problem.densities(together), parts)
+        last = number == passes - 1 and problem.objective.variational
+        counts = np.concatenate([fit.statistics.counts for fit in fits]) if last else None
+        fits = [
+            replace(
+                fit,
+                statistics=statistics,
+                value=value
+                if counts is None
+                else value + problem.objective.regulariser(together.subset(place, counts)),
+            )
+            for fit, place, (statistics, value) in zip(fits, places, passed, strict=True)
+        ]
+    return fits
+
+
+def _places(fits: list[_LocalFit]) -> list[Integers]:
+    """The indices of each fit's components among those of all fits."""
+    ends = np.cumsum([0, *(len(fit.statistics.counts) for fit in fits)])
+    return [np.arange(*bounds) for bounds in pairwise(ends)]
+
+
+def _updated(problem: Problem, state: State, fits: list[_LocalFit]) -> tuple[list[_LocalFit], Any]:
+    """The M-step of all fits as one mixture; degenerate fits are left out."""
+    if not fits:
+        return [], None
+    try:
+        return fits, _update(problem, state, fits)
+    except DegenerateFitError:
+        sound = [fit for fit in fits if _is_sound(problem, state, fit)]
+        # Shared covariances are degenerate for all fits or for none.
+        return _updated(problem, state, sound) if len(sound) < len(fits) else ([], None)
+
+
+def _is_sound(problem: Problem, state: State, fit: _LocalFit) -> bool:
+    """Whether no component of a fit is degenerate."""
+    try:
+        _update(problem, state, [fit])
+    except DegenerateFitError:
+        return False
+    return True
+
+
+def _update(problem: Problem, state: State, fits: list[_LocalFit]) -> Mixture:
+    """The mixture of the components of all fits; raises ``DegenerateFitError``."""
+    statistics = type(fits[0].statistics).joined([fit.statistics for fit in fits])
+    mixture = problem.objective.update(
+        of_statistics(statistics), state.mixture, problem.frame, problem.guard.resolution
+    )
+    _ = problem.densities(mixture)
+    return mixture
+
+
+def merge_losses(problem: Problem, state: State, assignment: Assignment, most: int) -> list[Merge]:
+    """Predicted losses of merging the ``most`` overlapping pairs, smallest first.
+
+    The rows of a pair go to a component fitted to both; the other responsibilities stay.
+    """
+    mixture = state.at()
+    if mixture.n_components == 1:
+        return []
+    shares, weights = assignment.responsibilities, assignment.weights
+    overlaps, lengths = assignment.overlaps()
+    # An empty component may be merged with either of two others, so that all may be split.
+    empty = np.flatnonzero(lengths * lengths < EMPTY)
+    for partner in np.argsort(-lengths, kind="stable")[:2]:
+        overlaps[empty, partner] = overlaps[partner, empty] = np.inf
+    first, second = np.triu_indices(mixture.n_components, 1)
+    order = np.argsort(-overlaps[first, second], kind="stable")[:most]
+    before = problem.objective.regulariser(mixture)
+    losses: list[Merge] = []
+    for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
+        merged = state.expectation.statistics.merged(i, j)
+        try:
+            updated = problem.objective.update(
+                of_statistics(merged), mixture, problem.frame, problem.guard.resolution
+            )
+            pooled = problem.densities(updated).components.subset(np.array([i]))
+        except DegenerateFitError:
+            continue
+        density = pooled.expected_log_density(assignment.values)[:, 0]
+        rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
+        log_odds = density + updated.weights.expected_log()[i] - assignment.log_normaliser
+        odds = np.exp(np.minimum(log_odds, LARGEST_ODDS))
+        # A row that no component explains is an infinite loss.
+        with np.errstate(divide="ignore"):
+            gained = np.log(rest + odds) @ weights
+        losses.append((before - problem.objective.regulariser(updated) - float(gained), i, j))
+    return sorted(losses)
+
+
+def equal_counts(counts: Array, others: Array) -> bool:
+    """Whether components hold nearly as many observations, in any order."""
+    return len(counts) == len(others) and bool(
+        np.abs(np.sort(counts) - np.sort(others)).max() < EQUAL_COUNTS * others.sum()
+    )

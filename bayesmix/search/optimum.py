@@ -1,0 +1,298 @@
+"""The search for the optimum: short starts, settled until two agree, then improved by moves.
+
+Of many rows a sample is searched; the best end of that goes to all rows, where only moves with a
+predicted gain are tried. A sample is fitted too well: where the number of components is free, a
+component must gain on the sample what it would have to gain again on the other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.em.model import Model, Settings, is_valueless, under_a_prior, watch
+from bayesmix.em.result import ALIKE, SearchRecord
+from bayesmix.em.run import Monitor, Problem, State, begin_at
+from bayesmix.em.stopping import AMONG_CANDIDATES, REMAINING_IN_SEARCH, Aitken
+from bayesmix.errors import DegenerateFitError, UnsupportedError
+from bayesmix.search.moves import Assignment, Move, best_splits
+from bayesmix.search.race import Attempts, Improver
+from bayesmix.search.starts import OfMixture, begun, numbered_starts
+
+# Rows of a sample: enough to determine full covariances, within bounds. A smaller sample has optima
+# that all rows do not have.
+FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
+# All rows are searched where rows x components x work per row is less than this.
+SAMPLED_ABOVE = 2**22
+# Splits of a mixture with one component less that are starts, and passes that find them.
+GROWN_STARTS, GROWN_PASSES = 2, 2
+BESIDE_NEAR = 2  # quick starts beside fits of other candidates
+# Nats per observation within which two ends on a sample are one optimum.
+ALIKE_ON_A_SAMPLE = 1e-5
+SETTLE_PASSES, FINISH_PASSES = 400, 5000
+# Nats that a superfluous component gains for each parameter on the rows to which it was fitted: one
+# where the model is regular (Akaike 1973), more where it is the best of many splits.
+NATS_PER_PARAMETER = 2.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many starts a search makes, and how many of them it settles.
+
+    No more starts are made, or settled, where ``agree`` of them end at the best objective.
+    """
+
+    starts: int
+    passes: int
+    agree: int
+    settled: int = 1
+
+
+QUICK = Schedule(3, 6, 3)  # without moves
+FULL = Schedule(11, 15, 6, 3)
+# Probabilities of 0 stay 0, and families without moves depend on their starts.
+MANY_OPTIMA = Schedule(27, 15, 9, 4)
+ON_A_SAMPLE = Schedule(8, 6, 2, 4)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best state of a search, and the starts and moves that were tried."""
+
+    state: State
+    records: tuple[SearchRecord, ...]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A numbered start and the state it led to; the starts from other candidates are negative."""
+
+    number: int
+    state: State
+
+    def __str__(self) -> str:
+        return f"start {self.number}" if self.number >= 0 else "start from another candidate"
+
+
+def search(
+    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
+) -> Optimum:
+    """The best state that starts and moves lead to."""
+    searcher = OptimumSearch(problem, model, settings, monitor, index)
+    try:
+        return Optimum(searcher.best_state(), tuple(searcher.attempts.records))
+    except KeyboardInterrupt:
+        # Work outside a run does not end with the best state so far by itself.
+        best = searcher.attempts.fallback()
+        if best is None:
+            raise
+        monitor.interrupt()
+        return Optimum(best, tuple(searcher.attempts.records))
+
+
+@dataclass
+class OptimumSearch:
+    """One search: the problem on all rows and on the rows that are searched, and its runs."""
+
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int
+
+    def __post_init__(self) -> None:
+        problem, K = self.problem, self.model.n_components
+        source = problem.source
+        n_rows, n_features = source.shape
+        parameters = K * (1 + n_features + n_features * (n_features + 1) // 2)
+        enough = min(max(FEWEST_ROWS, ROWS_PER_PARAMETER * parameters), MOST_ROWS)
+        work = n_rows * K * (n_features * n_features + 16)
+        self.whole = n_rows <= enough or work <= SAMPLED_ABOVE
+        stopping = Aitken(REMAINING_IN_SEARCH) if self.settings.moves else AMONG_CANDIDATES
+        accident = 0.0
+        if self.whole:
+            self.problem = replace(self.problem, source=source.in_memory())
+            self.all_rows = self.sample = replace(self.problem, stopping=stopping)
+        else:
+            self.all_rows = replace(self.problem, stopping=stopping)
+            generator = stream(self.settings.seed, Purpose.SUBSAMPLE, self.index)
+            rows = source.sample(enough, generator).standing_for(source.total_weight)
+            family, frame, objective = problem.family, problem.frame, problem.objective
+            guard = watch(family, rows, frame, source.summary, objective)
+            self.sample = replace(problem, source=rows, guard=guard, stopping=AMONG_CANDIDATES)
+            one, two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
+            accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (two - one + 1)
+        alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
+        self.near = alike * source.total_weight
+        self.attempts = Attempts(self.problem, self.monitor)
+        thorough = n_rows <= enough
+        self.improver = Improver(self.attempts, self.model, self.sample, thorough, accident)
+
+    def best_state(self) -> State:
+        """Settled starts, improved by moves, and the best of them run to its end."""
+        settled = self._settled_starts()
+        if not self.whole:
+            on_all_rows = (self._on_all_rows(end) for end in settled)
+            settled = list(islice((state for state in on_all_rows if state is not None), 1))
+        if not settled:
+            raise DegenerateFitError(
+                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
+                "fewer components, or a simpler covariance_type"
+            )
+        if not self.settings.moves:
+            return settled[0]
+        improved = []
+        for state in settled:
+            state = self.improver.improved(self.all_rows, state)
+            improved.append(self.improver.divided(self.all_rows, state))
+            if self.monitor.stopped is not None:
+                break
+        best = max(improved, key=self.attempts.rank)
+        passes = SETTLE_PASSES if is_valueless(self.problem, best) else FINISH_PASSES
+        return self.attempts.run(self.problem, best, passes) or best
+
+    @property
+    def _schedule(self) -> Schedule:
+        if not self.settings.moves:
+            return QUICK
+        if not self.whole:
+            return ON_A_SAMPLE
+        family = self.problem.family
+        return MANY_OPTIMA if family.keeps_zeros or not family.rearranged else FULL
+
+    def _settled_starts(self) -> list[State]:
+        """The different ends of the most promising starts, best first, until enough agree.
+
+        Where all are degenerate, the starts are run under a prior first.
+        """
+        schedule = self._schedule
+        ends: list[State] = []
+        for guided in (False, True):
+            runs = self._short_runs(schedule, guided)
+            for run in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
+                if ends and is_valueless(self.problem, run.state):
+                    break
+                state = self._settled(run)
+                if state is not None:
+                    ends.append(state)
+                    self.attempts.note("settle", str(run), state, 0.0, True)
+                enough = len(self._apart(ends)) >= schedule.settled
+                if enough or self._agree(ends) >= schedule.agree or self._stopped:
+                    break
+            if self._stopped or any(not is_valueless(self.problem, state) for state in ends):
+                break
+        return self._apart(ends)[: schedule.settled]
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether the search must end and has a state to end with."""
+        begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
+        return self.monitor.stopped is not None and begun
+
+    def _short_runs(self, schedule: Schedule, guided: bool) -> list[_Run]:
+        """A few passes from every start, and from fits of other candidates."""
+        runs = [] if guided else list(self._near_runs(schedule.passes))
+        numbers = range(schedule.starts if self.model.n_components > 1 else 1)
+        if runs and schedule is QUICK:  # fits of other candidates are better than most starts
+            numbers = numbers[:BESIDE_NEAR]
+        for number, start in numbered_starts(
+            self.sample.source,
+            self.problem.source.summary,
+            self.model,
+            self.settings.seed,
+            self.index,
+            numbers,
+            graphs=schedule is FULL,
+        ):
+            if self._stopped:
+                break
+            state = begun(self.sample, start, self.model.n_components)
+            after = self._under_a_prior(state, schedule.passes) if guided else state
+            after = after and self.attempts.run(self.sample, after, schedule.passes)
+            if after is not None:
+                runs.append(_Run(number, after))
+            if self._agree([run.state for run in runs if run.number >= 0]) >= schedule.agree:
+                break
+        for run in runs:
+            self.attempts.note("start", str(run), run.state, 0.0, False)
+        return runs
+
+    def _under_a_prior(self, state: State, passes: int) -> State | None:
+        """A start where the same start led under a prior; None where there is none to add."""
+        K, sample = self.model.n_components, self.sample
+        if self.problem.objective.name != "maximum_likelihood":
+            return None
+        try:
+            objective = under_a_prior(sample, sample.source, K)
+        except UnsupportedError:
+            return None
+        guided = replace(sample, objective=objective, accelerate=False)
+        after = self.attempts.run(guided, state, passes)
+        return None if after is None else begun(sample, OfMixture(after.at()), K)
+
+    def _settled(self, run: _Run) -> State | None:
+        """A short run continued until little is left to gain; on a sample it is improved there."""
+        state = self.attempts.run(self.sample, run.state, SETTLE_PASSES)
+        if state is None or self.whole or not self.settings.moves:
+            return state
+        return self.improver.improved(self.sample, state)
+
+    def _on_all_rows(self, end: State) -> State | None:
+        """An end on the sample, run on all rows."""
+        # An E-step over all rows comes first, so that an interrupt from here on has a result.
+        state = begin_at(self.all_rows, end.at(), nearby=end)
+        return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
+
+    def _agree(self, states: list[State]) -> int:
+        """How many states reached the best objective, among sound ones if there are any."""
+        sound = [state for state in states if not is_valueless(self.problem, state)] or states
+        values = [state.objective for state in sound]
+        return sum(value > max(values) - self.near for value in values)
+
+    def _apart(self, ends: list[State]) -> list[State]:
+        """The states with different objectives, best first: sound ones if there are any."""
+        sound = [state for state in ends if not is_valueless(self.problem, state)] or ends
+        apart: list[State] = []
+        for state in sorted(sound, key=self.attempts.rank, reverse=True):
+            if not apart or state.objective <= apart[-1].objective - self.near:
+                apart.append(state)
+        return apart
+
+    def _near_runs(self, passes: int) -> Iterator[_Run]:
+        """Runs from fits of other candidates; those of fewer components are split first."""
+        number = 0
+        for near in self.settings.near:
+            if near.n_components > self.model.n_components or self.monitor.stopped is not None:
+                continue
+            for state in self._grown(near):
+                after = self.attempts.run(self.sample, state, passes)
+                if after is not None:
+                    number -= 1
+                    yield _Run(number, after)
+
+    def _grown(self, near: Mixture) -> Iterator[State]:
+        """Runs about to begin at a fit of another candidate, with its best splits made."""
+        K = self.model.n_components
+        if near.n_components == K:
+            yield begun(self.sample, OfMixture(near), K)
+            return
+        state = self._resumed(near) if self.problem.family.rearranged else None
+        while state is not None:
+            assignment = Assignment.under(self.sample, state)
+            splits = best_splits(self.sample, state, assignment, GROWN_PASSES, 0)
+            grown = [Move(split, None, split.gain).begun(self.sample, state) for split in splits]
+            if state.at().n_components == K - 1:
+                yield from grown[:GROWN_STARTS]
+                return
+            state = self.attempts.run(self.sample, grown[0], FULL.passes) if grown else None
+
+    def _resumed(self, near: Mixture) -> State | None:
+        """The run that ended at a mixture; on the same rows it takes one E-step."""
+        frame = self.sample.frame
+        if near.frame.equals(frame) and self.problem.family.made(near.components):
+            return begin_at(self.sample, replace(near, frame=frame))
+        start = begun(self.sample, OfMixture(near), near.n_components)
+        return self.attempts.run(self.sample, start, FULL.passes)

@@ -1,0 +1,229 @@
+"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Rows, Summary
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import StartStep
+from bayesmix.em.model import Model, Start
+from bayesmix.em.run import Problem, State, begin
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.search.quick_starts import (
+    Distinct,
+    complete,
+    distinct_rows,
+    graph_start,
+    has_enough_rows,
+    lloyd,
+    plus_plus,
+)
+
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+LLOYD_ROUNDS = 100
+# Rounds of k-means for a numbered start; numbered starts that are clusters of a graph.
+SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
+# Share of the rows that the interval of a heap holds at least; largest factor of a column.
+LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
+# Share of each row that is spread over all components where a probability of 0 would stay 0.
+SPREAD = 0.5
+
+
+def numbered_starts(
+    source: Source,
+    summary: Summary,
+    model: Model,
+    seed: int,
+    index: int,
+    numbers: range,
+    graphs: bool,
+) -> Iterator[tuple[int, Start]]:
+    """k-means++ and a few rounds of Lloyd's, in columns of two scales in turn.
+
+    With ``graphs`` some starts are clusters of a graph; for components along few directions most.
+    """
+    family, K = model.family, model.n_components
+    generator = stream(seed, Purpose.START, index)
+    rows = distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails)
+    factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
+    directions = family.own_directions
+    by_graph: tuple[int, ...] = ()
+    if rows.stress is None and has_enough_rows(rows.values, K):
+        if directions is not None:
+            by_graph = tuple(number for number in numbers if number % 3 < 2)
+        elif graphs and family.rearranged:
+            by_graph = GRAPH_STARTS
+    for number in numbers:
+        generator = stream(seed, Purpose.START, index, number)
+        if number in by_graph:
+            yield (
+                number,
+                graph_start(rows, summary, K, directions, by_graph.index(number), generator),
+            )
+            continue
+        scaled = replace(rows, values=rows.values * factors[number % 2])
+        centres = lloyd(scaled, plus_plus(scaled, K, generator), SHORT_LLOYD)
+        yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
+
+
+def heap_factors(rows: Distinct, n_components: int) -> Array:
+    """Factors (D,) that divide columns by the shortest interval with half of a component's share.
+
+    The robust scale of a column with two heaps is the distance between them; this interval is about
+    as wide as one heap.
+    """
+    share = max(0.5 / n_components, LEAST_SHARE)
+    widths = np.empty(rows.values.shape[1])
+    for d, column in enumerate(rows.values.T):
+        present = slice(None) if rows.stress is None else rows.stress[:, d] > 0
+        ordered = np.argsort(column[present])
+        values, weights = column[present][ordered], rows.weights[present][ordered]
+        mass = np.cumsum(weights)
+        ends = np.searchsorted(mass, mass - weights + share * mass[-1] * (1.0 - 1e-12))
+        inside = ends < len(values)
+        widths[d] = (values[ends[inside]] - values[inside]).min()
+    normal = 2.0 * ndtri(0.5 + 0.5 * share)
+    factors = np.where(widths > 0.0, normal / np.where(widths > 0.0, widths, 1.0), 1.0)
+    return np.clip(factors, 1.0 / MOST_EMPHASIS, MOST_EMPHASIS)
+
+
+def spread_of(family: Family) -> float:
+    """The share of each row that a start spreads over all components."""
+    return SPREAD if family.keeps_zeros else 0.0
+
+
+@dataclass(frozen=True)
+class NearestCentre:
+    """Every row belongs to its nearest centre (K, D), except for a share spread over all.
+
+    Centres are in columns of unit scale, multiplied by factors (D,).
+    """
+
+    centres: Array
+    summary: Summary
+    factors: Array | float = 1.0
+    spread: float = 0.0
+
+    def __call__(self, rows: Rows) -> Array:
+        values = (np.asarray(rows.values, dtype=np.float64) - self.summary.centre) / (
+            self.summary.scale / self.factors
+        )
+        filled, stress = complete(values)
+        labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
+        K = len(self.centres)
+        return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
+
+
+@dataclass(frozen=True)
+class RandomShares:
+    """Random responsibilities; a row has the same ones in whatever chunk it comes."""
+
+    n_components: int
+    seed: int
+    run: int
+
+    def __call__(self, rows: Rows) -> Array:
+        generator = stream(self.seed, Purpose.START, self.run, rows.first)
+        shares = generator.random((len(rows), self.n_components))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
+
+
+@dataclass(frozen=True)
+class Given:
+    """Responsibilities (n, K) that the user gave."""
+
+    responsibilities: Array
+
+    def __call__(self, rows: Rows) -> Array:
+        return self.responsibilities[rows.first : rows.first + len(rows)]
+
+
+@dataclass(frozen=True)
+class OfMixture:
+    """The responsibilities of a mixture, as a start on other rows."""
+
+    mixture: Mixture
+
+    def __call__(self, rows: Rows) -> Array:
+        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
+        return shares[:, : self.mixture.n_components]
+
+
+def one_hot(labels: Any, n_components: int) -> Array:
+    """Responsibilities of 0 and 1 from labels (n,)."""
+    out = np.zeros((len(labels), n_components))
+    out[np.arange(len(labels)), labels] = 1.0
+    return out
+
+
+def begun(
+    problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
+) -> State:
+    """A run about to take its first M-step from a start's responsibilities; see ``begin``."""
+    step = StartStep(problem.family, problem.frame, start, n_components)
+    return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
+
+
+def named_start(
+    name: str,
+    source: Source,
+    summary: Summary,
+    n_components: int,
+    seed: int,
+    run: int,
+    family: Family | None = None,
+) -> Start:
+    """The start that ``init_params`` names, adapted to a family if one is given."""
+    if name == "random":
+        return RandomShares(n_components, seed, run)
+    spread = 0.0 if family is None else spread_of(family)
+    heavy_tails = family is not None and family.heavy_tails
+    generator = stream(seed, Purpose.START, run)
+    rows = distinct_rows(source, summary, generator, heavy_tails=heavy_tails)
+    if name == "random_from_data":
+        shares = rows.weights / rows.weights.sum()
+        again = len(shares) < n_components
+        chosen = generator.choice(len(shares), n_components, replace=again, p=shares)
+        return NearestCentre(rows.values[chosen], summary, spread=spread)
+    centres = plus_plus(rows, n_components, generator)
+    if name == "kmeans":
+        centres = lloyd(rows, centres, LLOYD_ROUNDS)
+    return NearestCentre(centres, summary, spread=spread)
+
+
+def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:
+    """Responsibilities (n, K) or labels (n,), checked; with ``noise`` (n, K + 1), and labels of -1.
+
+    Raises ``InvalidInputError`` for other shapes, negative shares or rows that do not sum to 1.
+    """
+    array = np.asarray(value)
+    if array.ndim == 1 and array.dtype.kind in "iub":
+        least = -int(noise)
+        if len(array) != n_rows or array.min() < least or array.max() >= n_components:
+            raise InvalidInputError(
+                f"init_params as labels must be {n_rows} integers from {least} to "
+                f"{n_components - 1}, got {len(array)} from {array.min()} to {array.max()}"
+            )
+        return Given(one_hot(array.astype(int), n_components + noise)[:, :n_components])
+    if array.shape != (n_rows, n_components + noise) or array.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"init_params as responsibilities must have shape ({n_rows}, {n_components + noise}), "
+            f"got {array.shape} of {array.dtype}"
+        )
+    shares = array.astype(np.float64)
+    if not np.isfinite(shares).all() or shares.min() < 0:
+        raise InvalidInputError("init_params: responsibilities must be finite and not negative")
+    if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
+        raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
+    return Given(shares[:, :n_components])

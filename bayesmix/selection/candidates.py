@@ -1,0 +1,300 @@
+"""A candidate model of a search: its parameters, its fit and its scores.
+
+The candidates of a search: every combination of K, covariance and whatever else is varied.
+
+Which covariance structures a search compares, each model once.
+
+With one component fourteen structures are three models (one variance, a variance a column, a
+matrix), with one column two (one variance, or one each): a model that was fitted under two names
+would count twice in averages and shares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, TypeAlias
+
+from sklearn.model_selection import ParameterGrid
+
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.sources import Parameters, Procedure
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.covariance.models import (
+    NAMED,
+    OF_ONE_COLUMN,
+    SCIKIT_LEARNS,
+    STRUCTURES,
+    contained,
+)
+from bayesmix.numerics.arrays import Array
+from bayesmix.selection.pipelines import last_step
+from bayesmix.selection.scores import HeldOut, Score
+
+Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
+
+
+def component_numbers(value: Any, largest: int) -> list[int]:
+    """K as a list of positive integers, from a number or a sequence; None: up to the largest."""
+    if value is None:
+        return list(range(1, largest + 1))
+    values: list[Any] = [value] if isinstance(value, Integral) else list(value)
+    fine = all(isinstance(k, Integral) and int(k) >= 1 for k in values)
+    if not values or not fine:
+        raise InvalidInputError(
+            f"n_components must be a positive integer or a sequence of them, got {value!r}"
+        )
+    return [int(k) for k in values]
+
+
+def candidate_chains(
+    numbers: Sequence[int],
+    structures: Sequence[Any],
+    param_grid: Any,
+    prefix: str = "",
+) -> list[list[dict[str, Any]]]:
+    """Parameter settings in chains that differ in K alone, as warm starts need.
+
+    ``prefix`` ("step__") addresses the last step of a pipeline.
+    """
+    grids: list[Mapping[str, Any]] = list(ParameterGrid(param_grid)) if param_grid else [{}]
+    chains = []
+    for extra in grids:
+        for structure in structures:
+            fixed = dict(extra)
+            if structure is not None:
+                fixed[f"{prefix}covariance_type"] = structure
+            chains.append([fixed | {f"{prefix}n_components": k} for k in numbers])
+    return chains
+
+
+def asked(parameters: Mapping[str, Any]) -> int:
+    """K as a candidate names it."""
+    named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
+    return int(next(named, 0))
+
+
+def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
+    """Of every candidate, as (chain, place), those of simpler structures and otherwise the same."""
+    places = {
+        _name(parameters): (number, place)
+        for number, chain in enumerate(chains)
+        for place, parameters in enumerate(chain)
+    }
+    return {
+        (number, place): [
+            places[simpler] for simpler in map(_name, _contained(parameters)) if simpler in places
+        ]
+        for number, chain in enumerate(chains)
+        for place, parameters in enumerate(chain)
+    }
+
+
+def simplest_first(inside: Contents, n_chains: int) -> list[int]:
+    """Chains in an order in which each follows those of the candidates that its own contain."""
+    sizes = [0] * n_chains
+    for (number, _), simpler in inside.items():
+        sizes[number] += len(simpler)
+    return sorted(range(n_chains), key=sizes.__getitem__)
+
+
+def _contained(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**parameters, name: simpler}
+        for name, structure in parameters.items()
+        if name.split("__")[-1] == "covariance_type"
+        for simpler in contained(structure)
+    ]
+
+
+def _name(parameters: Mapping[str, Any]) -> str:
+    return repr(sorted(parameters.items()))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate fitted to all rows or to those of a fold, with what came of it.
+
+    Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
+    density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
+    """
+
+    parameters: Parameters
+    n_components: int
+    scores: dict[str, Score]
+    seconds: float
+    note: str = ""
+    warnings: tuple[str, ...] = ()
+    estimator: Procedure | None = field(default=None, compare=False, repr=False)
+    begin: Mixture | None = field(default=None, compare=False, repr=False)
+    density: Array | None = field(default=None, compare=False, repr=False)
+    interrupted: bool = False
+    reached: float = math.nan  # the objective
+    held: HeldOut | None = field(default=None, compare=False, repr=False)
+    dropped: str = ""  # why cross-validation drops its structure
+    unkept: str = ""  # why the checkpoint does not hold it
+
+    @property
+    def asked(self) -> int:
+        """K as it was asked for; a pruned fit may have found fewer."""
+        return asked(self.parameters)
+
+    def value(self, criterion: str) -> float:
+        """The score's value, NaN where there is none."""
+        score = self.scores.get(criterion)
+        return math.nan if score is None else score.value
+
+    @property
+    def structure(self) -> str:
+        """All parameters but the number of components."""
+        others = [
+            (key, value)
+            for key, value in self.parameters.items()
+            if key.split("__")[-1] != "n_components"
+        ]
+        return repr(sorted(others, key=lambda item: item[0]))
+
+    @property
+    def result(self) -> FitResult | None:
+        """The fit itself, where there is one."""
+        return None if self.estimator is None else last_step(self.estimator).result_
+
+    @property
+    def sound(self) -> FitResult | None:
+        """The fit, unless its likelihood is no value to compare with."""
+        result = self.result
+        return None if result is None or result.degenerate is not None else result
+
+
+ALL = "all"
+ONE = "n_components"
+Chains = list[list[dict[str, Any]]]
+
+
+def structures_asked(asked: Any, n_features: int | None, variational: bool) -> list[Any]:
+    """The structures, each model under the first of its names; [None] where nothing is varied.
+
+    "all" stands for the fourteen, for those with a posterior where fits are variational.
+    ``n_features`` is None where it is not known.
+    """
+    if asked is None:
+        return [None]
+    listed = _listed(asked)
+    if not listed:
+        raise InvalidInputError("covariance_type must name at least one structure")
+    found: list[Any] = []
+    for each in listed:
+        if isinstance(each, str):
+            names = (*NAMED, ALL)
+            validation.one_of("covariance_type", each, names, "or FactorAnalytic(q)")
+        found += every(n_features, variational) if _is(each, ALL) else [each]
+    return list({_model(each, n_features): each for each in reversed(found)}.values())[::-1]
+
+
+def have_posteriors(asked: Any) -> bool:
+    """Whether variational fits have all structures asked for; those of "all" that do are meant."""
+    named = [] if asked is None else [each for each in _listed(asked) if not _is(each, ALL)]
+    return not any(without_posterior(each) for each in named)
+
+
+def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
+    """The largest K whose covariance matrices have more observations than directions; 0: none.
+
+    Two observations give a component variances of its own; a matrix that components share is
+    estimated from all of them.
+    """
+    if _known(structure):
+        orientation = NAMED[structure].letters[2]
+        if orientation != "V":
+            shared = n_rows - n_features if orientation == "E" else n_rows
+            return max(0, min(shared, n_rows // 2))
+    own = getattr(structure, "own_directions", None)
+    return n_rows // (1 + (n_features if own is None else own))
+
+
+def every(n_features: int | None, variational: bool) -> list[str]:
+    """Every structure that such fits have, from simple to rich."""
+    if n_features == 1:
+        return list(reversed(OF_ONE_COLUMN))
+    return from_simple_to_rich(
+        name for name, each in STRUCTURES.items() if not variational or each.nearest is None
+    )
+
+
+def from_simple_to_rich(structures: Iterable[Any]) -> list[Any]:
+    """By how many numbers are free, of two components over three columns; others last."""
+    return sorted(
+        structures, key=lambda each: NAMED[each].n_parameters(2, 3) if _known(each) else math.inf
+    )
+
+
+def each_once(chains: Chains, prefix: str = "") -> Chains:
+    """Without candidates of one component that are another one's model.
+
+    Searches of scikit-learn's four alone keep theirs: what is said of them compares each
+    structure with one component of its own.
+    """
+    name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
+    structures: list[Any] = [chain[0].get(name) for chain in chains]
+    if not any(_known(each) and NAMED[each].name not in SCIKIT_LEARNS for each in structures):
+        return chains
+    simple = sorted(range(len(chains)), key=lambda i: _n_contained(structures[i]))
+    seen: set[str] = set()
+    left: Chains = [[] for _ in chains]
+    for i in simple:
+        for parameters in chains[i]:
+            if parameters[number] == 1 and _known(structures[i]):
+                model = repr(sorted((parameters | {name: _alone(structures[i])}).items()))
+                if model in seen:
+                    continue
+                seen.add(model)
+            left[i].append(parameters)
+    return [chain for chain in left if chain]
+
+
+def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
+    """Each structure with those that are the same model where there is one component."""
+    return {
+        each: [other for other in structures if _known(other) and _alone(other) == _alone(each)]
+        for each in structures
+        if _known(each)
+    }
+
+
+def without_posterior(structure: Any) -> bool:
+    """Whether no variational fit has this structure, and so no evidence."""
+    return not _known(structure) or NAMED[structure].nearest is not None
+
+
+def _listed(asked: Any) -> list[Any]:
+    return [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
+
+
+def _is(each: Any, name: str) -> bool:
+    return isinstance(each, str) and each == name
+
+
+def _known(structure: Any) -> bool:
+    return isinstance(structure, str) and structure in NAMED
+
+
+def _n_contained(structure: Any) -> int:
+    return len(contained(structure)) if _known(structure) else 0
+
+
+def _model(structure: Any, n_features: int | None) -> Any:
+    """What is equal for names of one model at any number of components."""
+    if not _known(structure):
+        return repr(structure)
+    letters = NAMED[structure].letters
+    return letters[0] if n_features == 1 else letters
+
+
+def _alone(structure: str) -> str:
+    """The model that one component has."""
+    letters = NAMED[structure].letters
+    return "XII" if letters[1] == "I" else "XXI" if letters[2] == "I" else "XXX"

@@ -1,1 +1,0 @@
-"""Candidates: what they are, their fits one after another, where K ends."""

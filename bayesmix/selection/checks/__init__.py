@@ -1,1 +1,0 @@
-"""Checks of a fit or a whole procedure on resampled, drawn or held-out rows."""

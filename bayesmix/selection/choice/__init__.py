@@ -1,1 +1,0 @@
-"""The choice among candidates: rule, ranking, probabilities, and the words for it."""

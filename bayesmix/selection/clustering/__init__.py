@@ -1,1 +1,0 @@
-"""Clusterings: components merged, their overlap, and what comes back."""

@@ -1,1 +1,0 @@
-"""Criteria: one scale in nats, folds, the evidence and what stands for it."""

@@ -1,0 +1,152 @@
+"""Evidence and leave-one-out density of one fitted mixture, for rows as users have them.
+
+The fitted mixture behind what a user gives, and rows as that mixture reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+from bayesmix.core.random import root_seed
+from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError
+from bayesmix.posterior import evidence as importance
+from bayesmix.posterior import leave_one_out as left_out
+from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
+from bayesmix.posterior.leave_one_out import LeaveOneOut
+from bayesmix.selection.criteria import evidence_of
+from bayesmix.selection.pipelines import last_step, steps_before
+
+
+def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
+    """The fitted estimator (of a search the best, of a pipeline the last), and rows as it has them.
+
+    Of a pipeline the rows, where there are any, are transformed by the steps before the last.
+    """
+    best = getattr(model, "best_estimator_", model)
+    estimator = last_step(best)
+    if not isinstance(getattr(estimator, "result_", None), FitResult):
+        raise InvalidInputError(
+            "model must be a fitted mixture of bayesmix, a pipeline that ends in one, or a fitted "
+            f"search, got {type(model).__name__}: call fit first"
+        )
+    estimator.result_.refuse_noise("this analysis")
+    steps = steps_before(best)
+    return estimator, X if steps is None or X is None else steps.transform(X)
+
+
+def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
+    """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
+    source: Source = estimator._rows(X, sample_weight)
+    return source.present()
+
+
+def seen_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
+    """The same; of a fit with ``missing="use"`` they may have gaps."""
+    source: Source = estimator._seen(X, sample_weight)
+    return source.present()
+
+
+def log_evidence(
+    model: Any,
+    X: Any,
+    n_draws: int = 1000,
+    n_sweeps: Any = 400,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+) -> Evidence:
+    """The log evidence of a variational fit between two ends: bound, estimate, upper end.
+
+    The bound is below the evidence for certain, the upper end above it up to its Monte Carlo error.
+    The importance-weighted estimate between them comes with its standard error and Pareto k. Where
+    k is above 0.2 it is by bridge sampling from Gibbs draws instead (Meng & Wong 1996), as the note
+    says; it is NaN, with the reason, where that has no answer either.
+
+    Parameters
+    ----------
+    model : fitted mixture, pipeline or search
+        With Dirichlet weights, unpruned, of at most 20 components; of others there is no estimate.
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    n_draws : int, default=1000
+        Of the importance-weighted estimate.
+    n_sweeps : int, default=400
+        Of the Gibbs sampling behind the upper end; 0 does without.
+    sample_weight : array (n,), optional
+    random_state : None, int, RandomState or Generator, default=0
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    ValueError
+        For other rows than those of the fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, n_components=2, covariance_type="full")
+    >>> found = bm.log_evidence(search, X)
+    >>> found.lower < found.estimate < found.upper
+    True
+    """
+    estimator, rows = fitted_mixture(model, X)
+    source = checked_rows(estimator, rows, sample_weight)
+    result, seed = estimator.result_, root_seed(random_state)
+    if not isinstance(n_sweeps, Integral) or (n_sweeps != 0 and int(n_sweeps) < BATCHES):
+        raise InvalidInputError(
+            f"n_sweeps must be 0 or an integer of at least {BATCHES}, got {n_sweeps!r}"
+        )
+    found = evidence_of(result, source, n_draws, seed)
+    if not n_sweeps or importance.without_evidence(result):
+        return found
+    upper, error = evidence_from_above(result, source, int(n_sweeps), seed)
+    return replace(found, upper=upper, upper_error=error)
+
+
+def leave_one_out(
+    model: Any,
+    X: Any,
+    n_draws: int = 1000,
+    sample_weight: Any = None,
+    random_state: Any = 0,
+) -> LeaveOneOut:
+    """Log density of every row of a variational fit given all others, without fitting again.
+
+    Parameters
+    ----------
+    model : fitted variational mixture, pipeline or search
+    X : array, frame or source (n, D)
+        The rows that it was fitted to.
+    n_draws : int, default=1000
+    sample_weight : array (n,), optional
+        One repetition of a row is left out.
+    random_state : None, int, RandomState or Generator, default=0
+
+    Returns
+    -------
+    LeaveOneOut
+        With a Pareto k for every row; ``note`` says how many are not to be trusted.
+
+    Raises
+    ------
+    ValueError
+        For a fit without a posterior, or other rows than those of the fit.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_faithful()
+    >>> search = bm.select(X, n_components=2, covariance_type="full")
+    >>> bm.leave_one_out(search, X).values.shape
+    (272,)
+    """
+    estimator, rows = fitted_mixture(model, X)
+    source = checked_rows(estimator, rows, sample_weight)
+    return left_out.leave_one_out(estimator.result_, source, n_draws, root_seed(random_state))

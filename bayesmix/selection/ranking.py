@@ -1,0 +1,294 @@
+"""Which candidate a criterion chooses, and what candidates are worth when they are averaged.
+
+What a search did, as DataFrames: candidates, their folds, and what each fit tried.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayesmix.errors import UndefinedError
+from bayesmix.numerics.arrays import Array
+from bayesmix.selection.averaging import AveragedDensity, averaged
+from bayesmix.selection.candidates import Candidate, alike, from_simple_to_rich
+from bayesmix.selection.criteria import record, why_no_probabilities
+from bayesmix.selection.probability import Probabilities, evidence_of, prior_weights
+from bayesmix.selection.scores import finite, nec, stacking, within_one_error
+from bayesmix.selection.summary_text import label
+from bayesmix.selection.sweep import Sweep
+from bayesmix.selection.tasks import polished
+
+WEIGHTS_OF_AKAIKE = ("aic", "aicc")
+MOST_POLISHED = 5
+
+
+def completed(
+    sweep: Sweep, rows: list[Candidate], criterion: str, polish: float | None
+) -> list[Candidate]:
+    """Rows with what compares them among one another, and those that may win searched to the end.
+
+    Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
+    the search, by folds the winner alone; None: none is.
+    """
+    task = sweep.task
+    if not sweep.whole:
+        rows = with_winner(sweep, rows, criterion)
+    if polish is None:
+        return rows
+    scored = record(criterion).column
+
+    def worth(rows: list[Candidate]) -> Array:
+        order = chosen(rows, criterion)[: 1 if task.by_folds else None]
+        values = np.full(len(rows), -np.inf)
+        values[order] = [rows[i].value(scored) for i in order]
+        return values
+
+    return polished(task, rows, worth, polish, MOST_POLISHED)
+
+
+def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
+    """Rows of candidates that were fitted to folds alone, the winner's as all rows have it.
+
+    One whose likelihood collapses on all rows does not win, as where all were fitted to them.
+    """
+    for i in chosen(rows, criterion):
+        whole = sweep.fitted_to_all(i)
+        if whole.sound is not None:
+            scores = whole.scores | {"cv": rows[i].scores["cv"]}
+            rows[i] = replace(whole, scores=scores, held=rows[i].held)
+            break
+        rows[i] = whole
+    return rows
+
+
+def answerable(rows: list[Candidate], criterion: str) -> str:
+    """The criterion, or the one in its place where candidates that matter have no value of it.
+
+    Importance weights may fail for some candidates: the others must not win for that. In the place
+    of leave-one-out stand folds.
+    """
+    if criterion == "loo":
+        return "cv" if any(disowned(row, criterion) for row in rows) else criterion
+    return evidence_of(rows)[1] if criterion == "evidence" else criterion
+
+
+def disowned(row: Candidate, criterion: str) -> bool:
+    """Whether a sound fit has no value of a criterion for what its own diagnostic says."""
+    return row.sound is not None and not math.isfinite(row.value(criterion))
+
+
+def chosen(rows: list[Candidate], criterion: str) -> list[int]:
+    """Numbers of the candidates that have a value, the chosen one first, then by value."""
+    scored = record(criterion).column
+    values = np.array([row.value(scored) for row in rows])
+    order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
+    order.sort(key=lambda i: (bool(rows[i].dropped), -values[i], i))
+    if criterion == "cv_1se" and order:
+        held = [row.held for row in rows]
+        sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
+        simplest = within_one_error(held, sizes)
+        order = [simplest, *(i for i in order if i != simplest)]
+    return order
+
+
+def why_none(rows: list[Candidate]) -> str:
+    """Why candidates have no value: what became of their fits, or why fits have no evidence."""
+    reasons = [row.note for row in rows if row.note]
+    reasons += [
+        str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
+    ]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def averaged_over(
+    rows: list[Candidate], criterion: str, found: Probabilities | None
+) -> AveragedDensity:
+    """The density averaged over candidates.
+
+    Shares come from stacking where the criterion is held-out density (Yao et al. 2018), from the
+    probabilities of candidates where they have an evidence, and are exp(criterion) for BIC and for
+    AIC (Akaike weights).
+
+    Raises
+    ------
+    UndefinedError
+        Where the criterion is about clusters, not about the density.
+    """
+    prior: Array | None = None
+    if record(criterion).folds:
+        numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
+        held = [rows[i].held for i in numbers]
+        densities = np.column_stack([one.density for one in held if one is not None])
+        assert held[0] is not None
+        shares = stacking(densities, held[0].weights)
+        how = "stacking of held-out densities"
+    elif found is not None:
+        numbers = [int(i) for i in np.flatnonzero(found.values > 0)]
+        shares, how = found.values[numbers], f"their probabilities ({found.source})"
+        weights = prior_weights(rows, found.prior)
+        prior = weights[numbers] / weights.sum()
+    elif record(criterion).log_evidence or criterion in WEIGHTS_OF_AKAIKE:
+        numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
+        values = np.array([rows[i].value(criterion) for i in numbers])
+        shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
+    else:
+        raise UndefinedError(
+            f"{record(criterion).label} is not about the density, and gives no shares to "
+            "average with: use criterion='cv', 'bic', 'aic' or a variational estimator"
+        )
+    return averaged(
+        [rows[i].estimator for i in numbers],
+        shares,
+        [label(rows[i]) for i in numbers],
+        how,
+        prior,
+    )
+
+
+# Scores that cost nothing have no error; of these it says how sure they are.
+WITH_ERRORS = ("cv", "evidence", "loo")
+
+
+def results(rows: list[Candidate], criterion: str) -> Any:
+    """A row per candidate, a column per criterion with its standard error where it has one.
+
+    What a candidate is and the criterion that chose come first, then how many nats each candidate
+    is behind the first one.
+    """
+    import pandas as pd
+
+    columns: list[dict[str, Any]] = []
+    names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
+    ratios = _entropy_ratios(rows)
+    best = max((row for row in rows if row.held is not None), key=_held_out, default=None)
+    for row, ratio in zip(rows, ratios, strict=True):
+        entry = _parameters(row)
+        entry["found_components"] = row.n_components
+        for name in names:
+            entry[name] = row.value(name)
+            error = row.scores[name].standard_error if name in row.scores else math.nan
+            if name in (*WITH_ERRORS, criterion) and math.isfinite(error):
+                entry[f"{name}_se"] = error
+            if name in row.scores and math.isfinite(row.scores[name].pareto_k):
+                entry[f"{name}_k"] = row.scores[name].pareto_k
+            if name == criterion:
+                entry["behind"] = rows[0].value(name) - row.value(name)
+                if row.dropped:  # it may have a larger log evidence
+                    entry["behind"] = math.nan
+        if best is not None and best.held is not None:
+            behind = None if row.held is None else best.held.less(row.held)
+            entry["cv_behind"] = math.nan if behind is None else behind.value
+            entry["cv_behind_se"] = math.nan if behind is None else behind.standard_error
+        entry["nec"] = ratio
+        entry["n_parameters"] = math.nan if row.result is None else row.result.n_parameters
+        entry["seconds"] = row.seconds
+        entry["note"] = row.note
+        entry["excluded"] = row.dropped
+        entry["warnings"] = "; ".join(row.warnings)
+        columns.append(entry)
+    return pd.DataFrame(columns)
+
+
+def over_structures(results: Any, criterion: str) -> Any:
+    """A criterion as a matrix, K by structure; ``attrs["best"]`` are the best three cells.
+
+    With one component some structures are the same model: all of them show its value.
+    """
+    names = from_simple_to_rich(dict.fromkeys(results["covariance_type"]))
+    matrix = results.pivot_table(
+        index="n_components", columns="covariance_type", values=criterion, dropna=False, sort=False
+    )
+    matrix = matrix.reindex(columns=names).sort_index()
+    best = matrix.stack().nlargest(3)
+    if 1 in matrix.index:
+        for name, others in alike(names).items():
+            matrix.loc[1, name] = matrix.loc[1, others].max()
+    matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
+    return matrix
+
+
+def _held_out(row: Candidate) -> float:
+    value = row.value("cv")
+    return value if math.isfinite(value) else -math.inf
+
+
+def _parameters(row: Candidate) -> dict[str, Any]:
+    return {key.split("__")[-1]: value for key, value in row.parameters.items()}
+
+
+def _entropy_ratios(rows: list[Candidate]) -> list[float]:
+    """NEC of every candidate, against the one of a single component that is otherwise alike."""
+    alone: dict[str, Any] = {}
+    for row in rows:
+        if row.sound is not None and row.n_components == 1:
+            alone[row.structure] = row.sound.plug_in_sums
+    ratios = []
+    for row in rows:
+        one = alone.get(row.structure)
+        if row.sound is None or one is None:
+            ratios.append(math.nan)
+        elif row.n_components == 1:
+            ratios.append(1.0)
+        else:
+            ratios.append(nec(row.sound.plug_in_sums, one))
+    return ratios
+
+
+def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the first candidates: what they are, how far behind, other criteria."""
+    columns = list(results.columns)
+    kind = columns[: columns.index("found_components")]
+    beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]
+    rows = [
+        [
+            *(str(row[name]) for name in kind),
+            *(f"{row[name]:,.2f}" for name in (criterion, "behind", *beside)),
+        ]
+        for _, row in results.head(most).iterrows()
+    ]
+    return [*kind, criterion, "behind", *beside], rows
+
+
+def folds(found: list[tuple[int, int, Candidate]]) -> Any:
+    """A row per candidate and fold: components, mean held-out log density, seconds, note."""
+    entries = [
+        (
+            candidate,
+            part,
+            row.n_components,
+            math.nan if row.density is None else float(np.mean(row.density)),
+            0 if row.density is None else len(row.density),
+            row.seconds,
+            row.note,
+            "; ".join(row.warnings),
+        )
+        for candidate, part, row in found
+    ]
+    return of_folds(entries)
+
+
+def of_folds(entries: list[Any]) -> Any:
+    """The table with these rows."""
+    import pandas as pd
+
+    columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
+    return pd.DataFrame(entries, columns=[*columns, "warnings"])
+
+
+def restarts(rows: list[Candidate]) -> Any:
+    """A row per start or move that the search of a candidate tried."""
+    import pandas as pd
+
+    columns = ["candidate", "stage", "description", "objective", "gain", "accepted", "passes"]
+    entries = [
+        (number, *(getattr(record, name) for name in columns[1:]))
+        for number, row in enumerate(rows)
+        if row.result is not None
+        for record in row.result.search_trace
+    ]
+    return pd.DataFrame(entries, columns=columns)

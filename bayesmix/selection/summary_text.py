@@ -1,0 +1,507 @@
+"""The answer of a search in a few lines; the shell, the report and notebooks show the same text.
+
+Notes beside the answer that change what a user should do, a line each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.clusters import too_small
+from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.data_checks import (
+    FEW_VALUES,
+    Duplicates,
+    LogScale,
+    RoundedFeature,
+    column_names,
+    is_density,
+    narrower,
+)
+from bayesmix.selection.probability import Probabilities, totals_over_k
+from bayesmix.selection.rule import NAME as RULE
+from bayesmix.selection.rule import RULED_OUT, Judgement
+from bayesmix.selection.scores import Score
+
+# An expected number of observations that prints as none.
+EMPTY = 0.05
+# Zeros are many in a column of counts where they are more than half, and a component is of zeros
+# alone where other counts are less than a tenth.
+MANY_ZEROS = 0.5
+ZEROS_ALONE = 0.9
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """What was found in the data, and which numbers of components were to be tried.
+
+    ``left_out``: structures that so few observations cannot estimate; ``grows``: K was not named.
+    """
+
+    numbers: list[int]
+    grows: bool
+    n_features: int
+    left_out: tuple[str, ...]
+    rounded: tuple[RoundedFeature, ...]
+    duplicates: Duplicates
+    logs: LogScale
+
+    def notes(self, candidates: list[Candidate]) -> list[str]:
+        """Notes on the first candidate, which was chosen, the most important first."""
+        chosen = candidates[0]
+        result = chosen.sound
+        notes = [*self._range(chosen)]
+        if result is not None:
+            notes += components(result, self.rounded)
+        if self.duplicates.n_copies:
+            notes.append(
+                f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
+                "duplicates; remove them if they were recorded twice."
+            )
+        if self.duplicates.values and chosen.asked > 1:
+            notes.append(
+                f"Repeated values: {listed(self.duplicates.values)}; components may fit these "
+                "values only."
+            )
+        if rounded := self._coarse(candidates, binary=False):
+            notes.append(
+                f"Rounded features: {listed(rounded)}; components may fit the rounding. Treat as "
+                "counts?"
+            )
+        if binary := self._coarse(candidates, binary=True):
+            notes.append(
+                f"Binary features: {listed(binary)}; components may only separate their two values."
+            )
+        ahead = self.logs.bic - float(np.nanmax([each.value("bic") for each in candidates]))
+        if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
+            notes.append(
+                f"Skewed features: one normal on the log scale ({listed(self.logs.columns)}) fits "
+                f"better than any mixture. Take logs?"
+            )
+        if result is not None and (zeros := _zeros(result)):
+            notes.append(f"Many zeros: {listed(zeros)}; compare without these columns.")
+        return notes
+
+    def _range(self, chosen: Candidate) -> list[str]:
+        """Structures that were left out, and K at an end of the range."""
+        if self.grows and self.numbers == [1]:
+            return [
+                f"Too few observations for {self.n_features} variables, so only K = 1 was fitted; "
+                "set n_components or use factor analysers."
+            ]
+        notes = []
+        if self.left_out:
+            notes.append(
+                f"Too few observations for {listed(self.left_out)} covariance, which "
+                f"{'was' if len(self.left_out) == 1 else 'were'} left out."
+            )
+        if len(self.numbers) == 1 or min(self.numbers) < chosen.asked < max(self.numbers):
+            return notes
+        if chosen.asked == max(self.numbers):
+            automatic = f"K reached the automatic limit of {chosen.asked}"
+            notes.append(
+                f"{automatic}; set n_components to search further."
+                if self.grows
+                else f"K is at the upper end of the range ({chosen.asked}); compare larger numbers."
+            )
+        elif chosen.asked > 1:
+            notes.append(f"K is at the lower end of the range ({chosen.asked}); compare fewer.")
+        return notes
+
+    def _coarse(self, candidates: list[Candidate], binary: bool) -> list[str]:
+        """Rounded features that components of a candidate may follow."""
+        several = candidates[0].sound is not None and candidates[0].sound.n_components > 1
+        narrow = {
+            each.column
+            for candidate in candidates
+            if candidate.sound is not None and candidate.sound.family.continuous
+            for _, each in narrower(candidate.sound, self.rounded)
+        }
+        shown = []
+        for each in self.rounded:
+            few = several and each.n_values <= FEW_VALUES and is_density(candidates[0].sound, each)
+            if (each.n_values == 2) == binary and (few or each.column in narrow):
+                shown.append(each.name if binary else str(each))
+        return shown
+
+
+def components(result: Any, rounded: Sequence[RoundedFeature]) -> list[str]:
+    """Components that are no clusters: of few observations, of identical ones, below rounding."""
+    small, counts = too_small(result, rounded), result.counts
+    if result.n_components == 1 or not small.any():
+        return []
+    narrow = narrower(result, [each for each in rounded if each.n_values > 2])
+    held = {k for event in result.events if event.kind == "held" for k in event.components}
+    width = held | {k for k, _ in narrow}
+    empty = [k for k in np.flatnonzero(small) if counts[k] < EMPTY]
+    few = [k for k in np.flatnonzero(small) if counts[k] >= EMPTY and k not in width]
+    notes = []
+    if few:
+        sizes = ", ".join(f"{counts[k]:.1f}" for k in few[:NAMES_SHOWN])
+        more = ", ..." if len(few) > NAMES_SHOWN else ""
+        noun = "component" if len(few) == 1 else "components"
+        notes.append(
+            f"Suspected outliers in {len(few)} {noun} ({sizes}{more} observations), which are not "
+            "counted as clusters."
+        )
+    if empty:
+        noun = f"Component {empty[0]} is" if len(empty) == 1 else f"{len(empty)} components are"
+        notes.append(f"{noun} almost empty (0.0 observations).")
+    if narrow:
+        k, feature = narrow[0]
+        notes.append(f"Component {k} is narrower than the rounding of {feature.name}.")
+    elif held:
+        notes.append(f"Component {min(held)} collapsed onto identical observations.")
+    return notes
+
+
+def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
+    """Columns of counts with many zeros: their share, and the components of zeros alone."""
+    found, point = {}, result.plug_in.components
+    levels = level_probabilities(result.family, point)
+    for d in range(result.n_features):
+        place = np.array([d])
+        if d in levels or result.family.marginal(place).continuous:
+            continue
+        shares = np.exp(point.marginal(place).expected_log_density(np.zeros((1, 1))))[0]
+        total, alone = float(result.mixture.mean_weights @ shares), shares > ZEROS_ALONE
+        if total > MANY_ZEROS and alone.any() and not alone.all():
+            found[d] = total, np.flatnonzero(alone).tolist()
+    return found
+
+
+def _zeros(result: Any) -> list[str]:
+    """Columns of counts with many zeros, and the components of zeros alone, in words."""
+    names = column_names(result.columns, result.n_features)
+    return [
+        f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
+        f"{phrase([str(k) for k in alone])})"
+        for d, (share, alone) in zeros_alone(result).items()
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names with commas, and how many there are besides."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def phrase(names: Sequence[str]) -> str:
+    """Names in one phrase: "BIC, ICL and AIC"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+MOST_LINES = 6
+MOST_NOTES = 3
+WIDTH = 120
+# An approximate probability above this is not printed: approximations are overconfident.
+SUREST = 0.95
+LEAST_PROBABILITY = 0.005
+NUMBERS_SHOWN = 3
+
+
+def label(candidate: Candidate) -> str:
+    """A candidate in a few words: "3 components, tied covariance"."""
+    parts = [counted(candidate.n_components, "component")]
+    for key, value in candidate.parameters.items():
+        name = key.split("__")[-1]
+        if name == "covariance_type":
+            parts.append(f"{value} covariance")
+        elif name != "n_components":
+            parts.append(f"{name}={value}")
+    return ", ".join(parts)
+
+
+def short_label(candidate: Candidate) -> str:
+    """A candidate without its number of components: "tied"."""
+    values = {
+        key.split("__")[-1]: value
+        for key, value in candidate.parameters.items()
+        if key.split("__")[-1] != "n_components"
+    }
+    return ", ".join(
+        str(value) if name == "covariance_type" else f"{name}={value}"
+        for name, value in values.items()
+    )
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and a noun: "1 row", "3,000 rows"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """A number as journals print it: three digits of large ones, no more than six before the point.
+
+    ``decimals`` None: as many as leave three digits, at most two.
+    """
+    size = abs(value)
+    if size >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if decimals is None:
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def difference(behind: Score) -> str:
+    """How far a model is behind: "-3.8 ± 2.9"."""
+    error = behind.standard_error
+    decimals = 0 if error >= 10.0 else 1 if error >= 0.1 else 2
+    return f"{number(-behind.value, decimals)} ± {number(error, decimals)}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found, the chosen candidate first; ``n`` is the sum of the sample weights.
+
+    ``n_clusters`` is None where components are not merged.
+    """
+
+    judgement: Judgement
+    criterion: str
+    n: float
+    probabilities: Probabilities | None
+    notes: Sequence[str] = ()
+    n_clusters: int | None = None
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return self.judgement.candidates
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0]
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether there are several structures."""
+        return len({each.structure for each in self.candidates}) > 1
+
+    def summary(self) -> str:
+        """At most six lines: the answer, how sure it is, other criteria, and notes."""
+        lines = [line for line in self._main() if line]
+        room = min(MOST_NOTES, MOST_LINES - len(lines))
+        notes = [_shortened(note) for note in self.notes]
+        if len(notes) > room:
+            more = counted(len(notes) - room + 1, "further note")
+            notes = [*notes[: room - 1], f"{more}: summary(verbose=True)."]
+        return "\n".join([*lines, *notes])
+
+    def verbose(self) -> str:
+        """Everything: the answer, all notes, the next candidates, and what the criteria ask."""
+        lines = [*self._main(), *self.notes, *self._details()]
+        return "\n".join(line for line in lines if line)
+
+    def _main(self) -> list[str]:
+        rule = self.criterion == RULE
+        return [
+            self._model(),
+            "" if rule else self._by_criterion(),
+            self._probable(),
+            self._structures() if rule else "",
+            self._others(),
+        ]
+
+    def _model(self) -> str:
+        result, n = self.best.result, f"{self.n:,.10g}"
+        features = "" if result is None else f", {counted(result.n_features, 'feature')}"
+        clusters = ""
+        if self.n_clusters is not None:
+            they = "they form" if self.best.n_components > 1 else "it forms"
+            clusters = f"; {they} {counted(self.n_clusters, 'cluster')}"
+        return f"Best model: {label(self.best)} (n = {n}{features}){clusters}."
+
+    def _by_criterion(self) -> str:
+        """The criterion that chose, where it is not the default one, and the next candidate."""
+        column = record(self.criterion).column
+        text = (
+            f"Chosen by {record(self.criterion).label} ({number(self.best.value(column), 1)} nats)"
+        )
+        if column == "cv" and self.best.held is not None:
+            judged = float(self.best.held.weights.sum())
+            text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
+        if self.best.result is not None and self.best.result.mixture.noise is not None:
+            text += ", since noise has no log evidence" if self.criterion == "bic" else ""
+        others = self._next()
+        return f"{text}; next: {others[0]}." if others else f"{text}."
+
+    def _next(self) -> list[str]:
+        """The candidates that follow in the table, with how far they are behind."""
+        column = record(self.criterion).column
+        shown = []
+        for each in self.candidates[1:]:
+            if each.dropped or not math.isfinite(each.value(column)):
+                break
+            behind = Score(self.best.value(column) - each.value(column))
+            if self.best.asked == each.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+                continue  # with one component some structures are one model
+            if each.held is not None and self.best.held is not None and column == "cv":
+                behind = self.best.held.less(each.held)
+            shown.append(f"{label(each)} ({self._gap(behind)})")
+        return shown[:NUMBERS_SHOWN]
+
+    def _gap(self, behind: Score) -> str:
+        if math.isfinite(behind.standard_error):
+            return f"{difference(behind)} nats"
+        return f"{number(-behind.value)} nats"
+
+    def _probable(self) -> str:
+        """P(K | data) of the most probable numbers, and why another one was chosen."""
+        found = self.probabilities
+        if found is None or len(found.prior) < 2:
+            return ""
+        totals = totals_over_k(self.candidates, found)
+        ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
+        exact = found.criterion == "evidence"
+        parts = [
+            f"{k}: {'> ' if not exact and totals[k] > SUREST else ''}"
+            f"{totals[k] if exact else min(totals[k], SUREST):.2f}"
+            for k in ranked
+            if totals[k] >= LEAST_PROBABILITY
+        ]
+        how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
+        text = f"P(K | data): {', '.join(parts)}{how}"
+        if ranked[0] != self.best.asked:
+            evidence = record(self.criterion).log_evidence
+            chosen = "the model of largest evidence" if evidence else "the chosen model"
+            text += f"; {chosen} has K = {self.best.asked}"
+        return f"{text}."
+
+    def _structures(self) -> str:
+        """What cross-validation says of the structures, numbers left out where they do not fit."""
+        if not self.several:
+            return ""
+        names = {each.structure: short_label(each) for each in self.candidates}
+        only = all(name == name.split(", ")[0] and "=" not in name for name in names.values())
+        text = f"{'Covariance' if only else 'Structure'}: {short_label(self.best)}."
+        behind = self.judgement.behind
+        if not behind:
+            why = self.judgement.why_no_folds
+            return _shortened(f"{text} Chosen by the evidence alone{f': {why}' if why else ''}.")
+        out, worse, level = dict[str, str](), dict[str, str](), list[str]()
+        for structure, score in behind.items():
+            if score.value > score.standard_error:
+                ruled_out = score.value >= RULED_OUT * score.standard_error
+                (out if ruled_out else worse)[names[structure]] = difference(score)
+            elif structure != self.best.structure:
+                level.append(names[structure])
+        for gaps in ("out, worse", "worse", ""):
+            line = f"{text} Cross-validation {_compared(out, worse, level, gaps)}."
+            if len(line) <= WIDTH:
+                return line
+        gone = len(out) + len(worse)
+        verb = f"drops {gone} structures" if gone else f"does not separate {len(level)} others"
+        return f"{text} Cross-validation {verb}."
+
+    def _others(self) -> str:
+        """What other criteria would choose."""
+        parts = []
+        for other in RECORDS.values():
+            # The rule computes these for candidates in contention alone.
+            partial = self.criterion == RULE and other.name in ("evidence", "cv")
+            same = other.name == record(self.criterion).column
+            choice = max(self.candidates, key=lambda each: _value(each, other.name))
+            valued = math.isfinite(choice.value(other.name))
+            if other.others and valued and not (partial or same):
+                structure = f" ({short_label(choice)})" if self.several else ""
+                parts.append(f"{other.label} {choice.n_components}{structure}")
+        return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
+
+    def _details(self) -> list[str]:
+        """What most readers skip."""
+        lines, column = [], record(self.criterion).column
+        numbers = sorted({each.asked for each in self.candidates})
+        span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+        lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
+        if following := self._next():
+            lines.append(f"Next by {record(self.criterion).label}: {'; '.join(following)}.")
+        dropped = [each for each in self.candidates if each.dropped and each.sound is not None]
+        if dropped:
+            ahead = max(dropped, key=lambda each: _value(each, column))
+            gain = ahead.value(column) - self.best.value(column)
+            if gain > 0.0:
+                lines.append(
+                    f"The log evidence alone would choose {label(ahead)} (+{number(gain)} nats), "
+                    f"{ahead.dropped}."
+                )
+        if self.criterion == RULE:
+            bic = max(self.candidates, key=lambda each: _value(each, "bic"))
+            if bic.n_components != self.best.n_components:
+                lines.append("BIC disagrees: the data do not clearly determine K.")
+        if self.probabilities is not None and len(self.probabilities.prior) > 1:
+            lines.append(f"P(K | data) is from {self.probabilities.source}; {self._prior()}.")
+        if self.criterion == "cv_1se":
+            lines += self._simpler()
+        asked: dict[str, list[str]] = {}
+        for each in RECORDS.values():
+            if each.name == self.criterion or each.others:
+                asked.setdefault(each.question, []).append(each.label)
+        lines += [f"{phrase(names)}: {question}." for question, names in asked.items()]
+        failed = sum(each.note.startswith(("failed", "degenerate")) for each in self.candidates)
+        if failed:
+            lines.append(
+                f"{failed} of {len(self.candidates)} candidates have no value: see the column note "
+                "of results_."
+            )
+        coding = getattr(getattr(self.best.result, "family", None), "coding", None)
+        if coding is not None and self.best.result is not None:
+            columns = self.best.result.columns
+            named = coding if columns is None else replace(coding, names=columns)
+            lines.append(f"Columns: {named.sentence}.")
+        return lines
+
+    def _prior(self) -> str:
+        assert self.probabilities is not None
+        prior = self.probabilities.prior
+        if len(set(prior.values())) == 1:
+            return f"the prior over K is uniform from {min(prior)} to {max(prior)}"
+        return "the prior falls with K" if self.probabilities.falls else "the prior is as given"
+
+    def _simpler(self) -> list[str]:
+        """How much the one-standard-error rule gave up."""
+        leader = self.candidates[1] if len(self.candidates) > 1 else self.best
+        if self.best.held is None or leader.held is None:
+            return []
+        behind = leader.held.less(self.best.held)
+        if behind.value <= 0.0:
+            return ["The chosen model also has the best cross-validated log density."]
+        gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
+        return [f"The best cross-validated log density has {label(leader)} (+{gap} nats)."]
+
+
+def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps: str) -> str:
+    """What cross-validation does to structures, after its name; ``gaps`` says whose are shown."""
+    if not (out or worse):
+        return f"does not separate it from {phrase(level)}"
+    clauses = []
+    if out:
+        shown = [f"{name} ({gap})" if "out" in gaps else name for name, gap in out.items()]
+        clauses.append(f"rules out {phrase(shown)}")
+    if worse:
+        names = phrase(list(worse))
+        values = f" ({', '.join(worse.values())})" if "worse" in gaps else ""
+        verb = f"{names} {'is' if len(worse) == 1 else 'are'}" if out else f"finds {names}"
+        clauses.append(f"{verb} slightly worse{values}")
+    return "; ".join(clauses).replace(")", " nats)", 1)
+
+
+def _value(candidate: Candidate, column: str) -> float:
+    """A score; candidates without one come last."""
+    value = candidate.value(column)
+    return value if math.isfinite(value) else -math.inf
+
+
+def _shortened(text: str) -> str:
+    """At most 120 characters."""
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3].rstrip()}..."

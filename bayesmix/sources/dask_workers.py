@@ -1,0 +1,443 @@
+"""Dask arrays and frames as sources: on the current client, or by the threads of this process.
+
+A client keeps the rows on its workers, as arrays, while a source is there; what was persisted is
+used where it lies. Without a client blocks are computed by Dask's own scheduler: the first of them
+are kept, and the others computed again in every pass.
+
+Partitions on the workers of a Dask cluster; sums are added there, in the one fixed tree.
+
+Nothing is scattered, which would die with its worker: what a task needs is an argument of a task,
+so that the scheduler can do again whatever is lost. Errors of the data come back as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from bayesmix.core.mixture import ChunkSums, FeatureSums
+from bayesmix.core.parallel import reduced, single_threaded_blas
+from bayesmix.core.sources import Kept, Partition, PartitionTask
+from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.numerics.arrays import Array, Indices, Stored
+from bayesmix.sources.border import is_collection
+from bayesmix.sources.local_workers import Local, Node, climbed, packed, runs, unpacked
+from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
+
+# Bytes of blocks that are kept where there is no client.
+MOST_KEPT = 2**28
+
+
+def columns_of(X: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a Dask frame, of which all are to be numbers; None of an array."""
+    if not hasattr(X, "columns"):
+        return None
+    kinds = zip(X.columns, X.dtypes, strict=True)
+    wrong = [
+        f"{name!r} ({kind})" for name, kind in kinds if getattr(kind, "kind", "O") not in "fiub"
+    ]
+    if wrong:
+        raise InvalidInputError(
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+        )
+    return tuple(map(str, X.columns))
+
+
+def collected(X: Any, sample_weight: Any, n_jobs: int | None) -> PartitionedSource:
+    """The rows of a Dask collection, one partition a block."""
+    columns = columns_of(X)
+    blocks = _blocks(X, sample_weight)
+    names = tuple(f"block {number}" for number in range(len(blocks)))
+    client = current_client()
+    n_features = int(X.shape[1])
+    if client is None:
+        held, lengths = _held(blocks)
+        return PartitionedSource.of(Local(held), lengths, n_features, names, columns, n_jobs)
+
+    engine = DaskEngine(client, client.compute(blocks))
+    lengths = counted(engine, len(blocks))
+    return PartitionedSource.of(engine, lengths, n_features, names, columns, n_jobs)
+
+
+def gathered(X: Any) -> Any:
+    """The rows of a Dask collection as a source, which refuses to bring too many here; all else."""
+    return collected(X, None, 1) if is_collection(X) else X
+
+
+def current_client() -> Any:
+    """The client that Dask's own work would go to, None where there is none."""
+    try:
+        from distributed import default_client
+    except ImportError:
+        return None
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def whole_rows(X: Any) -> Any:
+    """A Dask array with all columns of a row in one block; a frame as it is."""
+    if hasattr(X, "columns"):
+        return X
+    if X.ndim != 2:
+        raise InvalidInputError(
+            f"X must have two dimensions, rows and columns, got shape {X.shape}"
+        )
+    return X if X.numblocks[1] == 1 else X.rechunk({1: -1})
+
+
+def _blocks(X: Any, sample_weight: Any) -> list[Any]:
+    """Delayed (values, weights) of every block."""
+    from dask import delayed
+
+    make = delayed(_rows_of, pure=False)
+    if hasattr(X, "columns") and hasattr(sample_weight, "to_frame"):
+        # As one frame: Dask may read fewer columns of a file in fewer blocks.
+        joined = X.assign(**{_new_name(X.columns): sample_weight})
+        return [make(block, None, number, True) for number, block in enumerate(joined.to_delayed())]
+    rows = np.ravel(np.array(whole_rows(X).to_delayed(), dtype=object)).tolist()
+    weights: list[Any] = [None] * len(rows)
+    if sample_weight is not None:
+        if not is_collection(sample_weight):
+            raise InvalidInputError(
+                "sample_weight beside a Dask collection must be one as well, with the same blocks, "
+                f"got {type(sample_weight).__name__}: give dask.array.from_array(weights, "
+                "chunks=X.chunks[0])"
+            )
+        weights = np.ravel(np.array(sample_weight.to_delayed(), dtype=object)).tolist()
+        if len(weights) != len(rows):
+            raise InvalidInputError(
+                f"sample_weight must have the {len(rows)} blocks that X has, got {len(weights)}: "
+                "rechunk it"
+            )
+    return [
+        make(block, own, number)
+        for number, (block, own) in enumerate(zip(rows, weights, strict=True))
+    ]
+
+
+@dataclass(frozen=True)
+class BlockAtHand:
+    """A block that is here."""
+
+    values: Stored
+    weights: Array | None
+
+    def __call__(self) -> tuple[Stored, Array | None]:
+        return self.values, self.weights
+
+
+class Computed:
+    """A block that is computed whenever it is asked for."""
+
+    def __init__(self, block: Any) -> None:
+        self.block = block
+
+    def __call__(self) -> tuple[Stored, Array | None]:
+        found: tuple[Stored, Array | None] = self.block.compute(scheduler="synchronous")
+        return found
+
+
+def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
+    """Who hands out each block, and how many rows it has."""
+    loaders: list[Any] = []
+    lengths: list[int] = []
+    n_bytes = 0
+    for block in blocks:
+        values, weights = block.compute()
+        n_bytes += values.nbytes
+        loaders.append(BlockAtHand(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
+        lengths.append(len(values))
+    return tuple(loaders), lengths
+
+
+def _new_name(columns: Any) -> str:
+    """One that no column has."""
+    return "_".join(["weight", *map(str, columns)])
+
+
+def _rows_of(
+    block: Any, weights: Any, number: int, weights_last: bool = False
+) -> tuple[Array, Array | None]:
+    """A block as contiguous numbers; its last column may be the weights."""
+    if weights_last:
+        block, weights = block.iloc[:, :-1], block.iloc[:, -1]
+    values = numbers_of(block)
+    if weights is None:
+        return values, None
+    own = np.asarray(weights, dtype=np.float64).ravel()
+    if len(own) != len(values):
+        raise InvalidInputError(
+            f"sample_weight must be one number for each row, but in block {number} there are "
+            f"{len(own)} for {len(values)} rows"
+        )
+    return values, own
+
+
+def numbers_of(block: Any) -> Array:
+    """What a block holds as float32 or float64, what is missing as NaN."""
+    if hasattr(block, "iloc"):
+        kinds = set(block.dtypes)
+        single = kinds == {np.dtype(np.float32)}
+        values = block.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+    else:
+        values = np.asarray(block)
+        if values.dtype not in (np.float32, np.float64) or not values.dtype.isnative:
+            values = values.astype(np.float64)
+    return np.ascontiguousarray(values)
+
+
+Made = TypeVar("Made")
+
+# A task of fewer bytes travels inside every one that needs it, a larger one as one of its own.
+SMALL = 2**16
+# Runs of partitions for each thread of the cluster: fewer would wait for the slowest.
+TASKS_PER_THREAD = 4
+# Sums of so many bytes in all come back as they are; of more, so many neighbours are added there.
+MOST_AT_ONCE = 2**22
+LEVELS_AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An error of the data, which would only come again if the task were tried again."""
+
+    error: BayesmixError
+
+
+class KeptThere:
+    """An integer of every row, by part, beside the rows: futures of a client."""
+
+    def __init__(self, client: Any, parts: Sequence[Partition], values: Sequence[Any]) -> None:
+        self.client = client
+        self.parts = tuple(parts)
+        self.values = tuple(values)
+
+    def differing(self, other: Kept) -> int:
+        """For how many rows two of them differ."""
+        theirs = cast("KeptThere", other).values
+        return sum(
+            _results(self.client, self.client.map(_differing, self.values, theirs, pure=False))
+        )
+
+    def some(self, rows: slice) -> Indices:
+        """Those of some rows."""
+        found = [
+            self.client.submit(_cut, values, *own, pure=False)
+            for part, values in zip(self.parts, self.values, strict=True)
+            for own in [_overlap(rows, part)]
+            if own[1] > own[0]
+        ]
+        return np.concatenate(_results(self.client, found))
+
+
+class DaskEngine:
+    """``blocks``: of every partition who reads it, or a future of its values and weights."""
+
+    def __init__(self, client: Any, blocks: Sequence[Any]) -> None:
+        self.client = client
+        self.blocks = tuple(blocks)
+        self._bytes_of_a_sum = 0
+
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
+        """Σ over parts, in a fixed tree, whoever adds."""
+        sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
+        nodes = self._nodes(parts)
+        sums = []
+        for node in nodes:
+            own = slice(node.start, node.stop)
+            arguments = sent, list(parts[own]), blocks[own], list(kept[own])
+            sums.append(self.client.submit(_sum_of_parts, *arguments, pure=False))
+        while len(nodes) > 2**LEVELS_AT_ONCE and self._bytes_of_a_sum * len(nodes) > MOST_AT_ONCE:
+            nodes, sums = self._added(nodes, sums, len(parts))
+        found = _results(self.client, sums)
+        self._bytes_of_a_sum = len(found[0])
+        total = climbed(zip(nodes, map(unpacked, found), strict=True), len(parts))
+        return cast("Made", _dressed(total, task))
+
+    def map(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> list[Made]:
+        """What a task makes of every part, brought here."""
+        return _results(self.client, self._outputs(task, parts, earlier))
+
+    def keep(
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> KeptThere:
+        """The same, left there."""
+        return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
+
+    def with_jobs(self, n_jobs: int | None) -> DaskEngine:
+        """Itself: how many threads there are is the cluster's."""
+        return self
+
+    def _outputs(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None
+    ) -> list[Any]:
+        sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
+        return [
+            self.client.submit(_output_of_part, sent, *each, pure=False)
+            for each in zip(parts, blocks, kept, strict=True)
+        ]
+
+    def _of(self, parts: Sequence[Partition]) -> list[Any]:
+        return [self.blocks[part.index] for part in parts]
+
+    def _sent(self, task: PartitionTask[Made]) -> Any:
+        """The task as bytes, or a future of them; as an argument of a task it is never lost."""
+        content = packed(task)
+        if len(content) <= SMALL:
+            return content
+        import dask
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+            return self.client.submit(_itself, content, pure=False)
+
+    def _nodes(self, parts: Sequence[Partition]) -> list[Node]:
+        """Runs of partitions that lie on one worker, no longer than keeps all threads busy."""
+        with _scheduler_of(self.client):
+            threads = sum(self.client.nthreads().values())
+        most = len(parts) // max(1, TASKS_PER_THREAD * threads)
+        if most < 2:
+            return runs(len(parts), 1, None)
+        blocks = self._of(parts)
+        futures = [block for block in blocks if not callable(block)]
+        where = self.client.who_has(futures) if futures else {}
+        return runs(len(parts), most, [_holder(block, where) for block in blocks])
+
+    def _added(
+        self, nodes: list[Node], sums: list[Any], n_parts: int
+    ) -> tuple[list[Node], list[Any]]:
+        """The next levels of the tree, added by the workers."""
+        level = min(node.level for node in nodes) + LEVELS_AT_ONCE
+        above: dict[tuple[int, int], list[int]] = {}
+        for place, node in enumerate(nodes):
+            up = max(level, node.level)
+            above.setdefault((up, node.index >> (up - node.level)), []).append(place)
+        higher, added = [], []
+        for (up, index), places in above.items():
+            own, theirs = [nodes[place] for place in places], [sums[place] for place in places]
+            higher.append(Node(up, index, own[0].start, own[-1].stop))
+            several = len(theirs) > 1
+            arguments = _added_up, own, n_parts, up, theirs
+            added.append(self.client.submit(*arguments, pure=False) if several else theirs[0])
+        return higher, added
+
+
+def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
+    """What came of tasks; an error of the data is raised here."""
+    from distributed import wait
+
+    with _scheduler_of(client):
+        # Interrupted while it gathers, a client would log every future that it gave up.
+        wait(list(futures))
+        found = client.gather(list(futures))
+    for one in found:
+        if isinstance(one, Refused):
+            raise one.error
+    return list(found)
+
+
+@contextmanager
+def _scheduler_of(client: Any) -> Iterator[None]:
+    """Says what to do where the scheduler is gone, whatever it is that fails then."""
+    try:
+        yield
+    except (CancelledError, AttributeError, OSError, RuntimeError) as problem:
+        there = client.status == "running" and client.scheduler is not None
+        if there and "connection-lost" not in str(problem):
+            raise
+        raise ConnectionError(
+            "the scheduler of the cluster is gone: connect again, and give the rows on the new "
+            "client; a search with checkpoint=... goes on where it ended"
+        ) from problem
+
+
+# What runs on the workers
+
+
+@lru_cache(maxsize=4)
+def _task_of(content: bytes) -> Any:
+    """The task, once a process: what it computes once, all parts that are here share."""
+    return unpacked(content)
+
+
+def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
+    task = _task_of(content)
+    try:
+        with single_threaded_blas():
+            each = list(zip(parts, blocks, earlier, strict=True))
+            return packed(_bare(reduced(lambda one: _run(task, *one), each, 1)))
+    except BayesmixError as error:
+        return Refused(error)
+
+
+def _output_of_part(content: bytes, part: Partition, block: Any, earlier: Any) -> Any:
+    try:
+        with single_threaded_blas():
+            return _run(_task_of(content), part, block, earlier)
+    except BayesmixError as error:
+        return Refused(error)
+
+
+def _run(task: Any, part: Partition, block: Any, earlier: Any) -> Any:
+    return task(part, *(block() if callable(block) else block), earlier)
+
+
+def _added_up(nodes: list[Node], n_parts: int, level: int, sums: list[Any]) -> Any:
+    for one in sums:
+        if isinstance(one, Refused):
+            return one
+    return packed(climbed(zip(nodes, map(unpacked, sums), strict=True), n_parts, level))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _differing(own: Any, theirs: Any) -> int:
+    return int(np.count_nonzero(own != theirs))
+
+
+def _cut(values: Any, start: int, stop: int) -> Any:
+    return np.array(values[start:stop])
+
+
+def _bare(total: Any) -> Any:
+    """Sums of features without the form that finishes them: the other side has it."""
+    if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
+        without: Any = None
+        return replace(total, statistics=replace(total.statistics, form=without))
+    return total
+
+
+def _dressed(total: Any, task: Any) -> Any:
+    if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
+        form = task.work.step.mixture.linear
+        return replace(total, statistics=replace(total.statistics, form=form))
+    return total
+
+
+def _overlap(rows: slice, part: Partition) -> tuple[int, int]:
+    start, stop = max(rows.start, part.first), min(rows.stop, part.first + part.n_rows)
+    return start - part.first, max(start, stop) - part.first
+
+
+def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Any]:
+    return [None] * len(parts) if earlier is None else cast("KeptThere", earlier).values
+
+
+def _holder(block: Any, where: Any) -> Any:
+    """The worker that has a partition; None where any can read it."""
+    if callable(block):
+        return None
+    return next(iter(where.get(block.key, ())), block.key)

@@ -1,0 +1,78 @@
+"""Rows on a device, or of another array library: passes are made there, the rest on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from bayesmix.core.parallel import reduced
+from bayesmix.core.sources import Kept, Partition, PartitionTask
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.numerics.namespaces import DeviceArray, as_doubles, chosen, host
+from bayesmix.sources.local_workers import KeptParts, kept_of
+from bayesmix.sources.partitions_of_rows import PartitionedSource, step_of
+
+Made = TypeVar("Made")
+
+# Values of a part: its features and log joints are made at once, and fit into a device's memory.
+PART_VALUES = 2**23
+
+
+@dataclass(frozen=True)
+class Device:
+    """Who works on slices of one array, one after the other."""
+
+    values: DeviceArray
+    weights: Array | None
+    size: int
+
+    def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
+        start = self.size * part.index
+        own = slice(start, min(start + self.size, self.values.shape[0]))
+        values, weights = self.values[own, :], None if self.weights is None else self.weights[own]
+        step = step_of(task)
+        made: Made | None = None if step is None else step.on_device(values, weights)
+        return made if made is not None else task(part, host(values), weights, earlier)
+
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
+        """Σ over parts, in a fixed tree."""
+        kept = kept_of(parts, earlier)
+        return reduced(lambda i: self._run(task, parts[i], kept[i]), range(len(parts)), 1)
+
+    def map(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> list[Made]:
+        """What a task makes of every part."""
+        kept = kept_of(parts, earlier)
+        return [self._run(task, part, own) for part, own in zip(parts, kept, strict=True)]
+
+    def keep(
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> KeptParts:
+        """The same, for a later pass."""
+        return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
+
+    def with_jobs(self, n_jobs: int | None) -> Device:
+        """Itself: a device has threads of its own."""
+        return self
+
+
+def on_device(X: DeviceArray, weights: Array | None, n_jobs: int | None) -> PartitionedSource:
+    """The rows (n, D) of an array of another library as a source, without those of weight 0."""
+    if X.ndim != 2 or not all(X.shape):
+        raise InvalidInputError(f"X must have two dimensions, rows and columns, got {X.shape}")
+    as_doubles(X[:1, :])
+    if weights is not None and not weights.all():
+        present = np.flatnonzero(weights)
+        X, weights = chosen(X, present), weights[present]
+    n_rows, n_features = X.shape
+    size = max(1, PART_VALUES // n_features)
+    lengths = [min(size, n_rows - start) for start in range(0, n_rows, size)]
+    names = tuple(f"part {number}" for number in range(len(lengths)))
+    return PartitionedSource.of(Device(X, weights, size), lengths, n_features, names, None, n_jobs)

@@ -1,1 +1,0 @@
-"""Rows of this machine: in memory, or mapped into it."""

@@ -1,0 +1,203 @@
+"""Partitions that threads of this process read, work on and forget: out of core.
+
+Steps and sums as bytes: what follows from the rest, or is there twice, does not travel.
+
+Between a client and its workers alone, which run what they are sent in any case; never in a file.
+
+The one tree in which sums over parts are added, and pieces of it that are added apart.
+
+Its leaves are the parts in their order; on every level neighbours are added, and the last of an odd
+number goes up as it is. A run of parts that is a whole node of the tree can be added anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
+from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
+from bayesmix.numerics.arrays import Array, Indices
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class KeptParts:
+    """An integer of every row, by part."""
+
+    parts: tuple[Partition, ...]
+    values: tuple[Indices, ...]
+
+    def differing(self, other: Kept) -> int:
+        """For how many rows two of them differ."""
+        pairs = zip(self.values, cast("KeptParts", other).values, strict=True)
+        return sum(int(np.count_nonzero(own != theirs)) for own, theirs in pairs)
+
+    def some(self, rows: slice) -> Indices:
+        """Those of some rows."""
+        found = [
+            values[max(0, rows.start - part.first) : max(0, rows.stop - part.first)]
+            for part, values in zip(self.parts, self.values, strict=True)
+        ]
+        return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Local:
+    """Who reads each partition, and how many threads do so at a time."""
+
+    loaders: tuple[Loader, ...]
+    n_jobs: int | None = 1
+
+    def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
+        return task(part, *self.loaders[part.index](), earlier)
+
+    def reduce(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> Made:
+        """Σ over parts, in a fixed tree."""
+        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        return reduced(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs)
+
+    def map(
+        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> list[Made]:
+        """What a task makes of every part."""
+        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        return list(ordered_map(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs))
+
+    def keep(
+        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
+    ) -> KeptParts:
+        """The same, for a later pass."""
+        return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
+
+    def with_jobs(self, n_jobs: int | None) -> Local:
+        """The same for so many threads."""
+        return replace(self, n_jobs=n_jobs)
+
+
+def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
+    """What an earlier pass kept of each part."""
+    return [None] * len(parts) if earlier is None else cast("KeptParts", earlier).values
+
+
+# Matrices of fewer rows are sent as they are.
+SMALLEST_MATRIX = 4
+
+
+def packed(value: Any) -> bytes:
+    """Bytes that ``unpacked`` reads: fields of records, and of matrices the half that tells.
+
+    What a record has computed once (its caches) it can compute again, to the same bits.
+    """
+    stream = io.BytesIO()
+    _Packer(stream, protocol=5).dump(value)
+    return stream.getvalue()
+
+
+def unpacked(content: bytes) -> Any:
+    """The value again."""
+    return pickle.loads(content)
+
+
+class _Packer(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        kind: Any = type(value)
+        if kind is np.ndarray:
+            return _of_array(value)
+        if is_dataclass(kind) and "__getstate__" not in vars(kind):
+            return _record, (kind, {one.name: getattr(value, one.name) for one in fields(value)})
+        return NotImplemented
+
+
+def _record(kind: type, values: dict[str, Any]) -> Any:
+    record: Any = object.__new__(kind)
+    record.__dict__.update(values)
+    return record
+
+
+def _of_array(array: Array) -> Any:
+    """Stacked matrices by a triangle, where the other is its mirror or zero."""
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.dtype != np.float64:
+        return NotImplemented
+    size = array.shape[-1]
+    if size < SMALLEST_MATRIX:
+        return NotImplemented
+    low, high = np.tril_indices(size, -1)
+    lower, upper = array[..., low, high], array[..., high, low]
+    diagonal = np.ascontiguousarray(np.diagonal(array, axis1=-2, axis2=-1))
+    if np.array_equal(lower, upper):
+        return _matrices, (size, diagonal, lower, None)
+    for half, other, transposed in ((lower, upper, False), (upper, lower, True)):
+        if not other.any():
+            return _matrices, (size, diagonal, half, transposed)
+    return NotImplemented
+
+
+def _matrices(size: int, diagonal: Array, half: Array, transposed: bool | None) -> Array:
+    """Symmetric matrices (``transposed`` None), or triangular ones, the lower or the upper."""
+    low, high = np.tril_indices(size, -1)
+    array = np.zeros((*diagonal.shape[:-1], size, size))
+    array[..., np.arange(size), np.arange(size)] = diagonal
+    if transposed is None or not transposed:
+        array[..., low, high] = half
+    if transposed is None or transposed:
+        array[..., high, low] = half
+    return array
+
+
+@dataclass(frozen=True)
+class Node:
+    """Of some level, by number; it holds the parts from ``start`` to ``stop``."""
+
+    level: int
+    index: int
+    start: int
+    stop: int
+
+
+def runs(n_parts: int, most: int, holders: Sequence[Any] | None) -> list[Node]:
+    """The parts as nodes of at most so many, each with one holder (None: anyone)."""
+
+    def node(level: int, index: int) -> list[Node]:
+        start, stop = index << level, min((index + 1) << level, n_parts)
+        alone = holders is None or len(set(holders[start:stop]) - {None}) <= 1
+        if level == 0 or (stop - start <= most and alone):
+            return [Node(level, index, start, stop)]
+        halves = node(level - 1, 2 * index)
+        if (2 * index + 1) << (level - 1) < n_parts:
+            halves += node(level - 1, 2 * index + 1)
+        return halves
+
+    return node(height(n_parts), 0)
+
+
+def climbed(sums: Iterable[tuple[Node, Any]], n_parts: int, top: int | None = None) -> Any:
+    """Sums at nodes that make up one node at level ``top``, by default the root, added."""
+    top = height(n_parts) if top is None else top
+    waiting: dict[tuple[int, int], Any] = {}
+    for node, total in sums:
+        level, index = node.level, node.index
+        while level < top:
+            last = (n_parts - 1) >> level
+            if index ^ 1 <= last:
+                other = waiting.pop((level, index ^ 1), None)
+                if other is None:
+                    break
+                total = other + total if index % 2 else total + other
+            level, index = level + 1, index // 2
+        waiting[level, index] = total
+    (total,) = waiting.values()
+    return total
+
+
+def height(n_parts: int) -> int:
+    """The level of the root."""
+    return (n_parts - 1).bit_length()

@@ -1,1 +1,0 @@
-"""Rows in partitions that somebody else holds, known by one look at all of them."""

@@ -1,0 +1,529 @@
+"""Rows in partitions that an engine holds: files that are read anew in every pass, or a cluster.
+
+Sums are added in one fixed tree, over the chunks of a partition and then over partitions, so that
+bits depend on the layout of the rows and on nothing else. Never are all rows here.
+
+Which rows of partitions are chosen, by a rule that travels to where they are.
+
+The first look at partitions: in one reading all that is known of the rows before a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import numpy as np
+
+from bayesmix.core.parallel import ordered_map, reduced
+from bayesmix.core.portable import DeviceStep
+from bayesmix.core.rows import Faults, Rows, Summary, faults_in
+from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
+from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
+from bayesmix.sources.memory import ArraySource, chunk_rows
+from bayesmix.sources.summary import MOST_SORTED, summarise
+
+# The finaliser of splitmix64 (Steele, Lea & Flood 2014): every bit of a number moves every other.
+STEP = np.uint64(0x9E3779B97F4A7C15)
+ROUNDS = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
+
+
+class Choice(Protocol):
+    """Rows to keep (n,) of those that earlier choices left; ``rows.first`` counts among these."""
+
+    def __call__(self, rows: Rows) -> Booleans: ...
+
+
+@dataclass(frozen=True)
+class OfFold:
+    """A fold of so many, by a hash of the number of a row; or all rows outside it.
+
+    Only one row in ``every`` is looked at.
+    """
+
+    seed: int
+    n_folds: int
+    fold: int
+    inside: bool
+    every: int = 1
+
+    def __call__(self, rows: Rows) -> Booleans:
+        numbers = _row_numbers(rows)
+        return np.asarray(self._own(numbers) & (numbers % self.every == 0))
+
+    def _own(self, numbers: Integers) -> Booleans:
+        own = hashed(numbers, self.seed) % np.uint64(self.n_folds) == self.fold
+        return np.asarray(own == self.inside)
+
+    def places(self, n_rows: int) -> Integers:
+        """Where they are among so many rows that are looked at."""
+        return np.flatnonzero(self._own(self.every * np.arange(n_rows)))
+
+
+@dataclass(frozen=True)
+class WithWeight:
+    """Rows with a weight."""
+
+    def __call__(self, rows: Rows) -> Booleans:
+        return np.asarray(rows.weights_or_ones > 0.0)
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Rows without missing values."""
+
+    def __call__(self, rows: Rows) -> Booleans:
+        return np.asarray(~np.isnan(np.asarray(rows.values)).any(axis=1))
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Rows by ascending numbers among those left so far, or a slice of them."""
+
+    rows: Indices | slice
+
+    def __call__(self, rows: Rows) -> Booleans:
+        among = _row_numbers(rows)
+        if isinstance(self.rows, slice):
+            start, stop, step = self.rows.start, self.rows.stop, self.rows.step
+            return np.asarray((among >= start) & (among < stop) & ((among - start) % step == 0))
+        place = np.searchsorted(self.rows, among)
+        place[place == len(self.rows)] = 0
+        return np.asarray(self.rows[place] == among) if len(self.rows) else np.zeros(0, dtype=bool)
+
+
+def _row_numbers(rows: Rows) -> Integers:
+    return rows.first + np.arange(len(rows))
+
+
+def hashed(numbers: Integers, seed: int) -> Any:
+    """64 bits of each number (n,) that look like chance, the same on every machine."""
+    with np.errstate(over="ignore"):
+        mixed = (numbers.astype(np.uint64) + np.uint64(1)) * STEP + np.uint64(seed % 2**64)
+        for shift, factor in ROUNDS:
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * factor
+        return mixed ^ (mixed >> np.uint64(31))
+
+
+# Values of the rows that are brought along: quantiles are theirs where there are more.
+MOST_BROUGHT = 2**25
+# Rows that are enough for quantiles, however many columns they have.
+FEWEST_BROUGHT = 10_000
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """Sums over rows that are additive, extremes, and one row in so many, in their order."""
+
+    faults: Faults
+    n_present: int  # rows of positive weight
+    total: float
+    mean: Array
+    squares: Array  # Σ w (x - mean)² (D,)
+    minimum: Array
+    maximum: Array
+    values: tuple[Stored, ...]
+    weights: tuple[Array | None, ...]
+
+    def __add__(self, other: FirstLook) -> FirstLook:
+        total = self.total + other.total
+        share = other.total / total if total > 0.0 else 0.0
+        delta = other.mean - self.mean
+        return FirstLook(
+            self.faults + other.faults,
+            self.n_present + other.n_present,
+            total,
+            self.mean + share * delta,
+            self.squares + other.squares + self.total * share * delta * delta,
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+            self.values + other.values,
+            self.weights + other.weights,
+        )
+
+    def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
+        """The rows that were brought along."""
+        own = [weights for weights in self.weights if weights is not None]
+        weights = np.concatenate(own) if own else None
+        return ArraySource(np.concatenate(self.values), weights, n_jobs, columns)
+
+    def summary(self, some: ArraySource, n_rows: int) -> Summary:
+        """Quantiles and ties of the rows that were brought along; extremes and means of all."""
+        if len(some.values) == n_rows:
+            return some.summary
+        known = summarise(some.values, some.weights, some.n_jobs)
+        constant = self.minimum == self.maximum
+        deviation = np.sqrt(self.squares / self.total)
+        return replace(
+            known,
+            n_rows=n_rows,
+            total_weight=self.total,
+            # A column in which only these rows agree has some extent in the others.
+            scale=np.where(known.constant & ~constant, deviation, known.scale),
+            minimum=self.minimum,
+            maximum=self.maximum,
+            constant=constant,
+            mean=self.mean,
+        )
+
+
+def one_in(n_rows: int, n_features: int) -> int:
+    """Of how many rows one is brought along."""
+    most = min(MOST_SORTED, max(FEWEST_BROUGHT, MOST_BROUGHT // n_features))
+    return -(-n_rows // most)
+
+
+@dataclass(frozen=True)
+class LookStep:
+    """The look at a chunk, which brings one row in ``every`` along."""
+
+    every: int
+
+    def __call__(self, rows: Rows) -> FirstLook:
+        found = faults_in(rows)
+        brought = slice(-rows.first % self.every, None, self.every)
+        values = np.asarray(rows.values, dtype=np.float64)
+        weights = rows.weights_or_ones
+        if found:
+            # Nothing is fitted to them: the sums say nothing.
+            none = np.zeros(values.shape[1])
+            sums = 0.0, none, none, none, none
+        else:
+            sums = _sums(values, weights)
+        return FirstLook(
+            found,
+            int(np.count_nonzero(weights)),
+            *sums,
+            (np.array(rows.values[brought]),),
+            (None if rows.weights is None else np.array(rows.weights[brought]),),
+        )
+
+
+def _sums(values: Array, weights: Array) -> tuple[float, Array, Array, Array, Array]:
+    present = values if weights.all() else values[weights > 0.0]
+    total = float(weights.sum())
+    if not len(present):
+        none = np.zeros(values.shape[1])
+        return 0.0, none, none, none + np.inf, none - np.inf
+    away = values - present[0]
+    shift = weights @ away / total
+    away -= shift
+    return (
+        total,
+        present[0] + shift,
+        weights @ (away * away),
+        present.min(axis=0),
+        present.max(axis=0),
+    )
+
+
+Value = TypeVar("Value")
+
+# Values that are brought here at once: half a gigabyte.
+MOST_AT_HAND = 2**26
+OF_THE_ROWS = ("look", "some", "summary")
+
+
+@dataclass(frozen=True)
+class Within(Generic[Value]):
+    """Σ of a step over the chunks of a partition in a fixed tree; or its output, in order."""
+
+    step: Callable[[Rows], Value]
+    width: int
+    mapped: bool = False
+    n_jobs: int = 1
+
+    def __call__(self, rows: Rows) -> Value:
+        n_rows, n_features = rows.values.shape
+        chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
+        if len(chunks) == 1:
+            return self.step(chunks[0])
+        if self.mapped:
+            output: Any = list(ordered_map(self.step, chunks, self.n_jobs))
+            return cast("Value", np.concatenate(output))
+        return reduced(self.step, chunks, self.n_jobs)
+
+
+@dataclass(frozen=True)
+class OnChosen(Generic[Value]):
+    """A task: work on those rows of a partition that are chosen."""
+
+    work: Callable[[Rows], Value]
+    choices: tuple[Choice, ...] = ()
+
+    def __call__(
+        self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
+    ) -> Value:
+        for choice, first in zip(self.choices, part.firsts, strict=False):
+            kept = choice(Rows(values, weights, first))
+            values = values[kept]
+            weights = None if weights is None else weights[kept]
+        return self.work(Rows(values, weights, part.first, earlier))
+
+
+def step_of(task: Any) -> DeviceStep[Any] | None:
+    """The step of a task over all rows of a partition, where these may lie on a device."""
+    whole = isinstance(task, OnChosen) and isinstance(task.work, Within) and not task.choices
+    return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Some rows by ascending number among those of a source, copied."""
+
+    rows: Indices | slice
+
+    def __call__(self, rows: Rows) -> tuple[Stored, Array | None]:
+        first, end = rows.first, rows.first + len(rows)
+        own: Any
+        if isinstance(self.rows, slice):
+            own = _within(self.rows, first, end)
+        else:
+            own = self.rows[slice(*np.searchsorted(self.rows, [first, end]))] - first
+        weights = None if rows.weights is None else np.array(rows.weights[own])
+        return np.array(rows.values[own]), weights
+
+
+@dataclass
+class Passed:
+    """How many rows passes were asked to go over so far, each time they were."""
+
+    n_rows: int = 0
+
+
+@dataclass(frozen=True)
+class PartitionedSource:
+    """Partitions (``parts``, none of them empty) of rows (D columns), and who works on them.
+
+    ``names`` are what messages call the partitions of the engine; ``choices`` keep some rows only.
+    """
+
+    engine: Engine
+    parts: tuple[Partition, ...]
+    n_features: int
+    names: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    choices: tuple[Choice, ...] = ()
+    n_jobs: int | None = 1
+    passed: Passed = field(default_factory=Passed, repr=False, compare=False)
+
+    numbers = None
+
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        lengths: list[int],
+        n_features: int,
+        names: tuple[str, ...],
+        columns: tuple[str, ...] | None = None,
+        n_jobs: int | None = 1,
+    ) -> PartitionedSource:
+        """All rows of partitions of these lengths."""
+        parts = tuple(
+            Partition(index, (first,), n_rows)
+            for index, (n_rows, first) in enumerate(zip(lengths, _firsts(lengths), strict=True))
+            if n_rows
+        )
+        return cls(engine.with_jobs(n_jobs), parts, n_features, names, columns, (), n_jobs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was learned of the rows."""
+        return {name: value for name, value in vars(self).items() if name not in OF_THE_ROWS}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        last = self.parts[-1] if self.parts else None
+        return (0 if last is None else last.first + last.n_rows), self.n_features
+
+    # What is known of the rows, from one reading
+
+    @cached_property
+    def look(self) -> FirstLook:
+        """One look at all rows; some of them come along."""
+        return self.reduce(LookStep(one_in(*self.shape)), 1)
+
+    @cached_property
+    def some(self) -> ArraySource:
+        """Rows that the look brought along, evenly spaced; all where they are few."""
+        return self.look.some(self.n_jobs, self.columns)
+
+    @cached_property
+    def summary(self) -> Summary:
+        return self.look.summary(self.some, self.shape[0])
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with values and weights."""
+        return self.look.faults
+
+    @property
+    def total_weight(self) -> float:
+        return self.look.total
+
+    def row_text(self, row: int) -> str:
+        """What messages call a row: its number, and where it is found."""
+        part = next(part for part in self.parts if row < part.first + part.n_rows)
+        if self.choices:
+            return f"row {row} of those chosen (in {self.names[part.index]})"
+        return f"row {row} (row {row - part.first} of {self.names[part.index]})"
+
+    # Passes
+
+    def idle(self, width: int) -> int:
+        """No thread has nothing to do: partitions are many."""
+        return 0
+
+    def reduce(
+        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
+    ) -> Value:
+        """Σ over the chunks of partitions, then over partitions, in a fixed binary tree."""
+        self.passed.n_rows += self.shape[0]
+        return self.engine.reduce(self._task(step, width), self.parts, earlier)
+
+    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
+        """Per-row output, brought here in the order of the rows."""
+        self.refuse_many(1)
+        found: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
+        return cast("Value", np.concatenate(found))
+
+    def said(self, step: Callable[[Rows], Value], width: int) -> list[Value]:
+        """Per-row output of every part, in their order, where it was made."""
+        return self.engine.map(self._task(step, width, mapped=True), self.parts)
+
+    def refuse_many(self, n_columns: int) -> None:
+        """Refuse to bring so many numbers of every row here, where all are too many."""
+        n_rows = self.shape[0]
+        if n_rows * n_columns > MOST_AT_HAND:
+            raise TooManyRowsError(
+                f"{n_columns} numbers for each of {n_rows:,} rows are more than are brought here "
+                f"({MOST_AT_HAND:,}): ask for some at a time, rows.subset(slice(start, stop)), or "
+                "give a Dask collection, whose answers are lazy"
+            )
+
+    def keep(
+        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
+    ) -> Kept:
+        """Per-row output, left where the rows are."""
+        self.passed.n_rows += self.shape[0]
+        return self.engine.keep(self._task(step, width, mapped=True), self.parts, earlier)
+
+    def _task(
+        self, step: Callable[[Rows], Value], width: int, mapped: bool = False
+    ) -> PartitionTask[Value]:
+        return OnChosen(Within(step, width, mapped), self.choices)
+
+    def with_jobs(self, n_jobs: int | None) -> PartitionedSource:
+        """The same rows for so many threads here."""
+        if n_jobs == self.n_jobs:
+            return self
+        other = replace(self, engine=self.engine.with_jobs(n_jobs), n_jobs=n_jobs)
+        known = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
+        other.__dict__.update(known)
+        return other
+
+    # Some of the rows
+
+    def present(self) -> PartitionedSource:
+        """Without rows of weight zero."""
+        return self if self.look.n_present == self.shape[0] else self.chosen(WithWeight())
+
+    def subset(self, rows: Any) -> PartitionedSource:
+        """Some rows, by ascending numbers, a mask or a slice; they stay where they are."""
+        if isinstance(rows, slice):
+            return self.chosen(Numbered(slice(*rows.indices(self.shape[0]))))
+        return self.chosen(Numbered(_numbers(rows)))
+
+    def chosen(self, choice: Choice) -> PartitionedSource:
+        """Those rows that a rule keeps."""
+        choices = (*self.choices, choice)
+        lengths = self.engine.map(OnChosen(len, choices), self.parts)
+        parts = tuple(
+            Partition(part.index, (*part.firsts, first), n_rows)
+            for part, n_rows, first in zip(self.parts, lengths, _firsts(lengths), strict=True)
+            if n_rows
+        )
+        if not parts:
+            raise InvalidInputError("X must hold rows, but none are chosen")
+        return replace(self, parts=parts, choices=choices)
+
+    def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
+        """At most n rows without replacement, in their order."""
+        n_rows = self.shape[0]
+        if n >= n_rows:
+            return self.in_memory()
+        return self.in_memory(np.sort(generator.choice(n_rows, n, replace=False)))
+
+    def spread(self, n: int) -> ArraySource:
+        """About n rows, evenly spaced, of those that the look brought along."""
+        return self.some.spread(n)
+
+    def in_memory(self, rows: Any = None) -> ArraySource:
+        """Some rows (indices or a slice), by default all of them, brought here."""
+        n_rows = self.shape[0]
+        numbers = slice(None) if rows is None else rows
+        if isinstance(numbers, slice):
+            numbers = slice(*numbers.indices(n_rows))
+            size = len(range(n_rows)[numbers])
+        else:
+            numbers = _numbers(numbers)
+            size = len(numbers)
+        if size * self.n_features > MOST_AT_HAND:
+            raise TooManyRowsError(
+                f"{size:,} rows x {self.n_features} columns are more than are looked at at once "
+                f"({MOST_AT_HAND:,} values): give a sample of them, as "
+                "rows.sample(100_000, numpy.random.default_rng(0)), or of a Dask array X[::100]"
+            )
+        if "look" in self.__dict__ and len(self.some.values) == n_rows:
+            return self.some if rows is None else self.some.subset(numbers)
+        if isinstance(numbers, slice) or bool((np.diff(numbers) > 0).all()):
+            return self._brought(numbers)
+        ascending, places = np.unique(numbers, return_inverse=True)
+        return self._brought(ascending).subset(places)
+
+    def _brought(self, numbers: Any) -> ArraySource:
+        """Some rows by ascending number, from the partitions that they are in."""
+        touched = [part for part in self.parts if _touches(numbers, part)]
+        if not touched:
+            raise InvalidInputError("no rows are asked for")
+        found = self.engine.map(OnChosen(Brought(numbers), self.choices), touched)
+        weights = None
+        if found[0][1] is not None:
+            weights = np.concatenate([own for _, own in found if own is not None])
+        values = np.concatenate([part[0] for part in found])
+        return ArraySource(values, weights, self.n_jobs, self.columns)
+
+
+def counted(engine: Engine, n_parts: int) -> list[int]:
+    """How many rows each partition of an engine has, where only reading them tells."""
+    return engine.map(OnChosen(len), [Partition(index, (0,), 0) for index in range(n_parts)])
+
+
+def _firsts(lengths: list[int]) -> list[int]:
+    """The number of the first row of every partition."""
+    ends: list[int] = np.cumsum(lengths).tolist()
+    return [end - n_rows for end, n_rows in zip(ends, lengths, strict=True)]
+
+
+def _numbers(rows: Any) -> Integers:
+    """Row numbers from numbers or a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
+def _within(rows: slice, first: int, end: int) -> slice:
+    """The part of a slice with a positive step that is from ``first`` to ``end``, counted there."""
+    begin = rows.start + -(-max(0, first - rows.start) // rows.step) * rows.step
+    return slice(begin - first, max(begin, min(rows.stop, end)) - first, rows.step)
+
+
+def _touches(numbers: Any, part: Partition) -> bool:
+    end = part.first + part.n_rows
+    if isinstance(numbers, slice):
+        own = _within(numbers, part.first, end)
+        return bool(own.start < own.stop and own.start < part.n_rows)
+    low, high = np.searchsorted(numbers, [part.first, end])
+    return bool(high > low)

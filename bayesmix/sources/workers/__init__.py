@@ -1,1 +1,0 @@
-"""Who works on partitions: threads of this process, or a Dask cluster."""

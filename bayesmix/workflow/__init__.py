@@ -1,1 +1,0 @@
-"""L4: what to fit and how: models, starts, search, fits and their results."""

@@ -1,1 +1,0 @@
-"""The search for the optimum: starts, moves, and how they are judged."""

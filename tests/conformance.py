@@ -1,0 +1,484 @@
+"""Which class keeps which protocol: read by the type checker, and by nobody else.
+
+A method of a protocol that a class loses, or has in another shape, is an error here. A new source,
+allocation, family or covariance model takes its place below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
+    from bayesmix.allocation.point import FreeWeights, PointTwin, PointWeights, WeightDraws
+    from bayesmix.allocation.stick_breaking import (
+        StickBreaking,
+        StickBreakingPrior,
+        StickDraws,
+        StickTwin,
+    )
+    from bayesmix.core.components import (
+        ByPatternOf,
+        CompletingOf,
+        Coordinates,
+        CoordinatesOf,
+        DrawnComponents,
+        FarDensities,
+        Filling,
+        Incomplete,
+        LinearComponents,
+        PointComponents,
+        PosteriorOf,
+        Predictive,
+        Statistics,
+        TruncatingOf,
+    )
+    from bayesmix.core.engines import (
+        Bayesian,
+        Guard,
+        GuardOf,
+        Objective,
+        PassesKept,
+        Resolved,
+        Stopping,
+        Whole,
+    )
+    from bayesmix.core.families import FamilyOf
+    from bayesmix.core.mixture import ChunkSums
+    from bayesmix.core.portable import DeviceStep, OnDevice, Portable
+    from bayesmix.core.priors import (
+        ComponentsTwin,
+        ComponentsTwinOf,
+        DrawnWeights,
+        FactorisedWeightsOf,
+        OrderedWeightsPriorOf,
+        PriorChoiceOf,
+        PriorOf,
+        VaryingWeightsOf,
+        WeightsAtAPoint,
+        WeightsOf,
+        WeightsPriorOf,
+        WeightsTwinOf,
+    )
+    from bayesmix.core.sources import (
+        Engine,
+        FittedMixture,
+        InMemory,
+        Kept,
+        PartitionTask,
+        Procedure,
+        Source,
+    )
+    from bayesmix.em.expectation import (
+        Arithmetic,
+        Assessment,
+        AssessmentStep,
+        Centred,
+        ExpectationStep,
+        Linear,
+    )
+    from bayesmix.em.missing_values import Seen
+    from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+    from bayesmix.em.stopping import Aitken, Change
+    from bayesmix.estimators.base import MixtureEstimator
+    from bayesmix.estimators.fitters import SourceFitter, TableFitter
+    from bayesmix.estimators.search import MixtureSearch
+    from bayesmix.io.checkpoints import Checkpoint, Passes
+    from bayesmix.report.subject import Search
+    from bayesmix.selection.tasks import Fitter, KeptFits
+    from bayesmix.sources.dask_workers import DaskEngine, KeptThere
+    from bayesmix.sources.local_workers import KeptParts, Local
+    from bayesmix.sources.memory import ArraySource, KeptHere
+    from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
+
+    def _point_weights(
+        weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
+    ) -> None:
+        _weights: WeightsOf[WeightDraws] = weights
+        _draws: DrawnWeights = draws
+        _twin: WeightsTwinOf[WeightDraws] = twin
+        _at_a_point: WeightsAtAPoint = weights
+        _prior: WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
+
+    def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:
+        _weights: FactorisedWeightsOf[WeightDraws] = weights
+        _twin: WeightsTwinOf[WeightDraws] = twin
+        _prior: WeightsPriorOf[Dirichlet, PointWeights, WeightDraws] = prior
+
+    def _stick_breaking(
+        weights: StickBreaking, draws: StickDraws, twin: StickTwin, prior: StickBreakingPrior
+    ) -> None:
+        _weights: VaryingWeightsOf[StickDraws] = weights
+        _draws: DrawnWeights = draws
+        _twin: WeightsTwinOf[StickDraws] = twin
+        _prior: OrderedWeightsPriorOf[StickBreaking, PointWeights, StickDraws] = prior
+
+    def _engine(
+        likelihood: MaximumLikelihood,
+        mode: MaximumAPosteriori,
+        bound: VariationalBayes,
+        aitken: Aitken,
+        change: Change,
+    ) -> None:
+        _objective: Objective = likelihood
+        _bayesian: Bayesian = mode
+        _bayesian = bound
+        _rule: Stopping = aitken
+        _rule = change
+
+    def _arithmetics(centred: Centred, linear: Linear, seen: Seen) -> None:
+        _arithmetic: Arithmetic = centred
+        _arithmetic = linear
+        _arithmetic = seen
+
+    def _device_steps(passes: ExpectationStep, assessment: AssessmentStep) -> None:
+        _step: DeviceStep[ChunkSums] = passes
+        _assessed: DeviceStep[Assessment] = assessment
+
+    def _selection(
+        source: SourceFitter,
+        table: TableFitter,
+        kept: Checkpoint,
+        passes: Passes,
+        estimator: MixtureEstimator,
+        search: MixtureSearch,
+    ) -> None:
+        _fitter: Fitter = source
+        _fitter = table
+        _kept: KeptFits = kept
+        _passes: PassesKept = passes
+        _mixture: FittedMixture = estimator
+        _search: Search = search
+        _procedure: Procedure = search
+
+    def _sources(
+        array: ArraySource,
+        here: KeptHere,
+        source: PartitionedSource,
+        local: Local,
+        cluster: DaskEngine,
+        kept: KeptParts,
+        there: KeptThere,
+        task: OnChosen[int],
+    ) -> None:
+        _rows: InMemory = array
+        _source: Source = source
+        _engine: Engine = local
+        _engine = cluster
+        _task: PartitionTask[int] = task
+        _left: Kept = here
+        _left = kept
+        _left = there
+
+    from bayesmix.families import binomial, categorical, exponential
+    from bayesmix.families.bernoulli import (
+        Bernoulli,
+        BernoulliDraws,
+        Bernoullis,
+        BetaPrior,
+        BetaProbabilities,
+    )
+    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
+    from bayesmix.families.factor_analytic.family import FactorAnalytic
+    from bayesmix.families.floor_guard import FloorGuard
+    from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
+    from bayesmix.families.gaussian import coordinates as whitened
+    from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
+    from bayesmix.families.gaussian.covariance.algebra import Algebra
+    from bayesmix.families.gaussian.covariance.dense import Dense
+    from bayesmix.families.gaussian.covariance.diagonal import Axes
+    from bayesmix.families.gaussian.covariance.models import Decomposed, Structure
+    from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.family import Gaussian
+    from bayesmix.families.gaussian.moments import Moments
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
+    from bayesmix.families.gaussian.quadratic import Quadratics
+    from bayesmix.families.gaussian.students import Students
+    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian.twin_blocks import AxesTwin, DenseTwin, WishartTwin
+    from bayesmix.families.gaussian.wishart_scale import FixedScale, Scale, Wishart
+    from bayesmix.families.independent.columns import NoGuard
+    from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
+    from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
+    from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
+    from bayesmix.families.independent.negative_binomial import NegativeBinomials
+    from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
+    from bayesmix.families.product.components import (
+        LinearProduct,
+        ProductCoordinates,
+        ProductDraws,
+        Products,
+    )
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.product.guard import ProductGuard, Resolutions, WholeRows
+    from bayesmix.families.product.layout import ProductStatistics, SomeColumns
+    from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
+    from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
+    from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.student_t.posterior import (
+        MixedStudents,
+        NormalWishartFreedom,
+        StudentDraws,
+        StudentPosterior,
+        StudentPrior,
+    )
+
+    def _bernoulli(
+        family: Bernoulli,
+        point: Bernoullis,
+        posterior: BetaProbabilities,
+        draws: BernoulliDraws,
+        prior: BetaPrior,
+    ) -> None:
+        _family: FamilyOf[Sums, Bernoullis] = family
+        _point: PointComponents = point
+        _linear: LinearComponents = point
+        _linear = posterior
+        _posterior: PosteriorOf[BernoulliDraws] = posterior
+        _incomplete: Incomplete = point
+        _incomplete = posterior
+        _filling: Filling = point
+        _filling = posterior
+        _draws: DrawnComponents = draws
+        _prior: PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
+        _choice: PriorChoiceOf[BetaPrior] = prior
+
+    def _poisson(
+        family: Poisson,
+        point: Poissons,
+        posterior: GammaRates,
+        predictive: NegativeBinomials,
+        draws: PoissonDraws,
+        prior: GammaPrior,
+    ) -> None:
+        _family: FamilyOf[Sums, Poissons] = family
+        _point: PointComponents = point
+        _linear: LinearComponents = point
+        _linear = posterior
+        _posterior: PosteriorOf[PoissonDraws] = posterior
+        _predictive: Predictive = predictive
+        _draws: DrawnComponents = draws
+        _prior: PriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
+        _choice: PriorChoiceOf[GammaPrior] = prior
+
+    def _exponential(
+        family: exponential.Exponential,
+        point: exponential.Exponentials,
+        posterior: exponential.ExponentialRates,
+        predictive: exponential.Lomaxes,
+        draws: exponential.ExponentialDraws,
+        prior: exponential.ExponentialPrior,
+        choice: GammaPrior,
+    ) -> None:
+        _family: FamilyOf[Sums, exponential.Exponentials] = family
+        _point: PointComponents = point
+        _posterior: PosteriorOf[exponential.ExponentialDraws] = posterior
+        _predictive: Predictive = predictive
+        _draws: DrawnComponents = draws
+        _prior: PriorOf[
+            Sums,
+            exponential.Exponentials,
+            exponential.ExponentialRates,
+            exponential.ExponentialDraws,
+        ] = prior
+        _choice: PriorChoiceOf[exponential.ExponentialPrior] = choice
+
+    def _binomial(
+        family: binomial.Binomial,
+        point: binomial.Binomials,
+        posterior: binomial.BinomialProbabilities,
+        predictive: binomial.BetaBinomials,
+        draws: binomial.BinomialDraws,
+        prior: binomial.BinomialPrior,
+        choice: BetaPrior,
+    ) -> None:
+        _family: FamilyOf[Sums, binomial.Binomials] = family
+        _point: PointComponents = point
+        _posterior: PosteriorOf[binomial.BinomialDraws] = posterior
+        _predictive: Predictive = predictive
+        _draws: DrawnComponents = draws
+        _prior: PriorOf[
+            Sums, binomial.Binomials, binomial.BinomialProbabilities, binomial.BinomialDraws
+        ] = prior
+        _choice: PriorChoiceOf[binomial.BinomialPrior] = choice
+
+    def _categorical(
+        family: categorical.Categorical,
+        point: categorical.Categoricals,
+        posterior: categorical.LevelProbabilities,
+        draws: categorical.CategoricalDraws,
+        coordinates: LevelCoordinates,
+        twin: LevelsTwin,
+        prior: categorical.CategoricalPrior,
+    ) -> None:
+        _family: FamilyOf[Sums, categorical.Categoricals] = family
+        _point: PointComponents = point
+        _posterior: PosteriorOf[categorical.CategoricalDraws] = posterior
+        _draws: DrawnComponents = draws
+        _coordinates: Coordinates = coordinates
+        _twin: ComponentsTwin = twin
+        _prior: PriorOf[
+            Sums,
+            categorical.Categoricals,
+            categorical.LevelProbabilities,
+            categorical.CategoricalDraws,
+        ] = prior
+        _choice: PriorChoiceOf[categorical.CategoricalPrior] = prior
+
+    def _independent_columns(
+        statistics: Sums,
+        linear: LinearInTotals,
+        coordinates: ColumnCoordinates,
+        twin: TotalsTwin,
+        guard: NoGuard,
+        seen: SeenColumns,
+        seen_totals: SeenTotals,
+    ) -> None:
+        _statistics: Statistics = statistics
+        _linear: CompletingOf[Sums] = linear
+        _components: LinearComponents = linear
+        _incomplete: Incomplete = seen
+        _incomplete = seen_totals
+        _coordinates: Coordinates = coordinates
+        _twin: ComponentsTwin = twin
+        _guard: Guard = guard
+
+    def _product(
+        family: Product,
+        statistics: ProductStatistics,
+        linear: LinearProduct,
+        components: Products,
+        draws: ProductDraws,
+        coordinates: ProductCoordinates,
+        prior: PartPriors,
+        choice: ProductPrior,
+        guard: ProductGuard,
+        whole: WholeRows,
+        columns: SomeColumns,
+        resolution: Resolutions,
+        twin: ProductTwin,
+    ) -> None:
+        _resolution: Resolved = resolution
+        _twin: ComponentsTwinOf[ProductDraws] = twin
+        _family: FamilyOf[ProductStatistics, Products] = family
+        _statistics: Statistics = statistics
+        _linear: CompletingOf[ProductStatistics] = linear
+        _incomplete: Incomplete = components
+        _filling: Filling = components
+        _point: PointComponents = components
+        _posterior: PosteriorOf[ProductDraws] = components
+        _far: FarDensities = components
+        _draws: DrawnComponents = draws
+        _coordinates: CoordinatesOf[ProductDraws] = coordinates
+        _prior: PriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
+        _choice: PriorChoiceOf[PartPriors] = choice
+        _guard: Guard = guard
+        _whole: Whole = whole
+        _source: InMemory = columns
+
+    def _gaussian(
+        family: Gaussian,
+        statistics: Moments,
+        linear: Quadratics,
+        point: Gaussians,
+        posterior: GaussianPosterior,
+        predictive: Students,
+        draws: GaussianDraws,
+        coordinates: GaussianCoordinates,
+        twin: GaussianTwin,
+        prior: NormalWishart,
+        choice: GaussianPrior,
+        guard: GaussianGuard,
+    ) -> None:
+        _family: FamilyOf[Moments, Gaussians] = family
+        _statistics: Statistics = statistics
+        _linear: TruncatingOf[Moments] = linear
+        _components: LinearComponents = linear
+        _components = point
+        _components = posterior
+        _by_pattern: ByPatternOf[Moments] = linear
+        _portable: Portable = linear
+        _portable = point
+        _portable = posterior
+        _on_device: OnDevice = linear.on_device
+        _incomplete: Incomplete = point
+        _incomplete = posterior
+        _incomplete = predictive
+        _filling: Filling = point
+        _filling = posterior
+        _point: PointComponents = point
+        _posterior: PosteriorOf[GaussianDraws] = posterior
+        _predictive: Predictive = predictive
+        _far: FarDensities = point
+        _far = posterior
+        _far = predictive
+        _draws: DrawnComponents = draws
+        _coordinates: CoordinatesOf[GaussianDraws] = coordinates
+        _twin: ComponentsTwinOf[GaussianDraws] = twin
+        _prior: PriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
+        _choice: PriorChoiceOf[NormalWishart] = choice
+        _guard: GuardOf[GaussianMixtures] = guard
+
+    def _factor_analytic(
+        family: FactorAnalytic,
+        statistics: ProjectedMoments,
+        point: FactorAnalysers,
+        guard: FloorGuard[FactorAnalysers],
+    ) -> None:
+        _family: FamilyOf[ProjectedMoments, FactorAnalysers] = family
+        _statistics: Statistics = statistics
+        _point: PointComponents = point
+        _far: FarDensities = point
+        _guard: Guard = guard
+
+    def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:
+        _draws: DrawnComponents = draws
+        _family: FamilyOf[Sums, Gammas] = family
+        _point: PointComponents = point
+
+    def _student_t(
+        family: StudentT,
+        statistics: WeightedMoments,
+        point: StudentComponents,
+        posterior: StudentPosterior,
+        predictive: MixedStudents,
+        draws: StudentDraws,
+        prior: NormalWishartFreedom,
+        choice: StudentPrior,
+    ) -> None:
+        _posterior: PosteriorOf[StudentDraws] = posterior
+        _predictive: Predictive = predictive
+        _draws: DrawnComponents = draws
+        _prior: PriorOf[WeightedMoments, StudentComponents, StudentPosterior, StudentDraws]
+        _prior = prior
+        _choice: PriorChoiceOf[NormalWishartFreedom] = choice
+        _family: FamilyOf[WeightedMoments, StudentComponents] = family
+        _statistics: Statistics = statistics
+        _point: PointComponents = point
+        _far: FarDensities = point
+        _far = posterior
+        _far = predictive
+
+    def _covariance_models(model: Decomposed) -> None:
+        _model: Structure = model
+
+    def _precisions(
+        dense: Dense,
+        axes: Axes,
+        fixed: FixedScale,
+        learned: Wishart,
+        whitened_dense: whitened.WhitenedMatrices,
+        whitened_axes: whitened.WhitenedAxes,
+        dense_twin: DenseTwin,
+        axes_twin: AxesTwin,
+    ) -> None:
+        _algebra: Algebra = dense
+        _algebra = axes
+        _scale: Scale = fixed
+        _scale = learned
+        _whitened: whitened.Whitened = whitened_dense
+        _whitened = whitened_axes
+        _twin: WishartTwin = dense_twin
+        _twin = axes_twin
