@@ -105,6 +105,9 @@ class Dense:
 
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
+        if columns.shape[1] == 1:
+            # A product with one column is another function of BLAS, which rounds otherwise.
+            return self.squared(columns.repeat(2, axis=1).T, means, root)[:1]
         out = np.empty((len(means), columns.shape[1]))
         shared = len(root) == 1
         for k in range(len(means)):
