@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 def resolved(value: Value | None) -> Value:
-    """What ``workflow.model`` fills in before a run, where a user left it out."""
+    """What ``em.model`` fills in before a run, where a user left it out."""
     assert value is not None, "the objective is not resolved against rows yet"
     return value
 
