@@ -242,6 +242,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         self.result_ = result
         self.n_features_in_ = result.n_features
         self.n_components_ = result.n_components
+        self.n_parameters_ = result.n_parameters
         self.weights_ = result.mixture.mean_weights.copy()
         if result.mixture.noise is not None:
             self.noise_weight_ = result.mixture.noise.weight

@@ -58,7 +58,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         Drop components that hold less than a row, while the bound does not fall.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
         As in ``GaussianMixture``; the search moves K as well, on the bound.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
         the components.
     missing : {"error", "use", "drop"}, default="error"

@@ -86,7 +86,7 @@ class GaussianMixture(MixtureEstimator):
         Threads; None: all cores this process may use. Changes no bit of the result.
     progress : None or bool, default=None
         A bar in a terminal or notebook when a fit takes more than a second; True: anywhere.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         Rows that belong to no component, beside them. "uniform": 1 / V in the smaller of two boxes
         that hold all rows of the fit, along columns or principal axes (mclust's), and nothing
         outside. A density: a fitted estimator with ``score_samples``, or a function of rows that

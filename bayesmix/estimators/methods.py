@@ -184,6 +184,37 @@ class PosteriorMethods:
         draws = validation.integer("n_draws", n_draws, 1)
         return posterior_sample(self._fitted(), draws, _seed(self, random_state))
 
+    def credible_interval(
+        self, level: float = 0.9, n_draws: int = 4000, random_state: Any = None
+    ) -> Any:
+        """Credible intervals of the weights and parameters of a variational fit.
+
+        Posterior means and equal-tailed intervals over draws from q, in data units, with the
+        components numbered as in the fit. The intervals are too narrow where components overlap;
+        ``bayesmix.linear_response`` and ``bayesmix.gibbs`` correct for that.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``parameter``, ``mean``, ``lower`` and ``upper``; a row for every weight and
+            parameter, as ``means[0, eruptions]``.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+        >>> vb.credible_interval(level=0.9).head(3).round(2)
+                    parameter  mean  lower  upper
+        0          weights[0]  0.64   0.60   0.69
+        1          weights[1]  0.36   0.31   0.40
+        2  means[0, eruptions]  4.29   4.24   4.34
+        """
+        from bayesmix.posterior.bands import checked_level, credible_intervals
+
+        number, draws = checked_level(level), validation.integer("n_draws", n_draws, 1)
+        return credible_intervals(self._fitted(), number, draws, _seed(self, random_state))
+
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
         """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
 

@@ -55,7 +55,7 @@ class Mixture(MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         What NaN in X means: an error; a value missing at random, so that a row counts by those that
         it has (the exact observed-data likelihood); or a row to leave out of the fit.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``: of Gaussian families.
 
     Attributes

@@ -40,6 +40,8 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
 
 def noise_density(value: Any) -> NoiseDensity | str | None:
     """The density of rows that belong to no component; "uniform" is made of the rows of the fit."""
+    if isinstance(value, bool):
+        return "uniform" if value else None
     if value is None or (isinstance(value, str) and value == "uniform"):
         return value
     if hasattr(value, "score_samples"):
@@ -47,8 +49,8 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
     if callable(value) and not isinstance(value, type):
         return OwnNoise(value)
     raise InvalidInputError(
-        "noise must be None, 'uniform', a fitted estimator with score_samples, or a function of "
-        f"rows that returns log densities, got {value!r:.60}"
+        "noise must be None, a boolean, 'uniform', a fitted estimator with score_samples, or a "
+        f"function of rows that returns log densities, got {value!r:.60}"
     )
 
 

@@ -357,7 +357,7 @@ def test_it_is_nearer_to_the_posterior_than_q_where_components_overlap():
     }  # fmt: skip
     model = bm.BayesianGaussianMixture(2, random_state=0, tol=1e-12, max_iter=5000, **fixed)
     response = linear_response(model.fit(rows), rows)
-    sampled = bm.gibbs(model, rows, draws=1500, chains=4, random_state=1, n_jobs=1)
+    sampled = bm.gibbs(model, rows, n_draws=1500, chains=4, random_state=1, n_jobs=1)
     means = sampled.parameters["means"][..., 0].reshape(-1, 2)
     weights = sampled.weights.reshape(-1, 2)
     order = np.argsort(means, axis=1)
