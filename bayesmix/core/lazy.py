@@ -9,7 +9,7 @@ from typing import Any
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """``__getattr__`` of a package: ``homes`` says in which submodule each name is."""
+    """Return a package's ``__getattr__``; ``homes`` maps names to submodules."""
 
     def named(name: str) -> Any:
         if name not in homes:
