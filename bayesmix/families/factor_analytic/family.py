@@ -212,7 +212,7 @@ class FactorAnalytic(FamilyDefaults):
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of means, loadings and noise (McNicholas & Murphy 2008, table 1)."""
+        """Count free parameters (McNicholas & Murphy 2008, table 1)."""
         return n_components * n_features + self.model.n_parameters(n_components, n_features)
 
     def guard(

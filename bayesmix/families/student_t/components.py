@@ -252,10 +252,10 @@ def _may_be_below(blocks: Array, floor: Array) -> Booleans:
 
 
 def variances_and_axes(block: Array, floor: Array) -> tuple[Array, Array]:
-    """Variances along the axes of one matrix in columns of unit floor, each to its own digits.
+    """Return accurate variances along the principal axes, in columns of unit floor.
 
-    A matrix of columns a million million times apart has them by one-sided rotations of its root
-    (Drmač & Veselić 2008); an eigenvalue routine loses the small ones.
+    One-sided rotations of the root (Drmač & Veselić 2008) keep small variances that eigenvalue
+    routines lose.
     """
     unit = np.sqrt(np.maximum(np.diagonal(block), 0.0))
     unit = np.where(unit > 0.0, unit, 1.0)

@@ -45,8 +45,8 @@ NO_ROWS = 1e-200
 class StudentT(FamilyDefaults):
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
-    ``degrees_of_freedom``: a number; "shared": learned, one for all components; None or "free": learned, one
-    for each, between 0.5 and 500. Under a prior they are on a grid (``StudentPrior``), and
+    ``degrees_of_freedom``: a number; "shared", learned for all; None or "free", learned
+    for each component, from 0.5 to 500. Under a prior they are on a grid (``StudentPrior``), and
     the variational bound is not exact even for K = 1.
 
     Examples

@@ -140,7 +140,7 @@ class MixedStudents:
         return self._mixed(logs), 0.0
 
     def _mixed(self, log_squares: Array) -> Array:
-        """Log density (n, K) from log squared distances (n, K, G) of groups of columns."""
+        """Return log densities (n, K) from log squared distances (n, K, G) by group of columns."""
         out = np.empty(log_squares.shape[:2])
         for k in range(self.n_components):
             out[:, k] = logsumexp(self._by_width(log_squares[:, k], k), axis=1)
