@@ -213,7 +213,7 @@ class PosteriorMethods:
         from bayesmix.posterior.bands import checked_level, credible_intervals
 
         number, draws = checked_level(level), validation.integer("n_draws", n_draws, 1)
-        return credible_intervals(self._fitted(), number, draws, _seed(self, random_state))
+        return credible_intervals(self._fitted(), number, draws, seed_of(self, random_state))
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
         """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
