@@ -19,7 +19,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import LINEAR
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.devices import on_device
