@@ -1,13 +1,4 @@
-"""How sure, and of which columns: what fitted estimators answer beside their density.
-
-What a mixture says of values that are missing.
-
-Information criteria of estimators, of the rows of the fit or of others.
-
-``partial_fit``: rows that go by, batch by batch.
-
-A mixture, or a search, as a step of a pipeline: rows become probabilities of components.
-"""
+"""Methods of fitted estimators: intervals, marginals, imputation, criteria, ``partial_fit``."""
 
 from __future__ import annotations
 
@@ -144,8 +135,8 @@ class PosteriorMethods:
 
         At most log K, where all are equally probable.
         """
-        found: Array = self._map(X, entropies)
-        return found
+        entropy: Array = self._map(X, entropies)
+        return entropy
 
     def density_region(
         self,
