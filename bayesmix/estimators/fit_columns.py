@@ -76,10 +76,10 @@ def refuse_no_table(X: Any) -> None:
             f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
             "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
         )
-    one = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
-    other = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
-    if X is None or one or other:
-        got = f"a list of {type(X[0]).__name__}" if one else f"{type(X).__name__}"
+    records = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
+    no_rows = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
+    if X is None or records or no_rows:
+        got = f"a list of {type(X[0]).__name__}" if records else f"{type(X).__name__}"
         raise InvalidTypeError(
             f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
             "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
@@ -190,8 +190,8 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         return recoded(X, coding) if any(given.values()) else frame, coding
     frame, coding = coded(X)
     if coding.left_out:
-        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        warn(f"columns that are left out: {left}", BayesmixWarning)
+        names = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        warn(f"columns that are left out: {names}", BayesmixWarning)
     return frame, coding
 
 

@@ -251,26 +251,26 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
 
     ``gaps``: values may be missing, but for whole rows and, at fit, whole columns.
     """
-    found = source.faults
-    unusable = found.infinite if gaps else found.not_finite
+    faults = source.faults
+    unusable = faults.infinite if gaps else faults.not_finite
     if unusable:
         row = source.row_text(unusable.row)
         raise InvalidInputError(_not_finite(unusable, source.columns, row))
-    if found.empty:
+    if faults.empty:
         raise InvalidInputError(
-            f"X must have a value in every row, but {source.row_text(found.empty.row)} has "
-            f"none{_others(found.empty)}: leave out such rows"
+            f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
+            f"none{_others(faults.empty)}: leave out such rows"
         )
-    if large and found.never is not None and found.never.any():
-        never = Fault(1, 0, int(np.argmax(found.never)))
+    if large and faults.never is not None and faults.never.any():
+        never = Fault(1, 0, int(np.argmax(faults.never)))
         raise InvalidInputError(
             f"X must have a value in every column, but column {_column(never, source.columns)} has "
             "none: leave out that column"
         )
-    if found.weight:
+    if faults.weight:
         raise InvalidInputError(
             "the weights of X must be finite and not negative, got "
-            f"{found.weight.value:g} for {source.row_text(found.weight.row)}: leave out that row"
+            f"{faults.weight.value:g} for {source.row_text(faults.weight.row)}: leave out that row"
         )
     if large and not SUM_OF_WEIGHTS[0] <= source.total_weight < SUM_OF_WEIGHTS[1]:
         raise InvalidInputError(
@@ -278,8 +278,8 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
             f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got {source.total_weight:g}: divide "
             "them by their mean"
         )
-    if large and found.too_large:
-        fault = found.too_large
+    if large and faults.too_large:
+        fault = faults.too_large
         raise InvalidInputError(
             f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
