@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any, Self, cast
 
 import numpy as np
@@ -24,13 +25,11 @@ from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.em.stopping import AMONG_CANDIDATES, Aitken, Change
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import incoming, predictions
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.fitters import SourceFitter, TableFitter
 from bayesmix.estimators.methods import (
-    Arriving,
-    Imputing,
     PosteriorMethods,
     Transforming,
     information,
@@ -52,7 +51,7 @@ from bayesmix.sources.partitions_of_rows import Passed
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
-class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """The part of the interface that does not depend on what is fitted; abstract."""
 
     result_: FitResult
@@ -92,6 +91,107 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
             For parameters or rows that cannot be used; the estimator is then as it was.
         """
         self._fit(partial(incoming.training_rows, self, X, sample_weight))
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch: str | int | None = None,
+        forgetting: float | None = None,
+    ) -> Self:
+        """Go on with one batch of rows, of which sums are kept and not the rows.
+
+        The first batch is fitted as ``fit`` does; it fixes the scales in which everything is
+        computed, the prior where none is given, and how many components there are at most: a
+        cluster that comes up later gets none of its own. Every call then takes one E-step on its
+        batch and one M-step on the sums of all. A variational fit merges components where that
+        raises the bound, unless ``prune=False``.
+
+        ``elbo_`` is a true bound on all rows seen, without having them; of a fit at a point the
+        free energy, in ``lower_bound_`` per row, is one on the likelihood or posterior density. It
+        falls when rows arrive, and never between. The likelihood itself is not known:
+        ``log_likelihood_`` is NaN.
+
+        Parameters
+        ----------
+        X : array, frame or source (n, D)
+            The first batch at least n_components x (D + 1) rows, better some thousands, with
+            something of every cluster; later ones any number. After ``fit`` a stream begins anew,
+            with a warning: the rows of the fit do not count.
+        y : ignored
+        sample_weight : array (n,), optional
+            How often each row counts.
+        batch : str or int, optional
+            A name under which these rows may come again, to be looked at with what has been
+            learned since: their sums then take the place of those that they had. Without a name a
+            batch adds nothing to what is kept; a named one keeps about K D² numbers.
+        forgetting : float, optional
+            For data that drift: the share of all that was seen before that is forgotten now. The
+            bound is then on rows that count less, the longer ago they came: no bound on the rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For rows that cannot be used; the estimator is then as it was.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> vb = bm.BayesianGaussianMixture(n_components=4, random_state=0)
+        >>> for lap in range(2):
+        ...     for start in (0, 136):
+        ...         vb = vb.partial_fit(X[start : start + 136], batch=start)
+        >>> vb.n_components_, vb.result_.n_rows
+        (2, 272)
+        """
+        from bayesmix.em import streaming
+
+        if isinstance(y, (str, Integral)):
+            raise InvalidInputError(f"y is ignored, got {y!r}: a batch is named by batch={y!r}")
+        name = batch_name(batch)
+        if forgetting is not None:
+            validation.number("forgetting", forgetting, 0.0, strict=True)
+            if not forgetting < 1.0:
+                raise InvalidInputError(
+                    f"forgetting must be a share, more than 0 and less than 1, got {forgetting!r}"
+                )
+        if incoming.missing_of(self) != "error":
+            raise UnsupportedError(
+                f"missing={self.missing!r} is for fit: give partial_fit rows without missing "
+                "values, and missing='error'"
+            )
+        model = self._model()
+        with incoming.unchanged_on_error(self):
+            fitted: FitResult | None = getattr(self, "result_", None)
+            if fitted is not None and fitted.stream is None:
+                warn(
+                    "partial_fit begins anew: fit kept no sums of its rows, which do not count in "
+                    "the stream. Give them as its first batch",
+                    BayesmixWarning,
+                )
+            if fitted is None or fitted.stream is None:
+                n_jobs = validation.jobs(self.n_jobs)
+                source = incoming.training_rows(self, X, sample_weight, n_jobs)
+                streaming.check_first(model, source)
+                self._fit(lambda _: source)
+                result = streaming.begun(self.result_, source, name, model.prune)
+            else:
+                if forgetting is not None and (name is not None or fitted.stream.named.names):
+                    raise InvalidInputError(
+                        "forgetting must be None in a stream with named batches: one that comes "
+                        "again would count in full"
+                    )
+                source = incoming.next_rows(self, X, sample_weight)
+                result = streaming.arrived(self.result_, source, name, model.prune, forgetting)
+        self._adopt(result)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
@@ -394,3 +494,15 @@ def _kind(inference: Any) -> tuple[Any, ...]:
     prior = getattr(inference, "prior", None)
     scale = getattr(prior, "scale", None)
     return inference.name, type(inference.weights), type(prior), type(scale)
+
+
+def batch_name(value: Any) -> str | int | None:
+    """``batch``, checked."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InvalidInputError(
+            "batch must be a string or an integer under which these rows come again, got "
+            f"{value!r:.60}"
+        )
+    return int(value)

@@ -37,14 +37,10 @@ class BayesianGaussianMixture(MixtureEstimator):
     covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}, default="full"
         "EEI" ("tied_diag") is a variance a column for all components, "EII" ("tied_spherical") one
         for all columns as well. The other structures have no conjugate posterior and are refused.
-    tol : "auto" or float, default="auto"
-        "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
-        ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
-        on the change of the bound.
     reg_covar : "auto" or float, default="auto"
         "auto" adds nothing. A number is a variance by which every value is taken to be uncertain.
-    max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
-        As in ``GaussianMixture``.
+    tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
+        As in ``GaussianMixture``; a number for ``tol`` is compared with the change of the bound.
     weight_concentration_prior_type : str, default="dirichlet_process"
         "dirichlet_process" (truncated stick-breaking, Blei & Jordan 2006),
         "dirichlet_distribution", or "type2_ml" (weights by type-II maximum likelihood, Corduneanu &
@@ -56,14 +52,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         prior: medians, a learned β0 and a learned scale shared by the components.
     prune : bool, default=True
         Drop components that hold less than a row, while the bound does not fall.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
-        As in ``GaussianMixture``; the search moves K as well, on the bound.
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
+        As in ``GaussianMixture``; the search changes K as well, by the bound.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
-        the components.
-    missing : {"error", "use", "drop"}, default="error"
-        What NaN in X means: an error; a value missing at random, so that a row counts by those that
-        it has (the exact observed-data likelihood); or a row to leave out of the fit.
+        As in ``GaussianMixture``. Its weight has a uniform prior; the components share the rest.
 
     Attributes
     ----------

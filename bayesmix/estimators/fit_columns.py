@@ -1,9 +1,4 @@
-"""Columns of rows that come in: numbers, by their names, and those of the fit.
-
-Tables of mixed columns: which family each is given, and the same columns at predict time.
-
-Frames out where frames came in.
-"""
+"""Columns of the data: checks, families and levels of mixed tables, frames as results."""
 
 from __future__ import annotations
 
@@ -61,10 +56,10 @@ def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | No
             f"X has {n_features} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input: {OF_THE_FIT}"
         )
-    known = getattr(estimator, "feature_names_in_", None)
-    if columns is not None and known is not None and tuple(known) != tuple(columns):
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if columns is not None and fitted is not None and tuple(fitted) != tuple(columns):
         raise InvalidInputError(
-            f"X has the columns {', '.join(columns)}, but {', '.join(known)} were fitted: "
+            f"X has the columns {', '.join(columns)}, but {', '.join(fitted)} were fitted: "
             f"{OF_THE_FIT}"
         )
 
@@ -81,10 +76,10 @@ def refuse_no_table(X: Any) -> None:
             f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
             "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
         )
-    one = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
-    other = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
-    if X is None or one or other:
-        got = f"a list of {type(X[0]).__name__}" if one else f"{type(X).__name__}"
+    records = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
+    no_rows = isinstance(X, (Mapping, Set, Iterator)) and not hasattr(X, "shape")
+    if X is None or records or no_rows:
+        got = f"a list of {type(X[0]).__name__}" if records else f"{type(X).__name__}"
         raise InvalidTypeError(
             f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
             "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
@@ -195,8 +190,8 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         return recoded(X, coding) if any(given.values()) else frame, coding
     frame, coding = coded(X)
     if coding.left_out:
-        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        warn(f"columns that are left out: {left}", BayesmixWarning)
+        names = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        warn(f"columns that are left out: {names}", BayesmixWarning)
     return frame, coding
 
 
@@ -280,7 +275,8 @@ def family_for(family: Any, source: Source) -> Any:
     parts += [Part((name,), Poisson()) for name in coding.counts]
     for name, levels in zip(coding.names, coding.levels, strict=True):
         if levels is not None:
-            parts.append(Part((name,), _of_levels(name, levels)))
+            binary = len(levels) == 2
+            parts.append(Part((name,), Bernoulli() if binary else Categorical((levels,))))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
 
 
@@ -305,25 +301,19 @@ def _given_levels(family: Product) -> dict[str, Any]:
 def _knowing_levels(family: Product) -> Product:
     """The product with the levels of its categorical columns, as the rows are coded."""
     coding: Coding | None = family.coding
-    known = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
+    coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
     for part in family.parts:
-        own = part.family
-        if isinstance(own, Categorical) and own.levels is None:
-            levels: Any = [known.get(str(name)) for name in part.columns]
+        if isinstance(part.family, Categorical) and part.family.levels is None:
+            levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
                 raise InvalidInputError(
                     f"the levels of {part.label!r} are not known: give rows as a frame, or name "
                     "the levels, as in Categorical(levels=[[0, 1, 2]]), and give codes 0, 1, 2"
                 )
-            own = Categorical(tuple(levels))
-        parts.append(replace(part, family=own))
+            part = replace(part, family=Categorical(tuple(levels)))
+        parts.append(part)
     return replace(family, parts=tuple(parts))
-
-
-def _of_levels(name: str, levels: tuple[Any, ...]) -> Any:
-    """The family of a column of levels."""
-    return Bernoulli() if len(levels) == 2 else Categorical((levels,))
 
 
 def with_structure(family: Any, covariance: str | None) -> Any:
@@ -352,9 +342,8 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
     given = list(getattr(X, "column_names", X.columns))
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
-    known = set(columns)
-    shared = [name for name in given if name in known]
-    # Columns whose names say nothing, as numbers, were taken by their places.
+    shared = [name for name in given if name in set(columns)]
+    # Columns without text names were matched by position.
     frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):
         return frame.set_axis(X.index, axis=0)

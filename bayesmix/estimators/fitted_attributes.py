@@ -1,7 +1,4 @@
-"""``components_`` of a product: the parameters of every part, in the user's words.
-
-Fitted attributes of Gaussian estimators in scikit-learn's names and shapes, as fresh copies.
-"""
+"""Fitted attributes: those of Gaussians as in scikit-learn, and ``components_`` of products."""
 
 from __future__ import annotations
 
@@ -58,8 +55,8 @@ class PartParameters(Mapping[str, Array]):
             lines.append(f"  {name}:")
             shown = np.array2string(values[:MOST_SHOWN], precision=4, suppress_small=True)
             lines += [f"    {line}" for line in shown.splitlines()]
-        said = [own for own in self.levels if own is not None]
-        lines += [f"  levels: {', '.join(map(str, own))}" for own in said]
+        named = [levels for levels in self.levels if levels is not None]
+        lines += [f"  levels: {', '.join(map(str, levels))}" for levels in named]
         return "\n".join(lines)
 
 

@@ -225,8 +225,8 @@ class GaussianMixture(MixtureEstimator):
             components = replace(components, means=means)
         if blocks is not None:
             components = replace(components, blocks=blocks)
-        own: Weights = begin.weights if weights is None else PointWeights(weights)
-        mixture = Mixture(own, components, Frame.identity(n_features))
+        proportions: Weights = begin.weights if weights is None else PointWeights(weights)
+        mixture = Mixture(proportions, components, Frame.identity(n_features))
         return into_frame(mixture, problem.frame)
 
     def _given_parameters(self, K: int, n_features: int) -> tuple[Any, Any, Any]:

@@ -80,10 +80,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     """
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
-    if is_collection(X):
-        X, sample_weight = collected(X, sample_weight, n_jobs), None
-    elif is_elsewhere(X):
-        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
+    X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     X = eager(X)
     if is_source(X):
         _refuse_weights(sample_weight)
@@ -112,10 +109,14 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     return source.present()
 
 
-def _where_they_lie(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
-    """An array of another library as a source that leaves it there."""
-    own = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
-    return on_device(X, _unless_equal(own), n_jobs), None
+def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
+    """Return a Dask collection or an array on a device as a source with its weights."""
+    if is_collection(X):
+        return collected(X, sample_weight, n_jobs), None
+    if not is_elsewhere(X):
+        return X, sample_weight
+    weights = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
+    return on_device(X, _unless_equal(weights), n_jobs), None
 
 
 def missing_of(estimator: Any) -> str:
@@ -126,14 +127,14 @@ def missing_of(estimator: Any) -> str:
 
 
 def _complete(source: Source) -> Source:
-    """The rows without gaps."""
-    left = complete(source)
-    if left.shape[0] < 2:
+    """Return the rows without missing values."""
+    rest = complete(source)
+    if rest.shape[0] < 2:
         raise InvalidInputError(
-            f"X must have two rows or more without missing values, but only {left.shape[0]} of "
+            f"X must have two rows or more without missing values, but only {rest.shape[0]} of "
             f"{source.shape[0]} are left with missing='drop': use missing='use'"
         )
-    return left
+    return rest
 
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
@@ -143,11 +144,11 @@ def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
 
 
 def part_of(source: Source, rows: Any) -> Source:
-    """Some of the rows to fit, by number."""
-    some: Source = rows_of(source, rows)
-    if isinstance(some, ArraySource) and some.weights is not None:
-        return replace(some, weights=_unless_equal(some.weights))
-    return some
+    """Return a subset of the rows to fit, by number."""
+    part: Source = rows_of(source, rows)
+    if isinstance(part, ArraySource) and part.weights is not None:
+        return replace(part, weights=_unless_equal(part.weights))
+    return part
 
 
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = False) -> Source:
@@ -179,17 +180,15 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if is_collection(X):
         check_blocks(estimator, X)
-        X, sample_weight = collected(X, sample_weight, n_jobs), None
-    elif is_elsewhere(X):
-        X, sample_weight = _where_they_lie(X, sample_weight, n_jobs)
-    else:
+    elif not is_elsewhere(X):
         written_out("X", X)
         X = as_fitted(X, estimator.result_.family)
+    X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
-        if gaps:
+        if gaps:  # without them scikit-learn has refused what is not finite
             refuse(source, gaps=True)
         return source
     _refuse_weights(sample_weight)
@@ -204,10 +203,10 @@ def _in_order_of_fit(estimator: Any, X: Any) -> Any:
     X = eager(X)
     arrow = getattr(X, "column_names", None)
     columns = getattr(X, "columns", None) if arrow is None else arrow
-    known = getattr(estimator, "feature_names_in_", None)
-    if known is None or columns is None or is_source(X):
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is None or columns is None or is_source(X):
         return X
-    names, wanted = list(columns), list(known)
+    names, wanted = list(columns), list(fitted)
     if len(names) != len(wanted) or set(names) != set(wanted) or names == wanted:
         return X
     return X[wanted] if arrow is None else X.select(wanted)
@@ -252,26 +251,26 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
 
     ``gaps``: values may be missing, but for whole rows and, at fit, whole columns.
     """
-    found = source.faults
-    unusable = found.infinite if gaps else found.not_finite
+    faults = source.faults
+    unusable = faults.infinite if gaps else faults.not_finite
     if unusable:
         row = source.row_text(unusable.row)
         raise InvalidInputError(_not_finite(unusable, source.columns, row))
-    if found.empty:
+    if faults.empty:
         raise InvalidInputError(
-            f"X must have a value in every row, but {source.row_text(found.empty.row)} has "
-            f"none{_others(found.empty)}: leave out such rows"
+            f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
+            f"none{_others(faults.empty)}: leave out such rows"
         )
-    if large and found.never is not None and found.never.any():
-        never = Fault(1, 0, int(np.argmax(found.never)))
+    if large and faults.never is not None and faults.never.any():
+        never = Fault(1, 0, int(np.argmax(faults.never)))
         raise InvalidInputError(
             f"X must have a value in every column, but column {_column(never, source.columns)} has "
             "none: leave out that column"
         )
-    if found.weight:
+    if faults.weight:
         raise InvalidInputError(
             "the weights of X must be finite and not negative, got "
-            f"{found.weight.value:g} for {source.row_text(found.weight.row)}: leave out that row"
+            f"{faults.weight.value:g} for {source.row_text(faults.weight.row)}: leave out that row"
         )
     if large and not SUM_OF_WEIGHTS[0] <= source.total_weight < SUM_OF_WEIGHTS[1]:
         raise InvalidInputError(
@@ -279,8 +278,8 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
             f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got {source.total_weight:g}: divide "
             "them by their mean"
         )
-    if large and found.too_large:
-        fault = found.too_large
+    if large and faults.too_large:
+        fault = faults.too_large
         raise InvalidInputError(
             f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "

@@ -1,19 +1,9 @@
-"""How sure, and of which columns: what fitted estimators answer beside their density.
-
-What a mixture says of values that are missing.
-
-Information criteria of estimators, of the rows of the fit or of others.
-
-``partial_fit``: rows that go by, batch by batch.
-
-A mixture, or a search, as a step of a pipeline: rows become probabilities of components.
-"""
+"""Methods of fitted estimators: intervals, marginals, imputation, criteria, ``partial_fit``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -21,12 +11,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Source
 from bayesmix.em.missing_values import drawn
 from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult, assess
-from bayesmix.em.streaming import Stream
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import decoded, like_given
 from bayesmix.estimators.predictions import entropies
@@ -144,8 +132,8 @@ class PosteriorMethods:
 
         At most log K, where all are equally probable.
         """
-        found: Array = self._map(X, entropies)
-        return found
+        entropy: Array = self._map(X, entropies)
+        return entropy
 
     def density_region(
         self,
@@ -244,41 +232,6 @@ class PosteriorMethods:
         """
         return density(self).conditional_mean(X_given, columns)
 
-
-def density(estimator: Any) -> MixtureDensity:
-    """The fitted density over all columns, for parts of it."""
-    from bayesmix.posterior.density import density_of
-
-    return density_of(estimator._fitted(), _names(estimator))
-
-
-def _names(estimator: Any) -> tuple[str, ...] | None:
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else tuple(map(str, names))
-
-
-def seed_of(estimator: Any, random_state: Any) -> int:
-    """Return the seed of a method; None is the estimator's ``random_state``."""
-    return root_seed(estimator.random_state if random_state is None else random_state)
-
-
-def refuse_gaps(model: Model) -> None:
-    """Refuse models that cannot say what a row with gaps does."""
-    family = model.family
-    if model.noise is not None:
-        raise UnsupportedError(
-            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
-        )
-    if not family.takes_gaps:
-        raise UnsupportedError(
-            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
-            "Gaussian('full') or Gaussian('diag')"
-        )
-
-
-class Imputing:
-    """``impute``, for every estimator whose components say what is missing."""
-
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
         """Rows with their missing values (NaN) filled in.
 
@@ -315,8 +268,7 @@ class Imputing:
         >>> np.std([table.loc[0, "waiting"] for table in tables]).round(1)
         np.float64(5.3)
         """
-        estimator: Any = self
-        result: FitResult = estimator._fitted()
+        result = self._fitted()
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)
@@ -330,6 +282,37 @@ class Imputing:
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
         tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
+
+
+def density(estimator: Any) -> MixtureDensity:
+    """The fitted density over all columns, for parts of it."""
+    from bayesmix.posterior.density import density_of
+
+    return density_of(estimator._fitted(), _names(estimator))
+
+
+def _names(estimator: Any) -> tuple[str, ...] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(map(str, names))
+
+
+def seed_of(estimator: Any, random_state: Any) -> int:
+    """Return the seed of a method; None is the estimator's ``random_state``."""
+    return root_seed(estimator.random_state if random_state is None else random_state)
+
+
+def refuse_gaps(model: Model) -> None:
+    """Refuse models that cannot say what a row with gaps does."""
+    family = model.family
+    if model.noise is not None:
+        raise UnsupportedError(
+            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
+        )
+    if not family.takes_gaps:
+        raise UnsupportedError(
+            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
+            "Gaussian('full') or Gaussian('diag')"
+        )
 
 
 def expected(result: FitResult, values: Array) -> Array:
@@ -391,141 +374,6 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
             sums = assess(result.family, result.plug_in, source, result.log_volume)
     value: float = -2.0 * criterion(sums, result.n_parameters)
     return value
-
-
-class Arriving:
-    """``partial_fit`` of every estimator."""
-
-    result_: FitResult
-    n_jobs: int | None
-    missing: str
-    _model: Callable[[], Model]
-    _fit: Callable[..., None]
-    _adopt: Callable[[FitResult], None]
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        *,
-        batch: str | int | None = None,
-        forgetting: float | None = None,
-    ) -> Self:
-        """Go on with one batch of rows, of which sums are kept and not the rows.
-
-        The first batch is fitted as ``fit`` does; it fixes the scales in which everything is
-        computed, the prior where none is given, and how many components there are at most: a
-        cluster that comes up later gets none of its own. Every call then takes one E-step on its
-        batch and one M-step on the sums of all. A variational fit merges components where that
-        raises the bound, unless ``prune=False``.
-
-        ``elbo_`` is a true bound on all rows seen, without having them; of a fit at a point the
-        free energy, in ``lower_bound_`` per row, is one on the likelihood or posterior density. It
-        falls when rows arrive, and never between. The likelihood itself is not known:
-        ``log_likelihood_`` is NaN.
-
-        Parameters
-        ----------
-        X : array, frame or source (n, D)
-            The first batch at least n_components x (D + 1) rows, better some thousands, with
-            something of every cluster; later ones any number. After ``fit`` a stream begins anew,
-            with a warning: the rows of the fit do not count.
-        y : ignored
-        sample_weight : array (n,), optional
-            How often each row counts.
-        batch : str or int, optional
-            A name under which these rows may come again, to be looked at with what has been
-            learned since: their sums then take the place of those that they had. Without a name a
-            batch adds nothing to what is kept; a named one keeps about K D² numbers.
-        forgetting : float, optional
-            For data that drift: the share of all that was seen before that is forgotten now. The
-            bound is then on rows that count less, the longer ago they came: no bound on the rows.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            For rows that cannot be used; the estimator is then as it was.
-
-        Examples
-        --------
-        >>> import bayesmix as bm
-        >>> X = bm.datasets.load_faithful()
-        >>> vb = bm.BayesianGaussianMixture(n_components=4, random_state=0)
-        >>> for lap in range(2):
-        ...     for start in (0, 136):
-        ...         vb = vb.partial_fit(X[start : start + 136], batch=start)
-        >>> vb.n_components_, vb.result_.n_rows
-        (2, 272)
-        """
-        from bayesmix.em import streaming as stream
-
-        if isinstance(y, (str, Integral)):
-            raise InvalidInputError(f"y is ignored, got {y!r}: a batch is named by batch={y!r}")
-        name = batch_name(batch)
-        if forgetting is not None:
-            validation.number("forgetting", forgetting, 0.0, strict=True)
-            if not forgetting < 1.0:
-                raise InvalidInputError(
-                    f"forgetting must be a share, more than 0 and less than 1, got {forgetting!r}"
-                )
-        if incoming.missing_of(self) != "error":
-            raise UnsupportedError(
-                f"missing={self.missing!r} is for fit: give partial_fit rows without missing "
-                "values, and missing='error'"
-            )
-        model = self._model()
-        with incoming.unchanged_on_error(self):
-            fitted: FitResult | None = getattr(self, "result_", None)
-            if fitted is not None and fitted.stream is None:
-                warn(
-                    "partial_fit begins anew: fit kept no sums of its rows, which do not count in "
-                    "the stream. Give them as its first batch",
-                    BayesmixWarning,
-                )
-            if fitted is None or fitted.stream is None:
-                n_jobs = validation.jobs(self.n_jobs)
-                source = incoming.training_rows(self, X, sample_weight, n_jobs)
-                stream.check_first(model, source)
-                self._fit(lambda _: source)
-                result = stream.begun(self.result_, source, name, model.prune)
-            else:
-                source = self._next_batch(fitted.stream, X, sample_weight, name, forgetting)
-                result = stream.arrived(self.result_, source, name, model.prune, forgetting)
-        self._adopt(result)
-        return self
-
-    def _next_batch(
-        self,
-        stream: Stream,
-        X: Any,
-        sample_weight: Any,
-        name: str | int | None,
-        forgetting: float | None,
-    ) -> Source:
-        """Rows of a stream that has begun."""
-        if forgetting is not None and (name is not None or stream.named.names):
-            raise InvalidInputError(
-                "forgetting must be None in a stream with named batches: one that comes again "
-                "would count in full"
-            )
-        return incoming.next_rows(self, X, sample_weight)
-
-
-def batch_name(value: Any) -> str | int | None:
-    """``batch``, checked."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InvalidInputError(
-            "batch must be a string or an integer under which these rows come again, got "
-            f"{value!r:.60}"
-        )
-    return int(value)
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped

@@ -50,13 +50,10 @@ class Mixture(MixtureEstimator):
         Variational fits: drop components that hold less than a row, while the bound does not fall.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
         As in ``GaussianMixture``.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
         As in ``GaussianMixture``.
-    missing : {"error", "use", "drop"}, default="error"
-        What NaN in X means: an error; a value missing at random, so that a row counts by those that
-        it has (the exact observed-data likelihood); or a row to leave out of the fit.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``: of Gaussian families.
+        As in ``GaussianMixture``; for Gaussian families only.
 
     Attributes
     ----------

@@ -1,7 +1,4 @@
-"""What a user's words for a mixture mean: ``covariance_type`` as a family, ``noise``.
-
-Where a fit keeps its finished passes, if anywhere.
-"""
+"""Parameters of estimators: ``covariance_type`` and ``noise`` as objects, ``checkpoint``."""
 
 from __future__ import annotations
 

@@ -288,15 +288,15 @@ class MixtureSearch(SearchResults, Showing):
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         try:
-            found = self._probabilities(rows)
+            posterior = self._probabilities(rows)
         except UndefinedError:
-            found = None
+            posterior = None
         result = rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
         self._clusters = clusters_of_components(result, checks.rounded)
         answer = words.Answer(
-            judgement, criterion, n, found, self.cautions_, int(self._clusters.max()) + 1
+            judgement, criterion, n, posterior, self.cautions_, int(self._clusters.max()) + 1
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 

@@ -1,13 +1,8 @@
-"""What a search is asked for: its parameters, checked and filled in.
-
-What a fitted search found: its candidates, their average, and the best one as a mixture.
-
-What fits candidates for ``selection``: mixtures to one checked source, pipelines to a table.
-"""
+"""The parts of ``MixtureSearch``: its results, and its parameters checked and filled in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -39,9 +34,6 @@ from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
 
-if TYPE_CHECKING:
-    pass
-
 
 class SearchResults(Transforming):
     """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
@@ -63,8 +55,8 @@ class SearchResults(Transforming):
     def _probabilities(self, rows: list[Candidate]) -> Probabilities:
         """Return the probabilities of the candidates, calibrated where ``select`` chose itself."""
         divided_by = temperature(rows) if self.criterion_ == RULE else 1.0
-        if self.criterion_ == "bic" and (found := by_bic(rows, self._prior_over_k)):
-            return found
+        if self.criterion_ == "bic" and (approximate := by_bic(rows, self._prior_over_k)):
+            return approximate
         return probabilities(rows, self._prior_over_k, divided_by)
 
     @property
@@ -246,11 +238,8 @@ def kept_in(
         return seed, None
     from bayesmix.io.checkpoints import open_checkpoint, search_identity
 
-    settings = {
-        name: value
-        for name, value in search.get_params(deep=False).items()
-        if name not in CHANGE_NO_NUMBER
-    }
+    parameters = search.get_params(deep=False).items()
+    settings = {name: value for name, value in parameters if name not in CHANGE_NO_NUMBER}
     identity = search_identity(settings, X, sample_weight, groups)
     seeded = search.random_state is not None
     kept, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
@@ -283,7 +272,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
-    """What fits candidates: a mixture to the source, a pipeline to the rows as they came."""
+    """Return the object that fits candidates: a pipeline reads the table, a mixture the source."""
     if hasattr(estimator, "steps"):
         return TableFitter(estimator, X, sample_weight, source)
     fitter: Fitter = estimator._fitter(X, sample_weight, source)
@@ -307,12 +296,12 @@ def chains_of(
     chains = candidate_chains(numbers, structures, search.param_grid, prefix)
     if search.n_components is not None:
         return each_once(chains, prefix), ()
-    own = getattr(last_step(estimator), STRUCTURE, None)
-    named = [chain[0].get(f"{prefix}{STRUCTURE}", own) for chain in chains]
-    largest = [largest_number(each, n_rows, n_columns) for each in named]
+    default = getattr(last_step(estimator), STRUCTURE, None)
+    named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
+    largest = [largest_number(structure, n_rows, n_columns) for structure in named]
     if not any(largest):
         return each_once([chain[:1] for chain in chains], prefix), ()
-    left_out = [str(each) for each, k in zip(named, largest, strict=True) if not k]
+    left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
     chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
     return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
