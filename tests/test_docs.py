@@ -270,7 +270,7 @@ def test_the_page_on_the_design_names_every_part():
 
 def test_the_code_that_the_page_on_notation_points_at_is_there():
     page = (DOCS / "explanation" / "notation.md").read_text("utf-8")
-    homes = "engine|families|numerics|protocols|records|weights|workflow"
+    homes = "allocation|core|em|families|numerics"
     places = re.findall(rf"`((?:{homes})\.[\w.]+)`", page)
     assert len(places) > 30
     assert [place for place in places if not is_there(place)] == []

@@ -1,1 +1,1 @@
-"""How samples choose their components: mixing weights at a point or with a posterior."""
+"""Allocation of observations to components: mixing weights at a point or with a posterior."""

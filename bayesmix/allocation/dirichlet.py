@@ -1,4 +1,4 @@
-"""Dirichlet weights (Bishop 2006, eq. 10.39, 10.57, 10.58, 10.66, 10.73)."""
+"""Mixing weights with a Dirichlet prior (Bishop 2006, eq. 10.39, 10.57, 10.58, 10.66, 10.73)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Dirichlet:
         return float(self.concentration.sum())
 
     def expected_log(self) -> Array:
-        """E[log π_k] (Bishop 2006, eq. 10.66)."""
+        """Return E[log π_k] (Bishop 2006, eq. 10.66)."""
         return self._expected_log
 
     @once
@@ -45,12 +45,12 @@ class Dirichlet:
         return frozen(expected)
 
     def mean(self) -> Array:
-        """E[π_k]."""
+        """Return E[π_k]."""
         share: Array = self.concentration / self.total
         return share
 
     def spread(self) -> WeightSpread:
-        """Covariances of log π and of π."""
+        """Return covariances of log π and of π."""
         total, share = self.total, self.mean()
         identity = np.eye(self.n_components)
         return WeightSpread(
@@ -60,73 +60,72 @@ class Dirichlet:
         )
 
     def log_normaliser(self) -> float:
-        """log of C(α) (Bishop 2006, eq. B.23)."""
+        """Return log C(α) (Bishop 2006, eq. B.23)."""
         return float(gammaln(self.total) - gammaln(self.concentration).sum())
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
-        """Independent draws of π: Gamma variables divided by their sum."""
+        """Return independent draws of π: normalised gamma variables."""
         logs = log_gammas(self.concentration, n_draws, generator)
         return WeightDraws(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """log q(π) (S,) of draws, a density over π_1, ..., π_{K-1} (Bishop 2006, eq. B.16)."""
+        """Return log q(π) (S,), a density over π_1, ..., π_{K-1} (Bishop 2006, eq. B.16)."""
         density: Array = self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
         return density
 
     def log_factors(self, draws: WeightDraws) -> Array:
-        """(α_j - 1) log π_k (S, J, K): what the density has for every pair, but for C(α)."""
+        """Return (α_j - 1) log π_k (S, J, K), the factors of the density without C(α)."""
         pairs: Array = (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
         return pairs
 
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
-        """A Dirichlet is closed under dropping and reordering components."""
+        """Select components, under which Dirichlet distributions are closed."""
         return Dirichlet(self.concentration[keep])
 
 
 @dataclass(frozen=True)
 class DirichletTwin:
-    """Dirichlet weights in PyMC: π is a variable of the model."""
+    """Dirichlet weights in PyMC, with π as a variable."""
 
     weights: Tensor
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """log π_k (K,)."""
+        """Log π_k (K,)."""
         from pytensor import tensor as pt
 
         return pt.log(self.weights)
 
     def named(self) -> NamedTensors:
-        """Nothing beside the variable."""
         return {}
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """What a draw is made of, by the fields of ``WeightDraws``."""
+        """Fields of ``WeightDraws``."""
         return {"log_weights": self.log_weights}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
-        """S draws from the values (S, K) of ``drawn``."""
+        """Return S draws from the values (S, K) of ``drawn``."""
         return WeightDraws(**values)
 
     def point(self, draws: WeightDraws) -> dict[str, Array]:
-        """Values (S, K) of the model's variable at draws."""
+        """Return values (S, K) of the PyMC variable at draws."""
         return {"weights": np.exp(draws.log_weights)}
 
 
 @dataclass(frozen=True)
 class DirichletPrior:
-    """p(π) = Dirichlet(α0, ..., α0), the same α0 for any number of components."""
+    """p(π) = Dirichlet(α0, ..., α0), with the same α0 for any K."""
 
     concentration: float
     name = "dirichlet_distribution"
 
     def posterior(self, counts: Array) -> Dirichlet:
-        """α_k = α0 + N_k (Bishop 2006, eq. 10.58)."""
+        """Return the posterior α_k = α0 + N_k (Bishop 2006, eq. 10.58)."""
         return Dirichlet(self.concentration + counts)
 
     def kl(self, weights: Dirichlet) -> float:
-        """KL(q || p); with eq. 10.73 and 10.76 of Bishop 2006."""
+        """Return KL(q || p) (Bishop 2006, eq. 10.73 and 10.76)."""
         return float(
             weights.log_normaliser()
             - _normaliser_of_symmetric(self.concentration, weights.n_components)
@@ -134,7 +133,7 @@ class DirichletPrior:
         )
 
     def mode(self, counts: Array) -> PointWeights:
-        """(N_k + α0 - 1) normalised; refused where α0 < 1, since the density has no maximum."""
+        """Return N_k + α0 - 1, normalised; for α0 < 1 there is no maximum, which is an error."""
         if self.concentration < 1.0:
             raise InvalidInputError(
                 "weight_concentration_prior must be at least 1 for a maximum a posteriori fit "
@@ -143,22 +142,21 @@ class DirichletPrior:
         return PointWeights.shares(counts + (self.concentration - 1.0))
 
     def log_density(self, weights: PointWeights) -> float:
-        """Log prior density at point weights; 0 log 0 is 0."""
+        """Return the log prior density at point weights, with 0 log 0 = 0."""
         return _normaliser_of_symmetric(self.concentration, weights.n_components) + float(
             xlogy(self.concentration - 1.0, weights.probabilities).sum()
         )
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """log p(π) (S,) of draws."""
+        """Return log p(π) (S,) of draws."""
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
     def pymc_distribution(self, pm: Pymc, q: Dirichlet, n_components: int) -> DirichletTwin:
-        """The same prior over K weights in PyMC."""
+        """Declare the prior over K weights in PyMC."""
         concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 
     def n_parameters(self, n_components: int) -> int:
-        """Free parameters of the weights."""
         return n_components - 1
 
 
@@ -168,5 +166,4 @@ def _symmetric(concentration: float, n_components: int) -> Dirichlet:
 
 @lru_cache(maxsize=256)
 def _normaliser_of_symmetric(concentration: float, n_components: int) -> float:
-    """log C(α0, ..., α0): the same in every pass."""
     return _symmetric(concentration, n_components).log_normaliser()

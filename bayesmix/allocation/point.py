@@ -1,9 +1,7 @@
-"""Weights at a point.
+"""Point estimates of mixing weights, and the allocation of independent observations.
 
-Maximum likelihood (Bishop 2006, eq. 9.26), and type-II maximum likelihood within variational Bayes
-(Corduneanu & Bishop 2001), where an unneeded weight goes to zero.
-
-The allocation of mixing weights: each sample chooses its component by itself.
+Maximum likelihood: Bishop 2006, eq. 9.26; type-II maximum likelihood within variational Bayes:
+Corduneanu & Bishop 2001.
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ from bayesmix.numerics.logsumexp import normalise
 def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
     """Turn log joints (n, K) into responsibilities in place (Bishop 2006, eq. 9.23 and 10.49).
 
-    A known label excludes all other components; logarithms of soft labels are added to the log
-    joints (Côme, Oukhellou, Denoeux & Aknin 2009).
+    Known labels exclude the other components; log soft labels are added to the log joints (Côme,
+    Oukhellou, Denoeux & Aknin 2009).
     """
     if rows.labels is not None:
         if rows.labels.ndim == 2:
@@ -38,14 +36,14 @@ def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
 
 @dataclass(frozen=True)
 class WeightDraws:
-    """S draws of π by their logarithms (S, K)."""
+    """S draws of π as logarithms (S, K)."""
 
     log_weights: Array
 
 
 @dataclass(frozen=True)
 class PointWeights:
-    """Probabilities (K,); zeros are allowed and take part in nothing."""
+    """Probabilities (K,); components of weight zero are ignored."""
 
     probabilities: Array
     exchangeable = True
@@ -53,7 +51,7 @@ class PointWeights:
 
     @classmethod
     def shares(cls, counts: Array) -> PointWeights:
-        """Shares of the counts, equal ones where there are none."""
+        """Return counts divided by their sum, or equal weights if all are zero."""
         total = float(counts.sum())
         return cls(counts / total if total > 0.0 else np.full(len(counts), 1.0 / len(counts)))
 
@@ -62,7 +60,7 @@ class PointWeights:
         return len(self.probabilities)
 
     def expected_log(self) -> Array:
-        """log π_k, minus infinity at zero."""
+        """Return log π_k, minus infinity at zero."""
         if np.count_nonzero(self.probabilities) == len(self.probabilities):
             return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
@@ -70,84 +68,83 @@ class PointWeights:
         return logs
 
     def mean(self) -> Array:
-        """π_k."""
+        """Return π_k."""
         return self.probabilities
 
     def proportional(self, shares: Array) -> PointWeights:
-        """Others, in proportion to shares."""
+        """Return weights proportional to ``shares``."""
         return PointWeights(shares / shares.sum())
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
-        """The same point in every draw."""
+        """Return the same point in each draw."""
         return WeightDraws(np.broadcast_to(self.expected_log(), (n_draws, self.n_components)))
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """0: a point has no density to compare."""
+        """Return 0, as a point has no density."""
         return np.zeros(len(draws.log_weights))
 
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
-        """The kept weights, renormalised; equal ones where none of those has any."""
+        """Select components and renormalise; equal weights if all are zero."""
         return PointWeights.shares(self.probabilities[keep])
 
 
 @dataclass(frozen=True)
 class PointTwin:
-    """Weights at a point in PyMC."""
+    """Fixed weights in PyMC."""
 
     weights: PointWeights
 
     @property
     def log_weights(self) -> Array:
-        """log π_k (K,), finite."""
+        """Log π_k (K,), finite."""
         return np.maximum(self.weights.expected_log(), LOWEST_LOG)
 
     def named(self) -> NamedTensors:
-        """π with what its axis stands for."""
+        """π with its dimension."""
         return {"weights": (("component",), self.weights.probabilities)}
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Return no tensors."""
         return {}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
-        """The same point in every draw."""
+        """Return the same point in each draw."""
         logs = self.weights.expected_log()
         return WeightDraws(np.broadcast_to(logs, (n_draws, len(logs))))
 
     def point(self, draws: WeightDraws) -> dict[str, Array]:
-        """No variable of the model."""
+        """Return no values, as there is no variable."""
         return {}
 
 
 @dataclass(frozen=True)
 class FreeWeights:
-    """No prior: weights are the shares of the counts."""
+    """Weights without a prior: relative counts."""
 
     name = "type2_ml"
 
     def posterior(self, counts: Array) -> PointWeights:
-        """Shares of the counts: both the likelihood's and the bound's maximiser."""
+        """Return relative counts, which maximise both the likelihood and the bound."""
         return PointWeights.shares(counts)
 
     mode = posterior
 
     def kl(self, weights: PointWeights) -> float:
-        """0: a parameter has no KL divergence."""
+        """Return 0, as a parameter has no KL divergence."""
         return 0.0
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """0: there is no prior density here, and none of the point either."""
+        """Return 0, as neither prior nor point has a density."""
         return np.zeros(len(draws.log_weights))
 
     def log_density(self, weights: PointWeights) -> float:
-        """Refused: there is no prior density here."""
+        """Raise an error, as there is no prior."""
         raise UnsupportedError("weights without a prior have no prior density")
 
     def pymc_distribution(self, pm: Pymc, q: PointWeights, n_components: int) -> PointTwin:
-        """The weights of the fit in PyMC: numbers, of which nothing is drawn."""
+        """Return the fixed weights of the fit."""
         return PointTwin(q)
 
     def n_parameters(self, n_components: int) -> int:
-        """Free parameters of the weights."""
         return n_components - 1

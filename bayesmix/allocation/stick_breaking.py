@@ -1,4 +1,4 @@
-"""Truncated Dirichlet-process weights (Blei & Jordan 2006, sec. 3.2): the last takes the rest.
+"""Truncated Dirichlet-process weights (Blei & Jordan 2006, sec. 3.2).
 
 π_k = v_k Π_{j<k} (1 - v_j), v_k ~ Beta(1, α0) for k < K, v_K = 1.
 """
@@ -30,7 +30,7 @@ class StickDraws:
 
     @property
     def log_weights(self) -> Array:
-        """log π_k (S, K)."""
+        """Log π_k (S, K)."""
         logs = np.zeros((len(self.log_first), self.log_first.shape[1] + 1))
         logs[:, :-1] = self.log_first
         logs[:, 1:] += np.cumsum(self.log_rest, axis=1)
@@ -38,14 +38,14 @@ class StickDraws:
 
     @classmethod
     def of_weights(cls, log_weights: Array) -> StickDraws:
-        """The sticks that make these weights (S, K): v_k = π_k / Σ_{j>=k} π_j."""
+        """Return the sticks of weights (S, K): v_k = π_k / Σ_{j>=k} π_j."""
         tails = np.logaddexp.accumulate(log_weights[:, ::-1], axis=1)[:, ::-1]
         return cls(log_weights[:, :-1] - tails[:, :-1], tails[:, 1:] - tails[:, :-1])
 
 
 @dataclass(frozen=True)
 class StickBreaking:
-    """q(v_k) = Beta(first_k, rest_k), k < K; the concentration of the prior is kept for subsets."""
+    """q(v_k) = Beta(first_k, rest_k), k < K, with the prior for use in ``subset``."""
 
     first: Array  # (K - 1,)
     rest: Array  # (K - 1,)
@@ -64,7 +64,7 @@ class StickBreaking:
         return digamma(self.first) - total, digamma(self.rest) - total
 
     def expected_log(self) -> Array:
-        """E[log π_k] = E[log v_k] + Σ_{j<k} E[log(1 - v_j)]."""
+        """Return E[log π_k] = E[log v_k] + Σ_{j<k} E[log(1 - v_j)]."""
         of_first, of_rest = self.expected_log_sticks
         expected = np.zeros(self.n_components)
         expected[:-1] = of_first
@@ -72,7 +72,7 @@ class StickBreaking:
         return expected
 
     def mean(self) -> Array:
-        """E[π_k]: sticks are independent under q."""
+        """Return E[π_k], a product as sticks are independent."""
         share = self.first / (self.first + self.rest)
         expected = np.ones(self.n_components)
         expected[:-1] = share
@@ -80,7 +80,7 @@ class StickBreaking:
         return expected
 
     def spread(self) -> WeightSpread:
-        """Covariances of log π and of π, from those of log v and log(1 - v)."""
+        """Return covariances of log π and of π, from those of log v and log(1 - v)."""
         K, total = self.n_components, self.first + self.rest
         # log π = up log v + down log(1 - v)
         up, down = np.eye(K, K - 1), np.tri(K, K - 1, -1)
@@ -88,7 +88,7 @@ class StickBreaking:
         both = up * (polygamma(1, self.first) - shared) @ up.T
         both += down * (polygamma(1, self.rest) - shared) @ down.T
         mixed = up * -shared @ down.T
-        # Weighing by π_j makes v_j Beta(a + 1, b), and those before it Beta(a, b + 1).
+        # Weighting by π_j makes v_j Beta(a + 1, b), and earlier sticks Beta(a, b + 1).
         raised = up / self.first @ up.T + down / self.rest @ down.T
         raised -= (up + down) / total @ (up + down).T
         mean = self.mean()
@@ -103,14 +103,14 @@ class StickBreaking:
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
-        """Independent draws of the sticks."""
+        """Return independent draws of the sticks."""
         first = log_gammas(self.first, n_draws, generator)
         rest = log_gammas(self.rest, n_draws, generator)
         total = np.logaddexp(first, rest)
         return StickDraws(first - total, rest - total)
 
     def log_density_of(self, draws: StickDraws) -> Array:
-        """log q(v) (S,) of draws, a density over v."""
+        """Return log q(v) (S,) of draws, a density over v."""
         density: Array = (
             draws.log_first @ (self.first - 1.0)
             + draws.log_rest @ (self.rest - 1.0)
@@ -119,19 +119,19 @@ class StickBreaking:
         return density
 
     def subset(self, keep: Integers, counts: Array) -> StickBreaking:
-        """Sticks are not closed under dropping or sorting: made anew from the kept counts."""
+        """Return the posterior of the kept counts, as sticks are not closed under selection."""
         return self.prior.posterior(counts)
 
 
 @dataclass(frozen=True)
 class StickTwin:
-    """Sticks in PyMC, by -log(1 - v) (K - 1,)."""
+    """Sticks in PyMC, parametrised by -log(1 - v) (K - 1,)."""
 
     spent: Tensor
 
     @cached_property
     def drawn(self) -> dict[str, Tensor]:
-        """What a draw is made of, by the fields of ``StickDraws``."""
+        """Fields of ``StickDraws``."""
         from pytensor import tensor as pt
 
         first = pt.log(-pt.expm1(-self.spent))
@@ -139,7 +139,7 @@ class StickTwin:
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """log π_k (K,), as ``StickDraws`` has them."""
+        """Log π_k (K,), as in ``StickDraws``."""
         from pytensor import tensor as pt
 
         first, rest = self.drawn.values()
@@ -147,34 +147,34 @@ class StickTwin:
         return pt.concatenate([first, none]) + pt.concatenate([none, rest.cumsum()])
 
     def named(self) -> NamedTensors:
-        """π with what its axis stands for."""
+        """π with its dimension."""
         from pytensor import tensor as pt
 
         return {"weights": (("component",), pt.exp(self.log_weights))}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> StickDraws:
-        """S draws from the values (S, K - 1) of ``drawn``."""
+        """Return S draws from the values (S, K - 1) of ``drawn``."""
         return StickDraws(**values)
 
     def point(self, draws: StickDraws) -> dict[str, Array]:
-        """Values (S, K - 1) of the model's variable at draws."""
+        """Return values (S, K - 1) of the PyMC variable at draws."""
         return {"stick_log_rest": -draws.log_rest}
 
 
 @dataclass(frozen=True)
 class StickBreakingPrior:
-    """v_k ~ Beta(1, concentration)."""
+    """Prior v_k ~ Beta(1, concentration)."""
 
     concentration: float
     name = "dirichlet_process"
 
     def posterior(self, counts: Array) -> StickBreaking:
-        """q(v_k) = Beta(1 + N_k, α0 + Σ_{j>k} N_j) (Blei & Jordan 2006, eq. 18 and 19)."""
+        """Return q(v_k) = Beta(1 + N_k, α0 + Σ_{j>k} N_j) (Blei & Jordan 2006, eq. 18 and 19)."""
         beyond = np.cumsum(counts[::-1])[::-1]
         return StickBreaking(1.0 + counts[:-1], self.concentration + beyond[1:], self)
 
     def kl(self, weights: StickBreaking) -> float:
-        """Σ_k KL(q(v_k) || Beta(1, α0))."""
+        """Return Σ_k KL(q(v_k) || Beta(1, α0))."""
         a, b = weights.first, weights.rest
         of_first, of_rest = weights.expected_log_sticks
         divergence = (
@@ -186,18 +186,18 @@ class StickBreakingPrior:
         return float(divergence.sum())
 
     def mode(self, counts: Array) -> PointWeights:
-        """Refused: point estimates under stick-breaking depend on the order of components."""
+        """Raise an error, as point estimates would depend on the order of components."""
         raise UnsupportedError(
             "maximum a posteriori fits take Dirichlet weights: "
             "use weight_concentration_prior_type='dirichlet_distribution'"
         )
 
     def log_density(self, weights: PointWeights) -> float:
-        """Refused, as ``mode``."""
+        """Raise an error, as ``mode``."""
         raise UnsupportedError("stick-breaking weights have no point density here")
 
     def log_density_of(self, draws: StickDraws) -> Array:
-        """log p(v) (S,) of draws, a density over v."""
+        """Return log p(v) (S,) of draws, a density over v."""
         n_sticks = draws.log_rest.shape[1]
         density: Array = (self.concentration - 1.0) * draws.log_rest.sum(axis=1)
         density -= n_sticks * betaln(1.0, self.concentration)
@@ -206,15 +206,15 @@ class StickBreakingPrior:
     def reordered(
         self, draws: StickDraws, generator: np.random.Generator
     ) -> tuple[StickDraws, Integers]:
-        """One draw after every pair of neighbours was offered to change places, and the new order.
+        """Return a draw after proposals to swap neighbouring components, and the new order.
 
-        Metropolis steps on p(π), a density over π: p ∝ π_K^(α0 - 1) / Π_{k<K} Σ_{j>=k} π_j. Nothing
-        else in a mixture knows the order (cf. Papaspiliopoulos & Roberts 2008).
+        Metropolis steps on p(π) ∝ π_K^(α0 - 1) / Π_{k<K} Σ_{j>=k} π_j, a density over π, which
+        alone in the mixture depends on the order (cf. Papaspiliopoulos & Roberts 2008).
         """
         logs = draws.log_weights[0]
         order = np.arange(len(logs))
         log_uniform = np.log1p(-generator.random(len(logs)))
-        tail = -np.inf  # log Σ π of what comes after the pair
+        tail = -np.inf  # log Σ π of the components after the pair
         for k in range(len(logs) - 2, -1, -1):
             if tail == -np.inf:
                 log_ratio = (self.concentration - 1.0) * (logs[k] - logs[k + 1])
@@ -227,14 +227,13 @@ class StickBreakingPrior:
         return StickDraws.of_weights(logs[None]), order
 
     def pymc_distribution(self, pm: Pymc, q: StickBreaking, n_components: int) -> StickTwin:
-        """The same prior over K - 1 sticks in PyMC: -log(1 - v) is exponential with rate α0.
+        """Declare the prior over K - 1 sticks in PyMC: -log(1 - v) is exponential with rate α0.
 
-        So that a stick which takes nearly all, as they do where α0 is small, keeps its digits.
+        This parametrisation stays accurate for sticks near 1, as they are for small α0.
         """
         rate = np.array(float(self.concentration))
         spent = pm.Exponential("stick_log_rest", lam=rate, shape=n_components - 1)
         return StickTwin(spent)
 
     def n_parameters(self, n_components: int) -> int:
-        """Free parameters of the weights."""
         return n_components - 1

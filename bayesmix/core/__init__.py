@@ -1,1 +1,1 @@
-"""Protocols and records that all parts share, validation, random streams and threads."""
+"""Shared protocols and records, validation, random streams and threads."""

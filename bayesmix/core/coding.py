@@ -1,4 +1,4 @@
-"""L1: what the columns of a table were before they became numbers."""
+"""Coding of table columns as numbers."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def codes_of(
     levels: tuple[Level, ...],
     rows: Any = None,
 ) -> Array:
-    """Codes (n,) of a column's values among its levels, NaN where nothing is.
+    """Return codes (n,) of values among the levels of a column, NaN for missing values.
 
-    Raises ``InvalidInputError`` for a value that is no level; ``rows`` are their names,
-    None: numbers from 0.
+    Raises ``InvalidInputError`` for unknown values; ``rows`` are names for the message, by default
+    numbers from 0.
     """
     places = {level: float(code) for code, level in enumerate(levels)}
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
@@ -47,33 +47,33 @@ def codes_of(
 
 
 def named(levels: tuple[Level, ...]) -> str:
-    """The first levels in words."""
+    """List the first levels in words."""
     return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
 
 
 def shown(value: Level) -> str:
-    """A value in words."""
+    """Format a level for display."""
     return str(value) if isinstance(value, str | bool) else f"{value:g}"
 
 
 def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
-    """The levels (n,) that codes stand for, in an array of objects; None where nothing is."""
+    """Return the levels (n,) of codes as an object array, None for missing values."""
     named = np.empty(len(levels) + 1, dtype=object)
     named[:-1], named[-1] = levels, None
     return named[np.where(np.isnan(codes), len(levels), codes).astype(np.intp)]
 
 
 def is_missing(value: Any) -> bool:
-    """Whether nothing is in a cell: None, NaN, or what pandas has instead."""
+    """Whether a cell is missing: None, NaN, or a missing value of pandas."""
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 @dataclass(frozen=True)
 class Coding:
-    """Names of columns, the levels that codes 0, 1, ... stand for, and which columns are no part.
+    """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
 
-    ``levels`` is None for a column of numbers; ``left_out`` are names with the reason; ``counts``
-    are the columns of numbers that are counts.
+    ``levels`` is None for numerical columns; ``left_out`` pairs names with reasons; ``counts`` are
+    the numerical columns of counts.
     """
 
     names: tuple[str, ...]
@@ -83,17 +83,17 @@ class Coding:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The columns that are no levels."""
+        """Names of the numerical columns."""
         pairs = zip(self.names, self.levels, strict=True)
         return tuple(name for name, own in pairs if own is None)
 
     @property
     def has_levels(self) -> bool:
-        """Whether a column was anything but numbers."""
+        """Whether any column is categorical."""
         return any(own is not None for own in self.levels)
 
     def some(self, columns: Integers) -> Coding:
-        """That of some columns."""
+        """Return the coding of some columns."""
         picked = [int(column) for column in columns]
         return replace(
             self,
@@ -103,7 +103,7 @@ class Coding:
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
-        """Rows of numbers as a frame of the columns that they stand for, with their levels."""
+        """Return a data frame with levels in place of codes."""
         import pandas as pd
 
         pairs = zip(self.names, rows.T, self.levels, strict=True)
@@ -115,7 +115,7 @@ class Coding:
 
     @property
     def sentence(self) -> str:
-        """What was taken for what, and what was left out."""
+        """Return the column types and the dropped columns in words."""
         numbers = [name for name in self.numbers if name not in self.counts]
         levels = [
             f"{name} ({len(own)} levels)"

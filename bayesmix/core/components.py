@@ -1,8 +1,6 @@
-"""L1: component densities as protocols: at a point, averaged over a posterior, drawn from one.
+"""Protocols of component densities: point estimates, posteriors and posterior draws.
 
-What a method takes of one family's own (its statistics, its draws) is a type parameter, which
-``conformance`` fills in: ``PosteriorOf[PoissonDraws]``. Upper floors hold a ``Posterior`` of any
-family; that they hand it statistics and draws of the same family is their business.
+Type parameters stand for the statistics and draws of a family; ``conformance`` fills them in.
 """
 
 from __future__ import annotations
@@ -16,15 +14,15 @@ import numpy as np
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
-S = TypeVar("S", contravariant=True)  # a family's own statistics
-D = TypeVar("D", contravariant=True)  # its own draws
+S = TypeVar("S", contravariant=True)  # statistics of a family
+D = TypeVar("D", contravariant=True)  # draws of a family
 
-# Parameters in data units by name: what their axes after the first stand for, and their values.
+# Parameters in data units by name, with the names of their axes after the first.
 Named: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
 
 
 class Additive(Protocol):
-    """What a pass adds up over rows: statistics, or what they are made of."""
+    """Sums over observations: statistics, or sums from which they are computed."""
 
     @property
     def counts(self) -> Array:
@@ -35,50 +33,50 @@ class Additive(Protocol):
 
 
 class Statistics(Additive, Protocol):
-    """Expected sufficient statistics of K components: additive over rows."""
+    """Expected sufficient statistics of K components, additive over observations."""
 
     @property
     def shared(self) -> bool:
-        """Whether components have sums in common, so that some of them cannot be told apart."""
+        """Whether components share sums, so that they cannot be selected exactly."""
         ...
 
     def scaled(self, factor: float) -> Self: ...
 
     def subset(self, keep: Integers) -> Self:
-        """Those of some components that have all rows: the others are empty."""
+        """Return the statistics of some components, if the others are empty."""
         ...
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Those of all components of several."""
+        """Concatenate the components of several statistics."""
         ...
 
     def merged(self, first: int, second: int) -> Self:
-        """Those of K - 1 components: ``second`` added to ``first`` and left out."""
+        """Add component ``second`` to ``first`` and drop it."""
         ...
 
     def split(self, k: int, halves: Self) -> Self:
-        """Those of K + 1 components: two in the place of component k, the second at the end."""
+        """Replace component k by two, the second of them last."""
         ...
 
     def exchanged(self, keep: Integers, others: Self) -> Self:
-        """Those of the components ``keep``, then others in the place of the rest."""
+        """Return the components ``keep`` followed by ``others``."""
         ...
 
     def pack(self) -> Array:
-        """The statistics as one vector in which extrapolation makes sense."""
+        """Return the statistics as a vector that may be extrapolated."""
         ...
 
     def units(self) -> Array | float:
-        """What entries of ``pack`` are multiplied by, so that no path depends on their units."""
+        """Return factors that make the entries of ``pack`` dimensionless."""
         ...
 
     def unpack(self, vector: Array) -> Self:
-        """The statistics that ``pack`` to ``vector``."""
+        """Return the statistics that ``pack`` to ``vector``."""
         ...
 
 
-# Log densities (n, K) of rows with gaps, and what makes statistics of responsibilities.
+# Log densities (n, K) with missing values, and a function from responsibilities to statistics.
 Seen: TypeAlias = tuple[Array, Callable[[Array], Statistics]]
 
 
@@ -89,81 +87,77 @@ class Densities(Protocol):
     def n_components(self) -> int: ...
 
     def expected_log_density(self, values: Array) -> Array:
-        """E[log p(x | θ_k)] (n, K), exact and free of cancellation: the centred form."""
+        """Return E[log p(x | θ_k)] (n, K) in centred form, free of cancellation."""
         ...
 
 
 class Incomplete(Densities, Protocol):
-    """Densities that say what they do of rows with gaps."""
+    """Densities that allow missing values."""
 
     @property
     def patterned(self) -> Booleans:
-        """Which columns (D,) are dense together: rows are looked at by patterns of gaps in these.
+        """Dependent columns (D,), whose patterns of missing values are treated one by one.
 
-        Of the others factors are left out, cell by cell.
+        In the other columns the factors of missing cells are left out.
         """
         ...
 
     def seen_in(self, columns: Integers) -> Densities:
-        """log ∫ exp E[log p(x | θ_k)] over all but these columns, of rows that have these.
+        """Return log ∫ exp E[log p(x | θ_k)] over all but these columns.
 
-        Among them all that are not ``patterned``, in which rows still may have gaps.
+        ``columns`` includes those that are not ``patterned``, which may still have missing values.
         """
         ...
 
 
 class Filling(Densities, Protocol):
-    """Densities that draw what rows do not have."""
+    """Densities that can impute missing values."""
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Framed rows with their gaps drawn from the components ``labels``, given the rest."""
+        """Draw missing cells from components ``labels``, given the observed cells."""
         ...
 
 
 class Components(Densities, Protocol):
-    """All that an E-step needs of K densities."""
+    """Densities with what an E-step needs."""
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics:
-        """Statistics of framed rows; responsibilities (n, K) carry the row weights."""
+        """Return statistics of framed data; responsibilities (n, K) include sample weights."""
         ...
 
     def subset(self, keep: Integers) -> Self: ...
 
 
 class LinearComponents(Components, Protocol):
-    """Components whose log densities are linear in features: a capability, ``Family.linear``."""
+    """Components with log densities that are linear in features; see ``Family.linear``."""
 
     @property
     def linear(self) -> Linear:
-        """Their linear forms; raises ``DegenerateFitError`` where one has collapsed."""
+        """Linear forms; raises ``DegenerateFitError`` for a collapsed component."""
         ...
 
 
 class FarDensities(Densities, Protocol):
-    """Log densities of rows so far away that squares of distances are no doubles.
-
-    A capability: ``Family.far_densities``.
-    """
+    """Log densities at distances whose squares overflow; see ``Family.far_densities``."""
 
     @property
     def precision_root(self) -> Array:
-        """What distances are multiplied by, in blocks."""
+        """Factors of distances, in blocks."""
         ...
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        """Log density (n, K) of framed rows ``units`` times 2^exponent, and what to add (n,)."""
+        """Return log densities (n, K) of ``units`` times 2^exponent, and a term to add (n,)."""
         ...
 
 
 class LinearOf(Components, Protocol[S]):
-    """Log densities that are linear in features of the row: ``components.linear``.
+    """Log densities that are linear in features, so that an E-step is two matrix products.
 
-    One E-step then is one matrix product in each direction: coefficients (K, F) times features
-    (F, n), and responsibilities times features. ``loss`` bounds what cancellation can cost.
+    Coefficients are (K, F), features (F, n); ``loss`` bounds the cancellation.
     """
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Features (F, n) of framed rows, in ``out`` where it is given; the first is 1."""
+        """Return features (F, n) of framed data, in ``out`` if given; the first is 1."""
         ...
 
     @property
@@ -171,70 +165,70 @@ class LinearOf(Components, Protocol[S]):
 
     @property
     def kind(self) -> int:
-        """Which features these are: one of ``numerics.features``."""
+        """Kind of the features, a constant of ``numerics.features``."""
         ...
 
     def from_sums(self, sums: Array, /) -> Statistics:
-        """Statistics from Σ_n r_nk φ(x_n) (K, F)."""
+        """Return statistics from Σ_n r_nk φ(x_n) (K, F)."""
         ...
 
     def near(self, log_weights: Array) -> Array:
-        """How near component k is to j, about in nats (K, K): what it may take of j's rows."""
+        """Return the closeness of component k to j in nats (K, K), to find its neighbours."""
         ...
 
     def expected_log_likelihood(self, statistics: S) -> float:
-        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, less what no parameter touches."""
+        """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, without constants."""
         ...
 
     def loss(self, statistics: S, most: float = 0.0) -> float:
-        """Bound on the rounding of Σ w log p(x); a rough one where it is at most ``most``."""
+        """Return a bound on the rounding of Σ w log p(x); a rough one if it is at most ``most``."""
         ...
 
 
 class CompletingOf(LinearOf[S], Protocol[S]):
-    """Linear forms that say what they do of rows with gaps, and what they expect of these."""
+    """Linear forms that allow missing values and compute their expectations."""
 
     @property
     def dense(self) -> bool:
-        """Whether all columns depend on one another: a ``ByPattern`` form."""
+        """Whether all columns are dependent: a ``ByPattern`` form."""
         ...
 
     def seen(self, values: Array) -> Seen:
-        """log ∫ exp(.) (n, K) over what framed rows lack, and what makes statistics of them.
+        """Return log ∫ exp(.) (n, K) over missing cells, and a function to statistics.
 
-        These are of all columns: gaps are what is expected of them, or are not counted.
+        Missing cells enter the statistics by their expectations, or are not counted.
         """
         ...
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Framed rows with gaps drawn where they are counted; others stay."""
+        """Draw missing cells where they are counted in statistics."""
         ...
 
 
 class ByPatternOf(CompletingOf[S], Protocol[S]):
-    """Forms of which rows with the same gaps have one of their own, in their columns."""
+    """Forms that treat each pattern of missing values in its observed columns."""
 
     def completed(self, columns: Integers, sums: S) -> Statistics:
-        """Statistics of rows that have only these columns, from those of the columns."""
+        """Return statistics of all columns from those of the observed ones."""
         ...
 
 
 class TruncatingOf(LinearOf[S], Protocol[S]):
-    """Linear forms of which rows may know a few only: a capability, ``Family.truncates``."""
+    """Linear forms that can be truncated to a few components; see ``Family.truncates``."""
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Self, Array]:
-        """Forms of candidates (P, G) over rows less the places (P, D) of anchors (P,)."""
+        """Return forms of candidates (P, G) about the means (P, D) of anchors (P,)."""
         ...
 
     def gathered(self, sums: Array, components: Integers, places: Array) -> Additive:
-        """What K components have, of sums of features (P G, F) of ``components`` (P G,)."""
+        """Return sums of K components from sums of features (P G, F) of ``components`` (P G,)."""
         ...
 
 
 class FittedComponents(Components, Protocol):
-    """What an update makes: densities at a point, or averaged over q(θ)."""
+    """Components of a fit: densities at a point, or averaged over q(θ)."""
 
     @property
     def means(self) -> Array:
@@ -242,24 +236,24 @@ class FittedComponents(Components, Protocol):
         ...
 
     def released(self) -> Self:
-        """Without what held them during the run."""
+        """Drop what the run added to avoid collapse."""
         ...
 
     def unframed(self, frame: Frame) -> Self:
-        """From a frame into the data's coordinates."""
+        """Transform from a frame to data coordinates."""
         ...
 
     def plug_in(self) -> PointComponents:
-        """The point that summarises q(θ): what plug-in criteria are computed at."""
+        """Return the point estimate that summarises q(θ), used by criteria."""
         ...
 
     def predictive(self) -> Predictive:
-        """p(x | k, data): parameters integrated out."""
+        """Return p(x | k, data), with parameters integrated out."""
         ...
 
 
 class Predictive(Densities, Protocol):
-    """Densities that are asked what they say of some columns, and drawn from."""
+    """Densities with marginals, conditionals and draws."""
 
     @property
     def means(self) -> Array:
@@ -268,27 +262,27 @@ class Predictive(Densities, Protocol):
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where there are none."""
+        """Covariance matrices (K, D, D), NaN where undefined."""
         ...
 
     def marginal(self, columns: Integers) -> Predictive:
-        """The densities of some columns, the others integrated out."""
+        """Return the marginal densities of some columns."""
         ...
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Predictive:
-        """The densities of ``columns`` where those ``given`` have these values (G,)."""
+        """Return the densities of ``columns`` given values (G,) of the columns ``given``."""
         ...
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
+        """Return E[x_columns | x_given, k] (n, K, C) for values of the given columns (n, G)."""
         ...
 
     def unframed(self, frame: Frame) -> Self:
-        """From a frame into the data's coordinates."""
+        """Transform from a frame to data coordinates."""
         ...
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
+        """Draw counts_k observations of each component, in component order."""
         ...
 
 
@@ -297,28 +291,28 @@ class PointComponents(FittedComponents, Predictive, Protocol):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
+        """Standard deviation of each column (K, D)."""
         ...
 
 
 class PosteriorOf(FittedComponents, Protocol[D]):
-    """q(θ), or p(θ | X, Z): components averaged over it, and draws from it (``sampling``)."""
+    """q(θ), or p(θ | X, Z): averaged components, and draws of them."""
 
     @property
     def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F): means, of levels probabilities (codes have no order)."""
+        """E[t(x) | k] (K, F): means, or probabilities of levels."""
         ...
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
-        """Independent draws."""
+        """Return independent draws."""
         ...
 
     def coordinates(self) -> CoordinatesOf[D]:
-        """q(θ) in coordinates of unit variance, as linear response needs it."""
+        """Return q(θ) in coordinates of unit variance, for linear response."""
         ...
 
     def log_factors(self, draws: D) -> tuple[Array, Array]:
-        """log q(θ) of S draws in parts: what all components share (S,), and (S, J, K).
+        """Return log q(θ) of S draws: a shared part (S,) and factors (S, J, K).
 
         Entry (j, k) of the latter is the log density of the drawn component k under factor j.
         """
@@ -332,23 +326,23 @@ class Record(Protocol):
 
 
 class DrawnComponents(Record, Protocol):
-    """S draws of the parameters of K components: a record of arrays that begin with S."""
+    """S draws of the parameters of K components, as arrays with first axis S."""
 
     @property
     def components(self) -> Components:
-        """All S K densities, those of a draw together."""
+        """All S K densities, grouped by draw."""
         ...
 
     def subset(self, keep: Integers) -> Self:
-        """Some components of every draw."""
+        """Select components in each draw."""
         ...
 
     def at(self, draw: int) -> PointComponents:
-        """One of the draws as K densities at a point."""
+        """Return a draw as K densities at a point."""
         ...
 
     def parameters(self, frame: Frame) -> Named:
-        """Parameters (S, ...) in data units."""
+        """Return parameters (S, ...) in data units."""
         ...
 
 
@@ -357,40 +351,40 @@ class CoordinatesOf(Protocol[D]):
 
     @property
     def size(self) -> int:
-        """P."""
+        """Number of coordinates P."""
         ...
 
     def places(self, k: int) -> Integers:
-        """What the log density of component k depends on."""
+        """Return the coordinates on which the log density of component k depends."""
         ...
 
     def slopes(self, values: Array, k: int) -> Array:
-        """d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed rows."""
+        """Return d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed data."""
         ...
 
     def coupling(self) -> Array | float:
-        """Second derivatives (P, P) of what couples components beside the rows, or 0."""
+        """Return second derivatives (P, P) of the coupling between components, or 0."""
         ...
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Parameters in data units: their covariances with z, and their own."""
+        """Return parameters in data units: covariances with z, and among each other."""
         ...
 
     @property
     def moved(self) -> Integers:
-        """Coordinates that ``standardised`` has: the others vary as 1/n², and nothing else."""
+        """Coordinates that ``standardised`` returns; the variances of the others are O(1/n²)."""
         ...
 
     def standardised(self, draws: D) -> Array:
-        """Draws of q in unconstrained coordinates (S, ...) that are z to first order."""
+        """Return draws of q in unconstrained coordinates (S, ...) equal to z to first order."""
         ...
 
     def drawn(self, standardised: Array) -> DrawnComponents:
-        """The draws that have these unconstrained coordinates."""
+        """Return the draws with these unconstrained coordinates."""
         ...
 
 
-# Those of any family.
+# Protocols for any family.
 Linear: TypeAlias = LinearOf[Any]
 Truncating: TypeAlias = TruncatingOf[Any]
 Completing: TypeAlias = CompletingOf[Any]

@@ -1,4 +1,4 @@
-"""L1: what a run asks: what to maximise, when to stop, and what to watch for."""
+"""Protocols of a run: objective, stopping rule and guard against degenerate components."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ M = TypeVar("M", contravariant=True)  # mixtures of a family
 
 
 class Objective(Protocol):
-    """What is maximised: likelihood, posterior density or evidence bound."""
+    """Objective to maximise: likelihood, posterior density or evidence bound."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def variational(self) -> bool:
-        """Whether components are a posterior, so that pruning and predictives make sense."""
+        """Whether components are posteriors."""
         ...
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        """How weights follow from counts, once it is resolved against the rows."""
+        """Prior of the weights, once resolved against the data."""
         ...
 
     def update(
@@ -38,86 +38,86 @@ class Objective(Protocol):
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """The M-step: the mixture that maximises the objective at fixed responsibilities."""
+        """Run the M-step: maximise the objective at fixed responsibilities."""
         ...
 
     def regulariser(self, mixture: Mixture) -> float:
-        """0, the log prior, or minus the KL divergences; added to Σ w log normaliser."""
+        """Return 0, the log prior, or minus the KL divergences; added to Σ w log normaliser."""
         ...
 
 
 class Bayesian(Objective, Protocol):
-    """An objective with a prior over the parameters of components."""
+    """An objective with a prior over component parameters."""
 
     @property
     def parameters_prior(self) -> Prior:
-        """What θ follows, once it is resolved against the rows."""
+        """Prior of θ, once resolved against the data."""
         ...
 
 
 class PassesKept(Protocol):
-    """Remembers what passes over rows added up, so that none has to be made twice."""
+    """Recorded sums of passes, so that none is computed twice."""
 
     def summed(
         self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
     ) -> ChunkSums:
-        """The sums of a pass in a form of that name, made by ``work`` where they are not known."""
+        """Return the sums of a pass, recorded or computed by ``work``."""
         ...
 
     def write(self) -> None:
-        """Put what is new in a safe place."""
+        """Save new sums."""
         ...
 
     def leave_out(self, what: str) -> None:
-        """Say, once, which passes are made again."""
+        """Report, once, which passes are computed again."""
         ...
 
 
 class Stopping(Protocol):
-    """A rule that looks at the objective of consecutive passes."""
+    """A rule on the objective of consecutive passes."""
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool: ...
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether the last passes look like the end, which plain passes are to confirm."""
+        """Whether the last passes suggest convergence, to be confirmed by plain passes."""
         ...
 
     def is_small(self, gain: float, n_rows: float) -> bool:
-        """Whether after such a jump it is worth to look if that was the end."""
+        """Whether a gain is so small that convergence should be checked."""
         ...
 
 
 class Resolved(Protocol):
-    """What rows resolve of several families' columns: more than one array."""
+    """Floors of several families' columns, more than one array."""
 
     def __len__(self) -> int:
-        """For how many components, or 1 for all."""
+        """Return the number of components with separate floors, 1 if shared."""
         ...
 
 
 class Whole(Protocol):
-    """A mixture of whole rows, for the guard of some of their columns."""
+    """A mixture of all columns, for the guard of some of them."""
 
     @property
     def columns(self) -> Integers:
-        """Which columns of the rows these are."""
+        """The columns of the guard."""
         ...
 
     def log_joint(self, values: Stored, components: Densities) -> Array:
-        """Log joints (n, K) of whole rows as stored, under such components of these columns."""
+        """Return log joints (n, K) of all columns, with ``components`` for those of the guard."""
         ...
 
 
 class GuardOf(Protocol[M]):
-    """Watches updated mixtures before they are used, and the only one who may change them."""
+    """Guard against degenerate components; the only object that may change an updated mixture."""
 
     @property
     def resolution(self) -> Array | None:
-        """Variance below which the rows say nothing, for all components from the start, or None."""
+        """Variance below which data are rounding, for all components from the start, or None."""
         ...
 
     def among(self, whole: Whole) -> Self:
-        """The same watch over some columns of rows whose components all columns tell apart."""
+        """Return the guard of some columns in a mixture of all columns."""
         ...
 
     def examine(
@@ -127,9 +127,9 @@ class GuardOf(Protocol[M]):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """None where no component has collapsed; ``events`` are those of the run so far."""
+        """Return a repair, or None if no component collapsed; ``events`` are of the run."""
         ...
 
 
-# Of any family, as in ``components``.
+# Guard of any family, as in ``components``.
 Guard: TypeAlias = GuardOf[Any]

@@ -1,4 +1,4 @@
-"""L1: a family of component densities as a protocol."""
+"""Protocol of a family of component densities."""
 
 from __future__ import annotations
 
@@ -13,115 +13,112 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
-S = TypeVar("S", contravariant=True)  # a family's own statistics
+S = TypeVar("S", contravariant=True)  # statistics of a family
 P = TypeVar("P", contravariant=True)  # densities at a point
 
 
 class FamilyOf(Protocol[S, P]):
-    """A family of component densities: the one file that knows all of it."""
+    """A family of component densities."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def continuous(self) -> bool:
-        """Whether columns are, so that densities change with their units."""
+        """Whether columns are continuous, so that densities depend on their units."""
         ...
 
     @property
     def coding(self) -> Coding | None:
-        """What the codes of its columns stand for, where values do not stand for themselves."""
+        """Levels behind the codes of categorical columns, or None."""
         ...
 
     @property
     def any_real(self) -> bool:
-        """Whether every finite number will do, so that no row has to be looked at."""
+        """Whether all finite numbers are valid."""
         ...
 
     @property
     def drawn_columns(self) -> int:
-        """Over how many columns together a density is drawn: 2, of counts 1 (bars).
-
-        0 where a column shows nothing of the components.
-        """
+        """Number of columns in a density plot: 2, or 1 for counts (bars), or 0 for none."""
         ...
 
     @property
     def least(self) -> float:
-        """Below which there are no values: where the axes of figures begin at the latest."""
+        """Lower limit of the support; plots start here."""
         ...
 
     @property
     def linear(self) -> bool:
-        """Whether its components are ``LinearComponents``.
+        """Whether components are ``LinearComponents``.
 
-        Where they are not, updates raise ``DegenerateFitError`` if a component collapses.
+        If not, updates raise ``DegenerateFitError`` for a collapsed component.
         """
         ...
 
     @property
     def far_densities(self) -> bool:
-        """Whether its densities are ``FarDensities``; otherwise theirs are sound at any row."""
+        """Whether densities are ``FarDensities``; if not, they are finite at any distance."""
         ...
 
     @property
     def takes_gaps(self) -> bool:
-        """Whether its components are ``Incomplete`` and ``Filling``, and its statistics start."""
+        """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
         ...
 
     def made(self, components: Components) -> bool:
-        """Whether components are of this very family, and of its structure where it has several."""
+        """Whether components are of this family and covariance structure."""
         ...
 
     def marginal(self, columns: Integers) -> Family:
-        """The family of some of the columns."""
+        """Return the family of some columns."""
         ...
 
     @property
     def truncates(self) -> bool:
-        """Whether its linear forms are ``Truncating``: rows know the nearest of many components."""
+        """Whether linear forms are ``Truncating``."""
         ...
 
     @property
     def heavy_tails(self) -> bool:
-        """Whether far rows belong to clusters, so that no start is to begin at one of them."""
+        """Whether tails are heavy, so that starts should not be at outliers."""
         ...
 
     @property
     def keeps_zeros(self) -> bool:
-        """Whether a probability of 0 stays 0 from pass to pass: starts then avoid it."""
+        """Whether a probability of 0 remains 0 in each update, so that starts must avoid it."""
         ...
 
     @property
     def own_directions(self) -> int | None:
-        """Along how few directions a component lies, where starts are to see these; None: all."""
+        """Number of directions along which components extend, for graph starts; None: all."""
         ...
 
     @property
     def has_posterior(self) -> bool:
-        """Whether there are variational fits of it, so that it has a bound and an evidence."""
+        """Whether variational fits exist."""
         ...
 
     @property
     def rearranged(self) -> bool:
-        """Whether a search may split, merge and exchange components by their statistics."""
+        """Whether moves can split, merge and exchange components by their statistics."""
         ...
 
     def linear_is_faster(self, n_features: int) -> bool:
-        """Whether the linear form takes less time than the centred one."""
+        """Whether the linear form is faster than the centred one."""
         ...
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise ``InvalidInputError`` if the family cannot produce these values.
+        """Raise ``InvalidInputError`` for values outside the support.
 
-        ``first`` is the number of the first of these rows, so that the message names the right one.
+        ``first`` is the number of the first observation, for the message.
         """
         ...
 
     def frame(self, summary: Summary) -> Frame: ...
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """The frame without directions in which all rows agree, and events that name them."""
+        """Return the frame without directions of no extent, and events that name them."""
         ...
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
@@ -135,34 +132,34 @@ class FamilyOf(Protocol[S, P]):
     ) -> PointComponents: ...
 
     def feasible(self, statistics: S) -> bool:
-        """Whether rows could have these statistics: extrapolated ones need not."""
+        """Whether the statistics, if extrapolated, are in the domain of the M-step."""
         ...
 
     def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
-        """The default prior of variational Bayes."""
+        """Return the default prior of variational Bayes."""
         ...
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
-        """The default prior of maximum a posteriori: nothing singular, nothing at an edge."""
+        """Return the default prior of MAP, which prevents singular and boundary estimates."""
         ...
 
     def as_draws(self, points: Sequence[P]) -> DrawnComponents:
-        """Mixtures at points as draws."""
+        """Return mixtures at points as draws."""
         ...
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """The largest K for which maximum likelihood is defined, or None for no limit."""
+        """Return the largest K for which maximum likelihood is defined, or None."""
         ...
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
-        """What watches for collapsing components in fits to these rows.
+        """Return the guard against degenerate components for these data.
 
-        ``repair``: a collapsed component may be moved elsewhere (maximum likelihood).
+        ``repair`` allows it to move a collapsed component (maximum likelihood).
         """
         ...
 
 
-# Of any family, as in ``components``.
+# Any family, as in ``components``.
 Family: TypeAlias = FamilyOf[Any, Any]

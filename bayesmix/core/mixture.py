@@ -1,4 +1,4 @@
-"""L1: mixtures, and what passes over rows make of them."""
+"""Mixtures, and the sums of an E-step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     )
     from bayesmix.core.priors import Weights
 
-    # What a fit works on, unless something else is said.
     C = TypeVar("C", bound=Densities, default=FittedComponents, covariant=True)
     W = TypeVar("W", bound=Weights, default=Weights, covariant=True)
     M = TypeVar("M", bound="Mixture[Components, Weights]")
@@ -42,7 +41,7 @@ else:
 @filled_at_once
 @dataclass(frozen=True)
 class Mixture(Generic[C, W]):
-    """Weights and components, in a frame: all that the E-step needs."""
+    """Allocation and components in a frame."""
 
     weights: W
     components: C
@@ -54,7 +53,7 @@ class Mixture(Generic[C, W]):
         return int(self.components.n_components)
 
     def subset(self: M, keep: Integers, counts: Array) -> M:
-        """The mixture of some components, in the order given."""
+        """Select components, in the order given."""
         return replace(
             self,
             weights=self.weights.subset(keep, counts[keep]),
@@ -62,7 +61,7 @@ class Mixture(Generic[C, W]):
         )
 
     def marginal(self, columns: Integers) -> Mixture[Any]:
-        """As rows see it that have only these columns."""
+        """Return the marginal mixture of some columns."""
         if self.noise is not None:
             raise UnsupportedError(
                 "noise beside a mixture has no density of some columns alone: leave out rows with "
@@ -73,18 +72,18 @@ class Mixture(Generic[C, W]):
 
     @property
     def patterned(self) -> Booleans:
-        """The columns (D,) of which rows are looked at by patterns of gaps.
+        """Dependent columns (D,), whose patterns of missing values are treated one by one.
 
-        All of them where framed rows have no columns.
+        All columns if framed directions mix them.
         """
         if self.frame.basis is not None:
             return np.ones(len(self.frame.centre), dtype=bool)
         return cast("Incomplete", self.components).patterned
 
     def log_joint(self, values: Array) -> Array:
-        """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form.
+        """Return E[log π_k] + E[log p(x | θ_k)] (n, K) of framed data, in centred form.
 
-        Of a row with gaps: log ∫ exp(.) over what it does not have.
+        Missing cells are integrated out.
         """
         joint: Array
         if has_gaps(values):
@@ -100,7 +99,7 @@ class Mixture(Generic[C, W]):
 
     @property
     def log_weights(self) -> Array:
-        """E[log (1 - ε) π_k] (K,): ε is the weight of the noise."""
+        """E[log (1 - ε) π_k] (K,), where ε is the weight of the noise."""
         logs: Array = self.weights.expected_log()
         return logs if self.noise is None else logs + self.noise.log_rest
 
@@ -111,10 +110,10 @@ class Mixture(Generic[C, W]):
         return shares if self.noise is None else shares * (1.0 - self.noise.weight)
 
     def responsibilities(self, values: Array, rows: Rows | None = None) -> tuple[Array, Array]:
-        """Responsibilities (n, K) and log normaliser (n,) of framed rows.
+        """Return responsibilities (n, K) and log normaliser (n,) of framed data.
 
-        (n, K + 1) with noise, which is last. ``rows`` are the same as stored, with what is known of
-        them; without, they are rows of which nothing is known.
+        Noise, if any, is the last column of (n, K + 1). ``rows`` are the same data in data units,
+        with known labels if there are any.
         """
         joint = self.log_joint(values)
         stored = rows or Rows(values if self.noise is None else self.frame.undo(values))
@@ -124,10 +123,7 @@ class Mixture(Generic[C, W]):
         return self.with_noise(joint, log_normaliser, stored.values)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn log joints (n, K) of rows into responsibilities in place; every E-step does so.
-
-        Noise takes its share of each row.
-        """
+        """Turn log joints (n, K) into responsibilities in place, including the noise."""
         allocated = self.weights.allocate(joint, rows)
         if self.noise is None:
             return allocated
@@ -138,7 +134,7 @@ class Mixture(Generic[C, W]):
     def with_noise(
         self, shares: Array, log_normaliser: Array, values: Array
     ) -> tuple[Array, Array]:
-        """The same (n, K + 1) and (n,) of rows in data units, from those of the components."""
+        """Add the noise to responsibilities and log normaliser of data in data units."""
         assert self.noise is not None
         log_volume = self.frame.log_volume
         total, own = self.noise.joined(shares, log_normaliser, values, log_volume)
@@ -146,18 +142,18 @@ class Mixture(Generic[C, W]):
 
     @property
     def linear(self: Mixture[Components]) -> Linear:
-        """Linear forms of the components, of families that have them."""
+        """Linear forms of the components."""
         return cast("LinearComponents", self.components).linear
 
     @once
     def finite_log_weights(self) -> Array:
-        """E[log π_k] (K,)."""
+        """E[log π_k] (K,), finite."""
         logs: Array = np.maximum(self.log_weights, LOWEST_LOG)
         return logs
 
     @once
     def coefficients(self: Mixture[Components]) -> Array:
-        """Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)]."""
+        """Coefficients Θ (K, F) with Θ φ(x) = E[log π_k] + E[log p(x | θ_k)]."""
         coefficients: Array = self.linear.coefficients.copy()
         coefficients[:, 0] += self.finite_log_weights
         return coefficients
@@ -166,14 +162,14 @@ class Mixture(Generic[C, W]):
 @filled_at_once
 @dataclass(frozen=True)
 class FeatureSums:
-    """Σ w r φ (K, F) of a linear form: added up as they are, statistics are made of the total."""
+    """Sums Σ w r φ (K, F) of a linear form, converted to statistics at the end of a pass."""
 
     form: Linear
     sums: Array
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,): the first feature is 1."""
+        """Σ w r (K,), as the first feature is 1."""
         return self.sums[:, 0]
 
     def __add__(self, other: FeatureSums) -> FeatureSums:
@@ -181,7 +177,7 @@ class FeatureSums:
 
 
 def finished(statistics: Additive) -> Statistics:
-    """The statistics, made of sums of features where that is what they are so far."""
+    """Return statistics, converted from sums of features if need be."""
     if isinstance(statistics, FeatureSums):
         return statistics.form.from_sums(statistics.sums)
     return cast("Statistics", statistics)
@@ -190,33 +186,33 @@ def finished(statistics: Additive) -> Statistics:
 @filled_at_once
 @dataclass(frozen=True)
 class Expectation:
-    """The sums of one E-step: all that an update may see."""
+    """Sums of an E-step, the input of an M-step."""
 
-    log_normaliser: float  # Σ w l, framed
-    magnitude: float  # Σ w (1 + |l|): the unit of rounding
+    log_normaliser: float  # Σ w l, in the frame
+    magnitude: float  # Σ w (1 + |l|), the scale of rounding errors
     counts: Array  # (K,) Σ w r
     statistics: Statistics
     allocation: AllocationSums | None = None
 
     @property
     def of_allocation(self) -> Any:
-        """What an update of the allocation reads: its own statistics, or the counts (K,)."""
+        """Statistics of the allocation: the counts (K,) for mixing weights."""
         return self.counts if self.allocation is None else self.allocation
 
     def pack(self) -> Array:
-        """All statistics in one vector: what acceleration extrapolates."""
+        """Return all statistics as a vector, for extrapolation."""
         packed = self.statistics.pack()
         return packed if self.allocation is None else np.append(packed, self.allocation.pack())
 
     def units(self) -> Array:
-        """Scales of the entries of ``pack``."""
+        """Return scales of the entries of ``pack``."""
         units: Array = np.asarray(self.statistics.units())
         if self.allocation is None:
             return units
         return np.append(units, np.full(len(self.allocation.pack()), 1.0 / self.counts.sum()))
 
     def unpacked(self, vector: Array) -> Expectation:
-        """The expectation whose statistics pack to ``vector``."""
+        """Return the expectation whose statistics pack to ``vector``."""
         size = len(self.statistics.pack()) if self.allocation else len(vector)
         statistics = self.statistics.unpack(vector[:size])
         allocation = self.allocation and self.allocation.unpack(vector[size:])
@@ -226,7 +222,7 @@ class Expectation:
 @filled_at_once
 @dataclass(frozen=True)
 class ChunkSums:
-    """What a pass adds up over chunks, and an ``Expectation`` in the end."""
+    """Sums over chunks, which become an ``Expectation``."""
 
     log_normaliser: float
     magnitude: float
@@ -247,7 +243,7 @@ class ChunkSums:
         )
 
     def finished(self) -> Expectation:
-        """With the statistics that an update reads."""
+        """Return the expectation of the completed sums."""
         statistics = finished(self.statistics)
         return Expectation(
             self.log_normaliser, self.magnitude, statistics.counts, statistics, self.allocation
@@ -256,7 +252,7 @@ class ChunkSums:
 
 @dataclass(frozen=True)
 class Repair:
-    """What a guard asks for: an update at another resolution, or another mixture altogether."""
+    """Repair of a guard: a new resolution, or another mixture."""
 
     events: tuple[Event, ...]
     resolution: Array | None

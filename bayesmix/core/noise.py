@@ -1,7 +1,6 @@
-"""L1: rows that belong to no component: a density beside the mixture, and how much it takes.
+"""Noise: a fixed density beside the components, in (1 - ε) Σ π_k p_k + ε p_0.
 
-The mixture is (1 - ε) Σ π_k p_k + ε p_0 (Banfield & Raftery 1993; Fraley & Raftery 2002, uniform
-noise). ε is split off before the weights π, so that these stay what they are without noise.
+Sources: Banfield & Raftery 1993; Fraley & Raftery 2002.
 """
 
 from __future__ import annotations
@@ -15,41 +14,41 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Stored
 
-# Rows at the edge of the box lie in it, whatever turning its axes rounds.
+# Relative tolerance of the box, for rounding in rotations.
 ROUNDING = 1e-9
-# An eigenvalue of a correlation matrix that is rounding.
+# Eigenvalues of a correlation matrix below this are rounding.
 FLAT = 1e-13
 
 
 class NoiseDensity(Protocol):
-    """A density that no fit changes, in the data's coordinates."""
+    """A fixed density in data coordinates."""
 
     def log_density(self, values: Array) -> Array:
-        """Log density (n,) of rows."""
+        """Return the log density (n,)."""
         ...
 
     def draw(self, n: int, generator: np.random.Generator) -> Array:
-        """n rows."""
+        """Draw n observations."""
         ...
 
 
 @dataclass(frozen=True)
 class UniformNoise:
-    """1 / V in a box that holds all rows of a fit, along the columns or the rows' own axes."""
+    """Density 1 / V in a box around the data, along columns or principal axes."""
 
     origin: Array  # (D,)
-    lower: Array  # (D,) from there, along the axes
+    lower: Array  # (D,) from the origin, along the axes
     upper: Array
     axes: Array | None = None  # (D, D), orthonormal
 
     @property
     def log_volume(self) -> float:
-        """log V, minus infinity where the rows have no extent along an axis."""
+        """Log V, minus infinity if the data have no extent along an axis."""
         with np.errstate(divide="ignore"):
             return float(np.log(self.upper - self.lower).sum())
 
     def inside(self, values: Array) -> Booleans:
-        """Whether rows (n,) lie in the box."""
+        """Whether observations (n,) are in the box."""
         away = values - self.origin
         along = away if self.axes is None else away @ self.axes
         room = ROUNDING * (self.upper - self.lower)
@@ -66,7 +65,7 @@ class UniformNoise:
 
 @dataclass(frozen=True)
 class OwnNoise:
-    """A density that the user gave: log densities (n,) of rows, and rows where it can draw."""
+    """A density given by the user as a function, with draws if available."""
 
     log_densities: Callable[[Array], Array]
     draws: Callable[[int, np.random.Generator], Array] | None = None
@@ -85,7 +84,7 @@ class OwnNoise:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of a mixture: its density, E[log ε], E[log (1 - ε)] and E[ε]."""
+    """Noise of a mixture: its density, E[log ε], E[log (1 - ε)] and E[ε]."""
 
     density: NoiseDensity
     log_weight: float
@@ -94,26 +93,26 @@ class Noise:
 
     @classmethod
     def at(cls, density: NoiseDensity, weight: float) -> Noise:
-        """Of a weight that is known."""
+        """Return noise of fixed weight."""
         with np.errstate(divide="ignore"):
             logs = float(np.log(weight)), float(np.log1p(-weight))
         return cls(density, *logs, weight)
 
     @property
     def averaged(self) -> Noise:
-        """At E[ε]: what the density of a row takes."""
+        """Noise with weight E[ε]."""
         return self.at(self.density, self.weight)
 
     def joined(
         self, joint: Array, log_normaliser: Array, values: Array, log_volume: float
     ) -> tuple[Array, Array]:
-        """The log normaliser with the noise, and the noise's share of every row (n,).
+        """Return the log normaliser with noise, and the responsibility (n,) of the noise.
 
-        ``joint``, the components' shares (n, K) of rows in data units, is divided in place.
+        ``joint`` (n, K), the responsibilities of the components, is scaled in place.
         """
         own = self.log_weight + self.log_density(values, log_volume)
         total = np.logaddexp(log_normaliser, own)
-        # Where neither has a density that is a double, the row stays with the components.
+        # If both densities are zero, the observation stays with the components.
         somewhere = ~np.isneginf(total)
         share = np.zeros(len(total))
         np.subtract(own, total, out=share, where=somewhere)
@@ -122,14 +121,14 @@ class Noise:
         return total, share
 
     def log_density(self, values: Array, log_volume: float) -> Array:
-        """Log density (n,), framed, of rows in data units."""
+        """Return the framed log density (n,) of data in data units."""
         return self.density.log_density(values) + log_volume
 
 
 def hypervolume(values: Stored) -> UniformNoise:
-    """The smaller of two boxes of rows, along columns or principal axes, as mclust's ``hypvol``.
+    """Return the smaller of two boxes, along columns or principal axes (mclust's ``hypvol``).
 
-    One without volume where columns determine others.
+    The volume is zero if columns are linearly dependent.
     """
     rows = np.asarray(values, dtype=np.float64)
     origin = rows.min(axis=0)

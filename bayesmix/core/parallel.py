@@ -1,8 +1,6 @@
-"""Threads over chunks, with BLAS held to one thread while they run.
+"""Threads over chunks, with BLAS limited to one thread; results do not depend on their number.
 
-Chunks are mapped in order and results come back in order, so that the number of threads changes
-no bit of an answer. The hold on BLAS is one for the whole process and counted: overlapping limits
-set from two threads would otherwise restore each other's values and leave BLAS at one thread.
+The BLAS limit is counted for the whole process, as overlapping limits would not be restored.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 
 from bayesmix.errors import InvalidInputError
 
-# Of serial work before worker processes are worth their own beginning.
+# Serial time after which starting worker processes is worth while.
 SECONDS_ALONE = 2.0
 
 Item = TypeVar("Item")
@@ -25,10 +23,9 @@ Result = TypeVar("Result")
 
 
 class _BlasHold:
-    """Counts who needs BLAS on one thread; the first sets the limit, the last restores it.
+    """Counter of users of single-threaded BLAS; the first sets the limit, the last restores it.
 
-    Who comes first and who goes last may be different threads. threadpoolctl lets only one thread
-    set limits, the first that did; under this lock it is safe to hand that role over.
+    threadpoolctl lets only the first thread set limits; under this lock another may take over.
     """
 
     def __init__(self) -> None:
@@ -57,7 +54,7 @@ class _BlasHold:
 
     def _set(self, limits: list[int]) -> None:
         for library, limit in zip(self._libraries or [], limits, strict=True):
-            # Older releases of threadpoolctl know of no such role.
+            # Older releases of threadpoolctl have no controlling thread.
             hand_over = getattr(library, "clear_controlling_thread", None)
             if hand_over is not None:
                 hand_over(force=True)
@@ -70,7 +67,7 @@ _blas = _BlasHold()
 
 
 def _after_fork() -> None:
-    """A child starts with a hold and threads of its own: those of the parent are not there."""
+    """Reset locks and threads in a forked child, which inherits neither."""
     global _blas, _helpers
     _blas = _BlasHold()
     _helpers = _Helpers()
@@ -82,7 +79,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread, nested and from several threads alike."""
+    """Limit BLAS to one thread; may be nested and used by several threads."""
     hold = _blas
     hold.acquire()
     try:
@@ -92,10 +89,10 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use; one inside a worker, be it a process or a thread."""
+    """Return the number of usable cores, 1 inside a worker process or thread."""
     if multiprocessing.parent_process() is not None:
         return 1
-    # Threads of Dask, of pools and of joblib, by the names that they are given.
+    # Names of threads of Dask, of pools and of joblib.
     name = threading.current_thread().name
     if name.startswith(("Dask", "ThreadPoolExecutor", "bayesmix")) or name.endswith("(worker)"):
         return 1
@@ -105,7 +102,7 @@ def usable_cores() -> int:
 
 
 def resolve_jobs(n_jobs: int | None) -> int:
-    """Number of threads for ``n_jobs`` (None: all usable cores; negative as in joblib)."""
+    """Return the number of threads for ``n_jobs`` (None: all cores; negative as in joblib)."""
     if n_jobs is None:
         return usable_cores()
     if n_jobs == 0:
@@ -116,7 +113,7 @@ def resolve_jobs(n_jobs: int | None) -> int:
 
 
 class _Helpers:
-    """The threads of this process: begun when first needed, dropped at a fork, never nested."""
+    """Threads of this process, started when needed and dropped at a fork."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -124,7 +121,7 @@ class _Helpers:
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def ask(self, task: Callable[[], None], n: int) -> None:
-        """Have ``task`` called n times, by threads that have nothing else to do."""
+        """Let idle threads call ``task`` n times."""
         with self._lock:
             for number in range(self._size, n):
                 name = f"bayesmix-{number}"
@@ -142,9 +139,9 @@ _helpers = _Helpers()
 
 
 class _Shared:
-    """Items that a caller and its helpers take in turn, until none is left or one has failed.
+    """Items shared by a caller and its helpers, until all are taken or one fails.
 
-    Futures would do, at several times the cost: a pass over few rows takes no longer than they.
+    Futures would cost several times as much as a pass over small data.
     """
 
     def __init__(self, work: Callable[[int], None], n_items: int) -> None:
@@ -156,7 +153,7 @@ class _Shared:
         self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def drain(self) -> None:
-        """Take items while there are any."""
+        """Process items until none is left."""
         while True:
             with self.lock:
                 index = next(self.indices, None) if self.open else None
@@ -169,7 +166,7 @@ class _Shared:
                 raise
 
     def help(self) -> None:
-        """``drain`` in another thread, unless the caller is through already."""
+        """Run ``drain`` in a helper, unless the caller has finished."""
         with self.lock:
             if not self.open:
                 return
@@ -182,7 +179,7 @@ class _Shared:
         self.ended.put(raised)
 
     def close(self) -> list[BaseException]:
-        """What helpers raised, once all have stopped."""
+        """Wait for the helpers and return their exceptions."""
         with self.lock:
             self.open = False
         ended = [self.ended.get() for _ in range(self.helping)]
@@ -190,9 +187,9 @@ class _Shared:
 
 
 def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
-    """``work(i)`` for every i, taken in order by the caller and ``n_jobs`` - 1 threads.
+    """Call ``work(i)`` for each i in the caller and ``n_jobs`` - 1 threads.
 
-    What a thread raised is raised here once all have stopped; after that nothing more is begun.
+    Exceptions of threads are raised here once all have stopped.
     """
     shared = _Shared(work, n_items)
     _helpers.ask(shared.help, min(n_jobs, n_items) - 1)
@@ -205,7 +202,7 @@ def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
 
 
 def _threads(n_items: int, n_jobs: int) -> int:
-    """How many threads to use: one within a thread of our own, which must not wait for others."""
+    """Return the number of threads, 1 inside a helper, which must not wait for others."""
     nested = threading.current_thread().name.startswith("bayesmix")
     return 1 if nested else min(n_jobs, n_items)
 
@@ -213,7 +210,7 @@ def _threads(n_items: int, n_jobs: int) -> int:
 def ordered_map(
     step: Callable[[Item], Result], items: Iterable[Item], n_jobs: int
 ) -> Iterator[Result]:
-    """``map(step, items)`` on up to ``n_jobs`` threads, results in order."""
+    """Yield ``map(step, items)`` on up to ``n_jobs`` threads, in order."""
     items = list(items)
     n_jobs = _threads(len(items), n_jobs)
     if n_jobs <= 1:
@@ -229,10 +226,9 @@ def ordered_map(
 
 
 def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) -> Result:
-    """Σ of ``step(item)`` in a fixed binary tree, each pair added as soon as both are there.
+    """Sum ``step(item)`` in a fixed binary tree, so that rounding does not depend on threads.
 
-    The tree is that of neighbours, then of neighbouring pairs, and so on, whoever comes first; no
-    more sums are kept than the tree is high, and one for each thread.
+    Pairs are added as soon as both are available, so that few sums are in memory.
     """
     n_items = len(items)
     n_jobs = _threads(n_items, n_jobs)

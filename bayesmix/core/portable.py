@@ -1,4 +1,4 @@
-"""L1: work on rows that lie on a device, as arrays of any library that keeps the array API."""
+"""Protocols of computations on a device, in any library with the array API."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ Value = TypeVar("Value", covariant=True)
 
 
 class OnDevice(Protocol):
-    """Linear forms over framed rows (n, D) of a namespace ``xp``."""
+    """Linear forms over framed data (n, D) of a namespace ``xp``."""
 
     def features(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
-        """Features (n, F)."""
+        """Return features (n, F)."""
         ...
 
     def log_density(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
-        """Expected log densities (n, K), centred form."""
+        """Return expected log densities (n, K) in centred form."""
         ...
 
     def statistics(
         self, xp: Namespace, values: DeviceArray, responsibilities: DeviceArray
     ) -> Statistics:
-        """Statistics of the rows, on the host."""
+        """Return statistics on the host."""
         ...
 
 
 @runtime_checkable
 class Portable(Protocol):
-    """Components that can be looked at on a device."""
+    """Components that can be evaluated on a device."""
 
     @property
     def on_device(self) -> OnDevice:
-        """Their log densities there."""
+        """Log densities on the device."""
         ...
 
 
 @runtime_checkable
 class DeviceStep(Protocol[Value]):
-    """A step over rows that may be done where they lie."""
+    """A step that may run on the device that holds the data."""
 
     def on_device(self, values: DeviceArray, weights: Array | None) -> Value | None:
-        """The same as over ``Rows``; None where only NumPy can."""
+        """Run the step on a device; None if only NumPy can."""
         ...

@@ -1,12 +1,7 @@
-"""L1: priors as protocols: of mixing weights, and of the parameters of components.
+"""Protocols of allocations and of priors over weights and parameters, with their PyMC versions.
 
-L1: how samples choose their components, as protocols.
-
-With mixing weights, at a point or with a posterior, each sample chooses by itself. A Markov chain
-or a gate is an allocation too: it turns log densities into responsibilities in its own way, and
-may have statistics of its own.
-
-L1: the twins in PyMC of weights and components: the same model, for other samplers.
+An allocation turns log densities into responsibilities: mixing weights do so by observation, a
+Markov chain or a gate would need statistics besides counts.
 """
 
 from __future__ import annotations
@@ -21,97 +16,96 @@ from bayesmix.core.components import DrawnComponents, PointComponents, Posterior
 from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
 from bayesmix.numerics.arrays import Array, Integers
 
-D = TypeVar("D", contravariant=True)  # draws of one kind
+D = TypeVar("D", contravariant=True)  # draws of one type
 
 
 class DrawnWeights(Record, Protocol):
-    """S draws of π: a record of arrays that begin with S."""
+    """S draws of π, as arrays with first axis S."""
 
     @property
     def log_weights(self) -> Array:
-        """log π_k (S, K)."""
+        """Log π_k (S, K)."""
         ...
 
 
 class Allocation(Protocol):
-    """How samples choose their components: the part of a mixture that its densities do not know."""
+    """Allocation of observations to components."""
 
     @property
     def n_components(self) -> int: ...
 
     def expected_log(self) -> Array:
-        """E[log π_k] (K,), added to the log densities of each sample; 0 where there is none."""
+        """Return E[log π_k] (K,), added to the log densities; 0 if not applicable."""
         ...
 
     def mean(self) -> Array:
-        """The expected share (K,) of each component."""
+        """Return the expected fraction (K,) of each component."""
         ...
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log joints (n, K) into responsibilities in place.
 
-        The log normalisers (n,) add up to that of all rows; statistics are None where the counts of
-        the components suffice.
+        The log normalisers (n,) add up to that of the data; statistics are None if counts suffice.
         """
         ...
 
     def subset(self, keep: Integers, counts: Array) -> Self:
-        """The allocation to some components, in the order given."""
+        """Select components, in the order given."""
         ...
 
 
 class WeightsOf(Allocation, Protocol[D]):
-    """Mixing weights: at a point, or a distribution over them."""
+    """Mixing weights: at a point, or with a distribution."""
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
-        """Independent draws."""
+        """Return independent draws."""
         ...
 
     def log_density_of(self, draws: D) -> Array:
-        """log q(π) (S,) of draws, in the coordinates of its kind: 0 at a point."""
+        """Return log q(π) (S,) of draws in their coordinates; 0 at a point."""
         ...
 
     @property
     def exchangeable(self) -> bool:
-        """Whether reordering components changes nothing else."""
+        """Whether the order of components is arbitrary."""
         ...
 
 
 class WeightsAtAPoint(WeightsOf[Any], Protocol):
-    """Weights that an M-step may have set."""
+    """Mixing weights at a point."""
 
     def proportional(self, shares: Array) -> Self:
-        """Others, in proportion to shares."""
+        """Return weights proportional to ``shares``."""
         ...
 
 
 class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
-    """A distribution over weights."""
+    """Mixing weights with a distribution."""
 
     def spread(self) -> WeightSpread:
-        """Covariances of log π and of π."""
+        """Return covariances of log π and of π."""
         ...
 
 
 class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
-    """A density that is a product over components, so that relabellings can be summed over."""
+    """A density that factorises over components, so that relabellings can be summed."""
 
     def log_normaliser(self) -> float:
-        """log of what the product is multiplied by."""
+        """Return the log normalising constant of the factors."""
         ...
 
     def log_factors(self, draws: D) -> Array:
-        """(S, J, K): log factor j of the drawn weight k."""
+        """Return log factor j of the drawn weight k (S, J, K)."""
         ...
 
 
-# Of any kind, as in ``components``.
+# Protocols for weights of any type, as in ``components``.
 Weights: TypeAlias = WeightsOf[Any]
 VaryingWeights: TypeAlias = VaryingWeightsOf[Any]
 FactorisedWeights: TypeAlias = FactorisedWeightsOf[Any]
 
 
-# PyMC and PyTensor have no types; which values are theirs is said at least.
+# PyMC and PyTensor have no type hints.
 Pymc: TypeAlias = ModuleType
 Tensor: TypeAlias = Any
 PymcModel: TypeAlias = Any
@@ -119,70 +113,70 @@ NamedTensors: TypeAlias = dict[str, tuple[tuple[str, ...], Tensor]]
 
 
 class ComponentsTwinOf(Protocol[D]):
-    """K component densities of one draw in PyMC."""
+    """K component densities of a draw, in PyMC."""
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """log p(x_n | θ_k) (n, K) of framed rows."""
+        """Return log p(x_n | θ_k) (n, K) of framed data."""
         ...
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Parameters in data units that are no variables themselves."""
+        """Return parameters in data units that are not variables."""
         ...
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """What a draw is made of, by the fields of its record."""
+        """Fields of the record of draws."""
         ...
 
     def draws(self, values: Mapping[str, Array]) -> DrawnComponents:
-        """S draws from the values (S, ...) of ``drawn``."""
+        """Return S draws from the values (S, ...) of ``drawn``."""
         ...
 
     def point(self, draws: D) -> dict[str, Array]:
-        """Values (S, ...) of the model's variables at draws."""
+        """Return values (S, ...) of the PyMC variables at draws."""
         ...
 
 
 class WeightsTwinOf(Protocol[D]):
-    """K weights of one draw in PyMC."""
+    """K weights of a draw, in PyMC."""
 
     @property
     def log_weights(self) -> Tensor:
-        """log π_k (K,), finite."""
+        """Log π_k (K,), finite."""
         ...
 
     def named(self) -> NamedTensors:
-        """π where it is no variable itself."""
+        """π, if it is not a variable."""
         ...
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """What a draw is made of, by the fields of its record."""
+        """Fields of the record of draws."""
         ...
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> DrawnWeights:
-        """S draws from the values (S, ...) of ``drawn``."""
+        """Return S draws from the values (S, ...) of ``drawn``."""
         ...
 
     def point(self, draws: D) -> dict[str, Array]:
-        """Values (S, ...) of the model's variables at draws."""
+        """Return values (S, ...) of the PyMC variables at draws."""
         ...
 
 
-# Those of any family, as in ``components``.
+# PyMC protocols for any family, as in ``components``.
 ComponentsTwin: TypeAlias = ComponentsTwinOf[Any]
 WeightsTwin: TypeAlias = WeightsTwinOf[Any]
 
 
-S = TypeVar("S", contravariant=True)  # a family's own statistics
-T = TypeVar("T", contravariant=True)  # the statistics of an allocation
-P = TypeVar("P", contravariant=True)  # what is at a point: densities, or weights
-Q = TypeVar("Q", contravariant=True)  # and under q
+S = TypeVar("S", contravariant=True)  # statistics of a family
+T = TypeVar("T", contravariant=True)  # statistics of an allocation
+P = TypeVar("P", contravariant=True)  # densities or weights at a point
+Q = TypeVar("Q", contravariant=True)  # densities or weights under q
 F = TypeVar("F", contravariant=True)  # a prior
 
 
 class AllocationPriorOf(Protocol[T, Q, P]):
-    """How an allocation follows from its statistics: a prior, or maximum likelihood."""
+    """Update of an allocation from its statistics: a prior, or maximum likelihood."""
 
     @property
     def name(self) -> str: ...
@@ -190,41 +184,41 @@ class AllocationPriorOf(Protocol[T, Q, P]):
     def posterior(self, statistics: T, /) -> Allocation: ...
 
     def kl(self, allocation: Q, /) -> float:
-        """KL(q || p), 0 where the allocation is a free parameter."""
+        """Return KL(q || p), 0 for a free parameter."""
         ...
 
     def mode(self, statistics: T, /) -> Allocation:
-        """The point that maximises likelihood times prior density."""
+        """Return the maximiser of likelihood times prior density."""
         ...
 
     def log_density(self, allocation: P, /) -> float:
-        """Log prior density at a point."""
+        """Return the log prior density at a point."""
         ...
 
     def n_parameters(self, n_components: int) -> int: ...
 
 
 class WeightsPriorOf(AllocationPriorOf[Array, Q, P], Protocol[Q, P, D]):
-    """How weights follow from counts (K,): a prior, or type-II maximum likelihood."""
+    """Update of weights from counts (K,): a prior, or type-II maximum likelihood."""
 
     def posterior(self, counts: Array, /) -> Weights: ...
 
     def mode(self, counts: Array, /) -> Weights: ...
 
     def log_density_of(self, draws: D) -> Array:
-        """log p(π) (S,) of draws, in the coordinates of their kind."""
+        """Return log p(π) (S,) of draws in their coordinates."""
         ...
 
     def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> WeightsTwinOf[D]:
-        """K weights declared in a PyMC model, what is not drawn as in ``q``: a twin of draws."""
+        """Declare K weights in a PyMC model; what is not random is taken from ``q``."""
         ...
 
 
 class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
-    """A prior that knows the order of components."""
+    """A prior that depends on the order of components."""
 
     def reordered(self, draws: D, generator: np.random.Generator) -> tuple[DrawnWeights, Integers]:
-        """One draw after a step over orders, and the new order."""
+        """Return a draw after a step over orders, and the new order."""
         ...
 
 
@@ -233,64 +227,61 @@ class PriorOf(Protocol[S, P, Q, D]):
 
     @property
     def conjugate(self) -> bool:
-        """Whether p(θ | X, Z) is in closed form; if not, hidden numbers of rows are wanted too."""
+        """Whether p(θ | X, Z) has closed form; if not, it needs more latent variables."""
         ...
 
     def posterior(
         self, statistics: S, previous: Q | None = None, resolution: Array | None = None
     ) -> Posterior:
-        """q(θ) given statistics; what is learned of the prior goes on from the ``previous``."""
+        """Return q(θ) given statistics; hyperparameters start from ``previous``."""
         ...
 
     def kl(self, q: Q, /) -> float:
-        """KL(q(θ) || p(θ)) over all components, in nats."""
+        """Return KL(q(θ) || p(θ)) over all components, in nats."""
         ...
 
     def mode(
         self, statistics: S, previous: P | None = None, resolution: Array | None = None
     ) -> PointComponents:
-        """The joint posterior mode given statistics (section 4 of the design: MAP)."""
+        """Return the joint posterior mode given statistics."""
         ...
 
     def log_density(self, components: P) -> float:
-        """log p(θ) at point components."""
+        """Return log p(θ) at point components."""
         ...
 
     def log_density_of(self, draws: D) -> Array:
-        """log p(θ) (S,) of draws, what is learned of the prior integrated out or known."""
+        """Return log p(θ) (S,) of draws, hyperparameters integrated out or fixed."""
         ...
 
     def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> ComponentsTwinOf[D]:
-        """K components declared in a PyMC model, what is not drawn as in ``q``: a twin of draws.
-
-        It has log densities of rows, tensors in data units by name, and what draws are made of.
-        """
+        """Declare K components in a PyMC model; what is not random is taken from ``q``."""
         ...
 
     def conditional(self, statistics: S, last: D, generator: np.random.Generator) -> Posterior:
-        """p(θ | X, Z) at hard assignments: a step of Gibbs sampling after the ``last`` draw.
+        """Return p(θ | X, Z) at hard assignments, for a Gibbs step after the draw ``last``.
 
-        Raises ``DegenerateFitError`` where a learned scale vanishes.
+        Raises ``DegenerateFitError`` if a learned scale vanishes.
         """
         ...
 
     def unframed(self, frame: Frame) -> Self:
-        """From a frame into the data's coordinates."""
+        """Transform from a frame to data coordinates."""
         ...
 
 
 class PriorChoiceOf(Protocol[F]):
-    """What a user says of the prior, in data units; what is not said is the default."""
+    """The user's prior in data units, completed by defaults."""
 
     @property
     def fixes_scale(self) -> bool:
-        """Whether the prior alone keeps every variance away from zero."""
+        """Whether the prior alone bounds all variances away from zero."""
         ...
 
     def over(self, default: F, frame: Frame) -> Prior: ...
 
 
-# Of any family, as in ``components``.
+# Priors of any family, as in ``components``.
 AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
 WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
 OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]

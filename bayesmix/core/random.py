@@ -1,8 +1,6 @@
-"""Keyed random streams: a draw depends on what it is for, never on who makes it or when.
+"""Random streams keyed by purpose, so that draws do not depend on threads or their order.
 
-Streams are NumPy's counter-free PCG64 generators seeded through ``SeedSequence`` with the key
-(seed, purpose, run, pass, chunk), so that subsamples, restarts and folds give the same draws for
-any number of threads.
+PCG64 generators are seeded by ``SeedSequence`` with (seed, purpose, run, pass, chunk).
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from bayesmix.errors import InvalidInputError
 
 
 class Purpose(IntEnum):
-    """What a stream is for: the first part of its key."""
+    """Purpose of a stream, the first part of its key."""
 
     START = 1
     SUBSAMPLE = 2
@@ -30,10 +28,10 @@ class Purpose(IntEnum):
 
 
 def root_seed(random_state: Any) -> int:
-    """The non-negative integer that every stream of a fit is keyed by.
+    """Return the non-negative seed of all streams of a fit.
 
     ``random_state`` is None (fresh entropy), an integer, a ``RandomState`` or a ``Generator``
-    (one draw is taken from it).
+    (which is advanced by one draw).
     """
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
@@ -54,7 +52,7 @@ def root_seed(random_state: Any) -> int:
 
 
 def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
-    """The generator that belongs to ``(seed, purpose, *key)``.
+    """Return the generator of ``(seed, purpose, *key)``.
 
     Examples
     --------

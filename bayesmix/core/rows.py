@@ -1,7 +1,4 @@
-"""L1: what rows are, and what is said of them: frames, chunks, summaries, events.
-
-L1: what is wrong with rows: values and weights that cannot be used, and where they are.
-"""
+"""Records of data: frames, chunks, summaries, events, and faults of values and weights."""
 
 from __future__ import annotations
 
@@ -18,24 +15,23 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.memo import once
 
-# Variance that a direction without extent is given, in columns of unit scale.
+# Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6
-# Framed distances from the plane of the rows whose squares are doubles over the floor.
+# Framed distances from the plane of the data are clipped here, so that squares are finite.
 FAR_OFF = 1e145
-# A weight of zero has log weight minus infinity, which would meet features of zero.
+# Finite log weight of a component of weight zero, as 0 times infinity is NaN.
 LOWEST_LOG = -1e300
-# Features of so many values, or fewer, stay with their rows from one pass to the next.
+# Features with at most this many values are cached between passes.
 MOST_KEPT = 2**17
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Coordinates of the computation: ``(x - centre) / scale``, scale a power of two.
+    """Coordinates ``(x - centre) / scale`` of computations, with scales that are powers of two.
 
-    Everything inside the engine happens here, so that data far from the origin or in other units
-    give the same bits. Directions in which no row differs from another are left out: ``basis``
-    (D, D') spans the others and ``flat`` (D, f) them, both orthonormal; None where there are none.
-    Along each of them every component has the same density, a narrow normal at the centre.
+    Location and units thus do not affect rounding. ``flat`` (D, f) spans directions in which all
+    data agree, ``basis`` (D, D') the others, both orthonormal; None if there are none. Along flat
+    directions all components have the same narrow normal density.
     """
 
     centre: Array
@@ -45,30 +41,30 @@ class Frame:
 
     @classmethod
     def identity(cls, n_features: int) -> Frame:
-        """The frame of the data's own coordinates."""
+        """Return the frame of data coordinates."""
         return cls(np.zeros(n_features), np.ones(n_features))
 
     @once
     def inverse_scale(self) -> Array:
-        """1 / scale (D,), exact."""
+        """Exact 1 / scale (D,)."""
         return 1.0 / self.scale
 
     @property
     def n_directions(self) -> int:
-        """D': how many directions the rows have an extent in."""
+        """Number of directions D' with extent."""
         return len(self.centre) if self.basis is None else int(self.basis.shape[1])
 
     @property
     def log_volume(self) -> float:
-        """What to take from a framed log density of rows of the fit for that in data units."""
+        """Framed log density minus log density in data units, on the plane of the data."""
         n_flat = len(self.centre) - self.n_directions
         return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
 
     def of_columns(self, columns: Integers) -> tuple[Frame, Integers]:
-        """The frame of some columns, and which of the framed columns they are.
+        """Return the frame of some columns, and their numbers among the framed columns.
 
-        Constant columns have no framed column: they are independent of all others. Rows on a
-        slanted plane have no framed columns at all.
+        Constant columns have none, as they are independent of the others; neither have data on an
+        oblique plane.
         """
         if np.array_equal(columns, np.arange(len(self.centre))):
             return self, np.arange(self.n_directions)
@@ -88,16 +84,16 @@ class Frame:
         return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places
 
     def equals(self, other: Frame) -> bool:
-        """Whether a mixture in the one frame is the same mixture in the other."""
+        """Whether two frames have equal coordinates."""
         return all(
             np.array_equal(getattr(self, part), getattr(other, part))
             for part in ("centre", "scale", "basis")
         )
 
     def apply(self, values: Any, room: Array | None = None) -> Array:
-        """Rows (n, D) of any real type as float64 in this frame (n, D'), columns contiguous.
+        """Transform data (n, D) to float64 in this frame (n, D'), columns contiguous.
 
-        ``room`` (D, n) may be where they are made.
+        ``room`` (D, n) is optional memory for the result.
         """
         framed = np.empty(values.shape[::-1], dtype=np.float64) if room is None else room
         np.subtract(values.T, self.centre[:, None], out=framed)
@@ -107,7 +103,7 @@ class Frame:
         return framed.T
 
     def log_flat(self, values: Any) -> Array | float:
-        """Log density (n,) that rows lose by leaving the plane of the fit; 0 on it."""
+        """Return the loss of log density (n,) off the plane of the data, 0 on it."""
         if self.flat is None:
             return 0.0
         longest = FAR_OFF * self.scale
@@ -116,12 +112,12 @@ class Frame:
         return lost
 
     def undo(self, values: Array) -> Array:
-        """Framed rows or points (..., D') in the data's coordinates."""
+        """Transform framed data (..., D') to data coordinates."""
         whole = values if self.basis is None else values @ self.basis.T
         return whole * self.scale + self.centre
 
     def directions(self, scale: Array) -> Array:
-        """A scale (D,) of columns as one of the frame's directions (D',)."""
+        """Return a scale (D,) of columns along the directions of the frame (D',)."""
         framed = scale / self.scale
         if self.basis is None:
             return framed
@@ -131,11 +127,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Rows:
-    """Values (n, D) of one chunk as stored, their weights, and the index of the first.
+    """Data (n, D) of a chunk, sample weights, and the number of the first observation.
 
-    ``earlier`` (n,) is what an earlier pass kept of them, where that is asked for. ``labels`` are
-    known components (n,), -1 where unknown, or logarithms (n, K) of factors of the weights.
-    ``begins`` (n,) says where a sequence of rows begins that stay together: blocks end there only.
+    ``earlier`` (n,) are values of an earlier pass; ``labels`` known components (n,), -1 if unknown,
+    or log factors (n, K) of the weights; ``begins`` (n,) marks starts of sequences, which blocks do
+    not divide.
     """
 
     values: Stored
@@ -156,15 +152,15 @@ class Rows:
 
     @property
     def weights_or_ones(self) -> Array:
-        """Weights (n,) of the rows, 1 where none are given."""
+        """Sample weights (n,), 1 if none are given."""
         return np.ones(len(self)) if self.weights is None else self.weights
 
     def keeps_features(self, n_features: int) -> bool:
-        """Whether so many features of each row stay from one pass to the next."""
+        """Whether features are cached between passes."""
         return len(self) * n_features <= MOST_KEPT
 
     def features(self, form: Any, frame: Frame) -> Array:
-        """What a linear form reads of the rows in a frame; made once where the rows are few."""
+        """Return features of a linear form in a frame, cached for small data."""
         kept = self._kept.get(form.kind)
         if kept is not None and kept[0] is frame:
             return kept[1]
@@ -177,10 +173,10 @@ class Rows:
     def by_pattern(
         self, among: Booleans | None = None, at_least: int | None = 1
     ) -> list[tuple[Integers, Rows]]:
-        """The rows of every pattern of gaps in some columns, without those that they lack.
+        """Return groups of observations by pattern of missing values, with their observed columns.
 
-        Rows with gaps of which fewer than ``at_least`` have the pattern (None: all that have gaps)
-        come together, with all columns.
+        Observations with patterns that have fewer than ``at_least`` members (None: with any missing
+        value) form a single group with all columns.
         """
         key = (None if among is None else among.tobytes(), at_least)
         if key in self._patterns:
@@ -202,7 +198,7 @@ class Rows:
         return found
 
     def some(self, mine: Any) -> Rows:
-        """Some of the rows, as rows of their own."""
+        """Return some of the observations."""
         return Rows(
             self.values[mine],
             None if self.weights is None else self.weights[mine],
@@ -210,7 +206,7 @@ class Rows:
         )
 
     def blocks(self, size: int) -> list[Rows]:
-        """The chunk in cache-sized pieces; sequences stay whole."""
+        """Return the chunk in blocks that fit into the cache; sequences stay whole."""
         if len(self) <= size:
             return [self]
         cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
@@ -230,14 +226,14 @@ class Rows:
         )
 
     def recalling(self, earlier: Indices) -> Rows:
-        """The same rows, with all that is known of them, and what an earlier pass kept."""
+        """Return the same chunk, caches included, with values of an earlier pass."""
         rows = replace(self, earlier=earlier)
         object.__setattr__(rows, "_kept", self._kept)
         return rows
 
 
 class AllocationSums(Protocol):
-    """Statistics of an allocation beside counts, additive over rows; packed, they are sums."""
+    """Statistics of an allocation besides counts, additive over observations."""
 
     def __add__(self, other: Self, /) -> Self: ...
 
@@ -248,28 +244,28 @@ class AllocationSums(Protocol):
 
 @dataclass(frozen=True)
 class Allocated:
-    """What an allocation makes of log joints, beside responsibilities in their place."""
+    """Result of an allocation, besides responsibilities."""
 
-    log_normaliser: Array  # (n,): they add up to that of all rows
-    statistics: AllocationSums | None = None  # None where the counts of the components suffice
+    log_normaliser: Array  # (n,), adding up to that of the data
+    statistics: AllocationSums | None = None  # None if counts suffice
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of all rows before any fit, in data units (weights are repetition counts)."""
+    """Summary of the data before a fit, in data units."""
 
     n_rows: int
     total_weight: float
-    centre: Array  # lower median of each column, an element of the data
-    scale: Array  # IQR / 1.349, the standard deviation where that is 0, 1 where all rows agree
+    centre: Array  # lower median of each column, a value of the data
+    scale: Array  # IQR / 1.349; if 0, the standard deviation; 1 for constant columns
     minimum: Array
     maximum: Array
-    gap: Array  # smallest step between distinct values where values tie, else 0
-    constant: Booleans  # (D,): all rows agree
+    gap: Array  # smallest difference of distinct values if there are ties, else 0
+    constant: Booleans  # (D,) constant columns
     mean: Array
     lower: Array  # quartiles of each column
     upper: Array
-    n_missing: int = 0  # how many values
+    n_missing: int = 0  # number of missing values
 
     @property
     def n_features(self) -> int:
@@ -278,7 +274,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run and that a person may want to know."""
+    """An event of a run to report to the user."""
 
     kind: str  # "relocated", "held", "flat", "pruned", "centred form", "split", "merged", ...
     message: str
@@ -286,11 +282,11 @@ class Event:
     components: tuple[int, ...] = ()
     rows: tuple[int, ...] = ()  # the first of them
     gain: float | None = None
-    n_rows: int = 0  # how many rows are concerned
+    n_rows: int = 0  # number of observations concerned
 
     @property
     def text(self) -> str:
-        """The message, with the components by their present numbers for ``{which}``, and {rows}."""
+        """The message with {which} and {rows} filled in by current numbers."""
         if len(self.components) == 1:
             which = f"component {self.components[0]}"
         elif self.components:
@@ -309,30 +305,30 @@ class Event:
 
 @dataclass(frozen=True)
 class Spread:
-    """How m parameters vary under q; ``shape`` (m in all) is what a user has them in."""
+    """Variation of m parameters of a given ``shape`` under q."""
 
     shape: tuple[int, ...]
     across: Array  # (m, P) covariances with P standardised coordinates of q
-    own: Array  # (m, m), infinite where q has no variance
+    own: Array  # (m, m), infinite if q has no variance
 
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """How weights vary under q: covariances (K, K)."""
+    """Variation of weights under q: covariances (K, K)."""
 
     of_logs: Array  # Cov(log π)
     across: Array  # Cov(π, log π)
     of_weights: Array  # Cov(π)
 
 
-# Squares of larger values, and sums of them, are no doubles.
+# Squares and sums of squares of larger values overflow.
 LARGEST_VALUE = 1e150
 ROWS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
 class Fault:
-    """In how many rows something is wrong, and the first of such values; additive over chunks."""
+    """Number of observations with a fault, and the first faulty value; additive over chunks."""
 
     n_rows: int = 0
     row: int = 0
@@ -347,7 +343,7 @@ class Fault:
 
     @classmethod
     def of(cls, values: Any, wrong: Any, first: int = 0) -> Fault:
-        """Where ``wrong`` (n, D) is true of values (n, D), the first row being this number."""
+        """Return the fault where ``wrong`` (n, D) is true; ``first`` numbers the observations."""
         n_rows = int(wrong.any(axis=1).sum())
         if not n_rows:
             return NONE
@@ -360,14 +356,14 @@ NONE = Fault()
 
 @dataclass(frozen=True)
 class Faults:
-    """What is wrong with some rows, by kind."""
+    """Faults of the data by type."""
 
     not_finite: Fault = NONE
     infinite: Fault = NONE
-    empty: Fault = NONE  # rows without any value
+    empty: Fault = NONE  # observations without any value
     never: Booleans | None = None  # (D,) columns without any value
     too_large: Fault = NONE
-    weight: Fault = NONE  # neither finite nor at least 0
+    weight: Fault = NONE  # negative or not finite
 
     def __bool__(self) -> bool:
         return bool(self.not_finite or self.too_large or self.weight)
@@ -384,14 +380,14 @@ class Faults:
 
 
 def _both(one: Booleans | None, other: Booleans | None) -> Booleans | None:
-    """Where both are true; None says nothing."""
+    """Return the logical and; None is neutral."""
     if one is None or other is None:
         return other if one is None else one
     return one & other
 
 
 def faults_in(rows: Rows) -> Faults:
-    """What is wrong with the rows of a chunk, read in pieces."""
+    """Return faults of a chunk, checked in blocks."""
     pieces = rows.blocks(ROWS_AT_ONCE)
     return reduce(add, [_of_values(piece) + _of_weights(piece) for piece in pieces], Faults())
 

@@ -1,11 +1,6 @@
-"""L1: where rows come from: what everything above asks of them, and nothing else.
+"""Protocols of data sources and of engines that work on partitions of data.
 
-One file in ``sources`` brings rows from somewhere else: chunks, threads, workers and files are
-known there alone.
-
-L1: where partitions of rows are, and who works on them there.
-
-L1: what comes from outside and has no types: that it does is said at least.
+Chunks, threads, workers and files are details of the implementations in ``sources``.
 """
 
 from __future__ import annotations
@@ -20,27 +15,26 @@ from bayesmix.core.rows import Faults, Rows, Summary
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 
 Value = TypeVar("Value")
-# Some of the rows: their numbers, whether each is one of them, or a slice.
+# Subset of the data: indices, a mask or a slice.
 Chosen: TypeAlias = Indices | Booleans | slice
 
 
 class Kept(Protocol):
-    """An integer of every row, which stays where the rows are: what one pass leaves to another."""
+    """An integer per observation that one pass stores for another, where the data are."""
 
     def differing(self, other: Kept) -> int:
-        """For how many rows two of them differ; both are of one source."""
+        """Return the number of observations in which two of them differ."""
         ...
 
     def some(self, rows: slice) -> Indices:
-        """Those of some rows, brought here."""
+        """Return the values of some observations."""
         ...
 
 
 class Source(Protocol):
-    """Where rows come from: the only one who knows of chunks, threads or workers.
+    """A source of data, ordered and numbered from 0, with sample weights.
 
-    Rows have an order and numbers from 0; their weights are repetition counts. What is done to them
-    is a step over ``Rows``, chunk by chunk, which may be pickled.
+    Computations are steps over ``Rows``, chunk by chunk, which may be pickled.
     """
 
     @property
@@ -54,81 +48,81 @@ class Source(Protocol):
 
     @property
     def faults(self) -> Faults:
-        """What is wrong with values and weights."""
+        """Faults of values and weights."""
         ...
 
     def row_text(self, row: int) -> str:
-        """What messages call a row, with the file where it lies in one of several."""
+        """Return the name of an observation in messages, with its file if there are several."""
         ...
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Names of the features, where they have any."""
+        """Names of the features, or None."""
         ...
 
     @property
     def numbers(self) -> Integers | None:
-        """What messages call the rows, where these are some of the rows that were given."""
+        """Numbers of the observations in the user's data, if this is a subset."""
         ...
 
     @property
     def n_jobs(self) -> int | None:
-        """How many threads may work: here, and on what is made of these rows."""
+        """Number of threads, for this source and for subsets."""
         ...
 
     def idle(self, width: int) -> int:
-        """How many threads have nothing to do in a pass; ``width`` is K."""
+        """Return the number of idle threads in a pass over ``width`` components."""
         ...
 
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        """Σ over chunks of ``step(rows)``, summed in a fixed tree; ``width`` is K.
+        """Sum ``step(rows)`` over chunks in a fixed tree; ``width`` is K.
 
-        The rows come with what an ``earlier`` pass over this source kept of them.
+        ``earlier`` values of a previous pass are passed on with the chunks.
         """
         ...
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        """Per-row output of every chunk, in the order of the rows."""
+        """Return the concatenated output of ``step``."""
         ...
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> Kept:
-        """Per-row output, an integer of every row, left where the rows are."""
+        """Store the output of ``step``, an integer per observation, where the data are."""
         ...
 
     def with_jobs(self, n_jobs: int | None) -> Source:
-        """The same rows for so many threads."""
+        """Return the source with another number of threads."""
         ...
 
     def present(self) -> Source:
-        """Without rows of weight zero, which are no rows."""
+        """Return the source without observations of weight zero."""
         ...
 
     def subset(self, rows: Chosen) -> Source:
-        """Some rows (ascending indices or a slice), with their weights."""
+        """Return a subset (ascending indices or a slice) with its weights."""
         ...
 
     def sample(self, n: int, generator: np.random.Generator) -> InMemory:
-        """At most n rows drawn without replacement (all of them where there are fewer)."""
+        """Draw at most n observations without replacement."""
         ...
 
     def spread(self, n: int) -> InMemory:
-        """About n rows, evenly spaced; all of them where there are fewer."""
+        """Return about n evenly spaced observations."""
         ...
 
     def in_memory(self, rows: Chosen | None = None) -> InMemory:
-        """Some rows (indices or a slice) at hand, by default all of them.
+        """Return a subset (indices or a slice, by default all) in memory.
 
-        All are for what cannot work in parts; raises ``TooManyRowsError`` where they are too many.
+        Raises ``TooManyRowsError`` if it is too large.
         """
         ...
 
 
 class InMemory(Source, Protocol):
-    """Rows at hand: the few that a search works on, or what looks at all of them at once."""
+    """Data in memory."""
 
     @property
     def values(self) -> Stored:
@@ -137,24 +131,24 @@ class InMemory(Source, Protocol):
 
     @property
     def weights(self) -> Array | None:
-        """Weights (n,), None where every row counts once."""
+        """Sample weights (n,), or None."""
         ...
 
     @property
     def rows(self) -> Rows:
-        """All of them at once."""
+        """All observations as a single chunk."""
         ...
 
     def reweighted(self, factors: Array) -> InMemory:
-        """The same rows with their weights multiplied by factors (n,)."""
+        """Multiply the sample weights by factors (n,)."""
         ...
 
     def standing_for(self, total_weight: float) -> InMemory:
-        """The same rows with weights in the same proportions that add up to so much."""
+        """Scale the sample weights to a given total."""
         ...
 
 
-# Reads the rows of a partition, and their weights where they have any; picklable.
+# Picklable function that reads the values and weights of a partition.
 Loader: TypeAlias = Callable[[], tuple[Stored, Array | None]]
 
 Made = TypeVar("Made")
@@ -163,10 +157,10 @@ MadeBy = TypeVar("MadeBy", covariant=True)
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition as a source sees it.
+    """A partition of a source.
 
-    ``index`` is its place among those of the engine, ``firsts`` the number of its first row: among
-    all rows, and again among those that each choice of rows leaves.
+    ``index`` is its number in the engine; ``firsts`` the number of its first observation in the
+    full data and after each selection.
     """
 
     index: int
@@ -175,77 +169,73 @@ class Partition:
 
     @property
     def first(self) -> int:
-        """The number of the first row that is chosen."""
+        """Number of the first selected observation."""
         return self.firsts[-1]
 
 
 class PartitionTask(Protocol[MadeBy]):
-    """What is done to a partition where it lies; picklable."""
+    """A picklable computation on a partition."""
 
     def __call__(
         self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> MadeBy:
-        """``earlier``: what an earlier task kept beside these rows, None where nothing is asked."""
+        """Run on a partition; ``earlier`` are values that a previous task stored."""
         ...
 
 
 class Engine(Protocol):
-    """Runs tasks where partitions are: threads over files, or the workers of a cluster.
+    """Runs tasks where partitions are: threads over files, or workers of a cluster.
 
-    Sums are added in one fixed tree over the parts in their order, so that no bit depends on who
-    works, on how tasks are grouped, or on what failed and was done again.
+    Sums are added in a fixed tree, so that rounding does not depend on scheduling or failures.
     """
 
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        """Σ of the task over parts."""
+        """Sum the task over parts."""
         ...
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        """What the task makes of every part, in their order."""
+        """Return the results of the task, in the order of the parts."""
         ...
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Kept:
-        """The same, left where the parts are: an integer of every row."""
+        """Store the results, an integer per observation, where the parts are."""
         ...
 
     def with_jobs(self, n_jobs: int | None) -> Engine:
-        """The same for so many threads here."""
+        """Return the engine with another number of threads."""
         ...
 
 
-# Rows as a user hands them in: an array, a frame, a list, a source.
+# Data of the user: an array, a frame, a list or a source.
 UserRows: TypeAlias = Any
-# What a user may set of an estimator, by name.
+# Parameters of an estimator by name.
 Parameters: TypeAlias = dict[str, Any]
 
 
 class Procedure(Protocol):
-    """What is fitted to rows as scikit-learn does it, and gives rows a density.
-
-    A mixture estimator, a pipeline that ends in one, a search over them.
-    """
+    """An estimator in scikit-learn's sense with a density: a mixture, pipeline or search."""
 
     @property
     def fit(self) -> Callable[..., object]:
-        """``fit(X, y=None, ...)``, which returns the procedure itself."""
+        """Method ``fit(X, y=None, ...)``, which returns the estimator."""
         ...
 
     @property
     def score_samples(self) -> Callable[[UserRows], Array]:
-        """Log density (n,) in nats."""
+        """Method that returns the log density (n,) in nats."""
         ...
 
 
 class FittedMixture(Procedure, Protocol):
-    """One whose density is a mixture: an estimator, or a pipeline that ends in one."""
+    """An estimator, or a pipeline that ends in one, whose density is a mixture."""
 
     @property
     def predict_proba(self) -> Callable[[UserRows], Array]:
-        """Probabilities of the components (n, K)."""
+        """Method that returns probabilities of the components (n, K)."""
         ...

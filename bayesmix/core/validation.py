@@ -1,4 +1,4 @@
-"""Parameters are checked here, once and by name."""
+"""Validation of parameters, with errors that name them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bayesmix.numerics.arrays import Array
 
 
 def integer(name: str, value: Any, least: int) -> int:
-    """``value`` as an integer of at least ``least``."""
+    """Return ``value`` as an integer of at least ``least``."""
     if not isinstance(value, Integral) or _is_flag(value) or int(value) < least:
         raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
 def optional_integer(name: str, value: Any, least: int) -> int | None:
-    """None, or an integer of at least ``least``."""
+    """Return None or an integer of at least ``least``."""
     return None if value is None else integer(name, value, least)
 
 
 def number(name: str, value: Any, least: float, strict: bool = False) -> float:
-    """``value`` as a finite number of at least (or above) ``least``."""
+    """Return ``value`` as a finite number of at least (or above) ``least``."""
     bound = "greater than" if strict else "at least"
     fine = isinstance(value, Real) and not _is_flag(value) and bool(np.isfinite(float(value)))
     if not fine or value < least or (strict and value == least):
@@ -35,7 +35,7 @@ def number(name: str, value: Any, least: float, strict: bool = False) -> float:
 
 
 def auto_or_number(name: str, value: Any, least: float) -> float | None:
-    """None for "auto", else a number of at least ``least``."""
+    """Return None for "auto", else a number of at least ``least``."""
     if isinstance(value, str):
         one_of(name, value, ("auto",), "or a number")
         return None
@@ -43,7 +43,7 @@ def auto_or_number(name: str, value: Any, least: float) -> float | None:
 
 
 def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -> Any:
-    """``value`` if it is one of the choices."""
+    """Return ``value`` if it is one of the choices."""
     for choice in choices:
         if value is choice or (isinstance(value, str) and value == choice):
             return choice
@@ -53,7 +53,7 @@ def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -
 
 
 def in_memory(what: str, n_bytes: float, remedy: str) -> None:
-    """Refuses what this machine could not hold, before anything is made."""
+    """Raise an error if an array would exceed the memory of this machine."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -65,7 +65,7 @@ def in_memory(what: str, n_bytes: float, remedy: str) -> None:
 
 
 def written_out(name: str, value: Any) -> None:
-    """Refuses rows said over and over (``numpy.broadcast_to``) that no memory would hold."""
+    """Raise an error for broadcast arrays that would not fit into memory."""
     if isinstance(value, np.ndarray) and 0 in value.strides:
         in_memory(
             f"{name} of shape {value.shape} repeats what it holds and, written out,",
@@ -75,19 +75,19 @@ def written_out(name: str, value: Any) -> None:
 
 
 def flag(name: str, value: Any) -> bool:
-    """``value`` as True or False."""
+    """Return ``value`` as True or False."""
     if not _is_flag(value):
         raise InvalidInputError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def verbosity(value: Any) -> int:
-    """``verbose``: True, False or how much."""
+    """Return ``verbose`` as an integer."""
     return int(value) if _is_flag(value) else integer("verbose", value, 0)
 
 
 def jobs(value: Any) -> int | None:
-    """``n_jobs``: None, or an integer other than 0."""
+    """Return ``n_jobs``: None or an integer other than 0."""
     if value is None:
         return None
     if not isinstance(value, Integral) or _is_flag(value) or value == 0:
@@ -99,7 +99,7 @@ def jobs(value: Any) -> int | None:
 
 
 def unmasked(name: str, value: Any) -> None:
-    """Refuses masked entries: without its mask an array is other data."""
+    """Raise an error for masked entries, which would lose their mask."""
     if isinstance(value, (list, tuple)) and any(map(np.ma.isMaskedArray, value)):
         value = np.ma.array(value)
     if not np.ma.is_masked(value):
@@ -113,7 +113,7 @@ def unmasked(name: str, value: Any) -> None:
 
 
 def finite_array(name: str, value: Any, shape: tuple[int, ...], of: str = "") -> Array:
-    """``value`` as finite numbers of this shape; ``of`` says what the shape follows from."""
+    """Return ``value`` as finite numbers of a shape; ``of`` explains the shape."""
     unmasked(name, value)
     try:
         array = np.asarray(value)
@@ -132,7 +132,7 @@ def finite_array(name: str, value: Any, shape: tuple[int, ...], of: str = "") ->
 
 
 def component_weights(value: Any, n_components: int) -> Array:
-    """``weights_init`` (K,) checked: in [0, 1] and summing to 1."""
+    """Check that ``weights_init`` (K,) is in [0, 1] and sums to 1."""
     weights = finite_array("weights_init", value, (n_components,))
     if weights.min() < 0 or weights.max() > 1:
         raise InvalidInputError(

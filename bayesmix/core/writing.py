@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, at places that are looked at before work begins."""
+"""Atomic writing of files, at paths that are checked before the computation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REMEDIES = {
 
 
 def file_to_write(path: Any, name: str = "path") -> Path:
-    """The place of a file to write, links followed: in a folder, and no folder or device itself.
+    """Return the resolved path of a file to write, in an existing folder.
 
     Raises
     ------
     InvalidInputError
-        For what is no such place.
+        If the path cannot be written.
     """
     place = _place(path, name)
     kind = _kind(place)
@@ -43,7 +43,7 @@ def file_to_write(path: Any, name: str = "path") -> Path:
 
 
 def folder_to_write(path: Any, name: str, parents: bool = False) -> Path:
-    """A folder that can be written, made where it is not there; ``parents``: those above it too."""
+    """Return a writable folder, created if missing; ``parents`` also creates those above."""
     place = _place(path, name)
     kind = _kind(place)
     if kind and not stat.S_ISDIR(kind):
@@ -57,9 +57,9 @@ def folder_to_write(path: Any, name: str, parents: bool = False) -> Path:
 
 
 def try_to_write(folder: Path) -> None:
-    """``FileAccessError`` where no file can be made in a folder: said before the work, not after.
+    """Raise ``FileAccessError`` if no file can be created in a folder.
 
-    Tried, since permissions do not tell: not of disks that are read-only, nor to root.
+    A trial file is written, as permissions do not cover read-only disks or root.
     """
     trial = folder / _partial_name()
     with naming(folder, "written to"):
@@ -68,15 +68,15 @@ def try_to_write(folder: Path) -> None:
 
 
 def write(place: Path, content: bytes) -> None:
-    """All of a file, or what was there before; ``FileAccessError`` names it."""
+    """Write a file completely or leave the old one; errors are ``FileAccessError``."""
     with written(place) as stream:
         stream.write(content)
 
 
 @contextlib.contextmanager
 def written(place: Path) -> Iterator[BinaryIO]:
-    """A stream into a file beside the place, which takes its name once all is written."""
-    # A short name: that of the place may be as long as names can be.
+    """Open a temporary file that replaces ``place`` once it is complete."""
+    # A short name, as that of the place may have the maximal length.
     partial = place.with_name(_partial_name())
     with naming(place, "written"):
         try:
@@ -93,7 +93,7 @@ def written(place: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def naming(place: Any, done: str, otherwise: str = "name another place") -> Iterator[None]:
-    """What the system refuses, as an error that names the place."""
+    """Convert errors of the system to ``FileAccessError`` with the path."""
     try:
         yield
     except OSError as problem:
@@ -109,7 +109,7 @@ def _partial_name() -> str:
 
 
 def path_text(name: str, path: Any) -> str:
-    """A path as text."""
+    """Return a path as text."""
     try:
         return os.fsdecode(path)
     except TypeError:
@@ -122,7 +122,7 @@ def _place(path: Any, name: str) -> Path:
     text = path_text(name, path)
     try:
         return Path(os.path.realpath(text))
-    except ValueError as problem:  # a NUL, or a character that no file's name can hold
+    except ValueError as problem:  # e.g. a NUL character
         raise InvalidInputError(
             f"{name} must be one that a file can have, got {path!r} ({problem})"
         ) from None
@@ -136,7 +136,7 @@ def _check_parent(place: Path, name: str) -> None:
 
 
 def _kind(place: Path) -> int:
-    """What is there, as ``stat`` says; 0 where nothing is."""
+    """Return the file mode by ``stat``, 0 if there is no file."""
     with naming(place, "reached"):
         try:
             return place.stat().st_mode

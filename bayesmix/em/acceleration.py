@@ -1,9 +1,6 @@
-"""Anderson acceleration of the map (statistics -> update -> E-step -> statistics), safeguarded.
+"""Safeguarded Anderson acceleration of EM in its summed statistics, for any family and objective.
 
-Walker & Ni 2011, applied where a mixture's update is a fixed-point map in its summed statistics, so
-that it serves every family and every objective. The run accepts an extrapolated point only if the
-objective there is not below the last accepted one; otherwise it takes plain steps and begins anew
-with one secant, which always leads ahead (as in SQUAREM: Varadhan & Roland 2008).
+Sources: Walker & Ni 2011; SQUAREM (Varadhan & Roland 2008).
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ MEMORY = 8
 
 @dataclass(frozen=True)
 class Anderson:
-    """The last few (input, output) pairs of the map, as packed statistics, and their units."""
+    """The last input-output pairs of the EM map, as packed statistics, with their scales."""
 
     inputs: tuple[Array, ...] = ()
     outputs: tuple[Array, ...] = ()
@@ -29,7 +26,7 @@ class Anderson:
     memory: int = MEMORY
 
     def remembered(self, source: Array, result: Expectation) -> Anderson:
-        """With one more pair; afresh where sums came from other rows, of which more is counted."""
+        """Append a pair; start afresh if the statistics changed length."""
         packed = result.pack()
         if len(source) != len(packed):
             return self.forgotten()
@@ -41,18 +38,18 @@ class Anderson:
         )
 
     def forgotten(self) -> Anderson:
-        """Without history: after a refused step, a repair or a move."""
+        """Return an empty history, for use after a rejected step, a repair or a move."""
         return Anderson(memory=self.memory)
 
     def proposal(self) -> Array | None:
-        """The combination of outputs whose combined residual is smallest, or None."""
+        """Return the combination of outputs with the smallest combined residual, or None."""
         if len(self.inputs) < 2:
             return None
         outputs = np.array(self.outputs)
         residuals = outputs - np.array(self.inputs)
         if not np.isfinite(residuals).all():
             return None
-        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        with np.errstate(over="ignore", invalid="ignore"):  # non-finite values are rejected below
             latest = residuals[-1] * self.units
             differences = (residuals[1:] - residuals[:-1]) * self.units
             gram = differences @ differences.T
@@ -65,14 +62,14 @@ class Anderson:
         if singular:
             return None
         if len(mix) == 1:
-            # Steps that grow lead away from a saddle, and their secant back to it: go ahead.
+            # Growing steps lead away from a saddle point, whereas their secant points back to it.
             mix = -np.abs(mix)
         combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
         return combined
 
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
-    """The expectation whose statistics pack to ``vector``; None where counts would be negative."""
+    """Return the expectation that packs to ``vector``, or None if counts are negative."""
     jump = expectation.unpacked(vector)
     if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
         return None

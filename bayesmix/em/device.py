@@ -1,7 +1,7 @@
-"""The E-step where rows lie: in any array library, on any device.
+"""The E-step on the device that holds the data, in any array library.
 
-Products, log-sum-exp and sums are made there in float64; only what K components have comes to the
-host. A mixture with noise, and families that are not Gaussian, take the way over the host.
+Sums are made in float64, and only statistics of the K components are copied to the host. Mixtures
+with noise and families that are not ``Portable`` run on the host.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from bayesmix.numerics.namespaces import as_doubles, beside, device_of, host
 
 
 def framed(xp: Any, values: Any, frame: Frame) -> Any:
-    """Rows (n, D) in a frame (n, D')."""
+    """Transform observations (n, D) to a frame (n, D')."""
     inside = (values - beside(frame.centre, values)) * beside(frame.inverse_scale, values)
     return inside if frame.basis is None else inside @ beside(frame.basis, values)
 
 
 def can_go_there(mixture: Mixture[Components]) -> bool:
-    """Whether a device can look at the mixture."""
+    """Whether the E-step of the mixture can run on a device."""
     return mixture.noise is None and isinstance(mixture.components, Portable)
 
 
 def log_joint(xp: Any, mixture: Mixture[Any], values: Any) -> Any:
-    """E[log π_k] + E[log p(x | θ_k)] (n, K) of framed rows, centred form."""
+    """Return E[log π_k] + E[log p(x | θ_k)] (n, K) of framed observations, in centred form."""
     log_density = mixture.components.on_device.log_density(xp, values)
     return log_density + beside(mixture.finite_log_weights, values)
 
@@ -39,7 +39,7 @@ def log_joint(xp: Any, mixture: Mixture[Any], values: Any) -> Any:
 def device_sums(
     mixture: Mixture[Any], linear: bool, X: Any, weights: Array | None
 ) -> ChunkSums | None:
-    """The E-step on rows in data units, or None where only NumPy can."""
+    """Run the E-step in data units; None if only NumPy can."""
     if not can_go_there(mixture):
         return None
     xp, doubles = as_doubles(X)
@@ -65,7 +65,7 @@ def device_sums(
 def device_assessment(
     mixture: Mixture[Any], X: Any, weights: Array | None
 ) -> tuple[float, float, float, Array, Array] | None:
-    """What an ``Assessment`` says of rows in data units, or None where only NumPy can."""
+    """Return the fields of an ``Assessment`` in data units; None if only NumPy can."""
     found = device_shares(mixture, X, None)
     if found is None:
         return None
@@ -88,9 +88,9 @@ def device_assessment(
 def device_shares(
     mixture: Mixture[Any], X: Any, limits: tuple[Array, Array] | None
 ) -> tuple[Any, Any, Any] | None:
-    """The namespace, responsibilities (n, K) and log normaliser (n,), framed, of rows as stored.
+    """Return the namespace, responsibilities (n, K) and log normaliser (n,) in the frame.
 
-    None where only NumPy can: of rows beyond ``limits`` (lowest, highest), if there are any.
+    None if only NumPy can, as for values beyond ``limits`` (lowest, highest).
     """
     if not can_go_there(mixture):
         return None

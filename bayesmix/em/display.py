@@ -1,10 +1,4 @@
-"""A result as a person reads it: a sentence and a small table, as text and as HTML.
-
-The HTML takes its colours from the page around it, so that it reads on light and on dark, and loads
-nothing.
-
-What a person sees of work that takes a while: how many fits are done, how one fit goes on.
-"""
+"""Text and HTML views of a fit, and progress bars of fits and searches."""
 
 from __future__ import annotations
 
@@ -41,13 +35,13 @@ CELL = (
     "border-bottom:1px solid rgba(128,128,128,.35)"
 )
 FAINT = "opacity:.65"
-# The share of a row as a bar behind its number; grey reads on both grounds.
+# Bar behind a weight; this grey is visible on light and on dark backgrounds.
 BAR = "background:linear-gradient(to right,rgba(128,128,128,.3) {0:.0f}%,transparent {0:.0f}%)"
 
 
 @dataclass(frozen=True)
 class ComponentTable:
-    """Heads and rows of cells, all text; ``more`` says what was left out."""
+    """Headers and cells as text; ``more`` tells how many components and columns are not shown."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -69,7 +63,7 @@ def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
 
 
 def summary(result: FitResult) -> str:
-    """The fit in words: what was found, how sure of the optimum, what happened on the way."""
+    """Return the fit in words: the model, its components, events and the search."""
     lines = [_capital(f"{sentence(result)}."), *_indented(result)]
     if result.search_trace:
         lines.append(_capital(f"{result.search_summary}."))
@@ -77,7 +71,7 @@ def summary(result: FitResult) -> str:
 
 
 def _indented(result: FitResult) -> list[str]:
-    """The components and what happened on the way, a line each."""
+    """Return indented lines of the component table and of the events."""
     table = component_table(result)
     lines = [table.heads, *table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -91,7 +85,7 @@ def _capital(text: str) -> str:
 
 
 def as_html(result: FitResult) -> str:
-    """What a notebook shows: what to heed first, then the components."""
+    """Return the notebook view of a fit: its events, then its components."""
     table = component_table(result)
     notes = "".join(f"<div>{html.escape(note)}</div>" for note in events(result))
     more = f'<div style="{FAINT}">{html.escape(table.more)}</div>' if table.more else ""
@@ -104,7 +98,7 @@ def as_html(result: FitResult) -> str:
 def summary_html(
     text: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_rows: int
 ) -> str:
-    """What a notebook shows of a search: its answer, what to know of it, the first candidates."""
+    """Return the notebook view of a search: the answer, its notes and the first candidates."""
     answer, *lines = text.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
     said = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
@@ -115,7 +109,7 @@ def summary_html(
 
 
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float]) -> str:
-    """A table whose second column has a bar behind every number, as long as its share."""
+    """Return a table with a bar behind each number of the second column."""
     head = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in heads)
     body = "".join(
         f"<tr>{_cells(row, share)}</tr>" for row, share in zip(rows, shares, strict=True)
@@ -135,7 +129,7 @@ def _cells(row: Sequence[str], share: float) -> str:
 
 
 def sentence(result: FitResult) -> str:
-    """Model, size, objective and how the fit ended."""
+    """Return model, size, objective and status of a fit in one line."""
     asked, found = result.requested_components, result.n_components
     family = result.family.name.replace("_", " ")
     size = f"{found} component{'s' if found != 1 else ''}"
@@ -163,7 +157,7 @@ def sentence(result: FitResult) -> str:
 def component_table(
     result: FitResult, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
 ) -> ComponentTable:
-    """Weight, expected rows, and mean ± standard deviation of every column; noise comes last."""
+    """Return weight, expected observations, and mean ± standard deviation of each column."""
     point = result.unframed.plug_in()
     weights, noise = result.mixture.mean_weights, result.mixture.noise
     shown = range(min(result.n_components, most_components))
@@ -198,7 +192,7 @@ def component_table(
 
 
 def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str]:
-    """A column of the table: mean ± deviation, of levels the most probable and its share."""
+    """Return mean ± standard deviation, or the most probable level, of a column by component."""
     named = getattr(result.family, "coding", None) or result.family
     levels = (getattr(named, "levels", None) or {column: None})[column]
     if levels is None:
@@ -210,7 +204,7 @@ def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str
 
 
 def events(result: FitResult) -> list[str]:
-    """What happened on the way, a line a kind; of a kind the last."""
+    """Return a line for each kind of event, with the text of its last occurrence."""
     last = {event.kind: event for event in result.events}
     many = {kind: sum(event.kind == kind for event in result.events) for kind in last}
     return [
@@ -220,7 +214,7 @@ def events(result: FitResult) -> list[str]:
 
 
 def _mean_and_spread(mean: float, deviation: float) -> str:
-    """As many decimals as the standard deviation has worth showing."""
+    """Format a mean with the decimals that its standard deviation justifies."""
     if not (math.isfinite(deviation) and deviation > 0):
         return f"{mean:.6g}"
     size = math.floor(math.log10(deviation))
@@ -238,7 +232,7 @@ def _duration(seconds: float) -> str:
 
 
 def of_search(records: Any, total_weight: float, alike: float) -> str:
-    """What a search tried and gained, in two sentences; ``alike`` nats a row are one optimum."""
+    """Summarise a search; starts within ``alike`` nats per observation share an optimum."""
     starts = sorted((r.objective for r in records if r.stage == "start"), reverse=True)
     if not starts:
         return "no search: one start was run to its end"
@@ -257,13 +251,13 @@ def of_search(records: Any, total_weight: float, alike: float) -> str:
     return text
 
 
-# A bar is shown once the work has taken so long.
+# Short computations show no bar.
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_UPDATES = 0.1
 
 
 class FitProgress:
-    """A context that counts fits; ``wanted`` None shows a bar where somebody looks."""
+    """Progress bar over fits; ``wanted=None`` shows it in terminals and notebooks only."""
 
     def __init__(self, total: int, wanted: bool | None, what: str = "fits") -> None:
         self.total = total
@@ -282,7 +276,7 @@ class FitProgress:
             self.bar.stop()
 
     def advance(self, label: str) -> None:
-        """One more is done."""
+        """Count a finished fit."""
         self.done += 1
         if self.bar is None and self.wanted is not False:
             if time.perf_counter() - self.began < SECONDS_BEFORE_BAR:
@@ -319,10 +313,10 @@ class FitProgress:
 
 
 class Reporter:
-    """One fit, by scikit-learn's lines or a bar: a monitor's ``on_pass``, and a context.
+    """Progress of a fit, as scikit-learn's verbose lines or as a bar.
 
-    ``per_row`` divides the gains in the lines, so that they are the changes that ``tol`` is about;
-    ``rows`` counts those that passes have gone over.
+    ``per_row`` divides the gains in the lines to the scale of ``tol``; ``rows`` counts the
+    observations that passes have read.
     """
 
     def __init__(
@@ -349,7 +343,7 @@ class Reporter:
         self.task: Any = None
 
     def attach(self, monitor: Monitor) -> Monitor:
-        """Hear of every pass of this monitor."""
+        """Report all passes of this monitor."""
         monitor.on_pass = self.on_pass
         monitor.told = self.verbose > 0
         return monitor
@@ -363,7 +357,7 @@ class Reporter:
             self.bar = None
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
-        """One pass is done."""
+        """Report a pass."""
         if self.verbose:
             self._lines(stage, iteration, gain)
         if self.wanted is False:
@@ -383,14 +377,14 @@ class Reporter:
         self.bar.update(self.task, description=what, gain=f"{gain:+.2e}", speed=speed)
 
     def _speed(self, now: float) -> str:
-        """Rows a second since the last update; nothing while passes are over a sample."""
+        """Return observations per second since the last update, empty for subsamples."""
         if self.rows is None:
             return ""
         found, self.seen = self.rows.n_rows - self.seen, self.rows.n_rows
         return f"{found / (now - self.last):,.0f} rows/s" if found else ""
 
     def finished(self, converged: bool, lower_bound: float) -> None:
-        """scikit-learn's last line."""
+        """Print scikit-learn's last line."""
         if not self.verbose:
             return
         line = f"Initialization {'converged' if converged else 'did not converge'}."
@@ -400,7 +394,7 @@ class Reporter:
         print(line)
 
     def _lines(self, stage: str, iteration: int, gain: float) -> None:
-        """scikit-learn's lines; a search's short runs each count their own iterations."""
+        """Print scikit-learn's lines; each short run counts its iterations from zero."""
         if stage not in self.runs:
             print(f"Initialization {len(self.runs)}")
             self.runs.append(stage)
@@ -415,7 +409,6 @@ class Reporter:
         print(line)
 
     def _new_bar(self) -> Any:
-        """A bar on standard error, or None where nobody looks."""
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         console = console_for(self.wanted)
@@ -436,9 +429,9 @@ class Reporter:
 
 
 def console_for(wanted: bool | None) -> Any:
-    """Where a bar can be drawn; None where nobody asked for one and nobody looks.
+    """Return a console for a bar, or None outside terminals and notebooks unless wanted.
 
-    Workers share their parent's terminal, and two bars would write over each other.
+    Bars of workers would overwrite that of the main process, so workers show none.
     """
     from rich.console import Console
 

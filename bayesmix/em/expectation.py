@@ -1,9 +1,7 @@
-"""The E-step: rows become responsibilities, responsibilities become sums.
+"""The E-step: responsibilities of observations, and the statistics that they weight.
 
-log r_nk ∝ E[log π_k] + E[log p(x_n | θ_k)] (Bishop 2006, eq. 9.23, 10.46 and 10.49), in one of two
-forms: ``Centred`` is exact wherever the clusters lie; ``Linear`` is one matrix product in each
-direction for components that are linear in features of the row, and a bound on its rounding says
-after every pass whether it kept its digits. Blocks of rows are sized to stay in the cache.
+r_nk ∝ exp(E[log π_k] + E[log p(x_n | θ_k)]): Bishop 2006, eq. 9.23, 10.46 and 10.49. ``Centred`` is
+always accurate; ``Linear`` uses matrix products and proves after each pass that rounding was small.
 """
 
 from __future__ import annotations
@@ -25,21 +23,21 @@ from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.features import COLUMNS_FIRST, DENSE, n_features_of
+from bayesmix.numerics.features import COLUMNS_FIRST
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
-# Values of the features and log joints of one block: they stay in a cache of one megabyte.
+# Features and log joints of a block together fit into a cache of one megabyte.
 BLOCK_VALUES = 2**16
-FEWEST_ROWS = 128  # of a block: products of fewer rows are slow
-# Shares of Σ w (1 + |l|) that the linear form may lose by its bound. Where the centred form costs
-# little more, no more than the objective may fall; of large problems what rounding in fact leaves.
+FEWEST_ROWS = 128  # in a block; matrix products of fewer rows are slow
+# Largest rounding loss of the linear form, relative to Σ w (1 + |l|). The second limit, for large
+# problems, is the loss seen in practice.
 MOST_LOSS = 1e-12
 MOST_LOSS_OF_LARGE = 1e-11
 
-# Log densities (n, K), and what makes statistics of responsibilities.
+# Log densities (n, K), and a function from responsibilities to statistics.
 Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
-# What a pass does to a chunk.
+# E-step of a chunk.
 Step: TypeAlias = Callable[[Rows], ChunkSums]
 Summand = TypeVar("Summand")
 
@@ -50,9 +48,10 @@ def block_sums(
     rows: Rows,
     statistics: Callable[[Array], Additive],
 ) -> ChunkSums:
-    """The sums of rows from their log joints (n, K), which become weighted responsibilities.
+    """Return the sums of a chunk from its log joints (n, K), which it overwrites.
 
-    Every E-step of a run ends here; ``statistics`` makes those of the components.
+    ``joint`` then holds weighted responsibilities, which ``statistics`` turns into those of
+    components.
     """
     allocated = mixture.allocate(joint, rows)
     if rows.weights is not None:
@@ -62,26 +61,26 @@ def block_sums(
 
 
 def weighed(log_normaliser: Array, rows: Rows) -> tuple[float, float]:
-    """Multiply by the row weights in place; return Σ w l and Σ w (1 + |l|)."""
+    """Multiply by the sample weights in place; return Σ w l and Σ w (1 + |l|)."""
     weight = float(len(rows))
     if rows.weights is not None:
         log_normaliser *= rows.weights
         weight = float(rows.weights.sum())
-    # Not by BLAS, whose sums of sizes depend on where in memory an array begins.
+    # BLAS sums depend on the memory alignment of the array.
     magnitude = weight + float(np.abs(log_normaliser).sum())
     return float(log_normaliser.sum()), magnitude
 
 
 @dataclass(frozen=True)
 class LocalRows:
-    """Rows that know some components of a mixture only, and how these share them."""
+    """Observations restricted to some components, and the weights of these components."""
 
     rows: Rows
     components: Integers
     shares: Array
 
     def of(self, mixture: Mixture[Components]) -> Mixture[Components]:
-        """The mixture that these rows know."""
+        """Return the mixture of these components."""
         components = mixture.components.subset(self.components)
         return Mixture(PointWeights(self.shares), components, mixture.frame)
 
@@ -91,68 +90,68 @@ class Arithmetic(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether it may lose digits, so that a pass has to show that it did not."""
+        """Whether rounding may exceed its limit and must be checked after each pass."""
 
     def densities(self, components: Components, values: Array) -> Densities:
-        """Log densities (n, K) of framed rows under components."""
+        """Return log densities (n, K) of framed observations under components."""
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-        """The E-step on a chunk."""
+        """Run the E-step on a chunk."""
 
 
 class Form(ABC):
-    """How the E-steps of a run are made; by default every row knows every component."""
+    """Algorithm of the E-step; by default all components are evaluated for each observation."""
 
-    name: str  # as ``result_.form`` has it
-    exact = True  # whether every row knows every component; otherwise passes are on a lower bound
-    watched = False  # whether it may lose digits, so that a pass has to show that it did not
+    name: str  # as ``result_.form`` shows it
+    exact = True  # False if passes maximise a lower bound over some of the components
+    watched = False  # whether rounding must be checked after each pass
 
     @property
     def surer(self) -> Form:
-        """The form to go on in where this one lost digits."""
+        """Return the form to fall back on where rounding is too large."""
         return self
 
     @property
     def regrouped(self) -> Form:
-        """The same for other components, of which nothing is known by their numbers."""
+        """Return the form without what it holds about numbered components."""
         return self
 
     @property
     def earlier(self) -> Kept | None:
-        """What a pass asks of an earlier one, of every row."""
+        """Return values of each observation from an earlier pass, if the form needs any."""
         return None
 
     @abstractmethod
     def step(self, mixture: Mixture[Components]) -> Step:
-        """What a pass does to a chunk; picklable, so that any source can run it."""
+        """Return the E-step of a chunk, a picklable callable."""
 
     def width(self, n_components: int) -> int:
-        """How many components a row meets in a pass: what it costs."""
+        """Return the number of components evaluated per observation, the cost of a pass."""
         return n_components
 
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
-        """Whether a pass kept its digits: a proof, not an estimate."""
+        """Whether rounding of a pass is provably within its limit."""
         return True
 
     def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Form:
-        """The form of the next pass, so many passes into a segment."""
+        """Return the form of the next pass, ``passes`` passes into a segment."""
         return self
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
-        """One E-step of every part by itself: its statistics and its log normaliser."""
+        """Return statistics and log normaliser of a separate E-step of each part."""
         passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
         return [(each.statistics, each.log_normaliser) for each in passed]
 
     def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
-        """The rows on which moves are looked for: none has gaps."""
+        """Return observations without missing values, on which moves are tried."""
         return rows
 
 
 @dataclass(frozen=True)
 class Centred(Form):
-    """Distances from each mean: no cancellation."""
+    """Distances from the mean of each component, without cancellation."""
 
     name = "centred"
 
@@ -171,9 +170,9 @@ class Centred(Form):
 
 @dataclass(frozen=True)
 class Linear(Form):
-    """Features once, then a matrix product for the densities and one for the sums."""
+    """Features times coefficients for densities, responsibilities times features for sums."""
 
-    most_loss: float = MOST_LOSS  # a share of Σ w (1 + |l|)
+    most_loss: float = MOST_LOSS  # relative to Σ w (1 + |l|)
 
     name = "linear"
     watched = True
@@ -200,7 +199,6 @@ class Linear(Form):
         )
 
     def sums(self, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-        """Block by block, all of them in the same memory."""
         form, coefficients = mixture.linear, mixture.coefficients
         if rows.keeps_features(coefficients.shape[1]):
             features = rows.features(form, mixture.frame)
@@ -238,9 +236,9 @@ class Linear(Form):
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
     ) -> list[tuple[Statistics, float]]:
-        """With one log-sum-exp for all of them: of few rows it is the number of steps that costs.
+        """Run all parts with one log-sum-exp, as small parts cost mostly calls.
 
-        All parts have equally many components.
+        All parts have the same number of components.
         """
         if not parts:
             return []
@@ -268,12 +266,12 @@ CENTRED, LINEAR = Centred(), Linear()
 
 
 def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
-    """The mixture with its linear forms alone: that is what a step takes along."""
+    """Return the mixture with only the linear forms of its components, for a step."""
     return replace(mixture, components=mixture.linear)
 
 
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
-    """The E-step on a chunk whose log densities and statistics are made block by block."""
+    """Run the E-step on a chunk block by block."""
 
     def of_block(block: Rows) -> ChunkSums:
         values = mixture.frame.apply(block.values)
@@ -285,20 +283,20 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
 
 
 def block_rows(width: int, n_components: int) -> int:
-    """Rows of one block, of each of which so many features and components are made."""
+    """Return the block size for ``width`` features and a number of components."""
     return max(FEWEST_ROWS, BLOCK_VALUES // (width + n_components))
 
 
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """What blocks of a chunk say, added in their order."""
-    width = n_features_of(DENSE, rows.values.shape[1])
+    width = 2 * rows.values.shape[1]  # deviations from one mean, as they are and whitened
     total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
     return total
 
 
 @dataclass(frozen=True)
 class ExpectationStep:
-    """What every pass does to a chunk; picklable, so that any source can run it."""
+    """E-step of a chunk; picklable."""
 
     mixture: Mixture[Components]
     arithmetic: Arithmetic
@@ -307,13 +305,13 @@ class ExpectationStep:
         return self.arithmetic.sums(self.mixture, rows)
 
     def on_device(self, values: Any, weights: Array | None) -> ChunkSums | None:
-        """The same where the rows lie."""
+        """Run the E-step on the device of ``values``; None if it cannot."""
         return device_sums(self.mixture, self.arithmetic.watched, values, weights)
 
 
 @dataclass(frozen=True)
 class StartStep:
-    """The sums of given responsibilities: where a run begins that has no mixture yet."""
+    """Sums of given responsibilities, for runs that begin without a mixture."""
 
     family: Family
     frame: Frame
@@ -332,14 +330,14 @@ class StartStep:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a finished fit is described by, beside the sums of its last pass."""
+    """Diagnostics of a finished fit from one pass over the data."""
 
-    log_likelihood: float  # Σ w log normaliser, framed
+    log_likelihood: float  # Σ w log normaliser, in the frame
     entropy: float  # -Σ w Σ r log r
     log_largest: float  # Σ w log max r
     counts: Array
-    hard_counts: Array  # rows by largest responsibility
-    unseen_volume: float = 0.0  # Σ w log volume of the columns that rows do not have
+    hard_counts: Array  # sums of weights by most responsible component
+    unseen_volume: float = 0.0  # Σ w log volume of the columns that are missing
 
     def __add__(self, other: Assessment) -> Assessment:
         return Assessment(
@@ -354,7 +352,7 @@ class Assessment:
 
 @dataclass(frozen=True)
 class AssessmentStep:
-    """Entropy and largest responsibilities, for the ICL, at any size of the data."""
+    """Entropy and largest responsibilities of a chunk, for the ICL."""
 
     mixture: Mixture[Components]
 
@@ -366,12 +364,11 @@ class AssessmentStep:
         return self._blocks(rows)
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        """The same where the rows lie."""
+        """Run the assessment on the device of ``values``; None if it cannot."""
         found = device_assessment(self.mixture, values, weights)
         return None if found is None else Assessment(*found)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
-        """Of rows that have only these columns."""
         seen = self.mixture.marginal(columns)
         unseen = self.mixture.frame.log_volume - seen.frame.log_volume
         volume = unseen * float(rows.weights_or_ones.sum())

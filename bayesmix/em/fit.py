@@ -1,9 +1,6 @@
-"""A fit: starts, search, the run itself, pruning, order, and the result.
+"""Fit a model: starts, search, final run, pruning, ordering and result.
 
-Where a mixture of many components begins: k-means of a sample, taken at its word.
-
-Searching moves is for mixtures whose every component can be looked at; with hundreds of them one
-start with many centres is nearly as good as another.
+With more than 100 components no moves are searched: the fit begins at k-means of a subsample.
 """
 
 from __future__ import annotations
@@ -48,14 +45,14 @@ from bayesmix.search.quick_starts import distinct_rows, lloyd, plus_plus
 from bayesmix.search.starts import NearestCentre, begun, named_start
 from bayesmix.version import versions
 
-# Below this many iterations a user asks for a few steps of EM, not for an optimum.
+# With fewer iterations the user wants a few EM steps, not an optimum.
 FEW_ITERATIONS = 10
 PRUNE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run with what was tried on the way."""
+    """A finished run and the records of its search."""
 
     state: State
     records: tuple[SearchRecord, ...]
@@ -68,9 +65,9 @@ def fit(
     monitor: Monitor | None = None,
     continue_from: Mixture | None = None,
 ) -> FitResult:
-    """The best of ``n_init`` runs (with their searches) as a result.
+    """Return the best of ``n_init`` runs, each with its search.
 
-    ``continue_from``: a mixture to start at, in any frame, instead of ``settings.init``.
+    ``continue_from`` is a mixture to start at, in any frame, instead of ``settings.init``.
     """
     began = time.perf_counter()
     monitor = monitor or Monitor()
@@ -97,7 +94,7 @@ def fit(
                 settings.kept.write()
         assert best is not None
         if monitor.stopped == "interrupted":
-            # The best run may have been through; the fit was not.
+            # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
         result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
     _warn(result)
@@ -111,12 +108,12 @@ def _outcomes(
     monitor: Monitor,
     continue_from: Mixture | None,
 ) -> Iterator[Outcome]:
-    """Every run, in order; worker processes join in once it takes a while on rows that are few."""
+    """Yield the runs in order, in worker processes if they take long and cores are idle."""
     began = time.perf_counter()
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-        # Workers would each remember passes of their own.
+        # Each worker would keep separate records of its passes.
         busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
             idle = problem.source.idle(model.n_components)
@@ -129,7 +126,7 @@ def _outcomes(
 def _in_workers(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, first: int, workers: int
 ) -> Iterator[Outcome]:
-    """The runs from ``first`` on, each as it would be here."""
+    """Yield the runs from ``first`` on, with the same results as in this process."""
     from joblib import Parallel, delayed
 
     jobs = (
@@ -202,12 +199,12 @@ def _one_run(
 
 
 def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Until there are ``max_iter`` iterations in all."""
+    """Run until there are ``max_iter`` iterations in total."""
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
 
 
 def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Without components that hold less than a row, while the bound does not fall."""
+    """Drop components below one observation while the bound does not fall."""
     while monitor.stopped is None:
         counts = state.expectation.counts
         keep = np.flatnonzero(counts >= PRUNE_BELOW)
@@ -231,7 +228,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
 
 
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Components in order of weight; sticks, whose order matters, only if the bound agrees."""
+    """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
     mixture = state.at()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
@@ -246,7 +243,7 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
 
 
 def _subset(state: State, keep: Integers) -> State:
-    """The state's mixture, events and floors for some components, in the order given."""
+    """Return the state for the components ``keep``, in that order."""
     place = {int(old): new for new, old in enumerate(keep)}
     events = tuple(
         replace(event, components=tuple(place[k] for k in event.components if k in place))
@@ -277,7 +274,7 @@ def _result(
     shift = units_of(model.family, problem.objective, mixture, total_weight)
     shift += assessment.unseen_volume
     exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
-    # Where the last pass was one on a lower bound, the objective is computed as it is.
+    # Passes on a lower bound report less than the objective.
     objective = exact if state.resolution is not None or not state.form.exact else state.objective
     if problem.objective.variational:
         sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
@@ -316,12 +313,12 @@ def _result(
 
 
 def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
-    """What the data's units do to an objective: to the likelihood, and to a density over (μ, Σ)."""
+    """Return the change of an objective from the frame to data units."""
     frame = mixture.frame
     shift = -total_weight * frame.log_volume if family.continuous else 0.0
     if objective.name == "maximum_a_posteriori":
-        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has one
-        # Directions that were set aside have no prior: only the others change their units.
+        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has a prior
+        # Directions that were set aside have no prior, so only the others change units.
         units = Frame(
             np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
         )
@@ -332,7 +329,7 @@ def units_of(family: Family, objective: Objective, mixture: Mixture, total_weigh
 
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
-    """Events with the rows by the numbers that the user knows them by."""
+    """Return events with observation numbers as in the user's data."""
     numbers = source.numbers
     if numbers is None:
         return events
@@ -342,7 +339,7 @@ def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
 
 
 def _warn(result: FitResult) -> None:
-    """What the user can act on, once each; what has been pruned since is past."""
+    """Warn about problems of the final fit that the user can act on."""
     for event in result.events:
         if event.kind == "flat":
             warn(event.text, FlatDirectionWarning)
@@ -361,7 +358,7 @@ ROUNDS = 10
 
 
 def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
-    """A mixture from a sample of the rows; under a prior, so that no covariance is singular."""
+    """Return a mixture from k-means of a subsample, under a prior that prevents singularity."""
     K = model.n_components
     source = problem.source
     sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
@@ -374,7 +371,8 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)
     objective = problem.objective
     if objective.name == "maximum_likelihood":
-        with suppress(UnsupportedError):  # a family without a prior begins at its likelihood
+        # without a prior for the family, start from the likelihood
+        with suppress(UnsupportedError):
             objective = under_a_prior(problem, sample, K)
     factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
     return objective.update(

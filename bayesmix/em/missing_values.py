@@ -1,9 +1,7 @@
-"""The E-step over rows with gaps: factors of missing cells are left out.
+"""The E-step with missing values (missing at random): missing cells are integrated out.
 
-Values missing at random: a row says log ∫ exp E[log p(x, h | θ_k)] dh, h being what it does not
-have. Of columns that are independent given the component the integral is 1, cell by cell; of those
-that are dense together it is that of a normal. Rows that have no gaps go on as ever, and so do many
-that lack the same values, in their own columns.
+log ∫ exp E[log p(x, h | θ_k)] dh over the missing cells h is zero for independent columns and
+normal for dense ones. Large groups with the same pattern run on their observed columns.
 """
 
 from __future__ import annotations
@@ -29,16 +27,15 @@ from bayesmix.em.expectation import CENTRED, Densities, Form, LocalRows, Step, c
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps
 
-# Rows of one pattern, in a chunk, from which a pass over their own columns is the faster.
+# From this many observations of a pattern on, a pass over the observed columns is faster.
 MANY = 64
 
 
 @dataclass(frozen=True)
 class Gapped(Form):
-    """Factors of gaps are left out; rows that have none are passed over in the centred form.
+    """E-step that integrates out missing cells; complete observations use the centred form.
 
-    Moves are looked for on rows whose gaps are drawn from the mixture, by the centred form itself,
-    and taken by the objective of the rows as they are.
+    Moves are tried on data with imputed draws and accepted by the objective of the observed data.
     """
 
     seed: int
@@ -60,7 +57,7 @@ class Gapped(Form):
 
 @dataclass(frozen=True)
 class Seen:
-    """The arithmetic of rows with gaps: what is there, and what is expected of the rest."""
+    """Densities of the observed cells, and statistics with expectations of the missing ones."""
 
     watched: bool = False
 
@@ -76,7 +73,7 @@ SEEN = Seen()
 
 @dataclass(frozen=True)
 class GappedStep:
-    """What a pass does to a chunk; picklable."""
+    """E-step of a chunk with missing values; picklable."""
 
     mixture: Mixture[Components]
 
@@ -101,7 +98,7 @@ class GappedStep:
 def drawn(
     mixture: Mixture[Components], values: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Rows (n, D) as stored with their gaps drawn from the mixture, given what they have."""
+    """Return data (n, D) with missing cells drawn from the mixture, given the observed cells."""
     if not has_gaps(values):
         return values
     framed = mixture.frame.apply(values)

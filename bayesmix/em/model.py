@@ -1,4 +1,4 @@
-"""What to fit: a model is resolved against the rows into a problem that a run can work on."""
+"""Model and settings of a fit, and their resolution against the data into a ``Problem``."""
 
 from __future__ import annotations
 
@@ -32,54 +32,55 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import cost_of
 
-# Rows -> responsibilities (n, K)
+# Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]
 
-# Both triangles of scatter, covariance, its root and the root of the precision.
+# Both triangles of the scatter, the covariance and the roots of covariance and precision.
 BYTES_OF_A_PARAMETER = 64
-# In rows times components times ``cost_of`` one row for one of them: a pass of half a millisecond.
+# Observations times components times ``cost_of`` above which a pass takes over half a millisecond.
 LARGE = 700_000
 
 
 @dataclass(frozen=True)
 class Model:
-    """K components of a family, and the inference: an objective whose gaps are filled in later."""
+    """K components of a family, and an inference whose missing priors are filled in later."""
 
     n_components: int
     family: Family
     inference: Objective
     prune: bool = False
-    noise: NoiseDensity | str | None = None  # beside the components; "uniform" is of the rows
+    noise: NoiseDensity | str | None = None  # "uniform" takes the volume of the data
 
 
-# Fits of other candidates that a candidate begins near.
+# Fits of other candidates, as further starts.
 Near: TypeAlias = tuple[Mixture, ...] | None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fit; none of it changes what is fitted."""
+    """Computational settings of a fit."""
 
     stopping: Stopping
     max_iter: int = 100
     n_init: int = 1
     init: str | Start = "kmeans"
     search: bool = True
-    moves: bool = True  # whether a search goes on after its starts
+    moves: bool = True  # whether the search tries moves after its starts
     accelerate: bool = True
     seed: int = 0
     sort: bool = True
-    near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same rows, as more starts
-    kept: PassesKept | None = None  # passes of an earlier attempt at the same fit
-    compared: bool = False  # whether a fit is there to be compared: without a value it is refused
+    near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data, as further starts
+    kept: PassesKept | None = None  # recorded passes of an earlier attempt at the same fit
+    # whether the fit is a candidate, so that one without a comparable value is refused
+    compared: bool = False
 
     def among(self, near: Near) -> Settings:
-        """Those of a candidate, which may begin near others; None: of a fit by itself."""
+        """Return the settings of a candidate with starts ``near``; unchanged for None."""
         return self if near is None else replace(self, near=near, compared=True)
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
-    """The problem: frame, resolved priors and guard, from one look at all rows."""
+    """Return the problem: frame, resolved priors and guard, from one pass over the data."""
     _check_size(model, source)
     few = _too_few_rows(model, source)
     if few and settings.compared:
@@ -97,7 +98,7 @@ def posed(
     objective: Objective,
     notes: tuple[Event, ...] = (),
 ) -> Problem:
-    """The problem of these rows in a frame, under an objective whose priors are resolved."""
+    """Return the problem in a given frame, under an objective with resolved priors."""
     family = model.family
     return Problem(
         source=source,
@@ -117,7 +118,7 @@ def posed(
 def watch(
     family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
 ) -> Guard:
-    """What watches for collapsing components; only likelihoods are repaired."""
+    """Return the guard against collapsing components; only likelihoods are repaired."""
     return family.guard(source, frame, summary, _repaired(objective))
 
 
@@ -126,7 +127,7 @@ def _repaired(objective: Objective) -> bool:
 
 
 def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
-    """The form that a run begins with, from the size of the problem."""
+    """Choose the E-step of a run by the size of the problem."""
     if source.summary.n_missing:
         return Gapped(seed)
     K = model.n_components
@@ -136,7 +137,7 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
 
 
 def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
-    """The same where every row is to know every component."""
+    """Choose an E-step that evaluates all components."""
     if not (family.linear and family.linear_is_faster(frame.n_directions)):
         return CENTRED
     return Linear(MOST_LOSS_OF_LARGE) if _is_large(source, n_components) else LINEAR
@@ -148,10 +149,10 @@ def _is_large(source: Source, n_components: int) -> bool:
 
 
 def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-    """The frame that a fit to these rows works in, and what was set aside for it.
+    """Return the working frame of a fit, and events for directions that were set aside.
 
-    Under a prior with a scale of its own nothing is set aside: directions without extent are then
-    data like others, and the bound at K=1 the exact evidence.
+    Under a prior of fixed scale none are set aside, so that the bound at K = 1 is the exact
+    evidence.
     """
     frame = model.family.frame(source.summary)
     prior = getattr(model.inference, "prior", None)
@@ -161,7 +162,7 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
 
 
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
-    """The inference with its priors filled in, and with the noise."""
+    """Return the inference with resolved priors, and with noise if the model has any."""
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
@@ -170,12 +171,12 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
 
 
 def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
-    """The density of the noise: 1 / V of these rows, where it is to be "uniform"."""
+    """Return the density of the noise; "uniform" is 1 / V of the data."""
     return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
-    """The inference with its priors filled in."""
+    """Return the inference with resolved priors."""
     inference, family = model.inference, model.family
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=FreeWeights())
@@ -216,7 +217,7 @@ def _check_size(model: Model, source: Source) -> None:
 
 
 def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
-    """An event where the rows cannot determine so many components: no likelihood has a maximum."""
+    """Return an event if there are too few observations for the likelihood to have a maximum."""
     K, (n_rows, n_features) = model.n_components, source.shape
     if not isinstance(model.inference, MaximumLikelihood):
         return _few_points(model, source)
@@ -239,7 +240,7 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
 
 
 def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
-    """An event where every component may take rows that are all equal: a prior decides alone."""
+    """Return an event if each component may consist of identical observations."""
     K, n_rows = model.n_components, source.shape[0]
     if not model.family.continuous or (n_distinct := count_distinct(source, K + 1)) > K:
         return ()
@@ -254,7 +255,7 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
 
 
 def count_distinct(source: Source, needed: int) -> int:
-    """How many rows are distinct; counting stops once ``needed`` have been seen."""
+    """Count distinct observations, up to about ``needed``."""
     n_rows = source.shape[0]
     size = max(4 * needed, 256)
     start, seen = 0, None
@@ -272,7 +273,7 @@ def count_distinct(source: Source, needed: int) -> int:
 
 @dataclass(frozen=True)
 class CheckStep:
-    """The family's check of one chunk."""
+    """Check of a chunk by the family."""
 
     family: Family
 
@@ -282,13 +283,13 @@ class CheckStep:
 
 
 def check_values(family: Family, source: Source, width: int) -> None:
-    """The family's check of all rows; none are read where every number will do."""
+    """Check all values by the family, unless it accepts any real number."""
     if not family.any_real:
         source.reduce(CheckStep(family), width)
 
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
-    """The default maximum a posteriori of these rows: where a likelihood may begin safely."""
+    """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
     from bayesmix.allocation.dirichlet import DirichletPrior
 
     prior = problem.family.map_prior(source, problem.frame, n_components)
@@ -296,10 +297,10 @@ def under_a_prior(problem: Problem, source: Source, n_components: int) -> Maximu
 
 
 def is_valueless(problem: Problem, state: State) -> bool:
-    """Whether a likelihood was only kept finite by holding a collapsed component."""
+    """Whether the likelihood is finite only because a degenerate component was held."""
     return problem.objective.name == "maximum_likelihood" and state.holds
 
 
 def rank(problem: Problem, state: State) -> tuple[bool, float]:
-    """What states are compared by: a held likelihood is below any that is not held."""
+    """Return the sort key of states; likelihoods with held components rank last."""
     return (not is_valueless(problem, state), state.objective)

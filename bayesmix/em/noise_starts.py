@@ -1,8 +1,7 @@
-"""Where a mixture with noise begins: fits to the rows that lie close together, tried in turn.
+"""Starts of mixtures with noise: fits without the most isolated observations.
 
-A far row that a component holds alone looks better than noise to EM, whatever it does next; so some
-of the rows with the most distant neighbours are left out first (Byers & Raftery 1998), and the best
-of several shares is kept.
+Source: Byers & Raftery 1998. Several fractions are tried, as EM prefers a component on a single
+outlier to noise.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import OfMixture, begun
 
-# Shares of the rows that are left out at first.
+# Fractions of observations left out of the first fit.
 LEFT_OUT = (0.0, 0.02, 0.1, 0.3)
-# Neighbours are looked for among so many rows at most.
+# Most observations among which neighbours are searched.
 MOST_ROWS = 20_000
 FIRST_WEIGHT = 0.05
-# Passes after which starts are compared.
+# Passes after which the starts are compared.
 FEW_PASSES = 30
 
 
 def refuse_flat(problem: Problem) -> None:
-    """Refuse rows whose hypervolume is zero."""
+    """Raise an error if the hypervolume of the data is zero."""
     volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
     if problem.frame.basis is not None or not np.isfinite(volume):
         raise InvalidInputError(
@@ -45,7 +44,7 @@ def refuse_flat(problem: Problem) -> None:
 
 
 def first_noise(problem: Problem) -> Noise:
-    """The noise of a mixture that was given without."""
+    """Return the noise to add to a mixture without noise."""
     return _noise_of(problem).noise(FIRST_WEIGHT)
 
 
@@ -63,7 +62,7 @@ def begun_with_noise(
     monitor: Monitor,
     index: int,
 ) -> State:
-    """The best of fits without noise to all rows but the loneliest, after a few passes with it."""
+    """Return the best start: a fit without noise to the central observations, then short runs."""
     plain = replace(model, noise=None)
     near = tuple(replace(one, noise=None) for one in settings.near)
     own = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
@@ -75,7 +74,7 @@ def begun_with_noise(
     left_out = -1
     for share in LEFT_OUT:
         before, left_out = left_out, int(share * len(order))
-        if left_out != before:  # of few rows several shares leave out the same ones
+        if left_out != before:  # small samples have equal subsets
             kept = np.sort(order[: len(order) - left_out])
             source = problem.source if share == 0.0 else some.subset(kept)
             try:
@@ -98,7 +97,7 @@ def begun_with_noise(
 
 
 def loneliness(problem: Problem, source: Source) -> Array:
-    """Distance (n,) of every row to one of its nearest neighbours, in columns of one scale."""
+    """Return the distance (n,) to a near neighbour, in columns of equal scale."""
     from scipy.spatial import cKDTree
 
     rows = source.in_memory().values

@@ -1,12 +1,7 @@
-"""Likelihood, posterior density and evidence bound: one form, three regularisers.
+"""Likelihood, posterior density and evidence bound: one objective with three regularisers.
 
-objective(θ) = Σ_n w_n log Σ_k exp(E[log π_k] + E[log p(x_n | θ_k)]) + regulariser(θ). With q(Z) at
-its optimum the variational one is the exact bound (Bishop 2006, eq. 10.70).
-
-Noise beside the components of any objective: how much of the rows it takes.
-
-ε ~ Beta(1, 1): its mode where the objective is at a point, q(ε) = Beta(1 + N_0, 1 + N - N_0) where
-it is a bound. The components, their weights and their priors know nothing of it.
+objective(θ) = Σ_n w_n log Σ_k exp(E[log π_k] + E[log p(x_n | θ_k)]) + regulariser(θ); for optimal
+q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
 """
 
 from __future__ import annotations
@@ -28,14 +23,14 @@ Value = TypeVar("Value")
 
 
 def resolved(value: Value | None) -> Value:
-    """What ``workflow.model`` fills in before a run, where a user left it out."""
+    """What ``em.model`` fills in before a run, where a user left it out."""
     assert value is not None, "the objective is not resolved against rows yet"
     return value
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
-    """Nothing is added: EM (Dempster, Laird & Rubin 1977)."""
+    """Log likelihood without a regulariser: EM (Dempster, Laird & Rubin 1977)."""
 
     family: Family | None = None
     weights: WeightsPrior | None = None
@@ -53,20 +48,20 @@ class MaximumLikelihood:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """Shares and moments (Bishop 2006, eq. 9.24 to 9.26)."""
+        """Return relative counts and moments (Bishop 2006, eq. 9.24 to 9.26)."""
         components = resolved(self.family).maximum_likelihood(
             expectation.statistics, previous and previous.components, resolution, frame
         )
         return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
-        """0."""
+        """Return 0."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class MaximumAPosteriori:
-    """The log prior density is added; the mode is joint in (π, θ)."""
+    """Log likelihood plus log prior density; the mode is joint in (π, θ)."""
 
     prior: PriorChoice | Prior | None = None
     weights: WeightsPrior | None = None
@@ -88,14 +83,14 @@ class MaximumAPosteriori:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """Modes of the conjugate posteriors."""
+        """Return the modes of the conjugate posteriors."""
         components = self.parameters_prior.mode(
             expectation.statistics, previous and previous.components, resolution
         )
         return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
-        """log p(π) + log p(θ)."""
+        """Return log p(π) + log p(θ)."""
         return float(
             self.weights_prior.log_density(mixture.weights)
             + self.parameters_prior.log_density(mixture.components)
@@ -104,7 +99,7 @@ class MaximumAPosteriori:
 
 @dataclass(frozen=True)
 class VariationalBayes:
-    """Minus the KL divergences of q(π) and q(θ) are added: the exact ELBO."""
+    """The exact ELBO: the regulariser is minus the KL divergences of q(π) and q(θ)."""
 
     prior: PriorChoice | Prior | None = None
     weights: WeightsPrior | None = None
@@ -126,30 +121,34 @@ class VariationalBayes:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """Conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
+        """Return the conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
         components = self.parameters_prior.posterior(
             expectation.statistics, previous and previous.components, resolution
         )
         return Mixture(self.weights_prior.posterior(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
-        """-KL(q(π) || p(π)) - KL(q(θ) || p(θ)); what is learned of the prior is part of q."""
+        """Return -KL(q(π) || p(π)) - KL(q(θ) || p(θ)), hyperparameters included in q."""
         return -float(
             self.weights_prior.kl(mixture.weights) + self.parameters_prior.kl(mixture.components)
         )
 
 
-# Shares of all rows below this are none: there is nothing to divide by.
+# Smaller fractions of the data cannot be divided by.
 NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)
 class WithNoise:
-    """An objective of which the mixtures have noise."""
+    """An objective of mixtures with noise of weight ε ~ Beta(1, 1).
+
+    Point objectives use the mode of ε, bounds q(ε) = Beta(1 + N_0, 1 + N - N_0), N_0 being the
+    expected number of noise observations.
+    """
 
     inner: Objective
     density: NoiseDensity
-    total_weight: float  # Σ w of all rows
+    total_weight: float  # Σ w of all observations
 
     @property
     def name(self) -> str:
@@ -169,12 +168,10 @@ class WithNoise:
 
     @property
     def prior(self) -> Any:
-        """As the objective has it."""
         return getattr(self.inner, "prior", None)
 
     @property
     def weights(self) -> Any:
-        """As the objective has it."""
         return getattr(self.inner, "weights", None)
 
     def update(
@@ -184,7 +181,7 @@ class WithNoise:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """That of the components, which stay if all rows are noise; what is not theirs is noise."""
+        """Update the components, unless all observations are noise, and the weight of the noise."""
         kept = float(expectation.counts.sum()) / self.total_weight
         share = 1.0 - kept
         if previous is not None and kept < NO_ROWS:
@@ -193,7 +190,7 @@ class WithNoise:
         return replace(mixture, noise=self.noise(min(max(share, 0.0), 1.0)))
 
     def noise(self, share: float) -> Noise:
-        """The noise where it holds this share of the rows."""
+        """Return the noise for a given fraction of the observations."""
         if not self.variational:
             return Noise.at(self.density, share)
         noisy, others = self._beta(share)
@@ -202,11 +199,11 @@ class WithNoise:
         return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + others))
 
     def _beta(self, share: float) -> tuple[float, float]:
-        """q(ε)."""
+        """Return the parameters of q(ε)."""
         return 1.0 + share * self.total_weight, 1.0 + (1.0 - share) * self.total_weight
 
     def regulariser(self, mixture: Mixture) -> float:
-        """That of the components, and of a bound -KL(q(ε) || p(ε))."""
+        """Return the regulariser of the components, minus KL(q(ε) || p(ε)) for a bound."""
         value = self.inner.regulariser(mixture)
         if not self.variational or mixture.noise is None:
             return value

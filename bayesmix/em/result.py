@@ -1,10 +1,7 @@
-"""What came out of a fit: immutable, complete, and without the data.
+"""The result of a fit, without the data, and densities at any distance.
 
-What a mixture says of rows at any distance: squares of distances need not be doubles.
-
-A far row is 2^e times one of about unit length, in the frame. Under Student components its log
-density is finite and found from log distances; normal ones give it none, and it belongs to the
-widest of them, which is the limit of its probabilities.
+Distances whose squares overflow are scaled by 2^e: Student-t log densities stay finite, and under
+normal components such an observation belongs to the widest.
 """
 
 from __future__ import annotations
@@ -42,16 +39,16 @@ if TYPE_CHECKING:
     from bayesmix.em.streaming import Stream
 
 
-# Lengths, in standard deviations, whose squares and sums of squares are doubles.
+# Longest distance, in standard deviations, whose sums of squares do not overflow.
 LONGEST = 1e150
-# Exponents of far rows are multiples of this: rows of one exponent are looked at together.
+# Exponents are multiples of this, so that few groups are evaluated.
 STEP = 64
 
 
 def described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
-    """Probabilities of the components (n, K) and the log density (n,), framed, of stored rows.
+    """Return probabilities (n, K) and framed log density (n,) of data in data units.
 
-    (n, K + 1) with noise, which is last.
+    Noise, if any, is the last column of (n, K + 1).
     """
     if has_gaps(values):
         shares, log_normaliser = (
@@ -66,7 +63,6 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
 
 
 def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
-    """The same of rows that have all columns, but for factors that are left out."""
     if mixture.noise is not None:
         shares, log_density = described(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
@@ -93,7 +89,7 @@ def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tu
 
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
-    """Whether squares of some rows' distances may be no doubles; rows without gaps."""
+    """Whether squared distances may overflow in complete observations."""
     bounds = limits(mixture, family)
     if bounds is None:
         return False
@@ -102,7 +98,7 @@ def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> 
 
 
 def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] | None:
-    """The lowest and highest values (D,) whose squared distances are doubles; None: any."""
+    """Return the lowest and highest values (D,) whose squared distances are finite; None: any."""
     if not family.far_densities:
         return None
     frame = mixture.frame
@@ -111,7 +107,7 @@ def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] |
 
 
 def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
-    """log p(x) (n,) in nats and data units, of what rows have; of counts a log probability."""
+    """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
     if has_gaps(values):
         out = np.empty(len(values))
         for columns, rows in patterns(values, mixture.patterned):
@@ -122,7 +118,6 @@ def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> A
 
 
 def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
-    """The same of rows that have all columns, but for factors that are left out."""
     _, found = _described(mixture, values, family)
     if family.continuous:
         found = found - mixture.frame.log_volume
@@ -131,25 +126,25 @@ def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> 
 
 
 def _reach(components: FarDensities, n_features: int) -> float:
-    """How far out, in the frame, squares of distances are doubles for every component."""
+    """Return the radius, in the frame, within which squared distances are finite."""
     largest = max(1.0, float(np.abs(components.precision_root).max()))
     return LONGEST / (4.0 * n_features * largest)
 
 
 def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
-    """Framed rows (n, D') divided by 2^e, with e (n,): no coordinate is above 1."""
+    """Return framed observations (n, D') divided by 2^e, and e (n,); coordinates are below 1."""
     away = values - frame.centre
     exponents = (np.frexp(away)[1] - np.frexp(frame.scale)[1]).max(axis=1) + 1
     exponents = -(-exponents // STEP) * STEP
     half = (exponents // 2)[:, None]
-    # In two steps: either alone may leave what doubles hold.
+    # A single step could overflow or underflow.
     units = np.ldexp(np.ldexp(away, -half) / frame.scale, half - exponents[:, None])
     return (units if frame.basis is None else units @ frame.basis), exponents
 
 
 @dataclass(frozen=True)
 class AtAnyDistance:
-    """What a chunk says of a density, also where squares of distances are no doubles."""
+    """Assessment of a chunk, also where squared distances overflow."""
 
     family: Family
     mixture: Mixture
@@ -171,38 +166,38 @@ class AtAnyDistance:
         )
 
 
-# The label of noise.
+# Label of noise.
 NOISE = -1
-# Nats a row within which two starts ended in one place.
+# Difference, in nats per observation, within which two starts reached the same optimum.
 ALIKE = 1e-6
-# Events after which a maximised likelihood is no value to compare with: a component that is held,
-# and more components than the rows can determine.
+# Events after which a maximised likelihood cannot be compared: a held component, or more components
+# than the data determine.
 TOO_FEW_ROWS = "too few rows"
 FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
-# How many arrays of its size making a sample takes: rows, normal numbers, both in a frame.
+# Memory of a sample, in arrays of its size.
 ARRAYS_OF_A_SAMPLE = 3.0
 
 
 @dataclass(frozen=True)
 class DensitySums:
-    """What criteria need of a density and rows: totals in nats and data units, at any size."""
+    """Sums that criteria need, in nats and data units."""
 
     log_likelihood: float
     entropy: float  # -Σ w Σ r log r
     log_largest: float  # Σ w log max r
-    n: float  # rows, Σ w
+    n: float  # Σ w
 
     @classmethod
     def of(cls, assessment: Assessment, n: float, log_volume: float) -> DensitySums:
-        """From a look at all rows, framed."""
+        """Return the sums of an assessment in data units."""
         unframed = assessment.log_likelihood - n * log_volume + assessment.unseen_volume
         return cls(unframed, assessment.entropy, assessment.log_largest, n)
 
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One thing that the search tried: a start, a move, or the polishing between them."""
+    """A start or move of a search, or the run that follows it."""
 
     stage: str  # "start", "settle", "swap", "split", "merge", "prune"
     description: str
@@ -222,44 +217,44 @@ class SearchRecord:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Everything that a fit found. ``mixture`` is in its own frame; see ``unframed``.
+    """Result of a fit; ``mixture`` is in the working frame, see ``unframed``.
 
     Objectives, log likelihoods and traces are totals in nats and data units.
     """
 
     family: Family
-    inference: Objective  # the objective with its resolved priors, in the mixture's frame
+    inference: Objective  # objective with resolved priors, in the mixture's frame
     requested_components: int
     mixture: Mixture
     objective: float
     log_likelihood: float  # Σ w log p(x) of the plug-in density
     trace: Array
-    segments: tuple[int, ...]  # places in the trace where something other than a pass came between
+    segments: tuple[int, ...]  # indices into the trace after a repair, pruning or move
     status: str  # "converged", "max_iter", "interrupted", "max_passes", "max_seconds", ...
     events: tuple[Event, ...]
-    counts: Array  # expected rows a component
+    counts: Array  # expected observations per component
     hard_counts: Array
     entropy: float  # -Σ w Σ r log r
-    plug_in_sums: DensitySums  # of ``plug_in`` over the rows of the fit
+    plug_in_sums: DensitySums  # of ``plug_in`` over the data of the fit
     total_weight: float
     n_rows: int
     n_features: int
     passes: int
     seconds: float
     seed: int
-    form: str  # which execution of the E-step the run ended with
+    form: str  # E-step with which the run ended
     search_trace: tuple[SearchRecord, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
-    resolution: Array | Resolved | None = None  # what components were held at, framed, in blocks
-    stream: Stream | None = None  # what a fit to rows that went by goes on from
-    n_missing: int = 0  # values that the rows do not have
+    resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
+    stream: Stream | None = None  # state from which ``partial_fit`` continues
+    n_missing: int = 0  # missing values
 
     def __post_init__(self) -> None:
         frozen(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without what has been derived on the way; it is made again where it is asked for.
+        # Derived values are computed again when needed.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -280,7 +275,7 @@ class FitResult:
 
     @property
     def degenerate(self) -> str | None:
-        """Why the maximised likelihood is no value to compare with, or None where it is one."""
+        """Reason why the likelihood cannot be compared with others, or None."""
         if self.inference.name != "maximum_likelihood":
             return None
         reasons = [event.text for event in self.events if event.kind in VALUELESS]
@@ -288,7 +283,7 @@ class FitResult:
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters, for AIC and BIC; the weight of the noise is one."""
+        """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None
         return noise + (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
@@ -299,9 +294,9 @@ class FitResult:
 
     @property
     def search_summary(self) -> str:
-        """By how many of how many starts the best was found, and what moves were tried and gained.
+        """Summary of a search: starts that reached the best optimum, moves tried, and gains.
 
-        Starts are compared where they ended after their few passes on a sample of the rows.
+        Starts are compared after short runs on a subsample.
         """
         from bayesmix.em.display import of_search
 
@@ -309,30 +304,30 @@ class FitResult:
 
     @cached_property
     def unframed(self) -> FittedComponents:
-        """The components in the data's coordinates: point densities, or q of variational fits."""
+        """Components in data coordinates: point densities, or q(θ) of variational fits."""
         return frozen(self.mixture.components.unframed(self.mixture.frame))
 
     @cached_property
     def prior(self) -> Prior:
-        """The prior that was used, in the data's coordinates."""
+        """Prior in data coordinates."""
         return frozen(self.bayesian.parameters_prior.unframed(self.mixture.frame))
 
     @property
     def bayesian(self) -> Bayesian:
-        """``inference`` of a fit that has a prior."""
+        """``inference`` of a fit with a prior."""
         if self.inference.name == "maximum_likelihood":
             raise UnsupportedError("a maximum likelihood fit has no prior")
         return cast("Bayesian", self.inference)
 
     @property
     def posterior(self) -> Mixture[Posterior]:
-        """``mixture`` of a variational fit: its components are q(θ)."""
+        """``mixture`` of a variational fit, with components q(θ)."""
         assert self.variational
         return cast("Mixture[Posterior]", self.mixture)
 
     @cached_property
     def density(self) -> Mixture[Predictive]:
-        """The predictive density as a mixture: what ``score_samples`` evaluates."""
+        """Predictive density as a mixture, which ``score_samples`` evaluates."""
         mixture = self.mixture
         return frozen(
             Mixture(
@@ -345,22 +340,23 @@ class FitResult:
 
     @cached_property
     def plug_in(self) -> Mixture[PointComponents]:
-        """The point density at E[π] and the summary of q: what plug-in criteria use."""
+        """Point density at E[π] and the plug-in components, which criteria use."""
         return frozen(plug_in_density(self.mixture))
 
     @property
     def log_volume(self) -> float:
-        """log density in data units = log density in the frame - this."""
+        """Log density in the frame minus log density in data units."""
         return self.mixture.frame.log_volume if self.family.continuous else 0.0
 
     def log_density(self, values: Array) -> Array:
-        """Predictive log density (n,) in nats and data units."""
+        """Return the predictive log density (n,) in nats and data units."""
         return log_density(self.density, values, self.family)
 
     def probabilities(self, values: Array) -> Array:
-        """Normalised terms of the predictive density (n, K), with noise (n, K + 1).
+        """Return probabilities of the components (n, K), with noise (n, K + 1).
 
-        Rows where the noise has no density lie beyond all rows of the fit: they are noise.
+        Observations outside the support of the noise lie beyond the data of the fit and count as
+        noise.
         """
         shares, _ = described(self.density, values, self.family)
         noise = self.density.noise
@@ -371,11 +367,11 @@ class FitResult:
         return np.ascontiguousarray(shares)
 
     def labels(self, values: Array) -> Integers:
-        """The most probable component (n,), -1 for noise."""
+        """Return the most probable component (n,), -1 for noise."""
         return most_probable(self.probabilities(values), self.n_components)
 
     def refuse_noise(self, what: str) -> None:
-        """Refuse what is not defined, or not there yet, of a mixture with noise."""
+        """Raise an error if the mixture has noise."""
         if self.mixture.noise is not None:
             raise UnsupportedError(
                 f"{what} does not know of noise: fit without it (noise=None) to the rows that "
@@ -383,12 +379,12 @@ class FitResult:
             )
 
     def responsibilities(self, values: Array) -> Array:
-        """q(Z) (n, K): for a point the same as ``probabilities``."""
+        """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
         shares, _ = described(self.mixture, values, self.family)
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
-        """n rows of the predictive density and their components, in order, noise at the end."""
+        """Draw n observations of the predictive density, with labels sorted, noise last."""
         n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * self.n_features + 1)
         validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
         density, noise = self.density, self.density.noise
@@ -419,13 +415,13 @@ class FitResult:
 
 
 def most_probable(shares: Array, n_components: int) -> Integers:
-    """The most probable component (n,) by shares (n, K), or (n, K + 1) with noise, which is -1."""
+    """Return the most probable component (n,), -1 for noise, the last of (n, K + 1)."""
     most: Integers = shares.argmax(axis=1)
     return most if shares.shape[1] == n_components else np.where(most < n_components, most, NOISE)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
-    """A mixture at the point that summarises it: E[π] and the components' ``plug_in``."""
+    """Return the mixture at E[π] and at the plug-in components."""
     return Mixture(
         PointWeights(mixture.weights.mean()),
         mixture.components.plug_in(),
@@ -435,6 +431,6 @@ def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
 
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
-    """The sums of a density over rows."""
+    """Return the sums of a density over the data."""
     assessment: Assessment = source.reduce(AtAnyDistance(family, mixture), mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)

@@ -1,10 +1,7 @@
-"""The loop: a run is ``step(State) -> State`` until a stopping rule says so.
+"""The EM loop: apply ``step(State) -> State`` until a stopping rule holds.
 
-A state is frozen and complete: mixture, the sums of its E-step, accelerator history, what has
-happened. Between accepted passes of one segment the objective does not fall; a repair, a prune or a
-move begins a new segment.
-
-Progress, interruption and deadlines, handed down through everything that takes time.
+Within a segment the objective does not fall between accepted passes; repairs, pruning and moves
+begin a new segment.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ from bayesmix.numerics.memo import filled_at_once
 
 @dataclass
 class Monitor:
-    """Told of every pass; says when to stop. The one mutable thing that runs carry."""
+    """Progress, interruption and time limits: reports each pass and tells runs when to stop."""
 
     max_passes: int | None = None
     max_seconds: float | None = None
@@ -38,9 +35,9 @@ class Monitor:
     passes: int = 0
     stopped: str | None = None
     stage: str = ""
-    told: bool = False  # whether somebody reads every pass
-    latest: tuple[int, float, float] | None = None  # what was told of the last pass
-    parent: Monitor | None = None  # what this one stops with
+    told: bool = False  # whether each pass is reported to the user
+    latest: tuple[int, float, float] | None = None  # report of the last pass
+    parent: Monitor | None = None  # monitor that stops this one
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -49,21 +46,21 @@ class Monitor:
 
     @property
     def countable(self) -> bool:
-        """Whether passes may be made elsewhere: nobody has to stop them or reads each."""
+        """Whether passes may run in workers: no limits and no report of each pass."""
         return self.max_passes is None and self.max_seconds is None and not self.told
 
     def child(self) -> Monitor:
-        """One for work in another thread, which ends with this one; see ``counted``."""
+        """Return a monitor for another thread, which stops with this one; see ``counted``."""
         return Monitor(parent=self)
 
     def counted(self, other: Monitor) -> None:
-        """Passes made elsewhere are passes once what they led to is taken."""
+        """Add the passes of another monitor, once its result is used."""
         self.passes += other.passes
         if self.on_pass is not None and other.latest is not None:
             self.on_pass(self.stage, *other.latest)
 
     def tick(self, iteration: int, objective: float, gain: float) -> None:
-        """One pass over rows is done."""
+        """Record a pass and check the limits."""
         self.passes += 1
         self.latest = iteration, objective, gain
         if self.parent is not None:
@@ -77,24 +74,24 @@ class Monitor:
                 self.stopped = "max_seconds"
 
     def interrupt(self) -> None:
-        """Ctrl-C came: the innermost fit ends with its best so far, and all above it too."""
+        """Stop after Ctrl-C: all fits end with their best state."""
         self.stopped = "interrupted"
         if self.parent is not None:
             self.parent.interrupt()
 
 
-# Plain passes after a jump that gained so little that it may have been the last.
+# Plain passes after an extrapolation with a small gain, to check for convergence.
 PLAIN_TO_LOOK = 2
-# Plain passes before extrapolation begins, and repairs in a row before one gives up on more.
+# Plain passes before extrapolation, and the largest number of repairs in an M-step.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
-GOES_ON_CENTRED = "centred form"  # an event
-HELD = "held"  # likewise
+GOES_ON_CENTRED = "centred form"  # kind of event
+HELD = "held"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a run works on; fixed while it lasts."""
+    """The fixed inputs of a run."""
 
     source: Source
     family: Family
@@ -103,29 +100,30 @@ class Problem:
     guard: Guard
     stopping: Stopping
     accelerate: bool
-    form: Form  # that a run begins with
-    notes: tuple[Event, ...] = ()  # what is known of the rows before any run
-    kept: PassesKept | None = None  # what is known of its passes from before
-    gives_up: bool = False  # whether a run ends where a component is held: it is of no use then
+    form: Form  # first form of the E-step
+    notes: tuple[Event, ...] = ()  # findings about the data before the run
+    kept: PassesKept | None = None  # recorded passes of an earlier attempt
+    # whether to end the run at a held component, as its fit would be refused
+    gives_up: bool = False
 
     def densities(self, mixture: Mixture) -> Mixture[Components]:
-        """The mixture as rows see it: linear forms, of families that have them.
+        """Return the mixture with linear forms, for families that have them.
 
-        Raises ``DegenerateFitError`` where one has collapsed; some of them cost nothing more.
+        Raises ``DegenerateFitError`` for a collapsed component.
         """
         if not self.family.linear:
             return mixture
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
     def free_threads(self, n_components: int) -> int:
-        """How many threads fits side by side may take: those that a pass of so many leaves idle."""
+        """Return the number of parallel fits that idle threads allow."""
         return 1 + self.source.idle(n_components)
 
 
 @filled_at_once
 @dataclass(frozen=True)
 class State:
-    """Where a run is: ``expectation`` holds the sums at ``mixture`` (None before the first M)."""
+    """State of a run: sums ``expectation`` at ``mixture``, None before the first M-step."""
 
     mixture: Mixture | None
     expectation: Expectation
@@ -147,15 +145,15 @@ class State:
 
     @property
     def holds(self) -> bool:
-        """Whether a component was kept from collapsing on the way."""
+        """Whether a degenerate component was held."""
         return any(event.kind == HELD for event in self.events)
 
     def afresh(self) -> State:
-        """The same place as the beginning of another run: the last plain passes are its first."""
+        """Return the state as the start of another run, with its last plain passes."""
         return replace(self, trace=self.recent, segments=(0,), status="running")
 
     def at(self) -> Mixture:
-        """The mixture; a run has one from its first step on."""
+        """Return the mixture, which exists after the first step."""
         assert self.mixture is not None
         return self.mixture
 
@@ -166,11 +164,10 @@ def begin(
     origin: Mixture | None = None,
     nearby: State | None = None,
 ) -> State:
-    """A run that starts with an M-step on given sums.
+    """Return a state that starts with an M-step on given sums.
 
-    ``origin`` is the mixture that the sums were made from, if any: what was learned of the prior
-    there, with however many components, is where learning goes on. Where a run ``nearby`` goes on
-    in a form that loses no digits this one begins in such a form.
+    ``origin`` is the mixture behind the sums, if any: its hyperparameters are the initial values.
+    The form is the accurate one if the run ``nearby`` needed it.
     """
     form, told = problem.form, problem.notes
     if nearby is not None and not nearby.form.watched:
@@ -182,7 +179,7 @@ def begin(
 def begin_at(
     problem: Problem, mixture: Mixture, state: State | None = None, nearby: State | None = None
 ) -> State:
-    """A run that starts with an E-step at a given mixture; ``state`` is what went before.
+    """Return a state that starts with an E-step at a mixture, continuing ``state``.
 
     ``nearby`` as in ``begin``.
     """
@@ -207,7 +204,6 @@ def begin_at(
 
 
 def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
-    """The form of the next E-step."""
     passes = state.iterations - state.segments[-1]
     return state.form.renewed(problem.source, mixture, passes)
 
@@ -215,7 +211,7 @@ def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
 def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
-    """One E-step over all rows, in a surer form where digits would be lost."""
+    """Run an E-step, in a more accurate form where rounding is too large."""
     expectation, kept = surely_summed(problem.source, mixture, form, problem.kept)
     if kept is form:
         return expectation, form, ()
@@ -231,7 +227,7 @@ def _expect(
 def surely_summed(
     source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
 ) -> tuple[Expectation, Form]:
-    """The sums of one E-step, and the form that kept their digits."""
+    """Return the sums of an E-step, and the form that computed them accurately."""
     expectation = summed(source, mixture, form, kept)
     if form.keeps_digits(mixture, expectation):
         return expectation, form
@@ -241,7 +237,7 @@ def surely_summed(
 def summed(
     source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
 ) -> Expectation:
-    """The sums of one E-step over all rows."""
+    """Return the sums of an E-step over all observations."""
 
     def added() -> ChunkSums:
         total: ChunkSums = source.reduce(
@@ -252,14 +248,14 @@ def summed(
     if kept is None:
         return added().finished()
     if not form.exact:
-        # Each row goes on from the few components that it knew: no part of the mixture.
+        # The candidates of each observation are not part of the mixture.
         kept.leave_out("passes of more than 100 components are made again")
         return added().finished()
     return kept.summed(source, mixture, form.name, added).finished()
 
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:
-    """What a fit is described by, from one look at all rows."""
+    """Return the diagnostics of a mixture from one pass."""
     total: Assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
     return total
 
@@ -267,7 +263,7 @@ def assessed(source: Source, mixture: Mixture) -> Assessment:
 def _updated(
     problem: Problem, state: State, thorough: bool
 ) -> tuple[Mixture, Array | None, tuple[Event, ...], bool]:
-    """The M-step with the guard's repairs: mixture, resolution, events, whether it was moved."""
+    """Return mixture, resolution and events of the M-step, and whether it was repaired."""
     objective, frame = problem.objective, problem.frame
     resolution, events = state.resolution, state.events
     mixture = objective.update(state.expectation, state.mixture, frame, resolution)
@@ -287,7 +283,7 @@ def _updated(
 
 
 def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = False) -> State:
-    """One accepted pass: extrapolated where that helps, plain otherwise."""
+    """Return the state after an accepted pass, extrapolated where possible."""
     if problem.accelerate and state.plain_left <= 0 and not _may_have_ended(problem, state):
         jumped = _extrapolate(problem, state, monitor)
         if jumped.iterations > state.iterations or monitor.stopped is not None:
@@ -325,7 +321,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
 
 
 def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
-    """The accelerated pass if the objective does not fall there, else the state without history."""
+    """Return the extrapolated state if the objective does not fall, else one without history."""
     vector = state.anderson.proposal()
     if vector is None:
         return replace(state, plain_left=1)
@@ -360,20 +356,20 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
 
 
 def _refused(state: State, passes: int) -> State:
-    """The state after an extrapolation that did not help: plain passes and a new history."""
+    """Return the state after a rejected extrapolation."""
     anderson = state.anderson.forgotten()
     return replace(state, plain_left=2, anderson=anderson, passes=passes)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """At most ``max_iter`` more passes; the status says why it ended."""
+    """Run at most ``max_iter`` more passes; the status tells why it ended."""
     until = state.iterations + max_iter
     state = replace(state, status="running")
     try:
         while True:
             if problem.gives_up and state.holds:
                 return replace(state, status="collapsed")
-            # A run that goes on from another may have nothing left to do.
+            # A continued run may have converged already.
             ended = _has_ended(problem, state)
             if ended:
                 repair = problem.guard.examine(state.at(), state.resolution, state.events, True)
@@ -399,6 +395,6 @@ def _has_ended(problem: Problem, state: State) -> bool:
 
 
 def _may_have_ended(problem: Problem, state: State) -> bool:
-    """Whether plain passes are to confirm that little is left."""
+    """Whether plain passes should confirm convergence."""
     weight, magnitude = problem.source.total_weight, state.expectation.magnitude
     return problem.stopping.expected(state.recent, weight, magnitude)

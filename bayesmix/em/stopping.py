@@ -1,8 +1,6 @@
-"""When a run has converged: on what is still to be gained, never on one small step.
+"""Convergence by the estimated remaining gain (Aitken), or by the last change as in scikit-learn.
 
-Aitken's estimate of the remaining gain is δ_t a / (1 - a) with a = δ_t / δ_(t-1), taken over plain
-passes only, and has to stay small for several of them. A float ``tol`` is scikit-learn's rule
-instead: one change of the objective below it.
+The estimate δ_t a / (1 - a), a = δ_t / δ_(t-1), must stay small for several plain passes.
 """
 
 from __future__ import annotations
@@ -10,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Nats per row that may remain when a run is called converged; where runs are only compared with
-# one another, in a search or among candidates; and the rounding of a sum.
+# Remaining gain in nats per observation of a converged run and of one that is only compared with
+# others, and the relative rounding of a sum.
 REMAINING_GAIN = 1e-9
 REMAINING_IN_SEARCH = 1e-6
 ROUNDING = 1e-13
@@ -20,27 +18,27 @@ CONFIRMATIONS = 3
 
 @dataclass(frozen=True)
 class Aitken:
-    """tol="auto": the estimated gain that is left is so small (nats a row), some times running."""
+    """tol="auto": the estimated remaining gain per observation is small several times in a row."""
 
     remaining: float = REMAINING_GAIN
     confirmations: int = CONFIRMATIONS
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """``recent``: objective values of consecutive plain passes, oldest first."""
+        """Whether the run converged; ``recent``: objectives of plain passes, oldest first."""
         if len(recent) < self.confirmations + 2:
             return False
         return self._little_is_left(recent[-(self.confirmations + 2) :], n_rows, magnitude)
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """The same of the last two gains alone."""
+        """Whether the last two gains indicate convergence."""
         return len(recent) > 2 and self._little_is_left(recent[-3:], n_rows, magnitude)
 
     def is_small(self, gain: float, n_rows: float) -> bool:
-        """Ten times what may be left."""
+        """Whether a gain is below ten times the tolerance."""
         return gain < 10.0 * self.remaining * n_rows
 
     def _little_is_left(self, values: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether every gain but the first leaves little, if it is to shrink as it did."""
+        """Whether the remaining gain is small after each step, extrapolated geometrically."""
         gains = [b - a for a, b in pairwise(values)]
         if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
             return True
@@ -56,26 +54,26 @@ class Aitken:
 
 @dataclass(frozen=True)
 class Change:
-    """A number: the objective changed by less than ``tol`` (per row for maximum likelihood)."""
+    """Numerical ``tol``: the last change is smaller (per observation for maximum likelihood)."""
 
     tol: float
     per_row: bool
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """scikit-learn's rule."""
+        """Whether the last change is below ``tol``."""
         if len(recent) < 2:
             return False
         scale = n_rows if self.per_row else 1.0
         return abs(recent[-1] - recent[-2]) / scale < self.tol
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """One small change is the end."""
+        """Return False: no confirmation is needed."""
         return False
 
     def is_small(self, gain: float, n_rows: float) -> bool:
-        """No more than what a plain pass would end at."""
+        """Whether a gain is below ``tol``."""
         return gain / (n_rows if self.per_row else 1.0) < self.tol
 
 
-# Where fits are there to be compared with others that ended alike.
+# Rule for candidates, which are only compared with one another.
 AMONG_CANDIDATES = Aitken(REMAINING_IN_SEARCH, confirmations=2)

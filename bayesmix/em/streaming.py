@@ -1,11 +1,7 @@
-"""Sums of rows that went by: a bound on all of them without having them (Hughes & Sudderth 2013).
+"""Incremental fits in batches: memoised variational inference (Hughes & Sudderth 2013).
 
-With the responsibilities q(Z) that the rows of every batch had when they were last visited,
-Σ_b H_b + <Σ_b S_b, Θ> + regulariser is a lower bound on the objective over all rows, and of a
-variational fit one on the evidence: H_b is the entropy of q(Z), S_b are the sums of the batch. It
-rises with every revisit and every update. Sums lie in fixed trees, and nothing is ever subtracted.
-
-A fit to rows that go by: it begins with a batch, and goes on with others, or with it again.
+Σ_b H_b + <Σ_b S_b, Θ> + regulariser, with entropy H_b and sums S_b of the responsibilities at the
+last visit of batch b, is a lower bound on the objective that no visit lowers.
 """
 
 from __future__ import annotations
@@ -33,18 +29,18 @@ from bayesmix.em.run import surely_summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 
-# What a batch is called by, where it may come again.
+# Name of a batch that may be visited again.
 Name = str | int
 
 
 @dataclass(frozen=True)
 class BatchSums:
-    """What is kept of a batch: additive over batches."""
+    """Sums of a batch, additive over batches."""
 
     statistics: Statistics
-    free: float  # Σ w l - <statistics, Θ>: the entropy of q(Z), and what no parameter touches
+    free: float  # Σ w l - <statistics, Θ>: the entropy of q(Z) and constants
     entropies: Array  # (K,) -Σ w r log r
-    hard_counts: Array  # (K,) rows by largest responsibility
+    hard_counts: Array  # (K,) weights by most responsible component
     n_rows: int
     weight: float
 
@@ -59,7 +55,7 @@ class BatchSums:
         )
 
     def scaled(self, factor: float) -> BatchSums:
-        """Those of the same rows where each counts as ``factor`` rows."""
+        """Return the sums with all sample weights multiplied by ``factor``."""
         return BatchSums(
             self.statistics.scaled(factor),
             factor * self.free,
@@ -70,9 +66,9 @@ class BatchSums:
         )
 
     def merged(self, first: int, second: int) -> BatchSums:
-        """With ``second`` added to ``first`` and left out; what is lost of the entropy is bounded.
+        """Return the sums with ``second`` merged into ``first``, and a bound on the lost entropy.
 
-        Of -Σ r log r of the two at most N H(N_1 / N) says which of them (Jensen), N = N_1 + N_2.
+        The loss is at most N H(N_1 / N), N = N_1 + N_2 (Jensen).
         """
         pair = [first, second]
         counts, both = self.statistics.counts[pair], float(self.entropies[pair].sum())
@@ -94,10 +90,10 @@ class BatchSums:
 
 @dataclass(frozen=True)
 class NamedBatches:
-    """Batches that may come again, as the leaves of a binary tree of sums: ``levels[0]``.
+    """Named batches as leaves, ``levels[0]``, of a binary tree of sums.
 
-    A leaf that is replaced costs as many additions as the tree is high, and the root is the same
-    whatever came before.
+    Replacing a leaf costs one addition per level, and the root does not depend on the order of
+    visits.
     """
 
     names: tuple[Name, ...] = ()
@@ -105,15 +101,15 @@ class NamedBatches:
 
     @property
     def total(self) -> tuple[BatchSums, ...]:
-        """The root, or nothing."""
+        """Return the root, or an empty tuple."""
         return self.levels[-1] if self.levels else ()
 
     def get(self, name: Name | None) -> BatchSums | None:
-        """The sums of a batch, or None where it is new."""
+        """Return the sums of a batch, or None if it is new."""
         return self.levels[0][self.names.index(name)] if name in self.names else None
 
     def put(self, name: Name, sums: BatchSums) -> NamedBatches:
-        """With the sums of one batch, new or in the place of what it had."""
+        """Add or replace the sums of a batch."""
         names = self.names if name in self.names else (*self.names, name)
         place, sums_of_level = names.index(name), sums
         levels = []
@@ -127,7 +123,7 @@ class NamedBatches:
         return NamedBatches(names, tuple(levels))
 
     def each(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
-        """With every batch changed."""
+        """Apply ``change`` to each batch."""
         changed = NamedBatches()
         for name, sums in zip(self.names, self.levels[0] if self.levels else (), strict=True):
             changed = changed.put(name, change(sums))
@@ -136,10 +132,9 @@ class NamedBatches:
 
 @dataclass(frozen=True)
 class Stream:
-    """Where a stream is: the mixture, and the sums of all rows that it has seen.
+    """State of a stream: the mixture and the sums of all observations.
 
-    Batches without a name are added up as they come: ``unnamed`` are the sums of runs of them, as
-    long as the powers of two that make up their number.
+    Batches without a name are added up in groups of powers of two, ``unnamed``.
     """
 
     mixture: Mixture
@@ -151,7 +146,7 @@ class Stream:
 
     @property
     def total(self) -> BatchSums:
-        """The sums of all rows."""
+        """Return the sums of all observations."""
         first, *others = (*self.named.total, *self.unnamed)
         for other in others:
             first += other
@@ -162,7 +157,7 @@ class Stream:
         return len(self.named.names) + self.n_unnamed
 
     def arrived(self, sums: BatchSums, name: Name | None) -> Stream:
-        """With one batch more, or with other sums of one that has come again."""
+        """Add a batch, or replace the sums of a named one."""
         more = replace(self, n_visits=self.n_visits + 1)
         if name is not None:
             return replace(more, named=self.named.put(name, sums))
@@ -172,19 +167,19 @@ class Stream:
         return replace(more, unnamed=(*runs, sums), n_unnamed=self.n_unnamed + 1)
 
     def each(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
-        """With all sums changed, batch by batch."""
+        """Apply ``change`` to all sums, batch by batch."""
         unnamed = tuple(change(sums) for sums in self.unnamed)
         return replace(self, named=self.named.each(change), unnamed=unnamed)
 
     def updated(self, objective: Objective) -> Stream:
-        """After the M-step on all sums."""
+        """Return the stream after an M-step on all sums."""
         statistics = self.total.statistics
         known = Expectation(0.0, 0.0, statistics.counts, statistics)
         mixture = objective.update(known, self.mixture, self.mixture.frame, self.resolution)
         return replace(self, mixture=mixture)
 
     def bound(self, objective: Objective) -> float:
-        """Σ_b H_b + <Σ_b S_b, Θ> + regulariser, in the frame."""
+        """Return Σ_b H_b + <Σ_b S_b, Θ> + regulariser, in the frame."""
         mixture = replace(self.mixture, components=self.mixture.components.released())
         total = self.total
         joint = expected_log_joint(mixture, total.statistics)
@@ -192,7 +187,7 @@ class Stream:
 
 
 def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
-    """The E-step on the rows of a batch, and what is kept of it."""
+    """Run the E-step on a batch and return its sums."""
     expectation, _ = surely_summed(source, mixture, form)
     entropies, hard_counts = source.reduce(EntropiesStep(mixture), mixture.n_components)
     statistics = expectation.statistics
@@ -207,20 +202,20 @@ def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
 
 
 def expected_log_joint(mixture: Mixture[Components], statistics: Statistics) -> float:
-    """<S, Θ>: Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]), less what no parameter touches."""
+    """Return <S, Θ> = Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]) without constants."""
     of_rows = mixture.linear.expected_log_likelihood(statistics)
     return of_rows + float(statistics.counts @ mixture.finite_log_weights)
 
 
 def is_sound(sums: BatchSums) -> bool:
-    """Whether all rows lay where the mixture has a density that is a double."""
+    """Whether all sums are finite."""
     return bool(np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all())
 
 
 def best_merge(objective: Objective, stream: Stream) -> tuple[Stream, tuple[int, int]] | None:
-    """The merge of a component with the nearest that raises the bound most, if one does.
+    """Return the merge of neighbouring components that raises the bound most, if any does.
 
-    Tried on the sums of all rows together, of which less is known than batch by batch.
+    Merges are tried on the sums of all batches together, which gives a looser bound.
     """
     mixture = stream.mixture
     if mixture.n_components < 2:
@@ -238,7 +233,7 @@ def best_merge(objective: Objective, stream: Stream) -> tuple[Stream, tuple[int,
 
 
 def merged(objective: Objective, stream: Stream, first: int, second: int) -> Stream:
-    """The stream with two components as one, after an M-step."""
+    """Return the stream with two components merged, after an M-step."""
     keep = np.delete(np.arange(stream.mixture.n_components), second)
     counts = stream.total.statistics.counts
     fewer = stream.each(lambda sums: sums.merged(first, second))
@@ -251,7 +246,7 @@ def merged(objective: Objective, stream: Stream, first: int, second: int) -> Str
 
 @dataclass(frozen=True)
 class EntropiesStep:
-    """-Σ w r log r of every component, and rows by largest responsibility: (2, K)."""
+    """Entropies -Σ w r log r and hard counts of the components (2, K)."""
 
     mixture: Mixture[Components]
 
@@ -268,16 +263,16 @@ class EntropiesStep:
         return total
 
 
-STREAMED = "streamed"  # a status
+STREAMED = "streamed"  # status of a fit
 
 
 def rows_needed(model: Model, n_features: int) -> int:
-    """How many rows the first batch must have."""
+    """Return the smallest size of the first batch."""
     return max(2, model.n_components * (n_features + 1))
 
 
 def check_first(model: Model, source: Source) -> None:
-    """Refuse what no stream can begin with."""
+    """Raise an error if no stream can begin with this batch."""
     if model.noise is not None:
         raise UnsupportedError("partial_fit does not know of noise: use fit, or noise=None")
     refuse_family(model.family)
@@ -292,7 +287,7 @@ def check_first(model: Model, source: Source) -> None:
 
 
 def refuse_family(family: Family) -> None:
-    """Refuse families whose sums say too little of the rows."""
+    """Raise an error for families without a linear form."""
     if not family.linear:
         raise UnsupportedError(
             f"partial_fit needs a family whose log density is linear in its sums, and "
@@ -301,14 +296,14 @@ def refuse_family(family: Family) -> None:
 
 
 def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> FitResult:
-    """A stream that has seen the rows that ``first`` is a fit to."""
+    """Return a stream that begins with the fit ``first``."""
     if first.mixture.frame.basis is not None:
         told = [event.text for event in first.events if event.kind == "flat"]
         raise InvalidInputError(
             f"X must vary in every direction in the first batch of a stream: {'; '.join(told)}: "
             "begin with a batch in which it does, or leave such columns out"
         )
-    # To all but products it is an array.
+    # Only product families hold something other than an array.
     stream = Stream(first.mixture, cast("Array | None", first.resolution))
     nothing_yet = replace(first, stream=stream, n_rows=0, trace=np.empty(0))
     return arrived(nothing_yet, source, name, prune)
@@ -321,9 +316,9 @@ def arrived(
     prune: bool,
     forgetting: float | None = None,
 ) -> FitResult:
-    """With one batch more, or one that comes again: its E-step, and the M-step on all sums.
+    """Add or revisit a batch: its E-step, then the M-step on all sums.
 
-    ``prune``: components of a posterior may be merged where that raises the bound.
+    ``prune`` merges components of a posterior where that raises the bound.
     """
     began = time.perf_counter()
     stream = result.stream
@@ -347,7 +342,7 @@ def arrived(
 
 
 def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
-    """The sums of a batch at the present mixture."""
+    """Return the sums of a batch at the present mixture."""
     mixture = stream.mixture
     form = dense_form(result.family, source, mixture.frame, mixture.n_components)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -361,12 +356,11 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
 
 
 def _alike(before: BatchSums, sums: BatchSums) -> bool:
-    """Whether as many rows came under a name as before."""
     return (before.n_rows, before.weight) == (sums.n_rows, sums.weight)
 
 
 def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event, ...]]:
-    """Merges that raise the bound, looked for at visits 1, 2, 4, 8, ..."""
+    """Merge components while that raises the bound, at visits 1, 2, 4, 8, ..."""
     events: tuple[Event, ...] = ()
     while not stream.n_visits & (stream.n_visits - 1):
         value = stream.bound(result.inference)
@@ -387,7 +381,7 @@ def _result(
     events: tuple[Event, ...],
     seconds: float,
 ) -> FitResult:
-    """What is known of all rows that were seen: no likelihood, but a bound on it."""
+    """Return the fit to all batches, with a bound in place of the likelihood."""
     total = stream.total
     mixture = replace(stream.mixture, components=stream.mixture.components.released())
     shift = units_of(result.family, result.inference, mixture, total.weight)

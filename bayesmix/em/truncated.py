@@ -1,8 +1,7 @@
-"""Many components: every row knows only a few of them (Lücke & Eggert 2010; Forster & Lücke 2018).
+"""Truncated E-step for many components: each observation has a few candidate components.
 
-A row's candidates are the neighbours of its *anchor*, the component that last had most of it. With
-candidates fixed a pass is coordinate ascent on a lower bound of the objective: responsibilities
-are zero elsewhere. From time to time anchors and neighbours are found anew, which begins a segment.
+Sources: Lücke & Eggert 2010; Forster & Lücke 2018. Candidates are the neighbours of the
+observation's anchor, the component with the largest responsibility when anchors were last updated.
 """
 
 from __future__ import annotations
@@ -24,63 +23,62 @@ from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.logsumexp import normalise
 
 MANY = 100
-# Numbers of candidates, of which the first that will do; while rows still move, never very few:
-# components find their places by way of rows that they do not have yet.
+# Numbers of candidates to choose from. Early in a run the smallest are excluded, as components move
+# by way of observations that they do not hold yet.
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 WIDTHS_AT_FIRST = (32, 48, 64)
-FURTHER = 4  # times as many candidates are looked at for anchors: fewer rows go astray
-# Passes between two looks for candidates: soon where more than a share of the anchors still moves.
+FURTHER = 4  # times as many candidates are searched for anchors, so that fewer are missed
+# Passes between updates of the candidates: few while a larger fraction of anchors changes.
 SOON = 5
 LATER = 20
 SETTLED = 1e-3
-# On so many rows the bound is compared with the exact one, and may be so far below (nats a row).
+# Size of the subsample on which the bounds are compared, and the largest loss in nats per
+# observation.
 LOOK_AT = 2000
 MOST_LOST = 2.5e-4
-# Rows whose features are made at once, of as many anchors as they have.
+# Most observations whose features are computed together.
 ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
 class Truncated(Form):
-    """A form of the E-step: anchors of the rows, kept beside them, and neighbours (K, G).
+    """Truncated form: anchors of the observations and neighbours (K, G), None at first.
 
-    Without them (None) nothing is known of the rows yet. Features are those of a row less the mean
-    of its anchor, so that the linear form loses no digits.
+    Features are measured from the mean of the anchor, so that the linear form loses no accuracy.
     """
 
-    dense: Form  # what it does where every row knows every component
+    dense: Form  # form that evaluates all components
     anchors: Kept | None = None
     neighbours: Indices | None = None
-    moved: float = 1.0  # share of rows whose anchor changed when they were last looked for
-    looks: int = 0  # how often they were looked for since the first time
+    moved: float = 1.0  # fraction of anchors that changed at the last update
+    looks: int = 0  # number of updates
 
     name = "truncated"
     exact = False
 
     @property
     def regrouped(self) -> Truncated:
-        """Nothing is known of the rows."""
         return Truncated(self.dense)
 
     @property
     def settled(self) -> bool:
-        """Whether rows hardly change their anchors any more."""
+        """Whether few anchors still change."""
         return self.moved <= SETTLED
 
     @property
     def earlier(self) -> Kept | None:
-        """The anchors: what a pass asks of the one that found them."""
+        """Return the anchors."""
         return self.anchors
 
     def step(self, mixture: Mixture[Components]) -> Step:
         return TruncatedStep(of_forms(mixture), self.found[1])
 
     def width(self, n_components: int) -> int:
-        """A row that knows few components is little work; rows are grouped within a chunk."""
+        """Return 1: few candidates are cheap, and observations are grouped within a chunk."""
         return 1
 
     def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Truncated:
-        """Which candidates rows know is looked for now and then."""
+        """Update anchors and candidates if they are due."""
         if self.neighbours is None or len(self.neighbours) != mixture.n_components:
             return first_truncation(source, mixture, self.dense)
         if passes >= (LATER if self.settled else SOON):
@@ -94,7 +92,7 @@ class Truncated(Form):
 
     @property
     def found(self) -> tuple[Kept, Indices]:
-        """Anchors and neighbours, once they have been looked for."""
+        """Return anchors and neighbours after the first update."""
         assert self.anchors is not None
         assert self.neighbours is not None
         return self.anchors, self.neighbours
@@ -102,24 +100,24 @@ class Truncated(Form):
 
 @dataclass(frozen=True)
 class Grouped:
-    """Some rows, sorted by anchor, with the log joints of the candidates that they know."""
+    """Observations sorted by anchor, with the log joints of their candidates."""
 
-    order: Indices  # (n,) places of the rows in their chunk
+    order: Indices  # (n,) positions in the chunk
     rows: Rows
-    bounds: Indices  # (P + 1,) where groups begin and end
+    bounds: Indices  # (P + 1,) limits of the groups
     candidates: Integers  # (P, G)
-    places: Array  # (P, D) that features are measured from
+    places: Array  # (P, D) origins of the features
     features: Array  # (F, n)
     joint: Array  # (G, n)
 
     @property
     def groups(self) -> Iterator[slice]:
-        """The rows of each group."""
+        """Yield the slice of each group."""
         return (slice(a, b) for a, b in pairwise(self.bounds.tolist()))
 
 
 def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Iterator[Grouped]:
-    """The rows of a chunk, a few groups at a time, in the order of their anchors."""
+    """Yield a chunk in parts of a few groups, in the order of the anchors."""
     anchors = rows.earlier
     assert anchors is not None
     form = cast("Truncating", mixture.linear)
@@ -153,7 +151,7 @@ def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Itera
 
 @dataclass(frozen=True)
 class TruncatedStep:
-    """What a pass does to a chunk."""
+    """Truncated E-step of a chunk."""
 
     mixture: Mixture[Components]
     nearest: Indices
@@ -170,7 +168,7 @@ class TruncatedStep:
 
 
 def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
-    """The statistics of all components from responsibilities (n, G) for the candidates."""
+    """Return statistics of all components from responsibilities (n, G) of the candidates."""
     features = some.features
     sums = np.stack([shares[own].T @ features[:, own].T for own in some.groups])
     flat = sums.reshape(-1, len(features))
@@ -179,7 +177,7 @@ def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
 
 @dataclass(frozen=True)
 class AnchorStep:
-    """The candidate of every row that has most of it; without neighbours, of all components."""
+    """The candidate with the largest responsibility; all components without ``nearest``."""
 
     mixture: Mixture[Components]
     nearest: Indices | None = None
@@ -202,7 +200,7 @@ class AnchorStep:
 
 
 def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) -> Truncated:
-    """Candidates for rows of which nothing is known yet."""
+    """Return the first anchors and candidates."""
     anchors = _every_anchor(source, mixture)
     nearest = neighbours(mixture, WIDTHS[-1])
     some = anchors.some(_some_rows(source.shape[0], 0))
@@ -211,10 +209,9 @@ def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) 
 
 
 def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> Truncated:
-    """Anchors among a few times as many candidates, and neighbours, at the present mixture.
+    """Update anchors, from a few times as many candidates, and neighbours.
 
-    Where some of the rows, others every time, show that anchors are lost, they are looked for
-    everywhere.
+    If a changing subsample shows that anchors are missed, all components are searched.
     """
     nearest = neighbours(mixture, WIDTHS[-1])
     before, width = form.found[0], form.found[1].shape[1]
@@ -232,12 +229,12 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
 
 
 def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
-    """The most responsible component of every row: a pass over all rows and all components."""
+    """Return the most responsible of all components for each observation."""
     return source.keep(AnchorStep(of_forms(mixture)), mixture.n_components)
 
 
 def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
-    """As few of the neighbours as leave the bound high enough; never very few while rows move."""
+    """Return the smallest number of candidates whose bound is close enough."""
     found, nearest = widest, widest.found[1]
     for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
         few = np.sort(nearest[:, :width], axis=1)
@@ -248,33 +245,33 @@ def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated
 
 
 def neighbours(mixture: Mixture[Components], width: int) -> Any:
-    """Of each component those that are nearest to it by its family's measure (K, G), in order."""
+    """Return the nearest components to each component (K, G), in order."""
     near = mixture.linear.near(mixture.finite_log_weights)
     np.fill_diagonal(near, np.inf)
     return np.argsort(-near, axis=1, kind="stable")[:, :width]
 
 
 def joint_of_some(source: Source, mixture: Mixture[Components], look: int) -> Array:
-    """Log joints (n, K) of some of the rows and all components: what candidates are held to."""
+    """Return log joints (n, K) of a subsample and all components."""
     rows = _some_rows(source.shape[0], look)
     return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
 
 
 def lost(joint: Array, candidates: Indices) -> float:
-    """How far the truncated bound is below the exact one, in nats a row, on those rows.
+    """Return the loss of the truncated bound in nats per observation.
 
-    They know ``candidates`` (n, G).
+    ``candidates`` (n, G) are those of the observations of ``joint``.
     """
     some = np.take_along_axis(joint, candidates, axis=1)
     return float(np.mean(normalise(joint.copy()) - normalise(some)))
 
 
 def _some_rows(n_rows: int, look: int) -> slice:
-    """Other rows at every look, until all have had their turn."""
+    """Return a different subsample for each look, cycling through the data."""
     first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
     return slice(first, first + LOOK_AT)
 
 
 def _index_type(n_components: int) -> Any:
-    """The smallest that counts components: rows are sorted by it fastest."""
+    """Return the smallest integer type, which sorts fastest."""
     return np.uint16 if n_components <= 2**16 else np.int32

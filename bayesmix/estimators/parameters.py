@@ -5,6 +5,7 @@ Where a fit keeps its finished passes, if anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bayesmix.core import validation
@@ -16,6 +17,11 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
+
+
+def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
+    """Set the arguments of ``__init__``, its ``locals()``, as attributes, unchanged."""
+    vars(estimator).update((name, value) for name, value in given.items() if name != "self")
 
 
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:

@@ -1,1 +1,1 @@
-"""L2: families of component densities; each family is one file (Gaussian: one folder)."""
+"""Families of component densities."""

@@ -22,7 +22,7 @@ from bayesmix.numerics.arrays import Array, Integers, Stored
 
 @dataclass(frozen=True)
 class Bernoullis(SuccessColumns):
-    """Success probabilities (K, D) at a point; zeros and ones are allowed."""
+    """Success probabilities (K, D) at a point; 0 and 1 are allowed."""
 
     probabilities: Array
 
@@ -30,7 +30,6 @@ class Bernoullis(SuccessColumns):
     reading = PLAIN
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         p = np.repeat(self.probabilities, counts, axis=0)
         return (generator.random(p.shape) < p).astype(float)
 
@@ -46,7 +45,6 @@ class BernoulliDraws(SuccessDraws):
     reading = PLAIN
 
     def at(self, draw: int) -> Bernoullis:
-        """One of the draws as K densities at a point."""
         return Bernoullis(np.exp(self.log_successes[draw]))
 
 
@@ -64,23 +62,23 @@ class BetaProbabilities(BetaFactors):
         return BernoulliDraws(log_successes, log_failures)
 
     def plug_in(self) -> Bernoullis:
-        """E[θ]."""
+        """Return the point E[θ]."""
         return Bernoullis(self.shares)
 
     def predictive(self) -> Bernoullis:
-        """p(x | k, data): Bernoulli at the mean."""
+        """Return p(x | k, data), a Bernoulli at the mean."""
         return Bernoullis(self.shares)
 
 
 @dataclass(frozen=True)
 class BetaPrior(SuccessPrior):
-    """θ ~ Beta(successes, failures), the same for every component and column."""
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
 
     successes: float = 1.0
     failures: float = 1.0
 
     def given(self, statistics: Sums) -> BetaProbabilities:
-        """Counts of successes and failures added."""
+        """Add counts of successes and failures to the prior."""
         return BetaProbabilities(
             self.successes + statistics.totals,
             self.failures + (statistics.known - statistics.totals),
@@ -92,7 +90,7 @@ class BetaPrior(SuccessPrior):
 
 @dataclass(frozen=True)
 class Bernoulli(ColumnsFamily[Bernoullis]):
-    """Binary columns, independent within a component.
+    """Independent binary columns.
 
     Examples
     --------
@@ -109,31 +107,30 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
     mean_where_empty = 0.5
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is neither 0 nor 1."""
+        """Raise an error for values other than 0 and 1."""
         wrong = (values != 0) & (values != 1) & ~np.isnan(values)
         held, remedy = "zeros and ones for a Bernoulli", "threshold it, or use another family"
         refuse_where(wrong, values, first, held, remedy)
 
     def at_means(self, means: Array) -> Bernoullis:
-        """Shares of ones (Bishop 2006, eq. 9.59)."""
+        """Return the fractions of ones (Bishop 2006, eq. 9.59)."""
         return Bernoullis(np.clip(means, 0.0, 1.0))
 
     def feasible(self, statistics: Sums) -> bool:
-        """From no ones to all ones."""
+        """Whether the numbers of ones are possible."""
         return bool(
             (statistics.totals >= 0).all() and (statistics.totals <= statistics.known).all()
         )
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BetaPrior:
-        """Uniform probabilities."""
+        """Return the uniform prior."""
         return BetaPrior()
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BetaPrior:
-        """Beta(1.5, 1.5): no probability reaches 0 or 1."""
+        """Return Beta(1.5, 1.5), which keeps probabilities off 0 and 1."""
         return BetaPrior(1.5, 1.5)
 
     def as_draws(self, points: Sequence[Bernoullis]) -> BernoulliDraws:
-        """Mixtures at points as draws."""
         shares = np.array([one.probabilities for one in points])
         with np.errstate(divide="ignore"):
             logs = np.log(shares), np.log1p(-shares)

@@ -1,4 +1,4 @@
-"""Binomial family: independent columns of successes among known trials, Beta posterior."""
+"""Binomial family: independent numbers of successes in known numbers of trials, Beta posterior."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bayesmix.numerics.arrays import Array, Integers, Stored
 
 @dataclass(frozen=True)
 class Choices:
-    """Successes among so many trials in every column, which come in binomially many orders."""
+    """Sufficient statistics of numbers of successes."""
 
     trials: tuple[int, ...]
 
@@ -37,18 +37,17 @@ class Choices:
 
     @property
     def most(self) -> Array:
-        """The number of trials (D,)."""
+        """Number of trials (D,)."""
         return np.array(self.trials, dtype=np.float64)
 
     def subset(self, columns: Integers) -> Choices:
-        """Those of some columns."""
         return Choices(tuple(self.trials[column] for column in columns))
 
     def totals(self, values: Array) -> Array:
         return values.T
 
     def log_base(self, values: Array) -> Array:
-        """Σ log of the binomial coefficients."""
+        """Return Σ log binomial coefficients."""
         logs: Array = log_choices(values, self.most).sum(axis=-1)
         return logs
 
@@ -57,14 +56,14 @@ class Choices:
 
 
 def log_choices(values: Array, most: Array) -> Array:
-    """log of the binomial coefficients."""
+    """Return log binomial coefficients."""
     logs: Array = gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
     return logs
 
 
 @dataclass(frozen=True)
 class Binomials(SuccessColumns):
-    """Success probabilities (K, D) at a point; zeros and ones are allowed."""
+    """Success probabilities (K, D) at a point; 0 and 1 are allowed."""
 
     probabilities: Array
     reading: Choices
@@ -74,18 +73,16 @@ class Binomials(SuccessColumns):
         return self.reading.most
 
     def marginal(self, columns: Integers) -> Binomials:
-        """The densities of some columns."""
         return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         p = np.repeat(self.probabilities, counts, axis=0)
         return generator.binomial(self.reading.trials, p).astype(float)
 
 
 @dataclass(frozen=True)
 class BetaBinomials(Columns):
-    """Beta-binomial predictive: probabilities integrated out."""
+    """Beta-binomial predictive, with probabilities integrated out."""
 
     successes: Array
     failures: Array
@@ -93,23 +90,19 @@ class BetaBinomials(Columns):
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.reading.most * self.successes / (self.successes + self.failures)
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         total, most = self.successes + self.failures, self.reading.most
         share = self.successes / total
         return np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
 
     def marginal(self, columns: Integers) -> BetaBinomials:
-        """The densities of some columns."""
         own = self.successes[:, columns], self.failures[:, columns]
         return BetaBinomials(*own, self.reading.subset(columns))
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k, data) (n, K)."""
         out, failures = np.empty((len(values), self.n_components)), self.reading.most - values
         for k, (a, b) in enumerate(zip(self.successes, self.failures, strict=True)):
             out[:, k] = (betaln(a + values, b + failures) - betaln(a, b)).sum(axis=1)
@@ -117,7 +110,6 @@ class BetaBinomials(Columns):
         return out
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         a, b = (np.repeat(each, counts, axis=0) for each in (self.successes, self.failures))
         return generator.binomial(self.reading.trials, generator.beta(a, b)).astype(float)
 
@@ -135,12 +127,11 @@ class BinomialDraws(SuccessDraws):
         return self.reading.most
 
     def parameters(self, frame: Frame) -> Named:
-        """Probabilities (S, K, D) and means, with what axes after the first stand for."""
+        """Return probabilities (S, K, D) and means, with their axes."""
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
 
     def at(self, draw: int) -> Binomials:
-        """One of the draws as K densities at a point."""
         return Binomials(np.exp(self.log_successes[draw]), self.reading)
 
 
@@ -160,24 +151,24 @@ class BinomialProbabilities(BetaFactors):
         return BinomialDraws(log_successes, log_failures, self.reading)
 
     def plug_in(self) -> Binomials:
-        """E[θ]."""
+        """Return the point E[θ]."""
         return Binomials(self.shares, self.reading)
 
     def predictive(self) -> BetaBinomials:
-        """p(x | k, data): probabilities integrated out."""
+        """Return p(x | k, data), with probabilities integrated out."""
         return BetaBinomials(self.successes, self.failures, self.reading)
 
 
 @dataclass(frozen=True)
 class BinomialPrior(SuccessPrior):
-    """θ ~ Beta(successes, failures), the same everywhere: ``BetaPrior`` of this family."""
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
 
     successes: float
     failures: float
     reading: Choices
 
     def given(self, statistics: Sums) -> BinomialProbabilities:
-        """Successes and failures added."""
+        """Add successes and failures to the prior."""
         trials = self.reading.most * statistics.known
         return BinomialProbabilities(
             self.successes + statistics.totals,
@@ -191,12 +182,12 @@ class BinomialPrior(SuccessPrior):
 
 @dataclass(frozen=True)
 class Binomial(ColumnsFamily[Binomials]):
-    """Successes among known numbers of trials, independent within a component.
+    """Independent numbers of successes in known numbers of trials.
 
     Parameters
     ----------
     n_trials : sequence of int
-        How many trials every column has.
+        Number of trials of each column.
 
     Examples
     --------
@@ -224,7 +215,7 @@ class Binomial(ColumnsFamily[Binomials]):
 
     @property
     def reading(self) -> Choices:
-        """What it reads in a row."""
+        """Sufficient statistics of an observation."""
         return Choices(self.n_trials)
 
     @property
@@ -233,11 +224,10 @@ class Binomial(ColumnsFamily[Binomials]):
         return 0.5 * self.reading.most
 
     def marginal(self, columns: Integers) -> Binomial:
-        """The family of some columns."""
         return Binomial(tuple(self.n_trials[column] for column in columns))
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is no number of successes."""
+        """Raise an error for values that are no numbers of successes."""
         if values.shape[1] != len(self.n_trials):
             raise InvalidInputError(
                 f"n_trials must be given for each of the {values.shape[1]} columns of X, got "
@@ -254,24 +244,23 @@ class Binomial(ColumnsFamily[Binomials]):
             )
 
     def at_means(self, means: Array) -> Binomials:
-        """Shares of successes."""
+        """Return the fractions of successes."""
         return Binomials(np.clip(means / self.reading.most, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:
-        """From no successes to nothing else."""
+        """Whether the numbers of successes are possible."""
         most = self.reading.most * statistics.known
         return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BinomialPrior:
-        """Uniform probabilities."""
+        """Return the uniform prior."""
         return BinomialPrior(1.0, 1.0, self.reading)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BinomialPrior:
-        """Beta(1.5, 1.5): no probability reaches 0 or 1."""
+        """Return Beta(1.5, 1.5), which keeps probabilities off 0 and 1."""
         return BinomialPrior(1.5, 1.5, self.reading)
 
     def as_draws(self, points: Sequence[Binomials]) -> BinomialDraws:
-        """Mixtures at points as draws."""
         shares = np.array([one.probabilities for one in points])
         with np.errstate(divide="ignore"):
             logs = np.log(shares), np.log1p(-shares)

@@ -1,7 +1,4 @@
-"""What a family of real columns says of itself where it says nothing else.
-
-``protocols.family`` says what each of these is.
-"""
+"""Default properties of families of real-valued columns; see ``core.families``."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from bayesmix.numerics.arrays import Integers, Stored
 
 
 class FamilyDefaults:
-    """Any real number will do; no linear forms or gaps; the same over any columns."""
+    """Defaults: any real values, no linear forms or missing values, the same for any columns."""
 
     any_real = True
     drawn_columns = 2
@@ -37,7 +34,6 @@ class FamilyDefaults:
 
     @property
     def coding(self) -> Coding | None:
-        """None: values stand for themselves."""
         return None
 
     @property
@@ -55,16 +51,15 @@ class FamilyDefaults:
         return True
 
     def marginal(self, columns: Integers) -> Self:
-        """Itself: it is the same over any columns."""
         return self
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Any finite real value will do."""
+        """Accept any finite real value."""
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing."""
+        """Set no directions aside."""
         return frame, ()
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """No limit."""
+        """Return None: no limit."""
         return None

@@ -1,4 +1,4 @@
-"""Exponential family: independent positive columns without memory, Gamma posterior over rates."""
+"""Exponential family: independent positive columns, gamma posterior over rates."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from bayesmix.numerics.arrays import Array, Integers, Stored
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
-    """log p(x | λ_k) = Σ log λ - λ x."""
-    # Two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)): see ``LinearInTotals.near``.
+    """Return log p(x | λ_k) = Σ log λ - λ x."""
+    # Two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)), see ``LinearInTotals.near``.
     places = 0.5 * log_rates
     return LinearInTotals(log_rates, -rates, MEASURED, stabilised=places)
 
 
 def _positive(log_densities: Array, values: Array) -> Array:
-    """Minus infinity (n, K) where a value is negative."""
+    """Set log densities (n, K) to minus infinity for negative values."""
     log_densities[(values < 0.0).any(axis=1)] = -np.inf
     return log_densities
 
@@ -46,44 +46,42 @@ class Exponentials(RateColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """log p(x | λ_k), linear in the row."""
+        """Log p(x | λ_k), linear in x."""
         return _linear(np.log(self.rates), self.rates)
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | λ_k) (n, K)."""
+        """Return log p(x | λ_k) (n, K)."""
         return _positive(self.linear.expected_log_density(values), values)
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return 1.0 / self.rates
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D): that of an exponential is its mean."""
+        """Standard deviation of each column (K, D), equal to the mean."""
         return self.means
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         rates = np.repeat(self.rates, counts, axis=0)
         return generator.standard_exponential(rates.shape) / rates
 
 
 @dataclass(frozen=True)
 class Lomaxes(Columns):
-    """Gamma-exponential predictive: shape (K, D) and rate (K, D) integrated out."""
+    """Gamma-exponential predictive (Lomax) with shape and rate (K, D)."""
 
     shape: Array
     rate: Array
 
     @property
     def means(self) -> Array:
-        """E[x | k], infinite where the shape is not above 1."""
+        """E[x | k], infinite for shapes up to 1."""
         return self.rate / np.where(self.shape > 1.0, self.shape - 1.0, 0.0)
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D), NaN where the shape is not above 2."""
+        """Standard deviation of each column (K, D), NaN for shapes up to 2."""
         defined = self.shape > 2.0
         squares = np.divide(
             self.shape, self.shape - 2.0, where=defined, out=np.full_like(self.shape, np.nan)
@@ -91,14 +89,13 @@ class Lomaxes(Columns):
         return self.means * np.sqrt(squares)
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k, data) (n, K)."""
+        """Return log p(x | k, data) (n, K)."""
         out, own = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
         for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
             out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(own / rate)).sum(axis=1)
         return _positive(out, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         shape = np.repeat(self.shape, counts, axis=0)
         rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
         return generator.standard_exponential(rates.shape) / rates
@@ -106,19 +103,18 @@ class Lomaxes(Columns):
 
 @dataclass(frozen=True)
 class ExponentialDraws(RateDraws):
-    """S draws of rates by their logarithms (S, K, D)."""
+    """S draws of log rates (S, K, D)."""
 
     log_rates: Array
 
     form = staticmethod(_linear)
 
     def parameters(self, frame: Frame) -> Named:
-        """Rates (S, K, D) and means, with what axes after the first stand for."""
+        """Return rates (S, K, D) and means, with their axes."""
         axes, rates = ("component", "feature"), np.exp(self.log_rates)
         return {"rates": (axes, rates), "means": (axes, 1.0 / rates)}
 
     def at(self, draw: int) -> Exponentials:
-        """One of the draws as K densities at a point."""
         return Exponentials(np.exp(self.log_rates[draw]))
 
 
@@ -136,14 +132,14 @@ class ExponentialRates(GammaFactors):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | λ_k)], linear in the row."""
+        """E[log p(x | λ_k)], linear in x."""
         return _linear(self.log_rates, self.rates)
 
     def drawn(self, log_rates: Array) -> ExponentialDraws:
         return ExponentialDraws(log_rates)
 
     def coordinates(self) -> ColumnCoordinates:
-        """Rates, standardised: x (-λ) + log λ; draws to first order by log λ, which is free."""
+        """Return standardised rates; draws are free in log λ, equal to first order."""
         expected = -self.rates
         return ColumnCoordinates(
             name="rates",
@@ -160,23 +156,23 @@ class ExponentialRates(GammaFactors):
         )
 
     def plug_in(self) -> Exponentials:
-        """E[λ]."""
+        """Return the point E[λ]."""
         return Exponentials(self.rates)
 
     def predictive(self) -> Lomaxes:
-        """p(x | k, data): rates integrated out."""
+        """Return p(x | k, data), with rates integrated out."""
         return Lomaxes(self.shape, self.rate)
 
 
 @dataclass(frozen=True)
 class ExponentialPrior(RatePrior):
-    """λ ~ Gamma(shape, rate (D,)), the same for every component: ``GammaPrior`` of this family."""
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
 
     shape: float
     rate: Array
 
     def given(self, statistics: Sums) -> ExponentialRates:
-        """Counts added to the shape, totals to the rate."""
+        """Add counts to the shape and totals to the rate."""
         shape = self.shape + np.broadcast_to(statistics.known, statistics.totals.shape)
         return ExponentialRates(shape, self.rate + statistics.totals)
 
@@ -190,7 +186,7 @@ class ExponentialPrior(RatePrior):
 
 @dataclass(frozen=True)
 class Exponential(ColumnsFamily[Exponentials]):
-    """Positive columns such as waiting times, exponential and independent within a component.
+    """Independent exponential columns, such as waiting times.
 
     Examples
     --------
@@ -208,25 +204,24 @@ class Exponential(ColumnsFamily[Exponentials]):
     mean_where_empty = 1.0
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is not positive: rows of zeros would have a density without bound."""
+        """Raise an error for values that are not positive, whose density is unbounded."""
         refuse_not_positive(values, first, "an exponential")
 
     def at_means(self, means: Array) -> Exponentials:
-        """One over the mean."""
-        return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding makes means of 0
+        """Return the rates 1 / mean."""
+        return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding can produce means of 0
 
     def feasible(self, statistics: Sums) -> bool:
-        """Where there are rows totals are positive."""
+        """Whether totals are positive where there are observations."""
         return bool(((statistics.totals > 0) | (statistics.known == 0)).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
-        """Exponential rates with the mean of the column's."""
+        """Return an exponential prior of the rates, with the mean of the column."""
         return ExponentialPrior(1.0, summary.mean)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> ExponentialPrior:
-        """Shape 1.5 with the mean of the column's: no rate reaches 0."""
+        """Return a gamma prior of shape 1.5 with the mean of the column; its mode is not 0."""
         return ExponentialPrior(1.5, 1.5 * source.summary.mean)
 
     def as_draws(self, points: Sequence[Exponentials]) -> ExponentialDraws:
-        """Mixtures at points as draws."""
         return ExponentialDraws(np.log([one.rates for one in points]))

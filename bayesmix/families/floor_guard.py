@@ -1,4 +1,4 @@
-"""Variances held at a floor from the start: a constraint that no likelihood falls under."""
+"""Guard that holds variances at a floor from the start, so that the likelihood is bounded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ C = TypeVar("C", bound=FittedComponents)
 
 @dataclass(frozen=True)
 class FloorGuard(Generic[C]):
-    """Names components that are held at the floor: it looks at no rows and changes nothing.
+    """Reports components at the floor and changes nothing.
 
-    ``held`` are events of a mixture, each for components that have run out.
+    ``held`` returns events of a mixture for its degenerate components.
     """
 
     floor: Array  # (D,)
@@ -28,11 +28,10 @@ class FloorGuard(Generic[C]):
 
     @property
     def resolution(self) -> Array:
-        """The floor (1, D), for all components."""
+        """Floor (1, D) of all components."""
         return self.floor[None]
 
     def among(self, whole: Whole) -> FloorGuard[C]:
-        """Itself."""
         return self
 
     def examine(
@@ -42,7 +41,7 @@ class FloorGuard(Generic[C]):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """Names, once each, components that have run out."""
+        """Report degenerate components, once each."""
         if not thorough:
             return None
         known = set(held_before(events))

@@ -1,8 +1,7 @@
-"""Gamma columns: positive numbers, independent given the component, by maximum likelihood.
+"""Gamma family: independent positive columns, by maximum likelihood.
 
-The M-step of a shape k solves log k - ψ(k) = log(mean) - mean log to rounding, so that no step lets
-the likelihood fall (Minka 2002). There is no conjugate prior. Narrow columns have large shapes:
-1 / k, about the variance of logarithms, is held at the resolution of the data.
+Shapes solve log k - ψ(k) = log(mean) - mean log (Minka 2002); 1 / k, about the variance of
+logarithms, is bounded below by the resolution of the data.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.gaps import seen as present_in
 
-# Above this the skewness 2 / √k is under 1e-3, which no table tells from a normal's.
+# Above this the skewness 2 / √k is below 1e-3, as good as normal.
 LARGEST_SHAPE = 1e7
-# From here on the first terms of Stirling's series are all of it that a double holds.
+# From here on the first terms of Stirling's series are exact in double precision.
 LARGE = 100.0
-# Newton's steps from within a factor of 2: each doubles the digits.
+# Newton steps from within a factor of 2, with quadratic convergence.
 STEPS = 6
 NO_PRIOR = (
     "a Gamma has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
@@ -50,9 +49,9 @@ NO_PRIOR = (
 
 @dataclass(frozen=True)
 class WithLogs:
-    """Columns and their logarithms."""
+    """Sufficient statistics x and log x."""
 
-    measured: bool = False  # in the frame, where medians are near 1
+    measured: bool = False  # in the frame medians are near 1
     kind: int = features.WITH_LOGS
     has_base: bool = False
 
@@ -70,14 +69,14 @@ WITH_LOGS = WithLogs()
 
 
 def log_less_digamma(shapes: Array) -> Array:
-    """log k - ψ(k), which lies between 1 / 2k and 1 / k."""
+    """Return log k - ψ(k), between 1 / 2k and 1 / k."""
     large = np.maximum(shapes, LARGE)
     series = 1.0 / (2.0 * large) + 1.0 / (12.0 * large**2) - 1.0 / (120.0 * large**4)
     return np.where(shapes >= LARGE, series, np.log(shapes) - digamma(shapes))
 
 
 def log_constant(shapes: Array) -> Array:
-    """k log k - k - log Γ(k)."""
+    """Return k log k - k - log Γ(k)."""
     large = np.maximum(shapes, LARGE)
     series = 0.5 * np.log(large / (2.0 * np.pi)) - 1.0 / (12.0 * large) + 1.0 / (360.0 * large**3)
     plain = shapes * np.log(shapes) - shapes - gammaln(shapes)
@@ -85,21 +84,21 @@ def log_constant(shapes: Array) -> Array:
 
 
 def most_likely_shapes(spread: Array) -> Array:
-    """k with log k - ψ(k) = ``spread``, positive: Newton's method for 1 / k, between its bounds."""
+    """Solve log k - ψ(k) = ``spread`` > 0 by Newton's method for 1 / k, between bounds."""
     low, high = spread, 2.0 * spread
     inverse = np.clip(2.0 * spread / (1.0 + spread), low, high)
     for _ in range(STEPS):
         shapes = 1.0 / inverse
-        slope = polygamma(1, shapes) - inverse  # of log k - ψ(k) in -k, falling as 1 / 2k²
+        slope = polygamma(1, shapes) - inverse  # slope of log k - ψ(k) in -k, about 1 / 2k²
         inverse += (spread - log_less_digamma(shapes)) / (shapes * shapes * slope)
         inverse = np.clip(inverse, low, high)
     return 1.0 / inverse
 
 
 def sums_with_gaps(values: Array, responsibilities: Array) -> Sums:
-    """Counts and totals of x and log x, of every column over the rows that have it."""
+    """Return counts and totals of x and log x over the observed cells."""
     present = present_in(values)
-    # In place of a gap 1, whose logarithm is none.
+    # Missing values become 1, whose logarithm is 0.
     totals = totals_of_seen(WITH_LOGS, np.where(present > 0.0, values, 1.0), present)
     return sums_of_seen(WITH_LOGS, totals, present, responsibilities)
 
@@ -113,12 +112,10 @@ class Gammas(Columns):
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.shapes / self.rates
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         return np.sqrt(self.shapes) / self.rates
 
     @property
@@ -127,7 +124,7 @@ class Gammas(Columns):
         return np.hstack([self.means, np.log(self.means) - log_less_digamma(self.shapes)])
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k) (n, K) by the distance of x from the mean; minus infinity where x <= 0."""
+        """Return log p(x | k) (n, K), minus infinity for x <= 0."""
         own = np.maximum(values, SMALLEST)
         out = np.empty((len(values), self.n_components), order="F")
         logs = np.log(own)
@@ -143,41 +140,39 @@ class Gammas(Columns):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals of x and log x."""
+        """Return counts and totals of x and log x."""
         return sums(WITH_LOGS, values, responsibilities)
 
     @property
     def linear(self) -> Gammas:
-        """Itself: what is asked of a linear form, of rows with gaps, it says by its density."""
+        """Return self, as missing values need no linear form."""
         return self
 
     @property
     def dense(self) -> bool:
-        """No column depends on others, given the component."""
         return False
 
     @property
     def patterned(self) -> Booleans:
-        """All columns: what a row lacks of a scaled one has units."""
+        """All columns, as missing scaled columns change the units of the density."""
         return np.ones(self.shapes.shape[1], dtype=bool)
 
     def seen_in(self, columns: Integers) -> Gammas:
-        """The densities of rows that have only these columns."""
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """Without the factors of gaps."""
+        """Drop the factors of missing cells."""
         joint = SeenColumns(self).expected_log_density(values)
         return joint, partial(sums_with_gaps, values)
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """The rows: nothing is drawn whose factor is left out."""
+        """Return the data, as missing cells are not counted."""
         return values
 
     def unframed(self, frame: Frame) -> Gammas:
-        """Rates in data units."""
+        """Return densities with rates in data units."""
         return Gammas(self.shapes, self.rates / frame.scale)
 
     def released(self) -> Gammas:
@@ -190,34 +185,30 @@ class Gammas(Columns):
         return self
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         rates = np.repeat(self.rates, counts, axis=0)
         return generator.standard_gamma(np.repeat(self.shapes, counts, axis=0)) / rates
 
 
 @dataclass(frozen=True)
 class GammaDraws(ByComponent):
-    """S draws of shapes and rates (S, K, D): refits of a bootstrap."""
+    """S draws of shapes and rates (S, K, D), from bootstrap refits."""
 
     shapes: Array
     rates: Array
 
     @property
     def components(self) -> Gammas:
-        """All S K densities, those of a draw together."""
         n_features = self.shapes.shape[2]
         return Gammas(self.shapes.reshape(-1, n_features), self.rates.reshape(-1, n_features))
 
     def subset(self, keep: Integers) -> GammaDraws:
-        """Some components of every draw."""
         return self.picked(slice(None), keep)
 
     def at(self, draw: int) -> Gammas:
-        """One of the draws as K densities at a point."""
         return Gammas(self.shapes[draw], self.rates[draw])
 
     def parameters(self, frame: Frame) -> Named:
-        """Shapes, rates and means (S, K, D) in data units."""
+        """Return shapes, rates and means (S, K, D) in data units."""
         axes, rates = ("component", "feature"), self.rates / frame.scale
         named = {"shapes": self.shapes, "rates": rates, "means": self.shapes / rates}
         return {name: (axes, values) for name, values in named.items()}
@@ -225,9 +216,9 @@ class GammaDraws(ByComponent):
 
 @dataclass(frozen=True)
 class Gamma(PositiveColumns):
-    """Positive columns such as amounts and durations, Gamma and independent within a component.
+    """Independent gamma columns, such as amounts and durations.
 
-    By maximum likelihood only: shapes have no conjugate prior.
+    Maximum likelihood only, as shapes have no conjugate prior.
 
     Examples
     --------
@@ -251,7 +242,7 @@ class Gamma(PositiveColumns):
         return True
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals of x and log x; where rows have gaps by column."""
+        """Return counts and totals of x and log x, by column if values are missing."""
         if has_gaps(values):
             return sums_with_gaps(values, responsibilities)
         return sums(WITH_LOGS, values, responsibilities)
@@ -263,15 +254,15 @@ class Gamma(PositiveColumns):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Gammas:
-        """The mean of a column is that of its rows, and the shape that of their logarithms."""
-        # A component without rows stays what it was, where there is one to stay.
+        """Match mean and mean logarithm of each column."""
+        # An empty component keeps its previous parameters, if there are any.
         before = None if previous is None else previous.expected_totals
         same = before is not None and before.shape == statistics.totals.shape
         averages = statistics.shares(before if before is not None and same else 1.0)
         means, logs = np.split(averages, 2, axis=1)
         least = np.full((1, means.shape[1]), 1.0 / LARGEST_SHAPE)
         least = least if resolution is None else resolution
-        # Products with small shares may be 0, as if there were no rows.
+        # Products with small responsibilities may underflow to 0.
         earlier = previous.means if previous is not None and same else SMALLEST
         means = np.where(means > 0.0, means, earlier)
         spread = np.log(means) - logs
@@ -279,7 +270,7 @@ class Gamma(PositiveColumns):
         return Gammas(shapes, shapes / means)
 
     def feasible(self, statistics: Sums) -> bool:
-        """The mean logarithm is no more than the logarithm of the mean, as everywhere."""
+        """Whether the mean logarithm is at most the logarithm of the mean."""
         means, logs = np.split(statistics.shares(1.0), 2, axis=1)
         known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : means.shape[1]]
         if statistics.counts.min() < 0.0 or known.min() < 0.0 or (means <= 0.0).any():
@@ -287,15 +278,14 @@ class Gamma(PositiveColumns):
         return bool((logs <= np.log(means))[known > 0.0].all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Refused: there is no conjugate one."""
+        """Raise an error, as there is no conjugate prior."""
         raise UnsupportedError(NO_PRIOR)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Refused: there is no conjugate one."""
+        """Raise an error, as there is no conjugate prior."""
         raise UnsupportedError(NO_PRIOR)
 
     def as_draws(self, points: Sequence[Gammas]) -> GammaDraws:
-        """Mixtures at points as draws."""
         shapes, rates = (
             np.array([getattr(one, name) for one in points]) for name in ("shapes", "rates")
         )
@@ -304,14 +294,14 @@ class Gamma(PositiveColumns):
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[Gammas]:
-        """Shapes are held at the resolution of the data from the start."""
+        """Return the guard that bounds shapes by the resolution of the data."""
         logs = LOG.summary(summary, frame)
         floor = np.maximum(variance_floor(logs.scale, logs.gap), 1.0 / LARGEST_SHAPE)
         return FloorGuard(floor, held)
 
 
 def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
-    """Components that have a shape at its limit."""
+    """Return events for components with a shape at its limit."""
     low = (1.0 / mixture.components.shapes <= AT_THE_FLOOR * floor).any(axis=1)
     return [
         Event(

@@ -1,4 +1,4 @@
-"""Probabilities of levels, whichever family a column of levels has."""
+"""Probabilities of levels in any family with categorical columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bayesmix.numerics.arrays import Array
 
 
 def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
-    """Probabilities (K, L) of the levels, of every column that has some."""
+    """Return probabilities (K, L) of the levels of each categorical column."""
     if isinstance(family, Product):
         parts = zip(family.families, components.parts, components.layout.columns, strict=True)
         return {

@@ -1,4 +1,4 @@
-"""Monotone functions of a column: logarithms, square roots, logits and Box-Cox powers."""
+"""Monotone transforms of columns: logarithms, square roots, logits and Box-Cox powers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.numerics.arrays import Array
 
-# Distance between the quartiles of a normal, in standard deviations.
+# Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
-# The largest logarithm of a sample that is drawn; the exponential of more is no double.
+# Largest logarithm of a draw, since the exponential overflows beyond.
 LARGEST_LOG = 690.0
-# Gauss-Hermite nodes with their shares, and orthonormal Hermite polynomials (nodes, degrees) there.
+# Gauss-Hermite nodes and weights, and orthonormal Hermite polynomials (nodes, degrees).
 NODES, SHARES = hermegauss(64)
 DEGREES = np.arange(31)
 WEIGHTED = hermevander(NODES, 30) / np.sqrt(factorial(DEGREES)) * (SHARES / SHARES.sum())[:, None]
 
 
 class Function(ABC):
-    """A monotone function g of the values between ``lower`` and ``upper``."""
+    """A monotone function g of values between ``lower`` and ``upper``."""
 
     lower, upper = 0.0, np.inf
-    prefix = "transformed"  # begins the names of the parameters over g(x)
-    normal = "a Box-Cox-normal"  # in messages, and where a prior is described:
+    prefix = "transformed"  # prefix of parameter names over g(x)
+    normal = "a Box-Cox-normal"  # for messages and descriptions of priors
     plural = "Box-Cox transformed values"
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Function(ABC):
 
     @abstractmethod
     def inverse(self, transformed: Array) -> Array:
-        """Return x from g(x), the nearest possible value where there is none."""
+        """Return x from g(x), or the nearest possible value."""
 
     @abstractmethod
     def log_slopes(self, values: Array, transformed: Array) -> Array:
@@ -48,7 +48,7 @@ class Function(ABC):
 
     @abstractmethod
     def frame(self, scale: Array) -> Frame:
-        """Return the map from g(x / scale) to g(x), which is affine."""
+        """Return the affine map from g(x / scale) to g(x)."""
 
     def step(self, values: Array, size: Array) -> Array:
         """Return the length of a step from x on the scale of g(x), to first order."""
@@ -56,7 +56,7 @@ class Function(ABC):
         return lengths
 
     def summary(self, summary: Summary, frame: Frame) -> Summary:
-        """Return the summary of g(x) of framed samples; a step between values is at the median."""
+        """Return the summary of g(x) of framed observations, with steps evaluated at the median."""
         middle = summary.centre / frame.scale
         names = ("centre", "minimum", "maximum", "mean", "lower", "upper")
         moved: Any = {name: self.apply(getattr(summary, name) / frame.scale) for name in names}
@@ -66,7 +66,7 @@ class Function(ABC):
         return replace(summary, gap=self.step(middle, summary.gap / frame.scale), **moved)
 
     def log_jacobian(self, values: Array, transformed: Array) -> Array:
-        """Return Σ_d log g'(x_d) (n,) over the values that are not missing."""
+        """Return Σ_d log g'(x_d) (n,) over the observed cells."""
         total: Array = np.nansum(self.log_slopes(values, transformed), axis=1)
         return total
 
@@ -80,11 +80,11 @@ class Function(ABC):
         return coefficients
 
     def means(self, means: Array, variances: Array) -> Array:
-        """Return E[x] of normal g(x)."""
+        """Return E[x] for normal g(x)."""
         return self.expansion(means, np.sqrt(variances))[..., 0]
 
     def covariances(self, means: Array, covariances: Array) -> Array:
-        """Return the covariances (K, D, D) of x of normal g(x)."""
+        """Return covariances (K, D, D) of x for normal g(x)."""
         deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
         correlations = covariances / (deviations[:, :, None] * deviations[:, None])
         terms = self.expansion(means, deviations)[..., 1:]
@@ -121,7 +121,7 @@ class Log(Function):
         return first * deviations[..., None] ** DEGREES / np.sqrt(factorial(DEGREES))
 
     def means(self, means: Array, variances: Array) -> Array:
-        """Return exp(μ + σ²/2), infinite beyond doubles."""
+        """Return exp(μ + σ²/2), infinite on overflow."""
         with np.errstate(over="ignore"):
             expected: Array = np.exp(means + 0.5 * variances)
         return expected
@@ -197,7 +197,7 @@ NAMED: dict[str, Function] = {"log": LOG, "sqrt": Root(), "logit": Logit()}
 
 @lru_cache
 def function_of(transform: str | float) -> Function:
-    """Return the function that a user names."""
+    """Return the transform of a user's name or power."""
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]
     if isinstance(transform, (int, float)) and 0.0 < transform < np.inf:

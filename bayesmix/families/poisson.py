@@ -1,4 +1,4 @@
-"""Poisson family: independent counts a column, Gamma posterior over rates."""
+"""Poisson family: independent columns of counts, gamma posterior over rates."""
 
 from __future__ import annotations
 
@@ -21,64 +21,60 @@ from bayesmix.families.independent.negative_binomial import NegativeBinomials
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 
-# Up to here a double can tell a count from the next.
+# Largest count that double precision distinguishes from the next.
 LARGEST_COUNT = 2.0**53
 
 
 def _linear(log_rates: Array, rates: Array) -> LinearInTotals:
-    """log p(x | λ_k) = -Σ λ + x log λ - Σ log x!."""
-    # Square roots of counts vary as much at any rate: see ``LinearInTotals.near``.
+    """Return log p(x | λ_k) = -Σ λ + x log λ - Σ log x!."""
+    # Square roots stabilise the variance of counts, see ``LinearInTotals.near``.
     return LinearInTotals(-rates, log_rates, COUNTS, stabilised=np.sqrt(rates))
 
 
 @dataclass(frozen=True)
 class Poissons(RateColumns):
-    """Rates (K, D) at a point; zero is allowed and means: never."""
+    """Rates (K, D) at a point; 0 is allowed."""
 
     rates: Array
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """log p(x | λ_k), linear in the row and in Σ log x!."""
+        """Log p(x | λ_k), linear in x and Σ log x!."""
         with np.errstate(divide="ignore"):
             log_rates = np.maximum(np.log(self.rates), NEVER)
         return _linear(log_rates, self.rates)
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | λ_k) (n, K); minus infinity where a rate of zero meets a count."""
+        """Return log p(x | λ_k) (n, K), minus infinity for positive counts at rate 0."""
         out = self.linear.expected_log_density(values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.rates
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         return np.sqrt(self.rates)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         return generator.poisson(np.repeat(self.rates, counts, axis=0)).astype(float)
 
 
 @dataclass(frozen=True)
 class PoissonDraws(RateDraws):
-    """S draws of rates by their logarithms (S, K, D)."""
+    """S draws of log rates (S, K, D)."""
 
     log_rates: Array
 
     form = staticmethod(_linear)
 
     def parameters(self, frame: Frame) -> Named:
-        """Rates (S, K, D), with what axes after the first stand for."""
+        """Return rates (S, K, D) with their axes."""
         return {"rates": (("component", "feature"), np.exp(self.log_rates))}
 
     def at(self, draw: int) -> Poissons:
-        """One of the draws as K densities at a point."""
         return Poissons(np.exp(self.log_rates[draw]))
 
 
@@ -91,19 +87,18 @@ class GammaRates(GammaFactors):
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.rates
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | λ_k)], linear in the row and in Σ log x!."""
+        """E[log p(x | λ_k)], linear in x and Σ log x!."""
         return _linear(self.log_rates, self.rates)
 
     def drawn(self, log_rates: Array) -> PoissonDraws:
         return PoissonDraws(log_rates)
 
     def coordinates(self) -> ColumnCoordinates:
-        """Log rates, standardised: x log λ - λ."""
+        """Return standardised log rates: x log λ - λ."""
         shape, rate, of_log = self.shape, self.rate, polygamma(1, self.shape)
         left = (shape - 1.0 / of_log) / rate**2
         return ColumnCoordinates(
@@ -120,23 +115,23 @@ class GammaRates(GammaFactors):
         )
 
     def plug_in(self) -> Poissons:
-        """E[λ]."""
+        """Return the point E[λ]."""
         return Poissons(self.rates)
 
     def predictive(self) -> NegativeBinomials:
-        """p(x | k, data): rates integrated out."""
+        """Return p(x | k, data), with rates integrated out."""
         return NegativeBinomials(self.shape, self.rate)
 
 
 @dataclass(frozen=True)
 class GammaPrior(RatePrior):
-    """λ ~ Gamma(shape, rate (D,)), the same for every component."""
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
 
     shape: float
     rate: Array
 
     def given(self, statistics: Sums) -> GammaRates:
-        """Totals added to the shape, counts to the rate."""
+        """Add totals to the shape and counts to the rate."""
         rate = self.rate + np.broadcast_to(statistics.known, statistics.totals.shape)
         return GammaRates(self.shape + statistics.totals, rate)
 
@@ -150,7 +145,7 @@ class GammaPrior(RatePrior):
 
 @dataclass(frozen=True)
 class Poisson(ColumnsFamily[Poissons]):
-    """Counts, independent within a component.
+    """Independent columns of counts.
 
     Examples
     --------
@@ -167,29 +162,28 @@ class Poisson(ColumnsFamily[Poissons]):
     mean_where_empty = 1.0
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is negative, not whole, or so large that doubles skip numbers."""
+        """Raise an error for values that are negative, fractional or beyond double precision."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values > LARGEST_COUNT)
         held = "counts (0, 1, 2, ... up to 2**53) for a Poisson"
         refuse_where(wrong, values, first, held, "use another family")
 
     def at_means(self, means: Array) -> Poissons:
-        """Mean counts."""
+        """Return the mean counts as rates."""
         return Poissons(means)
 
     def feasible(self, statistics: Sums) -> bool:
-        """Neither totals nor numbers of rows are negative."""
+        """Whether neither totals nor counts are negative."""
         return bool((statistics.totals >= 0).all() and (statistics.known >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
-        """Exponential rates with the mean of the column."""
+        """Return an exponential prior of the rates, with the mean of the column."""
         return GammaPrior(1.0, 1.0 / np.maximum(summary.mean, 1e-3))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> GammaPrior:
-        """Shape 1.5 with the mean of the column: no rate reaches 0."""
+        """Return a gamma prior of shape 1.5 with the mean of the column; its mode is not 0."""
         return GammaPrior(1.5, 1.5 / np.maximum(source.summary.mean, 1e-3))
 
     def as_draws(self, points: Sequence[Poissons]) -> PoissonDraws:
-        """Mixtures at points as draws."""
         with np.errstate(divide="ignore"):
             return PoissonDraws(np.maximum(np.log([one.rates for one in points]), NEVER))

@@ -1,7 +1,7 @@
-"""Every family in one place: its name, its public names, and what files hold of it.
+"""Registry of families: names, public classes and records in saved files.
 
-A new family is a module, an entry here and a case in ``tests/laws/cases.py``. Modules load when
-they are asked for, so that importing the package is quick.
+A new family needs a module, an entry here and a case in ``tests/laws/cases.py``. Modules load on
+first use.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any, TypeAlias
 
 from bayesmix.errors import InvalidInputError
 
-# Smallest and largest number that an array of a fit may hold, none of them infinite.
+# Smallest and largest value in the arrays of a saved fit; all are finite.
 Domain: TypeAlias = tuple[float, float]
 INFINITY = float("inf")
 ANY: Domain = (-INFINITY, INFINITY)
-POSITIVE: Domain = (5e-324, INFINITY)  # the smallest double
+POSITIVE: Domain = (5e-324, INFINITY)  # from the smallest double
 NOT_NEGATIVE: Domain = (0.0, INFINITY)
 SHARES: Domain = (0.0, 1.0)
-# The records of a module that files hold, and the domains of their arrays by field.
+# Records of a module in saved files, with the domains of their arrays by field.
 Records: TypeAlias = Mapping[str, Mapping[str, Domain]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A family: ``public`` names, of which the first makes one, and ``records`` by module."""
+    """A family: its ``public`` names, the class first, and its ``records`` by module."""
 
     public: tuple[str, ...]
     records: Mapping[str, Records]
 
     @property
     def homes(self) -> dict[str, str]:
-        """Modules of the public names, below the package."""
+        """Modules of the public names, relative to the package."""
         return {
             name: f"families.{module}"
             for name in self.public
@@ -186,19 +186,16 @@ FAMILIES = {
         },
     ),
 }
-# Where the public names of families are, below the package.
+# Modules of the public names of families, relative to the package.
 HOMES = {name: home for entry in FAMILIES.values() for name, home in entry.homes.items()}
-# Families with parameters that have no default.
+# Families whose parameters have no default.
 WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
 AUTO = "auto"
 
 
 def family_named(family: Any) -> Any:
-    """Return the family with this name and default parameters; a family, and "auto", as they are.
-
-    Raises ``InvalidInputError`` for any other name.
-    """
+    """Return the family of a name with default parameters; families and "auto" are unchanged."""
     if not isinstance(family, str) or family == AUTO:
         return family
     if family not in BY_NAME:
@@ -210,7 +207,7 @@ def family_named(family: Any) -> Any:
 
 
 def saved_records() -> Iterator[tuple[str, Any, Mapping[str, Domain]]]:
-    """Yield every record of a family that files hold: its name, its class, and its domains."""
+    """Yield name, class and domains of each record in saved files."""
     for entry in FAMILIES.values():
         for module, records in entry.records.items():
             home = import_module(f"bayesmix.families.{module}")

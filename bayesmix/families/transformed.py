@@ -1,10 +1,7 @@
-"""Gaussians over a monotone function of every column: logarithms, square roots, logits, powers.
+"""Gaussian families over a monotone transform of each column.
 
-log p(x) = log N(g(x) | μ, Σ) + Σ_d log g'(x_d). Moments of g(x) are the statistics and their
-conjugate prior is the Gaussian's. No constant is dropped, so bounds and evidence are of the data.
-A transformed family uses the Gaussian's machinery in every covariance structure and adds the
-Jacobian. Where g reaches a part of the line only, as a square root does, the mass that a normal
-puts outside that part is lost: the density integrates to less than 1.
+log p(x) = log N(g(x) | μ, Σ) + Σ_d log g'(x_d), so bounds and evidence are those of x. For bounded
+g(x), as of square roots, the density integrates to less than 1.
 """
 
 from __future__ import annotations
@@ -47,13 +44,13 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin import GaussianTwin
 
 Value = TypeVar("Value")
-# Gaussians, a GaussianPosterior, Quadratics or Students.
+# Normal components at a point, posterior, quadratic forms or Student-t predictives.
 Normals: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class TransformedFrame(Frame):
-    """Coordinates of g(x) for samples as they are stored; Gaussians need no further scaling."""
+    """Coordinates of g(x) for framed observations."""
 
     function: Function = field(kw_only=True)
     outer: Frame = field(kw_only=True)
@@ -63,12 +60,11 @@ class TransformedFrame(Frame):
 
 
 def _diagonal(covariances: Array) -> Array:
-    """Return the variances (K, D) of covariance matrices."""
     return np.diagonal(covariances, axis1=1, axis2=2)
 
 
 def _variances(covariances: Array, structure: Structure, shape: tuple[int, ...]) -> Array:
-    """Return the variances (..., K, D) in covariances that have scikit-learn's shape."""
+    """Return variances (..., K, D) from covariances in scikit-learn's shape."""
     if structure.algebra.kind == DENSE:
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
     elif structure.isotropic:
@@ -81,16 +77,16 @@ def _variances(covariances: Array, structure: Structure, shape: tuple[int, ...])
 def _renamed(
     function: Function, structure: Structure, named: Mapping[str, Value]
 ) -> dict[str, Value]:
-    """Return the parameters of Gaussians under names that say what they describe."""
+    """Rename parameters of Gaussians to say that they describe g(x)."""
     second = "covariances" if structure.algebra.kind == DENSE else "variances"
     names = {"means": f"{function.prefix}_means", "covariances": f"{function.prefix}_{second}"}
     return {names.get(name, name): value for name, value in named.items()}
 
 
 class Over:
-    """A Gaussian object made one of x: its arguments lose the function, its results get it back.
+    """Wrapper of a Gaussian object that applies g to arguments and wraps results.
 
-    Subclasses define what takes samples or a frame. All else is as for the Gaussian of g(x).
+    Subclasses define methods that take data or a frame; others are those of the Gaussian.
     """
 
     if TYPE_CHECKING:
@@ -102,7 +98,7 @@ class Over:
         def normals(self) -> Any: ...
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask before there are fields
+        if name.startswith("__"):  # copy and pickle ask for these before fields exist
             raise AttributeError(name)
         found = getattr(self.normals, name)
         if not ismethod(found):
@@ -120,13 +116,13 @@ def _lowered(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class TransformedComponents(Over):
-    """K densities of x from those of g(x): at a point, under q or integrated out."""
+    """K densities of x from those of g(x): at a point, posterior or predictive."""
 
     function: Function
     normals: Normals
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return E[log p(x | k)] (n, K), minus infinity where x has no g(x)."""
+        """Return E[log p(x | k)] (n, K), minus infinity outside the domain of g."""
         lower, upper = self.function.lower, self.function.upper
         inside = np.clip(values, max(lower, SMALLEST), np.nextafter(upper, lower))
         transformed = self.function.apply(inside)
@@ -146,7 +142,7 @@ class TransformedComponents(Over):
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), under q at the plug-in."""
+        """E[x | k] (K, D), at the plug-in for posteriors."""
         if isinstance(self.normals, Students):
             return self._no_means(self.normals.means)
         point = self.normals.plug_in()
@@ -155,49 +151,45 @@ class TransformedComponents(Over):
     expected_totals = means
 
     def _no_means(self, means: Array) -> Array:
-        """Return E[x] where g(x) is a Student-t: infinite for an exponential, NaN otherwise."""
+        """Return E[x] for Student-t g(x): infinite for logarithms, NaN otherwise."""
         return np.full_like(means, np.inf if self.function == LOG else np.nan)
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where g(x) is a Student-t."""
+        """Covariance matrices (K, D, D), NaN for Student-t g(x)."""
         if isinstance(self.normals, Students):
             return np.full_like(self.normals.covariances, np.nan)
         return self.function.covariances(self.normals.means, self.normals.covariances)
 
     @property
     def deviations(self) -> Array:
-        """Standard deviations (K, D) of every column."""
+        """Standard deviation of each column (K, D)."""
         return np.sqrt(_diagonal(self.covariances))
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Return samples with missing values drawn from the components ``labels``."""
         drawn = self.normals.filled(self.function.apply(values), labels, generator)
         return np.where(np.isnan(values), self.function.inverse(drawn), values)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Any:
-        """Return the densities of ``columns`` where those ``given`` have these values (G,)."""
         transformed = self.function.apply(values)
         return self._lifted(self.normals.conditional(columns, given, transformed))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """Return E[x_columns | x_given, k] (n, K, C) for samples of the given columns (n, G)."""
         means = self.normals.conditional_means(columns, given, self.function.apply(values))
         if isinstance(self.normals, Students):
             return self._no_means(means)
-        # A normal's conditional covariance is the same whatever is given.
+        # The conditional covariance of a normal does not depend on the given values.
         one = self.normals.conditional(columns, given, np.zeros(len(given)))
         return self.function.means(means, _diagonal(one.covariances))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """Return counts_k samples of every component, in component order."""
         return self.function.inverse(self.normals.draw(counts, generator))
 
 
 class TransformedLinear(TransformedComponents):
-    """Linear forms over g(x): the features of the normals, then the Jacobian with coefficient 1.
+    """Linear forms over g(x): features of the normals, and the Jacobian with coefficient 1.
 
-    The rounding error of the Jacobian is that of any sum over samples, and no part of ``loss``.
+    ``loss`` ignores the rounding of the Jacobian, which is that of any sum.
     """
 
     @property
@@ -205,7 +197,7 @@ class TransformedLinear(TransformedComponents):
         return TRANSFORMED + int(self.normals.kind)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` where it is given."""
+        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` if given."""
         transformed = self.function.apply(values)
         jacobian = self.function.log_jacobian(values, transformed)
         if out is None:
@@ -225,7 +217,6 @@ class TransformedLinear(TransformedComponents):
         return moments
 
     def seen(self, values: Array) -> Seen:
-        """Return the log densities of samples with missing values, and what makes their moments."""
         transformed = self.function.apply(values)
         density, statistics = self.normals.seen(transformed)
         return density + self.function.log_jacobian(values, transformed)[:, None], statistics
@@ -233,13 +224,13 @@ class TransformedLinear(TransformedComponents):
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Return samples with missing values drawn in dense structures; others stay."""
+        """Draw missing cells in dense structures only."""
         return self.filled(values, labels, generator) if self.dense else values
 
 
 @dataclass(frozen=True)
 class TransformedDraws(Over):
-    """S draws of the normals over g(x)."""
+    """S draws of normals over g(x)."""
 
     function: Function
     normals: GaussianDraws
@@ -255,21 +246,20 @@ class TransformedDraws(Over):
 
 @dataclass(frozen=True)
 class TransformedCoordinates(Over):
-    """q(μ, Λ) in the coordinates of the normals over g(x)."""
+    """Posterior q(μ, Λ) in the coordinates of normals over g(x)."""
 
     function: Function
     normals: GaussianCoordinates
 
     def slopes(self, values: Array, k: int) -> Array:
-        """Return d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed samples."""
         return self.normals.slopes(self.function.apply(values), k)
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return the Gaussian parameters over g(x), and E[x | k] to first order in them."""
+        """Return Gaussian parameters over g(x), and E[x | k] to first order."""
         q, inner = self.normals.q, self.function.frame(frame.scale)
         named = self.normals.parameters(inner)
         means, covariances = named["means"], named["covariances"]
-        # Which entry of the covariances is the variance of column d in component k.
+        # Index of the variance of column d in component k among the covariances.
         numbered: Any = np.arange(len(covariances.across)).reshape(covariances.shape)
         entries: Any = _variances(numbered, q.structure, means.shape).ravel()
         point = q.unframed(inner).plug_in()
@@ -279,7 +269,7 @@ class TransformedCoordinates(Over):
         by_variance = (terms[..., 2] / (np.sqrt(2.0) * deviations**2)).ravel()
         across = by_mean[:, None] * means.across
         across += by_variance[:, None] * covariances.across[entries]
-        # Under q means and variances are uncorrelated.
+        # Means and variances are uncorrelated under q.
         own = np.outer(by_mean, by_mean) * means.own
         own += np.outer(by_variance, by_variance) * covariances.own[np.ix_(entries, entries)]
         named = _renamed(self.function, q.structure, named)
@@ -288,7 +278,7 @@ class TransformedCoordinates(Over):
 
 @dataclass(frozen=True)
 class TransformedPrior(Over):
-    """A Normal-Wishart prior over g(x) of framed samples."""
+    """Normal-Wishart prior over g(x) of framed observations."""
 
     function: Function
     normals: Prior
@@ -297,19 +287,18 @@ class TransformedPrior(Over):
         return replace(self, normals=self.normals.unframed(self.function.frame(frame.scale)))
 
     def with_choice(self, choice: GaussianPrior, frame: Frame) -> TransformedPrior:
-        """Return the prior with a user's hyperparameters, which are of g(x) in data units."""
+        """Return the prior with the user's hyperparameters for g(x) in data units."""
         return replace(self, normals=choice.over(self.normals, self.function.frame(frame.scale)))
 
 
 @dataclass(frozen=True)
 class TransformedTwin(Over):
-    """K transformed Gaussians of one draw in PyMC."""
+    """K transformed Gaussians of a draw, in PyMC."""
 
     function: Function
     normals: GaussianTwin
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """Return log p(x_n | θ_k) (n, K) of framed samples."""
         transformed = self.function.apply(values)
         jacobian = self.function.log_jacobian(values, transformed)
         base = pm.Data("log_base", jacobian, dims="row")
@@ -323,7 +312,7 @@ class TransformedTwin(Over):
 
 @dataclass(frozen=True)
 class WholeSamples:
-    """Log joints of whole samples for the guard of the normals, which hands in normals."""
+    """Log joints of all columns, for the guard of the normals."""
 
     whole: Whole
     function: Function
@@ -339,7 +328,7 @@ class WholeSamples:
 
 @dataclass(frozen=True)
 class Alone:
-    """Log joints of samples that have no other columns."""
+    """Log joints of data without other columns."""
 
     mixture: Mixture
     columns: Integers
@@ -351,7 +340,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class TransformedGuard(Over):
-    """Watches for collapse by the guard of the normals over g(x)."""
+    """Guard against collapse that uses that of the normals over g(x)."""
 
     function: Function
     normals: GaussianGuard
@@ -363,7 +352,7 @@ class TransformedGuard(Over):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """Return what the guard of the normals asks for."""
+        """Return the repair by the guard of the normals."""
         frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
         inner = Mixture(mixture.weights, mixture.components.normals, frame)
         whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
@@ -376,7 +365,7 @@ class TransformedGuard(Over):
         return Repair(repair.events, repair.resolution, moved)
 
 
-# By name: priors, draws and twins are loaded where they are used.
+# Keyed by name, as priors, draws and twins load on first use.
 OVER: dict[str, Any] = {
     **dict.fromkeys(("Gaussians", "GaussianPosterior", "Students"), TransformedComponents),
     "Quadratics": TransformedLinear,
@@ -390,14 +379,14 @@ OVER: dict[str, Any] = {
 
 @dataclass(frozen=True, repr=False)
 class Transformed(Over):
-    """Gaussian components over a monotone transform of every column.
+    """Gaussian components over a monotone transform of each column.
 
     Parameters
     ----------
     family : Gaussian
-        The Gaussian family of the transformed columns, in any covariance structure.
+        Gaussian family of the transformed columns, with any covariance structure.
     transform : {"log", "sqrt", "logit"} or float
-        The transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1,
+        Transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1,
         the others take positive numbers. Densities, bounds and criteria are of the data, so they
         compare with those of other families. ``GaussianPrior`` is its prior, of transformed values.
 
@@ -439,16 +428,15 @@ class Transformed(Over):
         return self.function.normal.removeprefix("a ").replace("-", "_").lower()
 
     def made(self, components: Any) -> bool:
-        """Return whether components are of the same function and covariance structure."""
+        """Whether components have this transform and covariance structure."""
         same = isinstance(components, TransformedComponents) and components.function
         return same == self.function and self.family.made(components.normals)
 
     def marginal(self, columns: Integers) -> Transformed:
-        """Return the family of some columns: itself."""
         return self
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is not inside the range of the transform."""
+        """Raise an error for values outside the domain of the transform."""
         if self.function.upper == np.inf:
             return refuse_not_positive(values, first, self.function.normal)
         outside = (values <= self.function.lower) | (values >= self.function.upper)
@@ -456,18 +444,18 @@ class Transformed(Over):
         return refuse_where(outside, values, first, wanted, "move values off the ends, or rescale")
 
     def frame(self, summary: Summary) -> Frame:
-        """Return powers of two near the medians; probabilities keep their scale."""
+        """Return powers of two near the medians; probabilities are not scaled."""
         if self.function.upper < np.inf:
             return Frame.identity(summary.n_features)
         return frame_of_positive(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Return the frame; a constant column is refused, since its density has no bound."""
+        """Return the frame; constant columns are an error, as their density is unbounded."""
         refuse_constant(source, self.function.normal)
         return frame, ()
 
     def _inner(self, summary: Summary, frame: Frame) -> tuple[Summary, TransformedFrame]:
-        """Return the summary of g(x), and its coordinates."""
+        """Return the summary of g(x), and its frame."""
         origin, unit = np.zeros(summary.n_features), np.ones(summary.n_features)
         inner = TransformedFrame(origin, unit, function=self.function, outer=frame)
         return self.function.summary(summary, frame), inner
@@ -489,13 +477,13 @@ class Transformed(Over):
         return TransformedComponents(self.function, normals)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> TransformedPrior:
-        """Return the learned prior of Gaussians over g(x)."""
+        """Return the Gaussian prior over g(x), with learned scale."""
         inner = self.function.summary(summary, frame)
         normals = self.family.reference_prior(inner, Frame.identity(inner.n_features))
         return TransformedPrior(self.function, normals)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
-        """Return the fixed prior of Gaussians over g(x)."""
+        """Return the Gaussian MAP prior over g(x)."""
         from bayesmix.families.gaussian.prior import map_prior
 
         inner, coordinates = self._inner(source.summary, frame)
@@ -503,7 +491,6 @@ class Transformed(Over):
         return TransformedPrior(self.function, replace(normals, mean=inner.centre))
 
     def as_draws(self, points: Sequence[TransformedComponents]) -> TransformedDraws:
-        """Return mixtures at points as draws."""
         normals = self.family.as_draws([point.normals for point in points])
         return TransformedDraws(self.function, normals)
 
@@ -516,9 +503,9 @@ class Transformed(Over):
 
 
 def LogNormal(covariance: str = "diag") -> Transformed:
-    """Return the family of positive columns with long right tails, such as incomes.
+    """Return the log-normal family, for positive columns with long right tails such as incomes.
 
-    Logarithms are normal; by default columns are independent within a component.
+    Columns are independent by default.
 
     Examples
     --------
@@ -542,14 +529,14 @@ def LogNormalPrior(
     Parameters
     ----------
     mean : array (D,), optional
-        m0, of log x in data units; None leaves the default, here and below.
+        Mean m0 of log x in data units; None means the default, here and below.
     mean_precision : float, optional
         β0 > 0.
     degrees_of_freedom : float, optional
         ν0 > 0.
     variance : array (D,), optional
-        Scale of the variances of log x. Taken as fixed; without it the default scale stands, which
-        variational Bayes learns.
+        Fixed scale of the variances of log x. The default scale is learned by variational
+        Bayes.
 
     Examples
     --------

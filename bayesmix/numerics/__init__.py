@@ -1,1 +1,1 @@
-"""L0: numerics that know nothing of mixtures."""
+"""Numerical routines without reference to mixtures."""

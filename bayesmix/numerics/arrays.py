@@ -1,4 +1,4 @@
-"""The array types of the core, and the rounding of their numbers."""
+"""Array types and the unit roundoff."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.integer[Any]]  # of any width
-Stored: TypeAlias = npt.NDArray[Any]  # rows as they came: of any real type
+Stored: TypeAlias = npt.NDArray[Any]  # data of any real type
 
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
@@ -20,18 +20,18 @@ Value = TypeVar("Value")
 
 
 def diagonal_matrices(entries: Array) -> Array:
-    """Matrices (K, D, D) with entries (K, D) on their diagonals."""
+    """Return matrices (K, D, D) with entries (K, D) on their diagonals."""
     matrices: Array = entries[:, :, None] * np.eye(entries.shape[1])
     return matrices
 
 
 def align(counts: Array, blocks: Array) -> Array:
-    """``counts`` with trailing axes of 1, so that they multiply blocks."""
+    """Return ``counts`` with trailing axes of length 1, to multiply blocks."""
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
 
 
 def frozen(value: Value) -> Value:
-    """``value`` with every array in it, at any depth, read-only."""
+    """Make all arrays in ``value``, at any depth, read-only."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
     elif isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""Patterns of gaps: which rows have values in the same columns (NaN is a gap)."""
+"""Patterns of missing values (NaN): observations that have values in the same columns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def has_gaps(values: Stored) -> bool:
 
 
 def patterns(values: Stored, among: Booleans | None = None) -> Iterator[tuple[Integers, Indices]]:
-    """The columns (d,) that some rows have values in, and these rows, for every pattern of gaps.
+    """Yield each pattern of missing values as observed columns (d,) and indices of observations.
 
-    ``among``: of gaps in these columns; the others are in every pattern, whatever they lack.
+    Only missing values in the columns ``among`` count; other columns belong to all patterns.
     """
     present = ~np.isnan(values)
     if among is not None:
@@ -35,20 +35,20 @@ def patterns(values: Stored, among: Booleans | None = None) -> Iterator[tuple[In
 
 
 def without_gaps(values: Array) -> Array:
-    """Values with 0 in the place of those that are missing."""
+    """Replace missing values by 0."""
     return np.where(np.isnan(values), 0.0, values)
 
 
 def seen(values: Array) -> Array:
-    """1 where there is a value, 0 in a gap."""
+    """Return 1 for observed and 0 for missing values."""
     return (~np.isnan(values)).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Lacking:
-    """Rows (n,) that lack equally many values: ``columns`` (P, s) of patterns, and whose is whose.
+    """Observations (n,) with the same number s of missing values, and their patterns.
 
-    ``pattern`` (n,) are numbers of patterns.
+    ``columns`` (P, s) are the missing columns of each pattern, ``pattern`` (n,) its index.
     """
 
     rows: Indices
@@ -57,7 +57,7 @@ class Lacking:
 
 
 def by_number_missing(values: Array) -> list[Lacking]:
-    """The rows that lack any, by how many values they lack."""
+    """Group incomplete observations by their number of missing values."""
     present = ~np.isnan(values)
     _, first, inverse = np.unique(_keys(present), return_index=True, return_inverse=True)
     absent = ~present[first]
@@ -75,7 +75,7 @@ def by_number_missing(values: Array) -> list[Lacking]:
 
 
 def _keys(present: Booleans) -> Any:
-    """A number (n,) for every row, the same of rows with the same gaps."""
+    """Return keys (n,), equal for observations with the same pattern."""
     bits = np.packbits(present, axis=1)
     n_rows, n_features = present.shape
     if n_features > BITS * BITS:

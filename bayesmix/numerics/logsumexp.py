@@ -1,40 +1,40 @@
-"""The one log-sum-exp: log joints become responsibilities (Bishop 2006, eq. 9.23 and 10.49)."""
+"""Log-sum-exp: log joints become responsibilities (Bishop 2006, eq. 9.23 and 10.49)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import idamax
 
 from bayesmix.numerics.arrays import Array
 
-# Finite logarithms below this stand for minus infinity: what cannot be.
+# Finite logarithms below this stand for minus infinity.
 IMPOSSIBLE = -1e100
-# Rows whose largest log joint is this near 0 need no shift: nothing overflows, and a share that is
-# left out is below e^-200.
+# If the largest log joint is this close to 0, no shift is needed: responsibilities that underflow
+# are below e^-200.
 NEAR_ZERO = 200.0
-# Exponentials of less are 0: subnormal numbers are a hundred times slower than others.
+# Smaller exponentials are set to 0, as subnormal numbers are a hundred times slower.
 LOWEST = -400.0
-LEFT_OUT = float(np.exp(np.full(16, LOWEST))[0])  # as the vectorised loop rounds it
-# Odds of e^700 and e^-700 are numbers, and so are the shares by them.
+LEFT_OUT = float(np.exp(np.full(16, LOWEST))[0])  # in the rounding of the vectorised loop
+# Odds between e^-700 and e^700 neither overflow nor underflow.
 LARGEST_ODDS = 700.0
 
 
 def normalise(log_joint: Array) -> Array:
-    """Turn log joints (n, K) into responsibilities in place; return their log normaliser (n,).
+    """Turn log joints (n, K) into responsibilities in place; return the log normaliser (n,).
 
-    A row that no component can produce (every log joint is minus infinity) has log normaliser
-    minus infinity and equal responsibilities.
+    Observations with all log joints minus infinity have log normaliser minus infinity and equal
+    responsibilities.
     """
     largest = log_joint.max(axis=1)
-    if len(largest) and abs(largest[idamax(largest)]) < NEAR_ZERO:
+    # Row by row, so that a row has the same digits among others as alone.
+    near = np.abs(largest) < NEAR_ZERO
+    if near.all():
         return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0
-    if some_impossible:
-        largest[impossible] = 0.0
-        log_joint[impossible] = 0.0
+    largest[near | impossible] = 0.0
+    log_joint[impossible] = 0.0
     log_joint -= largest[:, None]
     log_normaliser = _exponentiated(log_joint)
     log_normaliser += largest
@@ -44,7 +44,7 @@ def normalise(log_joint: Array) -> Array:
 
 
 def _exponentiated(log_joint: Array) -> Array:
-    """Turn logarithms (n, K) into shares of their rows in place; return the log sums (n,)."""
+    """Turn logarithms (n, K) into fractions of their rows in place; return log sums (n,)."""
     some_left_out = log_joint.size and log_joint.min() < LOWEST
     if some_left_out:
         np.maximum(log_joint, LOWEST, out=log_joint)
@@ -52,16 +52,13 @@ def _exponentiated(log_joint: Array) -> Array:
     if some_left_out:
         log_joint -= LEFT_OUT
     total = log_joint.sum(axis=1)
-    if log_joint.shape[1] > 1:
-        log_joint *= (1.0 / total)[:, None]
-    else:
-        log_joint /= total[:, None]  # exactly 1
+    log_joint /= total[:, None]  # a share of all is exactly 1
     log_sums: Array = np.log(total)
     return log_sums
 
 
 def normalised(xp: Any, log_joint: Any) -> tuple[Any, Any]:
-    """Responsibilities (n, K) and log normaliser (n,) of finite log joints of a namespace."""
+    """Return responsibilities (n, K) and log normaliser (n,) of finite log joints on a device."""
     largest = xp.max(log_joint, axis=1, keepdims=True)
     less = log_joint - largest
     shares = xp.where(less < LOWEST, xp.zeros_like(less), xp.exp(less))

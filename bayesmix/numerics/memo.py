@@ -1,7 +1,4 @@
-"""Properties of frozen records that are computed once.
-
-Frozen dataclasses that are filled at once.
-"""
+"""Cached properties and fast construction of frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -13,10 +10,9 @@ Value = TypeVar("Value")
 
 
 class once(Generic[Value]):
-    """``functools.cached_property`` without its lock, which before Python 3.12 all records share.
+    """``functools.cached_property`` without its lock, which slows small fits before Python 3.12.
 
-    Small fits spend more time on the lock than on what it guards, and threads wait for one another
-    there. Two that come at once compute the same value twice.
+    Concurrent threads may compute the same value twice.
     """
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:
@@ -37,7 +33,7 @@ class once(Generic[Value]):
         return value
 
     def given(self, record: object, value: Value) -> None:
-        """Take as computed what was known already."""
+        """Store a known value."""
         record.__dict__[self.name] = value
 
 
@@ -45,9 +41,10 @@ Record = TypeVar("Record")
 
 
 def filled_at_once(record: type[Record]) -> type[Record]:
-    """A frozen dataclass whose ``__init__`` does not set field after field past its own guard.
+    """Give a frozen dataclass an ``__init__`` that fills ``__dict__`` directly.
 
-    Those calls are a twentieth of a pass over few rows. Fields have no default factories.
+    The default one takes a twentieth of a pass over small data. Default factories are not
+    supported.
     """
     made: Any = record
     own = fields(made)

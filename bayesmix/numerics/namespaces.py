@@ -1,7 +1,4 @@
-"""Arrays of other libraries (the array API standard): where they lie, and the way to the host.
-
-The names are those of array-api-compat, which knows what each library calls things.
-"""
+"""Arrays of other libraries (array API standard), and their transfer to the host."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 
-# An array of any library that keeps the standard, and the namespace of its functions.
+# An array of any such library, and its namespace of functions.
 DeviceArray: TypeAlias = Any
 Namespace: TypeAlias = Any
 
 
 def is_elsewhere(X: Any) -> bool:
-    """Whether X is an array of another library than NumPy, on whatever device."""
+    """Whether X is an array of a library other than NumPy."""
     known = isinstance(X, np.generic | list | tuple) or compat.is_numpy_array(X)
     if known or compat.is_dask_array(X) or compat.is_pydata_sparse_array(X):
         return False
@@ -27,7 +24,7 @@ def is_elsewhere(X: Any) -> bool:
 
 
 def host(X: Any) -> Any:
-    """The numbers of X as a NumPy array; X itself where it is none of another library."""
+    """Return X as a NumPy array, unchanged if it has no other library."""
     if not is_elsewhere(X):
         return X
     if compat.is_torch_array(X):
@@ -41,27 +38,27 @@ def host(X: Any) -> Any:
 
 
 def beside(values: Array | Integers, X: Any) -> Any:
-    """Numbers of the host as an array of the library of X, on its device."""
+    """Return host values as an array of the library and on the device of X."""
     return compat.array_namespace(X).asarray(values, device=compat.device(X))
 
 
 def device_of(X: Any) -> Any:
-    """Where an array lies."""
+    """Return the device of an array."""
     return compat.device(X)
 
 
 def chosen(X: Any, rows: Integers) -> Any:
-    """Some rows, copied where they lie."""
+    """Return some rows, copied on the device."""
     return compat.array_namespace(X).take(X, beside(rows, X), axis=0)
 
 
 def together(parts: list[Any]) -> Any:
-    """Arrays of one library, one after the other."""
+    """Concatenate arrays of one library."""
     return parts[0] if len(parts) == 1 else compat.array_namespace(*parts).concat(parts, axis=0)
 
 
 def as_doubles(X: Any) -> tuple[Any, Any]:
-    """The namespace of X, and X as float64 where it lies."""
+    """Return the namespace of X, and X as float64 on its device."""
     xp = compat.array_namespace(X)
     try:
         doubles = xp.astype(X, xp.float64, copy=False)

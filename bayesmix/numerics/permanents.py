@@ -1,10 +1,7 @@
-"""Logarithms of permanents of positive matrices: sums over all matchings of rows and columns.
+"""Log permanents of positive matrices, for averages over relabellings of components.
 
-The average of q over the relabellings of its components is one (DESIGN section 5). Small matrices
-are taken whole. One of more than ten rows is scaled so that its largest matching consists of ones
-and nothing exceeds one, then until rows and columns sum to one (Sinkhorn 1964): entries that cannot
-matter show, and what is left falls into blocks. Of a block, f(C) = Σ_{j in C} a[|C|, j] f(C without
-j) over sets C of columns. Every term is positive: nothing cancels, as it does in Ryser's formula.
+Large matrices are scaled (Sinkhorn 1964) and cut into blocks at negligible entries; blocks use f(C)
+= Σ_{j in C} a[|C|, j] f(C without j) over column sets C, whose terms are all positive.
 """
 
 from __future__ import annotations
@@ -20,24 +17,24 @@ from scipy.optimize import linear_sum_assignment
 from bayesmix.numerics.arrays import Array, Integers
 
 LARGEST_BLOCK = 20
-# Up to this size all matchings are added as they are.
+# Up to this size all matchings are summed.
 EVERY_UP_TO = 4
-# Up to this size looking for blocks takes longer than it saves.
+# Up to this size searching for blocks does not pay.
 WHOLE_UP_TO = 10
-# Entries of a scaled matrix that are left out, and the share of a permanent that this may cost.
+# Entries of a scaled matrix below this are dropped, at this largest relative cost.
 NEGLIGIBLE = 1e-20
 MOST_LOST = 1e-12
 MOST_SWEEPS = 100
-# Products of entries up to one are no smaller than their sum's last digit above this.
+# Permanents of scaled matrices below this may have lost terms to underflow.
 SMALLEST_SURE = 1e-200
 NEARLY_ONE = 0.01
 BATCH_VALUES = 2**20
 
 
 def log_permanents(log_matrices: Array) -> Array:
-    """log permanents (S,) of matrices given by finite logarithms of their entries (S, K, K).
+    """Return log permanents (S,) of matrices with finite log entries (S, K, K).
 
-    NaN where more than 20 rows and columns hang together.
+    NaN for blocks of more than 20 rows.
 
     Examples
     --------
@@ -61,7 +58,7 @@ def log_permanents(log_matrices: Array) -> Array:
 
 
 def _of_every_matching(log_matrices: Array) -> Array:
-    """The sum over all of them."""
+    """Sum over all matchings."""
     K = log_matrices.shape[1]
     columns = np.array(list(permutations(range(K))))
     matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
@@ -69,7 +66,7 @@ def _of_every_matching(log_matrices: Array) -> Array:
 
 
 def _of_all_columns(log_matrices: Array) -> Array:
-    """Without blocks; the largest matching is looked for where products are hardly doubles."""
+    """Evaluate without blocks; small permanents are first scaled by their largest matching."""
     of_rows = log_matrices.max(axis=2)
     logs = log_matrices - of_rows[:, :, None]
     of_columns = logs.max(axis=1)
@@ -84,7 +81,7 @@ def _of_all_columns(log_matrices: Array) -> Array:
 
 
 def _scaled(log_matrices: Array) -> tuple[Array, Array]:
-    """Matrices with columns that sum to one and rows that nearly do, and the logs taken out."""
+    """Scale columns to sum to 1, rows nearly so; return the matrices and log factors."""
     logs, log_factors = _matched(log_matrices)
     matrices = np.exp(logs)
     for _ in range(MOST_SWEEPS):
@@ -99,15 +96,15 @@ def _scaled(log_matrices: Array) -> tuple[Array, Array]:
 
 
 def _matched(log_matrices: Array) -> tuple[Array, Array]:
-    """Logs of at most 0 with zeros on the diagonal, columns reordered, and what was taken out.
+    """Scale so that the largest matching is a diagonal of ones; return logs and log factors.
 
-    From any other start Sinkhorn's sweeps can take as many as the logs are large.
+    Otherwise Sinkhorn's iteration could take as many sweeps as the logarithms are large.
     """
     order = np.array([linear_sum_assignment(one, maximize=True)[1] for one in log_matrices])
     logs = np.take_along_axis(log_matrices, order[:, None, :], axis=2)
     matching = np.trace(logs, axis1=1, axis2=2)
     logs -= np.diagonal(logs, axis1=1, axis2=2)[:, None, :].copy()
-    # The matching is the largest, so that no cycle gains: longest paths are potentials.
+    # The matching is the largest, so no cycle gains and longest paths are potentials.
     longest = logs.copy()
     for via in range(logs.shape[1]):
         np.maximum(longest, longest[:, :, via, None] + longest[:, None, via], out=longest)
@@ -117,7 +114,7 @@ def _matched(log_matrices: Array) -> tuple[Array, Array]:
 
 
 def _by_blocks(matrices: Array, kept: Any) -> Array:
-    """Permanents (S,) of the kept entries, draws with the same blocks together."""
+    """Return permanents (S,) of the kept entries, grouping draws with the same blocks."""
     row_labels, column_labels = _blocks(kept)
     patterns, which = np.unique(
         np.concatenate([row_labels, column_labels], axis=1), axis=0, return_inverse=True
@@ -135,7 +132,7 @@ def _by_blocks(matrices: Array, kept: Any) -> Array:
 
 
 def _blocks(kept: Any) -> tuple[Integers, Integers]:
-    """Labels (S, K) of rows and of columns: those that kept entries connect have the same."""
+    """Return block labels (S, K) of rows and of columns connected by kept entries."""
     together = (kept @ kept.transpose(0, 2, 1)) > 0
     for _ in range(max(1, kept.shape[1] - 1).bit_length()):
         together = together @ together
@@ -144,7 +141,7 @@ def _blocks(kept: Any) -> tuple[Integers, Integers]:
 
 
 def _permanents(matrices: Array) -> Array:
-    """Permanents (S,) by dynamic programming over the sets of columns of the first rows."""
+    """Return permanents (S,) by dynamic programming over column sets of the first rows."""
     n_matrices, n_rows, n_columns = matrices.shape
     if n_rows != n_columns:
         return np.zeros(n_matrices)
@@ -159,7 +156,7 @@ def _permanents(matrices: Array) -> Array:
 
 
 def _of_batch(entries: Array) -> Array:
-    """Permanents (S,) of entries (m, m, S)."""
+    """Return permanents (S,) of entries (m, m, S)."""
     sums = np.ones((1, entries.shape[2]))
     for row, (columns, before) in zip(entries, _sets(len(entries)), strict=True):
         following = row[columns[:, 0]] * sums[before[:, 0]]
@@ -172,7 +169,7 @@ def _of_batch(entries: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _sets(size: int) -> tuple[tuple[Integers, Integers], ...]:
-    """Of the sets of 1, ..., m columns: their members, and the number of each set without one."""
+    """Return for column sets of size 1 to m their members, and the index without each member."""
     every = np.arange(2**size)
     members = (every[:, None] >> np.arange(size)) & 1
     counts = members.sum(axis=1)

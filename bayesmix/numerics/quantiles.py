@@ -1,4 +1,4 @@
-"""Weighted quantiles that are values of the data, so that weights equal repetitions exactly."""
+"""Weighted quantiles that are values of the data, so that weights are equivalent to repetition."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from bayesmix.numerics.arrays import Array
 
 
 def quantiles(column: Array, weights: Array | None, levels: tuple[float, ...]) -> list[float]:
-    """For each level p the smallest value whose cumulative weight reaches p of the total.
+    """Return the smallest value with cumulative weight p, for each level p.
 
-    Hyndman & Fan 1996, type 1. Always an element of ``column``: a shift or a power-of-two scaling
-    of the data moves the answer exactly.
+    Hyndman & Fan 1996, type 1: quantiles are values of ``column``, so that shifts and scaling by
+    powers of two act exactly.
     """
     if weights is None:
         n = len(column)

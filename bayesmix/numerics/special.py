@@ -1,7 +1,4 @@
-"""Draws of Gamma variables by their logarithms: small shapes underflow nothing.
-
-Special functions of the Wishart distribution (Bishop 2006, appendix B, eq. B.78 to B.82).
-"""
+"""Log gamma draws, and special functions of Wishart distributions (Bishop 2006, B.78 to B.82)."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from bayesmix.numerics.arrays import Array, frozen
 
 
 def log_gammas(shape: Array, n_draws: int, generator: np.random.Generator) -> Array:
-    """log of n draws (n, *shape.shape) of Gamma(shape, 1).
+    """Return logarithms of n draws (n, *shape.shape) of Gamma(shape, 1), also for small shapes.
 
     G_a = G_{a+1} U^(1/a) (Marsaglia & Tsang 2000, sec. 6).
     """
     size = (n_draws, *np.shape(shape))
     boosted: Array = np.log(generator.standard_gamma(shape + 1.0, size=size))
-    # 1 - U lies in (0, 1], so that its logarithm is finite.
+    # 1 - U is in (0, 1], so that its logarithm is finite.
     return boosted + np.log1p(-generator.random(size)) / shape
 
 
@@ -32,21 +29,21 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 def multivariate_gammaln(a: Array, dimension: int) -> Array:
-    """log Γ_D(a), elementwise."""
+    """Return log Γ_D(a), elementwise."""
     return _summed(gammaln, a, dimension) + dimension * (dimension - 1) / 4.0 * LOG_PI
 
 
 def multivariate_digamma(a: Array, dimension: int) -> Array:
-    """ψ_D(a) = d log Γ_D(a) / da, elementwise."""
+    """Return ψ_D(a) = d log Γ_D(a) / da, elementwise."""
     return _summed(digamma, a, dimension)
 
 
 def _summed(function: Any, a: Array, dimension: int) -> Array:
-    """Σ_d f(a - d/2), d < D, elementwise."""
+    """Return Σ_d f(a - d/2), d < D, elementwise."""
     if dimension == 1:
         return np.asarray(function(a))
     a = np.asarray(a)
-    if a.size == 1:  # that of a prior, the same in every pass
+    if a.size == 1:  # the value of a prior, the same in each pass
         return _summed_once(function, a.item(), dimension, a.shape)
     total: Array = function(a[..., None] - _steps(dimension)).sum(axis=-1)
     return total

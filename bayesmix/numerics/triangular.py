@@ -12,20 +12,20 @@ from scipy.linalg.lapack import dpbtrf, dpotrf, dtbtrs, dtrtri
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 
-# Share of a variance that must be left given the other columns.
+# Smallest conditional variance of a column given the others, relative to its variance.
 SMALLEST_SHARE = 1e-14
-# Matrices up to this size are factorised together: it is the number of calls that costs there.
+# Matrices up to this size are factorised in a single call, as calls dominate the cost.
 TOGETHER_UP_TO = 6
 
-# The squares of longer roots are no doubles.
+# Squares of longer roots overflow.
 LONGEST_ROOT = 1e150
 
 
 def inverse_root(matrices: Array) -> Array:
-    """Upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for symmetric matrices (B, D, D).
+    """Return upper triangular U (B, D, D) with inverse(matrices) = U Uᵀ, for matrices (B, D, D).
 
-    Raises ``DegenerateFitError`` where a matrix is not positive definite, or where what a column
-    has given the others is lost in the rounding of its diagonal: the inverse would be noise.
+    Raises ``DegenerateFitError`` if a matrix is not positive definite, or if a conditional variance
+    is lost in rounding.
     """
     if not matrices.size:
         return matrices.copy()
@@ -36,19 +36,19 @@ def inverse_root(matrices: Array) -> Array:
 
 
 def _one_by_one(matrices: Array) -> Array | None:
-    """The roots; None where a matrix is not positive definite."""
+    """Return the roots; None if a matrix is not positive definite."""
     root = np.empty(matrices.shape)
     for index, matrix in enumerate(matrices):
         upper, refused = dpotrf(matrix)
         if refused:
             return None
-        # The other triangle is zero in the factor, and LAPACK leaves it alone.
+        # LAPACK leaves the other triangle of the factor at zero.
         root[index] = dtrtri(upper)[0]
     return root
 
 
 def _together(matrices: Array) -> Array | None:
-    """The same: along the diagonal of one band matrix they do not touch one another."""
+    """Return the roots by factorising one band matrix with all matrices along its diagonal."""
     n_matrices, size, _ = matrices.shape
     places = _places(n_matrices, size)
     band = matrices.take(places.entries)
@@ -61,13 +61,13 @@ def _together(matrices: Array) -> Array | None:
 
 
 def _sound(root: Array, matrices: Array) -> bool:
-    """Whether no variance given all other columns, 1 / |u|², is lost in rounding; all are numbers.
+    """Whether all conditional variances 1 / |u|² are above rounding and finite.
 
-    The last pivot alone may be a thousand times larger than that of another order.
+    The last pivot alone may exceed that of another order a thousand times.
     """
     most = 1.0 / SMALLEST_SHARE
     norm = dnrm2(root.ravel())
-    if norm * norm * dasum(matrices.ravel()) <= most:  # all of them together
+    if norm * norm * dasum(matrices.ravel()) <= most:  # sufficient condition for all matrices
         return True
     if not norm < LONGEST_ROOT:
         return False
@@ -76,11 +76,11 @@ def _sound(root: Array, matrices: Array) -> bool:
 
 @dataclass(frozen=True)
 class _Places:
-    """How B matrices of one size D lie in a band."""
+    """Positions of B matrices of size D in a band matrix."""
 
-    entries: Integers  # (B D, D) of a flattened stack: column by column, the diagonal last
-    within: Array  # (B D, D) 1 in a matrix, 0 between two
-    identities: Array  # (B D, D) one below the other
+    entries: Integers  # (B D, D) in the flattened stack: column by column, diagonal last
+    within: Array  # (B D, D) 1 inside a matrix, 0 between two
+    identities: Array  # (B D, D) stacked identity matrices
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +94,7 @@ def _places(n_matrices: int, size: int) -> _Places:
 
 
 def diagonals(matrices: Array) -> Array:
-    """Diagonals (B, D) of a stack of matrices, as a view."""
+    """Return diagonals (B, D) of a stack of matrices, as a view."""
     return matrices.diagonal(0, 1, 2)
 
 
@@ -110,7 +110,7 @@ def _singular(matrices: Array) -> DegenerateFitError:
 
 
 def inverse_from_root(root: Array) -> Array:
-    """(U Uᵀ)⁻¹ (B, D, D) from upper triangular roots (B, D, D)."""
+    """Return (U Uᵀ)⁻¹ (B, D, D) for upper triangular roots (B, D, D)."""
     covariances = np.empty_like(root)
     if not root.size:
         return covariances

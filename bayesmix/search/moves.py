@@ -1,10 +1,7 @@
 """Moves out of a local optimum (Ueda et al. 2000), made on summed statistics.
 
-A swap splits one component and merges two others; a division shares the observations of a pair
-between its two components anew (kurtosis finds clusters: Peña & Prieto 2001). Where the number of
-components is free there are splits and merges as well. Statistics can be merged and
-split without a pass over the rows, so moves serve every family and every objective. Gains are
-predicted on the rows of a view; the objective on all rows decides which moves are accepted.
+Swaps, divisions of a pair (by kurtosis: Peña & Prieto 2001), splits and merges need no pass over
+the data; gains are predicted on a subsample, and the full objective decides.
 """
 
 from __future__ import annotations
@@ -54,23 +51,22 @@ EQUAL_COUNTS = 0.01
 
 @dataclass(frozen=True)
 class Assignment:
-    """Rows of a view with their responsibilities (n, K) and log normalisers (n,)."""
+    """Observations of a view with their responsibilities (n, K) and log normalisers (n,)."""
 
-    rows: Rows  # as stored
+    rows: Rows  # in data units
     values: Array  # (n, D), framed
     responsibilities: Array
     log_normaliser: Array
 
     @classmethod
     def under(cls, problem: Problem, state: State) -> Assignment:
-        """The rows of ``problem``, in memory, under the mixture of a state."""
+        """Evaluate the observations of ``problem`` under the mixture of a state."""
         mixture, rows = state.at(), state.form.complete(state.at(), problem.source.in_memory().rows)
         values = mixture.frame.apply(rows.values)
         return cls(rows, values, *mixture.responsibilities(values))
 
     @once
     def weights(self) -> Array:
-        """Weights of the rows (n,)."""
         return self.rows.weights_or_ones
 
     def overlaps(self) -> tuple[Array, Array]:
@@ -89,7 +85,7 @@ class Split:
     gain: float  # in the objective over the rows of the view, in nats
 
     def applied(self, statistics: Any, counts: Array) -> Any:
-        """The statistics of all components after the split."""
+        """Return the statistics of all components after the split."""
         if len(self.group) == 2:
             statistics = statistics.merged(*self.group)
         factor = float(counts[list(self.group)].sum() / self.statistics.counts.sum())
@@ -114,12 +110,12 @@ class Move:
 
     @property
     def touched(self) -> list[tuple[int, ...]]:
-        """The groups that it splits and merges."""
+        """Return the groups that the move splits and merges."""
         groups = [] if self.split is None else [self.split.group]
         return groups + ([] if self.merged is None else [self.merged])
 
     def begun(self, problem: Problem, state: State) -> State:
-        """A run about to take its first M-step from the statistics after the move."""
+        """Return a state that starts with an M-step from the statistics after the move."""
         statistics: Any = state.expectation.statistics
         if self.split is not None:
             statistics = self.split.applied(statistics, state.expectation.counts)
@@ -139,7 +135,7 @@ class Move:
 
 
 def of_statistics(statistics: Any) -> Expectation:
-    """An expectation of which only the sums are known, which is all that an M-step needs."""
+    """Return an expectation with only the sums, which is all that an M-step needs."""
     return Expectation(0.0, 0.0, statistics.counts, statistics)
 
 
@@ -171,7 +167,7 @@ def best_divisions(
 
 @dataclass(frozen=True)
 class _LocalFit:
-    """Components fitted to the weighted rows of a group, and their objective there."""
+    """Components fitted to the weighted observations of a group, and their objective."""
 
     number: int  # of the group
     rows: Rows
@@ -220,7 +216,7 @@ def _two_component_fits(
 
 
 def _nearly_divided(side: Array, weights: Array) -> Array:
-    """Weights (n, 2) of rows in two components, each with most of its side."""
+    """Return weights (n, 2) of two components, each with most of its side."""
     first = weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
     return np.stack([first, weights - first]).T
 
@@ -233,7 +229,7 @@ def _axis_sides(values: Array, weights: Array) -> list[Array]:
 def _pair_sides(values: Array, weights: Array) -> list[Array]:
     """Quarters along the longest axis, core and rim, and sides along an axis of two heaps."""
     white: Any = _whitened(values, weights)
-    if not white.shape[1]:  # equal rows
+    if not white.shape[1]:  # identical observations
         return []
     distance = np.einsum("nd,nd->n", white, white)
     longest = white[:, -1]
@@ -247,9 +243,9 @@ def _pair_sides(values: Array, weights: Array) -> list[Array]:
 
 
 def _whitened(values: Array, weights: Array) -> Array:
-    """Centred rows (n, m) along principal axes of unit variance, the longest one last.
+    """Return centred values (n, m) along principal axes of unit variance, longest last.
 
-    The axes are those of columns of unit variance; axes without extent are left out.
+    Principal axes are those of standardised columns; axes without extent are left out.
     """
     total = weights.sum()
     near = np.clip(values, -FARTHEST, FARTHEST)
@@ -266,9 +262,9 @@ def _whitened(values: Array, weights: Array) -> Array:
 def _advanced(
     problem: Problem, state: State, fits: list[_LocalFit], passes: int
 ) -> list[_LocalFit]:
-    """Every local fit after so many passes over its rows; degenerate ones are left out.
+    """Return the local fits after some passes over their data; degenerate ones are left out.
 
-    All components are updated as one mixture, so that an M-step is made once for all fits.
+    All components are updated as one mixture, so that the fits share each M-step.
     """
     for number in range(passes):
         fits, together = _updated(problem, state, fits)
@@ -333,9 +329,9 @@ def _update(problem: Problem, state: State, fits: list[_LocalFit]) -> Mixture:
 
 
 def merge_losses(problem: Problem, state: State, assignment: Assignment, most: int) -> list[Merge]:
-    """Predicted losses of merging the ``most`` overlapping pairs, smallest first.
+    """Return predicted losses of merging the ``most`` overlapping pairs, smallest first.
 
-    The rows of a pair go to a component fitted to both; the other responsibilities stay.
+    A pair is replaced by one component fitted to both; the other responsibilities are fixed.
     """
     mixture = state.at()
     if mixture.n_components == 1:
@@ -363,7 +359,7 @@ def merge_losses(problem: Problem, state: State, assignment: Assignment, most: i
         rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
         log_odds = density + updated.weights.expected_log()[i] - assignment.log_normaliser
         odds = np.exp(np.minimum(log_odds, LARGEST_ODDS))
-        # A row that no component explains is an infinite loss.
+        # An observation that no component explains gives an infinite loss.
         with np.errstate(divide="ignore"):
             gained = np.log(rest + odds) @ weights
         losses.append((before - problem.objective.regulariser(updated) - float(gained), i, j))

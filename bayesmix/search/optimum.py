@@ -1,8 +1,6 @@
-"""The search for the optimum: short starts, settled until two agree, then improved by moves.
+"""The search for the best optimum: short starts, settled runs, and moves.
 
-Of many rows a sample is searched; the best end of that goes to all rows, where only moves with a
-predicted gain are tried. A sample is fitted too well: where the number of components is free, a
-component must gain on the sample what it would have to gain again on the other rows.
+Large data are searched on a subsample; only moves with a predicted gain are tried on all of them.
 """
 
 from __future__ import annotations
@@ -22,27 +20,27 @@ from bayesmix.search.moves import Assignment, Move, best_splits
 from bayesmix.search.race import Attempts, Improver
 from bayesmix.search.starts import OfMixture, begun, numbered_starts
 
-# Rows of a sample: enough to determine full covariances, within bounds. A smaller sample has optima
-# that all rows do not have.
+# Size of a subsample: enough for full covariances, within limits. Smaller subsamples have optima
+# that the full data do not have.
 FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
-# All rows are searched where rows x components x work per row is less than this.
+# All data are searched where observations x components x cost is less than this.
 SAMPLED_ABOVE = 2**22
-# Splits of a mixture with one component less that are starts, and passes that find them.
+# Splits of a mixture with one component less that serve as starts, and passes to find them.
 GROWN_STARTS, GROWN_PASSES = 2, 2
 BESIDE_NEAR = 2  # quick starts beside fits of other candidates
-# Nats per observation within which two ends on a sample are one optimum.
+# Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
 SETTLE_PASSES, FINISH_PASSES = 400, 5000
-# Nats that a superfluous component gains for each parameter on the rows to which it was fitted: one
-# where the model is regular (Akaike 1973), more where it is the best of many splits.
+# Gain of a superfluous component in nats per parameter: 1 for a regular model (Akaike 1973), more
+# for the best of many splits.
 NATS_PER_PARAMETER = 2.0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How many starts a search makes, and how many of them it settles.
+    """Number of starts of a search, and of starts that are settled.
 
-    No more starts are made, or settled, where ``agree`` of them end at the best objective.
+    Both end early when ``agree`` of them reach the best objective.
     """
 
     starts: int
@@ -52,7 +50,7 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 15, 6, 3)
+FULL = Schedule(11, 15, 8, 3)
 # Probabilities of 0 stay 0, and families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
@@ -68,7 +66,7 @@ class Optimum:
 
 @dataclass(frozen=True)
 class _Run:
-    """A numbered start and the state it led to; the starts from other candidates are negative."""
+    """A start, numbered from 0, and its state; starts from other candidates are negative."""
 
     number: int
     state: State
@@ -80,12 +78,12 @@ class _Run:
 def search(
     problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
 ) -> Optimum:
-    """The best state that starts and moves lead to."""
+    """Return the best state that starts and moves reach."""
     searcher = OptimumSearch(problem, model, settings, monitor, index)
     try:
         return Optimum(searcher.best_state(), tuple(searcher.attempts.records))
     except KeyboardInterrupt:
-        # Work outside a run does not end with the best state so far by itself.
+        # An interrupt outside a run would lose the best state so far.
         best = searcher.attempts.fallback()
         if best is None:
             raise
@@ -95,7 +93,7 @@ def search(
 
 @dataclass
 class OptimumSearch:
-    """One search: the problem on all rows and on the rows that are searched, and its runs."""
+    """A search: the problem on all data and on the subsample, and its runs."""
 
     problem: Problem
     model: Model
@@ -132,7 +130,7 @@ class OptimumSearch:
         self.improver = Improver(self.attempts, self.model, self.sample, thorough, accident)
 
     def best_state(self) -> State:
-        """Settled starts, improved by moves, and the best of them run to its end."""
+        """Return the best settled start, improved by moves and run to convergence."""
         settled = self._settled_starts()
         if not self.whole:
             on_all_rows = (self._on_all_rows(end) for end in settled)
@@ -150,9 +148,14 @@ class OptimumSearch:
             improved.append(self.improver.divided(self.all_rows, state))
             if self.monitor.stopped is not None:
                 break
-        best = max(improved, key=self.attempts.rank)
-        passes = SETTLE_PASSES if is_valueless(self.problem, best) else FINISH_PASSES
-        return self.attempts.run(self.problem, best, passes) or best
+        ends: list[State] = []
+        for state in sorted(improved, key=self.attempts.rank, reverse=True):
+            passes = SETTLE_PASSES if is_valueless(self.problem, state) else FINISH_PASSES
+            ends.append(self.attempts.run(self.problem, state, passes) or state)
+            # A run may collapse where it was thought to be all but over.
+            if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
+                break
+        return max(ends, key=self.attempts.rank)
 
     @property
     def _schedule(self) -> Schedule:
@@ -164,12 +167,13 @@ class OptimumSearch:
         return MANY_OPTIMA if family.keeps_zeros or not family.rearranged else FULL
 
     def _settled_starts(self) -> list[State]:
-        """The different ends of the most promising starts, best first, until enough agree.
+        """Return distinct optima of the most promising starts, best first, until enough agree.
 
-        Where all are degenerate, the starts are run under a prior first.
+        Where most starts collapse, or all ends, more of them are run under a prior first.
         """
         schedule = self._schedule
         ends: list[State] = []
+        sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
             for run in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
@@ -179,23 +183,27 @@ class OptimumSearch:
                 if state is not None:
                     ends.append(state)
                     self.attempts.note("settle", str(run), state, 0.0, True)
+                sound = any(not is_valueless(self.problem, end) for end in ends)
                 enough = len(self._apart(ends)) >= schedule.settled
-                if enough or self._agree(ends) >= schedule.agree or self._stopped:
+                if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
                     break
-            if self._stopped or any(not is_valueless(self.problem, state) for state in ends):
+            collapsed = sum(is_valueless(self.problem, run.state) for run in runs)
+            if self._stopped or (sound and 2 * collapsed < len(runs)):
                 break
         return self._apart(ends)[: schedule.settled]
 
     @property
     def _stopped(self) -> bool:
-        """Whether the search must end and has a state to end with."""
+        """Whether the search must stop and has a state to return."""
         begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
         return self.monitor.stopped is not None and begun
 
     def _short_runs(self, schedule: Schedule, guided: bool) -> list[_Run]:
-        """A few passes from every start, and from fits of other candidates."""
+        """Run a few passes from each start and from fits of other candidates."""
         runs = [] if guided else list(self._near_runs(schedule.passes))
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
+        if guided and len(numbers) > 1:
+            numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
         for number, start in numbered_starts(
@@ -210,7 +218,7 @@ class OptimumSearch:
             if self._stopped:
                 break
             state = begun(self.sample, start, self.model.n_components)
-            after = self._under_a_prior(state, schedule.passes) if guided else state
+            after = self._under_a_prior(state, 2 * schedule.passes) if guided else state
             after = after and self.attempts.run(self.sample, after, schedule.passes)
             if after is not None:
                 runs.append(_Run(number, after))
@@ -221,7 +229,7 @@ class OptimumSearch:
         return runs
 
     def _under_a_prior(self, state: State, passes: int) -> State | None:
-        """A start where the same start led under a prior; None where there is none to add."""
+        """Continue from the end of the same start under a prior; None without a prior."""
         K, sample = self.model.n_components, self.sample
         if self.problem.objective.name != "maximum_likelihood":
             return None
@@ -234,26 +242,26 @@ class OptimumSearch:
         return None if after is None else begun(sample, OfMixture(after.at()), K)
 
     def _settled(self, run: _Run) -> State | None:
-        """A short run continued until little is left to gain; on a sample it is improved there."""
+        """Continue a short run to near convergence; on a subsample also try moves."""
         state = self.attempts.run(self.sample, run.state, SETTLE_PASSES)
         if state is None or self.whole or not self.settings.moves:
             return state
         return self.improver.improved(self.sample, state)
 
     def _on_all_rows(self, end: State) -> State | None:
-        """An end on the sample, run on all rows."""
-        # An E-step over all rows comes first, so that an interrupt from here on has a result.
+        """Run a subsample's optimum on all data."""
+        # The first E-step over all data gives an interrupt something to return.
         state = begin_at(self.all_rows, end.at(), nearby=end)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     def _agree(self, states: list[State]) -> int:
-        """How many states reached the best objective, among sound ones if there are any."""
+        """Count states at the best objective, among sound ones if there are any."""
         sound = [state for state in states if not is_valueless(self.problem, state)] or states
         values = [state.objective for state in sound]
         return sum(value > max(values) - self.near for value in values)
 
     def _apart(self, ends: list[State]) -> list[State]:
-        """The states with different objectives, best first: sound ones if there are any."""
+        """Return states with distinct objectives, best first; only sound ones if there are any."""
         sound = [state for state in ends if not is_valueless(self.problem, state)] or ends
         apart: list[State] = []
         for state in sorted(sound, key=self.attempts.rank, reverse=True):
@@ -262,7 +270,7 @@ class OptimumSearch:
         return apart
 
     def _near_runs(self, passes: int) -> Iterator[_Run]:
-        """Runs from fits of other candidates; those of fewer components are split first."""
+        """Run from fits of other candidates; those with fewer components are split first."""
         number = 0
         for near in self.settings.near:
             if near.n_components > self.model.n_components or self.monitor.stopped is not None:
@@ -274,7 +282,7 @@ class OptimumSearch:
                     yield _Run(number, after)
 
     def _grown(self, near: Mixture) -> Iterator[State]:
-        """Runs about to begin at a fit of another candidate, with its best splits made."""
+        """Yield states that start at another candidate's fit, with its best splits made."""
         K = self.model.n_components
         if near.n_components == K:
             yield begun(self.sample, OfMixture(near), K)
@@ -290,7 +298,7 @@ class OptimumSearch:
             state = self.attempts.run(self.sample, grown[0], FULL.passes) if grown else None
 
     def _resumed(self, near: Mixture) -> State | None:
-        """The run that ended at a mixture; on the same rows it takes one E-step."""
+        """Continue at a mixture; in the same frame this takes one E-step."""
         frame = self.sample.frame
         if near.frame.equals(frame) and self.problem.family.made(near.components):
             return begin_at(self.sample, replace(near, frame=frame))

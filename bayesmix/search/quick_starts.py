@@ -1,15 +1,7 @@
-"""k-means over the distinct rows of a source.
+"""Quick starts: k-means over distinct observations, and clusters of a neighbour graph.
 
-Distances are taken in columns divided by their robust scale, so that units do not matter. Draws are
-made over the distinct rows in sorted order, so that neither the order of the rows matters nor
-whether a row is repeated or weighted.
-
-Starts for components that k-means does not see: clusters of a graph of neighbours.
-
-Components may be long, lie within one another, or differ in direction. Rows are taken along the
-principal axes of all rows, each of unit variance. Neighbours are rows of similar direction (Heckel
-& Bölcskei 2015) or rows that are near; clusters are those of the normalised graph (Ng, Jordan &
-Weiss 2002). Other rows belong to the cluster of their nearest neighbour.
+Graphs find clusters that are elongated, nested or differ in direction: Heckel & Bölcskei 2015; Ng,
+Jordan & Weiss 2002. Neither the order of observations, duplicates nor units matter.
 """
 
 from __future__ import annotations
@@ -27,19 +19,19 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 
 SAMPLE_ROWS = 4096
-# Distances from the median beyond which rows are equally far: fourth powers are still doubles.
+# Values are clipped here, in robust deviations, so that fourth powers are finite.
 FARTHEST = 1e70
-# Where tails are heavy, rows are drawn in to this many times sqrt(D) columns of unit scale: no
-# start is at an outlier, and a distant cluster keeps its direction.
+# Radius, in units of sqrt(D), to which outliers are shrunk under heavy tails, so that no start is
+# at an outlier.
 DRAWN_IN_AT = 2.0
 
 
 @dataclass(frozen=True)
 class Distinct:
-    """Distinct rows (m, D) in columns of unit scale, in sorted order, with their weights (m,).
+    """Distinct observations (m, D) in columns of unit scale, sorted, with weights (m,).
 
-    Missing values are 0, and ``stress`` (m, D) multiplies squares: 0 where a value is missing, more
-    than 1 in the other columns of its row, so that rows are as far apart as if they were complete.
+    Missing values are 0. ``stress`` (m, D) multiplies squares: 0 for missing values, above 1 for
+    the others of the observation, so that distances compare with those of complete ones.
     """
 
     values: Array
@@ -47,7 +39,7 @@ class Distinct:
     stress: Array | None = None
 
     def beyond(self, centres: Array) -> Array:
-        """|x - c|² - |x|² (K, m), by matrix products: digits that cancel do not matter here."""
+        """Return |x - c|² - |x|² (K, m) by matrix products, where cancellation is harmless."""
         if self.stress is None:
             out: Array = (-2.0 * centres) @ self.values.T
             out += np.einsum("kd,kd->k", centres, centres)[:, None]
@@ -62,7 +54,7 @@ def distinct_rows(
     most: int = SAMPLE_ROWS,
     heavy_tails: bool = False,
 ) -> Distinct:
-    """The distinct rows of (a sample of) the source."""
+    """Return the distinct observations of a subsample of the source."""
     sample = source.sample(most, generator).rows
     values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
     np.clip(values, -FARTHEST, FARTHEST, out=values)
@@ -75,7 +67,7 @@ def distinct_rows(
     filled, stress = complete(values)
     whole = filled if stress is None else np.hstack([filled, stress])
     keys = _sort_keys(whole)
-    if len(np.unique(keys[-1])) < len(whole):  # only then may rows be equal
+    if len(np.unique(keys[-1])) < len(whole):  # otherwise there are no duplicates
         whole, inverse = np.unique(whole, axis=0, return_inverse=True)
         weights = np.bincount(inverse.ravel(), weights, len(whole)).astype(np.float64)
         keys = _sort_keys(whole)
@@ -86,7 +78,7 @@ def distinct_rows(
 
 
 def complete(values: Array) -> tuple[Array, Array | None]:
-    """Rows with 0 for missing values, and their ``stress`` (None: all of it is 1)."""
+    """Replace missing values by 0; return values and ``stress`` (None: all 1)."""
     if not has_gaps(values):
         return values, None
     present = ~np.isnan(values)
@@ -95,7 +87,7 @@ def complete(values: Array) -> tuple[Array, Array | None]:
 
 
 def _sort_keys(values: Array) -> list[Array]:
-    """Keys that do not depend on the order of columns, nor on rounding."""
+    """Return sort keys that depend neither on the order of columns nor on rounding."""
     squares = values * values
     return [
         np.round(powers.sum(axis=1), 9) for powers in (squares * squares, squares * values, squares)
@@ -103,7 +95,7 @@ def _sort_keys(values: Array) -> list[Array]:
 
 
 def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:
-    """Greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007): the best of a few draws."""
+    """Return greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007)."""
     trials = 2 + int(np.log(n_centres))
     centres = np.empty((n_centres, rows.values.shape[1]))
     centres[0] = rows.values[_drawn(rows.weights, 1, generator)[0]]
@@ -122,14 +114,14 @@ def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) ->
 
 
 def _drawn(mass: Array, n: int, generator: np.random.Generator) -> Any:
-    """Indices of n rows drawn by their mass."""
+    """Draw n indices with probabilities proportional to ``mass``."""
     reached = np.cumsum(mass)
     places = np.searchsorted(reached, generator.random(n) * reached[-1], side="right")
     return np.minimum(places, len(mass) - 1)
 
 
 def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
-    """k-means centres after at most ``rounds`` rounds; an empty centre stays where it is."""
+    """Return centres after at most ``rounds`` rounds of k-means; empty centres stay."""
     centres = centres.copy()
     labels = np.full(len(rows.values), -1)
     for _ in range(rounds):
@@ -147,20 +139,20 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     return centres
 
 
-# Rows of a graph: the eigenvectors cost the cube of them.
+# Largest graph, as eigenvectors take cubic time.
 MOST_ROWS = 500
-# Neighbours of a row, in turn: few separate close clusters, many connect sparse ones.
+# Numbers of neighbours, in turn: few separate close clusters, many connect sparse ones.
 NEIGHBOURS = (10, 5, 20)
-# Distinct rows per cluster that a graph needs.
+# Distinct observations per cluster that a graph needs.
 FEWEST_ROWS = 4
-# Extent of an axis, relative to the longest, and distance between rows that count as zero.
+# Extent relative to the longest axis, and distance, that count as zero.
 NEGLIGIBLE = 1e-6
 TINY = np.finfo(np.float64).tiny
 LLOYD_ROUNDS = 100
 
 
 def has_enough_rows(values: Array, n_clusters: int) -> bool:
-    """Whether there are enough distinct rows for a graph, and more than one cluster."""
+    """Whether there are enough distinct observations for a graph, and several clusters."""
     return n_clusters > 1 and len(values) >= FEWEST_ROWS * n_clusters
 
 
@@ -172,17 +164,17 @@ def graph_start(
     turn: int,
     generator: np.random.Generator,
 ) -> NearestNeighbour:
-    """Clusters of the graph of a sample of the rows, by direction or distance.
+    """Return clusters of the graph of a subsample, by direction or distance.
 
-    Each cluster extends along ``directions``, or along all (None). Starts take ``turn``s in
-    the number of neighbours and, where clusters have few directions, in being by direction.
+    Clusters extend along ``directions`` axes, None for all. ``turn`` varies the number of
+    neighbours and, for clusters with few directions, the measure.
     """
     values, weights = rows.values, rows.weights
     if len(values) > MOST_ROWS:
         shares = weights / weights.sum()
         sample = generator.choice(len(values), MOST_ROWS, replace=False, p=shares)
         values, weights = values[sample], weights[sample]
-    # Its directions and its centre distinguish a cluster from others.
+    # Clusters differ in their directions and in their centre.
     n_axes = values.shape[1] if directions is None else n_components * (directions + 1)
     shares = weights / weights.sum()
     centre = shares @ values
@@ -205,9 +197,9 @@ def graph_start(
 
 @dataclass(frozen=True)
 class NearestNeighbour:
-    """Every row belongs to the cluster of its nearest neighbour among rows ``sampled`` (s, m).
+    """Assign observations to the cluster of the nearest of the ``sampled`` (s, m).
 
-    Rows in columns of unit scale are taken along ``axes`` (D, m), each of unit variance.
+    Scaled columns are projected on ``axes`` (D, m), each of unit variance.
     """
 
     summary: Summary
@@ -228,7 +220,7 @@ class NearestNeighbour:
 
 
 def _closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
-    """How close (n, s) rows are to sampled ones: cos², or the negative squared distance."""
+    """Return closeness (n, s) to the sampled: cos², or the negative squared distance."""
     if by_direction:
         cosines: Array = _of_unit_length(along) @ _of_unit_length(sampled).T
         return cosines * cosines
@@ -242,14 +234,14 @@ def _of_unit_length(rows: Array) -> Array:
 
 
 def _similarity(close: Array, n_neighbours: int, by_direction: bool) -> Array:
-    """The graph (n, n) of each row's nearest neighbours, by how close they are."""
+    """Return the graph (n, n) of nearest neighbours, weighted by closeness."""
     np.fill_diagonal(close, -np.inf)
     place = len(close) - n_neighbours
     least = np.partition(close, place, axis=1)[:, place]
-    # Rounded values have neighbours at equal distances, which rounding errors must not separate.
+    # Rounding must not separate neighbours at equal distances.
     near = close >= (least - NEGLIGIBLE * np.maximum(np.abs(least), 1.0))[:, None]
     if not by_direction:
-        # The distance to a row's farthest neighbour is its unit (Zelnik-Manor & Perona 2004).
+        # Distances are scaled by that to the farthest neighbour (Zelnik-Manor & Perona 2004).
         reach = np.sqrt(np.maximum(-least, NEGLIGIBLE**2))
         close = np.exp(close / reach[:, None] / reach)
     directed = np.where(near, close, 0.0)
@@ -258,7 +250,7 @@ def _similarity(close: Array, n_neighbours: int, by_direction: bool) -> Array:
 
 
 def _spectral_axes(graph: Array, n_clusters: int) -> Array:
-    """Rows (n, K) of unit length: the leading eigenvectors of the normalised graph."""
+    """Return unit vectors (n, K) from leading eigenvectors of the normalised graph."""
     root = 1.0 / np.sqrt(np.maximum(graph.sum(axis=1), TINY))
     n = len(graph)
     _, vectors = eigh(root[:, None] * graph * root, subset_by_index=[n - n_clusters, n - 1])

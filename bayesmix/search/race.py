@@ -1,8 +1,6 @@
-"""A race of moves: trials get a few passes, and those that cannot win are abandoned.
+"""The race of moves: trials get a few passes, and losing ones are abandoned early.
 
-Moves are ranked by their predicted gains on the rows of a view and accepted by the objective. With
-K fixed a move is a swap; where the objective is a bound, merges and splits let K change.
-Where no other move helps, pairs are divided anew.
+Moves are swaps; for variational bounds also splits and merges, and divisions of pairs at the end.
 """
 
 from __future__ import annotations
@@ -34,15 +32,15 @@ MOST_ROUNDS = 60
 # Predicted loss (nats per observation) from which no trial recovers.
 HOPELESS = 0.05
 MOST_DIVISIONS = 12
-# Merges that are predicted, in multiples of K; a pair that would lose more nats per observation of
-# its own by merging is too well separated to be divided anew.
+# Predicted merges in multiples of K, and the loss in nats per observation of the pair above which
+# it is too well separated to be divided.
 MOST_MERGES, SEPARATED = 2, 0.25
-# Gain (nats per observation) of an accepted move: more than what the stopping rule leaves.
+# Gain (nats per observation) of an accepted move, above what the stopping rule leaves.
 BETTER = 2.0 * REMAINING_IN_SEARCH
-# Passes of a trial, with the loss (nats per observation) at which it is abandoned after each.
+# Passes in each stage of a trial, and the loss (nats per observation) at which it is abandoned.
 STAGES = ((2, 9e-3), (2, 6e-3), (4, 1e-2))
-# Trials that are followed further where none is better yet. A trial goes on while its latest gain,
-# PATIENCE times over, would bring it past the state at which it began.
+# Trials that are followed if none is better yet. A trial continues while PATIENCE times its latest
+# gain would exceed the goal.
 MOST_FOLLOWED, MORE_PASSES, MOST_STRETCHES, PATIENCE = 3, 25, 8, 4.0
 
 Item = TypeVar("Item")
@@ -51,20 +49,19 @@ Result = TypeVar("Result")
 
 @dataclass
 class Attempts:
-    """Runs of one search; ``problem`` is the one on all rows."""
+    """Runs of a search; ``problem`` is that on all data."""
 
     problem: Problem
     monitor: Monitor
     records: list[SearchRecord] = field(default_factory=list)
-    best: State | None = None  # of all runs on all rows
+    best: State | None = None  # of all runs on all data
     best_of_sample: State | None = None
 
     def rank(self, state: State) -> tuple[bool, float]:
-        """The key by which states of this search are compared."""
         return rank(self.problem, state)
 
     def run(self, problem: Problem, state: State, passes: int) -> State | None:
-        """A run, or None where a covariance could not be factorised."""
+        """Run a problem; None for a singular covariance."""
         try:
             state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
@@ -81,9 +78,9 @@ class Attempts:
         items: Iterable[Item],
         n_threads: int,
     ) -> Iterator[tuple[Item, Result]]:
-        """Items and ``work(attempts, item)``, in order, as many at once as there are threads.
+        """Yield items and ``work(attempts, item)`` in order, in parallel threads.
 
-        Only the work whose result is taken counts, so the number of threads changes nothing.
+        Only results that are taken count, so the number of threads has no effect.
         """
         remaining = iter(items)
         n_threads = n_threads if self.monitor.countable else 1
@@ -98,7 +95,7 @@ class Attempts:
                 yield item, result
 
     def _take(self, apart: Attempts) -> None:
-        """Count the runs of another thread."""
+        """Add the runs of another thread."""
         self.monitor.counted(apart.monitor)
         self.records += apart.records
         if apart.best is not None:
@@ -107,17 +104,16 @@ class Attempts:
             self.best_of_sample = self._better(self.best_of_sample, apart.best_of_sample)
 
     def _better(self, state: State | None, later: State) -> State:
-        """The later state where it is better."""
+        """Return the better of two states."""
         return later if state is None or self.rank(later) > self.rank(state) else state
 
     def note(self, stage: str, description: str, state: State, gain: float, accepted: bool) -> None:
-        """Record a start or a trial for the result."""
         self.records.append(
             SearchRecord(stage, description, state.objective, gain, accepted, state.passes)
         )
 
     def fallback(self) -> State | None:
-        """The best state on all rows so far, by way of the sample where there is none."""
+        """Return the best state so far, if need be from the subsample."""
         if self.best is None and self.best_of_sample is not None:
             return begin_at(self.problem, self.best_of_sample.at())
         return self.best
@@ -125,17 +121,17 @@ class Attempts:
 
 @dataclass
 class Improver:
-    """Moves of one search; ``view`` is the problem on the rows where gains are predicted."""
+    """Moves of a search; gains are predicted on the problem ``view``."""
 
     attempts: Attempts
     model: Model
     view: Problem
-    thorough: bool  # whether rows are few: all trials get their first passes and are followed
-    accident: float = 0.0  # gain of a superfluous component on the rows of the view, in nats
+    thorough: bool  # for small data: all trials run their first passes and are followed
+    accident: float = 0.0  # gain of a superfluous component on the view, in nats
     latest: tuple[State, Assignment, list[Merge]] | None = None
 
     def improved(self, problem: Problem, state: State) -> State:
-        """Swaps, and moves that change K, until none helps on the rows of ``problem``."""
+        """Apply moves until none improves the objective of ``problem``."""
         for _ in self._rounds():
             better = self._first_better(problem, self._moves(state), state)
             if better is None:
@@ -144,18 +140,18 @@ class Improver:
         return state
 
     def divided(self, problem: Problem, state: State) -> State:
-        """Divisions of pairs and the moves that follow, until none helps."""
+        """Divide pairs and apply the moves that follow, until none helps."""
         for _ in self._rounds():
             better = self._first_better(problem, self._divisions(state), state)
             if better is None:
                 break
             same = equal_counts(better.expectation.counts, state.expectation.counts)
-            # Further along a ridge the swaps would be the same again.
+            # After a division with equal counts the swaps would be the same.
             state = better if same else self.improved(problem, better)
         return state
 
     def _rounds(self) -> Iterator[int]:
-        """Rounds of moves, while there may be more of them."""
+        """Yield rounds of moves while more are allowed."""
         if self.model.n_components > 1 and self.model.family.rearranged:
             for number in range(MOST_ROUNDS):
                 if self.attempts.monitor.stopped is not None:
@@ -163,7 +159,7 @@ class Improver:
                 yield number
 
     def _prepared(self, state: State) -> tuple[Assignment, list[Merge]]:
-        """The rows of the view under a state and the predicted losses of merges, computed once."""
+        """Return the view under a state and predicted losses of merges, cached."""
         if self.latest is None or self.latest[0] is not state:
             assignment = Assignment.under(self.view, state)
             most = MOST_MERGES * state.at().n_components
@@ -171,7 +167,7 @@ class Improver:
         return self.latest[1:]
 
     def _moves(self, state: State) -> Iterator[Move]:
-        """Moves worth a trial: fewer components first where K is free, then by predicted gain."""
+        """Yield moves worth a trial: fewer components first where K is free, then by gain."""
         assignment, merges = self._prepared(state)
         splits = best_splits(self.view, state, assignment)
         K = state.at().n_components
@@ -191,14 +187,14 @@ class Improver:
         for move in moves:
             if tried > 2 * K:
                 return
-            # Vary both what is split and what is merged.
+            # Limit repetition, so that different components are split and merged.
             if all(used[group] < 3 for group in move.touched):
                 used.update(move.touched)
                 tried += 1
                 yield move
 
     def _divisions(self, state: State) -> list[Move]:
-        """Divisions of pairs that are not well separated, by predicted gain."""
+        """Return divisions of poorly separated pairs, by predicted gain."""
         assignment, merges = self._prepared(state)
         counts = state.expectation.counts
         pairs = [(i, j) for loss, i, j in merges if loss < SEPARATED * (counts[i] + counts[j])]
@@ -207,8 +203,8 @@ class Improver:
         return sorted(moves, key=lambda move: -move.predicted)[:MOST_DIVISIONS]
 
     def _first_better(self, problem: Problem, moves: Iterable[Move], state: State) -> State | None:
-        """The first trial that is better after its first passes, or one that is when followed."""
-        # Where gains were predicted on a sample, only moves that should gain are tried.
+        """Return the first trial that is better at once, or else when followed."""
+        # For gains predicted on a subsample, only moves that should gain are tried.
         here = problem.source is self.view.source
         least = -HOPELESS * self.view.source.total_weight - 10.0 if here else 0.0
         moves = (move for move in moves if move.predicted > least)
@@ -234,7 +230,7 @@ class Improver:
     def _begun(
         self, problem: Problem, state: State, attempts: Attempts, move: Move
     ) -> State | None:
-        """The first passes of a trial; None where a covariance could not be factorised."""
+        """Run the first passes of a trial; None for a singular covariance."""
         try:
             trial: State | None = move.begun(problem, state)
         except DegenerateFitError:
@@ -249,7 +245,7 @@ class Improver:
     def _followed(
         self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
     ) -> State | None:
-        """The end of a trial if it is better; abandoned where it falls behind."""
+        """Run a trial to its end; None if it is not better or falls behind."""
         move, trial = entry
         goal = self._goal(problem, trial, state)
         least = state.objective - STAGES[-1][1] * problem.source.total_weight
@@ -277,7 +273,7 @@ class Improver:
         return trial.objective > self._goal(problem, trial, state)
 
     def _goal(self, problem: Problem, trial: State, state: State) -> float:
-        """The objective above which a trial is better."""
+        """Return the objective that a trial must exceed."""
         goal = state.objective + BETTER * problem.source.total_weight
         if problem.source is self.view.source:
             goal += self.accident * (trial.at().n_components - state.at().n_components)

@@ -1,4 +1,4 @@
-"""Where a run begins: responsibilities for every row (k-means++, k-means, random, given)."""
+"""Starts of a run: responsibilities by k-means, k-means++, at random, or given by the user."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from bayesmix.search.quick_starts import (
 
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 LLOYD_ROUNDS = 100
-# Rounds of k-means for a numbered start; numbered starts that are clusters of a graph.
+# Rounds of k-means in a numbered start; numbers of the graph starts.
 SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
-# Share of the rows that the interval of a heap holds at least; largest factor of a column.
+# Smallest fraction of data in the interval of a cluster; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
-# Share of each row that is spread over all components where a probability of 0 would stay 0.
+# Fraction spread over all components where a probability of 0 would stay 0.
 SPREAD = 0.5
 
 
@@ -48,9 +48,9 @@ def numbered_starts(
     numbers: range,
     graphs: bool,
 ) -> Iterator[tuple[int, Start]]:
-    """k-means++ and a few rounds of Lloyd's, in columns of two scales in turn.
+    """Yield starts by k-means++ and a few rounds of k-means, in columns of two scales in turn.
 
-    With ``graphs`` some starts are clusters of a graph; for components along few directions most.
+    With ``graphs`` some use clusters of a graph, most for components with few directions.
     """
     family, K = model.family, model.n_components
     generator = stream(seed, Purpose.START, index)
@@ -77,10 +77,10 @@ def numbered_starts(
 
 
 def heap_factors(rows: Distinct, n_components: int) -> Array:
-    """Factors (D,) that divide columns by the shortest interval with half of a component's share.
+    """Return factors (D,) that divide columns by the width of a typical cluster.
 
-    The robust scale of a column with two heaps is the distance between them; this interval is about
-    as wide as one heap.
+    The width is that of the shortest interval with half of a component's share; robust scales of
+    bimodal columns would be the distance between the modes.
     """
     share = max(0.5 / n_components, LEAST_SHARE)
     widths = np.empty(rows.values.shape[1])
@@ -98,13 +98,13 @@ def heap_factors(rows: Distinct, n_components: int) -> Array:
 
 
 def spread_of(family: Family) -> float:
-    """The share of each row that a start spreads over all components."""
+    """Return the fraction that a start spreads over all components."""
     return SPREAD if family.keeps_zeros else 0.0
 
 
 @dataclass(frozen=True)
 class NearestCentre:
-    """Every row belongs to its nearest centre (K, D), except for a share spread over all.
+    """Assign observations to the nearest centre (K, D), except for a fraction spread over all.
 
     Centres are in columns of unit scale, multiplied by factors (D,).
     """
@@ -126,7 +126,7 @@ class NearestCentre:
 
 @dataclass(frozen=True)
 class RandomShares:
-    """Random responsibilities; a row has the same ones in whatever chunk it comes."""
+    """Random responsibilities, the same for an observation whatever its chunk."""
 
     n_components: int
     seed: int
@@ -141,7 +141,7 @@ class RandomShares:
 
 @dataclass(frozen=True)
 class Given:
-    """Responsibilities (n, K) that the user gave."""
+    """Responsibilities (n, K) given by the user."""
 
     responsibilities: Array
 
@@ -151,7 +151,7 @@ class Given:
 
 @dataclass(frozen=True)
 class OfMixture:
-    """The responsibilities of a mixture, as a start on other rows."""
+    """Responsibilities of a mixture, as a start on other data."""
 
     mixture: Mixture
 
@@ -161,7 +161,7 @@ class OfMixture:
 
 
 def one_hot(labels: Any, n_components: int) -> Array:
-    """Responsibilities of 0 and 1 from labels (n,)."""
+    """Return responsibilities of 0 and 1 from labels (n,)."""
     out = np.zeros((len(labels), n_components))
     out[np.arange(len(labels)), labels] = 1.0
     return out
@@ -170,7 +170,7 @@ def one_hot(labels: Any, n_components: int) -> Array:
 def begun(
     problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
 ) -> State:
-    """A run about to take its first M-step from a start's responsibilities; see ``begin``."""
+    """Return a state that starts with an M-step from responsibilities; see ``begin``."""
     step = StartStep(problem.family, problem.frame, start, n_components)
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
@@ -184,7 +184,7 @@ def named_start(
     run: int,
     family: Family | None = None,
 ) -> Start:
-    """The start that ``init_params`` names, adapted to a family if one is given."""
+    """Return the start named by ``init_params``, adapted to a family if given."""
     if name == "random":
         return RandomShares(n_components, seed, run)
     spread = 0.0 if family is None else spread_of(family)
@@ -203,9 +203,9 @@ def named_start(
 
 
 def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:
-    """Responsibilities (n, K) or labels (n,), checked; with ``noise`` (n, K + 1), and labels of -1.
+    """Check responsibilities (n, K) or labels (n,); with noise (n, K + 1) or label -1.
 
-    Raises ``InvalidInputError`` for other shapes, negative shares or rows that do not sum to 1.
+    Raises ``InvalidInputError`` for other shapes, negative values or sums other than 1.
     """
     array = np.asarray(value)
     if array.ndim == 1 and array.dtype.kind in "iub":

@@ -1,1 +1,1 @@
-"""L2: where rows come from; the only place that knows of chunks, threads, files and workers."""
+"""Data sources: arrays, files, partitions, Dask collections and devices."""

@@ -1,4 +1,4 @@
-"""Where data come in: a source as it is, and an array as one; what is asked of any source."""
+"""Conversion of user data to sources, and helpers for any source."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bayesmix.sources.partitions_of_rows import Complete, PartitionedSource, Pas
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
-    """Whether these rows come as a source: whatever runs steps over its own rows is one."""
+    """Whether X is a source: it has steps over its observations."""
     return all(callable(getattr(X, name, None)) for name in ("reduce", "map", "in_memory"))
 
 
 def is_collection(X: Any) -> bool:
-    """Whether this is a Dask array or frame: made of tasks, block by block."""
+    """Whether X is a Dask array or frame."""
     return callable(getattr(X, "__dask_graph__", None)) and callable(getattr(X, "to_delayed", None))
 
 
 def eager(X: Any) -> Any:
-    """Rows that are there: a lazy frame of polars is collected."""
+    """Collect a lazy frame of polars; return other data unchanged."""
     return X.collect() if type(X).__name__ == "LazyFrame" else X
 
 
@@ -38,9 +38,9 @@ def as_source(
     columns: tuple[str, ...] | None = None,
     coding: Coding | None = None,
 ) -> Source:
-    """A source for so many threads: X where it is one, else the rows of an array (n, D).
+    """Return a source with ``n_jobs`` threads: X itself, or the observations of an array (n, D).
 
-    ``weights``, ``columns`` and their ``coding`` belong to arrays; a source has its own.
+    ``weights``, ``columns`` and ``coding`` are for arrays only.
     """
     if is_source(X):
         return X.with_jobs(n_jobs)
@@ -48,30 +48,30 @@ def as_source(
 
 
 def coding_of(source: Source) -> Coding | None:
-    """What the columns of a source were before they became numbers, where it knows."""
+    """Return the coding of the columns of a source, if it has any."""
     coding: Coding | None = getattr(source, "coding", None)
     return coding
 
 
 def processes(X: Any, n_jobs: int | None) -> int:
-    """How many processes may fit to these rows side by side.
+    """Return the number of processes for parallel fits.
 
-    Rows that are read in parts, or lie on a cluster, are fitted one fit at a time by all who work.
+    Partitioned data are fitted one fit at a time, which uses all workers.
     """
     return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
 
 
 def passed(source: Source) -> Passed | None:
-    """What counts the rows of passes, where a pass may take a while: rows are in parts."""
+    """Return the counter of observations read, for partitioned sources."""
     return source.passed if isinstance(source, PartitionedSource) else None
 
 
 def few_enough(source: Source, n_columns: int) -> Source:
-    """The source, unless it has too many rows to bring so many numbers of each here."""
+    """Return the source if ``n_columns`` numbers per observation fit into memory here."""
     if isinstance(source, PartitionedSource):
         source.refuse_many(n_columns)
     n_rows = source.shape[0]
-    # Chunk by chunk at first, and then all together.
+    # Chunks and their concatenation are in memory together.
     n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
     validation.in_memory(
         f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "give some of them at a time"
@@ -80,10 +80,7 @@ def few_enough(source: Source, n_columns: int) -> Source:
 
 
 def complete(source: Source) -> Source:
-    """The rows without missing values, with the numbers that they had among all.
-
-    Those of parts stay where they are and are counted anew.
-    """
+    """Return the complete observations, in memory with their original numbers."""
     if isinstance(source, PartitionedSource):
         return source.chosen(Complete()) if source.faults.not_finite else source
     whole = source.in_memory()
@@ -93,6 +90,6 @@ def complete(source: Source) -> Source:
 
 
 def all_weights(source: Source) -> Array:
-    """Weights (n,) of all rows, 1 where they have none."""
+    """Return sample weights (n,), 1 if none are given."""
     weights: Array = source.map(attrgetter("weights_or_ones"), 1)
     return weights

@@ -1,13 +1,7 @@
-"""Dask arrays and frames as sources: on the current client, or by the threads of this process.
+"""Dask arrays and frames as sources, on the workers of a client or by threads of this process.
 
-A client keeps the rows on its workers, as arrays, while a source is there; what was persisted is
-used where it lies. Without a client blocks are computed by Dask's own scheduler: the first of them
-are kept, and the others computed again in every pass.
-
-Partitions on the workers of a Dask cluster; sums are added there, in the one fixed tree.
-
-Nothing is scattered, which would die with its worker: what a task needs is an argument of a task,
-so that the scheduler can do again whatever is lost. Errors of the data come back as values.
+Sums are added on the workers in a fixed tree. Nothing is scattered, so that the scheduler can
+recompute what a lost worker held.
 """
 
 from __future__ import annotations
@@ -30,12 +24,12 @@ from bayesmix.sources.border import is_collection
 from bayesmix.sources.local_workers import Local, Node, climbed, packed, runs, unpacked
 from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
 
-# Bytes of blocks that are kept where there is no client.
+# Bytes of blocks kept in memory without a client; the others are recomputed in each pass.
 MOST_KEPT = 2**28
 
 
 def columns_of(X: Any) -> tuple[str, ...] | None:
-    """Names of the columns of a Dask frame, of which all are to be numbers; None of an array."""
+    """Return the column names of a Dask frame, all numerical; None for an array."""
     if not hasattr(X, "columns"):
         return None
     kinds = zip(X.columns, X.dtypes, strict=True)
@@ -50,7 +44,7 @@ def columns_of(X: Any) -> tuple[str, ...] | None:
 
 
 def collected(X: Any, sample_weight: Any, n_jobs: int | None) -> PartitionedSource:
-    """The rows of a Dask collection, one partition a block."""
+    """Return a Dask collection as a source with one partition per block."""
     columns = columns_of(X)
     blocks = _blocks(X, sample_weight)
     names = tuple(f"block {number}" for number in range(len(blocks)))
@@ -66,12 +60,12 @@ def collected(X: Any, sample_weight: Any, n_jobs: int | None) -> PartitionedSour
 
 
 def gathered(X: Any) -> Any:
-    """The rows of a Dask collection as a source, which refuses to bring too many here; all else."""
+    """Return a Dask collection as a source; other data unchanged."""
     return collected(X, None, 1) if is_collection(X) else X
 
 
 def current_client() -> Any:
-    """The client that Dask's own work would go to, None where there is none."""
+    """Return the current Dask client, or None."""
     try:
         from distributed import default_client
     except ImportError:
@@ -83,7 +77,7 @@ def current_client() -> Any:
 
 
 def whole_rows(X: Any) -> Any:
-    """A Dask array with all columns of a row in one block; a frame as it is."""
+    """Return a Dask array with all columns in one block; frames unchanged."""
     if hasattr(X, "columns"):
         return X
     if X.ndim != 2:
@@ -94,12 +88,12 @@ def whole_rows(X: Any) -> Any:
 
 
 def _blocks(X: Any, sample_weight: Any) -> list[Any]:
-    """Delayed (values, weights) of every block."""
+    """Return delayed (values, weights) of each block."""
     from dask import delayed
 
     make = delayed(_rows_of, pure=False)
     if hasattr(X, "columns") and hasattr(sample_weight, "to_frame"):
-        # As one frame: Dask may read fewer columns of a file in fewer blocks.
+        # As a single frame, since Dask may read fewer columns of a file in fewer blocks.
         joined = X.assign(**{_new_name(X.columns): sample_weight})
         return [make(block, None, number, True) for number, block in enumerate(joined.to_delayed())]
     rows = np.ravel(np.array(whole_rows(X).to_delayed(), dtype=object)).tolist()
@@ -125,7 +119,7 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class BlockAtHand:
-    """A block that is here."""
+    """A block in memory."""
 
     values: Stored
     weights: Array | None
@@ -135,7 +129,7 @@ class BlockAtHand:
 
 
 class Computed:
-    """A block that is computed whenever it is asked for."""
+    """A block that is computed on demand."""
 
     def __init__(self, block: Any) -> None:
         self.block = block
@@ -146,7 +140,7 @@ class Computed:
 
 
 def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
-    """Who hands out each block, and how many rows it has."""
+    """Return a loader and the number of observations of each block."""
     loaders: list[Any] = []
     lengths: list[int] = []
     n_bytes = 0
@@ -159,14 +153,14 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
 
 
 def _new_name(columns: Any) -> str:
-    """One that no column has."""
+    """Return a name that no column has."""
     return "_".join(["weight", *map(str, columns)])
 
 
 def _rows_of(
     block: Any, weights: Any, number: int, weights_last: bool = False
 ) -> tuple[Array, Array | None]:
-    """A block as contiguous numbers; its last column may be the weights."""
+    """Return a block as contiguous numbers; its last column may be the weights."""
     if weights_last:
         block, weights = block.iloc[:, :-1], block.iloc[:, -1]
     values = numbers_of(block)
@@ -182,7 +176,7 @@ def _rows_of(
 
 
 def numbers_of(block: Any) -> Array:
-    """What a block holds as float32 or float64, what is missing as NaN."""
+    """Return a block as float32 or float64, with NaN for missing values."""
     if hasattr(block, "iloc"):
         kinds = set(block.dtypes)
         single = kinds == {np.dtype(np.float32)}
@@ -196,24 +190,25 @@ def numbers_of(block: Any) -> Array:
 
 Made = TypeVar("Made")
 
-# A task of fewer bytes travels inside every one that needs it, a larger one as one of its own.
+# Larger tasks are sent once, as a future of their own.
 SMALL = 2**16
-# Runs of partitions for each thread of the cluster: fewer would wait for the slowest.
+# Groups of partitions per thread: with fewer, threads would wait for the slowest.
 TASKS_PER_THREAD = 4
-# Sums of so many bytes in all come back as they are; of more, so many neighbours are added there.
+# Sums of at most this many bytes are returned; larger ones are added on the workers over this many
+# levels of the tree.
 MOST_AT_ONCE = 2**22
 LEVELS_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
 class Refused:
-    """An error of the data, which would only come again if the task were tried again."""
+    """An error of the data, returned as a value since retrying the task cannot help."""
 
     error: BayesmixError
 
 
 class KeptThere:
-    """An integer of every row, by part, beside the rows: futures of a client."""
+    """An integer per observation on the workers, as futures by part."""
 
     def __init__(self, client: Any, parts: Sequence[Partition], values: Sequence[Any]) -> None:
         self.client = client
@@ -221,14 +216,12 @@ class KeptThere:
         self.values = tuple(values)
 
     def differing(self, other: Kept) -> int:
-        """For how many rows two of them differ."""
         theirs = cast("KeptThere", other).values
         return sum(
             _results(self.client, self.client.map(_differing, self.values, theirs, pure=False))
         )
 
     def some(self, rows: slice) -> Indices:
-        """Those of some rows."""
         found = [
             self.client.submit(_cut, values, *own, pure=False)
             for part, values in zip(self.parts, self.values, strict=True)
@@ -239,7 +232,7 @@ class KeptThere:
 
 
 class DaskEngine:
-    """``blocks``: of every partition who reads it, or a future of its values and weights."""
+    """Engine on a Dask cluster; ``blocks`` are loaders, or futures of values and weights."""
 
     def __init__(self, client: Any, blocks: Sequence[Any]) -> None:
         self.client = client
@@ -249,7 +242,6 @@ class DaskEngine:
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        """Σ over parts, in a fixed tree, whoever adds."""
         sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
         nodes = self._nodes(parts)
         sums = []
@@ -267,17 +259,15 @@ class DaskEngine:
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        """What a task makes of every part, brought here."""
         return _results(self.client, self._outputs(task, parts, earlier))
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> KeptThere:
-        """The same, left there."""
         return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> DaskEngine:
-        """Itself: how many threads there are is the cluster's."""
+        """Return the engine itself, as the cluster sets the number of threads."""
         return self
 
     def _outputs(
@@ -293,7 +283,7 @@ class DaskEngine:
         return [self.blocks[part.index] for part in parts]
 
     def _sent(self, task: PartitionTask[Made]) -> Any:
-        """The task as bytes, or a future of them; as an argument of a task it is never lost."""
+        """Return the task as bytes, or as a future if large."""
         content = packed(task)
         if len(content) <= SMALL:
             return content
@@ -303,7 +293,7 @@ class DaskEngine:
             return self.client.submit(_itself, content, pure=False)
 
     def _nodes(self, parts: Sequence[Partition]) -> list[Node]:
-        """Runs of partitions that lie on one worker, no longer than keeps all threads busy."""
+        """Return groups of partitions on the same worker, small enough for all threads."""
         with _scheduler_of(self.client):
             threads = sum(self.client.nthreads().values())
         most = len(parts) // max(1, TASKS_PER_THREAD * threads)
@@ -317,7 +307,7 @@ class DaskEngine:
     def _added(
         self, nodes: list[Node], sums: list[Any], n_parts: int
     ) -> tuple[list[Node], list[Any]]:
-        """The next levels of the tree, added by the workers."""
+        """Add the next levels of the tree on the workers."""
         level = min(node.level for node in nodes) + LEVELS_AT_ONCE
         above: dict[tuple[int, int], list[int]] = {}
         for place, node in enumerate(nodes):
@@ -334,11 +324,11 @@ class DaskEngine:
 
 
 def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
-    """What came of tasks; an error of the data is raised here."""
+    """Return results of futures; raise errors of the data."""
     from distributed import wait
 
     with _scheduler_of(client):
-        # Interrupted while it gathers, a client would log every future that it gave up.
+        # If interrupted while it gathers, a client would log each cancelled future.
         wait(list(futures))
         found = client.gather(list(futures))
     for one in found:
@@ -349,7 +339,7 @@ def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
 
 @contextmanager
 def _scheduler_of(client: Any) -> Iterator[None]:
-    """Says what to do where the scheduler is gone, whatever it is that fails then."""
+    """Raise a ``ConnectionError`` with advice if the scheduler is lost."""
     try:
         yield
     except (CancelledError, AttributeError, OSError, RuntimeError) as problem:
@@ -362,12 +352,12 @@ def _scheduler_of(client: Any) -> Iterator[None]:
         ) from problem
 
 
-# What runs on the workers
+# Functions that run on the workers.
 
 
 @lru_cache(maxsize=4)
 def _task_of(content: bytes) -> Any:
-    """The task, once a process: what it computes once, all parts that are here share."""
+    """Unpack a task once per process, so that parts share its cached values."""
     return unpacked(content)
 
 
@@ -413,7 +403,7 @@ def _cut(values: Any, start: int, stop: int) -> Any:
 
 
 def _bare(total: Any) -> Any:
-    """Sums of features without the form that finishes them: the other side has it."""
+    """Drop the linear form from sums of features, as the client has it."""
     if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
         without: Any = None
         return replace(total, statistics=replace(total.statistics, form=without))
@@ -437,7 +427,7 @@ def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Any]
 
 
 def _holder(block: Any, where: Any) -> Any:
-    """The worker that has a partition; None where any can read it."""
+    """Return the worker of a partition; None if any can read it."""
     if callable(block):
         return None
     return next(iter(where.get(block.key, ())), block.key)

@@ -1,4 +1,4 @@
-"""Rows on a device, or of another array library: passes are made there, the rest on the host."""
+"""Arrays of other libraries as sources, with passes on their device."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bayesmix.sources.partitions_of_rows import PartitionedSource, step_of
 
 Made = TypeVar("Made")
 
-# Values of a part: its features and log joints are made at once, and fit into a device's memory.
+# Values per part, such that features and log joints fit into the memory of a device.
 PART_VALUES = 2**23
 
 
 @dataclass(frozen=True)
 class Device:
-    """Who works on slices of one array, one after the other."""
+    """Engine over slices of an array, one after the other."""
 
     values: DeviceArray
     weights: Array | None
@@ -41,30 +41,27 @@ class Device:
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        """Σ over parts, in a fixed tree."""
         kept = kept_of(parts, earlier)
         return reduced(lambda i: self._run(task, parts[i], kept[i]), range(len(parts)), 1)
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        """What a task makes of every part."""
         kept = kept_of(parts, earlier)
         return [self._run(task, part, own) for part, own in zip(parts, kept, strict=True)]
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> KeptParts:
-        """The same, for a later pass."""
         return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
 
     def with_jobs(self, n_jobs: int | None) -> Device:
-        """Itself: a device has threads of its own."""
+        """Return the engine itself, as a device has its own threads."""
         return self
 
 
 def on_device(X: DeviceArray, weights: Array | None, n_jobs: int | None) -> PartitionedSource:
-    """The rows (n, D) of an array of another library as a source, without those of weight 0."""
+    """Return an array (n, D) of another library as a source, without observations of weight 0."""
     if X.ndim != 2 or not all(X.shape):
         raise InvalidInputError(f"X must have two dimensions, rows and columns, got {X.shape}")
     as_doubles(X[:1, :])

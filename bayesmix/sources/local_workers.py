@@ -1,13 +1,6 @@
-"""Partitions that threads of this process read, work on and forget: out of core.
+"""Partitions read by threads of this process, packed messages, and the tree of sums over parts.
 
-Steps and sums as bytes: what follows from the rest, or is there twice, does not travel.
-
-Between a client and its workers alone, which run what they are sent in any case; never in a file.
-
-The one tree in which sums over parts are added, and pieces of it that are added apart.
-
-Its leaves are the parts in their order; on every level neighbours are added, and the last of an odd
-number goes up as it is. A run of parts that is a whole node of the tree can be added anywhere.
+Neighbouring parts are added level by level; a group that is a whole node can be added anywhere.
 """
 
 from __future__ import annotations
@@ -29,18 +22,16 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class KeptParts:
-    """An integer of every row, by part."""
+    """An integer per observation, by part."""
 
     parts: tuple[Partition, ...]
     values: tuple[Indices, ...]
 
     def differing(self, other: Kept) -> int:
-        """For how many rows two of them differ."""
         pairs = zip(self.values, cast("KeptParts", other).values, strict=True)
         return sum(int(np.count_nonzero(own != theirs)) for own, theirs in pairs)
 
     def some(self, rows: slice) -> Indices:
-        """Those of some rows."""
         found = [
             values[max(0, rows.start - part.first) : max(0, rows.stop - part.first)]
             for part, values in zip(self.parts, self.values, strict=True)
@@ -50,7 +41,7 @@ class KeptParts:
 
 @dataclass(frozen=True)
 class Local:
-    """Who reads each partition, and how many threads do so at a time."""
+    """Engine that loads partitions in threads."""
 
     loaders: tuple[Loader, ...]
     n_jobs: int | None = 1
@@ -61,41 +52,37 @@ class Local:
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        """Σ over parts, in a fixed tree."""
         kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return reduced(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs)
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        """What a task makes of every part."""
         kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
         return list(ordered_map(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs))
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> KeptParts:
-        """The same, for a later pass."""
         return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
 
     def with_jobs(self, n_jobs: int | None) -> Local:
-        """The same for so many threads."""
         return replace(self, n_jobs=n_jobs)
 
 
 def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
-    """What an earlier pass kept of each part."""
+    """Return the values that an earlier pass stored for each part."""
     return [None] * len(parts) if earlier is None else cast("KeptParts", earlier).values
 
 
-# Matrices of fewer rows are sent as they are.
+# Smaller matrices are sent in full.
 SMALLEST_MATRIX = 4
 
 
 def packed(value: Any) -> bytes:
-    """Bytes that ``unpacked`` reads: fields of records, and of matrices the half that tells.
+    """Serialise a value; cached properties and redundant triangles are omitted.
 
-    What a record has computed once (its caches) it can compute again, to the same bits.
+    Only for messages between a client and its workers, as ``unpacked`` uses pickle.
     """
     stream = io.BytesIO()
     _Packer(stream, protocol=5).dump(value)
@@ -103,7 +90,7 @@ def packed(value: Any) -> bytes:
 
 
 def unpacked(content: bytes) -> Any:
-    """The value again."""
+    """Deserialise a value."""
     return pickle.loads(content)
 
 
@@ -124,7 +111,7 @@ def _record(kind: type, values: dict[str, Any]) -> Any:
 
 
 def _of_array(array: Array) -> Any:
-    """Stacked matrices by a triangle, where the other is its mirror or zero."""
+    """Reduce stacked matrices to a triangle if the other is its mirror image or zero."""
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.dtype != np.float64:
         return NotImplemented
     size = array.shape[-1]
@@ -142,7 +129,7 @@ def _of_array(array: Array) -> Any:
 
 
 def _matrices(size: int, diagonal: Array, half: Array, transposed: bool | None) -> Array:
-    """Symmetric matrices (``transposed`` None), or triangular ones, the lower or the upper."""
+    """Rebuild symmetric (``transposed`` None), lower or upper triangular matrices."""
     low, high = np.tril_indices(size, -1)
     array = np.zeros((*diagonal.shape[:-1], size, size))
     array[..., np.arange(size), np.arange(size)] = diagonal
@@ -155,7 +142,7 @@ def _matrices(size: int, diagonal: Array, half: Array, transposed: bool | None) 
 
 @dataclass(frozen=True)
 class Node:
-    """Of some level, by number; it holds the parts from ``start`` to ``stop``."""
+    """A node of the tree, with parts from ``start`` to ``stop``."""
 
     level: int
     index: int
@@ -164,7 +151,7 @@ class Node:
 
 
 def runs(n_parts: int, most: int, holders: Sequence[Any] | None) -> list[Node]:
-    """The parts as nodes of at most so many, each with one holder (None: anyone)."""
+    """Return the parts as nodes of at most ``most``, each on one holder (None: anywhere)."""
 
     def node(level: int, index: int) -> list[Node]:
         start, stop = index << level, min((index + 1) << level, n_parts)
@@ -180,7 +167,7 @@ def runs(n_parts: int, most: int, holders: Sequence[Any] | None) -> list[Node]:
 
 
 def climbed(sums: Iterable[tuple[Node, Any]], n_parts: int, top: int | None = None) -> Any:
-    """Sums at nodes that make up one node at level ``top``, by default the root, added."""
+    """Add the sums of nodes up to level ``top``, by default the root."""
     top = height(n_parts) if top is None else top
     waiting: dict[tuple[int, int], Any] = {}
     for node, total in sums:
@@ -199,5 +186,5 @@ def climbed(sums: Iterable[tuple[Node, Any]], n_parts: int, top: int | None = No
 
 
 def height(n_parts: int) -> int:
-    """The level of the root."""
+    """Return the level of the root."""
     return (n_parts - 1).bit_length()

@@ -1,7 +1,4 @@
-"""Rows of an array in memory or memory-mapped, in chunks fixed by (N, D, K) alone.
-
-Numeric files that are mapped into memory rather than read.
-"""
+"""Arrays in memory or memory-mapped as sources, in chunks that depend on (N, D, K) alone."""
 
 from __future__ import annotations
 
@@ -27,18 +24,18 @@ from bayesmix.sources.summary import summarise
 Value = TypeVar("Value")
 
 MOST_CHUNKS = 256
-# Work of a chunk, in rows times components times features and what a row costs besides.
+# Work per chunk, in observations times components times features plus a constant.
 CHUNK_WORK = 2**21
 BESIDES = 8
-# A pass of less (about 0.3 ms), by ``cost_of``, is over before another thread has joined in.
+# Passes below this ``cost_of`` (about 0.3 ms) are too short for a second thread.
 WORTH_HALVING = 3_000_000
 OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
 
 
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
-    """Rows in a chunk: enough work for a thread, at most 256 chunks; never of threads or time.
+    """Return the chunk size: enough work for a thread, at most 256 chunks.
 
-    More than one chunk are an even number of equal ones, so that two threads share them evenly.
+    Several chunks are even in number and equal in size, so that two threads share them evenly.
     """
     work = n_rows * width * (n_features + BESIDES)
     if n_rows * width * cost_of(n_features) < WORTH_HALVING:
@@ -49,27 +46,23 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
 
 @dataclass(frozen=True)
 class KeptHere:
-    """An integer of every row of an array (n,)."""
+    """An integer per observation of an array (n,)."""
 
     values: Indices
 
     def differing(self, other: Kept) -> int:
-        """For how many rows two of them differ."""
         return int(np.count_nonzero(self.values != other.some(slice(None))))
 
     def some(self, rows: slice) -> Indices:
-        """Those of some rows."""
         return self.values[rows]
 
 
 @dataclass(frozen=True)
 class ArraySource:
-    """values (n, D) of any real type, optional weights (n,), and how many threads may work.
+    """Data (n, D) of any real type, sample weights (n,), and the number of threads.
 
-    ``columns`` are the names of the features, where they have any; ``numbers`` what messages call
-    the rows, where these are some of the rows that were given; ``coding`` what the columns were
-    before they became numbers, where that is known. ``labels`` and ``begins`` are as in ``Rows``;
-    some of the rows that ``begins`` keeps together stay together only if they are whole sequences.
+    ``columns`` are names of the features, ``numbers`` those of a subset in the original data.
+    ``labels`` and ``begins`` are as in ``Rows``; subsets must consist of whole sequences.
     """
 
     values: Stored
@@ -82,7 +75,7 @@ class ArraySource:
     begins: Booleans | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what rows keep of one pass for the next."""
+        """Return the state without cached chunks."""
         return {name: value for name, value in vars(self).items() if name != "rows"}
 
     @property
@@ -100,16 +93,15 @@ class ArraySource:
 
     @cached_property
     def rows(self) -> Rows:
-        """All rows at once: what they keep of one pass is there in the next."""
+        """All observations, with caches that last between passes."""
         return Rows(self.values, self.weights, labels=self.labels, begins=self.begins)
 
     @cached_property
     def faults(self) -> Faults:
-        """What is wrong with values and weights."""
+        """Faults of values and weights."""
         return self.reduce(faults_in, 1)
 
     def row_text(self, row: int) -> str:
-        """What messages call a row."""
         return f"row {row}"
 
     def _chunks(self, width: int, earlier: Kept | None = None) -> list[Rows]:
@@ -118,20 +110,17 @@ class ArraySource:
         return rows.blocks(chunk_rows(n_rows, n_features, width))
 
     def idle(self, width: int) -> int:
-        """How many of the threads have nothing to do in a pass: chunks are few."""
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        """Σ over chunks, each computed whole, merged in a fixed binary tree."""
         chunks = self._chunks(width, earlier)
         if len(chunks) == 1:
             return step(chunks[0])
         return reduced(step, chunks, resolve_jobs(self.n_jobs))
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        """Per-row output, concatenated in the order of the rows."""
         chunks = self._chunks(width, earlier)
         parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
         whole: Value = parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
@@ -140,40 +129,36 @@ class ArraySource:
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> KeptHere:
-        """Per-row output; here is where the rows are."""
         return KeptHere(self.map(step, width, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:
-        """The same rows for so many threads."""
         if n_jobs == self.n_jobs:
             return self
         other = replace(self, n_jobs=n_jobs)
-        # What is known of the rows does not depend on who looked at them.
+        # The summary does not depend on the number of threads.
         known = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
         other.__dict__.update(known)
         return other
 
     def present(self) -> ArraySource:
-        """Without rows of weight zero; these have the numbers that they had."""
+        """Return the source without weights of zero, with the original numbers."""
         if self.weights is None or self.weights.all():
             return self
         return self.numbered(np.flatnonzero(self.weights))
 
     def numbered(self, rows: Integers) -> ArraySource:
-        """Some rows, with the numbers that they had among all."""
+        """Return a subset with its original numbers."""
         some = self.subset(rows)
         return some if self.numbers is not None else replace(some, numbers=rows)
 
     def spread(self, n: int) -> ArraySource:
-        """About n rows, evenly spaced."""
         return self.subset(slice(None, None, max(1, len(self.values) // n)))
 
     def in_memory(self, rows: Any = None) -> ArraySource:
-        """Some rows (indices or a slice), by default all of them: they are at hand."""
         return self if rows is None else self.subset(rows)
 
     def subset(self, rows: Any) -> ArraySource:
-        """Some rows (indices or a mask), with their weights."""
+        """Return a subset (indices or a mask) with its weights."""
         weights = None if self.weights is None else self.weights[rows]
         return replace(
             self,
@@ -185,23 +170,20 @@ class ArraySource:
         )
 
     def reweighted(self, factors: Array) -> ArraySource:
-        """The same rows with their weights multiplied by factors (n,)."""
         weights = factors if self.weights is None else self.weights * factors
         return replace(self, weights=weights)
 
     def standing_for(self, total_weight: float) -> ArraySource:
-        """The same rows with weights in the same proportions that add up to so much."""
         return self.reweighted(np.full(len(self.values), total_weight / self.total_weight))
 
     def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
-        """At most n rows without replacement, in their order; all of them where there are fewer."""
         if n >= len(self.values):
             return self
         rows = np.sort(generator.choice(len(self.values), n, replace=False))
         return self.subset(rows)
 
 
-# What a header raises that is no header: it is parsed as Python.
+# Errors of damaged headers, which are parsed as Python.
 DAMAGED = (
     ArithmeticError,
     LookupError,
@@ -219,7 +201,7 @@ DAMAGED = (
 def open_npy(
     path: str | PathLike[str], weights: Array | None = None, n_jobs: int | None = 1
 ) -> ArraySource:
-    """A two-dimensional numeric ``.npy`` file as a source; its pages are read as they are used.
+    """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source.
 
     Raises ``InvalidInputError`` for any other content.
     """

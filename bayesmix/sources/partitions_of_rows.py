@@ -1,11 +1,7 @@
-"""Rows in partitions that an engine holds: files that are read anew in every pass, or a cluster.
+"""Sources of partitions: files that are read in each pass, or data on a cluster.
 
-Sums are added in one fixed tree, over the chunks of a partition and then over partitions, so that
-bits depend on the layout of the rows and on nothing else. Never are all rows here.
-
-Which rows of partitions are chosen, by a rule that travels to where they are.
-
-The first look at partitions: in one reading all that is known of the rows before a fit.
+Sums are added in a fixed tree, over chunks and then over partitions; the data are never all in
+memory.
 """
 
 from __future__ import annotations
@@ -26,22 +22,22 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.sources.memory import ArraySource, chunk_rows
 from bayesmix.sources.summary import MOST_SORTED, summarise
 
-# The finaliser of splitmix64 (Steele, Lea & Flood 2014): every bit of a number moves every other.
+# Finaliser of splitmix64 (Steele, Lea & Flood 2014).
 STEP = np.uint64(0x9E3779B97F4A7C15)
 ROUNDS = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
 
 
 class Choice(Protocol):
-    """Rows to keep (n,) of those that earlier choices left; ``rows.first`` counts among these."""
+    """Selection mask (n,) among observations that earlier selections left."""
 
     def __call__(self, rows: Rows) -> Booleans: ...
 
 
 @dataclass(frozen=True)
 class OfFold:
-    """A fold of so many, by a hash of the number of a row; or all rows outside it.
+    """A fold by a hash of the observation number, or the data outside it.
 
-    Only one row in ``every`` is looked at.
+    Only every ``every``-th observation is selected.
     """
 
     seed: int
@@ -59,13 +55,13 @@ class OfFold:
         return np.asarray(own == self.inside)
 
     def places(self, n_rows: int) -> Integers:
-        """Where they are among so many rows that are looked at."""
+        """Return the positions of the fold among ``n_rows`` observations."""
         return np.flatnonzero(self._own(self.every * np.arange(n_rows)))
 
 
 @dataclass(frozen=True)
 class WithWeight:
-    """Rows with a weight."""
+    """Observations of positive weight."""
 
     def __call__(self, rows: Rows) -> Booleans:
         return np.asarray(rows.weights_or_ones > 0.0)
@@ -73,7 +69,7 @@ class WithWeight:
 
 @dataclass(frozen=True)
 class Complete:
-    """Rows without missing values."""
+    """Complete observations."""
 
     def __call__(self, rows: Rows) -> Booleans:
         return np.asarray(~np.isnan(np.asarray(rows.values)).any(axis=1))
@@ -81,7 +77,7 @@ class Complete:
 
 @dataclass(frozen=True)
 class Numbered:
-    """Rows by ascending numbers among those left so far, or a slice of them."""
+    """Observations by ascending numbers, or a slice."""
 
     rows: Indices | slice
 
@@ -100,7 +96,7 @@ def _row_numbers(rows: Rows) -> Integers:
 
 
 def hashed(numbers: Integers, seed: int) -> Any:
-    """64 bits of each number (n,) that look like chance, the same on every machine."""
+    """Return 64 pseudo-random bits of each number (n,), the same on all machines."""
     with np.errstate(over="ignore"):
         mixed = (numbers.astype(np.uint64) + np.uint64(1)) * STEP + np.uint64(seed % 2**64)
         for shift, factor in ROUNDS:
@@ -108,18 +104,18 @@ def hashed(numbers: Integers, seed: int) -> Any:
         return mixed ^ (mixed >> np.uint64(31))
 
 
-# Values of the rows that are brought along: quantiles are theirs where there are more.
+# Values of the subsample of the first pass, used for quantiles.
 MOST_BROUGHT = 2**25
-# Rows that are enough for quantiles, however many columns they have.
+# Observations that suffice for quantiles, for any number of columns.
 FEWEST_BROUGHT = 10_000
 
 
 @dataclass(frozen=True)
 class FirstLook:
-    """Sums over rows that are additive, extremes, and one row in so many, in their order."""
+    """Additive sums and extremes of the first pass, and an evenly spaced subsample."""
 
     faults: Faults
-    n_present: int  # rows of positive weight
+    n_present: int  # observations of positive weight
     total: float
     mean: Array
     squares: Array  # Σ w (x - mean)² (D,)
@@ -145,13 +141,13 @@ class FirstLook:
         )
 
     def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
-        """The rows that were brought along."""
+        """Return the subsample."""
         own = [weights for weights in self.weights if weights is not None]
         weights = np.concatenate(own) if own else None
         return ArraySource(np.concatenate(self.values), weights, n_jobs, columns)
 
     def summary(self, some: ArraySource, n_rows: int) -> Summary:
-        """Quantiles and ties of the rows that were brought along; extremes and means of all."""
+        """Return the summary: quantiles and ties of the subsample, the rest of all data."""
         if len(some.values) == n_rows:
             return some.summary
         known = summarise(some.values, some.weights, some.n_jobs)
@@ -161,7 +157,7 @@ class FirstLook:
             known,
             n_rows=n_rows,
             total_weight=self.total,
-            # A column in which only these rows agree has some extent in the others.
+            # Columns constant in the subsample only have some extent.
             scale=np.where(known.constant & ~constant, deviation, known.scale),
             minimum=self.minimum,
             maximum=self.maximum,
@@ -171,14 +167,14 @@ class FirstLook:
 
 
 def one_in(n_rows: int, n_features: int) -> int:
-    """Of how many rows one is brought along."""
+    """Return the step of the evenly spaced subsample."""
     most = min(MOST_SORTED, max(FEWEST_BROUGHT, MOST_BROUGHT // n_features))
     return -(-n_rows // most)
 
 
 @dataclass(frozen=True)
 class LookStep:
-    """The look at a chunk, which brings one row in ``every`` along."""
+    """First pass over a chunk, with every ``every``-th observation in the subsample."""
 
     every: int
 
@@ -188,7 +184,7 @@ class LookStep:
         values = np.asarray(rows.values, dtype=np.float64)
         weights = rows.weights_or_ones
         if found:
-            # Nothing is fitted to them: the sums say nothing.
+            # Faulty data are not fitted, so the sums are not needed.
             none = np.zeros(values.shape[1])
             sums = 0.0, none, none, none, none
         else:
@@ -222,14 +218,14 @@ def _sums(values: Array, weights: Array) -> tuple[float, Array, Array, Array, Ar
 
 Value = TypeVar("Value")
 
-# Values that are brought here at once: half a gigabyte.
+# Values that may be brought into memory together (half a gigabyte).
 MOST_AT_HAND = 2**26
 OF_THE_ROWS = ("look", "some", "summary")
 
 
 @dataclass(frozen=True)
 class Within(Generic[Value]):
-    """Σ of a step over the chunks of a partition in a fixed tree; or its output, in order."""
+    """Sum of a step over the chunks of a partition in a fixed tree, or its concatenated output."""
 
     step: Callable[[Rows], Value]
     width: int
@@ -249,7 +245,7 @@ class Within(Generic[Value]):
 
 @dataclass(frozen=True)
 class OnChosen(Generic[Value]):
-    """A task: work on those rows of a partition that are chosen."""
+    """Task on the selected observations of a partition."""
 
     work: Callable[[Rows], Value]
     choices: tuple[Choice, ...] = ()
@@ -265,14 +261,14 @@ class OnChosen(Generic[Value]):
 
 
 def step_of(task: Any) -> DeviceStep[Any] | None:
-    """The step of a task over all rows of a partition, where these may lie on a device."""
+    """Return the step of a task over a whole partition, if it can run on a device."""
     whole = isinstance(task, OnChosen) and isinstance(task.work, Within) and not task.choices
     return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
 
 
 @dataclass(frozen=True)
 class Brought:
-    """Some rows by ascending number among those of a source, copied."""
+    """Copy of some observations by ascending number."""
 
     rows: Indices | slice
 
@@ -289,16 +285,16 @@ class Brought:
 
 @dataclass
 class Passed:
-    """How many rows passes were asked to go over so far, each time they were."""
+    """Number of observations read so far."""
 
     n_rows: int = 0
 
 
 @dataclass(frozen=True)
 class PartitionedSource:
-    """Partitions (``parts``, none of them empty) of rows (D columns), and who works on them.
+    """Partitions (``parts``, none empty) of data with D columns, and the engine that works on them.
 
-    ``names`` are what messages call the partitions of the engine; ``choices`` keep some rows only.
+    ``names`` are those of the engine's partitions in messages; ``choices`` select observations.
     """
 
     engine: Engine
@@ -322,7 +318,7 @@ class PartitionedSource:
         columns: tuple[str, ...] | None = None,
         n_jobs: int | None = 1,
     ) -> PartitionedSource:
-        """All rows of partitions of these lengths."""
+        """Return a source of all observations of partitions of these lengths."""
         parts = tuple(
             Partition(index, (first,), n_rows)
             for index, (n_rows, first) in enumerate(zip(lengths, _firsts(lengths), strict=True))
@@ -331,7 +327,7 @@ class PartitionedSource:
         return cls(engine.with_jobs(n_jobs), parts, n_features, names, columns, (), n_jobs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what was learned of the rows."""
+        """Return the state without cached values."""
         return {name: value for name, value in vars(self).items() if name not in OF_THE_ROWS}
 
     @property
@@ -339,16 +335,16 @@ class PartitionedSource:
         last = self.parts[-1] if self.parts else None
         return (0 if last is None else last.first + last.n_rows), self.n_features
 
-    # What is known of the rows, from one reading
+    # Summary of the data, from one pass.
 
     @cached_property
     def look(self) -> FirstLook:
-        """One look at all rows; some of them come along."""
+        """First pass over the data."""
         return self.reduce(LookStep(one_in(*self.shape)), 1)
 
     @cached_property
     def some(self) -> ArraySource:
-        """Rows that the look brought along, evenly spaced; all where they are few."""
+        """Evenly spaced subsample, or all data if small."""
         return self.look.some(self.n_jobs, self.columns)
 
     @cached_property
@@ -357,7 +353,7 @@ class PartitionedSource:
 
     @property
     def faults(self) -> Faults:
-        """What is wrong with values and weights."""
+        """Faults of values and weights."""
         return self.look.faults
 
     @property
@@ -365,37 +361,32 @@ class PartitionedSource:
         return self.look.total
 
     def row_text(self, row: int) -> str:
-        """What messages call a row: its number, and where it is found."""
         part = next(part for part in self.parts if row < part.first + part.n_rows)
         if self.choices:
             return f"row {row} of those chosen (in {self.names[part.index]})"
         return f"row {row} (row {row - part.first} of {self.names[part.index]})"
 
-    # Passes
-
     def idle(self, width: int) -> int:
-        """No thread has nothing to do: partitions are many."""
+        """Return 0, as there are enough partitions for all threads."""
         return 0
 
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        """Σ over the chunks of partitions, then over partitions, in a fixed binary tree."""
         self.passed.n_rows += self.shape[0]
         return self.engine.reduce(self._task(step, width), self.parts, earlier)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        """Per-row output, brought here in the order of the rows."""
         self.refuse_many(1)
         found: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
         return cast("Value", np.concatenate(found))
 
     def said(self, step: Callable[[Rows], Value], width: int) -> list[Value]:
-        """Per-row output of every part, in their order, where it was made."""
+        """Return the output of each part, in order, without concatenation."""
         return self.engine.map(self._task(step, width, mapped=True), self.parts)
 
     def refuse_many(self, n_columns: int) -> None:
-        """Refuse to bring so many numbers of every row here, where all are too many."""
+        """Raise an error if ``n_columns`` numbers per observation are too many to return."""
         n_rows = self.shape[0]
         if n_rows * n_columns > MOST_AT_HAND:
             raise TooManyRowsError(
@@ -407,7 +398,6 @@ class PartitionedSource:
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> Kept:
-        """Per-row output, left where the rows are."""
         self.passed.n_rows += self.shape[0]
         return self.engine.keep(self._task(step, width, mapped=True), self.parts, earlier)
 
@@ -417,7 +407,6 @@ class PartitionedSource:
         return OnChosen(Within(step, width, mapped), self.choices)
 
     def with_jobs(self, n_jobs: int | None) -> PartitionedSource:
-        """The same rows for so many threads here."""
         if n_jobs == self.n_jobs:
             return self
         other = replace(self, engine=self.engine.with_jobs(n_jobs), n_jobs=n_jobs)
@@ -425,20 +414,17 @@ class PartitionedSource:
         other.__dict__.update(known)
         return other
 
-    # Some of the rows
-
     def present(self) -> PartitionedSource:
-        """Without rows of weight zero."""
         return self if self.look.n_present == self.shape[0] else self.chosen(WithWeight())
 
     def subset(self, rows: Any) -> PartitionedSource:
-        """Some rows, by ascending numbers, a mask or a slice; they stay where they are."""
+        """Return a subset (ascending numbers, a mask or a slice), left in place."""
         if isinstance(rows, slice):
             return self.chosen(Numbered(slice(*rows.indices(self.shape[0]))))
         return self.chosen(Numbered(_numbers(rows)))
 
     def chosen(self, choice: Choice) -> PartitionedSource:
-        """Those rows that a rule keeps."""
+        """Return the observations that a rule selects."""
         choices = (*self.choices, choice)
         lengths = self.engine.map(OnChosen(len, choices), self.parts)
         parts = tuple(
@@ -451,18 +437,15 @@ class PartitionedSource:
         return replace(self, parts=parts, choices=choices)
 
     def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
-        """At most n rows without replacement, in their order."""
         n_rows = self.shape[0]
         if n >= n_rows:
             return self.in_memory()
         return self.in_memory(np.sort(generator.choice(n_rows, n, replace=False)))
 
     def spread(self, n: int) -> ArraySource:
-        """About n rows, evenly spaced, of those that the look brought along."""
         return self.some.spread(n)
 
     def in_memory(self, rows: Any = None) -> ArraySource:
-        """Some rows (indices or a slice), by default all of them, brought here."""
         n_rows = self.shape[0]
         numbers = slice(None) if rows is None else rows
         if isinstance(numbers, slice):
@@ -485,7 +468,7 @@ class PartitionedSource:
         return self._brought(ascending).subset(places)
 
     def _brought(self, numbers: Any) -> ArraySource:
-        """Some rows by ascending number, from the partitions that they are in."""
+        """Bring observations by ascending number into memory."""
         touched = [part for part in self.parts if _touches(numbers, part)]
         if not touched:
             raise InvalidInputError("no rows are asked for")
@@ -498,24 +481,24 @@ class PartitionedSource:
 
 
 def counted(engine: Engine, n_parts: int) -> list[int]:
-    """How many rows each partition of an engine has, where only reading them tells."""
+    """Return the number of observations in each partition, by reading all of them."""
     return engine.map(OnChosen(len), [Partition(index, (0,), 0) for index in range(n_parts)])
 
 
 def _firsts(lengths: list[int]) -> list[int]:
-    """The number of the first row of every partition."""
+    """Return the number of the first observation of each partition."""
     ends: list[int] = np.cumsum(lengths).tolist()
     return [end - n_rows for end, n_rows in zip(ends, lengths, strict=True)]
 
 
 def _numbers(rows: Any) -> Integers:
-    """Row numbers from numbers or a mask."""
+    """Return indices from indices or a mask."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def _within(rows: slice, first: int, end: int) -> slice:
-    """The part of a slice with a positive step that is from ``first`` to ``end``, counted there."""
+    """Return the part of a slice from ``first`` to ``end``, relative to ``first``."""
     begin = rows.start + -(-max(0, first - rows.start) // rows.step) * rows.step
     return slice(begin - first, max(begin, min(rows.stop, end)) - first, rows.step)
 

@@ -1,4 +1,4 @@
-"""One look at all rows before a fit: medians, robust scales, ties (DESIGN section 4)."""
+"""Summary of the data before a fit: medians, robust scales and ties."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
 from bayesmix.numerics.quantiles import quantiles
 
-# The interquartile range of a normal distribution in standard deviations.
+# Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
-# Values closer than this share of the scale are one value, apart by rounding.
+# Values closer than this, relative to the scale, count as tied.
 SAME_VALUE = 1e-9
-# Of longer columns one value in many is looked at first: continuous data need no sort.
+# In longer columns ties are first searched in a subsample, as continuous data have none.
 LOOK_AT_ALL = 100_000
-# Rows of which one column is worth a thread.
+# Observations from which on a column deserves a thread.
 WORTH_A_THREAD = 4096
-# Of still longer ones quantiles and ties are those of one value in a few: memory stays flat.
+# Above this size quantiles and ties are those of a subsample, to limit memory.
 MOST_SORTED = 250_000
 PART = 32_768
 
 
 def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
-    """Per column, a column to a thread; of many rows, sums over parts and quantiles of some."""
+    """Return the summary, with a thread per column; large data use a subsample for quantiles."""
     n_rows, n_features = values.shape
     if n_rows > MOST_SORTED:
         return _summary_of_many(values, weights, n_jobs)
     present = None if weights is None or np.all(weights > 0) else weights > 0
     used = weights if weights is None or present is None else weights[present]
-    # Equal weights change no quantile; leave them out so that repeating all rows changes no bit.
+    # Equal weights do not change quantiles; without them, repeating the data is exactly neutral.
     if used is not None and np.all(used == used[0]):
         used = None
     repeated = weights is not None and bool(np.any(weights > 1))
@@ -70,10 +70,10 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
 
 @dataclass(frozen=True)
 class _Part:
-    """Sums and extremes of some rows, about the centre."""
+    """Sums and extremes of some observations, about the centre."""
 
     total: float
-    known: Array  # Σ w by column, of the rows that have a value there
+    known: Array  # Σ w of observed values by column
     sums: Array
     squares: Array
     minimum: Array
@@ -115,7 +115,7 @@ class _Part:
 
 
 def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
-    """Quantiles and ties of one row in a few; extremes and means of all."""
+    """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
     every = -(-len(values) // MOST_SORTED)
     some = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
 
@@ -131,7 +131,7 @@ def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> 
         some,
         n_rows=len(values),
         total_weight=whole.total,
-        # A column in which only these rows agree has some extent in the others.
+        # Columns constant in the subsample only have some extent.
         scale=np.where(some.constant & ~constant, deviation, some.scale),
         minimum=whole.minimum,
         maximum=whole.maximum,
@@ -142,12 +142,12 @@ def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> 
 
 
 def missing_in(values: Any) -> int:
-    """How many values are missing."""
+    """Count missing values."""
     return int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
 
 
 def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float, ...]:
-    # One sort serves quantiles and ties; of long columns neither needs one.
+    # One sort serves quantiles and ties; long columns do without.
     short = len(column) <= LOOK_AT_ALL
     ordered = np.sort(column) if short else column
     levels = (0.25, 0.5, 0.75)
@@ -165,9 +165,9 @@ def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float
 
 
 def _gap(values: Array, scale: float, repeated: bool) -> float:
-    """Smallest step between distinct values if some are equal (or count more than once), else 0.
+    """Return the smallest difference of distinct values if there are ties or repeats, else 0.
 
-    Few values come in rising order.
+    Short columns must be sorted.
     """
     if len(values) > LOOK_AT_ALL and not repeated:
         some = values[:: len(values) // LOOK_AT_ALL + 1]

@@ -313,7 +313,8 @@ def test_one_row_of_a_component_does_not_end_extrapolation() -> None:
     nasty = nastier.problem(301206512787)
     model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
     assert model.converged_
-    assert model.result_.passes < 1_000  # 6,846 without an end before
+    # 6,846 in all without an end before.
+    assert max(each.passes for each in model.result_.search_trace) < 150
 
 
 def test_shares_that_leave_out_the_same_rows_are_fitted_once(monkeypatch: Any) -> None:

@@ -73,7 +73,7 @@ def ascended(result, source, objective=None, passes=3000):
     """Coordinate ascent from the fit's q to the fixed point, the textbook's way."""
     mixture, objective = result.mixture, objective or result.inference
     for _ in range(passes):
-        sums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+        sums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components).finished()
         following = objective.update(sums, mixture, mixture.frame, None)
         if np.abs(following.weights.mean() - mixture.weights.mean()).max() < 1e-15:
             return following

@@ -1,1 +1,1 @@
-"""Factor analysers: covariances of a few factors and a noise a column, linear in the columns."""
+"""Factor analysers: covariances with few factors, linear in the number of columns."""

@@ -1,8 +1,7 @@
-"""Factor analysers at a point: N(x | μ_k, Λ_k Λ_kᵀ + Ψ_k), with nothing of D x D on the way.
+"""Factor analysers N(x | μ_k, Λ_k Λ_kᵀ + Ψ_k) at a point, without D x D matrices.
 
-Distances are |Ψ^-½ (x - μ - Λ z)|² + |z|² at the expected factors z = β (x - μ), the least that
-this can be: two sums of squares, so that nothing cancels where the noise is small. Determinants are
-those of Woodbury's identity, |Ψ| |I + Λᵀ Ψ⁻¹ Λ|.
+Distances are |Ψ^-½ (x - μ - Λ z)|² + |z|² at expected factors z = β (x - μ), which avoids
+cancellation; determinants |Ψ| |I + Λᵀ Ψ⁻¹ Λ| (Woodbury).
 """
 
 from __future__ import annotations
@@ -17,16 +16,15 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
 
-# A start leaves so much of a column's variance to its noise, and of a factor's to its loadings, at
-# least: loadings of zero would stay zero.
+# Smallest fraction of a start's variance for noise and for loadings, as loadings of zero stay zero.
 LEAST_SHARE = 0.1
-# Eigenvalues below this share of the largest are rounding.
+# Smaller eigenvalues, relative to the largest, are rounding.
 NO_EXTENT = 1e-12
 
 
 @dataclass(frozen=True)
 class FactorModel:
-    """How many factors, and what components have in common."""
+    """Number of factors, and what components share."""
 
     n_factors: int
     shared_loadings: bool
@@ -35,13 +33,12 @@ class FactorModel:
     def updated(
         self, counts: Array, squares: Array, projected: Array, second: Array, noise: Array
     ) -> tuple[Array, Array]:
-        """Loadings (K, D, q) and noise variances (K, D), no lower in likelihood than before.
+        """Return loadings (K, D, q) and noise variances (K, D) that do not lower the likelihood.
 
         ``squares`` (K, D) is the diagonal of the scatters, ``projected`` (K, D, q) the scatters
-        times βᵀ, ``second`` (K, q, q) Σ r E[z zᵀ] about its mean, ``noise`` that of before. Means
-        are those of the rows, whatever the covariances; loadings and noise are a step of EM from
-        there with the factors hidden (Ghahramani & Hinton 1997), shared ones at the noise of
-        before (ECM: Meng & Rubin 1993).
+        times βᵀ, ``second`` (K, q, q) Σ r E[z zᵀ] about its mean, ``noise`` the previous one. A
+        step of EM with hidden factors (Ghahramani & Hinton 1997); shared loadings use the previous
+        noise (ECM: Meng & Rubin 1993).
         """
         if self.shared_loadings:
             precise = 1.0 / noise
@@ -55,10 +52,9 @@ class FactorModel:
         return loadings, self.of_noise((squares - explained) / counts[:, None])
 
     def begun(self, counts: Array, squares: Array, left: Array) -> tuple[Array, Array]:
-        """Where a run begins: from a low-rank part F Fᵀ of the scatters, F (K, D, m).
+        """Return a start from a low-rank part F Fᵀ of the scatters, F (K, D, m).
 
-        The principal axes less the noise (Tipping & Bishop 1999, eq. 7), in the columns as they
-        are.
+        Principal axes less the noise (Tipping & Bishop 1999, eq. 7), in unscaled columns.
         """
         n_components, n_features, _ = left.shape
         totals, own = counts, left
@@ -81,14 +77,14 @@ class FactorModel:
         return loadings, self.of_noise(np.maximum(noise, LEAST_SHARE * own_variances))
 
     def of_noise(self, variances: Array) -> Array:
-        """Noise variances (K, D) of the model from those of every column."""
+        """Return noise variances (K, D) of the model from variances by column."""
         if self.isotropic_noise:
             mean = variances.mean(axis=1, keepdims=True)
             return np.repeat(mean, variances.shape[1], axis=1)
         return variances
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of the covariances; no more than K matrices have."""
+        """Count free parameters of the covariances, at most those of K matrices."""
         D, q = n_features, self.n_factors
         own = D * q - q * (q - 1) // 2
         noise = n_components * (1 if self.isotropic_noise else D)
@@ -97,7 +93,7 @@ class FactorModel:
 
 
 def low_rank(directions: Array, projected: Array) -> Array:
-    """F (K, D, m) with F Fᵀ the Nyström approximation of the scatters S from S B and B."""
+    """Return F (K, D, m), F Fᵀ the Nyström approximation of scatters S, from S B and B."""
     inner = directions.transpose(0, 2, 1) @ projected
     values, vectors = np.linalg.eigh(0.5 * (inner + inner.transpose(0, 2, 1)))
     largest = np.maximum(values[:, -1:], 0.0)
@@ -107,18 +103,17 @@ def low_rank(directions: Array, projected: Array) -> Array:
     return made
 
 
-# Counts at or under this are no rows at all.
+# Smaller counts are treated as 0.
 NO_ROWS = 1e-200
 
 
 @filled_at_once
 @dataclass(frozen=True)
 class SeenAlong:
-    """Of the scatters S_k the diagonal and S_k B_k.
+    """Diagonals of the scatters S_k, and S_k B_k along directions B_k.
 
-    The directions B_k are the βᵀ of the mixture that the E-step was made with, ``unsure`` the
-    covariances of its factors given a row, ``noise`` its noise. At a start, where there is no such
-    mixture, directions are arbitrary and the two are None.
+    B_k is βᵀ of the mixture of the E-step, ``unsure`` the conditional covariances of its factors,
+    ``noise`` its noise. At a start directions are arbitrary and the two are None.
     """
 
     squares: Array  # (K, D)
@@ -128,7 +123,7 @@ class SeenAlong:
     noise: Array | None = None  # (K, D)
 
     def merged(self, other: SeenAlong, weights: Array, away: Array) -> SeenAlong:
-        """With those of other rows, and Σ w_k δ_k δ_kᵀ between the two."""
+        """Merge with sums of other data, and Σ w_k δ_k δ_kᵀ between the two."""
         along = np.einsum("kd,kdm->km", away, self.directions)
         between = weights[:, None] * away
         return replace(
@@ -138,7 +133,7 @@ class SeenAlong:
         )
 
     def estimate(self, model: FactorModel, counts: Array) -> tuple[Array, Array]:
-        """Loadings (K, D, q) and noise variances (K, D)."""
+        """Return loadings (K, D, q) and noise variances (K, D)."""
         if self.unsure is None or self.noise is None:
             return model.begun(counts, self.squares, low_rank(self.directions, self.projected))
         second = self.directions.transpose(0, 2, 1) @ self.projected
@@ -149,10 +144,10 @@ class SeenAlong:
 @filled_at_once
 @dataclass(frozen=True)
 class ProjectedMoments:
-    """counts (K,), means (K, D), and what rows show of the scatters about them.
+    """Counts (K,), means (K, D) and projections of the scatters.
 
-    Moments that are put together of others, or extrapolated, hold what an update makes of them
-    instead: loadings (K, D, q) and noise (K, D). They are not added to any more.
+    Combined or extrapolated moments hold loadings (K, D, q) and noise (K, D) instead, and are not
+    added.
     """
 
     model: FactorModel
@@ -175,14 +170,13 @@ class ProjectedMoments:
 
     @once
     def estimate(self) -> tuple[Array, Array]:
-        """Loadings (K, D, q) and noise variances (K, D); of components without rows, zeros."""
+        """Loadings (K, D, q) and noise variances (K, D), zero for empty components."""
         if self.known is not None:
             return self.known
         assert self.seen is not None
         return self.seen.estimate(self.model, np.maximum(self.counts, NO_ROWS))
 
     def scaled(self, factor: float) -> ProjectedMoments:
-        """The moments of rows repeated ``factor`` times."""
         seen = self.seen
         if seen is not None:
             squares, projected = factor * seen.squares, factor * seen.projected
@@ -190,12 +184,11 @@ class ProjectedMoments:
         return replace(self, counts=factor * self.counts, seen=seen)
 
     def subset(self, keep: Integers) -> ProjectedMoments:
-        """Those of some components."""
         loadings, noise = self.estimate
         return self._holding(self.counts[keep], self.means[keep], loadings[keep], noise[keep])
 
     def merged(self, first: int, second: int) -> ProjectedMoments:
-        """With ``second`` added to ``first`` and left out, as their densities have it."""
+        """Merge ``second`` into ``first`` by their densities."""
         counts, means, loadings, noise = (each.copy() for each in self._parts)
         pair = [first, second]
         total = counts[pair].sum()
@@ -218,7 +211,6 @@ class ProjectedMoments:
         return self._holding(counts[rest], means[rest], loadings[rest], noise[rest])
 
     def split(self, k: int, halves: ProjectedMoments) -> ProjectedMoments:
-        """With the first half in the place of component k, and the other at the end."""
         parts = []
         for own, other in zip(self._parts, halves._parts, strict=True):
             part = np.concatenate([own, other[1:]])
@@ -227,24 +219,22 @@ class ProjectedMoments:
         return self._holding(*parts)
 
     def exchanged(self, keep: Integers, others: ProjectedMoments) -> ProjectedMoments:
-        """Some components, and others in the place of the rest."""
         return self.joined([self.subset(keep), others])
 
     @staticmethod
     def joined(parts: Sequence[ProjectedMoments]) -> ProjectedMoments:
-        """Those of all components of several."""
         together = zip(*(part._parts for part in parts), strict=True)
         return parts[0]._holding(*(np.concatenate(each) for each in together))
 
     def pack(self) -> Array:
-        """N, N μ, N Λ and N Ψ of what an update makes of them, as one vector."""
+        """Return N, N μ, N Λ and N Ψ of the estimates as a vector."""
         counts, *rest = self._parts
         return np.concatenate(
             [counts, *((counts.reshape(-1, *[1] * (x.ndim - 1)) * x).ravel() for x in rest)]
         )
 
     def units(self) -> Array:
-        """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
+        """Return factors for ``pack`` that give columns unit second moments."""
         counts, means, loadings, noise = self._parts
         K, _, q = loadings.shape
         second = np.square(means) + np.square(loadings).sum(axis=2) + noise
@@ -255,7 +245,7 @@ class ProjectedMoments:
         )
 
     def unpack(self, vector: Array) -> ProjectedMoments:
-        """The moments that pack to ``vector``; components without rows stay what they are."""
+        """Return the moments that pack to ``vector``; empty components are unchanged."""
         ends = np.cumsum([part.size for part in self._parts])
         counts, *sums = np.split(vector, ends[:-1])
         present = counts > NO_ROWS
@@ -279,7 +269,7 @@ class ProjectedMoments:
     def _holding(
         self, counts: Array, means: Array, loadings: Array, noise: Array
     ) -> ProjectedMoments:
-        """Moments of which an update makes these; what is shared is that of most rows."""
+        """Return moments with these estimates; shared loadings are averaged by counts."""
         if self.model.shared_loadings:
             shares = np.maximum(counts, NO_ROWS)
             one = np.tensordot(shares / shares.sum(), loadings, 1)
@@ -295,7 +285,7 @@ def projected_moments(
     unsure: Array | None = None,
     noise: Array | None = None,
 ) -> ProjectedMoments:
-    """Moments of framed rows under responsibilities (n, K): the means first, then the scatters."""
+    """Return moments of framed data under responsibilities (n, K): means first, then scatters."""
     columns = values.T
     counts = responsibilities.sum(axis=0)
     totals = columns @ responsibilities
@@ -315,7 +305,7 @@ def projected_moments(
 @filled_at_once
 @dataclass(frozen=True)
 class FactorAnalysers:
-    """means (K, D), loadings (K, D, q) and noise variances (K, D)."""
+    """Means (K, D), loadings (K, D, q) and noise variances (K, D)."""
 
     model: FactorModel
     means: Array
@@ -328,19 +318,19 @@ class FactorAnalysers:
 
     @once
     def precision_root(self) -> Array:
-        """1 / √Ψ (K, D): no direction is told more precisely than its noise."""
+        """Precision of the noise, 1 / √Ψ (K, D)."""
         root: Array = 1.0 / np.sqrt(self.noise)
         return root
 
     @once
     def scaled_loadings(self) -> Array:
-        """Ψ^-½ Λ (K, D, q)."""
+        """Scaled loadings Ψ^-½ Λ (K, D, q)."""
         scaled: Array = self.loadings * self.precision_root[:, :, None]
         return scaled
 
     @once
     def unsure(self) -> Array:
-        """(I + Λᵀ Ψ⁻¹ Λ)⁻¹ (K, q, q): the covariance of the factors given a row."""
+        """Conditional covariance of the factors, (I + Λᵀ Ψ⁻¹ Λ)⁻¹ (K, q, q)."""
         return np.asarray(np.linalg.inv(self._precise), dtype=np.float64)
 
     @property
@@ -351,23 +341,23 @@ class FactorAnalysers:
 
     @once
     def directions(self) -> Array:
-        """βᵀ (K, D, q), β (x - μ) the expected factors of a row."""
+        """Directions βᵀ (K, D, q), where β (x - μ) are the expected factors."""
         directions: Array = self.precision_root[:, :, None] * (self.scaled_loadings @ self.unsure)
         return directions
 
     @once
     def offset(self) -> Array:
-        """log N at the mean (K,)."""
+        """Log density at the mean (K,)."""
         log_det = np.log(self.noise).sum(axis=1) + np.linalg.slogdet(self._precise)[1]
         constant: Array = -0.5 * (log_det + self.means.shape[1] * LOG_2PI)
         return constant
 
     def expected_log_density(self, values: Array) -> Array:
-        """log N(x | μ_k, Σ_k) (n, K)."""
+        """Return log N(x | μ_k, Σ_k) (n, K)."""
         return self.offset - 0.5 * self._squared(values.T, self.means)
 
     def _squared(self, columns: Array, means: Array) -> Array:
-        """Squared Mahalanobis distances (n, K) of rows, which come as columns (D, n)."""
+        """Return squared Mahalanobis distances (n, K) of data given as columns (D, n)."""
         out = np.empty((len(means), columns.shape[1]))
         for k, (root, scaled) in enumerate(
             zip(self.precision_root, self.scaled_loadings, strict=True)
@@ -381,36 +371,34 @@ class FactorAnalysers:
         return out.T
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Log density (n, K) of framed rows ``units`` times 2^exponent, and what to add (n,).
+        """Return the log density (n, K) of ``units`` times 2^exponent, and a term to add (n,).
 
-        So far away a normal density is zero, and a row belongs to the widest component.
+        At such distances the densities are zero, and the observation belongs to the widest
+        component.
         """
         squares = self._squared(units.T, np.ldexp(self.means, -exponent))
         widest = squares <= squares.min(axis=1, keepdims=True) * (1.0 + 1e-9)
         return np.where(widest, self.offset, -np.inf), np.full(len(units), -np.inf)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProjectedMoments:
-        """Moments along the directions of these components."""
+        """Return moments along the directions of these components."""
         return projected_moments(
             self.model, values, responsibilities, self.directions, self.unsure, self.noise
         )
 
     def subset(self, keep: Integers) -> FactorAnalysers:
-        """Some components, in the order given."""
         return replace(
             self, means=self.means[keep], loadings=self.loadings[keep], noise=self.noise[keep]
         )
 
     def released(self) -> FactorAnalysers:
-        """Itself: nothing held it."""
         return self
 
     def framed(self, frame: Frame) -> FactorAnalysers:
-        """From the data's coordinates into a frame."""
+        """Transform from data coordinates to a frame."""
         return self._in_units(frame.apply(self.means), 1.0 / frame.scale)
 
     def unframed(self, frame: Frame) -> FactorAnalysers:
-        """From a frame into the data's coordinates."""
         return self._in_units(frame.undo(self.means), frame.scale)
 
     def _in_units(self, means: Array, unit: Array) -> FactorAnalysers:
@@ -423,7 +411,6 @@ class FactorAnalysers:
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         deviations: Array = np.sqrt(np.square(self.loadings).sum(axis=2) + self.noise)
         return deviations
 
@@ -445,7 +432,6 @@ class FactorAnalysers:
         return made
 
     def marginal(self, columns: Integers) -> FactorAnalysers:
-        """The densities of some columns: their loadings and noise."""
         return replace(
             self,
             means=self.means[:, columns],
@@ -454,9 +440,9 @@ class FactorAnalysers:
         )
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> FactorAnalysers:
-        """The densities of ``columns`` where those ``given`` have these values (G,).
+        """Return the densities of ``columns`` given values (G,) of the columns ``given``.
 
-        What is known of the factors then makes other loadings; the noise is the same.
+        The loadings change with what is known of the factors; the noise does not.
         """
         known = self.marginal(given)
         means = self.conditional_means(columns, given, values[None])[0]
@@ -469,7 +455,6 @@ class FactorAnalysers:
         )
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
         known = self.marginal(given)
         out = np.empty((len(values), self.n_components, len(columns)))
         for k in range(self.n_components):
@@ -478,7 +463,6 @@ class FactorAnalysers:
         return out
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order (n, D)."""
         labels = np.repeat(np.arange(self.n_components), counts)
         factors = generator.standard_normal((len(labels), self.loadings.shape[2]))
         out = generator.standard_normal((len(labels), self.means.shape[1]))
@@ -489,9 +473,7 @@ class FactorAnalysers:
         return out
 
     def plug_in(self) -> FactorAnalysers:
-        """Itself: a point."""
         return self
 
     def predictive(self) -> FactorAnalysers:
-        """Itself: nothing is integrated out."""
         return self

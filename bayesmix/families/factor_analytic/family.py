@@ -1,4 +1,4 @@
-"""The family of factor analysers: covariances of a few factors, for many columns."""
+"""Family of factor analysers, for many columns."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ COLUMNS_NAMED = 5
 
 
 def floor_of_noise(frame: Frame, summary: Summary) -> Array:
-    """The smallest noise variances (D,), in the frame."""
+    """Return the smallest noise variances (D,), in the frame."""
     return variance_floor(summary.scale / frame.scale, summary.gap / frame.scale)
 
 
 def held_noise(summary: Summary, mixture: Mixture[FactorAnalysers], floor: Array) -> list[Event]:
-    """Components whose noise has run out in more columns than they have factors."""
+    """Return events for components with noise at the floor in more columns than factors."""
     components = mixture.components
     least = components.model.of_noise(floor[None])
     low = (components.noise <= AT_THE_FLOOR * least) & ~summary.constant
@@ -59,26 +59,26 @@ def _named(k: int, columns: Integers, rows: float) -> Event:
     )
 
 
-# (shared loadings, isotropic noise): the first letter says whether loadings are constrained to be
-# equal, the second whether noises are, the third whether a noise is the same in all columns.
+# (Shared loadings, isotropic noise) by letters: loadings, noise across components, noise across
+# columns; C means constrained.
 KINDS = {"UUU": (False, False), "CUU": (True, False), "UUC": (False, True)}
-# A start sees rows along so many more directions than there are factors.
+# Number of directions beyond the factors at a start.
 MORE_DIRECTIONS = 10
 
 
 @dataclass(frozen=True)
 class FactorAnalytic(FamilyDefaults):
-    """Covariances Λ Λᵀ + Ψ of a few factors and a noise a column: as ``covariance_type``.
+    """Factor-analytic covariances Λ Λᵀ + Ψ with diagonal noise, for ``covariance_type``.
 
-    What they cost is linear in the columns, and rows may be fewer than these (Ghahramani & Hinton
+    The cost is linear in the columns, which may outnumber observations (Ghahramani & Hinton
     1997; McNicholas & Murphy 2008). Fitted by maximum likelihood.
 
     Parameters
     ----------
     n_factors : int
-        How many factors, fewer than columns.
+        Number of factors, less than the number of columns.
     kind : {"UUU", "CUU", "UUC"}, default="UUU"
-        Loadings and noise of their own for every component; shared loadings; or one noise variance
+        Separate loadings and noise for each component; shared loadings; or one noise variance
         for all columns of a component (probabilistic principal components).
 
     Examples
@@ -125,7 +125,7 @@ class FactorAnalytic(FamilyDefaults):
         return bool(components.model == self.model)
 
     def frame(self, summary: Summary) -> Frame:
-        """That of variances, one for all columns where there is one noise for all."""
+        """Return the frame by robust scales, a common one for isotropic noise."""
         if self.n_factors >= summary.n_features:
             raise InvalidInputError(
                 f"FactorAnalytic({self.n_factors}) needs more columns than factors, got "
@@ -139,7 +139,7 @@ class FactorAnalytic(FamilyDefaults):
         return Gaussian("spherical" if self.model.isotropic_noise else "diag").frame(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing; constant columns are named: their noise is at its floor in every component."""
+        """Set nothing aside; constant columns, with noise at the floor, are named in an event."""
         columns = np.flatnonzero(source.summary.constant)
         if not len(columns) or self.model.isotropic_noise:
             return frame, ()
@@ -153,9 +153,9 @@ class FactorAnalytic(FamilyDefaults):
         return frame, (Event("flat", text),)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProjectedMoments:
-        """Moments of framed rows where no mixture is known, along directions that are arbitrary.
+        """Return moments along arbitrary directions, where no mixture is known.
 
-        They are a test matrix (Halko, Martinsson & Tropp 2011), the same for the same columns.
+        They are a fixed test matrix (Halko, Martinsson & Tropp 2011).
         """
         n_features = values.shape[1]
         shape = (n_features, min(n_features, self.n_factors + MORE_DIRECTIONS))
@@ -170,12 +170,12 @@ class FactorAnalytic(FamilyDefaults):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> FactorAnalysers:
-        """Means, loadings and noise of the moments; see ``FactorModel.updated``."""
+        """Return estimates from the moments; see ``FactorModel.updated``."""
         loadings, noise = statistics.estimate
         means = statistics.means
         empty = statistics.counts <= NO_ROWS
         if empty.any():
-            # Its weight is zero, so nothing depends on it but the next look at it.
+            # Weight zero: the mean only matters to later moves.
             same = previous is not None and previous.means.shape == means.shape
             before = previous.means if previous is not None and same else np.zeros_like(means)
             means = np.where(empty[:, None], before, means)
@@ -186,11 +186,11 @@ class FactorAnalytic(FamilyDefaults):
         return FactorAnalysers(self.model, means, loadings, noise)
 
     def feasible(self, statistics: ProjectedMoments) -> bool:
-        """No noise is negative."""
+        """Whether no noise is negative."""
         return bool(statistics.estimate[1].min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Refused."""
+        """Raise an error."""
         raise UnsupportedError(
             "factor analysers have no conjugate posterior, so there is no variational fit of "
             "them: use GaussianMixture without a prior, in a search "
@@ -198,25 +198,25 @@ class FactorAnalytic(FamilyDefaults):
         )
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Refused."""
+        """Raise an error."""
         raise UnsupportedError(
             "factor analysers have no fit under a prior: use prior=None, or "
             "covariance_type='diag', the nearest that has one"
         )
 
     def as_draws(self, points: Sequence[FactorAnalysers]) -> NoReturn:
-        """Refused."""
+        """Raise an error."""
         raise UnsupportedError(
             "factor analysers are not compared draw by draw, for a factor may turn from one to "
             "the next: use covariance_type='diag' or 'full' for draws of a density"
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of means, loadings and noise (McNicholas & Murphy 2008, table 1)."""
+        """Count free parameters (McNicholas & Murphy 2008, table 1)."""
         return n_components * n_features + self.model.n_parameters(n_components, n_features)
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[FactorAnalysers]:
-        """Noise that has run out is watched for."""
+        """Return the guard that reports noise at the floor."""
         return FloorGuard(floor_of_noise(frame, summary), partial(held_noise, summary))

@@ -1,1 +1,1 @@
-"""The Gaussian family with its four covariance structures."""
+"""The Gaussian family and its covariance structures."""

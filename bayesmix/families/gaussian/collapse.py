@@ -1,13 +1,8 @@
-"""Collapse, defined once: components that fall onto a few tied rows (DESIGN section 4).
+"""Guard against degenerate Gaussian components: narrow ones with few distinct values.
 
-A component is *degenerate* when along some direction its variance is below a floor (1e-6 in columns
-of unit scale, or gap²/12 where rows tie) and the rows that it holds take fewer than 5 (D + 1)
-distinct values along it. It is then moved to where the fit is worst (maximum likelihood, once), or
-held: its rows are taken as known to the floor only, which adds the floor to its covariance and
-keeps the objective a lower bound. A direction in which *all* rows agree is no part of the frame.
-
-What a component can lose depends on what it has of its own (``GaussianGuard._of_common_shape``): of
-a shape in common the volume alone, of a volume in common nothing that makes a likelihood endless.
+Degenerate: a variance below a floor (1e-6 in columns of unit scale, or gap²/12 for ties) with fewer
+than 5 (D + 1) distinct values along it. Such a component is relocated once (maximum likelihood), or
+held by adding the floor to its covariance, which keeps the objective a lower bound.
 """
 
 from __future__ import annotations
@@ -38,54 +33,52 @@ if TYPE_CHECKING:
 GaussianMixtures: TypeAlias = "Mixture[Gaussians | GaussianPosterior]"
 
 VARIANCE_FLOOR = 1e-6
-# How many times under the floor a variance must be to be looked at before its turn.
+# Ratio of floor and variance above which a component is examined at once.
 DEEP_UNDER_THE_FLOOR = 1e4
-# A variance that was held at the floor is there but for rounding, and not under it.
+# Tolerance for the rounding of variances held at the floor.
 AT_THE_FLOOR = 1.0 + 1e-9
-# How many times the distinct values that are needed a component's rows are to be called many.
+# Ratio of observations and required distinct values above which a component is large.
 MANY_ROWS = 5
-# Under a prior what a component holds may count for so little that its variance stays under the
-# floor however often it is held there: after so many times it is the prior's.
+# Times that a component is held; under a prior its variance may stay below the floor anyway.
 HELD_IN_VAIN = 16
-# Steps between distinct values below this share of the scale are those of continuous data.
+# Smaller steps between distinct values, relative to the scale, count as continuous data.
 SMALLEST_GAP = 1e-6
 
 
 def variance_floor(unit: Array, tied: Array) -> Array:
-    """The smallest variances that rows can support: of their scale, and gap²/12 where they tie."""
+    """Return the smallest variances that data can support, by scale, or gap²/12 for ties."""
     floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
     return floor
 
 
 def held_before(events: tuple[Event, ...]) -> Counter[int]:
-    """How often components were named as held."""
+    """Count how often each component was held."""
     return Counter(k for event in events if event.kind == "held" for k in event.components)
 
 
 @dataclass(frozen=True)
 class GaussianGuard:
-    """Watches Gaussian mixtures fitted to the rows of ``source`` in ``frame``."""
+    """Guard of Gaussian mixtures fitted to the data of ``source`` in ``frame``."""
 
     structure: Structure
     source: Source
     frame: Frame
     summary: Summary
     repair: bool
-    ridge: float | None = None  # variance, in data units, that every value is uncertain by
-    whole: Whole | None = None  # where these are some columns of the rows
+    ridge: float | None = None  # variance of measurement, in data units
+    whole: Whole | None = None  # the full mixture, if these are some of its columns
 
     def among(self, whole: Whole) -> GaussianGuard:
-        """The same watch over some columns of rows whose components all columns tell apart."""
         return replace(self, whole=whole)
 
     @property
     def unit(self) -> Array:
-        """The robust scale (D',) of the frame's directions."""
+        """Robust scale (D',) of the frame's directions."""
         return self.frame.directions(self.summary.scale)
 
     @cached_property
     def floor(self) -> Array:
-        """Smallest variance (D',) that the rows can support, in the frame."""
+        """Smallest variance (D',) that the data can support, in the frame."""
         tied = self.frame.directions(self.summary.gap)
         return variance_floor(self.unit, tied)
 
@@ -95,7 +88,7 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        """The ridge, one for all components, or None."""
+        """Ridge for all components, or None."""
         if not self.ridge:
             return None
         scale = self.frame.directions(np.ones(self.summary.n_features))
@@ -108,14 +101,14 @@ class GaussianGuard:
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """What to do about components below the floor; cheap where there is none."""
+        """Return a repair for degenerate components, or None; cheap if all variances are large."""
         components = mixture.components
         algebra = self.structure.algebra
         sound = True
         try:
             root = components.precision_root
             norm = dnrm2(root.ravel())
-            if norm * norm * self._highest_floor < 1.0:  # all of them together
+            if norm * norm * self._highest_floor < 1.0:  # sufficient condition for all blocks
                 return None
             tightest = algebra.tightest(root, self.floor)
             tight = tightest > AT_THE_FLOOR
@@ -141,10 +134,9 @@ class GaussianGuard:
         return self._judge(mixture, resolution, events, directions, sound)
 
     def _surely_many(self, mixture: GaussianMixtures, n_blocks: int) -> Any:
-        """Components that hold many rows where no column ties: narrow, but not degenerate.
+        """Return which components are large where columns have no ties: narrow, but not degenerate.
 
-        Rows that agree along some other direction make a covariance singular before long, and are
-        looked at then.
+        Ties along other directions soon make a covariance singular, and are examined then.
         """
         ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
         if ties.any() or self.structure.shared:
@@ -160,13 +152,13 @@ class GaussianGuard:
         directions: list[Array],
         sound: bool,
     ) -> Repair | None:
-        """Which of the narrow components hold too few distinct values, and what follows."""
+        """Decide which narrow components have too few distinct values, and repair them."""
         held = self._extended(resolution, mixture.n_components, directions)
         at_resolution = _at_resolution(mixture.components, self.structure, held)
         shown = Mixture(mixture.weights, at_resolution, mixture.frame, mixture.noise)
         shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
-        # A wider component would hold rows of its neighbours as well.
+        # A widened component would take observations of its neighbours.
         looked_at = mixture if sound else shown
         holdings = self.source.reduce(
             HoldingStep(looked_at, directions, self.floor, self._needed, n_worst, self.whole),
@@ -190,8 +182,7 @@ class GaussianGuard:
             ]
             if self.structure.common_shape:
                 degenerate = self._of_common_shape(mixture, directions, degenerate)
-        # Under a prior a component without rows is no atom: it is the prior. Otherwise it is held
-        # once: nothing depends on it.
+        # An empty component under a prior equals the prior; otherwise it is held once.
         held_already = held_before(events)
         degenerate = [
             (k, axes)
@@ -203,7 +194,7 @@ class GaussianGuard:
         if not degenerate:
             if sound:
                 return None
-            # Rows enough, but spread over more than a double holds: one of them lies very far out.
+            # Large components that overflow the precision of doubles contain a distant outlier.
             degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
         moved = {k for event in events if event.kind == "relocated" for k in event.components}
         free = [k for k, _ in degenerate if k not in moved]
@@ -217,12 +208,11 @@ class GaussianGuard:
         directions: list[Array],
         degenerate: list[tuple[int, Array]],
     ) -> list[tuple[int, Array]]:
-        """What components have lost whose shape is that of all: their volume, or all the shape.
+        """Return what components with a common shape have lost: their volume or part of the shape.
 
-        A volume of its own is lost where all directions are. Along r of D directions the shape is,
-        where components that hold rows enough have too little of all rows: any keeps it where the
-        volume is that of all; otherwise volumes make up for a shape that grows thin, and the
-        likelihood grows without end where those components have less than r / D of the rows.
+        A component with its own volume loses it if all directions collapse. Along r of D directions
+        the common shape collapses if the large components have less than r / D of the data; with a
+        common volume, any large component prevents it.
         """
         rows = mixture.weights.mean() * self.source.total_weight
         kept = np.array(
@@ -240,10 +230,9 @@ class GaussianGuard:
 
     @property
     def _needed(self) -> int:
-        """Distinct values that make a narrow component legitimate.
+        """Number of distinct values at which a narrow component is legitimate.
 
-        A component whose volume is that of all has no likelihood without end, as long as one of
-        them has rows that span a volume: enough are those that span its own.
+        With a common volume a single component that spans a volume bounds the likelihood.
         """
         n_features = self.frame.n_directions
         if self.structure.own_volume or self.structure.shared:
@@ -251,7 +240,7 @@ class GaussianGuard:
         return n_features + 2
 
     def _resolution_along(self, axes: Array) -> Array:
-        """The floor along directions given in columns of unit floor, unpooled, no leading axis."""
+        """Return the floor along directions in columns of unit floor, unpooled."""
         scaled = np.sqrt(self.floor)[:, None] * axes
         with np.errstate(over="ignore", invalid="ignore"):
             matrix: Array = scaled @ scaled.T
@@ -265,7 +254,7 @@ class GaussianGuard:
     def _extended(
         self, resolution: Array | None, n_components: int, directions: list[Array]
     ) -> Array:
-        """The resolution of every component, with more directions held."""
+        """Return the resolution of each component, with further directions held."""
         held = np.stack([self._resolution_along(axes) for axes in directions])
         if resolution is not None:
             held = held + np.broadcast_to(resolution, held.shape)
@@ -298,7 +287,7 @@ class GaussianGuard:
         return Repair(tuple(events), held)
 
     def _reason(self, holding: Holding, n_directions: int) -> str:
-        """Why a component is held, and the remedy."""
+        """Return the reason why a component is held, and the remedy."""
         if min(holding.distinct_counts) >= self._needed:
             return (
                 " spreads over more orders of magnitude than a double holds, so its covariance "
@@ -324,11 +313,11 @@ class GaussianGuard:
         holdings: Holdings,
         resolution: Array | None,
     ) -> Repair:
-        """Collapsed components start again at the rows that the mixture explains worst."""
+        """Restart collapsed components at the observations with the lowest density."""
         sound = [k for k in range(shown.n_components) if k not in collapsed]
         components = shown.components
         if sound:
-            # One of the others, not an average entry by entry, which need not be a covariance.
+            # An entry-wise average need not be a covariance.
             n_features = self.frame.n_directions
             spread = self.structure.algebra.spread(
                 components.blocks, shown.n_components, n_features
@@ -361,7 +350,7 @@ class GaussianGuard:
 def _at_resolution(
     components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
 ) -> Gaussians:
-    """Point components with the resolution added to their covariances: none is singular."""
+    """Return point components with the resolution added to their covariances."""
     plain = components.plug_in()
     pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
     pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
@@ -369,15 +358,15 @@ def _at_resolution(
 
 
 ROWS_NAMED = 20
-# Of a component's rows first so many times the distinct values that are needed are looked at.
+# Observations examined first, in multiples of the required distinct values.
 MOSTLY_ENOUGH = 4
-# A column with less of a direction has no part in it.
+# Smaller coefficients of a direction count as zero.
 NO_PART = 1e-9
 
 
 @dataclass(frozen=True)
 class Holding:
-    """What one component holds: how many rows, the first of them, distinct values by direction."""
+    """Observations of a component: number, the first few, distinct values by direction."""
 
     n_rows: int
     rows: tuple[int, ...]
@@ -393,7 +382,7 @@ NOTHING = Holding(0, (), ())
 
 @dataclass(frozen=True)
 class Lowest:
-    """The rows with the lowest log density so far."""
+    """Observations with the lowest log density so far."""
 
     log_density: Array
     values: Array
@@ -411,7 +400,7 @@ class Lowest:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What every component holds, and the rows that fit worst; additive over chunks."""
+    """Observations of each component, and those of lowest density; additive over chunks."""
 
     each: tuple[Holding, ...]
     needed: int
@@ -437,10 +426,10 @@ class Holdings:
 
 @dataclass(frozen=True)
 class HoldingStep:
-    """The rows that each component holds (its largest responsibility), seen along directions.
+    """Observations of each component (by largest responsibility) along given directions.
 
-    Components without directions are not looked at. With them come the ``n_worst`` rows that the
-    mixture explains worst.
+    Components without directions are skipped. Includes the ``n_worst`` observations of lowest
+    density.
     """
 
     mixture: Mixture
@@ -475,7 +464,7 @@ class HoldingStep:
         )
 
     def _holding(self, k: int, axes: Array, rows: Rows, mine: Any) -> Holding:
-        """What component k holds, being these rows of the chunk."""
+        """Return the holding of component k from observations ``mine`` of the chunk."""
         values = self.mixture.frame.apply(rows.values[mine])
         away = (values - self.mixture.components.means[k]) / np.sqrt(self.floor)
         distinct = tuple(self._distinct(away, axis) for axis in axes.T)
@@ -483,7 +472,7 @@ class HoldingStep:
         return Holding(len(mine), first, distinct)
 
     def _distinct(self, away: Array, axis: Array) -> Array:
-        """Distinct values along a direction, no more than are needed."""
+        """Return distinct values along a direction, at most as many as needed."""
         if has_gaps(away):
             known = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
             away = without_gaps(away[known])
@@ -494,7 +483,7 @@ class HoldingStep:
         return distinct[: self.needed]
 
     def _described(self, rows: Rows) -> tuple[Any, Array]:
-        """The component with most of each row and the row's log density, framed."""
+        """Return the most responsible component and the framed log density of each observation."""
         if self.whole is not None:
             joint = self.whole.log_joint(rows.values, self.mixture.components)
         else:

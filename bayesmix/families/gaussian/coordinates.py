@@ -1,8 +1,7 @@
-"""Wishart factors Λ = R M Rᵀ with E[M] = I, in uncorrelated coordinates of unit variance.
+"""Wishart factors Λ = R M Rᵀ, E[M] = I, in uncorrelated coordinates of unit variance.
 
-M = I + Σ_p z_p B_p / sqrt(ν), B_p symmetric with tr(B_p B_q) = 2 δ_pq, and what log|M| has beside
-its regression on M as one more coordinate (moments: Gupta & Nagar 2000, ch. 3). Matrices, and over
-axes, where every column has a Gamma factor, or all columns share one.
+M = I + Σ_p z_p B_p / sqrt(ν), with a further coordinate for the residual of log|M| on M (moments:
+Gupta & Nagar 2000, ch. 3). Diagonal structures have gamma factors.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Whitened(Protocol):
 
     @property
     def root(self) -> Array:
-        """R of every block."""
+        """R of each block."""
         ...
 
     @property
@@ -38,55 +37,55 @@ class Whitened(Protocol):
 
     @property
     def left(self) -> Array:
-        """Standard deviation (B,) of what ½ log|M| has beside its regression on M."""
+        """Standard deviation (B,) of the residual of ½ log|M| on M."""
         ...
 
     def whitened(self, away: Array, b: int) -> Array:
-        """Rᵀ a for rows a (n, D)."""
+        """Return Rᵀ a for rows a (n, D)."""
         ...
 
     def coloured(self, normal: Array, b: int) -> Array:
-        """R⁻ᵀ u for rows u (n, D)."""
+        """Return R⁻ᵀ u for rows u (n, D)."""
         ...
 
     def slopes(self, y: Array, b: int) -> Array:
-        """d (½ log|M| - ½ yᵀMy) / dz (n, p)."""
+        """Return d (½ log|M| - ½ yᵀMy) / dz (n, p)."""
         ...
 
     def mean_of_inverse(self, b: int) -> Array:
-        """Diagonal (D,) of E[M⁻¹], infinite where there is none."""
+        """Return the diagonal (D,) of E[M⁻¹], infinite where undefined."""
         ...
 
     def of_inverse(self, b: int) -> tuple[Array, Array]:
-        """Covariances of the elements of Λ⁻¹: with z and what is left of log|M|, and their own."""
+        """Return covariances of the elements of Λ⁻¹ with the coordinates, and with each other."""
         ...
 
     def of_itself(self) -> tuple[Array, Array]:
-        """Covariances of the elements of the one block: with z, and their own."""
+        """Return covariances of the elements of the block with z, and with each other."""
         ...
 
     def across(self, blocks: Self, b: int) -> Array:
-        """Second derivatives (p, p) of -½ tr(S Λ_b), S the one block of these."""
+        """Return second derivatives (p, p) of -½ tr(S Λ_b), where S is the block of ``self``."""
         ...
 
     def logs(self, roots: Array) -> Array:
-        """log M (S, B, p) of drawn roots (S, B, ...), centred, as z to first order."""
+        """Return log M (S, B, p) of drawn roots (S, B, ...), centred, equal to z to first order."""
         ...
 
     def from_logs(self, logs: Array) -> Array:
-        """Roots (S, B, ...) of Λ."""
+        """Return roots (S, B, ...) of Λ."""
         ...
 
 
 def whitened(wishart: Any, n_features: int) -> Whitened:
-    """The coordinates of a Wishart factor, in the algebra that it has."""
+    """Return the coordinates of a Wishart factor in its algebra."""
     kind: Any = WhitenedMatrices if wishart.scale_inverse.ndim == 3 else WhitenedAxes
     made: Whitened = kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
     return made
 
 
 def mapped(matrix: Array, covariance: Array) -> Array:
-    """A C Aᵀ, infinite where C is."""
+    """Return A C Aᵀ, infinite if C is."""
     if not np.isfinite(covariance).all():
         return np.full((len(matrix), len(matrix)), np.inf)
     product: Array = matrix @ covariance @ matrix.T
@@ -94,14 +93,14 @@ def mapped(matrix: Array, covariance: Array) -> Array:
 
 
 def _log_left(nu: Array) -> Array:
-    """Variance of ½ log M beside its regression on M, one dimension."""
+    """Return the residual variance of ½ log M on M, in one dimension."""
     variance: Array = 0.25 * polygamma(1, 0.5 * nu) - 0.5 / nu
     return variance
 
 
 @dataclass(frozen=True)
 class WhitenedMatrices:
-    """Matrices: R (B, D, D), ν (B,)."""
+    """Coordinates of full matrices: R (B, D, D), ν (B,)."""
 
     root: Array
     freedom: Array
@@ -113,7 +112,7 @@ class WhitenedMatrices:
 
     @cached_property
     def basis(self) -> Array:
-        """B_p (p, D, D)."""
+        """Basis B_p (p, D, D)."""
         upper, right = np.triu_indices(self.n_features)
         out = np.zeros((len(upper), self.n_features, self.n_features))
         out[np.arange(len(upper)), upper, right] = 1.0
@@ -160,7 +159,7 @@ class WhitenedMatrices:
         with_own = np.vstack([elements.reshape(-1, size), rest.reshape(1, size)]).T
         if nu <= p + 3.0:
             return with_own, np.full((size, size), np.inf)
-        # Of an inverse Wishart with ν degrees of freedom and scale ν (R Rᵀ)⁻¹.
+        # Covariances of an inverse Wishart with ν degrees of freedom and scale ν (R Rᵀ)⁻¹.
         own = 2.0 * np.einsum("ij,kl->ijkl", inverse, inverse)
         own += (nu - p - 1.0) * _pairs(inverse)
         own *= nu * nu / ((nu - p) * (nu - p - 1.0) ** 2 * (nu - p - 3.0))
@@ -180,14 +179,14 @@ class WhitenedMatrices:
 
     @property
     def _expected_log(self) -> Array:
-        """E[log M] is this (B,) times I."""
+        """Factor (B,) of I in E[log M]."""
         nu, p = self.freedom, self.n_features
         expected: Array = multivariate_digamma(0.5 * nu, p) / p + LOG_2 - np.log(nu)
         return expected
 
     def logs(self, roots: Array) -> Array:
         relative = np.linalg.solve(self.root, roots)
-        # M = L Lᵀ: log M from the singular values of L, squared.
+        # M = L Lᵀ: log M from the squared singular values of L.
         axes, sizes, _ = np.linalg.svd(relative)
         away = 2.0 * np.log(sizes) - self._expected_log[:, None]
         logarithm = (axes * away[..., None, :]) @ np.swapaxes(axes, -1, -2)
@@ -206,14 +205,14 @@ class WhitenedMatrices:
 
 
 def _pairs(matrix: Array) -> Array:
-    """A_ik A_jl + A_il A_jk (p, p, p, p)."""
+    """Return A_ik A_jl + A_il A_jk (p, p, p, p)."""
     straight: Array = np.einsum("ik,jl->ijkl", matrix, matrix)
     return straight + np.swapaxes(straight, 2, 3)
 
 
 @dataclass(frozen=True)
 class WhitenedAxes:
-    """Columns: R and ν (B, C), C = D, or 1 where all D columns share one."""
+    """Coordinates of diagonals: R and ν (B, C), C = D, or 1 for a shared factor."""
 
     root: Array
     freedom: Array
@@ -225,7 +224,7 @@ class WhitenedAxes:
 
     @property
     def shared(self) -> float:
-        """How many columns have one factor."""
+        """Number of columns per factor."""
         return self.n_features / self.n_elements
 
     @cached_property
@@ -291,7 +290,7 @@ class WhitenedAxes:
 
 @dataclass(frozen=True)
 class GaussianCoordinates:
-    """Coordinates in this order: S, blocks (elements, then what is left of log|M|), components."""
+    """Coordinates in the order: S, blocks (elements, then the residual of log|M|), means."""
 
     q: GaussianPosterior
     learned: bool  # whether S has a factor in q
@@ -314,27 +313,26 @@ class GaussianCoordinates:
         return int(self._n_scale + n_blocks * (self.blocks.n_elements + 1) + K * (D + 1))
 
     def _block(self, k: int) -> int:
-        """The block of component k."""
+        """Return the block of component k."""
         return 0 if self.q.structure.shared else k
 
     def _of_block(self, b: int) -> Integers:
-        """Places of the elements of block b, and of what is left of log|M|."""
+        """Return positions of the elements of block b and of the residual of log|M|."""
         step = self.blocks.n_elements + 1
         first = self._n_scale + b * step
         return np.arange(first, first + step)
 
     def _of_mean(self, k: int) -> Integers:
-        """Places of M u, and of uᵀMu, of component k."""
+        """Return positions of M u and uᵀMu of component k."""
         K, D = self.q.means.shape
         first = self.size - int(K - k) * int(D + 1)
         return np.arange(first, first + int(D + 1))
 
     def places(self, k: int) -> Integers:
-        """What the log density of component k depends on."""
         return np.concatenate([self._of_block(self._block(k)), self._of_mean(k)])
 
     def slopes(self, values: Array, k: int) -> Array:
-        """d E[log N(x | μ_k, Λ_k⁻¹)] / d E[z] (n, p) over ``places(k)``, for framed rows."""
+        """Return d E[log N(x | μ_k, Λ_k⁻¹)] / d E[z] (n, p) over ``places(k)``."""
         b = self._block(k)
         y = self.blocks.whitened(values - self.q.means[k], b)
         beta, n_features = self.q.mean_precision[k], y.shape[1]
@@ -345,7 +343,7 @@ class GaussianCoordinates:
         )
 
     def coupling(self) -> Array:
-        """Second derivatives (P, P) of E[log p(Λ | S)]: those of -½ Σ_b tr(S Λ_b)."""
+        """Return second derivatives (P, P) of -½ Σ_b tr(S Λ_b) in E[log p(Λ | S)]."""
         out = np.zeros((self.size, self.size))
         for b in range(len(self.blocks.root)) if self.learned else ():
             own = self._of_block(b)[:-1]
@@ -355,7 +353,7 @@ class GaussianCoordinates:
         return out
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Means, covariances and S in data units: their covariances with z, and their own."""
+        """Return covariances of means, covariances and S with z, and among each other."""
         q, structure = self.q, self.q.structure
         found = {"means": self._means(frame)}
         shape = structure.blocks.as_covariances(structure.algebra.lift(q.blocks, frame, 0.0)).shape
@@ -388,10 +386,10 @@ class GaussianCoordinates:
         frame: Frame,
         shape: tuple[int, ...],
     ) -> Spread:
-        """Covariances of blocks with their coordinates, and with one another, in data units."""
+        """Return covariances of blocks with coordinates and with each other, in data units."""
         algebra, block = self.q.structure.algebra, self.q.precisions.scale_inverse[0]
         units = np.eye(block.size).reshape(block.size, *block.shape)
-        if block.ndim == 1:  # rows of one array
+        if block.ndim == 1:  # diagonal blocks
             lift = algebra.lift(units, frame, 0.0).reshape(block.size, -1).T
         else:
             lift = np.stack([algebra.lift(unit[None], frame, 0.0).ravel() for unit in units], 1)
@@ -403,16 +401,15 @@ class GaussianCoordinates:
 
     @property
     def moved(self) -> Integers:
-        """Coordinates that ``standardised`` has: the others vary as 1/n², and nothing else."""
         n_blocks, K = len(self.blocks.root), self.q.n_components
         own = [self._of_block(b)[:-1] for b in range(n_blocks)]
         means = [self._of_mean(k)[:-1] for k in range(K)]
         return np.concatenate([np.arange(self._n_scale), *own, *means])
 
     def standardised(self, draws: GaussianDraws) -> Array:
-        """Draws of q in unconstrained coordinates (S, ...) that are z to first order.
+        """Return draws of q in unconstrained coordinates (S, ...) equal to z to first order.
 
-        Logarithms of M, and U'ᵀ(μ - m) sqrt(β) with U' U'ᵀ the drawn Λ.
+        These are log M, and U'ᵀ(μ - m) sqrt(β) with U' U'ᵀ the drawn Λ.
         """
         n_draws, K = draws.means.shape[:2]
         away = (draws.means - self.q.means) * np.sqrt(self.q.mean_precision)[:, None]
@@ -424,7 +421,6 @@ class GaussianCoordinates:
         return np.concatenate([part.reshape(n_draws, -1) for part in parts], axis=1)
 
     def drawn(self, standardised: Array) -> GaussianDraws:
-        """The draws that have these unconstrained coordinates."""
         n_draws, n_scale, (K, D) = len(standardised), self._n_scale, self.q.means.shape
         elements, normal = standardised[:, n_scale : -K * D], standardised[:, -K * D :]
         roots = self.blocks.from_logs(elements.reshape(n_draws, len(self.blocks.root), -1))

@@ -1,4 +1,4 @@
-"""Draws of Gaussian components from q(μ, Λ) q(S), many at once (Bartlett 1933 for Wisharts)."""
+"""Draws of Gaussian components from q(μ, Λ) q(S) (Bartlett 1933 for Wisharts)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bayesmix.numerics.special import LOG_2PI
 class GaussianDraws:
     """S draws: means (S, K, D), roots U of precisions Λ = U Uᵀ (S, B, ...) and of the scale.
 
-    A fixed scale is the same in every draw; β0, learned or not, is known.
+    A fixed scale is repeated; β0 is a number.
     """
 
     structure: Structure
@@ -30,7 +30,7 @@ class GaussianDraws:
 
     @cached_property
     def flat_roots(self) -> Array:
-        """Roots (S K, ...), one for every component of every draw."""
+        """Roots (S K, ...), by draw and component."""
         n_draws, n_components, _ = self.means.shape
         shape = (n_draws, n_components, *self.roots.shape[2:])
         each: Array = np.broadcast_to(self.roots, shape)
@@ -38,7 +38,7 @@ class GaussianDraws:
 
     @cached_property
     def log_det(self) -> Array:
-        """log |Λ_k| (S, K) of D x D precisions."""
+        """Log |Λ_k| (S, K) of D x D precisions."""
         n_draws, n_components, n_features = self.means.shape
         algebra = self.structure.algebra
         n = n_draws * n_components
@@ -47,26 +47,25 @@ class GaussianDraws:
 
     @cached_property
     def components(self) -> Quadratics:
-        """All S K densities N(x | μ_sk, Λ_sk⁻¹), those of a draw together."""
+        """All S K densities N(x | μ_sk, Λ_sk⁻¹), grouped by draw."""
         n_features = self.means.shape[2]
         offset = 0.5 * (self.log_det.ravel() - n_features * LOG_2PI)
         means = self.means.reshape(-1, n_features)
         return Quadratics(self.structure, offset, means, self.flat_roots)
 
     def subset(self, keep: Integers) -> GaussianDraws:
-        """Some components of every draw; a shared precision stays."""
+        """Select components in each draw; a shared precision is kept."""
         roots = self.roots if self.structure.shared else self.roots[:, keep]
         return replace(self, means=self.means[:, keep], roots=roots)
 
     def at(self, draw: int) -> Gaussians:
-        """One of the draws as K densities at a point."""
         blocks = self.structure.algebra.inverse(np.ascontiguousarray(self.roots[draw]))
         return Gaussians(self.structure, self.means[draw], blocks)
 
     def parameters(self, frame: Frame) -> dict[str, tuple[tuple[str, ...], Array]]:
-        """Means, covariances and S in data units, with what axes after that of the draws stand for.
+        """Return means, covariances and S in data units, with their axes.
 
-        Covariances and S are shaped as ``covariances_`` and ``covariance_prior_``.
+        Covariances and S have the shapes of ``covariances_`` and ``covariance_prior_``.
         """
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.lift(algebra.inverse(_together(self.roots)), frame, FLAT_FLOOR)
@@ -83,7 +82,7 @@ class GaussianDraws:
         }
 
     def log_normals(self, mean: Array, mean_precision: float) -> Array:
-        """log N(μ_sk | mean, (mean_precision Λ_sk)⁻¹) (S, K)."""
+        """Return log N(μ_sk | mean, (mean_precision Λ_sk)⁻¹) (S, K)."""
         n_draws, n_components, n_features = self.means.shape
         away = (self.means - mean).reshape(-1, n_features)
         lengths = self.structure.algebra.lengths(away, self.flat_roots)
@@ -96,12 +95,12 @@ class GaussianDraws:
 
 
 def axes_of(n_covariances: int, n_scale: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the axes of covariances and those of S stand for, by how many they have."""
+    """Return the names of the axes of covariances and of S, from their numbers."""
     columns = ("feature", "other_feature")[:n_scale]
-    # A tied structure has one matrix for all components.
+    # Tied structures have a single matrix.
     return (*("component",) * (n_covariances - n_scale), *columns), columns
 
 
 def _together(roots: Array) -> Array:
-    """Roots (S, B, ...) of all draws as one stack (S B, ...)."""
+    """Stack roots (S, B, ...) of all draws (S B, ...)."""
     return np.ascontiguousarray(roots).reshape(-1, *roots.shape[2:])

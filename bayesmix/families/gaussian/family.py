@@ -1,4 +1,4 @@
-"""The Gaussian family: a covariance structure with everything a mixture needs of it."""
+"""The Gaussian family in any covariance structure."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.features import DENSE
 from bayesmix.numerics.gaps import has_gaps
 
-# Priors and draws are loaded by the methods that make them: maximum likelihood needs neither.
+# Priors and draws are imported on use, as maximum likelihood needs neither.
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import NormalWishart
 
-# Variances of less are no doubles in the data's units.
+# Smaller variances underflow in data units.
 SMALLEST_SPREAD = 1e-140
-# Fourth powers of larger distances, in spreads, are no doubles that can be rounded to nine places.
+# Fourth powers of larger distances, in robust scales, overflow when rounded.
 FARTHEST = 1e70
-# Distances, in the data's units, whose squares and sums of squares are doubles.
+# Distances in data units whose sums of squares are finite.
 LARGEST = 1e151
 
 
@@ -39,8 +39,8 @@ LARGEST = 1e151
 class Gaussian(FamilyDefaults):
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
-    Or mclust's letters, of which ``GaussianMixture`` says what they are.
-    ``ridge`` (a variance in data units) is added to every variance, as scikit-learn's
+    Also accepts mclust's letters, see ``GaussianMixture``.
+    ``ridge`` (in data units) is added to each variance, as scikit-learn's
     ``reg_covar``; None adds nothing.
 
     Examples
@@ -75,7 +75,7 @@ class Gaussian(FamilyDefaults):
 
     @property
     def takes_gaps(self) -> bool:
-        """Whether its M-step takes rows with gaps: over axes columns then have counts each."""
+        """Whether the M-step takes missing values: diagonal structures count by column."""
         structure = self.structure
         return structure.algebra.kind == DENSE or structure.estimate is averaged
 
@@ -86,7 +86,7 @@ class Gaussian(FamilyDefaults):
         return self.structure.algebra.linear_is_faster(n_features)
 
     def frame(self, summary: Summary) -> Frame:
-        """Medians and robust scales, rounded to powers of two so that scaling is exact."""
+        """Return medians and robust scales, rounded to powers of two for exact scaling."""
         scale = summary.scale
         if self.structure.common_scale:
             if not self.structure.blocks.isotropic:
@@ -96,14 +96,13 @@ class Gaussian(FamilyDefaults):
         return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """The frame without directions in which all rows agree, and an event that names them."""
         if source.summary.n_missing:
             _refuse_constant(source)
             return frame, ()
         return without_flat_directions(self.structure, frame, source)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments of framed rows; of gaps a first guess."""
+        """Return centred moments, with a first guess for missing values."""
         if has_gaps(values):
             return available(self.structure, values, responsibilities)
         return moments(self.structure, values, responsibilities)
@@ -115,14 +114,14 @@ class Gaussian(FamilyDefaults):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Gaussians:
-        """Means and covariances of the moments (Bishop 2006, eq. 9.24, 9.25)."""
+        """Return means and covariances of the moments (Bishop 2006, eq. 9.24, 9.25)."""
         ridge = None
         if self.ridge is not None and frame is not None:
             ridge = self.ridge / (frame.scale * frame.scale)
         return maximum_likelihood(self.structure, statistics, previous, resolution, ridge)
 
     def feasible(self, statistics: Moments) -> bool:
-        """No variance or count is negative; directions show when they are factorised."""
+        """Whether no variance or count is negative; matrices are checked when factorised."""
         if statistics.known.min() < 0.0:
             return False
         n_features = statistics.means.shape[1]
@@ -132,19 +131,18 @@ class Gaussian(FamilyDefaults):
         return bool(spread.min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
-        """The learned prior of DESIGN section 4, in the frame."""
+        """Return the default prior with learned scale, in the frame."""
         from bayesmix.families.gaussian.prior import reference_prior
 
         return reference_prior(self.structure, summary, frame)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
-        """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular."""
+        """Return the fixed prior of ``prior="auto"``, which prevents singular covariances."""
         from bayesmix.families.gaussian.prior import map_prior
 
         return map_prior(self.structure, source, source.summary, frame, n_components)
 
     def as_draws(self, points: Sequence[Gaussians]) -> GaussianDraws:
-        """Mixtures at points as draws; of a scale they know nothing."""
         from bayesmix.families.gaussian.draws import GaussianDraws
 
         means, roots = (
@@ -153,21 +151,21 @@ class Gaussian(FamilyDefaults):
         return GaussianDraws(self.structure, means, roots, np.ones_like(roots[:, :1]), np.nan)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of means and covariances."""
+        """Count free parameters of means and covariances."""
         return n_components * n_features + self.structure.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """The largest K whose covariances the distinct rows can determine, or None."""
+        """Return the largest K whose covariances the distinct observations determine, or None."""
         return self.structure.max_components(n_distinct, n_features)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:
-        """Collapse is watched for; see ``guard``. Under a prior it also brings in the ridge."""
+        """Return the guard against collapse; under a prior it includes the ridge."""
         ridge = None if repair else self.ridge
         return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
 
 
 def _refuse_constant(source: Source) -> None:
-    """Refuse columns without extent beside gaps, which frames of directions do not have."""
+    """Raise an error for constant columns in data with missing values."""
     constant = np.flatnonzero(source.summary.constant)
     if len(constant):
         column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
@@ -178,7 +176,7 @@ def _refuse_constant(source: Source) -> None:
 
 
 def _refuse_columns_apart(covariance: str, scale: Array) -> None:
-    """Refuse columns so far apart that axes in the units of all of them have no digits."""
+    """Raise an error for column scales too different for a common unit."""
     least, most = int(scale.argmin()), int(scale.argmax())
     if scale[most] > FARTHEST * scale[least]:
         raise InvalidInputError(
@@ -189,7 +187,7 @@ def _refuse_columns_apart(covariance: str, scale: Array) -> None:
 
 
 def _refuse_extremes(summary: Summary, scale: Array) -> None:
-    """Refuse columns whose spread, or what lies farthest out in it, leaves doubles in a sum."""
+    """Raise an error for columns whose spread or outliers overflow in sums."""
     small = np.flatnonzero(summary.scale < SMALLEST_SPREAD)
     if len(small):
         raise InvalidInputError(
@@ -198,7 +196,7 @@ def _refuse_extremes(summary: Summary, scale: Array) -> None:
             "multiply that column"
         )
     away = np.maximum(summary.maximum - summary.centre, summary.centre - summary.minimum)
-    # What is too narrow beside a far row is widened, in whatever units its columns have.
+    # Narrow columns are widened relative to outliers, whatever their units.
     farthest = min(FARTHEST, LARGEST / float(scale.max()))
     far = np.flatnonzero(away > farthest * scale)
     if len(far):

@@ -1,4 +1,4 @@
-"""The extent of the rows as a whole: which directions have none, and how columns correlate."""
+"""Directions without extent in the data, and pooled correlations."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
 
 DRAWN_IN_AT = 10.0
-# Rows drawn in are on the plane of the others where they are no farther from it, in unit scales:
-# its density there is less by 5e-5 nats.
+# Largest distance from the plane, in unit scales, that counts as on it: the density there differs
+# by 5e-5 nats.
 OFF_PLANE = 1e-5
-# Rows that are looked at first: most data have an extent in every direction.
+# Size of the subsample checked first, as most data have full extent.
 SOME_ROWS = 1000
 
 
 def pooled_covariance(source: Source, frame: Frame, unit: Array) -> tuple[Array, Array]:
-    """Covariance (D, D) of all rows in columns of unit scale, far rows drawn in.
+    """Return the covariance (D, D) in columns of unit scale, with outliers shrunk, and an anchor.
 
-    They are drawn in towards a row near the centre, so that one wild row does not hide the others
-    and linear relations between columns stay what they are; that row comes second.
+    Outliers are shrunk towards the anchor, an observation near the centre, which preserves linear
+    relations between columns.
     """
     anchor = source.reduce(_Nearest(frame, unit), 1).values
     drawn_in = source.reduce(_DrawnIn(frame, unit, anchor), 1)
@@ -38,13 +38,13 @@ def pooled_covariance(source: Source, frame: Frame, unit: Array) -> tuple[Array,
 def without_flat_directions(
     structure: Structure, frame: Frame, source: Source
 ) -> tuple[Frame, tuple[Event, ...]]:
-    """The frame with directions in which all rows agree left out, and an event that names them.
+    """Return the frame without directions of no extent, and an event that names them.
 
-    Raises ``InvalidInputError`` where all rows are equal.
+    Raises ``InvalidInputError`` if all observations are equal.
     """
     summary = source.summary
     if structure.isotropic and not summary.constant.all():
-        # One variance for all columns: a constant one is a measurement like the others.
+        # With one variance for all columns, a constant column is informative.
         return frame, ()
     unit = summary.scale / frame.scale
     if _some_rows_suffice(structure, frame, source, unit):
@@ -52,7 +52,7 @@ def without_flat_directions(
     covariance, anchor = pooled_covariance(source, frame, unit)
     basis, flat = structure.algebra.flat(covariance)
     if source.reduce(_FarFrom(flat, frame, unit, anchor), 1).distance > OFF_PLANE:
-        # Rows that were drawn in leave the plane of the others: only what is constant is flat.
+        # Shrunk outliers leave the plane of the others, so only constant columns are flat.
         identity = np.eye(len(flat))
         basis, flat = identity[:, ~summary.constant], identity[:, summary.constant]
     if flat.shape[1] == 0:
@@ -63,17 +63,17 @@ def without_flat_directions(
             "spread to fit a density to"
         )
     if not np.array_equal(basis, basis.astype(bool)):
-        # From columns of unit scale to those of the frame; orthonormal again.
+        # Rescale from unit scale to the frame and orthonormalise again.
         basis = np.linalg.qr(basis * unit[:, None])[0]
         flat = np.linalg.qr(flat / unit[:, None])[0]
-    # The plane of the rows goes through every row, the centre of medians need not lie on it.
+    # The plane passes through all observations, though not through their medians.
     centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
     plane = replace(frame, centre=centre, basis=basis, flat=flat)
     return plane, (_named(summary.constant, flat.shape[1]),)
 
 
 def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
-    """Whether a few rows alone have an extent in every direction; the others can only add to it."""
+    """Whether a subsample has full extent, to which further data can only add."""
     if source.shape[0] < 2 * SOME_ROWS:
         return False
     some = source.spread(SOME_ROWS)
@@ -86,7 +86,7 @@ def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit:
 
 
 def _named(constant: Any, n_flat: int) -> Event:
-    """The event for the flat directions."""
+    """Return the event for the flat directions."""
     columns = np.flatnonzero(constant)
     reasons = []
     if len(columns):
@@ -105,7 +105,7 @@ def _named(constant: Any, n_flat: int) -> Event:
 
 @dataclass(frozen=True)
 class _NearestRow:
-    """The framed row nearest to the centre so far."""
+    """The framed observation nearest to the centre so far."""
 
     distance: float
     values: Array
@@ -128,7 +128,7 @@ class _Nearest:
 
 @dataclass(frozen=True)
 class _DrawnIn:
-    """Moments of rows seen from the anchor, none farther than a few scales."""
+    """Moments about the anchor, with outliers shrunk."""
 
     frame: Frame
     unit: Array
@@ -143,7 +143,7 @@ class _DrawnIn:
 
 @dataclass(frozen=True)
 class _FarFrom:
-    """How far rows that are drawn in lie from the plane through the anchor, at most."""
+    """Largest distance of shrunk observations from the plane through the anchor."""
 
     flat: Array
     frame: Frame
@@ -165,6 +165,6 @@ class _Farthest:
 
 
 def _seen_from(anchor: Array, frame: Frame, unit: Array, rows: Rows) -> tuple[Array, Array, float]:
-    """Rows less the anchor in columns of unit scale, their lengths, and what is drawn in."""
+    """Return differences from the anchor in unit scale, their lengths, and the shrinkage radius."""
     away = without_gaps(frame.apply(rows.values)) / unit - anchor
     return away, np.sqrt((away * away).sum(axis=1)), DRAWN_IN_AT * float(np.sqrt(len(unit)))

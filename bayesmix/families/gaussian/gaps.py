@@ -1,8 +1,6 @@
-"""Moments of rows with gaps: completed in the expected sense, or counted where there are values.
+"""Gaussian moments with missing values, by expectations or by counts per column.
 
-EM with values missing at random (Little & Rubin 2019, sec. 11.2; Ghahramani & Jordan 1994): moments
-of the columns that rows have determine those of all. Over axes columns are independent given the
-component, and a gap is no row of its column.
+EM with values missing at random (Little & Rubin 2019, sec. 11.2; Ghahramani & Jordan 1994).
 """
 
 from __future__ import annotations
@@ -30,10 +28,9 @@ def completed(
     columns: Integers,
     sums: Moments,
 ) -> Moments:
-    """Moments of all columns of rows that have only these, from those of these.
+    """Return moments of all columns from those of the observed ones.
 
-    Gaps are what is expected of them under the components, and have the covariance that is left:
-    ``regression`` are their columns, their slopes on the others, and what is left in blocks.
+    ``regression`` holds the missing columns, their slopes and the conditional covariance in blocks.
     """
     n_features = means.shape[1]
     hidden, slopes, left = regression
@@ -62,7 +59,7 @@ def drawn(
     labels: Integers,
     generator: np.random.Generator,
 ) -> Array:
-    """Rows (n, D) drawn from N(means, covariance) of their components given these columns."""
+    """Draw data (n, D) from N(means, covariance) of components given some columns."""
     n_components, n_features = means.shape
     hidden = np.setdiff1d(np.arange(n_features), columns)
     slopes, left = structure.algebra.regress(covariance, hidden, columns)
@@ -83,7 +80,7 @@ def drawn(
 def seen_over_axes(
     structure: Structure, offsets: Array, means: Array, root: Array, values: Array
 ) -> Seen:
-    """Σ_d offset_kd - ½ U_kd² (x_d - m_kd)² (n, K) over what rows have, and their moments."""
+    """Return Σ_d offset_kd - ½ U_kd² (x_d - m_kd)² (n, K) over observed cells, and moments."""
     present, columns = seen(values).T, without_gaps(values).T
     roots = np.broadcast_to(root, means.shape)
     out: Array = offsets @ present
@@ -97,7 +94,7 @@ def seen_over_axes(
 def moments_over_axes(
     structure: Structure, columns: Array, present: Array, responsibilities: Array
 ) -> Moments:
-    """Moments of framed rows (D, n) with 0 in gaps: they count in the columns that they have."""
+    """Return moments of data (D, n), 0 where missing, counted by column."""
     known = (present @ responsibilities).T
     means = averages((columns @ responsibilities).T, known)
     scatter = np.empty(means.shape)
@@ -113,11 +110,11 @@ def moments_over_axes(
 def seen_densely(
     structure: Structure, offset: Array, means: Array, root: Array, values: Array
 ) -> Seen:
-    """log ∫ exp(offset_k - ½ |Uᵀ(x - m_k)|²) (n, K) over what rows lack, and completed moments.
+    """Return log ∫ exp(offset_k - ½ |Uᵀ(x - m_k)|²) (n, K) over missing cells, and moments.
 
-    By completing the square in what is missing, h: with a = x - m, 0 in h, and g = Λ a the exponent
-    is largest at a_h = -Λ_hh⁻¹ g_h, and what is integrated over has the covariance Λ_hh⁻¹. So only
-    matrices as large as gaps are many are inverted, and each once for all rows of a pattern.
+    With missing cells h, a = x - m (0 in h) and g = Λ a, the maximum is at a_h = -Λ_hh⁻¹ g_h with
+    covariance Λ_hh⁻¹. Only matrices the size of the number of missing cells are inverted, once per
+    pattern.
     """
     precisions = structure.algebra.gram(root)
     groups = [_Hidden.of(lacking, precisions) for lacking in by_number_missing(values)]
@@ -140,10 +137,10 @@ def seen_densely(
 
 @dataclass(frozen=True)
 class _Hidden:
-    """Rows that lack equally many values, with what the precisions say of these."""
+    """Observations with the same number of missing values, and their conditional moments."""
 
     rows: Indices  # (n,)
-    columns: Indices  # (P, s) of patterns
+    columns: Indices  # (P, s) missing columns of each pattern
     pattern: Indices  # (n,)
     covariances: Array  # Λ_hh⁻¹ (B, P, s, s)
     log_volumes: Array  # ½ (s log 2π - log det Λ_hh) (B, P)
@@ -159,17 +156,17 @@ class _Hidden:
 
     @property
     def places(self) -> Indices:
-        """The columns (s, n) that rows lack."""
+        """Missing columns (s, n) of each observation."""
         return self.columns.T[:, self.pattern]
 
     def covered(self, block: int, pull: Array) -> Array:
-        """Λ_hh⁻¹ g_h (s, n) of g (D, all rows)."""
+        """Return Λ_hh⁻¹ g_h (s, n) for g (D, all observations)."""
         own = self.covariances[block][self.pattern]
         product: Array = np.einsum("nij,jn->in", own, pull[self.places, self.rows])
         return product
 
     def left(self, block: int, shares: Array, n_features: int) -> Array:
-        """Σ_n r_n Λ_hh⁻¹ in its place (D, D)."""
+        """Return Σ_n r_n Λ_hh⁻¹ in the full matrix (D, D)."""
         weights = np.bincount(self.pattern, shares[self.rows], len(self.columns))
         out = np.zeros((n_features, n_features))
         places = self.columns[:, :, None], self.columns[:, None, :]
@@ -184,9 +181,9 @@ def _completed(
     groups: Sequence[_Hidden],
     responsibilities: Array,
 ) -> Moments:
-    """Moments where gaps are what each component expects, with the covariance that is left.
+    """Return moments with expectations of missing cells and their conditional covariance.
 
-    ``away`` (K, D, n) are rows less the means of components.
+    ``away`` (K, D, n) are differences from the means.
     """
     n_components, n_features = means.shape
     counts = responsibilities.sum(axis=0)
@@ -203,10 +200,10 @@ def _completed(
 
 
 def available(structure: Structure, values: Array, responsibilities: Array) -> Moments:
-    """Moments of framed rows with gaps where there is no mixture yet: a start.
+    """Return first moments of data with missing values, without a mixture.
 
-    Dense scatters are those of values less their means, 0 in the place of a gap, with variances as
-    large as those of the values that there are.
+    Dense scatters are those with means for missing values, their variances rescaled to the observed
+    ones.
     """
     n_features = values.shape[1]
     if structure.algebra.kind != features.DENSE:
@@ -221,7 +218,7 @@ def available(structure: Structure, values: Array, responsibilities: Array) -> M
         away = np.where(present, values - mean, 0.0)
         scatter[k] = (away * mine[:, None]).T @ away
         squares = np.diagonal(scatter[k])
-        # A column without values is as wide as a column of the frame.
+        # A column without values has unit variance in the frame.
         wider = np.where(known[k] > 0, squares / np.maximum(known[k], 1e-300), 1.0)
         scatter[k] += np.diag((counts[k] - known[k]) * wider)
     return Moments(structure, counts, means, structure.blocks.pool(scatter))

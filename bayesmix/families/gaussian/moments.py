@@ -1,8 +1,7 @@
-"""Centred moments of weighted rows, merged pairwise (Chan, Golub & LeVeque 1983).
+"""Centred moments, merged pairwise without cancellation (Chan, Golub & LeVeque 1983).
 
-``(count, mean, scatter about the mean)`` is additive over rows without cancellation, wherever the
-data lie. Moments are merged and scaled, never subtracted. Over axes a row with gaps counts in the
-columns that it has.
+Moments are added and scaled but never subtracted. In diagonal structures missing values are counted
+by column.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from bayesmix.numerics.memo import filled_at_once, once
 @filled_at_once
 @dataclass(frozen=True)
 class Moments:
-    """counts (K,), means (K, D) and scatter in the structure's blocks.
+    """Counts (K,), means (K, D) and scatter in the structure's blocks.
 
-    ``column_counts`` (K, D) are Σ w r of the rows that have a value there; None where all have.
+    ``column_counts`` (K, D) are Σ w r over the observed cells, None without missing values.
     """
 
     structure: Structure
@@ -47,17 +46,17 @@ class Moments:
 
     @property
     def by_column(self) -> bool:
-        """Whether rows are counted column by column, as some have gaps."""
+        """Whether counts differ by column, as values are missing."""
         return self.column_counts is not None
 
     @property
     def known(self) -> Array:
-        """Σ w r behind every mean (K, D), or (K, 1) where it is the same for all columns."""
+        """Σ w r behind each mean (K, D), or (K, 1) if equal for all columns."""
         return self.counts[:, None] if self.column_counts is None else self.column_counts
 
     @property
     def block_counts(self) -> Array:
-        """Rows' worth behind every block, of which each pooled column of a row is one."""
+        """Number of values behind each block; pooled columns count one by one."""
         blocks = self.structure.blocks
         if self.column_counts is None:
             return blocks.counts(self.counts, self.means.shape[1])
@@ -65,11 +64,10 @@ class Moments:
 
     @property
     def shared(self) -> bool:
-        """Whether components have their scatter in common."""
+        """Whether components share their scatter."""
         return self.structure.shared
 
     def scaled(self, factor: float) -> Moments:
-        """The moments of rows repeated ``factor`` times."""
         by_column = None if self.column_counts is None else factor * self.column_counts
         return replace(
             self,
@@ -79,14 +77,13 @@ class Moments:
         )
 
     def subset(self, keep: Integers) -> Moments:
-        """Those of some components; a shared scatter stays whole."""
+        """Select components; a shared scatter is kept."""
         structure = self.structure
         scatter = structure.blocks.keep(self.scatter, keep)
         by_column = None if self.column_counts is None else self.column_counts[keep]
         return Moments(structure, self.counts[keep], self.means[keep], scatter, by_column)
 
     def merged(self, first: int, second: int) -> Moments:
-        """With ``second`` added to ``first`` and left out."""
         pair = np.array([first, second])
         known, means = self.known[pair], self.means[pair]
         total = known.sum(axis=0)
@@ -110,14 +107,13 @@ class Moments:
         return Moments(self.structure, new_counts, new_means, scatter, by_column)
 
     def split(self, k: int, halves: Moments) -> Moments:
-        """With the first half in the place of component k, and the other at the end."""
         if len(self.counts) == 1:
             return halves
         counts = np.append(self.counts, halves.counts[1])
         means = np.vstack([self.means, halves.means[1:]])
         counts[k], means[k] = halves.counts[0], halves.means[0]
         if self.shared:
-            # What they share loses the scatter between the two.
+            # A shared scatter loses what lies between the two.
             delta, known = halves.means[1:] - halves.means[:1], halves.known
             share = known[:1] * known[1:] / np.maximum(known.sum(axis=0), 1e-300)
             scatter = self.scatter - _between(self.structure, share, delta)
@@ -131,13 +127,13 @@ class Moments:
         return Moments(self.structure, counts, means, scatter, by_column)
 
     def exchanged(self, keep: Integers, others: Moments) -> Moments:
-        """Some components, and others in the place of the rest; a shared scatter stays whole."""
+        """Replace components; a shared scatter is kept."""
         joined = self.joined([self.subset(keep), others])
         return replace(joined, scatter=self.scatter) if self.shared else joined
 
     @staticmethod
     def joined(parts: Sequence[Moments]) -> Moments:
-        """Those of all components of several; what their components share is summed."""
+        """Concatenate components; shared scatters are summed."""
         structure = parts[0].structure
         by_column = None
         if any(part.by_column for part in parts):
@@ -156,16 +152,16 @@ class Moments:
         return np.broadcast_to(self.known, self.means.shape)
 
     def about(self, point: Array, shrink: Array) -> Array:
-        """Scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks.
+        """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks.
 
-        ``shrink`` is as ``known``.
+        ``shrink`` has the shape of ``known``.
         """
         return self.scatter + _between(self.structure, shrink * self.known, self.means - point)
 
     def pack(self) -> Array:
-        """Sums of 1, x and x xᵀ as one vector: the mean parameters of an exponential family.
+        """Return sums of 1, x and x xᵀ, the mean parameters of an exponential family, as a vector.
 
-        Only extrapolation uses it; its cancellation far from the origin costs steps, not digits.
+        Only for extrapolation, where cancellation is harmless.
         """
         return self._packed
 
@@ -176,10 +172,10 @@ class Moments:
         return np.concatenate(sums if self.column_counts is None else [*sums, self.known.ravel()])
 
     def units(self) -> Array:
-        """What entries of ``pack`` are multiplied by: columns then have unit second moments."""
+        """Return factors for ``pack`` that give columns unit second moments."""
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
         total = self.second.sum(axis=0, keepdims=True)
-        total /= self.block_counts.sum() or 1.0  # noise may have all rows
+        total /= self.block_counts.sum() or 1.0  # noise may have all observations
         square = algebra.spread(total, 1, n_features)[0]
         unit = 1.0 / np.sqrt(np.where(square > 0.0, square, 1.0))
         of_second = algebra.stretch(np.ones(self.scatter.shape), unit).ravel()
@@ -189,7 +185,6 @@ class Moments:
         )
 
     def unpack(self, vector: Array) -> Moments:
-        """The moments that pack to ``vector``."""
         n_components, n_features = self.means.shape
         end = n_components * (1 + n_features)
         counts = vector[:n_components]
@@ -208,7 +203,7 @@ class Moments:
         second: Array,
         column_counts: Array | None = None,
     ) -> Moments:
-        """From Σ r x, and Σ r x xᵀ in blocks, instead of means and the scatter about them."""
+        """Return moments from Σ r x and Σ r x xᵀ in blocks."""
         means = averages(totals, counts[:, None] if column_counts is None else column_counts)
         between = structure.blocks.pool(structure.algebra.outer(totals, means))
         made = cls(structure, counts, means, second - between, column_counts)
@@ -223,22 +218,22 @@ class Moments:
 
     @property
     def squares(self) -> Array:
-        """Σ r x² (K, D) of every component, not negative."""
+        """Non-negative Σ r x² (K, D)."""
         spread = self.structure.algebra.spread
         if self.scatter.shape[:2] == self.means.shape:  # nothing is pooled
             return spread(self.second, *self.means.shape)
-        # The scatter of a component on one row may be rounding, of either sign.
+        # The scatter of a component on one observation is rounding, of either sign.
         own = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
         return own + self.known * self.means * self.means
 
 
 def _between(structure: Structure, weight: Array, delta: Array) -> Array:
-    """Σ w_k δ_k δ_kᵀ in blocks, w (K, 1) or, over axes, (K, D)."""
+    """Return Σ w_k δ_k δ_kᵀ in blocks, w (K, 1), or (K, D) for diagonals."""
     return structure.blocks.pool(structure.algebra.outer(weight * delta, delta))
 
 
 def moments(structure: Structure, values: Array, responsibilities: Array) -> Moments:
-    """Moments of framed rows under responsibilities (n, K): the mean first, then the scatter."""
+    """Return moments under responsibilities (n, K), with scatter about the computed means."""
     counts = responsibilities.sum(axis=0)
     means = averages((values.T @ responsibilities).T, counts[:, None])
     scatter = structure.algebra.scatter(values, responsibilities, means)
@@ -246,7 +241,7 @@ def moments(structure: Structure, values: Array, responsibilities: Array) -> Mom
 
 
 def averages(totals: Array, counts: Array) -> Array:
-    """totals (K, D) / counts (K, 1 or D), contiguous; the mean of nothing is 0."""
+    """Return totals (K, D) / counts (K, 1 or D), contiguous, 0 for zero counts."""
     means = np.empty(totals.shape)
     if np.count_nonzero(counts) == counts.size:
         return np.divide(totals, counts, out=means)

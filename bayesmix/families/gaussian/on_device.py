@@ -1,4 +1,4 @@
-"""Quadratic forms over rows on a device: the two forms of the E-step in an array namespace."""
+"""Quadratic forms on a device, centred and linear, in an array namespace."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuadraticsOnDevice:
-    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² over rows of any namespace."""
+    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² on a device."""
 
     forms: Quadratics
 
     def features(self, xp: Any, values: Any) -> Any:
-        """[1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
+        """Return [1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
         one = xp.ones_like(values[:, :1])
         if self.forms.kind != DENSE:
             return xp.concat([one, values, values * values], axis=1)
@@ -30,7 +30,7 @@ class QuadraticsOnDevice:
         return xp.concat([one, values, *products], axis=1)
 
     def log_density(self, xp: Any, values: Any) -> Any:
-        """(n, K), distances from each mean."""
+        """Return log densities (n, K) by distances from the means."""
         forms, columns = self.forms, []
         shared = len(forms.root) == 1
         for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):
@@ -45,7 +45,7 @@ class QuadraticsOnDevice:
         return xp.stack(columns, axis=1)
 
     def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
-        """Centred moments: the mean first, then the scatter."""
+        """Return centred moments: means first, then scatter."""
         structure = self.forms.structure
         counts = host(xp.sum(responsibilities, axis=0))
         means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])

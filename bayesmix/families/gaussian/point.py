@@ -1,4 +1,4 @@
-"""Gaussians at a point: maximum likelihood (Bishop 2006, eq. 9.24, 9.25) and posterior modes."""
+"""Gaussian densities at a point: maximum likelihood estimates and posterior modes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
 
-# Counts at or under this are no rows at all: their means are ratios of underflow.
+# Smaller counts are treated as 0, as their means would be ratios of underflow.
 NO_ROWS = 1e-200
 
 
 @filled_at_once
 @dataclass(frozen=True)
 class Gaussians(ByQuadratics):
-    """means (K, D) and covariance blocks; ``resolution`` is what the run's guard holds them at."""
+    """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""
 
     structure: Structure
     means: Array
@@ -32,18 +32,17 @@ class Gaussians(ByQuadratics):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
         return np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
 
     @once
     def precision_root(self) -> Array:
-        """U with Λ = U Uᵀ, in blocks."""
+        """Root U of Λ = U Uᵀ, in blocks."""
         return self.structure.algebra.root(self.blocks)
 
     @once
     def linear(self) -> Quadratics:
-        """log N(x | μ_k, Σ_k) as quadratic forms."""
+        """Log N(x | μ_k, Σ_k) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = self.precision_root
         log_det = algebra.log_det(root)
@@ -58,11 +57,9 @@ class Gaussians(ByQuadratics):
         return Quadratics(self.structure, offset, self.means, root, by_column)
 
     def seen_in(self, columns: Integers) -> Gaussians:
-        """The densities of rows that have only these columns."""
         return self.marginal(columns)
 
     def subset(self, keep: Integers) -> Gaussians:
-        """Some components, in the order given."""
         return replace(
             self,
             means=self.means[keep],
@@ -71,11 +68,11 @@ class Gaussians(ByQuadratics):
         )
 
     def released(self) -> Gaussians:
-        """The plain density, without the run's resolution in its offset."""
+        """Return the plain density, without the guard's resolution."""
         return replace(self, resolution=None)
 
     def framed(self, frame: Frame) -> Gaussians:
-        """From the data's coordinates into a frame."""
+        """Transform from data coordinates to a frame."""
         return replace(
             self,
             means=np.ascontiguousarray(frame.apply(self.means)),
@@ -83,7 +80,6 @@ class Gaussians(ByQuadratics):
         )
 
     def unframed(self, frame: Frame) -> Gaussians:
-        """From a frame into the data's coordinates."""
         return replace(
             self,
             means=frame.undo(self.means),
@@ -91,7 +87,7 @@ class Gaussians(ByQuadratics):
         )
 
     def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
-        """Component k at another mean, and with another block unless that is None."""
+        """Move component k to another mean, and to another block unless None."""
         means = self.means.copy()
         means[k] = mean
         blocks = self.blocks
@@ -101,13 +97,12 @@ class Gaussians(ByQuadratics):
         return replace(self, means=means, blocks=blocks)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order (n, D)."""
         normal = generator.standard_normal((int(counts.sum()), self.n_features))
         labels = np.repeat(np.arange(self.n_components), counts)
         return self.means[labels] + self.spread_out(normal, labels)
 
     def spread_out(self, normal: Array, labels: Integers) -> Array:
-        """Standard normal rows turned into rows with their component's covariance."""
+        """Transform standard normal values to the covariances of components."""
         dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
         out = np.empty_like(normal)
         for k in np.unique(labels):
@@ -121,30 +116,24 @@ class Gaussians(ByQuadratics):
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     def marginal(self, columns: Integers) -> Gaussians:
-        """The densities of some columns, the others integrated out (Bishop 2006, eq. 2.98)."""
+        """Return the marginal densities of some columns (Bishop 2006, eq. 2.98)."""
         blocks = self.structure.algebra.select(self.blocks, columns)
         return Gaussians(self.structure, self.means[:, columns], blocks)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Gaussians:
-        """The densities of ``columns`` where those ``given`` have these values (G,).
-
-        Bishop 2006, eq. 2.81 and 2.82.
-        """
+        """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
         slopes, left = self.structure.algebra.regress(self.blocks, columns, given)
         means = regressed(self.means, slopes, columns, given, values[None])[0]
         return Gaussians(self.structure, means, left)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
         slopes, _ = self.structure.algebra.regress(self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
 
     def plug_in(self) -> Gaussians:
-        """Itself: a point."""
         return self
 
     def predictive(self) -> Gaussians:
-        """Itself: nothing is integrated out."""
         return self
 
 
@@ -155,11 +144,10 @@ def maximum_likelihood(
     resolution: Array | None,
     ridge: Array | None,
 ) -> Gaussians:
-    """Means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
+    """Return means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
 
-    ``ridge`` (D,) is added to every variance, as scikit-learn's ``reg_covar``. A component without
-    rows keeps its mean and takes the average covariance, with its resolution where it is held; its
-    weight is zero, so nothing depends on them.
+    ``ridge`` (D,) is added to each variance, as scikit-learn's ``reg_covar``. A component without
+    observations keeps its mean and takes the average covariance; its weight is zero.
     """
     means = statistics.means
     n_components = len(means)
@@ -178,7 +166,7 @@ def maximum_likelihood(
 
 
 def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
-    """The same with components that are empty as if a negligible part of all rows were theirs."""
+    """Give empty components the average scatter and negligible counts."""
     by_column = statistics.column_counts
     some = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
     counts = statistics.counts.sum()
@@ -196,7 +184,7 @@ def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> 
 
 
 def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
-    """The moments of rows that are known to the resolution only."""
+    """Add the resolution to the scatter."""
     if resolution is None:
         return statistics
     counts = align(statistics.counts, resolution)
@@ -207,5 +195,5 @@ def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:
 
 
 def kept(resolution: Array | None, keep: Integers) -> Array | None:
-    """The resolution of some components; one that all share has a leading axis of 1."""
+    """Return the resolution of some components; a shared one has a leading axis of 1."""
     return resolution if resolution is None or len(resolution) == 1 else resolution[keep]

@@ -1,8 +1,7 @@
-"""The Normal-Wishart prior of every structure, and its exact posterior (Bishop 2006, sec. 10.2).
+"""Normal-Wishart priors and their exact posteriors in all structures (Bishop 2006, sec. 10.2).
 
-μ_k | Λ_k ~ N(m0, (β0 Λ_k)⁻¹), Λ ~ Wishart(S⁻¹, ν0) in the structure's blocks: over axes that is
-Gamma(ν0/2, rate S/2). S is fixed (= W0⁻¹) or learned; β0 is fixed or set by type-II maximum
-likelihood. What is learned is part of q and of the bound.
+μ_k | Λ_k ~ N(m0, (β0 Λ_k)⁻¹), Λ ~ Wishart(S⁻¹, ν0) in blocks, gamma for diagonals. S may be learned
+as part of q, β0 by type-II maximum likelihood.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
 @dataclass(frozen=True)
 class NormalWishart:
-    """m0 (D,), β0, ν0 and the scale; shared by all components."""
+    """Hyperparameters m0 (D,), β0, ν0 and the scale, shared by all components."""
 
     structure: Structure
     mean: Array
@@ -59,10 +58,9 @@ class NormalWishart:
         previous: GaussianPosterior | None = None,
         resolution: Array | None = None,
     ) -> GaussianPosterior:
-        """q(μ, Λ) given statistics (Bishop 2006, eq. 10.60 to 10.63), each structure its own.
+        """Return q(μ, Λ) given statistics (Bishop 2006, eq. 10.60 to 10.63).
 
-        What is learned of the prior is updated first, at the previous q(μ, Λ): coordinate ascent,
-        so that the bound rises with every one of the three.
+        Learned hyperparameters are updated first at the previous q(μ, Λ), so that the bound rises.
         """
         if previous is None or not (self.scale.learned or self.learns_mean_precision):
             return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
@@ -87,9 +85,9 @@ class NormalWishart:
     def parameters_given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> tuple[Array, Array, Wishart]:
-        """m_k, β_k, and the Wishart factors of blocks that nothing else constrains.
+        """Return m_k, β_k and the Wishart factors of unconstrained blocks.
 
-        In this order Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
+        Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
         """
         beta = mean_precision + statistics.known
         means = (mean_precision * self.mean + statistics.known * statistics.means) / beta
@@ -100,7 +98,7 @@ class NormalWishart:
         return means, beta if statistics.by_column else beta[:, 0], precisions
 
     def _best_mean_precision(self, q: GaussianPosterior) -> float:
-        """β0 that maximises the bound at q(μ, Λ): type-II maximum likelihood, within its range."""
+        """Return the β0 that maximises the bound at q(μ, Λ), within its range."""
         n_components, n_features = q.means.shape
         away = q.expected_distance(self.mean)
         best = n_components * n_features / (q.inverse_precisions + away).sum()
@@ -108,7 +106,7 @@ class NormalWishart:
         return min(max(float(best), lowest), highest)
 
     def kl(self, posterior: GaussianPosterior) -> float:
-        """KL of q(μ, Λ) and of q(S) from their priors (Bishop 2006, eq. 10.74, 10.77)."""
+        """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
         n_features = len(self.mean)
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
         ratio = beta0 / beta
@@ -126,10 +124,10 @@ class NormalWishart:
         previous: Gaussians | None = None,
         resolution: Array | None = None,
     ) -> Gaussians:
-        """Joint mode in (μ, Σ): an M-step with W⁻¹ for the scatter (Fraley & Raftery 2007).
+        """Return the joint mode in (μ, Σ) (Fraley & Raftery 2007).
 
-        A block then is W⁻¹ / (ν + p + 1 + means per block), where nothing else constrains it, and
-        with mclust's counts where it has such structures (``Structure.mode_rows``).
+        Unconstrained blocks are W⁻¹ / (ν + p + 1 + means per block); see ``Structure.mode_rows``
+        for mclust's counts.
         """
         means, _, precisions = self.parameters_given(
             statistics, self.scale.initial(), self.mean_precision, resolution
@@ -141,9 +139,9 @@ class NormalWishart:
         return Gaussians(self.structure, means, blocks, resolution)
 
     def log_density(self, components: Gaussians) -> float:
-        """log p(μ, Σ): inverse-Wishart times normal, as a density over (μ, Σ).
+        """Return log p(μ, Σ), inverse-Wishart times normal.
 
-        But for a constant where blocks are constrained further.
+        Constrained blocks lack the normalising constant.
         """
         algebra = self.structure.algebra
         n_components, n_features = components.means.shape
@@ -168,30 +166,27 @@ class NormalWishart:
     def conditional(
         self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
     ) -> GaussianPosterior:
-        """p(μ, Λ | X, Z, S), S drawn given the one draw that was last: a step of Gibbs sampling."""
+        """Return p(μ, Λ | X, Z, S) for a Gibbs step, with S drawn given the last draw."""
         scale = self.scale.given(last.roots, self.degrees_of_freedom, generator)
         return self._given(statistics, scale, last.prior_mean_precision, None)
 
     def log_density_of(self, draws: GaussianDraws) -> Array:
-        """log p(μ, Λ) (S,) of draws; a learned scale is integrated out, exactly."""
+        """Return log p(μ, Λ) (S,) of draws, with a learned scale integrated out exactly."""
         density: Array = draws.log_normals(self.mean, draws.prior_mean_precision).sum(axis=1)
         density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
         return density
 
     def pymc_distribution(self, pm: Pymc, q: GaussianPosterior, n_components: int) -> GaussianTwin:
-        """The same prior over K components in PyMC, β0 as ``q`` has it, and their densities."""
         return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
 
     def unframed(self, frame: Frame) -> NormalWishart:
-        """From a frame into the data's coordinates."""
         return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
 
 
 def unframed_scale(scale: Any, frame: Frame) -> Any:
-    """A scale (prior or factor of q) in data coordinates.
+    """Transform a scale, of a prior or of q, to data coordinates.
 
-    Where directions were set aside a learned scale has no distribution along them: its mean is
-    shown, with the floor there.
+    If directions were set aside, a learned scale becomes its mean, with the floor along them.
     """
     algebra = scale.prior.algebra if isinstance(scale, LearnedScale) else scale.algebra
     if isinstance(scale, FixedScale) or frame.basis is not None:
@@ -199,17 +194,17 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
         return FixedScale(algebra, algebra.lift(mean, frame, FLAT_FLOOR))
     if isinstance(scale, LearnedScale):
         return LearnedScale(unframed_scale(scale.prior, frame))
-    # S has the units of a covariance, so its own inverse scale has those of a precision.
+    # S has the units of a covariance, so its inverse scale has those of a precision.
     return replace(scale, scale_inverse=algebra.stretch(scale.scale_inverse, 1.0 / frame.scale))
 
 
 @dataclass(frozen=True)
 class GaussianPosterior(ByQuadratics):
-    """q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and what the prior learned."""
+    """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""
 
     structure: Structure
     means: Array  # (K, D)  m_k
-    mean_precision: Array  # (K,)  β_k, or (K, D) where rows with gaps count in some columns
+    mean_precision: Array  # (K,)  β_k, or (K, D) with missing values in diagonal structures
     precisions: Wishart  # q(Λ), in blocks
     scale: Wishart | FixedScale  # q(S), or the fixed S
     prior_mean_precision: float  # β0
@@ -217,17 +212,16 @@ class GaussianPosterior(ByQuadratics):
 
     @property
     def expected_totals(self) -> Array:
-        """E[x | k] (K, D)."""
         return self.means
 
     @property
     def precision_root(self) -> Array:
-        """U with E[Λ] = U Uᵀ."""
+        """Root U of E[Λ] = U Uᵀ."""
         return self.precisions.mean_root
 
     @property
     def blocks(self) -> Array:
-        """E[Λ]⁻¹ in blocks: the covariances that a summary shows."""
+        """Covariance summary E[Λ]⁻¹ in blocks."""
         return self.precisions.mean_inverse
 
     @property
@@ -239,12 +233,12 @@ class GaussianPosterior(ByQuadratics):
         return total
 
     def expected_distance(self, point: Array) -> Array:
-        """(m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
+        """Return (m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
         return self.structure.algebra.lengths(self.means - point, self.precision_root)
 
     @once
     def linear(self) -> Quadratics:
-        """E[log N(x | μ_k, Λ_k⁻¹)] (Bishop 2006, eq. 10.64 and 10.65) as quadratic forms."""
+        """E[log N(x | μ_k, Λ_k⁻¹)] as quadratic forms (Bishop 2006, eq. 10.64 and 10.65)."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         log_det = self.precisions.expected_log_det
         if self.resolution is not None:
@@ -259,11 +253,11 @@ class GaussianPosterior(ByQuadratics):
         return Quadratics(self.structure, offset, self.means, self.precision_root, by_column)
 
     def seen_in(self, columns: Integers) -> Quadratics:
-        """log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the other columns."""
+        """Return log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the missing columns."""
         return self.linear.marginal(columns)
 
     def subset(self, keep: Integers) -> GaussianPosterior:
-        """Some components, in the order given; a shared block keeps all its rows until a pass."""
+        """Select components; a shared block is kept until the next pass."""
         structure, resolution = self.structure, self.resolution
         return replace(
             self,
@@ -278,7 +272,7 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
-        """Independent draws of (μ, Λ), and of a learned scale S."""
+        """Return independent draws of (μ, Λ), and of a learned scale S."""
         roots = self.precisions.draw(n_draws, generator)
         normal = generator.standard_normal((n_draws, *self.means.shape))
         away = self.structure.algebra.coloured(normal, roots)
@@ -291,14 +285,10 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def coordinates(self) -> GaussianCoordinates:
-        """q in coordinates of unit variance; a learned S is among them."""
+        """Return q in coordinates of unit variance, including a learned S."""
         return GaussianCoordinates(self, learned=not isinstance(self.scale, FixedScale))
 
     def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
-        """log q(μ, Λ) of draws in parts: what all components share (S,), and (S, J, K).
-
-        Entry (j, k) of the latter is the log density of the drawn component k under factor j.
-        """
         wisharts = self.precisions.log_densities(draws.roots)
         parameters = zip(self.means, self.mean_precision, strict=True)
         normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
@@ -307,16 +297,15 @@ class GaussianPosterior(ByQuadratics):
         return np.zeros(len(normals)), normals + wisharts
 
     def released(self) -> GaussianPosterior:
-        """Without the run's resolution in its offset."""
+        """Return the posterior without the guard's resolution."""
         return replace(self, resolution=None)
 
     def unframed(self, frame: Frame) -> GaussianPosterior:
-        """From a frame into the data's coordinates."""
         algebra, precisions = self.structure.algebra, self.precisions
         freedom = precisions.degrees_of_freedom
         if freedom.ndim == 2 and frame.basis is not None:
             freedom = np.repeat(freedom[:, :1], len(frame.centre), axis=1)
-        # W⁻¹ = ν E[Λ]⁻¹, which is the floor where the rows have no extent.
+        # W⁻¹ = ν E[Λ]⁻¹ is the floor in directions without extent.
         covariances = algebra.lift(self.blocks, frame, FLAT_FLOOR)
         return replace(
             self,
@@ -326,14 +315,14 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def plug_in(self) -> Gaussians:
-        """The point m_k, E[Λ_k]⁻¹: what plug-in criteria are computed at."""
+        """Return the point m_k, E[Λ_k]⁻¹, which criteria use."""
         return Gaussians(self.structure, self.means, self.blocks)
 
     def predictive(self) -> Students:
-        """p(x | k, data) under q (Bishop 2006, eq. 10.81, and its twin for every structure).
+        """Return p(x | k, data) under q (Bishop 2006, eq. 10.81, generalised to all structures).
 
         Full and tied: Student-t with ν + 1 - D degrees of freedom; diagonal: a product of
-        univariate t with ν; spherical: one D-variate t with ν, where ν counts every column.
+        univariate t with ν; spherical: a D-variate t with ν, which counts each column.
         """
         algebra = self.structure.algebra
         n_features = self.n_features
@@ -346,16 +335,16 @@ class GaussianPosterior(ByQuadratics):
         return Students(algebra, self.means, blocks, nu, joint_columns)
 
 
-# A first guess of how much smaller a component is than the whole, as a share of its variance.
+# Expected variance of a component relative to that of the data.
 SHARE_OF_VARIANCE = 0.1
 
 
 def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> NormalWishart:
-    """The learned prior of DESIGN section 4, in the frame; refused where none is conjugate.
+    """Return the default prior with learned scale; an error for non-conjugate structures.
 
-    m0 the medians, ν0 = D + 2 (dense) or 3 (axes), so that a variance has the same marginal in
-    every structure; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 is
-    learned, up to 1.
+    m0: medians; ν0 = D + 2 (dense) or 3 (diagonal), the same marginal of variances in all
+    structures; S ~ Wishart with mean 0.1^(1/D) scale² and D degrees of freedom; β0 learned, up to
+    1.
     """
     n_features = frame.n_directions
     whole = structure.conjugate().block_of(np.diag(summary.scale * summary.scale))
@@ -379,10 +368,10 @@ def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> Nor
 def map_prior(
     structure: Structure, source: Source, summary: Summary, frame: Frame, n_components: int
 ) -> NormalWishart:
-    """The fixed prior of ``prior="auto"`` (DESIGN section 4, MAP): never singular.
+    """Return the fixed prior of ``prior="auto"``, which prevents singular covariances.
 
-    W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with S the squared robust scales, R the
-    correlation of the rows and a = D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
+    W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with squared robust scales S, correlations R and a =
+    D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
     """
     unit = summary.scale / frame.scale
     plain = replace(frame, basis=None, flat=None)
@@ -407,20 +396,20 @@ def map_prior(
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    """Hyperparameters of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0); None leaves the default.
+    """Hyperparameters of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0); None means the default.
 
     Parameters
     ----------
     mean : array (D,), optional
-        m0, in data units.
+        Mean m0 in data units.
     mean_precision : float, optional
         β0 > 0.
     degrees_of_freedom : float, optional
         ν0 > D - 1 (full, tied), > 0 (diagonal and spherical ones).
     covariance : array, optional
-        W0⁻¹ in data units: (D, D) for full, tied and what lies between, (D,) for diagonal ones, a
-        number for spherical and EII. Taken as fixed; without it the default scale stands, which
-        variational Bayes learns.
+        Scale W0⁻¹ in data units, fixed: (D, D) for dense structures, (D,) for diagonal ones, a
+        number for spherical and EII. The default scale is learned by variational
+        Bayes.
 
     Examples
     --------
@@ -436,16 +425,15 @@ class GaussianPrior:
 
     @property
     def fixes_scale(self) -> bool:
-        """Whether the prior alone keeps every variance away from zero."""
         return self.covariance is not None
 
     def over(self, default: Any, frame: Frame) -> Any:
-        """The default prior with what is given here in its place, in the frame.
+        """Replace hyperparameters of the default prior, in the frame.
 
-        Raises ``InvalidInputError`` where a value has the wrong shape or is out of range.
+        Raises ``InvalidInputError`` for values of wrong shape or out of range.
         """
         if not isinstance(default, NormalWishart):
-            # A prior over a transform of the data says in which frame the transform is.
+            # Priors over transformed data transform the hyperparameters themselves.
             return default.with_choice(self, frame)
         prior, structure = default, default.structure
         n_features = len(frame.centre)
@@ -486,7 +474,7 @@ def _numbers(name: str, value: Any) -> Array:
 
 
 def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
-    """One block from a covariance in scikit-learn's shape for the structure, checked."""
+    """Return a block from a covariance in scikit-learn's shape, checked."""
     matrix = _numbers(name, value)
     shape = structure.blocks.one_shape(n_features)
     if matrix.shape != shape:
@@ -499,7 +487,7 @@ def covariance_block(structure: Structure, value: Any, n_features: int, name: st
     if matrix.ndim == 2:
         if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
             raise InvalidInputError(f"{name} must be symmetric")
-        # In columns of unit scale: units far apart would drown the smallest eigenvalue.
+        # In columns of unit scale, as different units would hide the smallest eigenvalue.
         unit = np.sqrt(np.abs(np.diagonal(matrix)))
         unit[unit == 0] = 1.0
         if np.linalg.eigvalsh(matrix / np.outer(unit, unit))[0] <= 0:

@@ -1,8 +1,7 @@
-"""K quadratic forms offset_k - ½ |Uᵀ(x - m_k)|²: what point and posterior Gaussians share.
+"""Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² of Gaussians, exact or averaged over q(μ, Λ).
 
-The E-step sees a Gaussian, exact or averaged over q(μ, Λ), only as this (Bishop 2006, eq. 10.64
-and 10.65). It has two executions: centred, which is exact wherever the clusters lie, and linear in
-the features [1, x, x xᵀ], which is one matrix product and loses digits as (distance / sd)².
+Bishop 2006, eq. 10.64 and 10.65. The centred form is always accurate; the linear form in [1, x, x
+xᵀ] loses digits as (distance / sd)².
 """
 
 from __future__ import annotations
@@ -25,22 +24,23 @@ from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
 
-# Squared distances that differ by less, as a share of them, are of components equally wide.
+# Relative difference of squared distances below which components are equally wide.
 SAME = 1e-12
-# Powers of two and of e that are doubles, and so are their products with what they multiply here.
+# Exponents of 2 and of e that do not overflow, nor do their products here.
 FARTHEST = 400
 LARGEST_LOG = 700.0
 SMALLEST = 1e-300
-# Patterns of gaps whose forms are kept from one chunk to the next.
+# Largest number of patterns of missing values whose forms are cached.
 MOST_PATTERNS = 256
 
 
 @filled_at_once
 @dataclass(frozen=True)
 class Quadratics:
-    """offset (K,), means (K, D) and precision roots in blocks.
+    """Offsets (K,), means (K, D) and precision roots in blocks.
 
-    ``column_offset`` (K, D) adds up to the offset over axes; None where it follows from the roots.
+    ``column_offset`` (K, D) sums to the offset in diagonal structures, None if it follows from the
+    roots.
     """
 
     structure: Structure
@@ -50,18 +50,18 @@ class Quadratics:
     column_offset: Array | None = None
 
     def expected_log_density(self, values: Array) -> Array:
-        """offset_k - ½ |Uᵀ(x - m_k)|² (n, K), centred form."""
+        """Return offset_k - ½ |Uᵀ(x - m_k)|² (n, K), in centred form."""
         out = self.structure.algebra.squared(values, self.means, self.root)
         out *= -0.5
         out += self.offset
         return out
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Log density (n, K) of framed rows ``units`` times 2^exponent, in two parts.
+        """Return the log density (n, K) of ``units`` times 2^exponent, in two parts.
 
-        The second (n,) is what the widest component loses, minus infinity where that is no double;
-        the first is relative to it. Of equally wide ones, the one that lies farthest out in the
-        direction of the row is the nearest.
+        The second (n,) is the loss of the widest component, minus infinity on overflow; the first
+        is relative to it. Ties in width go to the component farthest out in the direction of the
+        observation.
         """
         squared = self.structure.algebra.squared
         squares = squared(units, np.ldexp(self.means, -exponent), self.root)
@@ -87,7 +87,7 @@ class Quadratics:
 
     @property
     def precision_root(self) -> Array:
-        """The root, as those that have a precision call it."""
+        """Precision root."""
         return self.root
 
     @property
@@ -97,31 +97,28 @@ class Quadratics:
 
     @property
     def on_device(self) -> QuadraticsOnDevice:
-        """The forms over rows on a device."""
+        """Quadratic forms on a device."""
         return QuadraticsOnDevice(self)
 
     def subset(self, keep: Integers) -> Quadratics:
-        """Some of the forms, in the order given."""
         root = self.root if len(self.root) == 1 else self.root[keep]
         by_column = None if self.column_offset is None else self.column_offset[keep]
         return Quadratics(self.structure, self.offset[keep], self.means[keep], root, by_column)
 
     @once
     def covariance(self) -> Array:
-        """(U Uᵀ)⁻¹ in blocks."""
+        """Covariances (U Uᵀ)⁻¹ in blocks."""
         return self.structure.algebra.inverse(self.root)
 
     @property
     def patterned(self) -> Booleans:
-        """All columns."""
         return np.ones(self.means.shape[1], dtype=bool)
 
     def seen_in(self, columns: Integers) -> Quadratics:
-        """The forms of rows that have only these columns."""
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """The forms of rows with gaps, and what makes their moments."""
+        """Return log densities with missing values, and a function to moments."""
         if not has_gaps(values):
             return self.expected_log_density(values), lambda shares: self.statistics(values, shares)
         if self.dense:
@@ -130,7 +127,7 @@ class Quadratics:
 
     @property
     def offsets(self) -> Array:
-        """Offsets (K, D) of every column, over axes."""
+        """Offsets (K, D) by column, in diagonal structures."""
         if self.column_offset is not None:
             return self.column_offset
         log_det = self.structure.algebra.log_det(self.root)
@@ -140,21 +137,20 @@ class Quadratics:
 
     @property
     def dense(self) -> bool:
-        """Whether columns depend on one another, given the component."""
+        """Whether columns are dependent within a component."""
         return self.structure.algebra.kind == features.DENSE
 
     def completed(self, columns: Integers, sums: Moments) -> Moments:
-        """The moments of rows that have only these columns, from those of the columns."""
         regression = self._pattern(columns)[1]
         return completed(self.structure, self.means, regression, columns, sums)
 
     @once
     def _patterns(self) -> dict[bytes, tuple[Quadratics, tuple[Any, Any, Any]]]:
-        """What is known of patterns of gaps: chunk after chunk has the same ones."""
+        """Cache of forms by pattern of missing values."""
         return {}
 
     def _pattern(self, columns: Integers) -> tuple[Quadratics, tuple[Any, Any, Any]]:
-        """The forms of rows that have only these columns, and the regression of the others."""
+        """Return the forms of the observed columns, and the regression of the others."""
         key = columns.tobytes()
         found = self._patterns.get(key)
         if found is None:
@@ -166,7 +162,7 @@ class Quadratics:
         return found
 
     def marginal(self, columns: Integers) -> Quadratics:
-        """log ∫ exp(.) over the other columns: the forms of rows that have only these."""
+        """Return log ∫ exp(.) over the missing columns as quadratic forms."""
         return self._pattern(columns)[0]
 
     def _marginal(self, columns: Integers) -> Quadratics:
@@ -183,7 +179,7 @@ class Quadratics:
         return Quadratics(self.structure, offset, means, root)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with gaps drawn from N(m, (U Uᵀ)⁻¹) of the components ``labels``, given the rest."""
+        """Draw missing cells from N(m, (U Uᵀ)⁻¹) of the components ``labels``, given the others."""
         out = values.copy()
         for columns, rows in patterns(values):
             if len(columns) < values.shape[1]:
@@ -195,31 +191,31 @@ class Quadratics:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """The same of dense covariances; over axes factors are left out instead."""
+        """Draw missing cells in dense structures only."""
         return self.filled(values, labels, generator) if self.dense else values
 
     @property
     def kind(self) -> int:
-        """Which features ``features`` makes."""
+        """Kind of the features."""
         return self.structure.algebra.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """[1, x, x xᵀ] (F, n)."""
+        """Return [1, x, x xᵀ] (F, n)."""
         return self.structure.algebra.features(values, out)
 
     @once
     def coefficients(self) -> Array:
-        """Θ (K, F) with Θ φ(x) = log density."""
+        """Coefficients Θ (K, F) with Θ φ(x) = log density."""
         return self.structure.algebra.coefficients(self.offset, self.means, self.root)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments of the rows."""
+        """Return centred moments."""
         return moments(self.structure, values, responsibilities)
 
     def near(self, log_weights: Array) -> Array:
-        """How probable the mean of j is under k, and that of k under j, less their own (K, K).
+        """Return the log density of each mean under other components, relative to its own (K, K).
 
-        On average, with half the log weight of k: which of two has the rows between depends on it.
+        Averaged over j under k and k under j, plus half the log weight of k.
         """
         density = self.expected_log_density(np.asfortranarray(self.means))
         apart = density - np.diagonal(density)[:, None]
@@ -227,14 +223,14 @@ class Quadratics:
         return near
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Quadratics, Array]:
-        """The forms of candidates with the means of their anchors as origins."""
+        """Return the forms of candidates about the means of their anchors."""
         places, forms = self.means[anchors], self.subset(candidates.ravel())
         away = forms.means - places.repeat(candidates.shape[1], axis=0)
         local = self.structure, forms.offset, away, forms.root, forms.column_offset
         return Quadratics(*local), places
 
     def gathered(self, sums: Array, components: Integers, places: Array) -> Moments:
-        """Moments of the components, merged from those about the local means."""
+        """Merge moments about local means by component."""
         structure, (n_components, n_features) = self.structure, self.means.shape
         algebra, counts, totals = structure.algebra, sums[:, 0], sums[:, 1 : 1 + n_features]
         own = averages(totals, counts[:, None])
@@ -251,26 +247,25 @@ class Quadratics:
         return Moments(structure, of_all, means, structure.blocks.pool(total))
 
     def from_sums(self, sums: Array) -> Moments:
-        """Centred moments from summed features."""
+        """Return centred moments from summed features."""
         structure, n_features = self.structure, self.means.shape[1]
         second = structure.blocks.pool(structure.algebra.second(sums, n_features))
         counts, totals = sums[:, 0].copy(), sums[:, 1 : 1 + n_features]
         return Moments.about_origin(structure, counts, totals, second)
 
     def expected_log_likelihood(self, statistics: Moments) -> float:
-        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)], by distances of means and scatter about them."""
+        """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from distances of means and scatter."""
         algebra, counts = self.structure.algebra, statistics.counts
         away = counts @ algebra.lengths(statistics.means - self.means, self.root)
         within = algebra.trace(statistics.scatter, self.root).sum()
         return float(counts @ self.offset - 0.5 * (away + within))
 
     def loss(self, statistics: Moments, most: float = 0.0) -> float:
-        """Bound on the rounding error of Σ_n w_n log p(x_n) through the features, in nats.
+        """Return a first-order bound on the rounding of Σ_n w_n log p(x_n) by features, in nats.
 
-        First order: Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with
-        Σ_n r |x_i x_j| bounded by Cauchy and Schwarz. Scatter and means lose no more than that,
-        relative to the precisions that the coefficients hold. A rough bound is enough where it is
-        no more than ``most``: |θ| |φ| with |φ| no more than 1 + |x|².
+        Σ_k Σ_n r_nk Σ_f |θ_kf φ_f(x_n)| times F units of rounding, with Σ_n r |x_i x_j| bounded by
+        Cauchy and Schwarz. The rough bound |θ| |φ|, |φ| <= 1 + |x|², is returned if it is at most
+        ``most``.
         """
         rounding = UNIT_ROUNDOFF * self.coefficients.shape[1]
         size = dasum(statistics.counts) + dasum(statistics.second.ravel())
@@ -284,20 +279,20 @@ class Quadratics:
 def offsets_by_column(
     structure: Structure, log_det: Array, shape: tuple[int, ...], less: Array | float = 0.0
 ) -> Array | None:
-    """½ (log det - log 2π - ``less``) (K, D) over axes, None for dense blocks."""
+    """Return ½ (log det - log 2π - ``less``) (K, D) for diagonals, None for dense blocks."""
     by_column = structure.algebra.by_column(log_det, *shape)
     return None if by_column is None else 0.5 * (by_column - LOG_2PI - less)
 
 
 class ByQuadratics(ABC):
-    """K Gaussians of a fit, at a point or averaged over q: rows see their quadratic forms alone."""
+    """K Gaussians, at a point or averaged over q, evaluated by their quadratic forms."""
 
     means: Array
 
     @property
     @abstractmethod
     def linear(self) -> Quadratics:
-        """log N(x | μ_k, Λ_k⁻¹), or its expectation."""
+        """Log N(x | μ_k, Λ_k⁻¹), or its expectation."""
 
     @property
     def n_components(self) -> int:
@@ -309,26 +304,25 @@ class ByQuadratics(ABC):
 
     @property
     def on_device(self) -> QuadraticsOnDevice:
-        """Their log densities over rows on a device."""
+        """Log densities on a device."""
         return self.linear.on_device
 
     def expected_log_density(self, values: Array) -> Array:
-        """(n, K), centred form."""
+        """Return log densities (n, K) in centred form."""
         return self.linear.expected_log_density(values)
 
     @property
     def patterned(self) -> Booleans:
-        """All columns."""
         return np.ones(self.n_features, dtype=bool)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn: see ``Quadratics.filled``."""
+        """Draw missing cells, see ``Quadratics.filled``."""
         return self.linear.filled(values, labels, generator)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Log density of far rows in two parts: see ``Quadratics.beyond``."""
+        """Return far log densities in two parts, see ``Quadratics.beyond``."""
         return self.linear.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Centred moments."""
+        """Return centred moments."""
         return self.linear.statistics(values, responsibilities)

@@ -1,4 +1,4 @@
-"""Means of some columns given others: what Gaussians and Students share (Bishop 2006, sec. 2.3)."""
+"""Conditional means of Gaussians and Student-t densities (Bishop 2006, sec. 2.3)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bayesmix.numerics.arrays import Array, Integers
 def regressed(
     means: Array, slopes: Array | float, columns: Integers, given: Integers, values: Array
 ) -> Array:
-    """m_k + B_k (x_given - m_k,given) (n, K, C) for rows of the given columns (n, G).
+    """Return m_k + B_k (x_given - m_k,given) (n, K, C) for values of the given columns (n, G).
 
-    ``slopes`` are (K, C, G), with a leading axis of 1 where components share them, or 0.
+    ``slopes`` are (K, C, G), (1, C, G) if shared, or 0.
     """
     n_components = len(means)
     own = means[:, columns]

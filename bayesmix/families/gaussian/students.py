@@ -1,4 +1,4 @@
-"""Student-t predictive densities: one t over all columns, or a product of one t a column."""
+"""Student-t predictive densities: multivariate, or a product over columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.special import LOG_PI
 
-# In place of a squared distance of 0 whose logarithm is taken.
+# Stand-in for a squared distance of 0 in logarithms.
 TINY = 1e-300
 
 
@@ -22,7 +22,7 @@ TINY = 1e-300
 class Students:
     """K Student-t densities: means (K, D), shape matrices in blocks, degrees of freedom.
 
-    ``joint_columns`` is how many columns share one mixing scale: D, or 1 for a product.
+    ``joint_columns`` is the number of columns with a common mixing scale: D, or 1 for a product.
     """
 
     algebra: Algebra
@@ -37,11 +37,11 @@ class Students:
 
     @cached_property
     def precision_root(self) -> Array:
-        """U with shape⁻¹ = U Uᵀ."""
+        """Root U of shape⁻¹ = U Uᵀ."""
         return self.algebra.root(self.blocks)
 
     def expected_log_density(self, values: Array) -> Array:
-        """log density (n, K) of framed rows (Bishop 2006, eq. B.68 and B.72)."""
+        """Return the log density (n, K) of framed data (Bishop 2006, eq. B.68 and B.72)."""
         n_components, n_features = self.means.shape
         if self.joint:
             distances = self.algebra.squared(values, self.means, self.precision_root)
@@ -55,15 +55,13 @@ class Students:
 
     @property
     def patterned(self) -> Booleans:
-        """All columns."""
         return np.ones(self.means.shape[1], dtype=bool)
 
     def seen_in(self, columns: Integers) -> Students:
-        """The densities of rows that have only these columns."""
         return self.marginal(columns)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
-        """log density (n, K) of framed rows ``units`` times 2^exponent, and 0 to add to it."""
+        """Return log density (n, K) of framed ``units`` times 2^exponent, and 0 to add."""
         means, logs = np.ldexp(self.means, -exponent), 2.0 * exponent * np.log(2.0)
 
         def widened(squares: Array, nu: Array) -> Array:
@@ -81,7 +79,7 @@ class Students:
         return total, 0.0
 
     def _joint(self, log_widened: Array) -> Array:
-        """Log density (n, K) where one scale mixes all columns."""
+        """Return the multivariate log density (n, K)."""
         n_components, n_features = self.means.shape
         log_det = self.algebra.per_component(
             self.algebra.log_det(self.precision_root), n_components, n_features
@@ -89,12 +87,12 @@ class Students:
         return _log_student(log_widened, self._freedom, log_det, n_features)
 
     def _of_column(self, column: int, log_widened: Array) -> Array:
-        """The factor (n, K) of one column in a product."""
+        """Return the factor (n, K) of a column in a product."""
         log_det = 2.0 * np.log(self.precision_root[:, column])
         return _log_student(log_widened, self._freedom_of(column), log_det, 1)
 
     def squares(self, values: Array) -> Array:
-        """Squared distances (n, K, G) of framed rows, of all columns or of each by itself."""
+        """Return squared distances (n, K, G) over all columns, or by column."""
         if self.joint:
             return self.algebra.squared(values, self.means, self.precision_root)[:, :, None]
         away = (values[:, None] - self.means) * self.precision_root
@@ -117,7 +115,7 @@ class Students:
 
     @property
     def _freedom(self) -> Array:
-        """Degrees of freedom (K,) of joint densities."""
+        """Degrees of freedom (K,) of multivariate densities."""
         return np.broadcast_to(self.degrees_of_freedom.ravel(), (self.n_components,))
 
     def _freedom_of(self, column: int) -> Array:
@@ -126,12 +124,12 @@ class Students:
 
     @property
     def joint(self) -> bool:
-        """Whether all columns share one mixing scale: one t, not a product."""
+        """Whether all columns share a mixing scale."""
         return self.joint_columns == len(self.means.T)
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where there are none (ν up to 2)."""
+        """Covariance matrices (K, D, D), NaN for ν up to 2."""
         nu = self.degrees_of_freedom
         nu = nu[:, None] if nu.ndim == 1 else nu
         factor = np.full(nu.shape, np.nan)
@@ -140,14 +138,14 @@ class Students:
         return covariances
 
     def unframed(self, frame: Frame) -> Students:
-        """Joint densities out of a frame; where it is flat, with the variance of the floor."""
+        """Transform to data coordinates, with the floor as variance of flat directions."""
         blocks = self.algebra.lift(self.blocks, frame, FLAT_FLOOR)
         return replace(
             self, means=frame.undo(self.means), blocks=blocks, joint_columns=len(frame.centre)
         )
 
     def marginal(self, columns: Integers) -> Students:
-        """The densities of some columns: Students again, with the same degrees of freedom."""
+        """Return the marginal densities, with the same degrees of freedom."""
         blocks = self.algebra.select(self.blocks, columns)
         freedom = self.degrees_of_freedom
         if self.joint:
@@ -157,10 +155,10 @@ class Students:
         return Students(self.algebra, self.means[:, columns], blocks, freedom[:, columns], 1)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Students:
-        """The densities of ``columns`` where those ``given`` have these values (G,).
+        """Return the densities of ``columns`` given values (G,) of the columns ``given``.
 
-        Students with ν + G degrees of freedom, and wider the further the given values are from
-        where they should be (Ding 2016); of a product the other factors.
+        Student-t with ν + G degrees of freedom and a scale that grows with the distance of the
+        given values (Ding 2016); for a product the other factors.
         """
         if not (self.joint and len(given)):
             return self.marginal(columns)
@@ -175,12 +173,10 @@ class Students:
         return Students(self.algebra, means, blocks, nu + n_given, len(columns))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
         slopes, _ = self.algebra.regress(self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order (n, D)."""
         n_components, n_features = self.means.shape
         labels = np.repeat(np.arange(n_components), counts)
         normal = generator.standard_normal((len(labels), n_features))
@@ -204,7 +200,7 @@ class Students:
 
 
 def _log_student(log_widened: Array, nu: Array, log_det: Array, dimension: int) -> Array:
-    """log St(x | m, precision, ν) from log(1 + Δ² / ν) (n, K), in nats."""
+    """Return log St(x | m, precision, ν) from log(1 + Δ² / ν) (n, K), in nats."""
     half = (nu + dimension) / 2.0
     constant = (
         gammaln(half) - gammaln(nu / 2.0) - 0.5 * dimension * (np.log(nu) + LOG_PI) + 0.5 * log_det

@@ -1,11 +1,4 @@
-"""Wishart precisions in PyMC, block by block: what its samplers draw, and its density.
-
-A Wishart matrix is its triangular factor, Λ = U Uᵀ, whose entries are normal and χ where W = I
-(Bartlett 1933); their density is that of Λ (Bishop 2006, eq. B.78) times the Jacobian. Here U is
-that of Λ itself and not of a standard Wishart: rows determine Λ, and factors that S multiplies
-would have to follow S. (Old Faithful, K=2: 7 steps of NUTS a draw, against 28 and divergences.)
-Over axes Λ is a Gamma variable.
-"""
+"""Gaussian components in PyMC under a Normal-Wishart prior."""
 
 from __future__ import annotations
 
@@ -28,7 +21,7 @@ MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"
 
 @dataclass(frozen=True)
 class GaussianTwin:
-    """K Gaussians of one draw in PyMC: means (K, D), roots of Λ in blocks and of S."""
+    """K Gaussians of a draw, in PyMC: means (K, D), roots of Λ in blocks and of S."""
 
     structure: Structure
     means: Tensor
@@ -38,12 +31,12 @@ class GaussianTwin:
     prior_mean_precision: float
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """log N(x_n | μ_k, Λ_k⁻¹) (n, K) of framed rows."""
+        """Return log N(x_n | μ_k, Λ_k⁻¹) (n, K) of framed data."""
         rows = pm.Data("rows", values, dims=("row", "direction"))
         return _log_normal(self.structure, rows, self.means, self.roots, 1.0)
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Means, covariances and a learned S in data units, with what their axes stand for."""
+        """Return means, covariances and a learned S in data units, with their axes."""
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.twin.lifted(algebra, algebra.twin.inverse(self.roots), frame)
         covariances = structure.blocks.as_covariances(blocks)
@@ -59,12 +52,11 @@ class GaussianTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """What a draw is made of, by the fields of ``GaussianDraws``."""
+        """Fields of ``GaussianDraws``."""
         learned = {"scale_roots": self.scale.values} if self.learned else {}
         return {"means": self.means, "roots": self.roots.values} | learned
 
     def draws(self, values: Mapping[str, Array]) -> GaussianDraws:
-        """S draws from the values (S, ...) of ``drawn``."""
         means = values["means"]
         if self.learned:
             scale = values["scale_roots"]
@@ -76,7 +68,6 @@ class GaussianTwin:
         )
 
     def point(self, draws: GaussianDraws) -> dict[str, Array]:
-        """Values (S, ...) of the model's variables at draws."""
         twin = self.structure.algebra.twin
         scale = twin.point(SCALE, twin.triangular(draws.scale_roots)) if self.learned else {}
         roots = twin.point(PRECISIONS, twin.triangular(draws.roots))
@@ -84,7 +75,7 @@ class GaussianTwin:
 
 
 def gaussian_twin(pm: Pymc, prior: Any, mean_precision: float, n_components: int) -> GaussianTwin:
-    """The parameters of K Gaussians under a Normal-Wishart prior, declared in the model."""
+    """Declare the parameters of K Gaussians under a Normal-Wishart prior."""
     structure, size = prior.structure, len(prior.mean)
     twin = structure.algebra.twin
     shape = structure.blocks.counts(np.ones(n_components), size).shape
@@ -98,7 +89,7 @@ def gaussian_twin(pm: Pymc, prior: Any, mean_precision: float, n_components: int
 
 
 def _scale(pm: Pymc, prior: Any) -> Roots:
-    """The root of S, a variable where it is learned."""
+    """Return the root of S, a variable if it is learned."""
     from pytensor.tensor import as_tensor
 
     algebra, scale = prior.structure.algebra, prior.scale
@@ -114,7 +105,7 @@ def _scale(pm: Pymc, prior: Any) -> Roots:
 def _log_normal(
     structure: Structure, values: Any, means: Any, roots: Roots, mean_precision: float
 ) -> Any:
-    """log N(x_n | μ_k, (β Λ_k)⁻¹) (n, K)."""
+    """Return log N(x_n | μ_k, (β Λ_k)⁻¹) (n, K)."""
     twin, (n_components, size) = structure.algebra.twin, means.type.shape
     log_det = twin.log_det(roots, n_components, size)
     constant = 0.5 * (log_det + size * (np.log(mean_precision) - LOG_2PI))

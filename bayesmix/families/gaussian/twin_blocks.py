@@ -1,10 +1,8 @@
-"""Wishart precisions in PyMC, block by block: what its samplers draw, and its density.
+"""Wishart precisions in PyMC, block by block, by their triangular factor Λ = U Uᵀ.
 
-A Wishart matrix is its triangular factor, Λ = U Uᵀ, whose entries are normal and χ where W = I
-(Bartlett 1933); their density is that of Λ (Bishop 2006, eq. B.78) times the Jacobian. Here U is
-that of Λ itself and not of a standard Wishart: rows determine Λ, and factors that S multiplies
-would have to follow S. (Old Faithful, K=2: 7 steps of NUTS a draw, against 28 and divergences.)
-Over axes Λ is a Gamma variable.
+Density: Bishop 2006, eq. B.78, times the Jacobian; diagonals are gamma variables. U is that of Λ
+and not of a standard Wishart, which samples better (7 against 28 NUTS steps per draw on Old
+Faithful, K = 2).
 """
 
 from __future__ import annotations
@@ -24,53 +22,52 @@ from bayesmix.numerics.special import LOG_2
 
 @dataclass(frozen=True)
 class Roots:
-    """Roots U of precisions (or of S) in blocks, and log |U Uᵀ| of each, as tensors."""
+    """Roots U of precisions or of S in blocks, and log |U Uᵀ| of each, as tensors."""
 
     values: Tensor
     log_det: Tensor
 
 
 class WishartTwin(Protocol):
-    """What a twin of Gaussians needs of its precisions; a pair of these, as of algebras."""
+    """Operations on Wishart precisions in PyMC, one implementation per algebra."""
 
     def wishart(
         self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
     ) -> Roots:
-        """Roots of B blocks of Wishart(W, ν), ``inverse`` the root of W⁻¹."""
+        """Return roots of B blocks of Wishart(W, ν), where ``inverse`` is the root of W⁻¹."""
         ...
 
     def point(self, name: str, roots: Array) -> dict[str, Array]:
-        """The variables of a Wishart at drawn roots (S, ...)."""
+        """Return the variables of a Wishart at drawn roots (S, ...)."""
         ...
 
     def triangular(self, roots: Array) -> Array:
-        """Roots of the same precisions as ``point`` takes them."""
+        """Return roots of the same precisions in the form of ``point``."""
         ...
 
     def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
-        """|Uᵀ(x_n - m_k)|² (n, K)."""
+        """Return |Uᵀ(x_n - m_k)|² (n, K)."""
         ...
 
     def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
-        """log |Λ_k| (K,)."""
+        """Return log |Λ_k| (K,)."""
         ...
 
     def inverse(self, roots: Roots) -> Tensor:
-        """Covariances in blocks."""
+        """Return covariances in blocks."""
         ...
 
     def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
-        """Covariance-like framed blocks in data coordinates."""
+        """Transform covariance blocks from a frame to data coordinates."""
         ...
 
 
 class DenseTwin:
-    """Matrices: U upper triangular, the logarithms of its diagonal and the rest its variables."""
+    """Full matrices: U is upper triangular, with the logarithms of its diagonal as variables."""
 
     def wishart(
         self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
     ) -> Roots:
-        """Roots of B blocks of Wishart(W, ν), ``inverse`` the root of W⁻¹; ``shape`` is (B,)."""
         from pytensor import tensor as pt
 
         (n_blocks,), size = shape, inverse.values.type.shape[-1]
@@ -79,7 +76,7 @@ class DenseTwin:
         if size > 1:
             above = size * (size - 1) // 2
             entries.append(pm.Flat(f"{name}_above_diagonal", shape=(n_blocks, above)))
-        # One product with zeros and ones instead of assignments: quicker to compile.
+        # A product with zeros and ones compiles faster than assignments.
         packed = pt.concatenate(entries, axis=1) @ _places(size)
         roots = Roots(packed.reshape((n_blocks, size, size)), 2.0 * logs.sum(axis=1))
         traces = (self.products(inverse.values[0].T, roots.values) ** 2).sum()
@@ -91,7 +88,7 @@ class DenseTwin:
         return roots
 
     def point(self, name: str, roots: Array) -> dict[str, Array]:
-        """The variables of a Wishart at drawn roots (S, B, p, p)."""
+        """Return the variables of a Wishart at drawn roots (S, B, p, p)."""
         size = roots.shape[-1]
         upper = np.triu_indices(size, 1)
         found = {f"{name}_log_diagonal": np.log(np.diagonal(roots, axis1=-2, axis2=-1))}
@@ -100,82 +97,79 @@ class DenseTwin:
         return found
 
     def triangular(self, roots: Array) -> Array:
-        """Upper triangular roots (..., p, p) of the same matrices."""
+        """Return upper triangular roots (..., p, p) of the same matrices."""
         # The Cholesky factor of a matrix with both axes reversed is the upper one, reversed.
         whole = roots @ np.swapaxes(roots, -1, -2)
         reversed_ = np.linalg.cholesky(whole[..., ::-1, ::-1])
         return np.ascontiguousarray(reversed_[..., ::-1, ::-1])
 
     def products(self, left: Tensor, roots: Tensor) -> Tensor:
-        """Left (m, p) times every root: (m, B p)."""
+        """Multiply ``left`` (m, p) by each root: (m, B p)."""
         n_blocks, size, _ = roots.type.shape
         return left @ roots.transpose(1, 0, 2).reshape((size, n_blocks * size))
 
     def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
-        """|Uᵀ(x_n - m_k)|² (n, K)."""
+        """Return |Uᵀ(x_n - m_k)|² (n, K)."""
         n_blocks, size, _ = roots.values.type.shape
         whitened = self.products(values, roots.values).reshape((-1, n_blocks, size))
         centres = (means[:, :, None] * roots.values).sum(axis=1)
         return ((whitened - centres) ** 2).sum(axis=2)
 
     def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
-        """log |Λ_k| (K,)."""
+        """Return log |Λ_k| (K,)."""
         return roots.log_det + np.zeros(n_components)
 
     def inverse(self, roots: Roots) -> Tensor:
-        """(U Uᵀ)⁻¹ in blocks."""
+        """Return (U Uᵀ)⁻¹ in blocks."""
         from pytensor import tensor as pt
 
         return pt.linalg.inv(roots.values @ roots.values.transpose(0, 2, 1))
 
     def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
-        """Covariance-like framed blocks in data coordinates."""
+        """Transform covariance blocks from a frame to data coordinates."""
         return algebra.lift(blocks, frame, FLAT_FLOOR)
 
 
 class AxesTwin:
-    """One variable for a precision: Gamma(ν/2, rate S/2)."""
+    """Diagonals: one variable Gamma(ν/2, rate S/2) per precision."""
 
     def wishart(
         self, pm: Pymc, name: str, freedom: float, inverse: Roots, shape: tuple[int, ...]
     ) -> Roots:
-        """Roots of precisions of this shape, which share S or have one a column."""
+        """Return roots of precisions of a shape, which share S or have one per column."""
         from pytensor import tensor as pt
 
-        # An array: of a number that float32 can hold PyTensor would take log Γ in float32.
+        # As an array, since PyTensor computes log Γ of scalars in float32 if they fit.
         half = np.full(shape, 0.5 * freedom)
         drawn = pm.Gamma(name, alpha=half, beta=0.5 * inverse.values**2, shape=shape)
         return Roots(pt.sqrt(drawn), pt.log(drawn))
 
     def point(self, name: str, roots: Array) -> dict[str, Array]:
-        """The variable of a Wishart at drawn roots (S, ...)."""
         return {name: roots * roots}
 
     def triangular(self, roots: Array) -> Array:
-        """Themselves."""
         return roots
 
     def squared(self, values: Tensor, means: Tensor, roots: Roots) -> Tensor:
-        """|Uᵀ(x_n - m_k)|² (n, K)."""
+        """Return |Uᵀ(x_n - m_k)|² (n, K)."""
         return (((values[:, None, :] - means) * roots.values) ** 2).sum(axis=2)
 
     def log_det(self, roots: Roots, n_components: int, n_features: int) -> Tensor:
-        """log |Λ_k| (K,)."""
+        """Return log |Λ_k| (K,)."""
         return (roots.log_det + np.zeros((n_components, n_features))).sum(axis=1)
 
     def inverse(self, roots: Roots) -> Tensor:
-        """Variances."""
         return 1.0 / (roots.values * roots.values)
 
     def lifted(self, algebra: Algebra, blocks: Tensor, frame: Frame) -> Tensor:
-        """Variances in data coordinates: an affine map, taken from its values at the axes."""
+        """Transform variances to data coordinates by an affine map, evaluated at unit vectors."""
         size = blocks.type.shape[-1]
         offset = algebra.lift(np.zeros((1, size)), frame, FLAT_FLOOR)
         return blocks @ (algebra.lift(np.eye(size), frame, FLAT_FLOOR) - offset) + offset
 
 
 def _places(size: int) -> Array:
-    """Where packed entries stand in a flattened upper triangular matrix: zeros and ones (F, p²)."""
+    """Return the positions (F, p²) of packed entries in a flattened upper triangular matrix."""
     upper = np.triu_indices(size, 1)
     rows = np.concatenate([np.arange(size), upper[0]])
     columns = np.concatenate([np.arange(size), upper[1]])

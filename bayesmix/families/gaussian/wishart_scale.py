@@ -1,8 +1,7 @@
-"""Wishart factors in blocks, and the scale of the prior: fixed, or shared and learned.
+"""Wishart factors in blocks, and the fixed or learned scale of the prior.
 
-Λ_k ~ Wishart(S⁻¹, ν0). Fixed: S is given. Learned: S ~ Wishart(V, g) with its own conjugate factor
-in q (Richardson & Green 1997; Huang & Wand 2013), so that a prior need not be tied to the scale of
-the whole data. Over axes a Wishart is Gamma(ν/2, rate = scale_inverse/2).
+Λ_k ~ Wishart(S⁻¹, ν0). A learned scale S ~ Wishart(V, g) has a conjugate factor in q (Richardson &
+Green 1997; Huang & Wand 2013). Diagonals are Gamma(ν/2, rate = scale_inverse/2).
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2, multivariate_digamma, multivariate_gammaln
 
-# How much larger than expected a precision may be before its inverse is lost in rounding.
+# Ratio of a precision to its expectation above which its inverse is lost in rounding.
 MOST_NARROW = 1e16
 
 
 @dataclass(frozen=True)
 class Wishart:
-    """Wishart(W, ν) for every block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
+    """Wishart(W, ν) by block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
 
     algebra: Algebra
     degrees_of_freedom: Array
@@ -32,17 +31,17 @@ class Wishart:
 
     @once
     def root(self) -> Array:
-        """U with W = U Uᵀ."""
+        """Root U of W = U Uᵀ."""
         return self.algebra.root(self.scale_inverse)
 
     @once
     def dimension(self) -> int:
-        """p: the size of the matrices that are distributed."""
+        """Dimension p of the matrices."""
         return self.algebra.block_dimension(self.scale_inverse.shape[-1])
 
     @once
     def log_det_scale(self) -> Array:
-        """log |W|."""
+        """Log |W|."""
         return self.algebra.log_det(self.root)
 
     @once
@@ -55,7 +54,7 @@ class Wishart:
 
     @once
     def mean_root(self) -> Array:
-        """U with E[Λ] = ν W = U Uᵀ."""
+        """Root U of E[Λ] = ν W = U Uᵀ."""
         return self.algebra.scale_root(self.root, self.degrees_of_freedom)
 
     @once
@@ -70,11 +69,11 @@ class Wishart:
 
     @once
     def log_normaliser(self) -> Array:
-        """log B(W, ν) (Bishop 2006, eq. B.79)."""
+        """Log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
 
     def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> float:
-        """E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] of all blocks, given E[log B(S⁻¹, ν0)]."""
+        """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given E[log B(S⁻¹, ν0)]."""
         nu = self.degrees_of_freedom
         leaning = np.vdot(nu - nu0, self.expected_log_det)
         trace = scale.trace_with(self.mean_root).sum()
@@ -82,17 +81,17 @@ class Wishart:
         return float(normalisers + 0.5 * (leaning - self.dimension * nu.sum() + trace))
 
     def trace_with(self, root: Array) -> Array:
-        """tr(E[S] U Uᵀ) from the roots of both: an ill-conditioned product does not cancel."""
+        """Return tr(E[S] U Uᵀ) from both roots, which avoids cancellation."""
         return self.algebra.inner(self.mean_root, root)
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
-        """Roots (S, B, ...) of S draws of every block: Λ = U Uᵀ."""
+        """Return roots (S, B, ...) of S draws of each block: Λ = U Uᵀ."""
         return self.algebra.draw_roots(self.root, self.degrees_of_freedom, n_draws, generator)
 
     def log_densities(self, roots: Array) -> Array:
-        """log density (S, J, B) of drawn blocks b under every factor j (Bishop 2006, eq. B.78).
+        """Return log densities (S, J, B) of drawn blocks under factors j (Bishop 2006, B.78).
 
-        As a density over the p (p + 1) / 2 elements of Λ; of the columns of one block the sum.
+        The density is over the p (p + 1) / 2 elements of Λ, summed over the columns of a block.
         """
         n_draws, n_blocks = roots.shape[:2]
         flat = roots.reshape(n_draws * n_blocks, *roots.shape[2:])
@@ -108,14 +107,14 @@ class Wishart:
 
 
 def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
-    """log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
+    """Return log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
     half = 0.5 * degrees_of_freedom
     normaliser: Array = half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
     return normaliser
 
 
 class Scale(Protocol):
-    """S as the bound needs it: E[S] (leading axis 1) and E[log |S|]."""
+    """Scale S in the bound: E[S] (leading axis 1) and E[log |S|]."""
 
     @property
     def mean(self) -> Array: ...
@@ -124,49 +123,48 @@ class Scale(Protocol):
     def expected_log_det(self) -> Array: ...
 
     def trace_with(self, root: Array) -> Array:
-        """tr(E[S] U Uᵀ) of every block."""
+        """Return tr(E[S] U Uᵀ) by block."""
         ...
 
 
 @dataclass(frozen=True)
 class FixedScale:
-    """S is known: ``mean`` is W0⁻¹ as one block."""
+    """Fixed scale: ``mean`` is W0⁻¹ as a block."""
 
     algebra: Algebra
     mean: Array
 
     @once
     def expected_log_det(self) -> Array:
-        """log |W0⁻¹|."""
+        """Log |W0⁻¹|."""
         return -self.algebra.log_det(self.algebra.root(self.mean))
 
     def trace_with(self, root: Array) -> Array:
-        """tr(W0⁻¹ U Uᵀ) of every block."""
+        """Return tr(W0⁻¹ U Uᵀ) by block."""
         return self.algebra.trace(self.mean, root)
 
     def initial(self) -> FixedScale:
-        """Where coordinate ascent starts."""
+        """Return the start of coordinate ascent."""
         return self
 
     def relearned(self, factor: FixedScale, nu0: float, precisions: Wishart) -> FixedScale:
-        """Nothing to learn."""
+        """Return the factor unchanged."""
         return factor
 
     def kl(self, factor: FixedScale) -> float:
-        """0: nothing is learned."""
+        """Return 0, as nothing is learned."""
         return 0.0
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
-        """The known S, as a root for every draw."""
+        """Return the root of S, repeated for each draw."""
         root = self.algebra.factor(self.mean)
         return np.broadcast_to(root, (n_draws, *root.shape))
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
-        """Itself: S is known."""
         return self
 
     def log_density_of(self, roots: Array, nu0: float) -> Array:
-        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
+        """Return log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
         freedom = np.full((1,) if self.mean.ndim == 3 else self.mean.shape, nu0)
         blocks = Wishart(self.algebra, freedom, self.mean).log_densities(roots)
         density: Array = blocks.sum(axis=(1, 2))
@@ -177,16 +175,16 @@ class FixedScale:
 
 @dataclass(frozen=True)
 class LearnedScale:
-    """S ~ Wishart(V, g), one for all components; its posterior factor is a Wishart too."""
+    """Learned scale S ~ Wishart(V, g), shared by all components, with a Wishart posterior."""
 
     prior: Wishart
 
     def initial(self) -> Wishart:
-        """The prior: where coordinate ascent starts."""
+        """Return the prior, the start of coordinate ascent."""
         return self.prior
 
     def relearned(self, factor: Wishart, nu0: float, precisions: Wishart) -> Wishart:
-        """q(S) = Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b], B blocks."""
+        """Return q(S), Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b]."""
         prior, n_blocks = self.prior, len(precisions.scale_inverse)
         return Wishart(
             prior.algebra,
@@ -195,15 +193,14 @@ class LearnedScale:
         )
 
     def kl(self, factor: Wishart) -> float:
-        """KL(q(S) || p(S))."""
+        """Return KL(q(S) || p(S))."""
         prior = self.prior
         return factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
-        """A draw of S given the blocks (1, B, ...) of one draw: Wishart as in ``relearned``.
+        """Draw S given the blocks (1, B, ...) of a draw, a Wishart as in ``relearned``.
 
-        Refused where it has vanished: rows that tie, more of them than the prior can hold, make the
-        posterior improper there.
+        Raises an error if S vanishes, since ties beyond the prior make the posterior improper.
         """
         algebra, blocks = self.prior.algebra, roots[0]
         conditional = Wishart(
@@ -222,7 +219,7 @@ class LearnedScale:
         return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
 
     def log_density_of(self, roots: Array, nu0: float) -> Array:
-        """log p(Λ_1, ..., Λ_B) (S,) of drawn blocks, S integrated out.
+        """Return log p(Λ_1, ..., Λ_B) (S,) of drawn blocks, with S integrated out.
 
         ∫ Wishart(S | V, g) Π_b Wishart(Λ_b | S⁻¹, ν0) dS is a ratio of normalisers: given the
         blocks, S is Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b Λ_b.

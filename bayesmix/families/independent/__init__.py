@@ -1,1 +1,1 @@
-"""What families of independent columns share: given its component, columns are independent."""
+"""Shared code of families with independent columns."""

@@ -1,7 +1,6 @@
-"""Components whose columns are independent: at a point, under a posterior, drawn; and their family.
+"""Base classes of components, posteriors, draws, priors and families with independent columns.
 
-What is written here is the same for every such family. Arrays are (K, D), those of draws (S, K, D),
-so that what is said of some components or columns is said of every field alike.
+Arrays are (K, D), in draws (S, K, D).
 """
 
 from __future__ import annotations
@@ -39,23 +38,22 @@ Q = TypeVar("Q", bound="PosteriorColumns")
 
 
 class ByComponent(ABC):
-    """A frozen record of which every array has an axis of components."""
+    """A frozen record of arrays with an axis of components."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def picked(self, *places: Any) -> Self:
-        """Every array at the same places."""
+        """Index all arrays."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: one[places] for name, one in named.items() if isinstance(one, np.ndarray)}
         return replace(self, **arrays)
 
     def subset(self, keep: Integers) -> Self:
-        """Some of the components, in the order given."""
         return self.picked(keep)
 
 
 class ColumnsOfComponents(ByComponent):
-    """K densities of independent columns, in the data's own coordinates: known, or under q."""
+    """K densities of independent columns, at a point or under q, in data coordinates."""
 
     @property
     @abstractmethod
@@ -68,7 +66,7 @@ class ColumnsOfComponents(ByComponent):
 
     @property
     def patterned(self) -> Booleans:
-        """No column: none depends on others, given the component."""
+        """No columns, as all are independent."""
         return np.zeros(self.means.shape[1], dtype=bool)
 
     def unframed(self, frame: Frame) -> Self:
@@ -81,7 +79,7 @@ class Columns(ColumnsOfComponents):
     @property
     @abstractmethod
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
+        """Standard deviation of each column (K, D)."""
 
     @abstractmethod
     def expected_log_density(self, values: Array) -> Array:
@@ -89,31 +87,29 @@ class Columns(ColumnsOfComponents):
 
     @abstractmethod
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
+        """Draw counts_k observations of each component, in component order."""
 
     def seen_in(self, columns: Integers) -> Densities:
-        """Without the factors of gaps."""
+        """Drop the factors of missing cells."""
         return SeenColumns(self)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn from the components ``labels``."""
         return filled(self, values, labels, generator)
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D): given the component, columns are independent."""
+        """Diagonal covariance matrices (K, D, D)."""
         return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> Self:
-        """The densities of some columns."""
         return self.picked(slice(None), columns)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Self:
-        """The densities of ``columns``: given the component, columns are independent."""
+        """Return the marginal of ``columns``, as columns are independent."""
         return self.marginal(columns)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | k] (n, K, C), whatever the given values (n, G) are."""
+        """Return E[x_columns | k] (n, K, C), which does not depend on the given values."""
         own = self.means[:, columns]
         return np.broadcast_to(own, (len(values), *own.shape))
 
@@ -124,15 +120,14 @@ class PointColumns(Columns):
     @property
     @abstractmethod
     def linear(self) -> LinearInTotals:
-        """log p(x | θ_k), linear in what is read of a row."""
+        """Log p(x | θ_k), linear in sufficient statistics."""
 
     @property
     def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F)."""
         return self.means
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals."""
+        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
@@ -146,44 +141,43 @@ class PointColumns(Columns):
 
 
 class PosteriorColumns(ColumnsOfComponents):
-    """q(θ) = Π q(θ_kd)."""
+    """Posterior q(θ) = Π q(θ_kd)."""
 
     @property
     def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F)."""
         return self.means
 
     @property
     @abstractmethod
     def linear(self) -> LinearInTotals:
-        """E[log p(x | θ_k)], linear in what is read of a row."""
+        """E[log p(x | θ_k)], linear in sufficient statistics."""
 
     @abstractmethod
     def coordinates(self) -> Coordinates:
-        """q(θ) in coordinates of unit variance."""
+        """Return q(θ) in coordinates of unit variance."""
 
     @abstractmethod
     def plug_in(self) -> PointColumns:
-        """E[θ]."""
+        """Return the point E[θ]."""
 
     @abstractmethod
     def predictive(self) -> Predictive:
-        """p(x | k, data): parameters integrated out."""
+        """Return p(x | k, data), with parameters integrated out."""
 
     def expected_log_density(self, values: Array) -> Array:
-        """E[log p(x | θ_k)] (n, K)."""
+        """Return E[log p(x | θ_k)] (n, K)."""
         return self.linear.expected_log_density(values)
 
     def seen_in(self, columns: Integers) -> SeenTotals:
-        """Without the factors of gaps."""
+        """Drop the factors of missing cells."""
         return SeenTotals(self.linear)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn at E[θ]."""
+        """Draw missing cells at E[θ]."""
         return self.plug_in().filled(values, labels, generator)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals."""
+        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
@@ -191,28 +185,27 @@ class PosteriorColumns(ColumnsOfComponents):
 
 
 class DrawnColumns(ByComponent):
-    """S draws of the parameters of K components: every field is (S, K, ...)."""
+    """S draws of the parameters of K components, fields (S, K, ...)."""
 
     @property
     @abstractmethod
     def components(self) -> LinearInTotals:
-        """All S K densities, those of a draw together."""
+        """All S K densities, grouped by draw."""
 
     @abstractmethod
     def at(self, draw: int) -> PointComponents:
-        """One of the draws as K densities at a point."""
+        """Return a draw as K densities at a point."""
 
     @abstractmethod
     def parameters(self, frame: Frame) -> Named:
-        """Parameters (S, ...) by name, with what axes after the first stand for."""
+        """Return parameters (S, ...) by name, with their axes."""
 
     def subset(self, keep: Integers) -> Self:
-        """Some components of every draw."""
         return self.picked(slice(None), keep)
 
 
 class ConjugatePrior(ABC, Generic[Q]):
-    """A prior over the parameters of every column of every component, given or the default."""
+    """Conjugate prior over the parameters of each column and component."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     fixes_scale = True
@@ -220,16 +213,16 @@ class ConjugatePrior(ABC, Generic[Q]):
 
     @abstractmethod
     def given(self, statistics: Sums) -> Q:
-        """q(θ) given counts and totals."""
+        """Return q(θ) given counts and totals."""
 
     @abstractmethod
     def mode_given(self, statistics: Sums) -> PointColumns:
-        """The joint posterior mode given counts and totals."""
+        """Return the joint posterior mode given counts and totals."""
 
     def posterior(
         self, statistics: Sums, previous: Q | None = None, resolution: Array | None = None
     ) -> Q:
-        """q(θ) from counts and totals alone: nothing is learned of the prior, or held."""
+        """Return q(θ); there are no hyperparameters or floors."""
         return self.given(statistics)
 
     def mode(
@@ -238,18 +231,17 @@ class ConjugatePrior(ABC, Generic[Q]):
         previous: PointColumns | None = None,
         resolution: Array | None = None,
     ) -> PointColumns:
-        """The joint posterior mode, from counts and totals alone."""
+        """Return the joint posterior mode."""
         return self.mode_given(statistics)
 
     def conditional(self, statistics: Sums, last: Any, generator: np.random.Generator) -> Q:
-        """p(θ | X, Z): a step of Gibbs sampling."""
         return self.given(statistics)
 
     def unframed(self, frame: Frame) -> Self:
         return self
 
     def over(self, default: Any, frame: Frame) -> Any:
-        """The family's own prior with these parameters."""
+        """Return the family's prior with these parameters."""
         names = [field.name for field in fields(self)]
         if not set(names) <= {field.name for field in fields(default)}:
             raise InvalidInputError(
@@ -259,9 +251,9 @@ class ConjugatePrior(ABC, Generic[Q]):
 
 
 class ColumnsFamily(FamilyDefaults, ABC, Generic[P]):
-    """What an E-step, a start and a search ask of a family, the same for all of them."""
+    """Shared methods of families with independent columns."""
 
-    any_real = False  # what a column holds, each family checks
+    any_real = False  # checked by each family
     drawn_columns = 0
     least = 0.0
     linear = True
@@ -270,28 +262,28 @@ class ColumnsFamily(FamilyDefaults, ABC, Generic[P]):
     @property
     @abstractmethod
     def reading(self) -> Reading:
-        """What it reads in a row."""
+        """Sufficient statistics of an observation."""
 
     @abstractmethod
     def at_means(self, means: Array) -> P:
-        """The densities with these means (K, D)."""
+        """Return the densities with these means (K, D)."""
 
     @property
     @abstractmethod
     def mean_where_empty(self) -> Array | float:
-        """E[t(x)] of a component that never had rows."""
+        """E[t(x)] of a component that never had observations."""
 
     @property
     def truncates(self) -> bool:
-        """Whether it reads sums of the columns alone."""
+        """Whether sums of the columns are sufficient."""
         return self.reading.kind in (COUNTS, TOTALS)
 
     def frame(self, summary: Summary) -> Frame:
-        """The data's own coordinates."""
+        """Return the frame of data coordinates."""
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals; where rows have gaps by column."""
+        """Return counts and totals, by column if values are missing."""
         if has_gaps(values):
             present, complete = seen(values), without_gaps(values)
             totals = totals_of_seen(self.reading, complete, present)
@@ -305,41 +297,39 @@ class ColumnsFamily(FamilyDefaults, ABC, Generic[P]):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> P:
-        """The mean of a column is that of its rows."""
-        # A component without rows stays what it was, where there is one to stay.
+        """Match the means of the columns."""
+        # An empty component keeps its previous parameters, if there are any.
         before = None if previous is None else previous.expected_totals
         same = before is not None and before.shape == statistics.totals.shape
         empty = before if before is not None and same else self.mean_where_empty
         return self.at_means(statistics.shares(empty))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """One a column."""
+        """Count a parameter per column."""
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
-        """The likelihood is bounded."""
+        """Return no guard, as the likelihood is bounded."""
         return NoGuard()
 
 
 @dataclass(frozen=True)
 class NoGuard:
-    """For families whose likelihood is bounded."""
+    """Guard of families with bounded likelihood."""
 
     resolution: None = None
 
     def among(self, whole: Whole) -> NoGuard:
-        """Itself."""
         return self
 
     def examine(
         self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
-        """Nothing to see."""
         return None
 
 
 def refuse_where(wrong: Booleans, values: Stored, first: int, held: str, remedy: str) -> None:
-    """Raise ``InvalidInputError`` for the first value that is not what X must hold."""
+    """Raise ``InvalidInputError`` for the first wrong value."""
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise InvalidInputError(
@@ -352,7 +342,7 @@ SMALLEST = float(np.finfo(float).tiny)
 
 
 class PositiveColumns(FamilyDefaults, ABC):
-    """Columns of positive numbers of two parameters each, in powers of two near their medians."""
+    """Families of positive columns with two parameters each, framed by powers of two."""
 
     continuous = True
     any_real = False
@@ -362,10 +352,10 @@ class PositiveColumns(FamilyDefaults, ABC):
     @property
     @abstractmethod
     def with_article(self) -> str:
-        """The name with its article, in messages."""
+        """Name with its article, for messages."""
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a value is not positive: zero has no logarithm."""
+        """Raise an error for values that are not positive."""
         refuse_not_positive(values, first, self.with_article)
 
     def frame(self, summary: Summary) -> Frame:
@@ -373,23 +363,23 @@ class PositiveColumns(FamilyDefaults, ABC):
         return frame_of_positive(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Nothing; a constant column is refused: densities of it are without bound."""
+        """Set nothing aside; constant columns are an error, as their density is unbounded."""
         refuse_constant(source, self.with_article)
         return frame, ()
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Two a column."""
+        """Count two parameters per column."""
         return 2 * n_components * n_features
 
 
 def frame_of_positive(summary: Summary) -> Frame:
-    """Return powers of two near the medians, and no centre."""
+    """Return powers of two near the medians, without a centre."""
     scale = np.exp2(np.floor(np.log2(summary.centre)))
     return Frame(np.zeros(summary.n_features), scale)
 
 
 def refuse_constant(source: Source, with_article: str) -> None:
-    """Raise where a column is constant: a density of it has no bound."""
+    """Raise an error for constant columns, whose density is unbounded."""
     constant = np.flatnonzero(source.summary.constant)
     if len(constant):
         names = source.columns
@@ -401,6 +391,6 @@ def refuse_constant(source: Source, with_article: str) -> None:
 
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:
-    """Raise where a value is not positive: rows of zeros would have a density without bound."""
+    """Raise an error for values that are not positive, whose density is unbounded."""
     remedy = "give a zero half of the smallest step that is measured, or use another family"
     refuse_where(values <= 0, values, first, f"positive numbers for {with_article}", remedy)

@@ -1,4 +1,4 @@
-"""Successes among trials under Beta factors: what Bernoulli and binomial columns share."""
+"""Conjugate families of columns: successes with Beta factors, and rates with gamma factors."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.numerics.special import log_gammas
 
-# Nats by which an outcome that cannot be is away where infinities would cancel: as good as never.
+# Log probability ratio that stands for impossible, where infinities would cancel.
 SURE = 700.0
 
 
 def _stabilised(shares: Array, most: Array | float) -> Array:
-    """Angles in which a column varies as much at any share: see ``LinearInTotals.near``."""
+    """Return angles, which stabilise the variance of successes, see ``LinearInTotals.near``."""
     return np.sqrt(most) * np.arcsin(np.sqrt(shares))
 
 
 class OfTrials(ABC):
-    """Whatever knows how many trials a column has."""
+    """Records with a number of trials per column."""
 
-    reading: Reading  # successes in a row
+    reading: Reading  # sufficient statistics
 
     @property
     @abstractmethod
     def most(self) -> Array | float:
-        """The number of trials, of every column (D,) or of all."""
+        """Number of trials, by column (D,) or for all."""
 
 
 class SuccessColumns(OfTrials, PointColumns):
@@ -51,9 +51,9 @@ class SuccessColumns(OfTrials, PointColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44).
+        """Log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44).
 
-        A failure where only successes can be is ``SURE`` nats away.
+        A failure at p = 1 is penalised by ``SURE`` nats.
         """
         always = self.probabilities == 1.0
         safe = np.where(always, 0.5, self.probabilities)
@@ -63,9 +63,9 @@ class SuccessColumns(OfTrials, PointColumns):
         return LinearInTotals(constants, log_odds, self.reading, not always.any(), places)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Σ x log p + (n - x) log(1 - p) (n, K); minus infinity where it cannot be.
+        """Return Σ x log p + (n - x) log(1 - p) (n, K), minus infinity if impossible.
 
-        Of a million trials the linear form is the small difference of large numbers.
+        The linear form would cancel for many trials.
         """
         with np.errstate(divide="ignore"):
             logs = np.log(self.probabilities), np.log1p(-self.probabilities)
@@ -78,12 +78,10 @@ class SuccessColumns(OfTrials, PointColumns):
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.most * self.probabilities
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         return np.sqrt(self.most * (self.probabilities * (1.0 - self.probabilities)))
 
 
@@ -95,14 +93,13 @@ class SuccessDraws(OfTrials, DrawnColumns):
 
     @cached_property
     def components(self) -> LinearInTotals:
-        """All S K densities, those of a draw together."""
         n_features = self.log_successes.shape[2]
         failures = self.log_failures.reshape(-1, n_features)
         log_odds = self.log_successes.reshape(-1, n_features) - failures
         return LinearInTotals(self.most * failures, log_odds, self.reading)
 
     def parameters(self, frame: Frame) -> Named:
-        """Probabilities (S, K, D), with what axes after the first stand for."""
+        """Return probabilities (S, K, D) with their axes."""
         return {"probabilities": (("component", "feature"), np.exp(self.log_successes))}
 
 
@@ -114,7 +111,7 @@ class BetaFactors(OfTrials, PosteriorColumns):
 
     @abstractmethod
     def drawn(self, log_successes: Array, log_failures: Array) -> SuccessDraws:
-        """Draws (S, K, D) of log p and log (1 - p)."""
+        """Return draws from log p and log (1 - p) (S, K, D)."""
 
     @property
     def shares(self) -> Array:
@@ -123,26 +120,23 @@ class BetaFactors(OfTrials, PosteriorColumns):
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.most * self.shares
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | θ_k)], linear in the row."""
+        """E[log p(x | θ_k)], linear in x."""
         log_odds = digamma(self.successes) - digamma(self.failures)
         log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
         constants, places = self.most * log_failure, _stabilised(self.shares, self.most)
         return LinearInTotals(constants, log_odds, self.reading, stabilised=places)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
-        """Independent draws of θ."""
         successes = log_gammas(self.successes, n_draws, generator)
         failures = log_gammas(self.failures, n_draws, generator)
         total = np.logaddexp(successes, failures)
         return self.drawn(successes - total, failures - total)
 
     def log_factors(self, draws: SuccessDraws) -> tuple[Array, Array]:
-        """Shared (S,): nothing. Entry (j, k) of (S, J, K): log q_j of the drawn θ_k."""
         normalisers = betaln(self.successes, self.failures).sum(axis=1)
         pairs: Array = (
             (draws.log_successes @ (self.successes - 1.0).T).transpose(0, 2, 1)
@@ -152,7 +146,7 @@ class BetaFactors(OfTrials, PosteriorColumns):
         return np.zeros(len(pairs)), pairs
 
     def coordinates(self) -> ColumnCoordinates:
-        """Log odds, standardised."""
+        """Return standardised log odds."""
         return of_betas(
             self.successes,
             self.failures,
@@ -163,17 +157,17 @@ class BetaFactors(OfTrials, PosteriorColumns):
 
 
 class SuccessPrior(ConjugatePrior[BetaFactors]):
-    """θ ~ Beta(successes, failures), the same for every component and column."""
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
 
     successes: float
     failures: float
 
     @abstractmethod
     def at_shares(self, shares: Array, q: BetaFactors) -> SuccessColumns:
-        """Densities with these probabilities (K, D), of columns as q has them."""
+        """Return densities with these probabilities (K, D)."""
 
     def kl(self, q: BetaFactors) -> float:
-        """Σ KL(Beta || Beta)."""
+        """Return Σ KL(Beta || Beta)."""
         a, b = q.successes, q.failures
         total = digamma(a + b)
         divergence = (
@@ -185,7 +179,7 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         return float(divergence.sum())
 
     def mode_given(self, statistics: Sums) -> SuccessColumns:
-        """Posterior mode; refused where a parameter is below 1 and no mode may exist."""
+        """Return the posterior mode; parameters below 1 are an error."""
         if min(self.successes, self.failures) < 1.0:
             raise InvalidInputError(
                 "a maximum a posteriori fit needs Beta parameters of at least 1, got "
@@ -197,7 +191,7 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         return self.at_shares(shares, q)
 
     def log_density(self, components: SuccessColumns) -> float:
-        """log p(θ) at a point; 0 log 0 is 0."""
+        """Return log p(θ) at a point, with 0 log 0 = 0."""
         p = components.probabilities
         density = (
             xlogy(self.successes - 1.0, p)
@@ -207,7 +201,6 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         return float(density.sum())
 
     def log_density_of(self, draws: SuccessDraws) -> Array:
-        """log p(θ) (S,) of draws."""
         density: Array = (
             (self.successes - 1.0) * draws.log_successes
             + (self.failures - 1.0) * draws.log_failures
@@ -216,11 +209,10 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         return density
 
     def pymc_distribution(self, pm: Pymc, q: BetaFactors, n_components: int) -> TotalsTwin:
-        """The same prior over K components in PyMC, and their densities."""
         from pytensor import tensor as pt
 
         axes = ("component", "feature")
-        # Arrays: of a number that float32 can hold PyTensor would take log Γ in float32.
+        # As arrays, since PyTensor computes log Γ of scalars in float32 if they fit.
         alpha, beta = np.array(self.successes), np.array(self.failures)
         p = pm.Beta("probabilities", alpha=alpha, beta=beta, dims=axes)
         logs = {"log_successes": pt.log(p), "log_failures": pt.log1p(-p)}
@@ -243,11 +235,10 @@ class RateDraws(DrawnColumns):
     @staticmethod
     @abstractmethod
     def form(log_rates: Array, rates: Array) -> LinearInTotals:
-        """K densities of (expected) rates and their logarithms (K, D)."""
+        """Return K densities from (expected) rates and their logarithms (K, D)."""
 
     @cached_property
     def components(self) -> LinearInTotals:
-        """All S K densities, those of a draw together."""
         log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
         return self.form(log_rates, np.exp(log_rates))
 
@@ -260,7 +251,7 @@ class GammaFactors(PosteriorColumns):
 
     @abstractmethod
     def drawn(self, log_rates: Array) -> RateDraws:
-        """Draws (S, K, D) of log λ."""
+        """Return draws from log λ (S, K, D)."""
 
     @property
     def rates(self) -> Array:
@@ -274,11 +265,9 @@ class GammaFactors(PosteriorColumns):
         return logs
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> RateDraws:
-        """Independent draws of λ."""
         return self.drawn(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))
 
     def log_factors(self, draws: RateDraws) -> tuple[Array, Array]:
-        """Shared (S,): nothing. Entry (j, k) of (S, J, K): log q_j of the drawn λ_k."""
         normalisers = (self.shape * np.log(self.rate) - gammaln(self.shape)).sum(axis=1)
         pairs: Array = (
             (draws.log_rates @ (self.shape - 1.0).T).transpose(0, 2, 1)
@@ -289,21 +278,21 @@ class GammaFactors(PosteriorColumns):
 
 
 class RatePrior(ConjugatePrior[GammaFactors]):
-    """λ ~ Gamma(shape, rate (D,)), the same for every component."""
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
 
     shape: float
     rate: Array
 
     @abstractmethod
     def at_rates(self, rates: Array) -> RateColumns:
-        """The densities with these rates."""
+        """Return the densities with these rates."""
 
     @abstractmethod
     def twin(self, rates: Tensor, log_rates: Tensor, q: GammaFactors) -> TotalsTwin:
-        """Densities in PyMC with these rates (K, D)."""
+        """Return densities in PyMC with these rates (K, D)."""
 
     def kl(self, q: GammaFactors) -> float:
-        """Σ KL(Gamma || Gamma)."""
+        """Return Σ KL(Gamma || Gamma)."""
         divergence = (
             (q.shape - self.shape) * digamma(q.shape)
             - gammaln(q.shape)
@@ -314,7 +303,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return float(divergence.sum())
 
     def mode_given(self, statistics: Sums) -> RateColumns:
-        """Posterior mode; refused where the shape is below 1 and no mode may exist."""
+        """Return the posterior mode; shapes below 1 are an error."""
         if self.shape < 1.0:
             raise InvalidInputError(
                 f"a maximum a posteriori fit needs a Gamma shape of at least 1, got {self.shape}"
@@ -323,7 +312,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return self.at_rates((q.shape - 1.0) / q.rate)
 
     def log_density(self, components: RateColumns) -> float:
-        """log p(λ) at a point; 0 log 0 is 0."""
+        """Return log p(λ) at a point, with 0 log 0 = 0."""
         rates = components.rates
         density = (
             xlogy(self.shape - 1.0, rates)
@@ -334,7 +323,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return float(density.sum())
 
     def log_density_of(self, draws: RateDraws) -> Array:
-        """log p(λ) (S,) of draws."""
+        """Return log p(λ) (S,) of draws."""
         density: Array = (
             (self.shape - 1.0) * draws.log_rates
             - self.rate * np.exp(draws.log_rates)
@@ -344,10 +333,9 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return density
 
     def pymc_distribution(self, pm: Pymc, q: GammaFactors, n_components: int) -> TotalsTwin:
-        """The same prior over K components in PyMC, and their densities."""
         from pytensor import tensor as pt
 
         axes = ("component", "feature")
-        # An array: of a number that float32 can hold PyTensor would take log Γ in float32.
+        # As an array, since PyTensor computes log Γ of scalars in float32 if they fit.
         rates = pm.Gamma("rates", alpha=np.array(self.shape), beta=self.rate, dims=axes)
         return self.twin(rates, pt.log(rates), q)

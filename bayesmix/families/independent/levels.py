@@ -1,4 +1,4 @@
-"""Columns of levels read as indicators, one feature a level, and their twin in PyMC."""
+"""Categorical columns as indicators of levels: statistics, coordinates and PyMC version."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayesmix.numerics.arrays import Array, Integers
 
 @dataclass(frozen=True)
 class OneColumn:
-    """One Dirichlet factor of L levels."""
+    """A Dirichlet factor of L levels, in standardised coordinates."""
 
     contrasts: Array  # C (L - 1, L)
     expected: Array  # E[y]
@@ -34,7 +34,7 @@ class OneColumn:
 
     @classmethod
     def of(cls, alpha: Array) -> OneColumn:
-        """The factor with these concentrations (L,)."""
+        """Return the factor with concentrations (L,)."""
         total, of_log = alpha.sum(), polygamma(1, alpha)
         contrasts: Any = helmert(len(alpha)) if len(alpha) > 1 else np.zeros((0, 1))
         root: Any = np.linalg.cholesky((contrasts * of_log) @ contrasts.T)
@@ -57,7 +57,7 @@ class OneColumn:
 
 @dataclass(frozen=True)
 class LevelCoordinates:
-    """Of a component z of all columns, then what their w add up to."""
+    """Coordinates of Dirichlet factors: z of all columns, then the sum of residuals w."""
 
     concentration: Array  # (K, F)
     reading: Levels
@@ -66,7 +66,7 @@ class LevelCoordinates:
 
     @cached_property
     def columns(self) -> list[list[OneColumn]]:
-        """Every factor, component by component."""
+        """Factors of each component."""
         pairs = self.reading.pairs
         return [
             [OneColumn.of(row[start:end]) for start, end in pairs] for row in self.concentration
@@ -74,7 +74,7 @@ class LevelCoordinates:
 
     @property
     def _each(self) -> int:
-        """How many coordinates a component has."""
+        """Number of coordinates per component."""
         return int((self.reading.sizes - 1.0).sum()) + 1
 
     @property
@@ -82,24 +82,22 @@ class LevelCoordinates:
         return len(self.concentration) * self._each
 
     def places(self, k: int) -> Integers:
-        """What the log density of component k depends on."""
         return np.arange(k * self._each, (k + 1) * self._each)
 
     def _left(self, k: int) -> float:
         return float(np.sqrt(sum(column.left for column in self.columns[k])))
 
     def slopes(self, values: Array, k: int) -> Array:
-        """d E[log p(x | θ_k)] / d E[z] over ``places(k)``."""
         slopes = block_diag(*(column.slopes for column in self.columns[k]))
         moved = self.reading.totals(values).T @ slopes
         return np.hstack([moved, np.full((len(values), 1), self._left(k))])
 
     def coupling(self) -> float:
-        """Nothing but rows couples components."""
+        """Return 0: components are not coupled."""
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Probabilities, and means of codes: their covariances with z, and their own."""
+        """Return covariances of probabilities and of means of codes."""
         shape = self.concentration.shape
         across = np.zeros((*shape, self.size))
         for k, columns in enumerate(self.columns):
@@ -117,11 +115,10 @@ class LevelCoordinates:
 
     @property
     def moved(self) -> Integers:
-        """Coordinates that ``standardised`` has: the others vary as 1/n², and nothing else."""
         return np.concatenate([self.places(k)[:-1] for k in range(len(self.concentration))])
 
     def standardised(self, draws: Any) -> Array:
-        """z of draws, all components' after one another."""
+        """Return z of draws, component by component."""
         logs, parts = self.read(draws), []
         for k, columns in enumerate(self.columns):
             for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
@@ -130,7 +127,6 @@ class LevelCoordinates:
         return np.hstack(parts)
 
     def drawn(self, standardised: Array) -> Any:
-        """The draws with these z."""
         logs, first = np.empty((len(standardised), *self.concentration.shape)), 0
         for k, columns in enumerate(self.columns):
             for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
@@ -142,12 +138,12 @@ class LevelCoordinates:
 
 @dataclass(frozen=True)
 class Levels:
-    """Codes 0 to L - 1 in every column: t(x) says which level each column has.
+    """Sufficient statistics of codes 0 to L - 1: indicators of levels.
 
-    Arrays over levels (..., F) hold those of the first column, then those of the next.
+    Arrays over levels (..., F) are ordered by column.
     """
 
-    numbers: tuple[int, ...]  # L of every column
+    numbers: tuple[int, ...]  # L of each column
 
     kind = features.LEVELS
     measured = False
@@ -155,61 +151,60 @@ class Levels:
 
     @cached_property
     def sizes(self) -> Array:
-        """L (D,)."""
+        """Number of levels L (D,)."""
         return np.array(self.numbers, dtype=np.float64)
 
     @cached_property
     def ends(self) -> Integers:
-        """Where the levels of a column end (D,)."""
+        """End of the levels of each column (D,)."""
         return np.cumsum(self.numbers)
 
     @cached_property
     def starts(self) -> Integers:
-        """Where they begin (D,)."""
+        """Start of the levels of each column (D,)."""
         starts: Integers = self.ends - np.array(self.numbers)
         return starts
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Where the levels of every column begin and end."""
+        """Start and end of the levels of each column."""
         return list(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
 
     @cached_property
     def codes(self) -> Array:
-        """The code of every level (F,)."""
+        """Code of each level (F,)."""
         return np.concatenate([np.arange(number, dtype=np.float64) for number in self.numbers])
 
     def places(self, columns: Integers) -> Integers:
-        """Where the levels of some columns are."""
+        """Return the positions of the levels of some columns."""
         return np.concatenate([np.arange(self.starts[d], self.ends[d]) for d in columns])
 
     def subset(self, columns: Integers) -> Levels:
-        """The levels of some columns."""
         return Levels(tuple(self.numbers[d] for d in columns))
 
     def sums(self, values: Array) -> Array:
-        """Sums over the levels of every column (..., D)."""
+        """Return sums over the levels of each column (..., D)."""
         summed: Array = np.add.reduceat(values, self.starts, axis=-1)
         return summed
 
     def spread(self, values: Array) -> Array:
-        """What columns (..., D) have, for every level (..., F)."""
+        """Repeat values of columns (..., D) for each level (..., F)."""
         return np.repeat(values, self.numbers, axis=-1)
 
     def normalised(self, logs: Array) -> Array:
-        """Logarithms (..., F) of what sums to one over the levels of every column."""
+        """Normalise logarithms (..., F) over the levels of each column."""
         totals = [logsumexp(logs[..., start:end], axis=-1) for start, end in self.pairs]
         return logs - self.spread(np.stack(totals, axis=-1))
 
     def totals(self, values: Array) -> Array:
-        """1 where a row has the level, else 0 (F, n)."""
+        """Return indicators of levels (F, n)."""
         out = np.zeros((int(self.ends[-1]), len(values)))
         places = values.T.astype(np.intp) + self.starts[:, None]
         out[places, np.arange(len(values))] = 1.0
         return out
 
     def gathered(self, by_level: Array, values: Array) -> Array:
-        """Sums (n, K) over columns of what rows' levels have in ``by_level`` (K, F)."""
+        """Return sums (n, K) over columns of ``by_level`` (K, F) at the observed levels."""
         out = np.zeros((len(values), len(by_level)))
         for start, column in zip(self.starts, values.T, strict=True):
             out += by_level.T[column.astype(np.intp) + start]
@@ -221,7 +216,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class LevelsTwin:
-    """K densities in PyMC: a Dirichlet variable for every column."""
+    """K densities in PyMC, with a Dirichlet variable per column."""
 
     drawn: dict[str, Tensor]  # log p (K, F)
     reading: Levels
@@ -235,7 +230,7 @@ class LevelsTwin:
         reading: Levels,
         record: Callable[[Array], DrawnComponents],
     ) -> LevelsTwin:
-        """Variables with these concentrations (K, F)."""
+        """Declare variables with concentrations (K, F)."""
         from pytensor import tensor as pt
 
         pm.modelcontext(None).add_coord("level", np.arange(len(reading.codes)))
@@ -246,11 +241,10 @@ class LevelsTwin:
         return cls({"log_probabilities": pt.log(pt.concatenate(parts, axis=1))}, reading, record)
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """log p(x_n | θ_k) (n, K)."""
         return data(pm, self.reading.totals(values)) @ self.drawn["log_probabilities"].T
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Probabilities of all columns, and means of codes."""
+        """Return probabilities of all columns, and means of codes."""
         from pytensor import tensor as pt
 
         shares = pt.exp(self.drawn["log_probabilities"])
@@ -262,11 +256,10 @@ class LevelsTwin:
         }
 
     def draws(self, values: Mapping[str, Array]) -> Any:
-        """S draws from the values (S, ...) of ``drawn``."""
         return self.record(values["log_probabilities"])
 
     def point(self, draws: Any) -> dict[str, Array]:
-        """Values (S, K, L) of the model's variables at draws."""
+        """Return values (S, K, L) of the PyMC variables at draws."""
         shares = np.exp(draws.log_probabilities)
         return {
             f"probabilities_{d}": shares[:, :, start:end]

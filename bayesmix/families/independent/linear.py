@@ -1,4 +1,4 @@
-"""Log densities that are linear in what a row's columns are each read as: counts, ones, levels."""
+"""Log densities that are linear in sufficient statistics, and their sums."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sums:
-    """counts (K,) Σ w r and totals (K, D) Σ w r x, or (K, F) Σ w r t(x).
+    """Counts (K,) Σ w r and totals (K, F) Σ w r t(x).
 
-    ``known_counts`` (K, F) are Σ w r of the rows that have a value behind a total; None where all
-    have.
+    ``known_counts`` (K, F) are Σ w r over the observed cells, None without missing values.
     """
 
     counts: Array
     totals: Array
-    measured: bool = False  # whether totals have the units of the data, or count events
+    measured: bool = False  # whether totals have units, rather than counting events
     known_counts: Array | None = None
     shared = False
 
     @property
     def known(self) -> Array:
-        """Σ w r behind every total (K, F), or (K, 1) where it is the same for all."""
+        """Σ w r behind each total (K, F), or (K, 1) if all are equal."""
         return self.counts[:, None] if self.known_counts is None else self.known_counts
 
     def __add__(self, other: Sums) -> Sums:
@@ -46,21 +45,16 @@ class Sums:
         return Sums(counts, totals, self.measured, known)
 
     def _each(self, change: Callable[[Array], Array]) -> Sums:
-        """Every array changed alike."""
         known = None if self.known_counts is None else change(self.known_counts)
         return Sums(change(self.counts), change(self.totals), self.measured, known)
 
     def scaled(self, factor: float) -> Sums:
-        """The sums of rows repeated ``factor`` times."""
         return self._each(lambda sums: factor * sums)
 
     def subset(self, keep: Integers) -> Sums:
-        """Those of some components."""
         return self._each(lambda sums: sums[keep])
 
     def merged(self, first: int, second: int) -> Sums:
-        """With ``second`` added to ``first`` and left out."""
-
         def merged(sums: Array) -> Array:
             added = sums.copy()
             added[first] += added[second]
@@ -69,18 +63,15 @@ class Sums:
         return self._each(merged)
 
     def split(self, k: int, halves: Sums) -> Sums:
-        """With the first half in the place of component k, and the other at the end."""
         order = np.arange(len(self.counts) + 1)
         order[k], order[-1] = len(self.counts), len(self.counts) + 1
         return self.joined([self, halves]).subset(order)
 
     def exchanged(self, keep: Integers, others: Sums) -> Sums:
-        """Some components, and others in the place of the rest."""
         return self.joined([self.subset(keep), others])
 
     @staticmethod
     def joined(parts: Sequence[Sums]) -> Sums:
-        """Those of all components of several."""
         known = None
         if any(part.known_counts is not None for part in parts):
             known = np.concatenate([np.broadcast_to(p.known, p.totals.shape) for p in parts])
@@ -92,12 +83,11 @@ class Sums:
         )
 
     def pack(self) -> Array:
-        """One vector of all sums."""
         known = [] if self.known_counts is None else [self.known_counts.ravel()]
         return np.concatenate([self.counts, self.totals.ravel(), *known])
 
     def units(self) -> Array | float:
-        """1 where all entries are numbers of events; else totals are as in columns of mean 1."""
+        """Return 1 for counts of events; otherwise scale totals to columns of mean 1."""
         if not self.measured:
             return 1.0
         n_components, total = len(self.counts), self.totals.sum(axis=0)
@@ -106,7 +96,6 @@ class Sums:
         return np.concatenate([np.ones(n_components), np.tile(unit, n_components), of_known])
 
     def unpack(self, vector: Array) -> Sums:
-        """The sums that pack to ``vector``."""
         n_components = len(self.counts)
         totals, known = vector[n_components:], None
         if self.known_counts is not None:
@@ -115,50 +104,50 @@ class Sums:
         return replace(self, counts=vector[:n_components], totals=totals, known_counts=known)
 
     def shares(self, where_empty: Array | float) -> Array:
-        """totals / counts, and ``where_empty`` where there are no rows."""
+        """Return totals / counts, or ``where_empty`` without observations."""
         out = np.broadcast_to(np.asarray(where_empty, dtype=float), self.totals.shape).copy()
         np.divide(self.totals, self.known, out=out, where=self.known > 0)
         return out
 
 
-# In place of the logarithm of zero where it multiplies counts that may be zero.
+# Finite stand-in for log 0, where it may be multiplied by 0.
 NEVER = -1e200
 
 
 class Reading(Protocol):
-    """What an exponential family reads in a row: log p(x | θ) = η(θ) t(x) + c(θ) + log h(x)."""
+    """Sufficient statistics in log p(x | θ) = η(θ) t(x) + c(θ) + log h(x)."""
 
     @property
     def kind(self) -> int:
-        """One of ``numerics.features``."""
+        """Kind of features, a constant of ``numerics.features``."""
         ...
 
     @property
     def measured(self) -> bool:
-        """Whether t(x) has the units of the data."""
+        """Whether t(x) has units."""
         ...
 
     @property
     def has_base(self) -> bool:
-        """Whether log h(x) is anything but 0."""
+        """Whether log h(x) differs from 0."""
         ...
 
     def totals(self, values: Array) -> Array:
-        """t(x) (F, n)."""
+        """Return t(x) (F, n)."""
         ...
 
     def log_base(self, values: Array) -> Array:
-        """log h(x) (n,), over all columns: of a column of 0 it is 0."""
+        """Return log h(x) (n,) over all columns, 0 for a column of 0."""
         ...
 
     def spread(self, values: Array) -> Array:
-        """What columns (..., D) have, for every total (..., F)."""
+        """Repeat values of columns (..., D) for each total (..., F)."""
         ...
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Columns as they are."""
+    """Sufficient statistics that are the columns themselves."""
 
     measured: bool = False
     kind: int = features.TOTALS
@@ -176,7 +165,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts, which come in x! orders."""
+    """Sufficient statistics of Poisson counts."""
 
     measured: bool = False
     kind: int = features.COUNTS
@@ -186,7 +175,7 @@ class Counts:
         return values.T
 
     def log_base(self, values: Array) -> Array:
-        """-Σ log x!."""
+        """Return -Σ log x!."""
         logs: Array = -gammaln(values.T + 1.0).sum(axis=0)
         return logs
 
@@ -198,18 +187,18 @@ PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()
 
 
 def sums(reading: Reading, values: Array, responsibilities: Array) -> Sums:
-    """Sums of rows under responsibilities (n, K)."""
+    """Return sums under responsibilities (n, K)."""
     totals = (reading.totals(values) @ responsibilities).T
     return Sums(responsibilities.sum(axis=0), totals, reading.measured)
 
 
 def totals_of_seen(reading: Reading, complete: Array, present: Array) -> Array:
-    """t(x) (F, n), 0 in gaps, of rows with 0 there."""
+    """Return t(x) (F, n) with 0 for missing values, which are 0 in ``complete``."""
     return reading.totals(complete) * reading.spread(present).T
 
 
 def sums_of_seen(reading: Reading, totals: Array, present: Array, responsibilities: Array) -> Sums:
-    """The same of rows with gaps, which count in the columns that they have."""
+    """Return sums over the observed cells."""
     known = reading.spread((present.T @ responsibilities).T)
     counts = responsibilities.sum(axis=0)
     return Sums(counts, (totals @ responsibilities).T, reading.measured, known)
@@ -217,30 +206,30 @@ def sums_of_seen(reading: Reading, totals: Array, present: Array, responsibiliti
 
 @dataclass(frozen=True)
 class LinearInTotals:
-    """K log densities Σ_d c_kd + Σ_f η_kf t_f(x) + log h(x): linear in features of the row.
+    """K log densities Σ_d c_kd + Σ_f η_kf t_f(x) + log h(x), linear in features.
 
-    ``exact`` is False where an outcome that cannot be would need infinities that cancel.
+    ``exact`` is False where infinities would cancel for an impossible outcome.
     """
 
     constants: Array  # c (K, D)
     slopes: Array  # η (K, F)
     reading: Reading = PLAIN
     exact: bool = True
-    stabilised: Array | None = None  # (K, D) means where columns vary as much, 1/4, at any mean
+    stabilised: Array | None = None  # (K, D) means transformed to variance 1/4
 
     @once
     def coefficients(self) -> Array:
-        """Of [1, t(x)], or of [1, t(x), log h(x)]."""
+        """Coefficients of [1, t(x)] or of [1, t(x), log h(x)]."""
         base = [np.ones((len(self.slopes), 1))] if self.reading.has_base else []
         return np.hstack([self.constants.sum(axis=1, keepdims=True), self.slopes, *base])
 
     @property
     def kind(self) -> int:
-        """Which features these are."""
+        """Kind of the features."""
         return self.reading.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """[1, t(x)] or [1, t(x), log h(x)] (F, n)."""
+        """Return [1, t(x)] or [1, t(x), log h(x)] (F, n)."""
         totals = self.reading.totals(values)
         if out is None:
             out = np.empty((self.coefficients.shape[1], totals.shape[1]))
@@ -256,16 +245,16 @@ class LinearInTotals:
 
     @property
     def linear(self) -> LinearInTotals:
-        """Itself: to an E-step, linear forms are components."""
+        """Return self, as linear forms serve as components."""
         return self
 
     @property
     def dense(self) -> bool:
-        """No column depends on others, given the component."""
+        """Return False: columns are independent."""
         return False
 
     def seen(self, values: Array) -> Seen:
-        """Without the factors of gaps: constants and totals that a row has."""
+        """Sum over the observed cells only."""
         present, complete = seen(values), without_gaps(values)
         totals = totals_of_seen(self.reading, complete, present)
         out: Array = self.slopes @ totals
@@ -277,20 +266,19 @@ class LinearInTotals:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """The rows: nothing is drawn whose factor is left out."""
+        """Return the data, as missing cells are not counted."""
         return values
 
     def subset(self, keep: Integers) -> LinearInTotals:
-        """Some of the forms, in the order given."""
         places = None if self.stabilised is None else self.stabilised[keep]
         own = self.constants[keep], self.slopes[keep]
         return LinearInTotals(*own, self.reading, self.exact, places)
 
     def near(self, log_weights: Array) -> Array:
-        """log ∫ √(p_j p_k) and half the log weight of k (K, K): how much k may take of j's rows.
+        """Return log ∫ √(p_j p_k) plus half the log weight of k (K, K).
 
-        The Bhattacharyya coefficient of Poisson columns is exp(-½ (√λ_j - √λ_k)²); of Bernoulli
-        columns cos(φ_j - φ_k), which is no more than that of their angles φ = arcsin √p.
+        Bhattacharyya coefficients are exp(-½ (√λ_j - √λ_k)²) for Poisson columns, and cos(φ_j -
+        φ_k) with φ = arcsin √p for Bernoulli columns, bounded by that of normal φ.
         """
         places = self.stabilised
         assert places is not None
@@ -299,40 +287,39 @@ class LinearInTotals:
         return overlaps + 0.5 * log_weights
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Counts and totals."""
+        """Return counts and totals."""
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
-        """(n, K)."""
         out: Array = (self.coefficients @ self.features(values)).T
         return out
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
-        """The forms of candidates; counts lie near the origin."""
+        """Return the forms of candidates about the origin."""
         nowhere = np.zeros((len(candidates), self.constants.shape[1]))
         return self.subset(candidates.ravel()), nowhere
 
     def gathered(self, sums: Array, components: Integers, places: Array) -> Sums:
-        """Counts and totals of the components."""
+        """Sum counts and totals by component."""
         total = np.zeros((self.n_components, sums.shape[1]))
         np.add.at(total, components, sums)
         return self.from_sums(total)
 
     def from_sums(self, summed: Array) -> Sums:
-        """Counts and totals from summed features."""
+        """Return counts and totals from summed features."""
         n_features = summed.shape[1] - 1 - self.reading.has_base
         totals = summed[:, 1 : 1 + n_features].copy()
         return Sums(summed[:, 0].copy(), totals, self.reading.measured)
 
     def expected_log_likelihood(self, statistics: Sums) -> float:
-        """Σ_k Σ_n r_nk E[log p(x_n | θ_k)] without log h(x), which no parameter touches."""
+        """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] without the constant log h(x)."""
         constants, slopes = self.coefficients[:, 0], self.coefficients[:, 1:]
         totals = statistics.totals
         of_totals = np.vdot(slopes[:, : totals.shape[1]], totals)
         return float(constants @ statistics.counts + of_totals)
 
     def loss(self, statistics: Sums, most: float = 0.0) -> float:
-        """Bound on the rounding error of Σ_n w_n log p(x_n), in nats; log x! is below the rest."""
+        """Return a bound on the rounding of Σ_n w_n log p(x_n), in nats."""
         if not self.exact:
             return np.inf
         sizes = np.concatenate([statistics.counts[:, None], statistics.totals], axis=1)
@@ -342,7 +329,7 @@ class LinearInTotals:
 
 @dataclass(frozen=True)
 class SeenTotals:
-    """Linear forms of rows with gaps."""
+    """Linear forms for data with missing values."""
 
     form: LinearInTotals
 
@@ -355,17 +342,17 @@ class SeenTotals:
         return np.zeros(self.form.constants.shape[1], dtype=bool)
 
     def seen_in(self, columns: Integers) -> SeenTotals:
-        """Itself: gaps are left out wherever they are."""
+        """Return self, as missing cells are left out in all columns."""
         return self
 
     def expected_log_density(self, values: Array) -> Array:
-        """(n, K), over the columns that a row has."""
+        """Return log densities (n, K) over the observed cells."""
         return self.form.seen(values)[0]
 
 
 @dataclass(frozen=True)
 class SeenColumns:
-    """Any densities of independent columns, of rows with gaps: column by column."""
+    """Densities of independent columns for data with missing values, column by column."""
 
     columns: Columns
 
@@ -378,11 +365,11 @@ class SeenColumns:
         return self.columns.patterned
 
     def seen_in(self, columns: Integers) -> SeenColumns:
-        """Itself: gaps are left out wherever they are."""
+        """Return self, as missing cells are left out in all columns."""
         return self
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k) (n, K), over the columns that a row has."""
+        """Return log p(x | k) (n, K) over the observed cells."""
         gaps = np.isnan(values)
         some = gaps.any(axis=0)
         whole = np.flatnonzero(~some)
@@ -399,7 +386,7 @@ class SeenColumns:
 def filled(
     columns: Columns, values: Array, labels: Integers, generator: np.random.Generator
 ) -> Array:
-    """Rows with their gaps drawn from the components ``labels``."""
+    """Draw missing cells from the components ``labels``."""
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=columns.n_components)
     drawn = np.empty(values.shape)

@@ -1,4 +1,4 @@
-"""Negative binomials: counts of a Poisson mixture with rates integrated out."""
+"""Negative binomial densities, the predictive of Poisson columns."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from bayesmix.numerics.arrays import Array, Integers
 
 @dataclass(frozen=True)
 class NegativeBinomials(Columns):
-    """Gamma-Poisson predictive: shape (K, D) and rate (K, D) integrated out."""
+    """Gamma-Poisson predictive with shape and rate (K, D)."""
 
     shape: Array
     rate: Array
 
     @property
     def means(self) -> Array:
-        """E[x | k]."""
         return self.shape / self.rate
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k, data) (n, K)."""
+        """Return log p(x | k, data) (n, K)."""
         out = np.empty((len(values), self.n_components))
         for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
             out[:, k] = (
@@ -42,7 +40,6 @@ class NegativeBinomials(Columns):
         return out
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         shape = np.repeat(self.shape, counts, axis=0)
         rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
         return generator.poisson(rates).astype(float)

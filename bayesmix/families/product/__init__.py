@@ -1,1 +1,1 @@
-"""Products of families: different columns, different families, one mixture."""
+"""Products of families: different families for different columns."""

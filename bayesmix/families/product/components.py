@@ -1,4 +1,4 @@
-"""Components of a product: at a point, under q, or integrated out, part by part."""
+"""Components of a product of families, at a point, posterior or predictive."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ class LinearProduct:
 
     @property
     def linear(self) -> LinearProduct:
-        """Itself: to an E-step, linear forms are components."""
+        """Return self, as linear forms serve as components."""
         return self
 
     @once
     def widths(self) -> tuple[int, ...]:
-        """How many features every part has beside the 1."""
+        """Number of features of each part besides the constant."""
         return tuple(part.coefficients.shape[1] - 1 for part in self.parts)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """[1, features of the parts without theirs] (F, n)."""
+        """Return features (F, n): a constant, then those of the parts."""
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
@@ -67,12 +67,12 @@ class LinearProduct:
 
     @once
     def coefficients(self) -> Array:
-        """Θ (K, F): constants add up."""
+        """Coefficients Θ (K, F), with the constants of the parts added."""
         constants = sum(part.coefficients[:, :1] for part in self.parts)
         return np.hstack([constants, *(part.coefficients[:, 1:] for part in self.parts)])
 
     def from_sums(self, sums: Array) -> ProductStatistics:
-        """Statistics of every part from its own features, and the 1 that all have."""
+        """Return statistics of each part from its features and the common constant."""
         parts, place = [], 1
         for part, width in zip(self.parts, self.widths, strict=True):
             own = np.hstack([sums[:, :1], sums[:, place : place + width]])
@@ -81,7 +81,6 @@ class LinearProduct:
         return ProductStatistics(self.layout, tuple(parts))
 
     def expected_log_density(self, values: Array) -> Array:
-        """(n, K)."""
         return log_density(self.layout, self.parts, values)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
@@ -89,11 +88,11 @@ class LinearProduct:
 
     @property
     def dense(self) -> bool:
-        """Not all columns depend on one another."""
+        """Return False: not all columns are dependent."""
         return False
 
     def seen(self, values: Array) -> Seen:
-        """Log densities of what rows have add up over the parts."""
+        """Add the log densities of observed cells over the parts."""
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
@@ -108,7 +107,7 @@ class LinearProduct:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Rows with what they lack of dense parts drawn."""
+        """Draw missing cells of dense parts."""
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
@@ -119,18 +118,18 @@ class LinearProduct:
         return LinearProduct(self.layout, tuple(part.subset(keep) for part in self.parts))
 
     def near(self, log_weights: Array) -> Array:
-        """Log overlaps add up over independent parts; half the log weights count once."""
+        """Return log overlaps, which add over parts, with half the log weights."""
         nothing = np.zeros_like(log_weights)
         total: Array = sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
         return total
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
-        """Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over the parts."""
+        """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
         pairs = zip(self.parts, statistics.parts, strict=True)
         return float(sum(part.expected_log_likelihood(own) for part, own in pairs))
 
     def loss(self, statistics: ProductStatistics, most: float = 0.0) -> float:
-        """Bounds of the parts, each as if all features had been added up in it."""
+        """Sum the bounds of the parts, scaled to the number of features."""
         n_features, total = 1 + sum(self.widths), 0.0
         for part, own, width in zip(self.parts, statistics.parts, self.widths, strict=True):
             share = n_features / (1 + width)
@@ -139,7 +138,7 @@ class LinearProduct:
 
 
 def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Array:
-    """Σ_i log p(x_i | θ_k) (n, K)."""
+    """Return Σ_i log p(x_i | θ_k) (n, K)."""
     pairs = zip(parts, layout.split(values), strict=True)
     densities = (part.expected_log_density(own) for part, own in pairs)
     total: Array = sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
@@ -149,20 +148,20 @@ def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Ar
 def statistics(
     layout: Layout, parts: Sequence[Components], values: Array, responsibilities: Array
 ) -> ProductStatistics:
-    """Statistics of every part."""
+    """Return statistics of each part."""
     pairs = zip(parts, layout.split(values), strict=True)
     return ProductStatistics(
         layout, tuple(part.statistics(own, responsibilities) for part, own in pairs)
     )
 
 
-# Components of a part: at a point, under q or integrated out, as those of the product are.
+# Components of a part, of the same type as those of the product.
 OfPart: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class Products:
-    """K densities Π_i p(x_i | θ_ki): what the parts can, the product can."""
+    """K densities Π_i p(x_i | θ_ki), with the capabilities that the parts share."""
 
     layout: Layout
     parts: tuple[OfPart, ...]
@@ -174,11 +173,11 @@ class Products:
 
     @once
     def linear(self) -> LinearProduct:
-        """The linear form of every part, side by side."""
+        """Linear forms of the parts."""
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
     def expected_log_density(self, values: Array) -> Array:
-        """Σ_i E[log p(x_i | θ_ki)] (n, K)."""
+        """Return Σ_i E[log p(x_i | θ_ki)] (n, K)."""
         return log_density(self.layout, self.parts, values)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
@@ -206,24 +205,22 @@ class Products:
 
     @property
     def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F), part after part."""
+        """E[t(x) | k] (K, F), part by part."""
         return np.hstack([part.expected_totals for part in self.parts])
 
-    # What it says of columns
+    # Column summaries, marginals and conditionals.
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D)."""
         return self.layout.together([part.means for part in self.parts])
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of every column (K, D)."""
         return self.layout.together([part.deviations for part in self.parts])
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D): parts are independent, given the component."""
+        """Block-diagonal covariance matrices (K, D, D), as parts are independent."""
         width = self.layout.width
         out = np.zeros((self.n_components, width, width))
         for own, part in zip(self.layout.places, self.parts, strict=True):
@@ -231,30 +228,29 @@ class Products:
         return out
 
     def marginal(self, columns: Integers) -> Products:
-        """The densities of some columns: of the parts that have any of them."""
+        """Return the densities of some columns, from the parts that have any."""
         return self._restricted(
             columns, lambda part, numbers, _: self.parts[part].marginal(numbers)
         )
 
     @property
     def patterned(self) -> Booleans:
-        """Those columns that are so in their part."""
+        """Columns that are dependent in their part."""
         return self.layout.patterned(self.parts)
 
     def seen_in(self, columns: Integers) -> Products:
-        """The densities of rows that have these columns, some parts over none."""
+        """Return the densities of observed columns, where parts may have none."""
         picked = self.layout.seen(columns)
         pairs = zip(self.parts, picked, strict=True)
         parts = tuple(part.seen_in(numbers) for part, (numbers, _) in pairs)
         return Products(self.layout.at([places for _, places in picked]), parts)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Rows with their gaps drawn, part by part."""
         pairs = zip(self.parts, self.layout.split(values), strict=True)
         return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
-        """Those of ``columns``, given others: only what is known of its own part changes one."""
+        """Return the densities of ``columns``; each part depends on its given columns only."""
         known = self.layout.picked(given)
 
         def of_part(part: int, numbers: Integers, _: Integers) -> Any:
@@ -266,7 +262,6 @@ class Products:
         return self._restricted(columns, of_part)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
         out = np.empty((len(values), self.n_components, len(columns)))
         wanted, known = self.layout.picked(columns), self.layout.picked(given)
         for part, (numbers, places), (own, there) in zip(self.parts, wanted, known, strict=True):
@@ -288,20 +283,18 @@ class Products:
         return Products(layout, tuple(of_part(part, *picked[part]) for part in kept))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order."""
         return self.layout.together([part.draw(counts, generator) for part in self.parts])
 
-    # Rows far away: only continuous parts can be
+    # Distant observations, for continuous parts only.
 
     @property
     def precision_root(self) -> Array:
-        """Those of the parts that can be far away, as one vector."""
+        """Precision roots of the parts with far densities, as a vector."""
         pairs = zip(self.parts, self.layout.far, strict=True)
         roots = [part.precision_root.ravel() for part, far in pairs if far]
         return np.concatenate([np.ones(1), *roots])
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        """Log density (n, K) of framed rows ``units`` times 2^exponent, and what to add (n,)."""
         relative = np.zeros((len(units), self.n_components))
         lost: Array | float = 0.0
         for part, own, far in zip(
@@ -313,26 +306,23 @@ class Products:
             else:
                 more = part.expected_log_density(np.ldexp(own, exponent))
             together = relative + more
-            # Two parts that are each widest elsewhere leave no component: then the first decides.
+            # Two parts may be widest in different components, which leaves none: the first decides.
             settled = np.isneginf(together).all(axis=1)
             relative = np.where(settled[:, None], relative, together)
         return relative, lost
 
-    # Under q
+    # Posterior.
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> ProductDraws:
-        """Independent draws of θ."""
         return ProductDraws(
             self.layout, tuple(part.draws(n_draws, generator) for part in self.parts)
         )
 
     def log_factors(self, draws: ProductDraws) -> tuple[Array, Array]:
-        """Shared (S,), and entry (j, k) of (S, J, K): log q_j of the drawn θ_k."""
         factors = [part.log_factors(own) for part, own in zip(self.parts, draws.parts, strict=True)]
         return sum(shared for shared, _ in factors), sum(pairs for _, pairs in factors)
 
     def coordinates(self) -> ProductCoordinates:
-        """Those of the parts, one after the other."""
         return ProductCoordinates(
             self.layout, self.n_components, tuple(part.coordinates() for part in self.parts)
         )
@@ -340,26 +330,23 @@ class Products:
 
 @dataclass(frozen=True)
 class ProductDraws:
-    """S draws of the parameters of every part."""
+    """S draws of the parameters of each part."""
 
     layout: Layout
     parts: tuple[DrawnComponents, ...]
 
     @cached_property
     def components(self) -> Products:
-        """All S K densities, those of a draw together."""
         return Products(self.layout, tuple(part.components for part in self.parts))
 
     def subset(self, keep: Integers) -> ProductDraws:
-        """Some components of every draw."""
         return ProductDraws(self.layout, tuple(part.subset(keep) for part in self.parts))
 
     def at(self, draw: int) -> Products:
-        """One of the draws as K densities at a point."""
         return Products(self.layout, tuple(part.at(draw) for part in self.parts))
 
     def parameters(self, frame: Frame) -> Named:
-        """Parameters (S, ...) in data units, as "species: probabilities"."""
+        """Return parameters (S, ...) in data units, named like "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
         for label, part, own in zip(self.layout.labels, self.parts, frames, strict=True):
@@ -369,13 +356,13 @@ class ProductDraws:
 
 
 def named_axis(label: str, axis: str) -> str:
-    """What an axis stands for: components are those of all parts."""
+    """Prefix the name of an axis by the label of its part, except for components."""
     return axis if axis == "component" else f"{label}: {axis}"
 
 
 @dataclass(frozen=True)
 class ProductCoordinates:
-    """Coordinates of every part; components of parts share none."""
+    """Coordinates of the parts, concatenated."""
 
     layout: Layout
     n_components: int
@@ -383,26 +370,23 @@ class ProductCoordinates:
 
     @property
     def size(self) -> int:
-        """P."""
         return sum(part.size for part in self.parts)
 
     @once
     def _firsts(self) -> list[int]:
-        """Where the coordinates of every part begin."""
+        """First coordinate of each part."""
         return [0, *np.cumsum([part.size for part in self.parts]).tolist()]
 
     def places(self, k: int) -> Integers:
-        """What the log density of component k depends on."""
         pairs = zip(self._firsts, self.parts, strict=False)
         return np.concatenate([first + part.places(k) for first, part in pairs])
 
     def slopes(self, values: Array, k: int) -> Array:
-        """d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``."""
         pairs = zip(self.parts, self.layout.split(values), strict=True)
         return np.hstack([part.slopes(own, k) for part, own in pairs])
 
     def coupling(self) -> Array:
-        """Second derivatives of what couples components beside the rows, within every part."""
+        """Return the block-diagonal second derivatives of the parts."""
         blocks = [part.coupling() for part in self.parts]
         sizes = [part.size for part in self.parts]
         coupled: Array = block_diag(
@@ -411,7 +395,7 @@ class ProductCoordinates:
         return coupled
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Parameters in data units, as "species: probabilities"."""
+        """Return parameters in data units, named like "species: probabilities"."""
         named: dict[str, Spread] = {}
         frames = self.layout.frames(frame)
         for first, label, part, own in zip(
@@ -425,17 +409,14 @@ class ProductCoordinates:
 
     @once
     def moved(self) -> Integers:
-        """Coordinates that ``standardised`` has."""
         pairs = zip(self._firsts, self.parts, strict=False)
         return np.concatenate([first + part.moved for first, part in pairs])
 
     def standardised(self, draws: ProductDraws) -> Array:
-        """Draws of q in unconstrained coordinates (S, ...)."""
         pairs = zip(self.parts, draws.parts, strict=True)
         return np.hstack([part.standardised(own) for part, own in pairs])
 
     def drawn(self, standardised: Array) -> ProductDraws:
-        """The draws that have these unconstrained coordinates."""
         made: list[Any] = []
         first = 0
         for part in self.parts:

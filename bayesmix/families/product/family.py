@@ -1,4 +1,4 @@
-"""A product of families: each has its own columns, independent of the others' in a component."""
+"""Product of families: each part has its columns, independent of the others within a component."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 from bayesmix.families.product.guard import ProductGuard, of_parts
 
 Columns: TypeAlias = tuple[str | int, ...]
-# A dict as a user writes it, and then a tuple of ``Part``.
+# A dict as passed by the user, then a tuple of ``Part``.
 Parts: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class Part:
-    """Columns, as a user names them, and their family."""
+    """Columns, as named by the user, and their family."""
 
     columns: Columns
     family: Family
@@ -40,13 +40,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Product:
-    """Families by column, independent of one another given the component.
+    """Different families for different columns, independent within a component.
 
     Parameters
     ----------
     parts : dict
-        A column, or a tuple of columns, by name or number -> its family. Every column of the rows
-        is in one of them, once.
+        Family of each column or tuple of columns, by name or number. Each column of the data
+        belongs to one part.
 
     Examples
     --------
@@ -81,9 +81,9 @@ class Product:
     def over(
         self, names: Sequence[str] | None, n_columns: int, coding: Coding | None = None
     ) -> Product:
-        """The product of rows with these columns, each of which is in one part.
+        """Return the product for data with these columns.
 
-        Raises ``InvalidInputError`` for columns that are not there, in two parts or in none.
+        Raises ``InvalidInputError`` unless each column belongs to one part.
         """
         numbers = [tuple(_number(one, names, n_columns) for one in p.columns) for p in self.parts]
         used = [number for own in numbers for number in own]
@@ -109,7 +109,7 @@ class Product:
 
     @once
     def layout(self) -> Layout:
-        """Which columns of the data every part has."""
+        """Columns of each part."""
         n_columns = sum(len(part.columns) for part in self.parts)
         columns = tuple(
             tuple(_number(one, self.names, n_columns) for one in part.columns)
@@ -120,7 +120,7 @@ class Product:
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
-    # What it is, as its parts are
+    # Properties, derived from the parts.
 
     @property
     def continuous(self) -> bool:
@@ -167,14 +167,14 @@ class Product:
         return all(family.rearranged for family in self.families)
 
     def made(self, components: Any) -> bool:
-        """Whether components are of the same parts, each of its structure."""
+        """Whether components have the same parts and covariance structures."""
         mine = self.layout.columns == components.layout.columns
         return mine and all(
             family.made(part) for family, part in zip(self.families, components.parts, strict=True)
         )
 
     def marginal(self, columns: Integers) -> Family:
-        """The product of the parts that have any of the columns; of one part its family."""
+        """Return the product of the parts with any of the columns, or a single part's family."""
         names = None if self.names is None else tuple(self.names[column] for column in columns)
         parts, picked = [], self.layout.picked(columns)
         for family, (numbers, places) in zip(self.families, picked, strict=True):
@@ -184,11 +184,11 @@ class Product:
         return parts[0].family if len(parts) == 1 else Product(tuple(parts), names)
 
     def linear_is_faster(self, n_features: int) -> bool:
-        """The features of all parts, and one product of matrices."""
+        """Return True: one matrix product serves all parts."""
         return True
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise where a part cannot produce its values."""
+        """Raise an error for values outside the support of a part."""
         for part, own in zip(self.parts, self.layout.columns, strict=True):
             try:
                 part.family.check(values[:, list(own)], first)
@@ -197,7 +197,7 @@ class Product:
                 raise
 
     def _check_columns(self, part: Part, values: Stored, first: int) -> None:
-        """The same column by column, so that the message has the right one."""
+        """Check column by column, so that the message names the right one."""
         for place, name in enumerate(part.columns):
             try:
                 part.family.check(values[:, [place]], first)
@@ -206,15 +206,15 @@ class Product:
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
-        """The frames of the parts, side by side."""
+        """Return the frames of the parts, concatenated."""
         layout = self.layout
         pairs = zip(self.families, layout.summaries(summary), strict=True)
         return layout.joined([family.frame(own) for family, own in pairs])
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Without directions in which all rows of one continuous part agree.
+        """Set aside directions without extent in the continuous part.
 
-        Raises ``InvalidInputError`` where there are several such parts.
+        Raises ``InvalidInputError`` if several parts have such directions.
         """
         layout = self.layout
         found = [
@@ -239,7 +239,7 @@ class Product:
         )
         return layout.joined([own for own, _ in found]), events
 
-    # Estimates
+    # Estimation.
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
         layout = self.layout.narrowed(values.shape[1])
@@ -255,7 +255,7 @@ class Product:
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Products:
-        """Every part by itself."""
+        """Maximise the likelihood of each part."""
         layout, n_parts = statistics.layout, len(self.parts)
         frames = (None,) * n_parts if frame is None else layout.frames(frame)
         before = (None,) * n_parts if previous is None else previous.parts
@@ -264,12 +264,12 @@ class Product:
         return Products(layout, tuple(family.maximum_likelihood(*each) for family, *each in given))
 
     def feasible(self, statistics: ProductStatistics) -> bool:
-        """Whether all parts could have their statistics."""
+        """Whether the statistics of all parts are feasible."""
         pairs = zip(self.families, statistics.parts, strict=True)
         return all(family.feasible(own) for family, own in pairs)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
-        """The default prior of every part."""
+        """Return the default prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -277,7 +277,7 @@ class Product:
         return PartPriors(layout, tuple(family.reference_prior(*each) for family, *each in given))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> PartPriors:
-        """The default prior of every part for a mode."""
+        """Return the default MAP prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -291,7 +291,6 @@ class Product:
         )
 
     def as_draws(self, points: Sequence[Products]) -> ProductDraws:
-        """Mixtures at points as draws."""
         columns = zip(*(point.parts for point in points), strict=True)
         pairs = zip(self.families, columns, strict=True)
         return ProductDraws(
@@ -299,19 +298,19 @@ class Product:
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """The sum over the parts; ``n_features`` are those of framed rows."""
+        """Sum over the parts; ``n_features`` counts framed columns."""
         widths = map(len, self.layout.narrowed(n_features).framed)
         pairs = zip(self.families, widths, strict=True)
         return sum(family.n_parameters(n_components, width) for family, width in pairs)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """The smallest of the limits of the parts."""
+        """Return the smallest of the limits of the parts."""
         pairs = zip(self.families, self.layout.columns, strict=True)
         limits = [family.max_components(n_distinct, len(own)) for family, own in pairs]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
-        """The guard of every part."""
+        """Return the guards of all parts."""
         layout = self.layout.narrowed(frame.n_directions)
         given = zip(self.families, layout.frames(frame), layout.summaries(summary), strict=True)
         return ProductGuard(
@@ -320,7 +319,7 @@ class Product:
 
 
 def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
-    """What a user says, checked."""
+    """Return checked parts from the user's dict."""
     if not parts:
         raise InvalidInputError("Product must have a part: {column: family}, got none")
     made = []
@@ -345,7 +344,7 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
 
 
 def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> int:
-    """The number of a column."""
+    """Return the number of a column."""
     if isinstance(column, str) and names is not None and column in names:
         return list(names).index(column)
     if isinstance(column, int) and 0 <= column < n_columns:

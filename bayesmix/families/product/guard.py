@@ -1,4 +1,4 @@
-"""Collapse in a product: every part is watched, among the rows that all parts tell apart."""
+"""Guard against collapse in products: each part is checked, with log joints of all parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resolutions:
-    """What the rows resolve of every part (K, ...) or (1, ...), or None: arrays, but for a part."""
+    """Floors of each part (K, ...) or (1, ...), or None."""
 
     parts: tuple[Array | None, ...]
 
@@ -33,34 +33,34 @@ class Resolutions:
 
 
 def of_parts(resolution: Any, n_parts: int) -> tuple[Array | None, ...]:
-    """The resolution of every part."""
+    """Return the floors of each part."""
     return (None,) * n_parts if resolution is None else resolution.parts
 
 
 def together(parts: Sequence[Array | None]) -> Array | None:
-    """The resolutions of all parts, None where no part has one."""
+    """Combine the floors of all parts, None if no part has any."""
     if all(part is None for part in parts):
         return None
-    # To all but parts it is what an array is: something with a row for every component.
+    # Other code only indexes it by component, as an array.
     return cast("Array", Resolutions(tuple(parts)))
 
 
 def with_part(components: Any, part: int, own: Any) -> Any:
-    """Components of a product with another part."""
+    """Replace the components of a part."""
     parts = components.parts
     return replace(components, parts=(*parts[:part], own, *parts[part + 1 :]))
 
 
 @dataclass(frozen=True)
 class WholeRows:
-    """A product's mixture for the guard of one of its parts."""
+    """Mixture of a product, for the guard of one of its parts."""
 
     mixture: Mixture
     part: int
     columns: Integers
 
     def log_joint(self, values: Stored, components: Any) -> Array:
-        """Log joints (n, K) of rows as stored, with such components in the part's place."""
+        """Return log joints (n, K) of all columns with ``components`` in the part's place."""
         changed = with_part(self.mixture.components, self.part, components)
         mixture = replace(self.mixture, components=changed)
         return mixture.log_joint(mixture.frame.apply(values))
@@ -68,7 +68,7 @@ class WholeRows:
 
 @dataclass(frozen=True)
 class ProductGuard:
-    """The guards of all parts."""
+    """Guards of all parts."""
 
     layout: Layout
     guards: tuple[Guard, ...]
@@ -78,7 +78,7 @@ class ProductGuard:
         return together([guard.resolution for guard in self.guards])
 
     def among(self, whole: Whole) -> ProductGuard:
-        """Itself: a product is no part of another."""
+        """Return self, as products are not nested."""
         return self
 
     def examine(
@@ -88,7 +88,7 @@ class ProductGuard:
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """What the first part asks for that has collapsed components."""
+        """Return the repair of the first part with collapsed components."""
         components: Any = mixture.components
         frames = self.layout.frames(mixture.frame)
         known = of_parts(resolution, len(self.guards))
@@ -103,7 +103,7 @@ class ProductGuard:
     def _whole(
         self, repair: Repair, mixture: Mixture, known: tuple[Array | None, ...], part: int
     ) -> Repair:
-        """A part's repair as one of the whole."""
+        """Extend the repair of a part to the whole mixture."""
         resolved = [*known[:part], repair.resolution, *known[part + 1 :]]
         moved = repair.mixture
         if moved is not None:

@@ -1,6 +1,6 @@
-"""Which columns every part of a product has: of the data, and of rows in a frame.
+"""Column layout of a product, in the data and in the frame, and its sums.
 
-The two differ where a part lost a direction in which all rows agree (``Frame.basis``).
+The two differ if directions without extent were set aside (``Frame.basis``).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from bayesmix.core.sources import InMemory, Kept, Source
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 
-# Fields of a summary with an entry a column.
+# Fields of a summary with an entry per column.
 BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean", "lower", "upper")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """``columns`` of the data and of ``framed`` rows, part by part.
+    """Columns of each part, in the data and in the frame.
 
-    ``labels`` are what messages and users call the parts; ``continuous`` ones may lose directions,
-    ``far`` ones know densities of rows far away.
+    ``labels`` name the parts; ``continuous`` ones may lose directions, ``far`` ones have far
+    densities.
     """
 
     labels: tuple[str, ...]
@@ -37,40 +37,40 @@ class Layout:
 
     @property
     def n_columns(self) -> int:
-        """D."""
+        """Number of columns D."""
         return sum(map(len, self.columns))
 
     @property
     def width(self) -> int:
-        """D': how many columns framed rows have."""
+        """Number of framed columns D'."""
         return sum(map(len, self.framed))
 
     @once
     def places(self) -> tuple[Integers, ...]:
-        """``framed`` as arrays."""
+        """Field ``framed`` as arrays."""
         return tuple(np.array(own, dtype=np.int64) for own in self.framed)
 
     def split(self, values: Array) -> list[Array]:
-        """The columns (n, D_i) of every part, of framed rows (n, D'); columns stay contiguous."""
+        """Return the framed columns (n, D_i) of each part, contiguous by column."""
         columns = values.T
         return [columns[own].T for own in self.places]
 
     def together(self, parts: Sequence[Array]) -> Array:
-        """What parts say of their columns (..., D_i) as one array (..., D')."""
+        """Combine arrays (..., D_i) of the parts into one (..., D')."""
         out = np.empty((*parts[0].shape[:-1], self.width))
         for own, values in zip(self.places, parts, strict=True):
             out[..., own] = values
         return out
 
     def patterned(self, parts: Sequence[Incomplete]) -> Booleans:
-        """Which framed columns (D',) are ``patterned`` in their part."""
+        """Return which framed columns (D',) are dependent in their part."""
         out = np.zeros(self.width, dtype=bool)
         for own, part in zip(self.places, parts, strict=True):
             out[own] = part.patterned
         return out
 
     def narrowed(self, width: int) -> Layout:
-        """The layout of framed rows of this width: what is missing, the continuous part lost."""
+        """Return the layout for ``width`` framed columns, fewer in the continuous part."""
         lost = self.n_columns - width
         if not lost:
             return self
@@ -82,7 +82,7 @@ class Layout:
         return replace(self, framed=tuple(framed))
 
     def frames(self, frame: Frame) -> list[Frame]:
-        """The frame of every part."""
+        """Return the frame of each part."""
         return [self._frame(frame, part) for part in range(len(self.columns))]
 
     def _frame(self, frame: Frame, part: int) -> Frame:
@@ -99,11 +99,11 @@ class Layout:
         return Frame(centre, scale, frame.basis[rows][:, self.places[part]], flat[:, mine])
 
     def unframed(self, frame: Frame) -> Layout:
-        """The layout out of a frame."""
+        """Return the layout in data coordinates."""
         return self if frame.basis is None else replace(self, framed=self.columns)
 
     def joined(self, frames: Sequence[Frame]) -> Frame:
-        """The frame of whole rows, from those of the parts."""
+        """Return the frame of all columns from those of the parts."""
         n_columns = self.n_columns
         centre, scale = np.empty(n_columns), np.empty(n_columns)
         n_flat = sum(0 if own.flat is None else own.flat.shape[1] for own in frames)
@@ -121,11 +121,11 @@ class Layout:
         return Frame(centre, scale, basis, flat) if n_flat else Frame(centre, scale)
 
     def summaries(self, summary: Summary) -> list[Summary]:
-        """What is known of the columns of every part."""
+        """Return the summary of each part."""
         return [summary_of(summary, np.array(own)) for own in self.columns]
 
     def picked(self, wanted: Integers) -> list[tuple[Integers, Integers]]:
-        """Of every part the wanted framed columns, by its own numbers, and their places there."""
+        """Return for each part the wanted framed columns, by number and position in ``wanted``."""
         found = []
         for own in self.places:
             places = np.flatnonzero(np.isin(wanted, own))
@@ -134,18 +134,18 @@ class Layout:
         return found
 
     def seen(self, columns: Integers) -> list[tuple[Integers, Integers]]:
-        """The same with the columns of every part in its own order."""
+        """Return ``picked`` with the columns of each part in ascending order."""
         orders = [
             (np.argsort(numbers), numbers, places) for numbers, places in self.picked(columns)
         ]
         return [(numbers[order], places[order]) for order, numbers, places in orders]
 
     def at(self, framed: Sequence[Integers]) -> Layout:
-        """The layout with all parts at these places, some of them at none."""
+        """Return the layout of all parts at these positions, possibly none."""
         return self.some(range(len(self.columns)), framed)
 
     def some(self, kept: Sequence[int], framed: Sequence[Integers]) -> Layout:
-        """The layout of parts that are left, at these places."""
+        """Return the layout of the parts ``kept`` at these positions."""
         places = tuple(tuple(map(int, own)) for own in framed)
         return Layout(
             tuple(self.labels[part] for part in kept),
@@ -157,7 +157,7 @@ class Layout:
 
 
 def summary_of(summary: Summary, columns: Integers) -> Summary:
-    """What is known of some columns."""
+    """Return the summary of some columns."""
     return replace(summary, **{name: getattr(summary, name)[columns] for name in BY_COLUMN})
 
 
@@ -166,7 +166,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class OfColumns(Generic[Value]):
-    """A step over some columns of a chunk; picklable, as the step is."""
+    """A step over some columns of a chunk."""
 
     step: Callable[[Rows], Value]
     columns: Integers
@@ -176,15 +176,15 @@ class OfColumns(Generic[Value]):
 
 
 def some_columns(source: Source, columns: tuple[int, ...]) -> SomeColumns:
-    """A part's columns of a source."""
+    """Return a source with some of the columns."""
     return SomeColumns(cast("InMemory", source), np.array(columns))
 
 
 @dataclass(frozen=True)
 class SomeColumns:
-    """Some columns of a source; in memory where that is."""
+    """Some columns of a source."""
 
-    source: InMemory  # or a source that is not, asked for less
+    source: InMemory  # or any other source, for methods it shares
     picked: Integers
 
     @property
@@ -221,7 +221,7 @@ class SomeColumns:
 
     @property
     def faults(self) -> Faults:
-        """Those of all columns: rows are checked whole."""
+        """Faults of all columns, as observations are checked as a whole."""
         faults: Faults = self.source.faults
         return faults
 
@@ -288,19 +288,19 @@ class SomeColumns:
 @filled_at_once
 @dataclass(frozen=True)
 class ProductStatistics:
-    """The statistics of every part."""
+    """Statistics of each part."""
 
     layout: Layout
     parts: tuple[Statistics, ...]
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,), which all parts share."""
+        """Σ w r (K,), common to all parts."""
         return self.parts[0].counts
 
     @property
     def shared(self) -> bool:
-        """Whether components of some part have sums in common."""
+        """Whether any part shares sums between components."""
         return any(part.shared for part in self.parts)
 
     def __add__(self, other: ProductStatistics) -> ProductStatistics:

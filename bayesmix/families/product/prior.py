@@ -1,4 +1,4 @@
-"""Priors of a product: those of its parts, independent of one another."""
+"""Independent priors of the parts of a product, and their PyMC version."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Key: TypeAlias = str | int | tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class PartPriors:
-    """p(θ) = Π_i p(θ_i), each conjugate to its part."""
+    """Prior p(θ) = Π_i p(θ_i), each conjugate to its part."""
 
     layout: Layout
     parts: tuple[Prior, ...]
@@ -37,7 +37,7 @@ class PartPriors:
 
     @property
     def conjugate(self) -> bool:
-        """Whether those of all parts are."""
+        """Whether all parts are conjugate."""
         return all(part.conjugate for part in self.parts)
 
     def posterior(
@@ -46,7 +46,6 @@ class PartPriors:
         previous: Products | None = None,
         resolution: Array | None = None,
     ) -> Products:
-        """q(θ) of every part."""
         given = self._given(statistics, previous, resolution)
         return Products(statistics.layout, tuple(prior.posterior(*each) for prior, *each in given))
 
@@ -56,30 +55,29 @@ class PartPriors:
         previous: Products | None = None,
         resolution: Array | None = None,
     ) -> Products:
-        """The mode of every part."""
         given = self._given(statistics, previous, resolution)
         return Products(statistics.layout, tuple(prior.mode(*each) for prior, *each in given))
 
     def _given(
         self, statistics: ProductStatistics, previous: Products | None, resolution: Array | None
     ) -> Iterable[tuple[Any, ...]]:
-        """Every part's prior, statistics, last components and resolution."""
+        """Yield prior, statistics, previous components and floors of each part."""
         n_parts = len(self.parts)
         before = (None,) * n_parts if previous is None else previous.parts
         known = of_parts(resolution, n_parts)
         return zip(self.parts, statistics.parts, before, known, strict=True)
 
     def kl(self, q: Products) -> float:
-        """Σ_i KL(q(θ_i) || p(θ_i))."""
+        """Return Σ_i KL(q(θ_i) || p(θ_i))."""
         return float(sum(part.kl(own) for part, own in zip(self.parts, q.parts, strict=True)))
 
     def log_density(self, components: Products) -> float:
-        """Σ_i log p(θ_i) at a point."""
+        """Return Σ_i log p(θ_i) at a point."""
         pairs = zip(self.parts, components.parts, strict=True)
         return float(sum(part.log_density(own) for part, own in pairs))
 
     def log_density_of(self, draws: ProductDraws) -> Array:
-        """Σ_i log p(θ_i) (S,) of draws."""
+        """Return Σ_i log p(θ_i) (S,) of draws."""
         pairs = zip(self.parts, draws.parts, strict=True)
         each = [part.log_density_of(own) for part, own in pairs]
         total: Array = np.sum(each, axis=0)
@@ -88,7 +86,6 @@ class PartPriors:
     def conditional(
         self, statistics: ProductStatistics, last: ProductDraws, generator: np.random.Generator
     ) -> Products:
-        """p(θ | X, Z): a step of Gibbs sampling."""
         pairs = zip(self.parts, statistics.parts, last.parts, strict=True)
         return Products(
             statistics.layout,
@@ -96,7 +93,6 @@ class PartPriors:
         )
 
     def pymc_distribution(self, pm: Pymc, q: Products, n_components: int) -> ComponentsTwin:
-        """The same prior over K components in PyMC, and their densities."""
         return declared(pm, self.layout, self.parts, q, n_components)
 
     def unframed(self, frame: Frame) -> PartPriors:
@@ -107,12 +103,12 @@ class PartPriors:
 
 @dataclass(frozen=True)
 class ProductPrior:
-    """Priors for some parts of a product, by the keys of the family; others have the default.
+    """Priors of some parts of a product; the others have the default.
 
     Parameters
     ----------
     parts : dict
-        A key of the ``Product`` -> a prior of that part's family.
+        Prior by key of the ``Product``.
 
     Examples
     --------
@@ -127,7 +123,7 @@ class ProductPrior:
     fixes_scale = False
 
     def over(self, default: PartPriors, frame: Frame) -> PartPriors:
-        """The default with what is said of some parts."""
+        """Replace the default priors of the user's parts."""
         labels = default.layout.labels
         said = {label_of(key): prior for key, prior in self.parts.items()}
         if unknown := sorted(set(said) - set(labels)):
@@ -146,28 +142,28 @@ class ProductPrior:
 
 
 def label_of(key: Any) -> str:
-    """What a part is called: its columns, as the user names them."""
+    """Return the label of a part, from the names of its columns."""
     return ", ".join(map(str, key)) if isinstance(key, tuple | list) else str(key)
 
 
-# Axes that all parts share.
+# Axes common to all parts.
 OF_ALL = ("component", "row")
 
 
 @dataclass(frozen=True)
 class ProductTwin:
-    """K densities in PyMC: the products of those of the parts."""
+    """K densities in PyMC, products of those of the parts."""
 
     layout: Layout
     parts: tuple[ComponentsTwin, ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of the parts, as they stand in a model."""
+        """Labels of the parts in a model."""
         return labels_of(self.layout)
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """Σ_i log p(x_i | θ_ki) (n, K)."""
+        """Return Σ_i log p(x_i | θ_ki) (n, K)."""
         given = zip(self.labels, self.parts, self.layout.split(values), strict=True)
         return sum(
             part.log_density(cast("Pymc", PartOfModel(pm, label)), np.ascontiguousarray(own))
@@ -175,7 +171,7 @@ class ProductTwin:
         )
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Parameters in data units, as "species: probabilities"."""
+        """Return parameters in data units, named like "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
         for label, part, own in zip(self.labels, self.parts, frames, strict=True):
@@ -186,7 +182,7 @@ class ProductTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """What draws of every part are made of."""
+        """Fields of the draws of each part."""
         return {
             _of_part(label, name): tensor
             for label, part in zip(self.labels, self.parts, strict=True)
@@ -194,7 +190,6 @@ class ProductTwin:
         }
 
     def draws(self, values: Mapping[str, Array]) -> ProductDraws:
-        """S draws from the values (S, ...) of ``drawn``."""
         made = (
             part.draws({name: values[_of_part(label, name)] for name in part.drawn})
             for label, part in zip(self.labels, self.parts, strict=True)
@@ -202,7 +197,6 @@ class ProductTwin:
         return ProductDraws(self.layout, tuple(made))
 
     def point(self, draws: ProductDraws) -> dict[str, Array]:
-        """Values (S, ...) of the model's variables at draws."""
         given = zip(self.labels, self.parts, draws.parts, strict=True)
         return {
             _of_part(label, name): values
@@ -212,7 +206,7 @@ class ProductTwin:
 
 
 class PartOfModel:
-    """PyMC as a part of a product sees it: what it names, and its axes, have the part's label."""
+    """PyMC module that prefixes names and axes by the label of a part."""
 
     def __init__(self, pm: Pymc, label: str) -> None:
         self.pm, self.label = pm, label
@@ -229,30 +223,29 @@ class PartOfModel:
 
     @property
     def math(self) -> Any:
-        """Functions of tensors, which have no names."""
+        """Functions of tensors, without names."""
         return self.pm.math
 
     def modelcontext(self, model: Any) -> CoordinatesOfPart:
-        """The model, to say what the part's axes stand for."""
+        """Return the model with prefixed axes."""
         return CoordinatesOfPart(self.pm.modelcontext(model), self.label)
 
 
 @dataclass(frozen=True)
 class CoordinatesOfPart:
-    """What a part adds to the axes of a model."""
+    """Model whose axes are prefixed by the label of a part."""
 
     model: Tensor
     label: str
 
     def add_coord(self, axis: str, values: Any) -> None:
-        """Name the values of an axis."""
         self.model.add_coord(named_axis(self.label, axis), values)
 
 
 def declared(
     pm: Pymc, layout: Layout, priors: Sequence[Prior], q: Any, n_components: int
 ) -> ProductTwin:
-    """The parameters of every part under its prior, declared in the model at hand."""
+    """Declare the parameters of each part under its prior in the current model."""
     model = pm.modelcontext(None)
     features = np.array(model.coords["feature"])
     labels = labels_of(layout)
@@ -271,7 +264,7 @@ def declared(
 
 
 def labels_of(layout: Layout) -> tuple[str, ...]:
-    """Labels of parts without commas, by which nutpie joins the names of axes."""
+    """Return labels without commas, which nutpie uses as separators."""
     return tuple(label.replace(",", "") for label in layout.labels)
 
 

@@ -1,1 +1,1 @@
-"""Student-t components: clusters with heavy tails."""
+"""Student-t components, for clusters with heavy tails."""

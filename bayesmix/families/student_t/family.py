@@ -1,8 +1,7 @@
-"""The Student-t family: clusters with heavy tails.
+"""The Student-t family: normals with precision scaled by u ~ Gamma(ν/2, ν/2) per observation.
 
-A Student-t is a normal whose precision is scaled by u ~ Gamma(ν/2, ν/2) for every row. EM has u
-hidden (Peel & McLachlan 2000), with the scale taken from the moments over Σ r E[u] (Kent, Tyler &
-Vardi 1994), which leads to the same place in fewer passes. Not linear in features of the row.
+EM treats u as hidden (Peel & McLachlan 2000), with scales over Σ r E[u] for speed (Kent, Tyler &
+Vardi 1994).
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from bayesmix.families.student_t.components import (
     held_scales,
 )
 
-# Counts under this are no rows at all.
+# Smaller counts are treated as 0.
 NO_ROWS = 1e-200
 
 
@@ -46,9 +45,9 @@ NO_ROWS = 1e-200
 class StudentT(FamilyDefaults):
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
-    ``degrees_of_freedom``: a number; "shared", one for all components, learned; None or "free", one
-    for each, learned, between 0.5 and 500. Under a prior they are on a grid (``StudentPrior``), and
-    the bound of a variational fit is a true one that is not exact at one component.
+    ``degrees_of_freedom``: a number; "shared", learned for all; None or "free", learned
+    for each component, from 0.5 to 500. Under a prior they are on a grid (``StudentPrior``), and
+    the variational bound is not exact even for K = 1.
 
     Examples
     --------
@@ -88,26 +87,25 @@ class StudentT(FamilyDefaults):
 
     @property
     def _normal(self) -> Gaussian:
-        """The family that it is with infinitely many degrees of freedom."""
+        """Limit of the family for infinite degrees of freedom."""
         return Gaussian(self.covariance)
 
     def made(self, components: Components) -> bool:
-        """Whether components are Student-t, with scales of this structure."""
+        """Whether components are Student-t with this covariance structure."""
         return (
             isinstance(components, StudentComponents)
             and components.structure.name == self.covariance
         )
 
     def frame(self, summary: Summary) -> Frame:
-        """Medians and robust scales, rounded to powers of two."""
+        """Return medians and robust scales, rounded to powers of two."""
         return self._normal.frame(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """The frame without directions in which all rows agree, and an event that names them."""
         return without_flat_directions(self.structure, frame, source)
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
-        """Where no components are known yet every row counts in full."""
+        """Return moments with full weights, where no components are known."""
         plain = moments(self.structure, values, responsibilities)
         return WeightedMoments(plain.counts, plain, tails_of(FIRST) * plain.counts)
 
@@ -118,7 +116,7 @@ class StudentT(FamilyDefaults):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> StudentComponents:
-        """Means, scales and degrees of freedom that are no less likely than the previous ones."""
+        """Update means, scales and degrees of freedom without lowering the likelihood."""
         weighted, structure = statistics.weighted, self.structure
         n_features = weighted.means.shape[1]
         means, before = weighted.means, None if previous is None else previous.blocks
@@ -129,14 +127,14 @@ class StudentT(FamilyDefaults):
             counts = structure.blocks.counts(np.maximum(counts, NO_ROWS), n_features)
             return structure.estimate(weighted.scatter, counts, before)
 
-        # Scales that components share are over rows: Σ r E[u] differs from one to the other.
+        # Shared scales use counts, as Σ r E[u] differs between components.
         blocks = scales(statistics.counts if structure.shared else weighted.counts)
         if resolution is not None:
             floor = floors(structure, resolution[0], means)
             free, blocks = blocks, at_least(blocks, floor)
             low = (blocks != free).any(axis=tuple(range(1, free.ndim)))
             if low.any() and not structure.shared:
-                # A scale over Σ r E[u] is the most likely one only where nothing bounds it.
+                # A scale over Σ r E[u] is optimal only if no floor binds.
                 of_rows = at_least(scales(statistics.counts), floor)
                 blocks = np.where(low.reshape(-1, *[1] * (free.ndim - 1)), of_rows, blocks)
         made = StudentComponents(
@@ -145,15 +143,15 @@ class StudentT(FamilyDefaults):
             blocks,
             point_freedom(self.degrees_of_freedom, statistics.counts, statistics.tails),
         )
-        # Raised here, where a row that is no double away has made one of no use.
+        # Raise the error for outliers beyond double precision here.
         _ = made.precision_root
         return made
 
     def feasible(self, statistics: WeightedMoments) -> bool:
-        """No count is negative, and no variance of a column by itself.
+        """Whether no count and no variance of a column is negative.
 
-        Matrices show it when they are factorised, with what a prior adds: a component on one row
-        would otherwise end every extrapolation.
+        Matrices are checked when factorised, including what a prior adds; otherwise a component on
+        a single observation would end extrapolation.
         """
         weighted = statistics.weighted
         counts = (weighted.counts, weighted.known, statistics.counts)
@@ -162,11 +160,11 @@ class StudentT(FamilyDefaults):
         return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishartFreedom:
-        """The learned prior of Gaussians, and degrees of freedom on a grid."""
+        """Return the Gaussian prior with learned scale, and degrees of freedom on a grid."""
         return self._with_freedom(self._normal.reference_prior(summary, frame))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishartFreedom:
-        """The fixed prior of Gaussians, and degrees of freedom on a grid."""
+        """Return the Gaussian MAP prior, and degrees of freedom on a grid."""
         return self._with_freedom(self._normal.map_prior(source, frame, n_components))
 
     def _with_freedom(self, normals: NormalWishart) -> NormalWishartFreedom:
@@ -177,25 +175,24 @@ class StudentT(FamilyDefaults):
         return NormalWishartFreedom(normals, FreedomPrior(np.array(values), nu))
 
     def as_draws(self, points: Sequence[StudentComponents]) -> StudentDraws:
-        """Mixtures at points as draws."""
         from bayesmix.families.student_t.posterior import StudentDraws
 
         freedom = np.array([one.degrees_of_freedom for one in points])
         return StudentDraws(self._normal.as_draws([one.normals for one in points]), freedom)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of means, scales and degrees of freedom."""
+        """Count free parameters of means, scales and degrees of freedom."""
         learned = {"shared": 1, "free": n_components, None: n_components}
         nu = self.degrees_of_freedom
         freedom = learned[nu] if nu is None or isinstance(nu, str) else 0
         return freedom + self._normal.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """The largest K whose scales the distinct rows can determine, or None."""
+        """Return the largest K whose scales the distinct observations determine, or None."""
         return self._normal.max_components(n_distinct, n_features)
 
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[StudentComponents]:
-        """Scales are held at the resolution of the data from the start."""
+        """Return the guard that bounds scales by the resolution of the data."""
         return FloorGuard(floor_of_scales(frame, summary), held_scales)

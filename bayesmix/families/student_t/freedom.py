@@ -1,4 +1,4 @@
-"""Degrees of freedom on a grid: their prior, and their factor of q."""
+"""Degrees of freedom: point estimates, a prior on a grid, and their factor of q."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from scipy.special import digamma, gammaln, logsumexp, xlogy
 
 from bayesmix.numerics.arrays import Array, Integers
 
-# Fewer have hardly a centre, and more are a normal.
+# Range of estimates: below there is hardly a centre, above the density is normal.
 FEWEST, MOST = 0.5, 500.0
-# Those that a fit begins with, before any row was looked at.
+# Initial degrees of freedom.
 FIRST = 5.0
-# Each halves a factor of 1,000: 2^-50 of it is left.
+# Bisections of a factor of 1,000, to a relative 2^-50.
 HALVINGS = 50
 
 
 def slope(nu: Array) -> Array:
-    """log(ν/2) - ψ(ν/2) + 1: falls from infinity to 1."""
+    """Return log(ν/2) - ψ(ν/2) + 1, which falls from infinity to 1."""
     half = 0.5 * nu
     fallen: Array = np.log(half) - digamma(half) + 1.0
     return fallen
 
 
 def tails_of(nu: float) -> float:
-    """E[log u] - E[u] a row, which makes ν the most likely."""
+    """Return the average E[log u] - E[u] for which ν is optimal."""
     return -float(slope(np.array(nu)))
 
 
 def most_likely(tails: Array, counts: Array) -> Array:
-    """ν (K,) with log(ν/2) - ψ(ν/2) + 1 + Σ r (E[log u] - E[u]) / Σ r = 0, within limits."""
+    """Solve log(ν/2) - ψ(ν/2) + 1 + Σ r (E[log u] - E[u]) / Σ r = 0 for ν (K,), within limits."""
     average = np.full(len(counts), tails_of(FIRST))
     np.divide(tails, counts, out=average, where=counts > 0.0)
     low, high = np.full(len(counts), np.log(FEWEST)), np.full(len(counts), np.log(MOST))
@@ -43,7 +43,7 @@ def most_likely(tails: Array, counts: Array) -> Array:
 
 
 def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Array:
-    """Degrees of freedom (K,): as given, or the most likely ones, one for all or each its own."""
+    """Return degrees of freedom (K,): fixed, or estimated jointly or by component."""
     if asked == "shared":
         both = most_likely(tails.sum(keepdims=True), counts.sum(keepdims=True))
         return np.repeat(both, len(counts))
@@ -52,14 +52,14 @@ def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Arr
     return np.full(len(counts), float(asked))
 
 
-# About equal steps of log ν, from hardly a mean to nearly a normal.
+# Grid of about equal steps in log ν, from almost Cauchy to almost normal.
 GRID = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
-# What q(ν) may gain, in nats a row, before it has a pass of its own.
+# Gain in nats per observation above which q(ν) is updated in a separate pass.
 WORTH_A_PASS = 1e-10
 
 
 def log_normaliser(nu: Array, n_features: int) -> Array:
-    """ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2): of a row, its hidden precision summed out."""
+    """Return ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2)."""
     half = 0.5 * nu
     normaliser: Array = half * np.log(half) - gammaln(half) + gammaln(half + 0.5 * n_features)
     return normaliser
@@ -73,7 +73,6 @@ class FreedomFactor:
     probabilities: Array
 
     def subset(self, keep: Integers) -> FreedomFactor:
-        """Those of some components."""
         return FreedomFactor(self.values, self.probabilities[keep])
 
     @property
@@ -83,7 +82,7 @@ class FreedomFactor:
         return means
 
     def draw(self, n_draws: int, shared: bool, generator: np.random.Generator) -> Array:
-        """ν (S, K)."""
+        """Draw ν (S, K)."""
         reached = np.cumsum(self.probabilities, axis=1)
         uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
         places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
@@ -93,9 +92,9 @@ class FreedomFactor:
 
 @dataclass(frozen=True)
 class FreedomPrior:
-    """ν equally probable at each of the values (J,); ``asked``: a number, "shared" or one each.
+    """Uniform prior of ν on values (J,); ``asked`` is a number, "shared" or separate.
 
-    Modes do not keep to the grid: they are where a flat density has them.
+    Modes are those of a flat density, off the grid.
     """
 
     values: Array
@@ -103,16 +102,16 @@ class FreedomPrior:
 
     @property
     def shared(self) -> bool:
-        """Whether one ν is of all components."""
+        """Whether all components share ν."""
         return self.asked == "shared"
 
     def first(self, n_components: int) -> FreedomFactor:
-        """The prior as a factor: before any row has been weighed."""
+        """Return the prior as a factor of q."""
         n_values = len(self.values)
         return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
 
     def posterior(self, scores: Array) -> FreedomFactor:
-        """q(ν) from Σ r log p(x | ν_j) (K, J)."""
+        """Return q(ν) from Σ r log p(x | ν_j) (K, J)."""
         logs = self._logs(scores)
         return FreedomFactor(self.values, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
 
@@ -120,17 +119,17 @@ class FreedomPrior:
         return np.tile(scores.sum(axis=0), (len(scores), 1)) if self.shared else scores
 
     def gain(self, scores: Array, q: FreedomFactor) -> float:
-        """How much the bound rises where q(ν) is brought to its best."""
+        """Return the gain of the bound if q(ν) is updated."""
         logs, shares = self._logs(scores), q.probabilities
         most = logsumexp(logs, axis=1)
         gained = most - (shares * logs).sum(axis=1) + xlogy(shares, shares).sum(axis=1)
         return float(gained[0] if self.shared else gained.sum())
 
     def mode(self, counts: Array, tails: Array) -> Array:
-        """The most probable ν (K,) from Σ r and Σ r (E[log u] - E[u])."""
+        """Return the mode of ν (K,) from Σ r and Σ r (E[log u] - E[u])."""
         return point_freedom(self.asked, counts, tails)
 
     def kl(self, q: FreedomFactor) -> float:
-        """Σ_k KL(q(ν_k) || p(ν))."""
+        """Return Σ_k KL(q(ν_k) || p(ν))."""
         shares = q.probabilities[:1] if self.shared else q.probabilities
         return float(xlogy(shares, shares * len(self.values)).sum())

@@ -1,6 +1,6 @@
-"""q(μ, Λ) q(ν) of Student-t components: what an E-step sees, hidden precisions at their best.
+"""Variational posterior q(μ, Λ) q(ν) of Student-t components, with optimal hidden precisions.
 
-Given z = k and ν, q(u) = Gamma((ν + D) / 2, (ν + E[δ²]) / 2), δ² the squared distance.
+q(u | z = k, ν) = Gamma((ν + D) / 2, (ν + E[δ²]) / 2) for squared distances δ².
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from bayesmix.numerics.special import LOG_2PI
 
 @dataclass(frozen=True)
 class StudentDraws:
-    """S draws: of the ``normals`` given u = 1, and degrees of freedom (S, K)."""
+    """S draws of the normals given u = 1, and degrees of freedom (S, K)."""
 
     normals: GaussianDraws
     degrees_of_freedom: Array
 
     @cached_property
     def components(self) -> StudentComponents:
-        """All S K densities, those of a draw together: none of them share a scale."""
+        """All S K densities, grouped by draw."""
         normals = self.normals
         algebra, n_features = normals.structure.algebra, normals.means.shape[2]
         blocks = algebra.inverse(normals.flat_roots)
@@ -63,18 +63,16 @@ class StudentDraws:
         return StudentComponents(structure, means, blocks, self.degrees_of_freedom.ravel())
 
     def subset(self, keep: Integers) -> StudentDraws:
-        """Some components of every draw."""
         return StudentDraws(self.normals.subset(keep), self.degrees_of_freedom[:, keep])
 
     def at(self, draw: int) -> StudentComponents:
-        """One of the draws as K densities at a point."""
         point = self.normals.at(draw)
         return StudentComponents(
             point.structure, point.means, point.blocks, self.degrees_of_freedom[draw]
         )
 
     def parameters(self, frame: Frame) -> Named:
-        """Means, scale matrices, degrees of freedom and S in data units."""
+        """Return means, scale matrices, degrees of freedom and S in data units."""
         named = self.normals.parameters(frame)
         return {
             "means": named["means"],
@@ -84,22 +82,22 @@ class StudentDraws:
         }
 
 
-# Values of ν that are less probable are left out.
+# Values of ν with smaller probability are dropped.
 RARE = 1e-6
-# Steps of the sum, in standard deviations of log u about, and what lies beyond its ends.
+# Step of the quadrature, in standard deviations of log u, and the tail mass that it omits.
 STEP = 0.35
 BEYOND = 1e-16
 BLOCK_ROWS = 2048
-# In place of a squared distance of 0 whose logarithm is taken.
+# Stand-in for a squared distance of 0 in logarithms.
 TINY = 1e-300
 
 
 @dataclass(frozen=True)
 class MixedStudents:
-    """K mixtures of Students that differ in width: ``students`` times ``widths`` (K, Q).
+    """K mixtures of Student-t densities of different scales, ``widths`` (K, Q).
 
-    ``log_shares`` (K, Q) are those of the widths, minus infinity where a component has fewer;
-    ``spread`` (K,) is what variances are multiplied by, NaN where there are none.
+    ``log_shares`` (K, Q) are their log weights, minus infinity for unused ones; ``spread`` (K,)
+    multiplies variances, NaN if infinite.
     """
 
     students: Students
@@ -113,21 +111,21 @@ class MixedStudents:
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), where there is one."""
+        """E[x | k] (K, D), where it exists."""
         return self.students.means
 
     @property
     def precision_root(self) -> Array:
-        """U with shape⁻¹ = U Uᵀ, of width 1."""
+        """Root U of shape⁻¹ = U Uᵀ, at width 1."""
         return self.students.precision_root
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where there are none."""
+        """Covariance matrices (K, D, D), NaN where undefined."""
         return self.students.covariances * self.spread[:, None, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k, data) (n, K) of framed rows."""
+        """Return log p(x | k, data) (n, K) of framed data."""
         out = np.empty((len(values), self.n_components))
         for start in range(0, len(values), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
@@ -137,20 +135,19 @@ class MixedStudents:
         return out
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        """The same of framed rows ``units`` times 2^exponent, and 0 to add to it."""
         students = replace(self.students, means=np.ldexp(self.students.means, -exponent))
         logs = np.log(np.maximum(students.squares(units), TINY)) + 2.0 * exponent * np.log(2.0)
         return self._mixed(logs), 0.0
 
     def _mixed(self, log_squares: Array) -> Array:
-        """Log density (n, K) from log squared distances (n, K, G) of groups of columns."""
+        """Return log densities (n, K) from log squared distances (n, K, G) by group of columns."""
         out = np.empty(log_squares.shape[:2])
         for k in range(self.n_components):
             out[:, k] = logsumexp(self._by_width(log_squares[:, k], k), axis=1)
         return out
 
     def _by_width(self, log_squares: Array, k: int) -> Array:
-        """Log density times share (n, Q) at every width of component k."""
+        """Return log density plus log weight (n, Q) at each width of component k."""
         students, log_widths = self.students, np.log(self.widths[k])
         n_joint = students.joint_columns
         total = np.broadcast_to(self.log_shares[k], (len(log_squares), len(log_widths))).copy()
@@ -164,13 +161,13 @@ class MixedStudents:
         return replace(self, students=self.students.unframed(frame))
 
     def marginal(self, columns: Integers) -> MixedStudents:
-        """The densities of some columns: of the same widths."""
+        """Return the marginal densities, with the same widths."""
         return replace(self, students=self.students.marginal(columns))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
-        """The densities of ``columns`` where those ``given`` have these values (G,).
+        """Return the densities of ``columns`` given values (G,) of the columns ``given``.
 
-        What is given says how wide the component is there as well.
+        The given values change the weights of the widths.
         """
         students = self.students.conditional(columns, given, values)
         if not len(given):
@@ -188,11 +185,9 @@ class MixedStudents:
         return MixedStudents(students, widths, shares, self.spread)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        """E[x_columns | x_given, k] (n, K, C) for rows of the given columns (n, G)."""
         return self.students.conditional_means(columns, given, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """counts_k rows of every component, in component order (n, D)."""
         labels = np.repeat(np.arange(self.n_components), counts)
         reached = np.cumsum(np.exp(self.log_shares), axis=1)
         uniform = generator.random(len(labels)) * reached[labels, -1]
@@ -204,7 +199,7 @@ class MixedStudents:
 
 
 def mixed_students(q: GaussianPosterior, freedom: FreedomFactor) -> MixedStudents:
-    """p(x | k, data) under q(μ, Λ) q(ν)."""
+    """Return p(x | k, data) under q(μ, Λ) q(ν)."""
     n_components = q.n_components
     probable = freedom.probabilities > RARE
     each = [_nodes(nu) for nu in freedom.values]
@@ -232,7 +227,7 @@ def mixed_students(q: GaussianPosterior, freedom: FreedomFactor) -> MixedStudent
 
 
 def _nodes(nu: float) -> tuple[Array, Array]:
-    """Values of u ~ Gamma(ν/2, rate ν/2), and the logarithms of their shares."""
+    """Return quadrature nodes of u ~ Gamma(ν/2, rate ν/2), and their log weights."""
     half = 0.5 * nu
     low, high = gammaincinv(half, BEYOND), gamma.isf(BEYOND, half)
     step = STEP * min(1.0, 1.0 / np.sqrt(half))
@@ -250,12 +245,12 @@ NO_CONDITIONAL = (
 @filled_at_once
 @dataclass(frozen=True)
 class StudentPosterior:
-    """q(μ, Λ) as of ``normals``, and q(ν)."""
+    """Posterior q(μ, Λ) of the normals, and q(ν)."""
 
     normals: GaussianPosterior
     freedom: FreedomFactor
-    shared: bool  # whether one ν is of all components
-    renewed: bool = False  # whether it was q(ν) that the last update brought to its best
+    shared: bool  # whether all components share ν
+    renewed: bool = False  # whether the last update was that of q(ν)
 
     @property
     def structure(self) -> Structure:
@@ -272,7 +267,6 @@ class StudentPosterior:
 
     @property
     def expected_totals(self) -> Array:
-        """E[μ_k] (K, D)."""
         return self.means
 
     @property
@@ -282,7 +276,7 @@ class StudentPosterior:
 
     @property
     def prior_mean_precision(self) -> float:
-        """β0."""
+        """Mean precision β0."""
         return self.normals.prior_mean_precision
 
     @property
@@ -292,12 +286,12 @@ class StudentPosterior:
 
     @property
     def precision_root(self) -> Array:
-        """U with E[Λ] = U Uᵀ."""
+        """Root U of E[Λ] = U Uᵀ."""
         return self.normals.precision_root
 
     @once
     def _beside(self) -> Array:
-        """What is uncertain of the mean, and of rows, beside a distance from it (K,)."""
+        """Contribution (K,) of uncertain means and floors to squared distances."""
         q = self.normals
         beside = q.inverse_precisions
         if q.resolution is not None:
@@ -308,7 +302,7 @@ class StudentPosterior:
 
     @once
     def _constants(self) -> Array:
-        """What no row changes of the density at every ν (J, K)."""
+        """Constants of the log density at each ν (J, K)."""
         q, (n_components, n_features) = self.normals, self.normals.means.shape
         log_det = q.structure.algebra.per_component(
             q.precisions.expected_log_det, n_components, n_features
@@ -318,24 +312,24 @@ class StudentPosterior:
         return constants
 
     def _at(self, j: int, log_rates: Array) -> Array:
-        """log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K) from log((ν_j + E[δ²]) / 2)."""
+        """Return log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K) from log((ν_j + E[δ²]) / 2)."""
         half = 0.5 * (self.freedom.values[j] + self.normals.n_features)
         density: Array = self._constants[j] - half * log_rates
         return density
 
     def _squared(self, values: Array) -> Array:
-        """E[δ²] (n, K)."""
+        """Return E[δ²] (n, K)."""
         q = self.normals
         squared = q.structure.algebra.squared(values, q.means, q.precision_root)
         return squared + self._beside
 
     def expected_log_density(self, values: Array) -> Array:
-        """Σ_j q(ν_k = ν_j) log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K)."""
+        """Return Σ_j q(ν_k = ν_j) log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K)."""
         squared = self._squared(values)
         return self._averaged(lambda nu: np.log(0.5 * (nu + squared)))
 
     def _averaged(self, log_rates: Callable[[float], Array]) -> Array:
-        """The densities at every ν that has a share, averaged."""
+        """Average the log densities over ν."""
         pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
         present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
         total: Array = sum(
@@ -344,7 +338,6 @@ class StudentPosterior:
         return total
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        """The same of framed rows ``units`` times 2^exponent, and 0 to add to it."""
         q = self.normals
         squares = q.structure.algebra.squared(units, np.ldexp(q.means, -exponent), q.precision_root)
         logs = 2.0 * exponent * np.log(2.0) + np.log(np.maximum(squares, TINY))
@@ -356,7 +349,7 @@ class StudentPosterior:
         return self._averaged(log_rates), 0.0
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
-        """Moments of rows weighted by E[u], and Σ r log p(x | ν_j) that q(ν) is made of."""
+        """Return moments weighted by E[u], and Σ r log p(x | ν_j) for q(ν)."""
         freedom, n_features = self.freedom, values.shape[1]
         squared, mixing = self._squared(values), np.zeros(responsibilities.shape)
         scores = np.empty(freedom.probabilities.shape)
@@ -378,26 +371,26 @@ class StudentPosterior:
         return replace(self, normals=self.normals.unframed(frame))
 
     def plug_in(self) -> StudentComponents:
-        """E[μ], E[Λ]⁻¹ and E[ν]."""
+        """Return the point E[μ], E[Λ]⁻¹ and E[ν]."""
         q = self.normals
         return StudentComponents(q.structure, q.means, q.blocks, self.freedom.means)
 
     def predictive(self) -> MixedStudents:
-        """p(x | k, data): μ, Λ and ν integrated out, u by a quadrature."""
+        """Return p(x | k, data), with u integrated out by quadrature."""
         return mixed_students(self.normals, self.freedom)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StudentDraws:
-        """Independent draws of (μ, Λ, ν), and of a learned scale."""
+        """Return independent draws of (μ, Λ, ν), and of a learned scale."""
         normals = self.normals.draws(n_draws, generator)
         freedom = self.freedom.draw(n_draws, self.shared, generator)
         return StudentDraws(normals, np.broadcast_to(freedom, normals.means.shape[:2]).copy())
 
     def log_factors(self, draws: StudentDraws) -> NoReturn:
-        """Refused: nothing that weighs draws is made for them."""
+        """Raise an error, as importance weights are not available."""
         raise UnsupportedError(NO_CONDITIONAL)
 
     def coordinates(self) -> NoReturn:
-        """Refused."""
+        """Raise an error."""
         raise UnsupportedError(
             "linear response of Student-t components is not made: draw from q (sample_posterior), "
             "or use Gaussian()"
@@ -406,7 +399,7 @@ class StudentPosterior:
 
 @dataclass(frozen=True)
 class NormalWishartFreedom:
-    """(μ_k, Λ_k) ~ ``normals``, ν on a grid."""
+    """Prior (μ_k, Λ_k) ~ ``normals``, ν on a grid."""
 
     normals: NormalWishart
     freedom: FreedomPrior
@@ -418,9 +411,9 @@ class NormalWishartFreedom:
         previous: StudentPosterior | None = None,
         resolution: Array | None = None,
     ) -> StudentPosterior:
-        """q(μ, Λ) from moments of rows weighted by E[u], and q(ν), in turn where both gain.
+        """Update q(μ, Λ) from weighted moments, alternating with q(ν) if that gains.
 
-        Both at once would be no coordinate ascent: the bound could fall.
+        Updating both at once is not coordinate ascent, and the bound could fall.
         """
         scores = statistics.tails
         known = previous is not None and scores.shape == previous.freedom.probabilities.shape
@@ -443,14 +436,14 @@ class NormalWishartFreedom:
         )
 
     def _degrees_of_freedom(self, statistics: WeightedMoments) -> Array:
-        """ν0 and the rows of every block: u moves none of them."""
+        """Return ν0 plus counts of each block, which do not depend on u."""
         n_features = statistics.weighted.means.shape[1]
         rows = self.normals.structure.blocks.counts(statistics.counts, n_features)
         freedom: Array = self.normals.degrees_of_freedom + rows
         return freedom
 
     def kl(self, q: StudentPosterior) -> float:
-        """KL of q(μ, Λ), of q(S) and of q(ν) from their priors."""
+        """Return the KL divergences of q(μ, Λ), q(S) and q(ν)."""
         return self.normals.kl(q.normals) + self.freedom.kl(q.freedom)
 
     def mode(
@@ -459,7 +452,7 @@ class NormalWishartFreedom:
         previous: StudentComponents | None = None,
         resolution: Array | None = None,
     ) -> StudentComponents:
-        """Joint mode in (μ, Σ, ν): as of normals, with scales over rows."""
+        """Return the joint mode in (μ, Σ, ν), as of normals, with scales over counts."""
         normals, structure = self.normals, self.normals.structure
         means, _, precisions = normals.parameters_given(
             statistics.weighted, normals.scale.initial(), normals.mean_precision, None
@@ -473,21 +466,21 @@ class NormalWishartFreedom:
         return StudentComponents(structure, means, blocks, nu)
 
     def log_density(self, components: StudentComponents) -> float:
-        """log p(μ, Σ); of degrees of freedom a mode knows a flat density."""
+        """Return log p(μ, Σ); degrees of freedom have a flat density."""
         return self.normals.log_density(components.normals)
 
     def log_density_of(self, draws: StudentDraws) -> NoReturn:
-        """Refused: nothing that weighs draws is made for them."""
+        """Raise an error, as importance weights are not available."""
         raise UnsupportedError(NO_CONDITIONAL)
 
     def conditional(
         self, statistics: WeightedMoments, last: StudentDraws, generator: np.random.Generator
     ) -> NoReturn:
-        """Refused: given labels alone the posterior has no closed form."""
+        """Raise an error, as the conditional posterior has no closed form."""
         raise UnsupportedError(NO_CONDITIONAL)
 
     def pymc_distribution(self, pm: Pymc, q: StudentPosterior, n_components: int) -> NoReturn:
-        """Refused: degrees of freedom on a grid are no variable that a gradient moves."""
+        """Raise an error, as gradients cannot move degrees of freedom on a grid."""
         raise UnsupportedError(
             "Student-t components have no model in PyMC: the evidence and sample_posterior of a "
             "variational fit, or bayesmix.weighted_bootstrap, tell how sure it is"
@@ -498,20 +491,20 @@ class NormalWishartFreedom:
 
     @property
     def scale(self) -> FixedScale | LearnedScale:
-        """That of the prior of the normals."""
+        """Scale of the normal prior."""
         return self.normals.scale
 
 
 @dataclass(frozen=True)
 class StudentPrior:
-    """A prior of Student-t components; None leaves the default.
+    """A prior of Student-t components; None means the default.
 
     Parameters
     ----------
     normals : GaussianPrior, optional
-        Of means and scale matrices.
+        Prior of means and scale matrices.
     values : sequence of float, optional
-        Degrees of freedom that are equally probable; by default 13 from 1 to 128.
+        Equally probable degrees of freedom, by default 13 values from 1 to 128.
 
     Examples
     --------
@@ -526,7 +519,7 @@ class StudentPrior:
     fixes_scale = False
 
     def over(self, default: NormalWishartFreedom, frame: Frame) -> NormalWishartFreedom:
-        """The default prior with what is given here in its place, in the frame."""
+        """Replace parts of the default prior, in the frame."""
         prior = default
         if self.normals is not None:
             prior = replace(prior, normals=self.normals.over(prior.normals, frame))

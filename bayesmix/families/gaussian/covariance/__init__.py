@@ -1,1 +1,1 @@
-"""Covariance models: their algebra, how they lie in arrays, their M-steps."""
+"""Covariance structures: their algebra, array layout and M-steps."""

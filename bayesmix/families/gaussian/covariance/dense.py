@@ -1,4 +1,4 @@
-"""The algebra of full precision matrices, in stacks (B, D, D)."""
+"""Algebra of full precision matrices, in stacks (B, D, D)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_r
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin_blocks import DenseTwin
 
-# Share of the largest variance that the smallest must have for a factorisation to see it.
+# Ratio of the smallest to the largest variance that a factorisation resolves.
 LOST_IN_ROUNDING = 1e-12
-# Where no more than one row in so many has a share in a component, those are looked at alone.
+# Components with responsibility for at most one in this many observations are treated sparsely.
 FEW = 2
-# Features above which making their products takes longer than distances from every mean.
+# Number of features above which centred distances are faster than products of features.
 LINEAR_UP_TO = 64
 
 
@@ -59,13 +59,17 @@ class Dense:
         columns = values.T
         n_components, n_features = means.shape
         total = np.empty((n_components, n_features, n_features))
+        away, weighted = np.empty(columns.shape), np.empty(columns.shape)
         for k in range(n_components):
-            own, mine = columns, responsibilities[:, k]
-            held = np.flatnonzero(mine)
-            if FEW * len(held) < len(mine):
-                own, mine = columns[:, held], mine[held]
-            away = own - means[k][:, None]
-            np.dot(away * mine, away.T, out=total[k])
+            shares, mean = responsibilities[:, k], means[k][:, None]
+            held = np.flatnonzero(shares)
+            if FEW * len(held) < len(shares):
+                deviations = columns[:, held] - mean
+                np.dot(deviations * shares[held], deviations.T, out=total[k])
+            else:
+                np.subtract(columns, mean, out=away)
+                np.multiply(away, shares, out=weighted)
+                np.dot(weighted, away.T, out=total[k])
         return total
 
     def of_dense(self, matrices: Array) -> Array:
@@ -106,13 +110,16 @@ class Dense:
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
         if columns.shape[1] == 1:
-            # A product with one column is another function of BLAS, which rounds otherwise.
+            # A product with one column uses another BLAS routine, with different rounding.
             return self.squared(columns.repeat(2, axis=1).T, means, root)[:1]
         out = np.empty((len(means), columns.shape[1]))
         shared = len(root) == 1
+        away, whitened = np.empty(columns.shape), np.empty(columns.shape)
         for k in range(len(means)):
-            away = root[0 if shared else k].T @ (columns - means[k][:, None])
-            np.einsum("dn,dn->n", away, away, out=out[k])
+            np.subtract(columns, means[k][:, None], out=away)
+            np.matmul(root[0 if shared else k].T, away, out=whitened)
+            np.multiply(whitened, whitened, out=whitened)
+            np.add.reduce(whitened, axis=0, out=out[k])
         return out.T
 
     def lengths(self, away: Array, root: Array) -> Array:
@@ -136,7 +143,8 @@ class Dense:
     def draw_roots(
         self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
     ) -> Array:
-        # Bartlett 1933 in reversed order, so that the product of two upper triangles is one too.
+        # Bartlett 1933 in reversed order, so that the product of upper triangles is upper
+        # triangular.
         n_blocks, size, _ = root.shape
         bartlett = np.triu(generator.standard_normal((n_draws, n_blocks, size, size)), 1)
         shape = 0.5 * (degrees_of_freedom[:, None] - np.arange(size)[::-1])
@@ -184,7 +192,7 @@ class Dense:
         return sums.take(_pairs(n_features).feature, axis=1)
 
     def feature_bounds(self, counts: Array, second: Array) -> Array:
-        # Cauchy and Schwarz: features are products of two of [1, x].
+        # Cauchy and Schwarz, as features are products of two entries of [1, x].
         n_components, n_features = second.shape
         root = np.empty((n_components, 1 + n_features))
         root[:, 0] = counts
@@ -208,7 +216,7 @@ class Dense:
     def regress(
         self, blocks: Array, columns: Integers, given: Integers
     ) -> tuple[Array | float, Array]:
-        # One factor of the given columns first: what is left of the others is a square of its own.
+        # Factorising the given columns first leaves the conditional covariance as a square.
         factor = self.factor(self.select(blocks, np.concatenate([given, columns])))
         n_given = len(given)
         across = factor[:, n_given:, :n_given]
@@ -222,7 +230,7 @@ class Dense:
         variances, axes = np.linalg.eigh(rest) if len(rest) else (np.zeros(0), np.zeros((0, 0)))
         identity = np.eye(len(covariance))
         if not (variances < FLAT_VARIANCE).any():
-            # Constant columns only: the axes stay what they are, to the bit.
+            # With constant columns only, the axes are kept exactly.
             return identity[:, ~columns], identity[:, columns]
         within = identity[:, ~columns]
         without = variances < FLAT_VARIANCE
@@ -247,10 +255,9 @@ class Dense:
 
 
 def _narrow_axes(block: Array) -> Array:
-    """Directions of one matrix below 1, as columns.
+    """Return directions of a matrix with variance below 1, as columns.
 
-    Where its range defeats the factorisation, those too that are lost in the rounding of its
-    largest, as long as that rounding.
+    If the factorisation fails, also those lost in the rounding of the largest, with its length.
     """
     variances, axes = np.linalg.eigh(block)
     least = BELOW_FLOOR
@@ -264,11 +271,11 @@ def _narrow_axes(block: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The features as pairs i <= j of z = [1, x]: 1, x and x xᵀ, in this order."""
+    """Features as pairs i <= j of z = [1, x], in the order 1, x, x xᵀ."""
 
     sides: tuple[Integers, Integers]  # i and j (F,)
     place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
-    feature: Integers  # (D, D) which feature x_i x_j is
+    feature: Integers  # (D, D) index of x_i x_j
 
 
 @lru_cache(maxsize=64)
@@ -282,7 +289,7 @@ def _pairs(n_features: int) -> _Pairs:
 
 @lru_cache(maxsize=64)
 def _factors(n_components: int, n_features: int) -> Array:
-    """What M_ij z_i z_j has in -½ [-1, x]ᵀ M [-1, x] of every component (K, F)."""
+    """Return the coefficients of M_ij z_i z_j in -½ [-1, x]ᵀ M [-1, x] (K, F)."""
     left, right = _pairs(n_features).sides
     own = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
     return frozen(np.tile(own, (n_components, 1)))
@@ -290,7 +297,6 @@ def _factors(n_components: int, n_features: int) -> Array:
 
 @lru_cache(maxsize=64)
 def _twos(size: int) -> Array:
-    """What a sum is doubled by, in one product."""
     return frozen(np.full(size, 2.0))
 
 

@@ -1,4 +1,4 @@
-"""The algebra of diagonal precisions, in arrays (K, D), with 1 for what is shared."""
+"""Algebra of diagonal precisions, in arrays (K, D), with axes of length 1 if shared."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bayesmix.numerics.special import LOG_2, log_gammas
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin_blocks import AxesTwin
 
-# Under this the square of an inverse root overflows.
+# Below this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Diagonal precisions as arrays (K, D), with 1 for K or D where all of them share one."""
+    """Diagonal precisions as arrays (K, D), with 1 for K or D if shared."""
 
     kind: ClassVar[int] = features.AXES
 

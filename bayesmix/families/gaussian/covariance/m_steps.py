@@ -1,9 +1,8 @@
-"""M-steps: covariances that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)) within a structure.
+"""M-steps: covariances that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)) in a structure.
 
-Scatters S_k and n_k come as the structure's blocks have them, n_k above 0. A variance that is none
-is found when the covariance is inverted. Some have a closed form (Celeux & Govaert 1995). Axes in
-common (EVE, VVE) are turned all at once by Newton's method, with the variances along them maximised
-out, as in Flury & Gautschi 1986; a common shape is a Newton iteration over the log volumes.
+Closed forms: Celeux & Govaert 1995. Common axes (EVE, VVE) are found by Newton's method with
+variances maximised out, as in Flury & Gautschi 1986; common shapes by Newton's method over log
+volumes.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Booleans, Integers, align, frozen
 from bayesmix.numerics.triangular import inverse_root
 
-# In place of a variance of zero, in columns of about unit scale: far below any that rows support,
-# so that it is looked at, and so far from zero that products of a few stay within a double.
+# Stand-in for a variance of zero, in columns of unit scale: far below the floor, so that the guard
+# sees it, while products stay finite.
 NO_VARIANCE = 1e-100
 
 
@@ -48,49 +47,49 @@ def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
 
 
 def principal(scatter: Array) -> tuple[Array, Array]:
-    """Sums of squares (K, D) along the axes of every component, and the axes (K, D, D)."""
+    """Return sums of squares (K, D) along the principal axes, and the axes (K, D, D)."""
     squares, axes = np.linalg.eigh(scatter)
     return np.maximum(squares, 0.0), axes
 
 
 def along(axes: Array, variances: Array) -> Array:
-    """The matrices (K, D, D) with these axes and variances."""
+    """Return the matrices (K, D, D) with these axes and variances."""
     roots = axes * np.sqrt(variances)[..., None, :]
     matrices: Array = roots @ np.swapaxes(roots, -1, -2)
     return matrices
 
 
 def determinant_roots(matrices: Array) -> Array:
-    """|S|^(1/D), never zero."""
+    """Return |S|^(1/D), bounded away from zero."""
     logs = np.linalg.slogdet(matrices)[1] / matrices.shape[-1]
     roots: Array = np.exp(np.maximum(logs, np.log(NO_VARIANCE)))
     return roots
 
 
 def unit_volume(variances: Array) -> Array:
-    """The same in proportion, with a product of 1 over the columns."""
+    """Scale variances to a product of 1 over the columns."""
     logs = np.log(np.maximum(variances, NO_VARIANCE))
     shapes: Array = np.exp(logs - logs.mean(axis=-1, keepdims=True))
     return shapes
 
 
-# Turns at most, and the angles, in radians, after which all axes stay: a turn of all pairs together
-# leaves an error of its square, one pair by pair a share of itself.
+# Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
+# squared in each, those of single pairs fall linearly.
 TURNS = 50
-# Where earlier axes are there to begin from, so many: the next M-step goes on from where it ends.
+# Most rotations from earlier axes, since the next M-step continues.
 TURNS_OF_EARLIER = 12
 UNTURNED = 1e-7
 UNTURNED_BY_PAIRS = 1e-9
-# The longest angle, in radians: beyond, what was said of it near by is no guide.
+# Longest angle in radians, beyond which the quadratic model fails.
 LONGEST = 1.0
-# A turn that gains less than this share of what its slope promises is halved; at most so often.
+# A rotation with less than this fraction of the predicted gain is halved, at most this often.
 ENOUGH = 1e-4
 HALVINGS = 30
-# Of the cost, what two sums of the same may differ by.
+# Relative rounding of the cost.
 ROUNDING = 1e-14
-# Of a second derivative, what is left of it at least: axes between which nothing decides stay.
+# Smallest relative second derivative, so that undetermined axes stay.
 LEAST_CURVATURE = 1e-8
-# Features up to which all pairs are turned together: their equations grow with the sixth power.
+# Largest number of features for joint rotations, whose equations cost the sixth power.
 TOGETHER_UP_TO = 32
 
 
@@ -111,22 +110,22 @@ def of_common_axes_and_volume(scatter: Array, counts: Array, previous: Array | N
 
 @dataclass(frozen=True)
 class FreeVolumes:
-    """Σ_k n_k Σ_i log v_ki, which is least where every component has its own best volume."""
+    """Cost Σ_k n_k Σ_i log v_ki, with the best volume of each component."""
 
     counts: Array
 
     def value(self, logs: Array) -> tuple[float, Array]:
-        """From log v (K, D) the value, and its derivative by their sum over i (K,)."""
+        """Return the cost from log v (K, D), and its derivative by their sum over i (K,)."""
         return float(self.counts @ logs.sum(axis=1)), self.counts
 
     def bend(self, slopes: Array, shares: Array) -> Array | float:
-        """What the second derivative has beside that of log v at fixed shares; slopes (K, P)."""
+        """Return the second derivative beyond that of log v at fixed shares; slopes (K, P)."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class OneVolume:
-    """n D log Σ_k (Π_i v_ki)^(1/D), which is least where one volume is best for all."""
+    """Cost n D log Σ_k (Π_i v_ki)^(1/D), with the best common volume."""
 
     total: float
 
@@ -149,7 +148,7 @@ Cost = FreeVolumes | OneVolume
 
 
 def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
-    """The axes (D, D), as columns, at which the cost is least, from the best of some."""
+    """Return the axes (D, D), as columns, of least cost from several starts."""
     begun = [_axes_of(scatter if previous is None else previous)]
     if previous is None:
         begun += list(np.linalg.eigh(scatter)[1])
@@ -173,7 +172,7 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
 
 @dataclass(frozen=True)
 class _Point:
-    """Axes, the scatters as they are seen along them, and the cost."""
+    """Axes, the scatters along them, and the cost."""
 
     axes: Array
     seen: Array  # (K, D, D)
@@ -187,7 +186,7 @@ class _Point:
         return cls(axes, seen, value, shares)
 
     def descent(self, cost: Cost) -> tuple[Array, float, float]:
-        """Angles (D, D) to turn by, antisymmetric, their slope, and how small an end has them."""
+        """Return antisymmetric angles (D, D), the slope along them, and the largest angle."""
         n_features = len(self.axes)
         left, right = _pairs(n_features).sides
         own = _along(self.seen)
@@ -196,7 +195,7 @@ class _Point:
         slope = self.shares @ slopes
         angles, unturned = None, UNTURNED
         if n_features <= TOGETHER_UP_TO:
-            # Of columns 1e130 times apart second derivatives are no doubles.
+            # With scales 1e130 apart second derivatives overflow.
             with np.errstate(over="ignore", invalid="ignore"):
                 bend = self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features
                 _, angles, refused = dposv(bend, -slope)
@@ -210,7 +209,7 @@ class _Point:
         return turn - turn.T, float(slope @ angles), unturned
 
     def _by_pairs(self, own: Array) -> Array:
-        """The second derivatives (P,) of single angles where all scatters agree on the axes."""
+        """Return second derivatives (P,) by single angles, if all scatters share the axes."""
         left, right = _pairs(len(self.axes)).sides
         ratio = own[:, left] / own[:, right]
         curvature: Array = 2.0 * self.shares @ (ratio + 1.0 / ratio - 2.0)
@@ -218,10 +217,10 @@ class _Point:
         return least
 
     def _curvature(self, relative: Array, own: Array) -> Array:
-        """Second derivatives (P, P) of Σ_k n_k Σ_a log M_aa, M = Dᵀ S_k D, at these shares.
+        """Return second derivatives (P, P) of Σ_k n_k Σ_a log M_aa, M = Dᵀ S_k D, at fixed shares.
 
-        With D e^X for D it is Σ_a Σ_bc X_ba X_ca G_abc to second order, G_abc the sum of
-        n_k (M_bc / M_aa - (M_bc / M_bb + M_bc / M_cc) / 2 - 2 M_ba M_ca / M_aa²).
+        For D e^X this is Σ_a Σ_bc X_ba X_ca G_abc to second order, where G_abc sums n_k (M_bc /
+        M_aa - (M_bc / M_bb + M_bc / M_cc) / 2 - 2 M_ba M_ca / M_aa²).
         """
         n_components, size = len(own), len(self.axes)
         weighed = self.shares[:, None] / own
@@ -237,35 +236,34 @@ class _Point:
 
 
 def _rotation(angles: Array) -> Array:
-    """The rotation (D, D) by antisymmetric angles (D, D), by Cayley's map."""
+    """Return the rotation (D, D) by antisymmetric angles (D, D), by Cayley's map."""
     identity = np.eye(len(angles))
     turned = np.linalg.solve(identity - 0.5 * angles, identity + 0.5 * angles)
     return turned.astype(np.float64, copy=False)
 
 
 def _axes_of(matrices: Array) -> Array:
-    """The axes that matrices (K, D, D) share; where they share none, those of an average."""
+    """Return the common axes of matrices (K, D, D), or those of an average."""
     traces = np.maximum(np.trace(matrices, axis1=1, axis2=2), NO_VARIANCE)
-    # Odd shares: axes that two of them exchange would be none in a plain average.
+    # Unequal weights, as an equal average loses axes that two matrices exchange.
     shares = np.sqrt(np.arange(1.0, len(matrices) + 1.0)) / traces
     axes: Array = np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1]
     return axes
 
 
 def _seen(scatter: Array, axes: Array) -> Array:
-    """Dᵀ S_k D."""
     seen: Array = axes.T @ scatter @ axes
     return seen
 
 
 def _along(seen: Array) -> Array:
-    """(Dᵀ S_k D)_ii (K, D), none of them zero."""
+    """Return (Dᵀ S_k D)_ii (K, D), bounded away from zero."""
     return np.maximum(np.diagonal(seen, axis1=1, axis2=2), NO_VARIANCE)
 
 
 @dataclass(frozen=True)
 class _Angles:
-    """The angles X_ji, i < j, and where products X_ba X_ca of two of them stand in a matrix."""
+    """Angles X_ji, i < j, and positions of products X_ba X_ca in a matrix."""
 
     sides: tuple[Integers, Integers]  # i and j (P,)
     centre: Integers  # a
@@ -289,15 +287,15 @@ def _pairs(n_features: int) -> _Angles:
     return frozen(_Angles((left, right), a, b, c, sign[b, a] * sign[c, a], place))
 
 
-# Steps at most, and the longest: a volume that falls without end is that of a collapse.
+# Most steps, and the longest: a volume that falls without limit belongs to a collapse.
 STEPS = 30
 LONGEST_STEP = 5.0
-# A step this short leaves an error of its square.
+# Step length below which the error is negligible, as it is squared.
 SHORT = 1e-6
-# Keeps what is solved regular where a component adds nothing.
+# Ridge that keeps the equations regular if a component adds nothing.
 RIDGE = 1e-12
 
-# log |Σ_k S_k / λ_k| and C^-½ (S_k / λ_k) C^-½ with C that sum (K, m), from log λ (K,).
+# Function of log λ (K,): log |Σ_k S_k / λ_k| and C^-½ (S_k / λ_k) C^-½, C the sum (K, m).
 Pooled = Callable[[Array], tuple[float, Array, Array]]
 
 
@@ -306,7 +304,7 @@ def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array
     shape = unit_volume(scatter.sum(axis=0) if previous is None else previous[0])
     per_row = counts[:, 0]
     begun = np.log(_at_least((scatter / shape).mean(axis=1) / per_row))
-    # Where rows lie on one another a scatter is rounding, of either sign.
+    # The scatter of coinciding observations is rounding, of either sign.
     some = np.where(_has_scatter(begun)[:, None], np.maximum(scatter, 0.0), 0.0)
 
     def pooled(logs: Array) -> tuple[float, Array, Array]:
@@ -322,14 +320,14 @@ def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array
 
 
 def of_own_axes_and_volumes(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """VEV: Σ_k = λ_k D_k A D_kᵀ: of the sums of squares along the own axes, VEI."""
+    """VEV: Σ_k = λ_k D_k A D_kᵀ, the VEI of sums of squares along the principal axes."""
     squares, axes = principal(scatter)
     earlier = None if previous is None else principal(previous[:1])[0]
     return along(axes, of_one_shape(squares, counts[:, None], earlier))
 
 
 def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """VEE: Σ_k = λ_k C with |C| = 1; a C that has lost a direction is left as it is."""
+    """VEE: Σ_k = λ_k C with |C| = 1; a singular C is kept."""
     n_components, n_features, _ = scatter.shape
     first = scatter.sum(axis=0) if previous is None else previous[0]
     first = first / determinant_roots(first)
@@ -357,7 +355,7 @@ def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Arra
 
 
 def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
-    """log λ (K,) at which n log|Σ_k S_k / λ_k| + D Σ_k n_k log λ_k is least."""
+    """Return log λ (K,) that minimises n log|Σ_k S_k / λ_k| + D Σ_k n_k log λ_k."""
     total, root = counts.sum(), np.sqrt(counts)
     wanted = n_features * counts / total
     logs = begun
@@ -365,13 +363,13 @@ def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Arra
     cost = log_det + wanted @ logs
     for _ in range(STEPS):
         slope = np.where(_has_scatter(begun), wanted - own, 0.0)
-        # In log λ_k sqrt(n_k): of components with few rows no less than of others.
+        # In units of sqrt(n_k), so that small components converge as well.
         scaled = shares / root[:, None]
         curvature = np.diag(own / counts + RIDGE) - scaled @ scaled.T
-        # A common factor of all volumes changes nothing.
+        # A common factor of all volumes has no effect.
         curvature += n_features / total**2 * np.outer(root, root)
         _, scaled_step, refused = dposv(curvature, -slope / root)
-        if refused:  # no scatter to speak of
+        if refused:  # the scatter is negligible
             break
         step = scaled_step / root
         longest = np.abs(step).max()
@@ -391,7 +389,6 @@ def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Arra
 
 
 def _seen_by(root: Array, matrices: Array) -> Array:
-    """Uᵀ S_k U (K, D, D)."""
     seen: Array = root.T @ matrices @ root
     return seen
 

@@ -1,10 +1,7 @@
-"""The covariance structures: what of a covariance is free, in what blocks it lies, its M-step.
+"""Covariance structures: their free parameters, blocks and M-steps.
 
-Σ_k = λ_k D_k A_k D_kᵀ (Banfield & Raftery 1993, Celeux & Govaert 1995): a volume, a shape A_k with
-|A_k| = 1 and an orientation D_k, each equal for all components (E), variable (V), or that of the
-identity (I). A structure is named by these three letters, as in mclust; scikit-learn's four have
-its names too, and two more have names like those. What is asked of a structure follows from the
-letters, but for its M-step.
+Σ_k = λ_k D_k A_k D_kᵀ (Banfield & Raftery 1993; Celeux & Govaert 1995): volume, shape and
+orientation are equal (E), variable (V) or the identity (I), named as in mclust and scikit-learn.
 """
 
 from __future__ import annotations
@@ -29,28 +26,28 @@ from bayesmix.families.gaussian.covariance.m_steps import (
 )
 from bayesmix.numerics.arrays import Array, Integers, align
 
-# From poor to rich: an equal shape is a variable one, the identity an equal one.
+# In order of generality: I is a special case of E, and E of V.
 RICHER = "IEV"
-# Shapes and orientations that stay what they are when columns change their units.
+# Shapes and orientations that are invariant under changes of units by column.
 OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
 
 Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
 
-# Rows that a prior with ν0 counts for at its mode, in every one of K components over D columns, as
-# mclust's MAP has it: a volume or a shape in common has one prior, a scale S for each component.
+# Number of observations that a prior with ν0 counts for at its mode, per component, for K
+# components and D columns, as in mclust's MAP.
 PriorRows: TypeAlias = Callable[[float, int, int], float]
 MCLUSTS: dict[str, PriorRows] = {
     "VEI": lambda nu, K, D: (nu + 3.0) / D,
     "EVI": lambda nu, K, D: (nu + 2.0) / K,
     "EEV": lambda nu, K, D: (nu + D + 2.0) / K,
-    # None at all; so few that a component without rows still has a covariance.
+    # Practically none; just enough to give an empty component a covariance.
     "VEV": lambda nu, K, D: 1e-9,
 }
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How scatters and covariances of K components lie in an array, and what is pooled there.
+    """Array layout of scatters and covariances of K components, and their pooling.
 
     ``shared``: one block for all components; ``isotropic``: one number for all columns.
 
@@ -71,7 +68,7 @@ class Blocks:
     isotropic: bool = False
 
     def pool(self, unpooled: Array) -> Array:
-        """Component scatters summed into blocks."""
+        """Sum component scatters into blocks."""
         if self.isotropic:
             unpooled = unpooled.sum(axis=1, keepdims=True)
         if self.shared:
@@ -79,7 +76,7 @@ class Blocks:
         return unpooled
 
     def counts(self, counts: Array, n_features: int) -> Array:
-        """Rows' worth behind every block, of which each pooled column of a row is one."""
+        """Return the number of values behind each block; pooled columns count one by one."""
         if self.isotropic:
             counts = n_features * counts[:, None]
         else:
@@ -87,39 +84,38 @@ class Blocks:
         return counts.sum(axis=0, keepdims=True) if self.shared else counts
 
     def means_per_block(self, n_components: int, n_features: int) -> int:
-        """How many independent normal means (of the block's dimension) lean on one block."""
+        """Return the number of independent normal means (of the block's dimension) per block."""
         return (n_components if self.shared else 1) * (n_features if self.isotropic else 1)
 
     def keep(self, blocks: Array, keep: Integers) -> Array:
-        """Those of some components; what all share stays."""
+        """Select components; a shared block is kept."""
         return blocks if self.shared else blocks[keep]
 
     def as_covariances(self, blocks: Array) -> Array:
-        """Blocks as users see them, in scikit-learn's shapes."""
+        """Return blocks in scikit-learn's shapes."""
         shown: Array = blocks[self._shown].copy()
         return shown
 
     def from_covariances(self, covariances: Array) -> Array:
-        """Blocks from what users give, in scikit-learn's shapes."""
+        """Return blocks from scikit-learn's shapes."""
         if self.isotropic:
             covariances = covariances[..., None]
         return covariances[None] if self.shared else covariances
 
     def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        """scikit-learn's shape."""
         one = self.one_shape(n_features)
         return one if self.shared else (n_components, *one)
 
     def one_shape(self, n_features: int) -> tuple[int, ...]:
-        """The shape in which users give and see one covariance: of a prior, of one component."""
+        """Return the user's shape of a single covariance."""
         return () if self.isotropic else self.algebra.one_shape(n_features)
 
     def one_of(self, blocks: Array) -> Array | float:
-        """The first block as users see it."""
+        """Return the first block in the user's shape."""
         return float(blocks[0, 0]) if self.isotropic else blocks[0].copy()
 
     def block_of(self, covariance: Array) -> Array:
-        """One block (leading axis 1) that stands for a covariance matrix (D, D)."""
+        """Return a block (leading axis 1) for a covariance matrix (D, D)."""
         block = self.algebra.of_dense(covariance)[None]
         return block.mean(axis=1, keepdims=True) if self.isotropic else block
 
@@ -138,87 +134,86 @@ ONE_SCALAR = Blocks(AXES, shared=True, isotropic=True)
 
 
 class Structure(Protocol):
-    """A covariance model."""
+    """A covariance structure."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def nearest(self) -> str | None:
-        """The simplest with a conjugate posterior that contains it; None where it has one."""
+        """Simplest conjugate structure that contains this one, None if it is conjugate."""
         ...
 
     @property
     def blocks(self) -> Blocks:
-        """How its covariances, and the scatters that they are made of, lie in an array."""
+        """Array layout of covariances and scatters."""
         ...
 
     @property
     def algebra(self) -> Algebra:
-        """The algebra of its blocks."""
+        """Algebra of the blocks."""
         ...
 
     @property
     def shared(self) -> bool:
-        """Whether all components have one covariance."""
+        """Whether all components share a covariance."""
         ...
 
     @property
     def isotropic(self) -> bool:
-        """Whether all columns have one variance."""
+        """Whether all columns share a variance."""
         ...
 
     @property
     def common_scale(self) -> bool:
-        """Whether only one common factor of all columns leaves the model as it is."""
+        """Whether the model is invariant only under a common scaling of all columns."""
         ...
 
     @property
     def own_volume(self) -> bool:
-        """Whether components differ in volume, so that one alone can lose it."""
+        """Whether volumes differ, so that a single component can collapse."""
         ...
 
     @property
     def common_shape(self) -> bool:
-        """Whether covariances that differ have one shape: no component loses a direction alone."""
+        """Whether covariances differ but share a shape, so that directions collapse jointly."""
         ...
 
     def estimate(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
-        """The M-step: covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
+        """Return covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
 
-        ``scatter`` are the S_k in blocks and ``counts`` the n_k, as the blocks have them, above 0.
-        ``previous`` are earlier covariances, where there are any: one that has no closed form
-        begins there, and the sum is no lower than there.
+        ``scatter`` S_k and ``counts`` n_k > 0 are in blocks. Iterative estimates start at
+        ``previous``, below which the sum does not fall.
         """
         ...
 
     def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
-        """What is added to ν0 + n_k of every block at the joint mode of means and covariances."""
+        """Return the term added to ν0 + n_k of each block at the joint mode."""
         ...
 
     def conjugate(self) -> Blocks:
-        """The blocks whose precisions have Wishart posteriors.
+        """Return the blocks whose precisions have Wishart posteriors.
 
-        Raises ``UnsupportedError``, which names the nearest structure that has them, where none do.
+        Raises ``UnsupportedError`` with the nearest conjugate structure if there are none.
         """
         ...
 
     def contains(self, other: str) -> bool:
-        """Whether the structure of that name is a special case, in whatever units columns are."""
+        """Whether the named structure is a special case, in any units of columns."""
         ...
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of the covariances."""
+        """Count free parameters of the covariances."""
         ...
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """The largest K whose covariances so many distinct rows can determine, or None."""
+        """Return the largest K whose covariances ``n_distinct`` observations determine, or None."""
         ...
 
 
 @dataclass(frozen=True)
 class Decomposed:
-    """A structure by its letters."""
+    """A structure given by its letters."""
 
     name: str
     letters: str
@@ -281,16 +276,16 @@ class Decomposed:
         return volume + shape * (n_features - 1) + orientation * pairs
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        # A shape and an orientation of its own are those of its own rows alone. As many components
-        # as distinct rows lie on one each, or on one another.
+        # Variable shapes and orientations are determined by the component's observations alone. As
+        # many components as distinct observations would each hold one.
         if self.letters[1:] == "VV":
             return n_distinct // (n_features + 1)
-        # Axes that are not the columns need rows, about their own means, along every direction.
+        # Axes other than the columns need deviations in each direction.
         return max(n_distinct - (1 if self.letters[2] == "I" else n_features), 0)
 
 
 def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
-    """What a block holds, over the rows behind it (Bishop 2006, eq. 9.25)."""
+    """Return the average scatter of each block (Bishop 2006, eq. 9.25)."""
     return scatter / align(counts, scatter)
 
 
@@ -313,7 +308,7 @@ STRUCTURES: dict[str, Decomposed] = {
         Decomposed("EVV", "EVV", MATRICES, of_own_forms, nearest="full"),
     )
 }
-# Every name that a structure goes by.
+# All names of structures.
 NAMED = STRUCTURES | {
     "VVV": STRUCTURES["full"],
     "EEE": STRUCTURES["tied"],
@@ -322,18 +317,18 @@ NAMED = STRUCTURES | {
     "tied_spherical": STRUCTURES["EII"],
     "tied_diag": STRUCTURES["EEI"],
 }
-# Those that scikit-learn has: compared where nothing is said. Over one column two are left of them.
+# Structures of scikit-learn, compared by default; for a single column two of them are distinct.
 SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
 
 
 def label(structure: object) -> str:
-    """A structure by its letters, anything else as it is."""
+    """Return a structure's letters; other values are unchanged."""
     known = NAMED.get(structure) if isinstance(structure, str) else None
     return str(structure) if known is None else known.letters
 
 
 def contained(name: str) -> list[str]:
-    """The structures that are special cases of one, in whatever units columns are."""
+    """Return the structures that are special cases of one, in any units of columns."""
     structure = NAMED.get(name)
     return [] if structure is None else [other for other in NAMED if structure.contains(other)]
