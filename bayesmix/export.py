@@ -12,7 +12,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.core.validation import unmasked, written_out
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
@@ -100,29 +100,32 @@ def point_result(family: Any, weights: Array, components: Gaussians) -> FitResul
 def to_sklearn(model: Any) -> Any:
     """scikit-learn's fitted ``GaussianMixture`` with this one's parameters.
 
-    A variational fit has no exact counterpart there (its predictive density is not a Gaussian
-    mixture) and is refused. A structure that scikit-learn does not have goes over as "full".
+    A variational fit is exported at the posterior means of its parameters: its predictive density
+    is a mixture of Student-t densities, which scikit-learn does not have. A covariance structure
+    that scikit-learn does not have is exported as "full".
     """
     from sklearn.mixture import GaussianMixture
 
     result: FitResult = model.result_
     result.refuse_noise("scikit-learn")
-    if result.variational:
-        raise UnsupportedError(
-            "a variational fit's density has no counterpart in scikit-learn: "
-            "export the point fit of a GaussianMixture"
-        )
-    shown = model
-    if model.covariance_type not in SCIKIT_LEARNS:
-        matrices = cast("Gaussians", result.unframed).covariances
-        shown = gaussian_from_parameters(type(model), model.weights_, model.means_, matrices)
-    other = GaussianMixture(model.n_components_, covariance_type=shown.covariance_type)
-    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
-        setattr(other, name, np.array(getattr(shown, name)))
+    kind = model.covariance_type if model.covariance_type in SCIKIT_LEARNS else "full"
+    other = GaussianMixture(model.n_components_, covariance_type=kind)
+    other.weights_, other.means_ = model.weights_.copy(), model.means_.copy()
+    if kind == model.covariance_type:
+        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+            setattr(other, name, np.array(getattr(model, name)))
+    else:
+        point = cast("Gaussians", result.unframed.plug_in())
+        other.covariances_ = np.array(point.covariances)
+        roots = np.linalg.inv(np.linalg.cholesky(other.covariances_))
+        other.precisions_cholesky_ = roots.transpose(0, 2, 1)
+        other.precisions_ = other.precisions_cholesky_ @ roots
     other.converged_ = model.converged_
     other.n_iter_ = model.n_iter_
-    other.lower_bound_ = model.lower_bound_
-    other.lower_bounds_ = list(model.lower_bounds_)
+    # There the mean log likelihood; a variational fit has the bound on the log evidence instead.
+    at_point = result.log_likelihood / result.total_weight
+    other.lower_bound_ = at_point if result.variational else model.lower_bound_
+    other.lower_bounds_ = [at_point] if result.variational else list(model.lower_bounds_)
     other.n_features_in_ = model.n_features_in_
     if hasattr(model, "feature_names_in_"):
         other.feature_names_in_ = model.feature_names_in_

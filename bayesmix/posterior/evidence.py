@@ -238,9 +238,12 @@ def without_evidence(result: FitResult) -> str:
             "no estimate: the posterior given labels is in no closed form, use the bound or folds"
         )
     reason = without_relabellings(result, result.n_components)
+    pruned = result.n_components != result.requested_components
+    if pruned and not isinstance(result.inference.weights_prior, DirichletPrior):
+        return f"{reason} and prune=False"
     if reason:
         return reason
-    if result.n_components != result.requested_components:
+    if pruned:
         return (
             f"no estimate: {result.requested_components} components were pruned to "
             f"{result.n_components}, use prune=False"

@@ -91,3 +91,34 @@ def test_credible_intervals_hold_what_draws_from_q_do(vb):
 def test_credible_intervals_of_a_maximum_likelihood_fit_are_refused():
     with pytest.raises(bm.errors.UnsupportedError, match="no posterior"):
         bm.GaussianMixture(2, random_state=0).fit(X).credible_interval()
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+def test_a_variational_fit_goes_to_scikit_learn_at_its_posterior_means(covariance_type):
+    vb = bm.BayesianGaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    theirs = vb.to_sklearn()
+    rows = X.to_numpy()
+    at_means = vb.result_.plug_in
+    ours = vb.result_.log_density(rows)
+    from bayesmix.em.result import log_density
+
+    expected = log_density(at_means, rows, vb.result_.family)
+    np.testing.assert_allclose(theirs.score_samples(X), expected, rtol=1e-9)
+    assert np.abs(ours - expected).max() > 1e-4
+    assert theirs.lower_bound_ == pytest.approx(theirs.score(X), rel=1e-9)
+
+
+def test_the_stick_breaking_default_says_what_to_set():
+    default = bm.BayesianGaussianMixture(3, random_state=0).fit(X)
+    remedy = "weight_concentration_prior_type='dirichlet_distribution'"
+    found = bm.log_evidence(default, X)
+    assert np.isnan(found.estimate)
+    assert f"{remedy} and prune=False" in found.note
+    check = bm.crosscheck(default, X, n_draws=20, chains=2, sampler="gibbs")
+    assert remedy in check.evidence.note
+    with pytest.raises(bm.errors.UnsupportedError, match=remedy):
+        bm.gibbs(default, X, n_components=None)
+    options = {"weight_concentration_prior_type": "dirichlet_distribution", "prune": False}
+    followed = default.set_params(**options).fit(X)
+    assert bm.log_evidence(followed, X, n_sweeps=0).note != found.note
+    assert bm.gibbs(followed, X, n_draws=5, chains=1, n_components=None).n_draws == 5
