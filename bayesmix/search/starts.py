@@ -72,8 +72,32 @@ def numbered_starts(
             )
             continue
         scaled = replace(rows, values=rows.values * factors[number % 2])
-        centres = lloyd(scaled, plus_plus(scaled, K, generator), SHORT_LLOYD)
+        near = scaled if number % 2 else along_principal_axes(scaled, K)
+        centres = lloyd(near, plus_plus(near, K, generator), SHORT_LLOYD)
+        if near is not scaled:
+            centres = means_of(scaled, near.beyond(centres).argmin(axis=0), K)
         yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
+
+
+def along_principal_axes(rows: Distinct, n_axes: int) -> Distinct:
+    """Wide rows along their first principal axes; others as they are.
+
+    Distances over more columns than rows are mostly noise, in which k-means sees no clusters.
+    """
+    n, D = rows.values.shape
+    if n > D or rows.stress is not None or n_axes >= min(n, D):
+        return rows
+    centred = rows.values - np.average(rows.values, axis=0, weights=rows.weights)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    return replace(rows, values=left[:, :n_axes] * sizes[:n_axes])
+
+
+def means_of(rows: Distinct, labels: Array, n_groups: int) -> Array:
+    """Means (K, D) of groups of rows; the mean of all for an empty one."""
+    shares = one_hot(labels, n_groups) * rows.weights[:, None]
+    shares[:, shares.sum(axis=0) == 0.0] = rows.weights[:, None]
+    means: Array = (shares.T @ rows.values) / shares.sum(axis=0)[:, None]
+    return means
 
 
 def heap_factors(rows: Distinct, n_components: int) -> Array:

@@ -65,7 +65,7 @@ class DataChecks:
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
-                "duplicates; remove them if they were recorded twice."
+                "duplicates: remove them, or set sample_weight to 1 / copies."
             )
         if self.duplicates.values and chosen.asked > 1:
             notes.append(
@@ -373,9 +373,7 @@ class Answer:
         how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
         text = f"P(K | data): {', '.join(parts)}{how}"
         if ranked[0] != self.best.asked:
-            evidence = record(self.criterion).log_evidence
-            chosen = "the model of largest evidence" if evidence else "the chosen model"
-            text += f"; {chosen} has K = {self.best.asked}"
+            text += f"; the chosen model has K = {self.best.asked}"
         return f"{text}."
 
     def _structures(self) -> str:

@@ -75,15 +75,12 @@ def test_a_chosen_number_that_is_not_the_most_probable_is_explained(wine):
     free = next(each.asked for each in others if not each.dropped and each.asked != best.asked)
     sure = np.array([float(each.asked == free) for each in wine.candidates_])
     likely = Probabilities(sure, {free: 0.5, best.asked: 0.5}, "elbo_log_k")
-    line = Answer(Judgement(wine.candidates_), RULE, 178.0, likely).summary().splitlines()[1]
-    assert line == (
-        f"P(K | data): {free}: > 0.95 (approximate); the model of largest evidence "
-        f"has K = {best.asked}."
-    )
-    line = Answer(Judgement(wine.candidates_), "icl", 178.0, likely).summary().splitlines()[2]
-    assert (
-        line == f"P(K | data): {free}: > 0.95 (approximate); the chosen model has K = {best.asked}."
-    )
+    for criterion in (RULE, "icl"):
+        summary = Answer(Judgement(wine.candidates_), criterion, 178.0, likely).summary()
+        assert (
+            f"P(K | data): {free}: > 0.95 (approximate); the chosen model has K = {best.asked}."
+            in summary.splitlines()
+        )
 
 
 def test_probabilities_cover_the_candidates_that_can_be_chosen(wine):
@@ -149,7 +146,7 @@ def test_one_normal_is_one_component(n_features):
     assert sum(k > 1 for k in chosen) <= 1
 
 
-@pytest.mark.parametrize("place", ["candidates.growth.looked_ahead", "choice.rule.held_out"])
+@pytest.mark.parametrize("place", ["sweep.looked_ahead", "rule.held_out"])
 def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -191,7 +188,7 @@ def test_an_outlier_that_widens_a_cluster_is_given_a_component():
     assert (search.n_components_, search.n_clusters_) == (3, 2)
 
 
-@pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 20), (60, 30), (60, 60), (120, 50), (90, 200)])
+@pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 20), (60, 30), (60, 60), (60, 200), (90, 200)])
 def test_clusters_far_apart_are_found_where_features_are_many(n, D):
     # A component of 20 observations was said to hold fewer than 31: one component, "1.00".
     g, z = np.random.default_rng(0), np.repeat([0, 1, 2], n // 3)
@@ -288,7 +285,7 @@ def test_components_narrower_than_rounding_are_reported_and_no_clusters():
 
 def test_observations_recorded_ten_times_are_reported():
     rows = np.random.default_rng(8).normal(size=(60, 2))
-    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates; remove"):
+    with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates: remove"):
         search = bm.select(np.tile(rows, (10, 1)), (1, 2, 20), covariance_type="full")
     assert "540 of 600 observations are duplicates" in search.summary()
 
