@@ -23,81 +23,99 @@ _HOMES = {
     "MaximumLikelihood": "em.objectives",
     "MaximumAPosteriori": "em.objectives",
     "VariationalBayes": "em.objectives",
-    "DirichletPrior": "weights",
-    "FreeWeights": "weights",
-    "StickBreakingPrior": "weights",
-    "FitResult": "em.result",
-    "Gibbs": "posterior.chains",
-    "GibbsOverK": "posterior.telescoping",
+    "DirichletPrior": "allocation.dirichlet",
+    "FreeWeights": "allocation.point",
+    "StickBreakingPrior": "allocation.stick_breaking",
     "gibbs": "posterior.gibbs",
-    "CrossCheck": "checking.crosscheck",
     "crosscheck": "checking.crosscheck",
     "pymc_model": "checking.pymc_model",
-    "MixtureDensity": "posterior.density",
-    "DensityRegion": "posterior.regions",
     "conformal_region": "assess.conformal",
-    "PosteriorSample": "posterior.posterior_draws",
-    "LinearResponse": "posterior.linear_response",
     "linear_response": "posterior.linear_response",
-    "WeightedBootstrap": "posterior.bootstrap",
     "weighted_bootstrap": "posterior.bootstrap",
-    "Evidence": "posterior.evidence",
     "log_evidence": "selection.fit_evidence",
-    "LeaveOneOut": "posterior.leave_one_out",
+    "log_marginal_likelihood": "selection.fit_evidence:log_evidence",
     "leave_one_out": "selection.fit_evidence",
-    "GoodnessOfFit": "assess.goodness_of_fit",
+    "loo": "selection.fit_evidence:leave_one_out",
     "goodness_of_fit": "assess.goodness_of_fit",
-    "LatentClasses": "assess.latent_classes",
     "latent_classes": "assess.latent_classes",
-    "plot_latent_classes": "plots",
-    "LikelihoodRatioTest": "assess.likelihood_ratio",
     "likelihood_ratio_test": "assess.likelihood_ratio",
-    "Merging": "assess.merging",
     "merge_components": "assess.merging",
-    "Stability": "assess.stability",
     "stability": "assess.stability",
-    "AveragedDensity": "selection.averaging",
-    "NestedResult": "assess.nested",
     "nested_cv": "assess.nested",
-    "plot_averaged": "plots",
     "plot_assignment": "plots",
     "plot_conditional_mean": "plots",
-    "plot_crosscheck": "plots",
     "plot_density": "plots",
-    "plot_goodness_of_fit": "plots",
-    "plot_likelihood_ratio": "plots",
-    "plot_merging": "plots",
-    "plot_nested": "plots",
-    "plot_occupied": "plots",
-    "plot_over_k": "plots",
     "plot_pairs": "plots",
     "plot_profile": "plots",
-    "plot_region": "plots",
     "plot_uncertainty": "plots",
-    "plot_stability": "plots",
     "plot_objective": "plots",
     "plot_selection": "plots",
     "plot_structures": "plots",
-    "plot_sensitivity": "plots",
-    "PriorSensitivity": "assess.prior_sensitivity",
     "prior_sensitivity": "assess.prior_sensitivity",
     "plot_em_steps": "plots",
     "read": "io",
+    "read_table": "io:read",
     "load": "io",
     "from_sklearn": "estimators.exchange",
     "show_versions": "version",
     "__version__": "version",
 }
-_MODULES = ("datasets", "errors")
+_MODULES = ("datasets", "errors", "plots", "results")
+# Old names of what these modules hold.
+_MOVED = {
+    "plots": (
+        "plot_averaged",
+        "plot_crosscheck",
+        "plot_goodness_of_fit",
+        "plot_latent_classes",
+        "plot_likelihood_ratio",
+        "plot_merging",
+        "plot_nested",
+        "plot_occupied",
+        "plot_over_k",
+        "plot_region",
+        "plot_sensitivity",
+        "plot_stability",
+    ),
+    "results": (
+        "AveragedDensity",
+        "CrossCheck",
+        "DensityRegion",
+        "Evidence",
+        "FitResult",
+        "Gibbs",
+        "GibbsOverK",
+        "GoodnessOfFit",
+        "LatentClasses",
+        "LeaveOneOut",
+        "LikelihoodRatioTest",
+        "LinearResponse",
+        "Merging",
+        "MixtureDensity",
+        "NestedResult",
+        "PosteriorSample",
+        "PriorSensitivity",
+        "Stability",
+        "WeightedBootstrap",
+    ),
+}
 
-__all__ = [*(name for name in _HOMES if not name.startswith("_")), "datasets", "errors"]
+__all__ = [*(name for name in _HOMES if not name.startswith("_")), *_MODULES]
 
 
 _named = lazy.names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    return import_module(f"bayesmix.{name}") if name in _MODULES else _named(name)
+    if name in _MODULES:
+        return import_module(f"bayesmix.{name}")
+    for module, names in _MOVED.items():
+        if name in names:
+            from bayesmix.core.deprecated import warn_renamed
+
+            warn_renamed(f"bayesmix.{name}", f"bayesmix.{module}.{name}")
+            return getattr(import_module(f"bayesmix.{module}"), name)
+    return _named(name)
 
 
 def __dir__() -> list[str]:

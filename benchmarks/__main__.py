@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure, print, and save the tables.
 
 Both sides run in one process, alternating, with the same cores. Figures are medians of ratios with
-their spread; nothing here is a test. ``--docs`` writes the tables into the documentation as well.
+their spread; nothing here is a test.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ from benchmarks import (
     soak,
     solution,
     streams,
-    tables,
 )
 
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
@@ -121,7 +120,6 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all without")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of runs, or seeds")
     parser.add_argument("--quick", action="store_true", help="a few small cases only")
-    parser.add_argument("--docs", action="store_true", help="write docs/reference/benchmarks.md")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = parser.parse_args()
     unknown = set(chosen.parts) - set(PARTS)
@@ -139,11 +137,6 @@ def main() -> None:
         results.setdefault("measured", {})[part] = today
         path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(f"saved {path}")
-    if chosen.docs:
-        titles = {part: title for part, (title, _) in PARTS.items()}
-        page = Path("docs/reference/benchmarks.md")
-        page.write_text(tables.page(results, titles), encoding="utf-8")
-        print(f"wrote {page}")
 
 
 if __name__ == "__main__":

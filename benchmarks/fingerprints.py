@@ -163,7 +163,13 @@ def _of_other(name: str, inference: str) -> dict[str, str]:
         if name != "product":
             found |= hashes({"posterior": model.sample_posterior(n_draws=20, random_state=1)})
         if not name.startswith("student"):
-            options = {"draws": 10, "chains": 2, "warmup": 5, "random_state": 1, "progress": False}
+            options = {
+                "n_draws": 10,
+                "chains": 2,
+                "warmup": 5,
+                "random_state": 1,
+                "progress": False,
+            }
             found |= hashes({"gibbs": bm.gibbs(model, rows, **options)})
     return found
 
@@ -218,7 +224,7 @@ def _table(search: Any) -> dict[str, str]:
 
 def draws() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
     """What is drawn from posteriors, or refitted."""
-    options = {"draws": 40, "chains": 2, "warmup": 10, "random_state": 1, "progress": False}
+    options = {"n_draws": 40, "chains": 2, "warmup": 10, "random_state": 1, "progress": False}
     few = {"n_draws": 50, "random_state": 1}
     works: dict[str, Callable[[Any, np.ndarray], Any]] = {
         "gibbs": lambda vb, rows: bm.gibbs(vb, rows, **options),
@@ -239,7 +245,7 @@ def draws() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
         yield (
             f"draws: bootstrap, {name}",
             lambda name=name: hashes(
-                bm.weighted_bootstrap(*_searched(name, "ml", K=2), draws=10, random_state=1)
+                bm.weighted_bootstrap(*_searched(name, "ml", K=2), n_draws=10, random_state=1)
             ),
         )
 

@@ -96,7 +96,7 @@ def draw_galaxies(n_draws: int = 10_000) -> None:
             random_state=0,
         ).fit(X)
         found = bm.gibbs(
-            vb, X, draws=n_draws, n_components=None, prior_over_k=dict.fromkeys(range(1, 31), 1)
+            vb, X, n_draws=n_draws, n_components=None, prior_over_k=dict.fromkeys(range(1, 31), 1)
         )
         print(f"E[variance] = {expected:g}", found.summary(), f"{found.seconds:.0f} s", sep="\n")
         shares = (found.k_probabilities, found.occupied)

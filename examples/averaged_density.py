@@ -7,4 +7,4 @@ import bayesmix as bm
 
 X = bm.datasets.load_galaxies()
 search = bm.select(X)
-bm.plot_averaged(search, X)
+bm.plots.plot_averaged(search, X)

@@ -8,4 +8,4 @@ import bayesmix as bm
 
 X = bm.datasets.load_faithful()
 vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
-bm.plot_crosscheck(bm.crosscheck(vb, X, sampler="gibbs", draws=250, random_state=0))
+bm.plots.plot_crosscheck(bm.crosscheck(vb, X, sampler="gibbs", n_draws=250, random_state=0))

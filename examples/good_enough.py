@@ -8,4 +8,4 @@ import bayesmix as bm
 
 X = bm.datasets.load_faithful()
 gm = bm.GaussianMixture(2, random_state=0).fit(X)
-bm.plot_goodness_of_fit(bm.goodness_of_fit(gm, X, random_state=0))
+bm.plots.plot_goodness_of_fit(bm.goodness_of_fit(gm, X, random_state=0))

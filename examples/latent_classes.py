@@ -15,4 +15,4 @@ survey = pd.DataFrame(np.where(yes, "yes", "no"), columns=["books", "press", "po
 likely = np.where(reads, [0.2, 0.3, 0.5], [0.6, 0.3, 0.1]).cumsum(axis=1)
 survey["trust"] = np.array(["low", "middle", "high"])[(rng.random((800, 1)) > likely).sum(axis=1)]
 model = bm.Mixture(2, family=bm.Categorical(), n_init=10, random_state=0).fit(survey)
-bm.plot_latent_classes(bm.latent_classes(model, survey))
+bm.plots.plot_latent_classes(bm.latent_classes(model, survey))

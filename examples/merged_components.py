@@ -7,4 +7,4 @@ import bayesmix as bm
 
 X = bm.datasets.load_faithful()
 gm = bm.GaussianMixture(5, random_state=0).fit(X)
-bm.plot_merging(bm.merge_components(gm, X))
+bm.plots.plot_merging(bm.merge_components(gm, X))

@@ -7,4 +7,4 @@ import bayesmix as bm
 
 X = bm.datasets.load_galaxies()
 vb = bm.BayesianGaussianMixture(10, prune=False, random_state=0).fit(X)
-bm.plot_occupied(bm.gibbs(vb, X, draws=500, random_state=0))
+bm.plots.plot_occupied(bm.gibbs(vb, X, n_draws=500, random_state=0))

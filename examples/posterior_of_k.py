@@ -9,4 +9,4 @@ X = bm.datasets.load_galaxies()
 vb = bm.BayesianGaussianMixture(
     6, weight_concentration_prior_type="dirichlet_distribution", prune=False, random_state=0
 ).fit(X)
-bm.plot_over_k(bm.gibbs(vb, X, n_components=None, draws=500, random_state=0))
+bm.plots.plot_over_k(bm.gibbs(vb, X, n_components=None, n_draws=500, random_state=0))

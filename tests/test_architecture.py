@@ -36,6 +36,7 @@ LEVELS = {
     "plots": 6,
     "report": 6,
     "checking": 6,
+    "results": 7,
     "estimators": 7,
     "cli": 7,
     "datasets": 7,

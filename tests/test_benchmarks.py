@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: recipes that repeat, pages that read; never how long it takes."""
+"""The benchmarks' own parts: recipes that repeat and refusals; never how long it takes."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bayesmix
-from benchmarks import fingerprints, machine, optimum, tables
+from benchmarks import fingerprints, machine, optimum
 from benchmarks.problems import Problem, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,24 +27,6 @@ def test_there_are_problems_enough():
     problems = list(ordinary_problems())
     assert len({(p.n_features, p.n_components, p.separation) for p in problems}) >= 30
     assert all(problem.n_rows == 8_000 for problem in problems)
-
-
-def test_a_page_has_a_table_for_every_part_and_kind_of_row():
-    results = {
-        "date": "2026-01-01",
-        "machine": machine.description(),
-        "passes": [{"problem": "one", "times_faster": 12.345}],
-        "growth": [{"case": "a", "ms": 123_456.0}, {"case": "b", "share": 0.5}],
-        "measured": {"passes": "2026-01-01", "growth": "2025-12-31"},
-    }
-    titles = {"passes": "Passes", "growth": "Growth", "memory": "Memory"}
-    page = tables.page(results, titles)
-    assert "## Passes\n\n| problem | times faster |\n|---|---|\n| one | 12.3 |" in page
-    assert page.count("Measured on") == 2
-    assert "## Growth\n\nMeasured on 2025-12-31.\n\n| case |" in page
-    assert "| a | 123,456 |" in page
-    assert "| b | 0.5 |" in page
-    assert "Memory" not in page
 
 
 def test_fingerprints_name_what_differs_in_the_last_bit():

@@ -70,7 +70,7 @@ def checked(found, result=None, seed=0):
 
 @cache
 def usual():
-    return crosscheck(fitted(), groups(), draws=300, sampler="gibbs")
+    return crosscheck(fitted(), groups(), n_draws=300, sampler="gibbs")
 
 
 def kinds(found):
@@ -113,7 +113,7 @@ def test_an_exact_fit_agrees(seed):
     """One component under a fixed prior: q is the posterior itself."""
     rows = np.random.default_rng(seed).normal(size=(30, 2))
     vb = bm.BayesianGaussianMixture(1, covariance_prior=np.eye(2), **DIRICHLET).fit(rows)
-    found = crosscheck(vb, rows, draws=250, warmup=0, sampler="gibbs", random_state=seed)
+    found = crosscheck(vb, rows, n_draws=250, warmup=0, sampler="gibbs", random_state=seed)
     assert found.agrees, found.verdict
     assert found.verdict == "agrees"
     assert found.modes == ()
@@ -152,7 +152,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
 
 def test_the_same_seed_gives_the_same_answer():
     here, there = (
-        crosscheck(fitted(), groups(), draws=40, warmup=5, sampler="gibbs", n_jobs=n_jobs)
+        crosscheck(fitted(), groups(), n_draws=40, warmup=5, sampler="gibbs", n_jobs=n_jobs)
         for n_jobs in (1, 2)
     )
     np.testing.assert_array_equal(here.parameters.to_numpy(), there.parameters.to_numpy())
@@ -170,7 +170,7 @@ def test_a_wrong_prior_in_one_of_the_two_models_is_named():
         ).fit(groups())
         for scale in (1.0, 8.0)
     )
-    found = checked(gibbs(there, groups(), draws=120), here.result_)
+    found = checked(gibbs(there, groups(), n_draws=120), here.result_)
     assert not found.agrees
     assert kinds(found)[0] == "posterior"
     assert found.verdict.startswith("the draws are not from the posterior of this model")
@@ -184,13 +184,13 @@ def test_a_wrong_concentration_of_the_weights_is_named():
         ).fit(groups())
         for concentration in (1.0, 40.0)
     )
-    found = checked(gibbs(there, groups(), draws=120), here.result_)
+    found = checked(gibbs(there, groups(), n_draws=120), here.result_)
     assert kinds(found)[0] == "posterior"
 
 
 def test_a_chain_that_is_stuck_in_another_mode_is_named():
     rows, (here, there) = three_in_a_line()
-    most, one = gibbs(here, rows, draws=200, chains=3), gibbs(there, rows, draws=200, chains=1)
+    most, one = gibbs(here, rows, n_draws=200, chains=3), gibbs(there, rows, n_draws=200, chains=1)
     found = checked(
         replace(
             most,
@@ -213,7 +213,7 @@ def test_a_chain_that_is_stuck_in_another_mode_is_named():
 
 def test_a_fit_in_another_mode_than_all_chains_is_named():
     rows, (here, there) = three_in_a_line()
-    found = checked(gibbs(there, rows, draws=300), here.result_)
+    found = checked(gibbs(there, rows, n_draws=300), here.result_)
     assert kinds(found)[0] == "modes"
     assert found.verdict.startswith("all chains are in another mode than the fit")
     assert "shift" in kinds(found)
@@ -228,7 +228,7 @@ def test_a_fit_in_another_mode_than_all_chains_is_named():
 
 
 def test_too_few_draws_are_named():
-    found = crosscheck(fitted(), groups(), draws=20, sampler="gibbs")
+    found = crosscheck(fitted(), groups(), n_draws=20, sampler="gibbs")
     assert kinds(found) == ["convergence"]
     assert found.verdict.startswith("too few draws for the sampler to converge: R-hat up to")
     assert found.verdict.endswith("take more")
@@ -276,7 +276,7 @@ def test_gibbs_moves_no_draws_of_its_own_posterior():
         rng = np.random.default_rng(seed)
         rows = rng.normal(size=(15, 1)) * rng.choice([1.0, 4.0], size=(15, 1))
         vb = bm.BayesianGaussianMixture(2, search=None, **DIRICHLET).fit(rows)
-        found = gibbs(vb, rows, draws=50, random_state=seed)
+        found = gibbs(vb, rows, n_draws=50, random_state=seed)
         moved = moved_by_gibbs(vb.result_, found.source, found.draws, 4, seed)
         values += [one.p_value for one in moved]
     assert min(values) > FALSE_ALARM
@@ -308,7 +308,7 @@ def test_the_expected_number_of_occupied_components_is_that_of_assignments():
     vb = bm.BayesianGaussianMixture(
         3, search=None, **DIRICHLET | {"weight_concentration_prior": 0.5}
     ).fit(rows)
-    found = gibbs(vb, rows, draws=120, chains=16, warmup=30)
+    found = gibbs(vb, rows, n_draws=120, chains=16, warmup=30)
     expected = occupied(vb.result_, found.source, found.draws, np.arange(8)).reshape(16, -1)
     difference = (found.n_occupied - expected).mean(axis=1)
     error = difference.std(ddof=1) / 4.0
@@ -341,7 +341,7 @@ def test_sparse_weights_are_sampled_by_gibbs_and_it_says_so():
         5, **DIRICHLET | {"weight_concentration_prior": 0.01, "prune": True}
     ).fit(groups())
     assert vb.n_components_ == 2
-    found = crosscheck(vb, groups(), draws=60)
+    found = crosscheck(vb, groups(), n_draws=60)
     assert found.sampler == "gibbs"
     assert "0.01, is below 0.1, where NUTS does not mix" in found.summary()
     assert "2 components of 5" in found.summary()
@@ -360,7 +360,7 @@ def test_other_structures_and_sticks_are_compared_too(covariance):
     vb = bm.BayesianGaussianMixture(
         2, covariance_type=covariance, random_state=0, weight_concentration_prior=0.5
     ).fit(groups())
-    found = crosscheck(vb, groups(), draws=60, sampler="gibbs")
+    found = crosscheck(vb, groups(), n_draws=60, sampler="gibbs")
     n = {"tied": 3, "diag": 4, "spherical": 2}[covariance]
     assert sum(name.startswith("covariances[") for name in found.parameters.index) == n
     assert np.isnan(found.evidence.estimate)
@@ -373,7 +373,7 @@ def test_other_families_are_compared_too(family):
     rates = np.where(rng.random(80)[:, None] < 0.5, [0.9, 0.1, 0.8], [0.1, 0.9, 0.2])
     rows = (rng.random((80, 3)) < rates).astype(float)
     vb = bm.Mixture(2, family=family, inference=bm.VariationalBayes(), random_state=0).fit(rows)
-    found = crosscheck(vb, rows, draws=100, sampler="gibbs")
+    found = crosscheck(vb, rows, n_draws=100, sampler="gibbs")
     name = "probabilities[0, 1]" if family.name == "bernoulli" else "rates[0, 1]"
     assert name in found.parameters.index
     assert np.isfinite(found.predictive.value)
@@ -383,18 +383,18 @@ def test_other_families_are_compared_too(family):
 def test_rows_that_repeat_and_small_numbers_are_compared_too():
     weights = np.r_[np.full(30, 2.0), np.ones(30)]
     vb = bm.BayesianGaussianMixture(2, **DIRICHLET).fit(groups(), sample_weight=weights)
-    found = crosscheck(vb, groups(), draws=50, sampler="gibbs", sample_weight=weights)
+    found = crosscheck(vb, groups(), n_draws=50, sampler="gibbs", sample_weight=weights)
     assert np.isfinite(found.evidence.estimate)
     small = groups().astype(np.float32)
     vb = bm.BayesianGaussianMixture(2, **DIRICHLET).fit(small)
-    assert crosscheck(vb, small, draws=60, sampler="gibbs").parameters["rhat"].max() < 1.2
+    assert crosscheck(vb, small, n_draws=60, sampler="gibbs").parameters["rhat"].max() < 1.2
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.FlatDirectionWarning")
 def test_what_varies_by_rounding_alone_is_not_compared():
     rows = np.column_stack([groups(), np.full(len(groups()), 1.0)])
     vb = bm.BayesianGaussianMixture(2, **DIRICHLET).fit(rows)
-    found = crosscheck(vb, rows, draws=60, sampler="gibbs")
+    found = crosscheck(vb, rows, n_draws=60, sampler="gibbs")
     constant = rows.shape[1] - 1
     assert not any(f"{constant}]" in name for name in found.parameters.index)
     assert np.isfinite(found.parameters.to_numpy()).all()
@@ -403,7 +403,7 @@ def test_what_varies_by_rounding_alone_is_not_compared():
 def test_columns_have_their_names():
     X = bm.datasets.load_faithful().iloc[:60]
     vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
-    found = crosscheck(vb, X, draws=60, sampler="gibbs")
+    found = crosscheck(vb, X, n_draws=60, sampler="gibbs")
     assert "means[0, waiting]" in found.parameters.index
     assert "covariances[1, eruptions, waiting]" in found.parameters.index
 
@@ -435,17 +435,17 @@ def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
 
     monkeypatch.setattr(gibbs_module, "FitProgress", Interrupted)
     with pytest.warns(BayesmixWarning, match="interrupted"):
-        found = crosscheck(fitted(), groups(), draws=100, warmup=20, sampler="gibbs")
+        found = crosscheck(fitted(), groups(), n_draws=100, warmup=20, sampler="gibbs")
     assert found.found.n_draws == 50
     assert "Sampling was interrupted: these are the draws so far." in found.summary()
     with pytest.warns(BayesmixWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
-        crosscheck(fitted(), groups(), draws=100, warmup=60, sampler="gibbs")
+        crosscheck(fitted(), groups(), n_draws=100, warmup=60, sampler="gibbs")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 5}, "draws must be an integer of at least 20, got 5"),
+        ({"n_draws": 5}, "n_draws must be an integer of at least 20, got 5"),
         ({"chains": 1}, "chains must be an integer of at least 2"),
         ({"warmup": -1}, "warmup must be an integer of at least 0"),
         ({"sampler": "hmc"}, "sampler must be one of 'auto', 'nuts', 'gibbs', got 'hmc'"),
@@ -483,7 +483,7 @@ def test_without_arviz_it_says_what_to_install(monkeypatch):
     # Before it samples, which would take for ever.
     monkeypatch.setitem(sys.modules, "arviz", None)
     with pytest.raises(MissingExtraError, match="ArviZ is needed"):
-        crosscheck(fitted(), groups(), draws=10**9, sampler="gibbs")
+        crosscheck(fitted(), groups(), n_draws=10**9, sampler="gibbs")
 
 
 def test_steps_of_the_comparison_are_shown(monkeypatch):
@@ -495,7 +495,7 @@ def test_steps_of_the_comparison_are_shown(monkeypatch):
             super().advance(label)
 
     monkeypatch.setattr(module, "FitProgress", Noted)
-    crosscheck(fitted(), groups(), draws=20, sampler="gibbs")
+    crosscheck(fitted(), groups(), n_draws=20, sampler="gibbs")
     assert tuple(labels) == module.STEPS
 
 

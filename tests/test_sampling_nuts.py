@@ -49,7 +49,7 @@ def found(fit):
     vb, rows = fit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return nuts(vb, rows, draws=1000, chains=2, warmup=500, n_jobs=1, progress=False)
+        return nuts(vb, rows, n_draws=1000, chains=2, warmup=500, n_jobs=1, progress=False)
 
 
 def assert_near(values, expected):
@@ -97,7 +97,7 @@ def test_arviz_has_draws_divergences_and_rows(found):
 
 def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(fit, found):
     vb, rows = fit
-    again = nuts(vb, rows, draws=1000, chains=2, warmup=500, n_jobs=2, progress=False)
+    again = nuts(vb, rows, n_draws=1000, chains=2, warmup=500, n_jobs=2, progress=False)
     np.testing.assert_array_equal(again.log_joint, found.log_joint)
 
 
@@ -120,7 +120,7 @@ def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
     monkeypatch.setattr(nutpie, "sample", Background)
     vb, rows = fit
     with pytest.warns(BayesmixWarning, match=r"interrupted: these are \d+ draws of \d chains"):
-        kept = nuts(vb, rows, draws=10**7, chains=2, warmup=50, n_jobs=2, progress=False)
+        kept = nuts(vb, rows, n_draws=10**7, chains=2, warmup=50, n_jobs=2, progress=False)
     assert kept.status == "interrupted"
     assert 0 < kept.n_draws < 10**7
     assert np.isfinite(kept.log_joint).all()
@@ -129,7 +129,7 @@ def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
 def test_pymc_samples_where_nutpie_is_not(fit):
     vb, rows = fit
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        kept = nuts(vb, rows, draws=60, chains=2, warmup=60, n_jobs=1, sampler="pymc")
+        kept = nuts(vb, rows, n_draws=60, chains=2, warmup=60, n_jobs=1, sampler="pymc")
     assert (kept.sampler, kept.status) == ("pymc", "finished")
     evidence = kept.log_joint.ravel() - log_q(kept.result.mixture, kept.draws)
     np.testing.assert_allclose(evidence, kept.result.objective, rtol=1e-9)
@@ -166,7 +166,7 @@ def test_an_interrupt_before_the_first_draw_is_passed_on():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 0}, "draws must be an integer of at least 1, got 0"),
+        ({"n_draws": 0}, "n_draws must be an integer of at least 1, got 0"),
         ({"chains": 2.5}, "chains must be an integer of at least 1, got 2.5"),
         ({"warmup": -1}, "warmup must be an integer of at least 0, got -1"),
         ({"sampler": "stan"}, "sampler must be None, 'nutpie' or 'pymc', got 'stan'"),
@@ -197,7 +197,7 @@ def test_a_product_of_numbers_levels_and_counts_is_sampled_too():
     )
     family = bm.Product({"width": bm.Gaussian(), "kind": bm.Categorical(), "eggs": bm.Poisson()})
     vb = bm.Mixture(2, family=family, inference=bm.VariationalBayes(), random_state=0).fit(frame)
-    found = nuts(vb, frame, draws=60, chains=2, warmup=120, n_jobs=1, progress=False)
+    found = nuts(vb, frame, n_draws=60, chains=2, warmup=120, n_jobs=1, progress=False)
     assert {"kind: probabilities", "eggs: rates"} <= set(found.parameters)
     # The weight of the larger class, whichever label it has.
     larger = found.weights.max(axis=2).mean()

@@ -31,5 +31,5 @@ def test_the_stub_names_what_the_package_names():
         for node in ast.walk(stub)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-    }
+    } | {ast.unparse(node.targets[0]) for node in ast.walk(stub) if isinstance(node, ast.Assign)}
     assert names - {None} == {*bm.__all__, "__version__"}

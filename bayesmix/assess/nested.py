@@ -24,6 +24,7 @@ from sklearn.base import clone
 from bayesmix.assess.stability import collected, fit_quietly
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import UserRows
+from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.criteria import record
@@ -62,7 +63,7 @@ class OuterFold:
     density: Array | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NestedResult:
     """What procedures achieve on rows that neither their fits nor their choices have seen.
 
@@ -156,7 +157,8 @@ class NestedResult:
         return plot_nested(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"NestedResult of {self.n_folds} outer folds\n{self.summary()}"
+        lines = [f"  {line}" for line in self.summary().splitlines()]
+        return shortened([f"<NestedResult: {self.n_folds} outer folds>", *lines])
 
 
 def _choices(folds: list[OuterFold]) -> str:

@@ -41,6 +41,7 @@ from bayesmix.em.run import Monitor, Problem, begin, run
 from bayesmix.em.stopping import Aitken
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior.bands import labels_of, named_draws
 from bayesmix.posterior.evidence import BATCHES, variance_of_mean
 from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import BATCH_VALUES, Alignment
@@ -51,7 +52,6 @@ from bayesmix.posterior.posterior_draws import (
     log_likelihoods,
     log_prior,
     mixtures_of,
-    parameters_of,
     posterior_draws,
     shares_of,
 )
@@ -65,7 +65,6 @@ CERTAIN = 1e-15
 ROUNDING = 1e-10
 OCCUPIED = "occupied components"
 # Axes along which the columns of the fit stand.
-OF_COLUMNS = ("feature", "other_feature")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def of_parameters(
     result: FitResult, own: Draws, draws: Draws, alignment: Alignment, n_chains: int
 ) -> list[Quantity]:
     """Weights and parameters of the fit's components in data units; of matrices one triangle."""
-    mine, theirs = _named(result, own), _named(result, draws)
+    mine, theirs = named_draws(result, own), named_draws(result, draws)
     found = []
     for kind, (axes, values) in theirs.items():
         fitted = mine[kind][1]
@@ -105,28 +104,10 @@ def of_parameters(
         arranged = alignment.relabelled(values)[:, : result.n_components] if each else values
         columns = fitted.reshape(len(fitted), -1).T
         theirs_by_column = arranged.reshape(len(arranged), -1).T
-        for number, place in enumerate(np.ndindex(fitted.shape[1:])):
-            if axes[-2:] == ("feature", "other_feature") and place[-1] < place[-2]:
-                continue
-            name = _labelled(kind, axes, place, result.columns)
+        for number, name in labels_of(kind, axes, fitted.shape[1:], result.columns):
             sampled = theirs_by_column[number].reshape(n_chains, -1)
             found.append(Quantity(name, columns[number], sampled))
     return _that_vary(found)
-
-
-def _named(result: FitResult, draws: Draws) -> dict[str, tuple[tuple[str, ...], Array]]:
-    weights = (("component",), np.exp(draws.weights.log_weights))
-    return {"weights": weights} | parameters_of(result, draws)
-
-
-def _labelled(
-    kind: str, axes: tuple[str, ...], place: tuple[int, ...], columns: tuple[str, ...] | None
-) -> str:
-    parts = [
-        columns[number] if columns is not None and axis in OF_COLUMNS else str(number)
-        for axis, number in zip(axes, place, strict=True)
-    ]
-    return f"{kind}[{', '.join(parts)}]" if parts else kind
 
 
 def of_all_draws(

@@ -30,6 +30,7 @@ from bayesmix.checking.comparison import (
 )
 from bayesmix.checking.verdict import Finding
 from bayesmix.core import validation
+from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
@@ -166,10 +167,11 @@ WARMUP_OF_NUTS = 1000
 STEPS = ("labels", "parameters", "invariants", "prediction", "one sweep", "evidence", "verdict")
 
 
+@renamed_keyword("draws", "n_draws")
 def crosscheck(
     model: Any,
     X: Any,
-    draws: int = 1000,
+    n_draws: int = 1000,
     chains: int = 4,
     warmup: int | None = None,
     sampler: str = "auto",
@@ -197,13 +199,13 @@ def crosscheck(
         that it was asked for, and compared in those that it has.
     X : array, frame or source (n, D)
         The rows that it was fitted to.
-    draws : int, default=1000
+    n_draws : int, default=1000
         Kept of every chain; at least 20.
     chains : int, default=4
         At least 2: one chain cannot show that it has converged.
     warmup : int, optional
         Draws of every chain before the first that is kept; None: 1,000 of NUTS, half as many as
-        ``draws`` of Gibbs sampling.
+        ``n_draws`` of Gibbs sampling.
     sampler : {"auto", "nuts", "gibbs"}, default="auto"
         NUTS is sampled by nutpie where it is installed, by PyMC otherwise. "auto" is NUTS, and
         Gibbs sampling for concentrations of the weights below 0.1, where NUTS does not mix. "gibbs"
@@ -234,17 +236,17 @@ def crosscheck(
     >>> import bayesmix as bm
     >>> X = bm.datasets.load_faithful()
     >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
-    >>> c = bm.crosscheck(vb, X, draws=500, sampler="gibbs")
+    >>> c = bm.crosscheck(vb, X, n_draws=500, sampler="gibbs")
     >>> c.agrees
     True
     >>> c.overconfidence < 1.1
     True
     """
     began = time.perf_counter()
-    _check(draws, chains, warmup, sampler)
+    _check(n_draws, chains, warmup, sampler)
     seed = root_seed(random_state)
     options = {
-        "draws": draws,
+        "n_draws": n_draws,
         "chains": chains,
         "sample_weight": sample_weight,
         "random_state": seed,
@@ -312,8 +314,8 @@ def compared(
     )
 
 
-def _check(draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
-    validation.integer("draws", draws, FEWEST_DRAWS)
+def _check(n_draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
+    validation.integer("n_draws", n_draws, FEWEST_DRAWS)
     validation.integer("chains", chains, 2)
     validation.optional_integer("warmup", warmup, 0)
     validation.one_of("sampler", sampler, SAMPLERS)

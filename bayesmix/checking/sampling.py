@@ -271,7 +271,7 @@ SAMPLERS = {"nutpie": by_nutpie, "pymc": by_pymc}
 def nuts(
     model: Any,
     X: Any,
-    draws: int = 1000,
+    n_draws: int = 1000,
     chains: int = 4,
     warmup: int = 1000,
     sample_weight: Any = None,
@@ -290,7 +290,7 @@ def nuts(
     model : fitted variational mixture or search
     X : array, frame or source (n, D)
         The rows that it was fitted to.
-    draws, chains : int, default=1000 and 4
+    n_draws, chains : int, default=1000 and 4
     warmup : int, default=1000
         Draws of every chain that are left out, in which the sampler adapts.
     sample_weight : array (n,), optional
@@ -319,7 +319,7 @@ def nuts(
     plan = Plan(
         validation.integer("chains", chains, 1),
         validation.integer("warmup", warmup, 0),
-        validation.integer("draws", draws, 1),
+        validation.integer("n_draws", n_draws, 1),
         root_seed(random_state),
     )
     estimator = variational_fit(model)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.checking.comparison import OCCUPIED, Distance, Mode, Moved
-from bayesmix.em.display import CELL, FAINT
+from bayesmix.em.display import CELL, FAINT, shortened
 from bayesmix.posterior.arviz_groups import FEWEST_EFFECTIVE, LARGEST_RHAT
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 
@@ -345,8 +345,7 @@ def as_text(check: Any) -> str:
     """What ``repr`` shows."""
     lines = [f"<CrossCheck: {headline(check)}>"]
     lines += [f"  {finding.text}" for finding in check.findings]
-    lines += [f"  {line}" for line in by_kind(check).to_string().splitlines()]
-    return "\n".join(lines)
+    return shortened(lines)
 
 
 def as_html(check: Any) -> str:

@@ -130,7 +130,7 @@ def crosscheck(
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
     model = comparable().set_params(n_components=components, covariance_type=structure, **same)
     work.fit(model)
-    how: dict[str, Any] = {"draws": draws, "chains": chains, "sampler": sampler.value}
+    how: dict[str, Any] = {"n_draws": draws, "chains": chains, "sampler": sampler.value}
     check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
     screen.say()
     screen.answer(check.summary())

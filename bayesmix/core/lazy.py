@@ -9,12 +9,16 @@ from typing import Any
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a package's ``__getattr__``; ``homes`` maps names to submodules."""
+    """``__getattr__`` of a package: ``homes`` says in which submodule each name is.
+
+    ``"module:other"`` is the home of a second name for what the module calls ``other``.
+    """
 
     def named(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        module, _, other = homes[name].partition(":")
+        value = getattr(import_module(f"{package}.{module}"), other or name)
         setattr(sys.modules[package], name, value)
         return value
 

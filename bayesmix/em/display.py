@@ -50,8 +50,16 @@ class ComponentTable:
 
 
 def as_text(result: FitResult) -> str:
-    """Return the ``repr`` of a fit."""
-    return "\n".join([f"<FitResult: {sentence(result)}>", *_indented(result)])
+    """What ``repr`` shows."""
+    happened = [f"  {event}" for event in events(result)]
+    return shortened([f"<FitResult: {sentence(result)}>", *happened])
+
+
+def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
+    """At most this many lines, for ``repr``; the rest is in ``summary()``."""
+    if len(lines) <= n_lines:
+        return "\n".join(lines)
+    return "\n".join([*lines[: n_lines - 1], f"  ... {len(lines) - n_lines + 1} more in summary()"])
 
 
 def summary(result: FitResult) -> str:

@@ -23,7 +23,7 @@ from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.features import COLUMNS_FIRST, DENSE, n_features_of
+from bayesmix.numerics.features import COLUMNS_FIRST
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
@@ -291,8 +291,8 @@ def block_rows(width: int, n_components: int) -> int:
 
 
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
-    """Add the results of ``of_block`` over the blocks of a chunk, in order."""
-    width = n_features_of(DENSE, rows.values.shape[1])
+    """What blocks of a chunk say, added in their order."""
+    width = 2 * rows.values.shape[1]  # deviations from one mean, as they are and whitened
     total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
     return total
 

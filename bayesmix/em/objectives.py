@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def resolved(value: Value | None) -> Value:
-    """Return a prior that ``em.model`` has filled in."""
+    """What ``em.model`` fills in before a run, where a user left it out."""
     assert value is not None, "the objective is not resolved against rows yet"
     return value
 

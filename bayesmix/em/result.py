@@ -206,6 +206,14 @@ class SearchRecord:
     accepted: bool
     passes: int
 
+    def summary(self) -> str:
+        """The step in one sentence."""
+        outcome = "accepted" if self.accepted else "rejected"
+        return (
+            f"{self.stage} ({self.description}): objective {self.objective:.3f} after "
+            f"{self.passes} passes, gain {self.gain:.3g} nats, {outcome}."
+        )
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -278,6 +286,11 @@ class FitResult:
         """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None
         return noise + (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
+
+    @property
+    def n_parameters_(self) -> int:
+        """The same, by the name that fitted estimators have it under."""
+        return self.n_parameters
 
     @property
     def search_summary(self) -> str:
@@ -383,6 +396,12 @@ class FitResult:
             return values, labels
         values = np.vstack([values, noise.density.draw(n_noise, generator)])
         return values, np.append(labels, np.full(n_noise, NOISE))
+
+    def summary(self) -> str:
+        """The fit in words, with a table of its components."""
+        from bayesmix.em.display import summary
+
+        return summary(self)
 
     def __repr__(self) -> str:
         from bayesmix.em.display import as_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import DensityMixin
@@ -17,7 +17,6 @@ from bayesmix.core.engines import Stopping
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.display import Reporter
 from bayesmix.em.fit import fit
@@ -36,9 +35,10 @@ from bayesmix.estimators.methods import (
     Transforming,
     information,
     refuse_gaps,
+    seed_of,
 )
 from bayesmix.estimators.parameters import passes_kept
-from bayesmix.estimators.predictions import lazily
+from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.namespaces import is_elsewhere
@@ -47,8 +47,6 @@ from bayesmix.selection import scores as criteria
 from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.border import few_enough, is_collection, passed
 from bayesmix.sources.partitions_of_rows import Passed
-
-PerRow = TypeVar("PerRow")
 
 # What validation of rows sets; everything else that ends in "_" is a fit's.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
@@ -102,8 +100,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
 
     def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
         """Fit to rows for so many threads; a candidate begins ``near`` fits as well."""
-        before = dict(self.__dict__)
-        try:
+        with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
                 refuse_gaps(model)
@@ -116,11 +113,6 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
             with reporter:
                 start = self._start_mixture(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
-        except BaseException:
-            # Nothing half-fitted remains.
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
@@ -242,6 +234,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         self.result_ = result
         self.n_features_in_ = result.n_features
         self.n_components_ = result.n_components
+        self.n_parameters_ = result.n_parameters
         self.weights_ = result.mixture.mean_weights.copy()
         if result.mixture.noise is not None:
             self.noise_weight_ = result.mixture.noise.weight
@@ -283,7 +276,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         For a variational fit the posterior predictive density (Bishop 2006, eq. 10.81), which
         integrates to 1.
         """
-        return self._map(X, predictions.log_densities)
+        return self._map(X, FitResult.log_density)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats; weighted where there are weights."""
@@ -295,36 +288,35 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
 
     def predict_proba(self, X: Any) -> Array:
         """Normalised terms of the density of every row (n, K); with noise (n, K + 1): last."""
-        return self._map(X, predictions.probabilities, self._fitted().n_components)
+        return self._map(X, FitResult.probabilities, self._fitted().n_components)
 
     def predict(self, X: Any) -> Integers:
         """The most probable component of every row (n,), -1 for noise."""
-        return self._map(X, predictions.labels)
+        return self._map(X, FitResult.labels)
 
     def responsibilities(self, X: Any) -> Array:
         """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
-        return self._map(X, predictions.responsibilities, self._fitted().n_components)
+        return self._map(X, FitResult.responsibilities, self._fitted().n_components)
 
-    def _map(self, X: Any, say: Callable[[FitResult, Rows], PerRow], n_columns: int = 1) -> PerRow:
+    def _map(
+        self, X: Any, method: Callable[[FitResult, Array], PerRow], n_columns: int = 1
+    ) -> PerRow:
+        """Predictions for the rows of X by a method of ``FitResult``, in X's array library."""
         if is_collection(X):
-            return cast("PerRow", lazily(self, X, say, self._fitted()))
+            self._fitted()
+            return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
-            return cast("PerRow", predictions.said_there(self._fitted(), self._seen(X), say, X))
-        return self._each(few_enough(self._seen(X), n_columns), say)
-
-    def _each(self, source: Source, say: Callable[[FitResult, Rows], PerRow]) -> PerRow:
-        with single_threaded_blas():
-            out: PerRow = source.map(partial(say, self.result_), self.result_.n_components)
-        return out
+            return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
+        return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 
     def _seen(self, X: Any, sample_weight: Any = None) -> Source:
-        """The same; with ``missing="use"`` they may have gaps."""
+        """Rows of the fitted columns, checked; with ``missing="use"`` values may be missing."""
         self._fitted()
         gaps = incoming.missing_of(self) == "use"
         return incoming.new_rows(self, X, sample_weight, gaps)
 
     def _rows(self, X: Any, sample_weight: Any = None) -> Source:
-        """Rows of the fitted columns, checked, with their weights."""
+        """Rows of the fitted columns, checked, with their weights; no value may be missing."""
         self._fitted()
         return incoming.new_rows(self, X, sample_weight)
 
@@ -339,7 +331,7 @@ class MixtureEstimator(PosteriorMethods, Arriving, Imputing, Transforming, Densi
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
-        seed = root_seed(self.random_state if random_state is None else random_state)
+        seed = seed_of(self, random_state)
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
         return decoded(result.family, rows), components
 

@@ -14,7 +14,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import describe_gaussian
-from bayesmix.estimators.parameters import family_of, noise_density
+from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.prior import GaussianPrior
 
 WEIGHT_PRIORS: dict[str, Any] = {
@@ -58,7 +58,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         Drop components that hold less than a row, while the bound does not fall.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, checkpoint
         As in ``GaussianMixture``; the search moves K as well, on the bound.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``. Its weight has a uniform prior, and is split off before those of
         the components.
     missing : {"error", "use", "drop"}, default="error"
@@ -125,33 +125,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         missing: str = "error",
         checkpoint: Any = None,
     ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weight_concentration_prior_type = weight_concentration_prior_type
-        self.weight_concentration_prior = weight_concentration_prior
-        self.mean_precision_prior = mean_precision_prior
-        self.mean_prior = mean_prior
-        self.degrees_of_freedom_prior = degrees_of_freedom_prior
-        self.covariance_prior = covariance_prior
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.prune = prune
-        self.search = search
-        self.acceleration = acceleration
-        self.max_passes = max_passes
-        self.max_seconds = max_seconds
-        self.n_jobs = n_jobs
-        self.progress = progress
-        self.noise = noise
-        self.missing = missing
-        self.checkpoint = checkpoint
+        store_parameters(self, locals())
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
         """Parameters under which components that rows do not call for stay empty."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRow
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
-from bayesmix.estimators.predictions import log_densities
+from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.pipelines import (
     fit_weighted,
@@ -37,9 +36,38 @@ if TYPE_CHECKING:
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
+class Unfitted:
+    """Unfitted copies of an estimator, or of a pipeline, with parameters changed."""
+
+    estimator: Any
+
+    @property
+    def searches(self) -> bool:
+        """Whether the mixture searches for the optimum."""
+        return getattr(last_step(self.estimator), "search", None) is not None
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """Return an unfitted copy with these parameters and this search."""
+        copy = clone(self.estimator).set_params(**parameters)
+        mixture = last_step(copy)
+        if effort in SEARCH_OF:
+            mixture.set_params(search=SEARCH_OF[effort])
+        elif effort is Effort.WITHOUT_MOVES and getattr(mixture, "search", None) == "auto":
+            mixture.set_params(search="short")
+        return copy
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """Return a variational copy of ``most`` components whose weights prior empties most."""
+        copy = self.candidate(parameters, Effort.WHOLE)
+        mixture = last_step(copy)
+        weights = mixture._sparse_weights(1.0 / most)
+        mixture.set_params(n_components=most, prune=True, **weights)
+        return copy
+
+
 @dataclass(frozen=True)
-class SourceFitter:
-    """Fits a mixture to rows that were checked and looked at once."""
+class SourceFitter(Unfitted):
+    """Fits a mixture to one source, which was checked once."""
 
     estimator: MixtureEstimator
     source: Source
@@ -50,25 +78,12 @@ class SourceFitter:
         """The source itself."""
         return self.source
 
-    @property
-    def searches(self) -> bool:
-        """Whether the mixture searches at all."""
-        return self.estimator.search is not None
-
     def on(self, rows: Chosen) -> SourceFitter:
-        """The same for some of the rows, by number."""
+        """Return the fitter of a subset of the rows, by number."""
         return replace(self, source=incoming.part_of(self.source, rows))
 
-    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
-        """The mixture with other parameters, not fitted yet."""
-        return _made(self.estimator, parameters, effort)
-
-    def sparse(self, parameters: Parameters, most: int) -> Any:
-        """One that begins with so many components, and keeps those that rows call for."""
-        return _sparse(self.estimator, parameters, most)
-
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a mixture whose search begins at others as well."""
+        """Fit a mixture, whose search starts from the mixtures ``near`` as well."""
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
         result: FitResult = candidate.result_
         return result
@@ -81,13 +96,13 @@ class SourceFitter:
         """Log density (n,) of the rows by a fitted mixture."""
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
-        density: Array = candidate._each(source, log_densities)
+        density: Array = in_memory(candidate.result_, source, FitResult.log_density)
         return density
 
 
 @dataclass(frozen=True)
-class TableFitter:
-    """Fits what reads rows as they came, such as a pipeline; ``source`` are the same rows."""
+class TableFitter(Unfitted):
+    """Fits an estimator that reads the table itself, such as a pipeline."""
 
     estimator: Procedure
     table: UserRows
@@ -99,27 +114,14 @@ class TableFitter:
         """The name of the last step of a pipeline."""
         return prefix_of(self.estimator)
 
-    @property
-    def searches(self) -> bool:
-        """Whether the mixture searches at all."""
-        return getattr(last_step(self.estimator), "search", None) is not None
-
     def on(self, rows: Chosen) -> TableFitter:
-        """The same for some of the rows, by number."""
+        """Return the fitter of a subset of the rows, by number."""
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
         part = incoming.part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
-    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
-        """The estimator with other parameters, not fitted yet."""
-        return _made(self.estimator, parameters, effort)
-
-    def sparse(self, parameters: Parameters, most: int) -> Any:
-        """One that begins with so many components, and keeps those that rows call for."""
-        return _sparse(self.estimator, parameters, most)
-
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit all steps; the mixture, where it is one of ours, begins at others as well."""
+        """Fit all steps; the search of a bayesmix mixture starts from ``near`` as well."""
         inner = last_step(candidate)
         if near and inner is not candidate and inner._reads_sources:
             name = candidate.steps[-1][0]
@@ -158,22 +160,3 @@ class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
         self.mixture._fit(rows, self.near)
         return self
-
-
-def _sparse(estimator: Any, parameters: Parameters, most: int) -> Any:
-    """A variational copy of so many components, under weights that leave most of them empty."""
-    made = _made(estimator, parameters, Effort.WHOLE)
-    inner = last_step(made)
-    inner.set_params(n_components=most, prune=True, **inner._sparse_weights(1.0 / most))
-    return made
-
-
-def _made(estimator: Any, parameters: Mapping[str, Any], effort: Effort) -> Any:
-    """A copy with these parameters, which searches as far as that."""
-    made = clone(estimator).set_params(**parameters)
-    inner = last_step(made)
-    if effort in SEARCH_OF:
-        inner.set_params(search=SEARCH_OF[effort])
-    elif effort is Effort.WITHOUT_MOVES and getattr(inner, "search", None) == "auto":
-        inner.set_params(search="short")
-    return made

@@ -20,7 +20,7 @@ from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
-from bayesmix.estimators.parameters import family_of, noise_density
+from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.search.starts import begun, named_start
@@ -86,7 +86,7 @@ class GaussianMixture(MixtureEstimator):
         Threads; None: all cores this process may use. Changes no bit of the result.
     progress : None or bool, default=None
         A bar in a terminal or notebook when a fit takes more than a second; True: anywhere.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         Rows that belong to no component, beside them. "uniform": 1 / V in the smaller of two boxes
         that hold all rows of the fit, along columns or principal axes (mclust's), and nothing
         outside. A density: a fitted estimator with ``score_samples``, or a function of rows that
@@ -162,31 +162,7 @@ class GaussianMixture(MixtureEstimator):
         missing: str = "error",
         checkpoint: Any = None,
     ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.precisions_init = precisions_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.prior = prior
-        self.weight_concentration_prior = weight_concentration_prior
-        self.search = search
-        self.acceleration = acceleration
-        self.max_passes = max_passes
-        self.max_seconds = max_seconds
-        self.n_jobs = n_jobs
-        self.progress = progress
-        self.noise = noise
-        self.missing = missing
-        self.checkpoint = checkpoint
+        store_parameters(self, locals())
 
     def _model(self) -> Model:
         n_components = validation.integer("n_components", self.n_components, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -56,6 +58,18 @@ MISSING = ("error", "use", "drop")
 SUM_OF_WEIGHTS = (1e-12, 1e18)
 # A row with less than this share of all weight changes no digit: it is left out as if it had none.
 LEAST_WEIGHT = 1e-18
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Restore all attributes of an estimator when an error or Ctrl-C ends its fit."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:

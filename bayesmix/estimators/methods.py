@@ -94,7 +94,7 @@ class PosteriorMethods:
         from bayesmix.posterior.bands import checked_level, density_band, drawn_mixtures
 
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
-        drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
+        drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         return density_band(drawn, incoming.new_rows(self, X), number, whole)
 
     def conditional_interval(
@@ -112,7 +112,7 @@ class PosteriorMethods:
 
         number = checked_level(level)
         free, known, values = density(self).given_rows(X_given, columns)
-        drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
+        drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         return conditional_band(drawn, free, known, values, number)
 
     def assignment_interval(
@@ -134,7 +134,7 @@ class PosteriorMethods:
         from bayesmix.posterior.labels import assignment_band
 
         number = checked_level(level)
-        drawn = drawn_mixtures(self, method, data, n_draws, _seed(self, random_state))
+        drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
             rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
@@ -159,7 +159,7 @@ class PosteriorMethods:
 
         ``conformal_region`` fits and calibrates in one call, on different rows.
         """
-        seed = _seed(self, random_state)
+        seed = seed_of(self, random_state)
         return density(self).density_region(level, calibration, sample_weight, n_draws, seed)
 
     def tail_probability(
@@ -174,7 +174,7 @@ class PosteriorMethods:
 
         See ``MixtureDensity.tail_probability``.
         """
-        seed = _seed(self, random_state)
+        seed = seed_of(self, random_state)
         return density(self).tail_probability(X, calibration, sample_weight, n_draws, seed)
 
     def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
@@ -182,7 +182,38 @@ class PosteriorMethods:
         from bayesmix.posterior.posterior_draws import posterior_sample
 
         draws = validation.integer("n_draws", n_draws, 1)
-        return posterior_sample(self._fitted(), draws, _seed(self, random_state))
+        return posterior_sample(self._fitted(), draws, seed_of(self, random_state))
+
+    def credible_interval(
+        self, level: float = 0.9, n_draws: int = 4000, random_state: Any = None
+    ) -> Any:
+        """Credible intervals of the weights and parameters of a variational fit.
+
+        Posterior means and equal-tailed intervals over draws from q, in data units, with the
+        components numbered as in the fit. The intervals are too narrow where components overlap;
+        ``bayesmix.linear_response`` and ``bayesmix.gibbs`` correct for that.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``parameter``, ``mean``, ``lower`` and ``upper``; a row for every weight and
+            parameter, as ``means[0, eruptions]``.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+        >>> vb.credible_interval(level=0.9).head(3).round(2)
+                    parameter  mean  lower  upper
+        0          weights[0]  0.64   0.60   0.69
+        1          weights[1]  0.36   0.31   0.40
+        2  means[0, eruptions]  4.29   4.24   4.34
+        """
+        from bayesmix.posterior.bands import checked_level, credible_intervals
+
+        number, draws = checked_level(level), validation.integer("n_draws", n_draws, 1)
+        return credible_intervals(self._fitted(), number, draws, seed_of(self, random_state))
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
         """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
@@ -195,7 +226,7 @@ class PosteriorMethods:
         result = self._fitted()
         draws = validation.integer("n_draws", n_draws, 1)
         source = None if X is None else incoming.new_rows(self, X)
-        seed = _seed(self, random_state)
+        seed = seed_of(self, random_state)
         return variational_tree(result, source, draws, seed)
 
     def marginal(self, columns: Any) -> MixtureDensity:
@@ -226,8 +257,8 @@ def _names(estimator: Any) -> tuple[str, ...] | None:
     return None if names is None else tuple(map(str, names))
 
 
-def _seed(estimator: Any, random_state: Any) -> int:
-    """None: the estimator's own, as in ``sample``."""
+def seed_of(estimator: Any, random_state: Any) -> int:
+    """Return the seed of a method; None is the estimator's ``random_state``."""
     return root_seed(estimator.random_state if random_state is None else random_state)
 
 
@@ -295,7 +326,7 @@ class Imputing:
             return like_given(decoded(result.family, expected(result, values)), X, names)
         number = validation.integer("n_draws", n_draws, 1)
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
-        seed = root_seed(estimator.random_state if random_state is None else random_state)
+        seed = seed_of(self, random_state)
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
         tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
@@ -447,9 +478,8 @@ class Arriving:
                 f"missing={self.missing!r} is for fit: give partial_fit rows without missing "
                 "values, and missing='error'"
             )
-        before = dict(self.__dict__)
         model = self._model()
-        try:
+        with incoming.unchanged_on_error(self):
             fitted: FitResult | None = getattr(self, "result_", None)
             if fitted is not None and fitted.stream is None:
                 warn(
@@ -466,11 +496,6 @@ class Arriving:
             else:
                 source = self._next_batch(fitted.stream, X, sample_weight, name, forgetting)
                 result = stream.arrived(self.result_, source, name, model.prune, forgetting)
-        except BaseException:
-            # Nothing half-fitted remains.
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         self._adopt(result)
         return self
 

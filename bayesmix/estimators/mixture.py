@@ -19,7 +19,7 @@ from bayesmix.estimators.fitted_attributes import (
     describe_gaussian,
     describe_weights,
 )
-from bayesmix.estimators.parameters import noise_density
+from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.components import Products
@@ -55,7 +55,7 @@ class Mixture(MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         What NaN in X means: an error; a value missing at random, so that a row counts by those that
         it has (the exact observed-data likelihood); or a row to leave out of the fit.
-    noise : None, "uniform" or density, default=None
+    noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``: of Gaussian families.
 
     Attributes
@@ -107,28 +107,7 @@ class Mixture(MixtureEstimator):
         checkpoint: Any = None,
         noise: Any = None,
     ) -> None:
-        self.n_components = n_components
-        self.family = family
-        self.inference = inference
-        self.covariance_type = covariance_type
-        self.prune = prune
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.search = search
-        self.acceleration = acceleration
-        self.max_passes = max_passes
-        self.max_seconds = max_seconds
-        self.n_jobs = n_jobs
-        self.progress = progress
-        self.missing = missing
-        self.checkpoint = checkpoint
-        self.noise = noise
+        store_parameters(self, locals())
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_ONE_FAMILY and "components_" in vars(self):

@@ -5,6 +5,7 @@ Where a fit keeps its finished passes, if anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bayesmix.core import validation
@@ -16,6 +17,11 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
+
+
+def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
+    """Set the arguments of ``__init__``, its ``locals()``, as attributes, unchanged."""
+    vars(estimator).update((name, value) for name, value in given.items() if name != "self")
 
 
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
@@ -40,6 +46,8 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
 
 def noise_density(value: Any) -> NoiseDensity | str | None:
     """The density of rows that belong to no component; "uniform" is made of the rows of the fit."""
+    if isinstance(value, bool):
+        return "uniform" if value else None
     if value is None or (isinstance(value, str) and value == "uniform"):
         return value
     if hasattr(value, "score_samples"):
@@ -47,8 +55,8 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
     if callable(value) and not isinstance(value, type):
         return OwnNoise(value)
     raise InvalidInputError(
-        "noise must be None, 'uniform', a fitted estimator with score_samples, or a function of "
-        f"rows that returns log densities, got {value!r:.60}"
+        "noise must be None, a boolean, 'uniform', a fitted estimator with score_samples, or a "
+        f"function of rows that returns log densities, got {value!r:.60}"
     )
 
 

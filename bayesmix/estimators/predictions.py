@@ -1,7 +1,4 @@
-"""What estimators say of every row of a chunk, from the result of their fit.
-
-What an estimator says of the rows of a Dask collection: a lazy collection, block by block.
-"""
+"""Predictions of a fitted estimator, chunk by chunk: in memory, on a device, as a Dask graph."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from scipy.special import entr
 
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.device import device_shares
@@ -29,124 +27,114 @@ from bayesmix.sources.partitions_of_rows import PartitionedSource
 PerRow = TypeVar("PerRow", bound="Array | Integers")
 
 
+# Predictions that a device computes itself.
+ON_DEVICE = (
+    FitResult.log_density,
+    FitResult.probabilities,
+    FitResult.labels,
+    FitResult.responsibilities,
+)
+
+
 @dataclass(frozen=True)
-class Said(Generic[PerRow]):
-    """What is said of the rows of a chunk, here or where they lie."""
+class Prediction(Generic[PerRow]):
+    """A method of ``FitResult`` for the rows of a chunk, in memory or on a device."""
 
     result: FitResult
-    say: Callable[[FitResult, Rows], PerRow]
+    method: Callable[[FitResult, Array], PerRow]
 
     def __call__(self, rows: Rows) -> PerRow:
-        return self.say(self.result, rows)
+        return self.method(self.result, rows.values)
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
-        """The same on a device, where a normal density can be looked at there."""
+        """The prediction by the device; None where only the processor can compute it."""
         result = self.result
-        mixture = result.mixture if self.say is responsibilities else result.density
-        if self.say not in (log_densities, probabilities, labels, responsibilities):
+        mixture = result.mixture if self.method is FitResult.responsibilities else result.density
+        if self.method not in ON_DEVICE or mixture.frame.flat is not None:
             return None
-        if mixture.frame.flat is not None or not result.family.continuous:
+        if not result.family.continuous:
             return None
-        found = device_shares(mixture, values, limits(mixture, result.family))
-        if found is None:
+        computed = device_shares(mixture, values, limits(mixture, result.family))
+        if computed is None:
             return None
-        xp, shares, log_normaliser = found
-        if self.say is log_densities:
+        xp, shares, log_normaliser = computed
+        if self.method is FitResult.log_density:
             return log_normaliser - result.log_volume
-        return xp.argmax(shares, axis=1) if self.say is labels else shares
+        return xp.argmax(shares, axis=1) if self.method is FitResult.labels else shares
 
 
-def said_there(result: FitResult, source: Source, say: Any, X: Any) -> Any:
-    """What is said of the rows X, part by part, as one array of the library of X, beside it."""
-    parts = cast("PartitionedSource", source).said(Said(result, say), result.n_components)
+def in_memory(
+    result: FitResult, source: Source, method: Callable[[FitResult, Array], PerRow]
+) -> PerRow:
+    """Predictions for the rows of a source."""
+    with single_threaded_blas():
+        computed: PerRow = source.map(Prediction(result, method), result.n_components)
+    return computed
+
+
+def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
+    """Predictions for rows of another array library, as an array of that library beside X."""
+    parts = cast("PartitionedSource", source).said(Prediction(result, method), result.n_components)
     return together([beside(part, X) if isinstance(part, np.ndarray) else part for part in parts])
 
 
-def log_densities(result: FitResult, rows: Rows) -> Array:
-    """Log densities (n,)."""
-    return result.log_density(rows.values)
-
-
 def total_log_density(result: FitResult, rows: Rows) -> Array:
-    """Σ w log density, over rows that count, and Σ w."""
+    """Return Σ w log density, over rows of positive weight, and Σ w."""
     weights = rows.weights_or_ones
     counted = weights > 0
     total = (result.log_density(rows.values)[counted] * weights[counted]).sum()
     return np.array([total, weights.sum()])
 
 
-def probabilities(result: FitResult, rows: Rows) -> Array:
-    """Normalised terms of the density (n, K)."""
-    return result.probabilities(rows.values)
-
-
-def labels(result: FitResult, rows: Rows) -> Integers:
-    """Most probable components (n,), -1 for noise."""
-    return result.labels(rows.values)
-
-
-def entropies(result: FitResult, rows: Rows) -> Array:
-    """The entropy of those terms (n,), in nats."""
-    found: Array = entr(result.probabilities(rows.values)).sum(axis=1)
-    return found
-
-
-def responsibilities(result: FitResult, rows: Rows) -> Array:
-    """q(Z) (n, K)."""
-    return result.responsibilities(rows.values)
+def entropies(result: FitResult, values: Array) -> Array:
+    """Entropy (n,) of the probabilities of the components, in nats."""
+    entropy: Array = entr(result.probabilities(values)).sum(axis=1)
+    return entropy
 
 
 @dataclass(frozen=True)
-class OfBlock:
-    """Says it of a block, which is checked as rows are that come at once."""
+class BlockPrediction:
+    """Predictions for a block of a Dask collection, checked like an array."""
 
-    say: Callable[[FitResult, Rows], Array | Integers]
+    method: Callable[[FitResult, Array], Array | Integers]
     result: FitResult
     columns: tuple[str, ...] | None
 
     def __call__(self, block: Any) -> Array | Integers:
         values = numbers_of(block)
         if not len(values):
-            return self.of_none[:0]
+            return self.example[:0]
         source = ArraySource(values, columns=self.columns)
         try:
             refuse(source)
             check_values(self.result.family, source, 1)
         except InvalidInputError as problem:
             raise type(problem)(f"in one of its blocks, {problem}") from None
-        return self.say(self.result, Rows(values))
+        return self.method(self.result, values)
 
     @property
-    def of_none(self) -> Array | Integers:
-        """What is said of one row, whatever it is: its type and shape."""
-        return self.say(self.result, Rows(np.zeros((1, self.result.n_features))))
+    def example(self) -> Array | Integers:
+        """The prediction for one row of zeros, which shows type and shape."""
+        return self.method(self.result, np.zeros((1, self.result.n_features)))
 
-
-@dataclass(frozen=True)
-class OfFrame:
-    """The same of a block of a frame, in its index."""
-
-    of_block: OfBlock
-
-    def __call__(self, block: Any) -> Any:
+    def of_frame(self, block: Any) -> Any:
+        """Predictions with the index of a block of a frame."""
         import pandas as pd
 
-        said = self.of_block(block)
-        if said.ndim == 1:
-            return pd.Series(said, index=block.index)
-        return pd.DataFrame(said, index=block.index)
+        values = self(block)
+        kind = pd.Series if values.ndim == 1 else pd.DataFrame
+        return kind(values, index=block.index)
 
 
-def lazily(estimator: Any, X: Any, say: Callable[[FitResult, Rows], Any], result: FitResult) -> Any:
-    """A Dask array of an array; of a frame a series, or a frame with a column a component."""
+def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) -> Any:
+    """Predictions for a Dask collection: an array, or a series or frame where X is a frame."""
     X = whole_rows(X)
     columns = check_blocks(estimator, X)
-    of_block = OfBlock(say, result, columns)
-    one = of_block.of_none
+    predict = BlockPrediction(method, estimator._fitted(), columns)
     if columns is not None:
-        of_frame = OfFrame(of_block)
-        return X.map_partitions(of_frame, meta=of_frame(X._meta))
-    options: dict[str, Any] = {"dtype": one.dtype, "meta": one[:0]}
-    if one.ndim == 1:
-        return X.map_blocks(of_block, drop_axis=1, **options)
-    return X.map_blocks(of_block, chunks=(X.chunks[0], (one.shape[1],)), **options)
+        return X.map_partitions(predict.of_frame, meta=predict.of_frame(X._meta))
+    example = predict.example
+    options: dict[str, Any] = {"dtype": example.dtype, "meta": example[:0]}
+    if example.ndim == 1:
+        return X.map_blocks(predict, drop_axis=1, **options)
+    return X.map_blocks(predict, chunks=(X.chunks[0], (example.shape[1],)), **options)

@@ -22,6 +22,7 @@ from bayesmix.errors import (
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
 from bayesmix.estimators.fit_columns import refuse_no_table
+from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
 from bayesmix.selection import ranking as tables
@@ -146,21 +147,7 @@ class MixtureSearch(SearchResults, Showing):
         patience: int | None = None,
         polish: float | None = None,
     ) -> None:
-        self.estimator = estimator
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.param_grid = param_grid
-        self.criterion = criterion
-        self.cv = cv
-        self.refit = refit
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.progress = progress
-        self.checkpoint = checkpoint
-        self.also = also
-        self.prior_over_k = prior_over_k
-        self.patience = patience
-        self.polish = polish
+        store_parameters(self, locals())
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit and compare all candidates.

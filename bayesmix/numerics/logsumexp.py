@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import idamax
 
 from bayesmix.numerics.arrays import Array
 
@@ -28,13 +27,14 @@ def normalise(log_joint: Array) -> Array:
     responsibilities.
     """
     largest = log_joint.max(axis=1)
-    if len(largest) and abs(largest[idamax(largest)]) < NEAR_ZERO:
+    # Row by row, so that a row has the same digits among others as alone.
+    near = np.abs(largest) < NEAR_ZERO
+    if near.all():
         return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0
-    if some_impossible:
-        largest[impossible] = 0.0
-        log_joint[impossible] = 0.0
+    largest[near | impossible] = 0.0
+    log_joint[impossible] = 0.0
     log_joint -= largest[:, None]
     log_normaliser = _exponentiated(log_joint)
     log_normaliser += largest
@@ -52,10 +52,7 @@ def _exponentiated(log_joint: Array) -> Array:
     if some_left_out:
         log_joint -= LEFT_OUT
     total = log_joint.sum(axis=1)
-    if log_joint.shape[1] > 1:
-        log_joint *= (1.0 / total)[:, None]
-    else:
-        log_joint /= total[:, None]  # exactly 1
+    log_joint /= total[:, None]  # a share of all is exactly 1
     log_sums: Array = np.log(total)
     return log_sums
 

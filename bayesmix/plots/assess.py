@@ -42,7 +42,7 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> fit = bm.goodness_of_fit(gm, X, n_resamples=19, random_state=0)
-    >>> bm.plot_goodness_of_fit(fit, ax=Figure().subplots()).get_ylabel()
+    >>> bm.plots.plot_goodness_of_fit(fit, ax=Figure().subplots()).get_ylabel()
     'rows inside, observed less expected'
     """
     if not hasattr(fit, "replicates") or not hasattr(fit, "shares"):
@@ -103,7 +103,7 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_galaxies()
     >>> test = bm.likelihood_ratio_test(bm.GaussianMixture(1), X, n_resamples=4, random_state=0)
-    >>> bm.plot_likelihood_ratio(test, ax=Figure().subplots()).get_ylabel()
+    >>> bm.plots.plot_likelihood_ratio(test, ax=Figure().subplots()).get_ylabel()
     'data sets'
     """
     if not hasattr(test, "statistic") or not hasattr(test, "smaller"):
@@ -173,7 +173,7 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> search = bm.select(X, (1, 2), "full", criterion="elbo_log_k")
     >>> found = bm.prior_sensitivity(search, X, n_components=(1, 2))
-    >>> bm.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
+    >>> bm.plots.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
     if not hasattr(found, "probabilities"):

@@ -205,7 +205,7 @@ def plot_averaged(
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> average = bm.select(X, n_components=(2, 3), criterion="elbo_log_k").averaged_
-    >>> bm.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
+    >>> bm.plots.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
     'waiting'
     """
     average = getattr(average, "averaged_", average)

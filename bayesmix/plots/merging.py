@@ -49,7 +49,7 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> gm = bm.GaussianMixture(n_components=4, random_state=0).fit(X)
-    >>> bm.plot_merging(bm.merge_components(gm, X), ax=Figure().subplots()).get_ylabel()
+    >>> bm.plots.plot_merging(bm.merge_components(gm, X), ax=Figure().subplots()).get_ylabel()
     'clusters'
     """
     if not hasattr(merging, "tree") or not hasattr(merging, "groups"):
@@ -145,7 +145,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.stability(bm.GaussianMixture(2), X, n_resamples=4, random_state=0)
-    >>> bm.plot_stability(found, ax=Figure().subplots()).get_xlabel()
+    >>> bm.plots.plot_stability(found, ax=Figure().subplots()).get_xlabel()
     'components found'
     """
     if not hasattr(stability, "k_shares") or not hasattr(stability, "between_halves"):
@@ -219,7 +219,7 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = np.random.default_rng(0).integers(0, 3, (90, 2))
     >>> m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(X)
-    >>> bm.plot_latent_classes(bm.latent_classes(m, X), ax=Figure().subplots()).get_ylabel()
+    >>> bm.plots.plot_latent_classes(bm.latent_classes(m, X), ax=Figure().subplots()).get_ylabel()
     'probability in the class'
     """
     if not hasattr(classes, "bivariate_residuals"):

@@ -57,8 +57,8 @@ def plot_crosscheck(check: Any, axes: Any = None) -> Any:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
-    >>> c = bm.crosscheck(vb, X, draws=100, chains=2, sampler="gibbs")
-    >>> left, right = bm.plot_crosscheck(c, axes=Figure().subplots(1, 2))
+    >>> c = bm.crosscheck(vb, X, n_draws=100, chains=2, sampler="gibbs")
+    >>> left, right = bm.plots.plot_crosscheck(c, axes=Figure().subplots(1, 2))
     >>> left.get_xlabel()
     'posterior standard deviations from the posterior mean'
     """
@@ -189,7 +189,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     >>> vb = bm.BayesianGaussianMixture(
     ...     3, weight_concentration_prior_type="dirichlet_distribution", random_state=0
     ... ).fit(X)
-    >>> found = bm.gibbs(vb, X, draws=50, chains=2, n_components=None)
+    >>> found = bm.gibbs(vb, X, n_draws=50, chains=2, n_components=None)
     >>> found.plot(ax=Figure().subplots()).get_ylabel()
     'probability'
     """
@@ -272,8 +272,8 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> vb = bm.BayesianGaussianMixture(3, random_state=0).fit(X)
-    >>> found = bm.gibbs(vb, X, draws=50, chains=2)
-    >>> bm.plot_occupied(found, ax=Figure().subplots()).get_ylabel()
+    >>> found = bm.gibbs(vb, X, n_draws=50, chains=2)
+    >>> bm.plots.plot_occupied(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
     if not hasattr(found, "occupied") or not hasattr(found, "n_occupied"):

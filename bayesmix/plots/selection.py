@@ -363,7 +363,7 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.nested_cv(bm.GaussianMixture(2), X, cv=3, random_state=0)
-    >>> bm.plot_nested(found, ax=Figure().subplots()).get_xlabel()
+    >>> bm.plots.plot_nested(found, ax=Figure().subplots()).get_xlabel()
     'log density of a row (nats, greater is better)'
     """
     if not hasattr(found, "held"):

@@ -13,7 +13,7 @@ Rows of some columns of a fit, as they come in: checked by name where columns ha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ import numpy as np
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.coding import Level, codes_of
-from bayesmix.core.components import Predictive
+from bayesmix.core.components import Named, Predictive
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
@@ -32,11 +32,18 @@ from bayesmix.em.result import FitResult, log_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, posterior_draws
+from bayesmix.posterior.posterior_draws import (
+    DrawnMixtures,
+    Draws,
+    parameters_of,
+    posterior_draws,
+)
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
 
 CHAINS = 4
+# Axes of parameters along which the columns of the fit stand.
+OF_COLUMNS = ("feature", "other_feature")
 # Where a band has those of several candidates: 1,000 of each would take several times as long.
 DRAWS_OF_EACH = 400
 
@@ -85,7 +92,7 @@ def _gibbs(estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: in
     found = gibbs(
         estimator,
         data,
-        draws=each,
+        n_draws=each,
         chains=CHAINS,
         sample_weight=sample_weight,
         random_state=seed,
@@ -102,7 +109,7 @@ def _bootstrap(
     found = weighted_bootstrap(
         estimator,
         data,
-        draws=n_draws,
+        n_draws=n_draws,
         sample_weight=sample_weight,
         random_state=seed,
         n_jobs=estimator.n_jobs,
@@ -129,6 +136,42 @@ def _given(result: FitResult, found: Any) -> DrawnMixtures:
     # Samplers hold their rows. Labels change in their draws; a bootstrap's are those of the fit.
     parts = tuple(group.draws for group in groups)
     return DrawnMixtures(result, parts, getattr(found, "source", None))
+
+
+def credible_intervals(result: FitResult, level: float, n_draws: int, seed: int) -> Any:
+    """Mean and equal-tailed interval of every weight and parameter under q (DataFrame)."""
+    import pandas as pd
+
+    named = named_draws(result, posterior_draws(result, n_draws, seed))
+    named.pop("scale", None)  # a hyperparameter
+    tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
+    table = []
+    for kind, (axes, values) in named.items():
+        columns = values.reshape(len(values), -1).T
+        for place, name in labels_of(kind, axes, values.shape[1:], result.columns):
+            drawn = columns[place]
+            table.append((name, drawn.mean(), *np.quantile(drawn, tails)))
+    return pd.DataFrame(table, columns=["parameter", "mean", "lower", "upper"])
+
+
+def named_draws(result: FitResult, draws: Draws) -> Named:
+    """Weights and parameters of draws in data units by name, with what their axes stand for."""
+    weights = (("component",), np.exp(draws.weights.log_weights))
+    return {"weights": weights} | parameters_of(result, draws)
+
+
+def labels_of(
+    kind: str, axes: tuple[str, ...], shape: tuple[int, ...], columns: tuple[str, ...] | None
+) -> Iterator[tuple[int, str]]:
+    """Flat place and name of every number of an array; of symmetric matrices one triangle."""
+    for number, place in enumerate(np.ndindex(shape)):
+        if axes[-2:] == ("feature", "other_feature") and place[-1] < place[-2]:
+            continue
+        parts = [
+            columns[index] if columns is not None and axis in OF_COLUMNS else str(index)
+            for axis, index in zip(axes, place, strict=True)
+        ]
+        yield number, f"{kind}[{', '.join(parts)}]" if parts else kind
 
 
 def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predictive]:

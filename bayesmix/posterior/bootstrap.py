@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesmix.allocation.point import WeightDraws
 from bayesmix.core import validation
+from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -117,10 +118,11 @@ class WeightedBootstrap:
         return f"<WeightedBootstrap: {len(self)} refits, K={self.result.n_components}>"
 
 
+@renamed_keyword("draws", "n_draws")
 def weighted_bootstrap(
     model: Any,
     X: Any,
-    draws: int = 1000,
+    n_draws: int = 1000,
     sample_weight: Any = None,
     random_state: Any = 0,
     n_jobs: int | None = None,
@@ -138,7 +140,7 @@ def weighted_bootstrap(
     model : fitted mixture or search
     X : array, frame or source (n, D)
         The rows that it was fitted to.
-    draws : int, default=1000
+    n_draws : int, default=1000
         How many refits.
     sample_weight : array (n,), optional
         As in the fit: a row of weight 2 is weighted as two rows are together.
@@ -165,13 +167,13 @@ def weighted_bootstrap(
     >>> import bayesmix as bm
     >>> X = bm.datasets.load_faithful()
     >>> gm = bm.GaussianMixture(2, random_state=0).fit(X)
-    >>> found = bm.weighted_bootstrap(gm, X, draws=200)
+    >>> found = bm.weighted_bootstrap(gm, X, n_draws=200)
     >>> found.standard_deviations.weights.round(2).tolist()
     [0.03, 0.03]
     """
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
-    n_draws = validation.integer("draws", draws, 2)
+    n_draws = validation.integer("n_draws", n_draws, 2)
     refuse_many(result, n_draws)
     if result.degenerate is not None:
         raise UnsupportedError(

@@ -43,7 +43,7 @@ class MixtureDensity:
 
     Attributes
     ----------
-    mixture : records.Mixture
+    mixture : core.mixture.Mixture
         Weights and components, in the mixture's own frame.
     family : Family
     columns : tuple of int
@@ -52,7 +52,7 @@ class MixtureDensity:
         Their names, where they have any.
     given : dict
         Values of other columns that the density is conditional on.
-    coding : records.Coding, optional
+    coding : core.coding.Coding, optional
         What codes of columns of levels stand for. Levels go by their names in all methods.
 
     Examples

@@ -117,7 +117,7 @@ MUCH = ChainEffort(chains=100, draws_of_chain=10, sweeps=20)
 SURE_UP_TO = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evidence:
     """What importance weights say of log p(X), in nats and data units.
 
@@ -132,6 +132,29 @@ class Evidence:
     note: str = ""
     upper: float = math.nan  # from Gibbs draws, where there are any
     upper_error: float = math.nan
+
+    def summary(self) -> str:
+        """The estimate with its standard error and Pareto k, the two bounds, and the note."""
+        known = not math.isnan(self.estimate)
+        lines = []
+        if known:
+            k = "" if math.isnan(self.pareto_k) else f" (Pareto k = {self.pareto_k:.2f})"
+            lines = [f"Log evidence: {self.estimate:.2f} ± {self.standard_error:.2g} nats{k}."]
+        if not math.isnan(self.lower):
+            lines.append(f"Lower bound (ELBO): {self.lower:.2f} nats.")
+        if not math.isnan(self.upper):
+            lines.append(
+                f"Upper bound (Gibbs sampling): {self.upper:.2f} ± {self.upper_error:.2g} nats."
+            )
+        if self.note:
+            lines.append(f"{self.note[:1].upper()}{self.note[1:]}.")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        estimate = f"{self.estimate:.2f} ± {self.standard_error:.2g} nats"
+        known = estimate if math.isfinite(self.estimate) else "no estimate"
+        upper = "" if math.isnan(self.upper) else f", upper bound {self.upper:.2f}"
+        return f"<Evidence: {known}, lower bound {self.lower:.2f}{upper}>"
 
 
 def importance_evidence(
@@ -176,7 +199,7 @@ def importance_evidence(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.posterior.evidence import importance_evidence
-    >>> from bayesmix.sources import as_source
+    >>> from bayesmix.sources.border import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0,
     ...     weight_concentration_prior_type="dirichlet_distribution",

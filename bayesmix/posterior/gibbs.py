@@ -15,6 +15,7 @@ import numpy as np
 
 from bayesmix.core import validation
 from bayesmix.core.components import Posterior
+from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.core.random import root_seed
@@ -32,10 +33,11 @@ from bayesmix.posterior.telescoping import GibbsOverK, sampled_over_k
 SHARE_OF_WARMUP = 0.5
 
 
+@renamed_keyword("draws", "n_draws")
 def gibbs(
     model: Any,
     X: Any,
-    draws: int = 1000,
+    n_draws: int = 1000,
     chains: int = 4,
     warmup: int | None = None,
     sample_weight: Any = None,
@@ -60,7 +62,7 @@ def gibbs(
         With Dirichlet or stick-breaking weights.
     X : array, frame or source (n, D)
         The rows that it was fitted to.
-    draws : int, default=1000
+    n_draws : int, default=1000
         Kept of every chain.
     chains : int, default=4
         Each begins at a draw from q: chains agree where q has found the mode that matters, and need
@@ -103,7 +105,7 @@ def gibbs(
     >>> import bayesmix as bm
     >>> X = bm.datasets.load_faithful()
     >>> vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
-    >>> found = bm.gibbs(vb, X, draws=50, chains=2)
+    >>> found = bm.gibbs(vb, X, n_draws=50, chains=2)
     >>> found.weights.shape
     (2, 50, 2)
     >>> found.occupied.to_dict()
@@ -115,14 +117,14 @@ def gibbs(
     ...     3, weight_concentration_prior_type="dirichlet_distribution",
     ...     weight_concentration_prior=1.0, random_state=0,
     ... ).fit(X)
-    >>> found = bm.gibbs(vb, X, draws=200, chains=2, n_components=None, prior_over_k={2: 1, 3: 1})
+    >>> found = bm.gibbs(vb, X, n_draws=200, chains=2, n_components=None, prior_over_k={2: 1, 3: 1})
     >>> found.k_probabilities.index.to_list()
     [1, 2, 3]
     """
     estimator = sampled_fit(model)
     result: FitResult = estimator.result_
     n_draws, n_chains = (
-        validation.integer("draws", draws, 1),
+        validation.integer("n_draws", n_draws, 1),
         validation.integer("chains", chains, 1),
     )
     refuse_many(result, n_draws * n_chains)

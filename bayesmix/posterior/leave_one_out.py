@@ -24,7 +24,7 @@ MOST_VALUES = 5e7
 BATCH_VALUES = 2**22
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LeaveOneOut:
     """log p(x_i | all rows but one repetition of row i), in nats and data units."""
 
@@ -36,6 +36,25 @@ class LeaveOneOut:
 
     def __post_init__(self) -> None:
         frozen(self)
+
+    def summary(self) -> str:
+        """The total with its standard error, and whether importance sampling is reliable."""
+        # Where the largest is not a number there is no estimate of k.
+        largest, doubtful = float(np.max(self.pareto_k)), _doubtful(self.pareto_k)
+        reliable = f"Pareto k is at most {largest:.2f}: importance sampling is reliable."
+        unreliable = (
+            f"Pareto k is above {TRUSTED_UP_TO} for {doubtful} of {len(self.values):,} "
+            "observations: use cross-validation."
+        )
+        return (
+            f"Leave-one-out log density: {self.total:.2f} ± {self.standard_error:.2f} nats "
+            f"(n = {len(self.values):,}).\n{unreliable if doubtful else reliable}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<LeaveOneOut: {self.total:.2f} ± {self.standard_error:.2f} nats, " + (
+            f"{len(self.values):,} observations, Pareto k at most {np.max(self.pareto_k):.2f}>"
+        )
 
 
 def leave_one_out(
@@ -69,7 +88,7 @@ def leave_one_out(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.posterior.leave_one_out import leave_one_out
-    >>> from bayesmix.sources import as_source
+    >>> from bayesmix.sources.border import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
     >>> bool(leave_one_out(vb.result_, as_source(X)).total < vb.score_samples(X).sum())
@@ -105,8 +124,12 @@ def leave_one_out(
     return LeaveOneOut(values, k, total, math.sqrt(n * variance), _note(k))
 
 
+def _doubtful(k: Array) -> int:
+    return int(np.sum(~(k <= TRUSTED_UP_TO)))
+
+
 def _note(k: Array) -> str:
-    doubtful = int(np.sum(~(k <= TRUSTED_UP_TO)))
+    doubtful = _doubtful(k)
     if not doubtful:
         return ""
     return f"{doubtful} of {len(k)} rows have a Pareto k above {TRUSTED_UP_TO}: do not trust them"

@@ -416,6 +416,17 @@ class PosteriorSample(ByParameter):
         shapes = [f"{name} {value.shape}" for name, value in self.items()]
         return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
 
+    def summary(self) -> str:
+        """The number of draws, and the range of means and standard deviations by parameter."""
+        lines = [f"{len(self):,} draws of a mixture with {self.weights.shape[1]} components."]
+        for name, values in self.items():
+            means, spread = values.mean(axis=0), values.std(axis=0)
+            lines.append(
+                f"  {name}: means from {means.min():.4g} to {means.max():.4g}, standard deviations "
+                f"from {spread.min():.2g} to {spread.max():.2g}"
+            )
+        return "\n".join(lines)
+
 
 def refuse_many(result: FitResult, n_draws: int) -> None:
     """Refuse draws that this machine could not hold, in the fit's frame and in data units."""

@@ -50,8 +50,8 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 15, 6, 3)
-# More starts for families where probabilities of 0 stay 0 or that have no moves.
+FULL = Schedule(11, 15, 8, 3)
+# Probabilities of 0 stay 0, and families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
 
@@ -148,9 +148,14 @@ class OptimumSearch:
             improved.append(self.improver.divided(self.all_rows, state))
             if self.monitor.stopped is not None:
                 break
-        best = max(improved, key=self.attempts.rank)
-        passes = SETTLE_PASSES if is_valueless(self.problem, best) else FINISH_PASSES
-        return self.attempts.run(self.problem, best, passes) or best
+        ends: list[State] = []
+        for state in sorted(improved, key=self.attempts.rank, reverse=True):
+            passes = SETTLE_PASSES if is_valueless(self.problem, state) else FINISH_PASSES
+            ends.append(self.attempts.run(self.problem, state, passes) or state)
+            # A run may collapse where it was thought to be all but over.
+            if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
+                break
+        return max(ends, key=self.attempts.rank)
 
     @property
     def _schedule(self) -> Schedule:
@@ -164,10 +169,11 @@ class OptimumSearch:
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
 
-        If all are degenerate, the starts are first run under a prior.
+        Where most starts collapse, or all ends, more of them are run under a prior first.
         """
         schedule = self._schedule
         ends: list[State] = []
+        sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
             for run in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
@@ -177,10 +183,12 @@ class OptimumSearch:
                 if state is not None:
                     ends.append(state)
                     self.attempts.note("settle", str(run), state, 0.0, True)
+                sound = any(not is_valueless(self.problem, end) for end in ends)
                 enough = len(self._apart(ends)) >= schedule.settled
-                if enough or self._agree(ends) >= schedule.agree or self._stopped:
+                if (sound and (enough or self._agree(ends) >= schedule.agree)) or self._stopped:
                     break
-            if self._stopped or any(not is_valueless(self.problem, state) for state in ends):
+            collapsed = sum(is_valueless(self.problem, run.state) for run in runs)
+            if self._stopped or (sound and 2 * collapsed < len(runs)):
                 break
         return self._apart(ends)[: schedule.settled]
 
@@ -194,6 +202,8 @@ class OptimumSearch:
         """Run a few passes from each start and from fits of other candidates."""
         runs = [] if guided else list(self._near_runs(schedule.passes))
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
+        if guided and len(numbers) > 1:
+            numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
         for number, start in numbered_starts(
@@ -208,7 +218,7 @@ class OptimumSearch:
             if self._stopped:
                 break
             state = begun(self.sample, start, self.model.n_components)
-            after = self._under_a_prior(state, schedule.passes) if guided else state
+            after = self._under_a_prior(state, 2 * schedule.passes) if guided else state
             after = after and self.attempts.run(self.sample, after, schedule.passes)
             if after is not None:
                 runs.append(_Run(number, after))

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import FittedMixture
+from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import (
@@ -34,7 +35,7 @@ MOST_ROWS_TOGETHER = 5_000
 LEAST_SHARE = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AveragedDensity:
     """Σ_c a_c p_c(x): fitted candidates and their shares a_c, most probable first.
 
@@ -183,13 +184,19 @@ class AveragedDensity:
 
         return plot_averaged(self, X, ax=ax, **options)
 
+    def summary(self) -> str:
+        """The candidates with their weights in the average, the largest first."""
+        head = f"Average of {len(self.shares)} candidates, weighted by {self.how}."
+        return "\n".join([head, *self._lines])
+
+    @property
+    def _lines(self) -> list[str]:
+        pairs = zip(self.shares, self.labels, strict=True)
+        return [f"  {share:6.3f}  {label}" for share, label in pairs]
+
     def __repr__(self) -> str:
-        lines = [f"AveragedDensity of {len(self.shares)} candidates, shares by {self.how}"]
-        lines += [
-            f"  {share:6.3f}  {label}"
-            for share, label in zip(self.shares, self.labels, strict=True)
-        ]
-        return "\n".join(lines)
+        head = f"<AveragedDensity: {len(self.shares)} candidates, weighted by {self.how}>"
+        return shortened([head, *self._lines])
 
 
 def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:

@@ -288,7 +288,7 @@ OF_THE_POSTERIOR = {
     "prune": ["yes", None, 1],
 }
 OF_ANY = {
-    "family": ["gaussian", 3, bm.Gaussian],
+    "family": ["gaussians", 3, bm.Gaussian],
     "inference": ["em", 3, bm.VariationalBayes],
     "prune": ["yes", None, 1],
 }

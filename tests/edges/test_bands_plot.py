@@ -104,7 +104,7 @@ def test_one_of_several_columns_has_the_band_of_its_marginal(ax, faithful):
 
 def test_a_band_can_be_of_draws_that_need_the_rows(ax, waiting):
     model = bm.BayesianGaussianMixture(1, search=None, random_state=0).fit(waiting)
-    for method in ("gibbs", bm.weighted_bootstrap(model, waiting, draws=50)):
+    for method in ("gibbs", bm.weighted_bootstrap(model, waiting, n_draws=50)):
         bm.plot_density(model, waiting, ax=ax, band=0.9, method=method)
     assert len(shades(ax)) == 2
 
@@ -153,7 +153,7 @@ def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiti
         bm.plot_uncertainty(point, faithful)
     with pytest.raises(InvalidInputError, match="axes must be two"):
         bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(faithful), axes=Figure().subplots())
-    found = bm.weighted_bootstrap(point, faithful, draws=100)
+    found = bm.weighted_bootstrap(point, faithful, n_draws=100)
     bm.plot_uncertainty(point, faithful, axes=Figure().subplots(1, 2), method=found)
     wide = faithful.assign(more=np.arange(len(faithful)) % 7)
     model = bm.BayesianGaussianMixture(2, search=None, random_state=0).fit(wide)
@@ -313,7 +313,7 @@ def average(waiting):
 
 
 def test_the_band_of_an_average_is_its_density_interval(ax, average, waiting):
-    bm.plot_averaged(average, waiting, ax=ax, band=0.8)
+    bm.plots.plot_averaged(average, waiting, ax=ax, band=0.8)
     assert "80 % band" in texts(ax)
     outline = shades(ax)[0].get_paths()[0].vertices
     places = np.unique(outline[:, 0])[::40]
@@ -324,15 +324,15 @@ def test_the_band_of_an_average_is_its_density_interval(ax, average, waiting):
 
 
 def test_an_average_has_a_band_where_its_candidates_have_a_posterior(ax, average, waiting):
-    assert "90 % band" in texts(bm.plot_averaged(average, waiting, ax=ax))
+    assert "90 % band" in texts(bm.plots.plot_averaged(average, waiting, ax=ax))
     likelihood = bm.MixtureSearch(
         bm.GaussianMixture(search=None), (1, 2), "full", criterion="bic", random_state=0
     ).fit(waiting)
     other = Figure().subplots()
-    assert "90 % band" not in texts(bm.plot_averaged(likelihood.averaged_, waiting, ax=other))
+    assert "90 % band" not in texts(bm.plots.plot_averaged(likelihood.averaged_, waiting, ax=other))
 
 
 def test_an_average_over_two_columns_has_no_band(ax, faithful):
     average = bm.select(faithful, (1, 2), covariance_type="tied", random_state=0).averaged_
     with pytest.raises(UnsupportedError, match="columns=0"):
-        bm.plot_averaged(average, faithful, ax=ax, band=0.9)
+        bm.plots.plot_averaged(average, faithful, ax=ax, band=0.9)

@@ -421,8 +421,9 @@ def test_a_result_shows_its_components_as_text_and_as_html(kind):
 
     frame = pd.DataFrame(X, columns=["<a> & b", "waiting"])
     model = kind(n_components=2, random_state=0).fit(frame)
-    text, html = repr(model.result_), model.result_._repr_html_()
-    assert text.splitlines()[0].startswith("<FitResult: gaussian, 2 components")
+    text, html = model.result_.summary(), model.result_._repr_html_()
+    assert text.splitlines()[0].startswith("Gaussian, 2 components")
+    assert repr(model.result_).startswith("<FitResult: gaussian, 2 components")
     assert "converged" in text
     for k in range(2):
         line = text.splitlines()[2 + k].split()
@@ -448,7 +449,7 @@ def test_a_result_of_many_components_and_columns_stays_small():
     wide = np.random.default_rng(0).normal(size=(400, 9)) + 5 * np.arange(20).repeat(20)[:, None]
     start = np.arange(20).repeat(20)
     model = GaussianMixture(20, covariance_type="spherical", init_params=start).fit(wide)
-    text = repr(model.result_)
+    text = model.result_.summary()
     assert "and 8 more components and 3 more columns" in text
     assert len(text.splitlines()) < 20
 
@@ -467,8 +468,8 @@ def test_what_happened_is_told():
 
 def test_counts_and_coins_have_tables_too():
     counts = np.random.default_rng(0).poisson([[3, 8]] * 40)
-    shown = repr(Mixture(1, family=bm.Poisson()).fit(counts).result_)
-    assert "poisson, 1 component," in shown
+    shown = Mixture(1, family=bm.Poisson()).fit(counts).summary()
+    assert "Poisson, 1 component," in shown
     mean = counts.mean(axis=0)[0]
     assert f"{mean:.2f} ± {np.sqrt(mean):.2f}" in shown
     given = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0])

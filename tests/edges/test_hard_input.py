@@ -136,8 +136,8 @@ TOO_MUCH = {
     "tree": lambda vb, rows: vb.to_arviz(n_draws=MANY),
     "band": lambda vb, rows: vb.density_interval(rows, n_draws=MANY),
     "assignment": lambda vb, rows: vb.assignment_interval(rows, n_draws=MANY),
-    "sweeps": lambda vb, rows: bm.gibbs(vb, rows, draws=MANY, chains=1),
-    "refits": lambda vb, rows: bm.weighted_bootstrap(vb, rows, draws=MANY),
+    "sweeps": lambda vb, rows: bm.gibbs(vb, rows, n_draws=MANY, chains=1),
+    "refits": lambda vb, rows: bm.weighted_bootstrap(vb, rows, n_draws=MANY),
     "average": lambda vb, rows: (
         bm.MixtureSearch(vb, (1, 2), criterion="elbo").fit(rows).averaged_.sample(MANY)
     ),
@@ -164,7 +164,7 @@ def test_what_no_memory_holds_is_refused_with_its_size(what: str) -> None:
         lambda vb, many: bm.nested_cv(bm.GaussianMixture(2), many),
         lambda vb, many: vb.predict(many),
         lambda vb, many: vb.conditional_mean(many[:, :1], [0]),
-        lambda vb, many: bm.gibbs(vb, many, draws=10),
+        lambda vb, many: bm.gibbs(vb, many, n_draws=10),
         lambda vb, many: bm.GaussianMixture.from_parameters(many[:, 0], many, 1.0),
     ],
 )
@@ -313,7 +313,8 @@ def test_one_row_of_a_component_does_not_end_extrapolation() -> None:
     nasty = nastier.problem(301206512787)
     model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
     assert model.converged_
-    assert model.result_.passes < 1_000  # 6,846 without an end before
+    # 6,846 in all without an end before.
+    assert max(each.passes for each in model.result_.search_trace) < 150
 
 
 def test_shares_that_leave_out_the_same_rows_are_fitted_once(monkeypatch: Any) -> None:

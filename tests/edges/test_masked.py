@@ -29,7 +29,7 @@ PLACES: dict[str, Callable[[], Any]] = {
     "band": lambda: FITTED.density_interval(MASKED),
     "marginal": lambda: FITTED.marginal([0]).score_samples(MASKED[:, 1:]),
     "conditional mean": lambda: FITTED.conditional_mean(MASKED[:, 1:], [1]),
-    "gibbs": lambda: bm.gibbs(FITTED, MASKED, draws=5),
+    "gibbs": lambda: bm.gibbs(FITTED, MASKED, n_draws=5),
     "weights": lambda: bm.GaussianMixture(2).fit(ROWS, sample_weight=WEIGHTS),
     "weights of select": lambda: bm.select(ROWS, sample_weight=WEIGHTS),
     "weights of stability": lambda: bm.stability(FITTED, ROWS, sample_weight=WEIGHTS),

@@ -262,7 +262,7 @@ def test_categories_counts_and_numbers_together():
     np.testing.assert_allclose(m.components_["island"]["probabilities"].sum(axis=1), 1.0)
     auto = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
     assert auto.result_.family.coding.levels[1] == ("north", "south", "west")
-    assert "west 0." in repr(auto.result_)
+    assert "west 0." in auto.summary()
 
 
 def test_at_one_component_the_bound_of_a_table_is_the_sum_over_its_parts():

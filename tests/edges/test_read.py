@@ -159,7 +159,7 @@ def test_the_answer_none_is_an_answer_among_words_and_a_gap_among_numbers(file):
     ("name", "content"),
     [
         ("rows.csv", "age;income\n34,5;2.100,50\n28;1.900\n41,25;NA\n"),
-        ("rows.csv.gz", gzip.compress(b"age;income\n34,5;2.100,50\n28;1.900\n41,25;\n")),
+        ("rows.csv.gz", gzip.compress(b"age;income\n34,5;2.100,50\n28;1.900\n41,25;\n", mtime=0)),
         ("rows.tsv", "age\tincome\n34,5\t2.100,50\n28\t1.900\n41,25\t\n"),
         ("rows.txt", "age income\n34,5 2.100,50\n28 1.900\n41,25 NA\n"),
     ],

@@ -275,7 +275,7 @@ def test_a_profile_has_a_line_for_every_level_of_a_category():
     assert ax.get_xlabel() == "probability"
 
 
-FIGURES = sorted(name for name in bm.__all__ if name.startswith("plot_"))
+FIGURES = sorted(bm.plots.__all__)
 # What stands between the thing to draw and what is optional.
 NEEDED = {"plot_conditional_mean": ("eruptions", "waiting"), "plot_em_steps": (X,)}
 WRONG = {
@@ -292,22 +292,22 @@ WRONG = {
 def test_a_figure_of_a_wrong_thing_says_in_words_what_it_takes(name, wrong):
     words = rf" must be .*, got {type(wrong).__name__}"
     with pytest.raises(InvalidInputError, match=words):
-        getattr(bm, name)(wrong, *NEEDED.get(name, ()))
+        getattr(bm.plots, name)(wrong, *NEEDED.get(name, ()))
 
 
 def test_a_figure_of_another_of_our_own_things_says_what_it_takes(mixture):
     for plot, words in (
-        (bm.plot_averaged, "average must be a fitted search"),
-        (bm.plot_nested, "what nested_cv returned"),
-        (bm.plot_sensitivity, "what prior_sensitivity returned"),
-        (bm.plot_region, "what density_region returned"),
+        (bm.plots.plot_averaged, "average must be a fitted search"),
+        (bm.plots.plot_nested, "what nested_cv returned"),
+        (bm.plots.plot_sensitivity, "what prior_sensitivity returned"),
+        (bm.plots.plot_region, "what density_region returned"),
         (bm.plot_selection, "search must be a fitted MixtureSearch"),
     ):
         with pytest.raises(InvalidInputError, match=words):
             plot(mixture)
 
 
-OF_A_FIT = [name for name in FIGURES if "model" in signature(getattr(bm, name)).parameters]
+OF_A_FIT = [name for name in FIGURES if "model" in signature(getattr(bm.plots, name)).parameters]
 
 
 @pytest.mark.parametrize("name", [*OF_A_FIT, "plot_em_steps", "plot_objective"])
@@ -315,7 +315,7 @@ def test_figures_take_a_fit_or_a_search_alike(name, variational):
     rows = () if name == "plot_objective" else (X,)
     between = NEEDED[name] if name == "plot_conditional_mean" else ()
     drawn = [
-        getattr(bm, name)(one, *between, *rows)
+        getattr(bm.plots, name)(one, *between, *rows)
         for one in (variational, variational.best_estimator_)
     ]
     labels = [np.ravel(axes)[0].get_xlabel() for axes in drawn]
@@ -324,7 +324,7 @@ def test_figures_take_a_fit_or_a_search_alike(name, variational):
 
 
 def test_a_search_can_be_drawn_averaged(search):
-    ax = bm.plot_averaged(search, X, ax=Figure().subplots(), columns="waiting")
+    ax = bm.plots.plot_averaged(search, X, ax=Figure().subplots(), columns="waiting")
     assert ax.get_xlabel() == "waiting"
 
 

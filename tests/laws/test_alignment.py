@@ -115,7 +115,7 @@ def test_gibbs_draws_that_change_labels_line_up_with_the_fit():
         2, prune=False, random_state=0, weight_concentration_prior=1.0,
         weight_concentration_prior_type="dirichlet_distribution",
     ).fit(rows)  # fmt: skip
-    found = gibbs(vb, rows, draws=400, chains=4, random_state=3)
+    found = gibbs(vb, rows, n_draws=400, chains=4, random_state=3)
     means = found.parameters["means"].reshape(-1, 2, 1)[:, :, 0]
     switched = (means[:, 0] > means[:, 1]).mean()
     assert 0.1 < switched < 0.9
@@ -132,7 +132,7 @@ def test_components_that_the_fit_pruned_come_last():
         weight_concentration_prior=1e-2, random_state=0,
     ).fit(rows)  # fmt: skip
     assert vb.n_components_ == 2
-    found = gibbs(vb, rows, draws=50, chains=2)
+    found = gibbs(vb, rows, n_draws=50, chains=2)
     straight = aligned(vb.result_, found.source, found.draws)
     weights = straight.relabelled(found.weights.reshape(-1, 5))
     assert np.abs(weights[:, :2].mean(axis=0) - vb.weights_).max() < 0.1
@@ -141,7 +141,7 @@ def test_components_that_the_fit_pruned_come_last():
 
 def test_of_many_rows_and_draws_evenly_spaced_rows_decide(monkeypatch):
     vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X := bm.datasets.load_faithful())
-    found = gibbs(vb, X, draws=50, chains=2)
+    found = gibbs(vb, X, n_draws=50, chains=2)
     whole = aligned(vb.result_, found.source, found.draws)
     monkeypatch.setattr(module, "MOST_VALUES", 100 * 2 * 40)
     some = aligned(vb.result_, found.source, found.draws)

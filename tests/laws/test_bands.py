@@ -34,7 +34,7 @@ def densities(structure, weights, means, covariances, rows):
 @every_structure
 def test_a_band_of_gibbs_draws_is_the_quantiles_of_their_densities(structure):
     model, rows = fitted(structure, 2), rows_of()
-    found = bm.gibbs(model, rows, draws=50, chains=2, warmup=5)
+    found = bm.gibbs(model, rows, n_draws=50, chains=2, warmup=5)
     drawn = [found.parameters[name].reshape(100, *found.parameters[name].shape[2:])
              for name in ("means", "covariances")]  # fmt: skip
     each = densities(structure, found.weights.reshape(100, 2), *drawn, rows[:4])
@@ -48,7 +48,7 @@ def test_a_band_of_gibbs_draws_is_the_quantiles_of_their_densities(structure):
 def test_a_band_of_refits_is_the_quantiles_of_their_densities(kind, structure):
     rows = rows_of()
     model = kind(2, covariance_type=structure, **PLAIN).fit(rows)
-    found = weighted_bootstrap(model, rows, draws=40)
+    found = weighted_bootstrap(model, rows, n_draws=40)
     sample = found.sample
     each = densities(structure, sample.weights, sample.means, sample.covariances, rows[:4])
     expected = np.exp(np.quantile(np.log(each), [0.25, 0.75], axis=0)).T
@@ -60,7 +60,7 @@ def test_a_band_of_draws_of_an_unknown_number_of_components_is_over_all_of_them(
     rows = rows_of()[:, :1]
     options = {"weight_concentration_prior_type": "dirichlet_distribution"}
     model = bm.BayesianGaussianMixture(2, **PLAIN | options).fit(rows)
-    found = bm.gibbs(model, rows, draws=40, chains=2, n_components=None)
+    found = bm.gibbs(model, rows, n_draws=40, chains=2, n_components=None)
     numbers = found.n_components.ravel()
     assert len(set(numbers)) > 1
     weights = found.weights.reshape(80, -1)
@@ -79,7 +79,7 @@ def test_a_band_of_draws_of_an_unknown_number_of_components_is_over_all_of_them(
 def test_a_method_by_name_is_the_draws_of_its_function():
     model, rows = fitted("full", 2), rows_of()
     found = {
-        "gibbs": bm.gibbs(model, rows, draws=10, chains=4, random_state=3),
+        "gibbs": bm.gibbs(model, rows, n_draws=10, chains=4, random_state=3),
         "bootstrap": weighted_bootstrap(model, rows, 40, random_state=3),
     }
     for name, draws in found.items():
@@ -184,7 +184,7 @@ def _source(values):
 
 def test_given_draws_are_thinned_evenly_and_used_as_they_are_where_they_are_few():
     model, rows = fitted("diag", 1), rows_of()
-    found = bm.gibbs(model, rows, draws=30, chains=1)
+    found = bm.gibbs(model, rows, n_draws=30, chains=1)
     whole = drawn_mixtures(model, found, None, 1000, 0)
     assert whole.n_draws == 30
     some = drawn_mixtures(model, found, None, 7, 0)
@@ -228,13 +228,13 @@ def test_a_method_that_needs_the_rows_says_so(method):
 
 def test_draws_of_another_fit_and_unknown_methods_are_refused():
     model, rows = fitted("diag", 1), rows_of()
-    other = bm.gibbs(fitted("diag", 2), rows, draws=10, chains=1)
+    other = bm.gibbs(fitted("diag", 2), rows, n_draws=10, chains=1)
     with pytest.raises(InvalidInputError, match="draws of this very fit"):
         model.density_interval(rows[:2], 0.5, method=other)
     response = bm.linear_response(model, rows)
     for unknown in ("nuts", None, 3, np.zeros(3), model.sample_posterior(30), response):
         with pytest.raises(InvalidInputError, match="method must be one of 'variational'"):
             model.density_interval(rows[:2], method=unknown)
-    few = bm.gibbs(model, rows, draws=10, chains=1)
+    few = bm.gibbs(model, rows, n_draws=10, chains=1)
     with pytest.raises(InvalidInputError, match="n_draws must be at least 20"):
         model.density_interval(rows[:2], 0.9, method=few)

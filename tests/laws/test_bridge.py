@@ -29,8 +29,8 @@ def fitted(case, rows, letters, n_components, row_weights=None):
     return model.fit(rows, sample_weight=row_weights)
 
 
-def bridge_of(model, rows, draws=400, chains=4, seed=0, **options):
-    found = gibbs(model, rows, draws=draws, chains=chains, random_state=seed, **options)
+def bridge_of(model, rows, n_draws=400, chains=4, seed=0, **options):
+    found = gibbs(model, rows, n_draws=n_draws, chains=chains, random_state=seed, **options)
     return bridge_evidence(model.result_, found.source, found.draws, chains, seed)
 
 
@@ -84,7 +84,7 @@ def test_at_one_component_it_is_the_closed_form_without_any_error(case):
     rng = generator(4)
     rows, letters = case.rows(rng, 25, 2), case.letters(rng, 2)
     model = fitted(case, rows, letters, 1)
-    found = bridge_of(model, rows, draws=40, chains=2)
+    found = bridge_of(model, rows, n_draws=40, chains=2)
     # Of one component the bound is the exact evidence.
     assert found.estimate == pytest.approx(model.result_.objective, abs=1e-7)
     assert found.standard_error < 1e-7
@@ -114,7 +114,7 @@ def test_the_labels_of_draws_do_not_matter():
         2, prune=False, random_state=0, weight_concentration_prior=1.0,
         weight_concentration_prior_type="dirichlet_distribution",
     ).fit(rows)  # fmt: skip
-    found = gibbs(vb, rows, draws=60, chains=2)
+    found = gibbs(vb, rows, n_draws=60, chains=2)
     weights, parts = found.draws.weights, found.draws.components
     swapped = type(found.draws)(
         type(weights)(weights.log_weights[:, ::-1].copy()),
@@ -152,7 +152,7 @@ def test_a_pruned_fit_has_the_evidence_of_all_the_components_it_was_asked_for():
         case, 3, bm.VariationalBayes(case.choice(letters), DirichletPrior(0.3)), prune=True
     ).fit(rows)
     assert model.n_components_ < 3
-    found = bridge_of(model, rows, draws=600)
+    found = bridge_of(model, rows, n_draws=600)
     family = case.exact_family(letters, 3)
     expected = exact.log_evidence(rows, 3, family, exact.dirichlet_weights(0.3))
     assert abs(found.estimate - expected) < Z * found.standard_error
@@ -161,13 +161,13 @@ def test_a_pruned_fit_has_the_evidence_of_all_the_components_it_was_asked_for():
 def test_where_there_is_no_estimate_the_note_says_why():
     rows = bm.datasets.load_faithful()
     sticks = bm.BayesianGaussianMixture(2, random_state=0).fit(rows)
-    found = bridge_of(sticks, rows, draws=30, chains=2)
+    found = bridge_of(sticks, rows, n_draws=30, chains=2)
     assert np.isnan(found.estimate)
     assert "dirichlet_distribution" in found.note
     vb = bm.BayesianGaussianMixture(
         2, prune=False, random_state=0, weight_concentration_prior_type="dirichlet_distribution"
     ).fit(rows)
-    short = bridge_of(vb, rows, draws=FEWEST_DRAWS - 1, chains=2)
+    short = bridge_of(vb, rows, n_draws=FEWEST_DRAWS - 1, chains=2)
     assert np.isnan(short.estimate)
     assert "too short" in short.note
 

@@ -242,7 +242,8 @@ def test_select_compares_what_has_no_posterior_by_bic_and_grows_beyond_rows_by_c
     rows, _ = rows_of(generator(7), 60, 45, 2, 1, apart=2.0)
     search = bm.select(rows, covariance_type=bm.FactorAnalytic(1), n_jobs=1)
     assert search.best_params_["n_components"] == 2
-    assert "By BIC: 2 components, FactorAnalytic(1)" in search.summary()
+    assert search.summary().startswith("Best model: 2 components, FactorAnalytic(1) covariance")
+    assert "Chosen by BIC (" in search.summary()
 
 
 def test_parameters_are_those_of_the_papers_table():

@@ -101,8 +101,8 @@ def log_factor(name, part, k, column, value):
     if name == "gamma":
         return stats.gamma(part.shapes[k, column], scale=1 / part.rates[k, column]).logpdf(value)
     if name == "log_normal":
-        spread, middle = np.sqrt(part.log_variances[k, column]), np.exp(part.log_means[k, column])
-        return stats.lognorm(spread, scale=middle).logpdf(value)
+        variance, mean = part.normals.covariances[k, column, column], part.normals.means[k, column]
+        return stats.lognorm(np.sqrt(variance), scale=np.exp(mean)).logpdf(value)
     if name == "poisson":
         return stats.poisson(part.rates[k, column]).logpmf(value)
     start = part.reading.starts[column]

@@ -108,7 +108,7 @@ def assert_exact(found, rows, expected):
 def test_draws_are_those_of_enumerating_all_assignments(case, n_components, prior):
     rows, letters = two_groups(case, 20, 6)
     vb = fitted(case, rows, letters, n_components, prior(SPARSE))
-    found = gibbs(vb, rows, draws=80, chains=N_CHAINS, warmup=15, random_state=1)
+    found = gibbs(vb, rows, n_draws=80, chains=N_CHAINS, warmup=15, random_state=1)
     family = case.exact_family(letters, n_components)
     of_assignments = OF_WEIGHTS[prior](SPARSE)
     assert_exact(
@@ -125,7 +125,7 @@ def test_another_number_of_components_than_that_of_the_fit_is_its_own_model(
     rows, letters = two_groups(case, 20, 6)
     vb = fitted(case, rows, letters, n_fitted, prior(SPARSE))
     found = gibbs(
-        vb, rows, draws=80, chains=N_CHAINS, warmup=15, random_state=1, n_components=n_components
+        vb, rows, n_draws=80, chains=N_CHAINS, warmup=15, random_state=1, n_components=n_components
     )
     assert found.n_components == n_components
     family = case.exact_family(letters, n_components)
@@ -143,7 +143,7 @@ def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
     repeated = np.concatenate([rows, rows[[0, 0, 2]]])
     vb = fitted(case, rows, letters, 2, DirichletPrior(SPARSE), row_weights)
     found = gibbs(
-        vb, rows, draws=80, chains=N_CHAINS, warmup=15, sample_weight=row_weights, random_state=1
+        vb, rows, n_draws=80, chains=N_CHAINS, warmup=15, sample_weight=row_weights, random_state=1
     )
     family = case.exact_family(letters, 2)
     of_assignments = exact.dirichlet_weights(SPARSE)
@@ -156,7 +156,7 @@ def test_draws_of_one_component_have_the_exact_posterior_moments(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
     vb = fitted(case, rows, letters, 1)
-    found = gibbs(vb, rows, draws=100, chains=N_CHAINS, warmup=0)
+    found = gibbs(vb, rows, n_draws=100, chains=N_CHAINS, warmup=0)
     q = vb.result_.unframed
     # Of rates the posterior mean is that of the rate, and not the inverse of a mean's.
     name, expected = {
@@ -181,7 +181,7 @@ def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
     vb = fitted(case, rows, letters, 1)
-    found = gibbs(vb, rows, draws=100, chains=N_CHAINS, warmup=0)
+    found = gibbs(vb, rows, n_draws=100, chains=N_CHAINS, warmup=0)
     new = rows[:4]
     of_chains = [averaged_density(found.result, [mine], new, 1) for mine in chains_of(found)]
     assert_near(np.exp(of_chains), np.exp(vb.score_samples(new)))
@@ -273,7 +273,7 @@ def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentra
 def test_densities_of_draws_are_those_of_the_rows_and_of_the_prior(case):
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)
-    found = gibbs(vb, rows, draws=5, chains=2, warmup=1)
+    found = gibbs(vb, rows, n_draws=5, chains=2, warmup=1)
     likelihoods = log_likelihoods(vb.result_, found.draws, ArraySource(rows))
     np.testing.assert_allclose(found.log_likelihood.ravel(), likelihoods, rtol=1e-9)
     joint = likelihoods + log_prior(vb.result_.inference, found.draws)
@@ -285,7 +285,7 @@ def test_a_cluster_too_narrow_for_features_is_looked_at_centred():
     rng = generator(1)
     rows = np.concatenate([rng.normal(size=(40, 1)), 1e7 + rng.normal(size=(10, 1))])
     vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0).fit(rows)
-    found = gibbs(vb, rows, draws=30, chains=1, warmup=10)
+    found = gibbs(vb, rows, n_draws=30, chains=1, warmup=10)
     deviations = np.sqrt(found.parameters["covariances"][0, :, :, 0, 0])
     assert (deviations > 0.3).all()
     assert (deviations < 3.0).all()
@@ -301,8 +301,8 @@ def test_in_other_units_draws_are_the_same(covariance):
     other = bm.BayesianGaussianMixture(3, covariance_type=covariance, random_state=0, n_jobs=1).fit(
         X * factor
     )
-    here = gibbs(vb, X, draws=5, chains=2, warmup=2).parameters
-    there = gibbs(other, X * factor, draws=5, chains=2, warmup=2).parameters
+    here = gibbs(vb, X, n_draws=5, chains=2, warmup=2).parameters
+    there = gibbs(other, X * factor, n_draws=5, chains=2, warmup=2).parameters
     square = {
         "full": np.outer(factor, factor), "tied": np.outer(factor, factor),
         "diag": factor**2, "spherical": np.square(factor),
@@ -336,7 +336,7 @@ def test_a_pruned_fit_is_sampled_with_all_components_it_was_asked_for():
         weight_concentration_prior=1e-3, random_state=0,
     ).fit(rows)  # fmt: skip
     assert vb.n_components_ == 2
-    found = gibbs(vb, rows, draws=100, chains=2)
+    found = gibbs(vb, rows, n_draws=100, chains=2)
     assert found.n_components == 6
     assert found.weights.shape == (2, 100, 6)
     np.testing.assert_allclose(found.weights.sum(axis=2), 1.0)
@@ -347,7 +347,7 @@ def test_a_pruned_fit_is_sampled_with_all_components_it_was_asked_for():
 
 def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
     vb, X = faithful(2)
-    found = gibbs(vb, X, draws=20, chains=2)
+    found = gibbs(vb, X, n_draws=20, chains=2)
     whole = found.co_clustering()
     assert whole.shape == (272, 272)
     np.testing.assert_array_equal(np.diagonal(whole), 1.0)
@@ -363,7 +363,7 @@ def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
 def test_a_matrix_of_all_pairs_of_many_rows_is_refused():
     rows = generator(1).normal(size=(5001, 1))
     vb = bm.BayesianGaussianMixture(2, search=None, max_iter=1, random_state=0).fit(rows)
-    found = gibbs(vb, rows, draws=2, chains=1)
+    found = gibbs(vb, rows, n_draws=2, chains=1)
     with pytest.raises(InvalidInputError, match="rows must name at most 5,000 of the 5,001 rows"):
         found.co_clustering()
     assert found.co_clustering([0, 5000]).shape == (2, 2)
@@ -378,22 +378,22 @@ def test_ctrl_c_keeps_the_draws_so_far(monkeypatch):
             if self.done == 8:
                 raise KeyboardInterrupt
 
-    whole = gibbs(vb, X, draws=20, chains=2, warmup=5)
+    whole = gibbs(vb, X, n_draws=20, chains=2, warmup=5)
     monkeypatch.setattr(module, "FitProgress", Interrupted)
     with pytest.warns(BayesmixWarning, match="the first 3 of 20 draws of every chain"):
-        found = gibbs(vb, X, draws=20, chains=2, warmup=5)
+        found = gibbs(vb, X, n_draws=20, chains=2, warmup=5)
     assert found.status == "interrupted"
     assert "The run was interrupted" in found.summary()
     np.testing.assert_array_equal(found.log_joint, whole.log_joint[:, :3])
     with pytest.raises(KeyboardInterrupt):
-        gibbs(vb, X, draws=20, chains=2, warmup=10)
+        gibbs(vb, X, n_draws=20, chains=2, warmup=10)
 
 
 def test_words_and_figure_say_how_many_components_are_occupied():
     from matplotlib.figure import Figure
 
     vb, X = faithful(3)
-    found = gibbs(vb, X, draws=40, chains=3)
+    found = gibbs(vb, X, n_draws=40, chains=3)
     assert "3 chains of 40 draws after 20 sweeps of warm-up, K=3." in found.summary()
     assert "not identified" in found.summary()
     assert repr(found).startswith("<Gibbs: 3 x 40 draws, occupied components")
@@ -405,7 +405,7 @@ def test_words_and_figure_say_how_many_components_are_occupied():
 
 def test_arrays_cannot_be_changed_and_rows_are_left_as_they_were():
     vb, X = faithful(2)
-    found = gibbs(vb, X, draws=3, chains=1)
+    found = gibbs(vb, X, n_draws=3, chains=1)
     for array in (found.weights, found.log_joint, found.n_occupied, found.parameters["means"]):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.0
@@ -418,7 +418,7 @@ def test_arrays_cannot_be_changed_and_rows_are_left_as_they_were():
 def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "arviz", None)
     vb, X = faithful(2)
-    found = gibbs(vb, X, draws=5, chains=2)
+    found = gibbs(vb, X, n_draws=5, chains=2)
     assert "R-hat" not in found.summary()
     with pytest.raises(MissingExtraError, match="ArviZ is needed"):
         found.to_arviz()
@@ -430,7 +430,7 @@ def test_arviz_is_handed_draws_statistics_rows_and_prior(case):
     pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
     rows, letters = two_groups(case, 3, 30)
     vb = fitted(case, rows, letters, 2)
-    found = gibbs(vb, rows, draws=20, chains=2)
+    found = gibbs(vb, rows, n_draws=20, chains=2)
     idata = found.to_arviz()
     for name, values in found.parameters.items():
         np.testing.assert_array_equal(idata.posterior[name].values, values)
@@ -479,9 +479,9 @@ def test_rows_of_the_right_shape_that_are_not_those_of_the_fit_are_refused():
     in_seconds = X * [60.0, 60.0]
     for other in (in_seconds, 1.01 * X, np.random.default_rng(0).permuted(X, axis=0)):
         with pytest.raises(InvalidInputError, match="X must hold the rows of the fit, got others"):
-            gibbs(vb, other, draws=1)
+            gibbs(vb, other, n_draws=1)
     for same in (X[::-1], X.astype(np.float32)):
-        assert gibbs(vb, same, draws=1, chains=1).n_draws == 1
+        assert gibbs(vb, same, n_draws=1, chains=1).n_draws == 1
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")
@@ -492,15 +492,15 @@ def test_tied_rows_that_make_the_posterior_improper_end_the_run():
     options = {"prune": False, "random_state": 0, "n_jobs": 1}
     vb = bm.BayesianGaussianMixture(3, **options).fit(rows)
     with pytest.raises(InvalidInputError, match=r"tied rows: .* give a covariance_prior"):
-        gibbs(vb, rows, draws=200, chains=1)
+        gibbs(vb, rows, n_draws=200, chains=1)
     held = bm.BayesianGaussianMixture(3, covariance_prior=0.1 * np.eye(2), **options).fit(rows)
-    found = gibbs(held, rows, draws=50, chains=1)
+    found = gibbs(held, rows, n_draws=50, chains=1)
     assert np.linalg.eigvalsh(found.parameters["covariances"][0]).min() > 1e-5
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("draws", 0), ("chains", 2.5), ("warmup", -1), ("draws", True), ("n_jobs", 0)],
+    [("n_draws", 0), ("chains", 2.5), ("warmup", -1), ("n_draws", True), ("n_jobs", 0)],
 )
 def test_numbers_are_checked(name, value):
     vb, X = faithful(2)

@@ -81,7 +81,7 @@ def test_draws_are_those_of_enumerating_assignments_and_what_is_missing(case):
     expected = exact.enumerate_assignments(rows, K, family, exact.dirichlet_weights(SPARSE))
     inference = bm.VariationalBayes(prior=case.choice(letters), weights=DirichletPrior(SPARSE))
     vb = estimator(case, K, inference, max_iter=5000).set_params(missing="use").fit(gaps)
-    found = gibbs(vb, gaps, draws=50, chains=N_CHAINS, warmup=10, random_state=1)
+    found = gibbs(vb, gaps, n_draws=50, chains=N_CHAINS, warmup=10, random_state=1)
     shares = (found.n_occupied[:, :, None] == np.arange(K + 1)).mean(axis=1)
     assert_near(shares, exact.occupied_distribution(expected))
     framed = vb.result_.mixture.frame.apply(gaps)
@@ -102,7 +102,7 @@ def test_the_likelihood_of_draws_is_that_of_what_rows_have(covariance):
     vb = bm.BayesianGaussianMixture(
         K, covariance_type=covariance, missing="use", random_state=0
     ).fit(rows)
-    found = bm.gibbs(vb, rows, draws=2, chains=2, warmup=5)
+    found = bm.gibbs(vb, rows, n_draws=2, chains=2, warmup=5)
     own = [found.parameters[name][1, 1] for name in ("means", "covariances")]
     drawn = bm.GaussianMixture.from_parameters(found.weights[1, 1], *own).set_params(missing="use")
     expected = drawn.score_samples(rows).sum()
@@ -121,7 +121,7 @@ def test_repetitions_of_a_row_have_gaps_of_their_own():
             ),
             own,
             sample_weight=weight,
-            draws=100,
+            n_draws=100,
             chains=8,
         )
         for own, weight in ((rows, weights), (np.repeat(rows, weights.astype(int), axis=0), None))
@@ -139,7 +139,7 @@ def test_an_unknown_number_of_components_is_sampled_with_gaps():
         missing="use",
         random_state=0,
     ).fit(rows)
-    found = bm.gibbs(vb, rows, draws=200, chains=2, n_components=None)
+    found = bm.gibbs(vb, rows, n_draws=200, chains=2, n_components=None)
     assert found.k_probabilities[2] > 0.5
 
 

@@ -150,7 +150,7 @@ def test_it_is_drawn_and_refuses_what_it_cannot_say():
     ax = found.plot(ax=Figure().subplots())
     assert len(ax.get_xticklabels()) == 4
     with pytest.raises(InvalidInputError, match="LatentClasses"):
-        bm.plot_latent_classes(rows)
+        bm.plots.plot_latent_classes(rows)
     coins = bm.Mixture(2, family=bm.Bernoulli(), **PLAIN).fit(rows)
     with pytest.raises(UnsupportedError, match="categorical"):
         bm.latent_classes(coins, rows)

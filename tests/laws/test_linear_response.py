@@ -73,7 +73,7 @@ def ascended(result, source, objective=None, passes=3000):
     """Coordinate ascent from the fit's q to the fixed point, the textbook's way."""
     mixture, objective = result.mixture, objective or result.inference
     for _ in range(passes):
-        sums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
+        sums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components).finished()
         following = objective.update(sums, mixture, mixture.frame, None)
         if np.abs(following.weights.mean() - mixture.weights.mean()).max() < 1e-15:
             return following
@@ -357,7 +357,7 @@ def test_it_is_nearer_to_the_posterior_than_q_where_components_overlap():
     }  # fmt: skip
     model = bm.BayesianGaussianMixture(2, random_state=0, tol=1e-12, max_iter=5000, **fixed)
     response = linear_response(model.fit(rows), rows)
-    sampled = bm.gibbs(model, rows, draws=1500, chains=4, random_state=1, n_jobs=1)
+    sampled = bm.gibbs(model, rows, n_draws=1500, chains=4, random_state=1, n_jobs=1)
     means = sampled.parameters["means"][..., 0].reshape(-1, 2)
     weights = sampled.weights.reshape(-1, 2)
     order = np.argsort(means, axis=1)

@@ -93,7 +93,7 @@ def test_what_is_asked_of_a_posterior_takes_them():
     source = Parts.of(X, [40])
     prior = {"weight_concentration_prior_type": "dirichlet_distribution"}
     model = bm.BayesianGaussianMixture(n_components=2, random_state=0, **prior).fit(X)
-    options = {"draws": 20, "chains": 2, "random_state": 0, "progress": False}
+    options = {"n_draws": 20, "chains": 2, "random_state": 0, "progress": False}
     # Assignments are drawn chunk by chunk: of other parts they are others.
     chains = bm.gibbs(model, Parts.of(X, []), **options)
     expected = bm.gibbs(model, X, **options)

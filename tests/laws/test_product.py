@@ -166,7 +166,7 @@ def test_evidence_and_gibbs_agree_with_enumeration_on_tiny_data():
     found = bm.log_evidence(m, rows, n_draws=1000)
     assert m.elbo_ < evidence
     assert abs(found.estimate - evidence) < 4.0 * found.standard_error + 0.02
-    g = bm.gibbs(m, rows, draws=1000, chains=2, random_state=1, progress=False)
+    g = bm.gibbs(m, rows, n_draws=1000, chains=2, random_state=1, progress=False)
     # 2,000 draws, at least half of them as good as independent: 0.07 is four standard errors.
     assert np.abs(g.co_clustering() - together).max() < 0.07
 

@@ -42,7 +42,7 @@ def test_quantities_do_not_know_labels_and_their_joint_density_is_that_of_the_pa
     for name, value in plain.items():
         np.testing.assert_allclose(swapped[name], value, rtol=1e-12, err_msg=name)
     model = posterior.fitted(rows)
-    found = bm.gibbs(model, rows, draws=20, chains=1, warmup=0, random_state=0)
+    found = bm.gibbs(model, rows, n_draws=20, chains=1, warmup=0, random_state=0)
     means, variances = (found.parameters[name].reshape(-1, 2) for name in ("means", "covariances"))
     joint = posterior.quantities((found.weights[0], means, variances), rows)["log joint density"]
     # A density over the coordinates of the fit's frame: a constant away.

@@ -155,7 +155,7 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
     together = best_splits(problem, state, Assignment.under(problem, state))
     monkeypatch.setattr("bayesmix.em.expectation.Linear.of_parts", Form.of_parts)
     alone = best_splits(problem, state, Assignment.under(problem, state))
-    assert [halves.k for halves in together] == [halves.k for halves in alone]
+    assert [halves.group for halves in together] == [halves.group for halves in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.gain == pytest.approx(other.gain, rel=1e-8, abs=1e-6)
         np.testing.assert_allclose(one.statistics.counts, other.statistics.counts, rtol=1e-8)

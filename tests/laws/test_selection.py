@@ -525,7 +525,7 @@ def test_the_number_of_components_under_a_grid_of_priors():
     chosen = found.table["chosen"]
     assert f"K=2 in {(chosen == 2).sum()} of 27 priors" in found.summary()
     assert found.shares.sum() == pytest.approx(1.0)
-    ax = bm.plot_sensitivity(found, ax=Figure().subplots())
+    ax = bm.plots.plot_sensitivity(found, ax=Figure().subplots())
     names = [label.get_text() for label in ax.get_xticklabels()]
     assert names == [f"{k}\n{(chosen == k).sum()} of 27" for k in (1, 2)]
     heights = np.sort(np.concatenate([line.get_ydata() for line in ax.get_lines()]))

@@ -239,7 +239,7 @@ def test_what_student_t_components_do_not_do_is_refused_by_name():
         bm.StudentT("VEI")
     model = variational(rows)
     with pytest.raises(UnsupportedError, match="in no closed form"):
-        bm.gibbs(model, rows, draws=5, chains=1)
+        bm.gibbs(model, rows, n_draws=5, chains=1)
     with pytest.raises(UnsupportedError, match="linear response of Student-t"):
         bm.linear_response(model, rows)
     assert "prior_mean_precision" in model.to_arviz(rows, n_draws=20).constant_data

@@ -62,7 +62,7 @@ def faithful(n_components=3, concentration=1.0):
 
 def sampled(vb, rows, **options):
     """Many short chains, whose means are independent."""
-    options = {"draws": 60, "chains": N_CHAINS, "warmup": 15, "random_state": 1} | options
+    options = {"n_draws": 60, "chains": N_CHAINS, "warmup": 15, "random_state": 1} | options
     return gibbs(vb, rows, n_components=None, **options)
 
 
@@ -223,7 +223,7 @@ def test_rows_in_a_frame_are_known_by_the_names_of_their_columns():
     vb = bm.BayesianGaussianMixture(
         2, search=None, weight_concentration_prior_type="dirichlet_distribution", random_state=0
     ).fit(rows)
-    found = gibbs(vb, rows, draws=5, chains=1, n_components=None)
+    found = gibbs(vb, rows, n_draws=5, chains=1, n_components=None)
     new = rows[:3]
     assert np.array_equal(found.score_samples(new), found.score_samples(new.to_numpy()))
     with pytest.raises(InvalidInputError, match="columns eruptions, waiting, in this order"):
@@ -356,11 +356,11 @@ def test_draws_depend_on_the_seed_and_not_on_threads():
         4, search=None, max_iter=2, prune=False, random_state=0,
         weight_concentration_prior_type="dirichlet_distribution", weight_concentration_prior=1.0,
     ).fit(rows)  # fmt: skip
-    runs = [sampled(vb, rows, draws=2, chains=2, warmup=1, n_jobs=n) for n in (1, 2, 3)]
+    runs = [sampled(vb, rows, n_draws=2, chains=2, warmup=1, n_jobs=n) for n in (1, 2, 3)]
     for run in runs[1:]:
         np.testing.assert_array_equal(run.log_likelihood, runs[0].log_likelihood)
         np.testing.assert_array_equal(run.parameters["means"], runs[0].parameters["means"])
-    other = sampled(vb, rows, draws=2, chains=2, warmup=1, random_state=4)
+    other = sampled(vb, rows, n_draws=2, chains=2, warmup=1, random_state=4)
     assert (other.log_likelihood != runs[0].log_likelihood).all()
 
 
@@ -368,7 +368,7 @@ def test_draws_depend_on_the_seed_and_not_on_threads():
 def test_arrays_have_numbers_for_the_components_of_a_draw_and_nan_beyond(case):
     rows, letters = two_groups(case, 3, 20)
     vb = fitted(case, rows, letters, 2)
-    found = sampled(vb, rows, draws=30, chains=2)
+    found = sampled(vb, rows, n_draws=30, chains=2)
     shape = found.n_components.shape
     assert shape == (2, 30)
     there = np.arange(found.n_components.max()) < found.n_components[:, :, None]
@@ -388,7 +388,7 @@ def test_arrays_have_numbers_for_the_components_of_a_draw_and_nan_beyond(case):
 
 def test_parameters_of_a_draw_give_its_log_likelihood():
     vb, X = faithful()
-    found = sampled(vb, X, draws=5, chains=2)
+    found = sampled(vb, X, n_draws=5, chains=2)
     for place in np.ndindex(2, 5):
         k = found.n_components[place]
         weights, means = found.weights[place][:k], found.parameters["means"][place][:k]
@@ -400,7 +400,7 @@ def test_parameters_of_a_draw_give_its_log_likelihood():
 
 def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
     vb, X = faithful()
-    found = sampled(vb, X, draws=20, chains=2)
+    found = sampled(vb, X, n_draws=20, chains=2)
     whole = found.co_clustering()
     np.testing.assert_allclose(np.diagonal(whole), 1.0)
     some = [3, 200, 7]
@@ -411,7 +411,7 @@ def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
 
 def test_a_prior_on_one_k_is_that_model():
     vb, X = faithful()
-    found = sampled(vb, X, draws=50, chains=2, prior_over_k={2: 7.0})
+    found = sampled(vb, X, n_draws=50, chains=2, prior_over_k={2: 7.0})
     assert found.k_probabilities.to_dict() == {1: 0.0, 2: 1.0}
     assert (found.n_components == 2).all()
     with_k = gibbs(vb, X, 50, 2, 15, n_components=2)
@@ -420,7 +420,7 @@ def test_a_prior_on_one_k_is_that_model():
 
 def test_words_name_k_and_what_is_occupied():
     vb, X = faithful()
-    found = sampled(vb, X, draws=50, chains=3)
+    found = sampled(vb, X, n_draws=50, chains=3)
     lines = found.summary().splitlines()
     assert lines[0] == "3 chains of 50 draws after 15 sweeps of warm-up, K unknown."
     assert lines[1].startswith("Components (K): ")
@@ -436,7 +436,7 @@ def test_the_figure_shows_both_posteriors_and_the_prior():
     from matplotlib.figure import Figure
 
     vb, X = faithful()
-    found = sampled(vb, X, draws=50, chains=3)
+    found = sampled(vb, X, n_draws=50, chains=3)
     ax = found.plot(ax=Figure().subplots())
     heights = np.array([bar.get_height() for bar in ax.patches])
     shown = len(heights) // 2
@@ -444,7 +444,9 @@ def test_the_figure_shows_both_posteriors_and_the_prior():
     np.testing.assert_allclose(heights[:shown], occupied.to_numpy())
     np.testing.assert_allclose(heights[shown:], found.k_of_chains.mean(axis=0)[:shown])
     np.testing.assert_allclose(ax.lines[0].get_ydata(), found.prior_over_k[:shown])
-    assert bm.plot_occupied(found, ax=Figure().subplots()).get_title(loc="right") == "K unknown"
+    assert (
+        bm.plots.plot_occupied(found, ax=Figure().subplots()).get_title(loc="right") == "K unknown"
+    )
     with pytest.raises(InvalidInputError, match="found must be what gibbs returned"):
         plot_over_k(vb)
 
@@ -458,10 +460,10 @@ def test_ctrl_c_keeps_the_draws_so_far(monkeypatch):
             if self.done == 8:
                 raise KeyboardInterrupt
 
-    whole = sampled(vb, X, draws=20, chains=2, warmup=5)
+    whole = sampled(vb, X, n_draws=20, chains=2, warmup=5)
     monkeypatch.setattr(module, "FitProgress", Interrupted)
     with pytest.warns(BayesmixWarning, match="the first 3 of 20 draws of every chain"):
-        found = sampled(vb, X, draws=20, chains=2, warmup=5)
+        found = sampled(vb, X, n_draws=20, chains=2, warmup=5)
     assert found.status == "interrupted"
     assert "The run was interrupted" in found.summary()
     np.testing.assert_array_equal(found.n_components, whole.n_components[:, :3])
@@ -471,7 +473,7 @@ def test_ctrl_c_keeps_the_draws_so_far(monkeypatch):
 def test_arviz_is_handed_k_and_what_is_occupied():
     pytest.importorskip("arviz", reason="ArviZ is not installed: bayesmix[pymc]")
     vb, X = faithful()
-    found = sampled(vb, X, draws=20, chains=2)
+    found = sampled(vb, X, n_draws=20, chains=2)
     idata = found.to_arviz()
     for name in ("n_components", "n_occupied", "entropy"):
         np.testing.assert_array_equal(idata.posterior[name].values, getattr(found, name))
@@ -485,7 +487,7 @@ def test_arviz_is_handed_k_and_what_is_occupied():
 def test_without_arviz_the_rest_works_and_its_absence_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "arviz", None)
     vb, X = faithful()
-    found = sampled(vb, X, draws=5, chains=2)
+    found = sampled(vb, X, n_draws=5, chains=2)
     assert "R-hat" not in found.summary()
     with pytest.raises(MissingExtraError, match="ArviZ is needed"):
         found.to_arviz()
@@ -551,7 +553,7 @@ def test_sticks_and_options_without_effect_are_refused():
         gibbs(vb, X, n_components="all")
     with pytest.raises(InvalidInputError, match="n_components must be an integer of at least 1"):
         gibbs(vb, X, n_components=0)
-    found = sampled(vb, X, draws=3, chains=1)
+    found = sampled(vb, X, n_draws=3, chains=1)
     for wrong in (X[:, :1], "rows", np.full((2, 2), np.nan)):
         with pytest.raises(InvalidInputError, match="X must"):
             found.score_samples(wrong)

@@ -120,7 +120,7 @@ def test_draws_bands_and_gibbs_are_those_of_logarithms():
     expected = np.log(normal.density_interval(logs[:9], random_state=0)) + jacobian[:9, None]
     np.testing.assert_allclose(np.column_stack([low, high]), expected, atol=1e-3)
     ours, theirs = (
-        bm.gibbs(m, x, draws=20, chains=1, warmup=5, random_state=0)
+        bm.gibbs(m, x, n_draws=20, chains=1, warmup=5, random_state=0)
         for m, x in ((own, rows), (normal, logs))
     )
     np.testing.assert_allclose(

@@ -78,7 +78,7 @@ def test_a_row_of_weight_three_is_weighted_as_three_rows_are():
 def test_refits_of_one_component_are_weighted_means_and_covariances():
     X = faithful()
     model = bm.GaussianMixture(1, random_state=0).fit(X)
-    found = bm.weighted_bootstrap(model, X, draws=5, random_state=2)
+    found = bm.weighted_bootstrap(model, X, n_draws=5, random_state=2)
     task = RefitTask(model.result_, ArraySource(X), 2)
     for number in range(5):
         weights = task.factors(number)
@@ -97,7 +97,7 @@ def test_means_of_one_component_spread_as_their_closed_form_says():
     """Var(Σ w x) = S / (n + 1), S the covariance of the rows."""
     X = faithful()
     model = bm.GaussianMixture(1, random_state=0).fit(X)
-    found = bm.weighted_bootstrap(model, X, draws=1000, random_state=1)
+    found = bm.weighted_bootstrap(model, X, n_draws=1000, random_state=1)
     away = found.sample.means[:, 0] - X.mean(axis=0)
     variance = X.var(axis=0) / (len(X) + 1.0)
     error = (away**2).std(axis=0) / np.sqrt(1000)
@@ -121,7 +121,7 @@ def test_equal_weights_leave_the_fit_where_it_is(inference, structure):
 def test_refits_are_shaped_and_labelled_like_the_fit(inference):
     X = faithful()
     model = INFERENCES[inference]().fit(X)
-    found = bm.weighted_bootstrap(model, X, draws=30, random_state=0)
+    found = bm.weighted_bootstrap(model, X, n_draws=30, random_state=0)
     assert len(found) == 30
     assert found.sample.covariances.shape == (30, *model.covariances_.shape)
     assert found.sample.scale is None
@@ -138,7 +138,7 @@ def test_counts_are_refitted_too(name, kind):
     rows = counted(name)
     inference = None if kind is None else kind()
     model = bm.Mixture(2, family=COUNTS[name], inference=inference, random_state=0).fit(rows)
-    found = bm.weighted_bootstrap(model, rows, draws=20, random_state=0)
+    found = bm.weighted_bootstrap(model, rows, n_draws=20, random_state=0)
     of = "probabilities" if name == "bernoulli" else "rates"
     np.testing.assert_array_equal(getattr(found.sample, of), found.sample.means)
     assert found.standard_deviations.means.shape == (2, 3)
@@ -147,7 +147,7 @@ def test_counts_are_refitted_too(name, kind):
 def test_draws_are_the_refits_for_whoever_asks_for_densities():
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
-    found = bm.weighted_bootstrap(model, X, draws=6, random_state=0)
+    found = bm.weighted_bootstrap(model, X, n_draws=6, random_state=0)
     densities = log_densities(model.result_, found.draws, ArraySource(X[:4]))
     for s in range(6):
         same = bm.GaussianMixture.from_parameters(
@@ -170,8 +170,8 @@ def test_refits_spread_as_the_posterior_does_where_the_model_holds():
         degrees_of_freedom_prior=4.0, weight_concentration_prior=1.0,
         weight_concentration_prior_type="dirichlet_distribution",
     ).fit(rows)  # fmt: skip
-    found = bm.weighted_bootstrap(model, rows, draws=300, random_state=0, n_jobs=1)
-    sampled = bm.gibbs(model, rows, draws=1000, chains=4, random_state=1, n_jobs=1)
+    found = bm.weighted_bootstrap(model, rows, n_draws=300, random_state=0, n_jobs=1)
+    sampled = bm.gibbs(model, rows, n_draws=1000, chains=4, random_state=1, n_jobs=1)
     means = np.sort(sampled.parameters["means"][..., 0].reshape(-1, 2), axis=1)
     order = np.argsort(model.means_[:, 0])
     ratio = found.standard_deviations.means[order, 0] / means.std(axis=0)
@@ -187,19 +187,19 @@ def test_refits_spread_as_the_posterior_does_where_the_model_holds():
 def test_threads_and_how_many_are_asked_for_change_no_number(monkeypatch):
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
-    alone = bm.weighted_bootstrap(model, X, draws=9, random_state=5, n_jobs=1)
+    alone = bm.weighted_bootstrap(model, X, n_draws=9, random_state=5, n_jobs=1)
     monkeypatch.setattr(module, "WORTH_THREADS", 0)
-    assert_same(alone, bm.weighted_bootstrap(model, X, draws=9, random_state=5, n_jobs=3))
-    more = bm.weighted_bootstrap(model, X, draws=12, random_state=5, n_jobs=1)
+    assert_same(alone, bm.weighted_bootstrap(model, X, n_draws=9, random_state=5, n_jobs=3))
+    more = bm.weighted_bootstrap(model, X, n_draws=12, random_state=5, n_jobs=1)
     np.testing.assert_array_equal(more.sample.means[:9], alone.sample.means)
-    other = bm.weighted_bootstrap(model, X, draws=9, random_state=6)
+    other = bm.weighted_bootstrap(model, X, n_draws=9, random_state=6)
     assert (other.sample.means != alone.sample.means).any()
 
 
 def test_an_interrupt_keeps_the_refits_so_far(monkeypatch):
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
-    whole = bm.weighted_bootstrap(model, X, draws=6, random_state=0, n_jobs=1)
+    whole = bm.weighted_bootstrap(model, X, n_draws=6, random_state=0, n_jobs=1)
     plain, calls = module.refit, []
 
     def interrupted(result, source):
@@ -210,7 +210,7 @@ def test_an_interrupt_keeps_the_refits_so_far(monkeypatch):
 
     monkeypatch.setattr(module, "refit", interrupted)
     with pytest.warns(BayesmixWarning, match="the first 4 of 6 refits"):
-        part = bm.weighted_bootstrap(model, X, draws=6, random_state=0, n_jobs=1)
+        part = bm.weighted_bootstrap(model, X, n_draws=6, random_state=0, n_jobs=1)
     assert part.status == "interrupted"
     assert "so far" in part.summary()
     np.testing.assert_array_equal(part.sample.means, whole.sample.means[:4])
@@ -222,7 +222,7 @@ def test_an_interrupt_keeps_the_refits_so_far(monkeypatch):
 def test_collapsed_refits_are_left_out_counted_and_said(monkeypatch):
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
-    whole = bm.weighted_bootstrap(model, X, draws=6, random_state=0, n_jobs=1)
+    whole = bm.weighted_bootstrap(model, X, n_draws=6, random_state=0, n_jobs=1)
     plain, calls = module.refit, []
 
     def collapsing(result, source):
@@ -230,13 +230,13 @@ def test_collapsed_refits_are_left_out_counted_and_said(monkeypatch):
         return None if len(calls) % 2 else plain(result, source)
 
     monkeypatch.setattr(module, "refit", collapsing)
-    found = bm.weighted_bootstrap(model, X, draws=6, random_state=0, n_jobs=1)
+    found = bm.weighted_bootstrap(model, X, n_draws=6, random_state=0, n_jobs=1)
     assert (found.n_failed, len(found)) == (3, 3)
     assert "3 refits collapsed" in found.summary()
     np.testing.assert_array_equal(found.sample.means, whole.sample.means[1::2])
     monkeypatch.setattr(module, "refit", lambda result, source: None)
     with pytest.raises(UnsupportedError, match="of 6 refits 0 did not collapse"):
-        bm.weighted_bootstrap(model, X, draws=6, n_jobs=1)
+        bm.weighted_bootstrap(model, X, n_draws=6, n_jobs=1)
 
 
 def test_a_refit_whose_component_falls_onto_tied_rows_is_none():
@@ -256,14 +256,14 @@ def test_a_fit_with_a_collapsed_component_is_refused():
     with pytest.warns(bm.errors.DegenerateComponentWarning):
         model = bm.GaussianMixture(2, random_state=0).fit(rows)
     with pytest.raises(UnsupportedError, match="has collapsed"):
-        bm.weighted_bootstrap(model, rows, draws=10)
+        bm.weighted_bootstrap(model, rows, n_draws=10)
 
 
 def test_what_cannot_be_refitted_is_refused_by_name():
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
-    with pytest.raises(InvalidInputError, match="draws must be an integer of at least 2"):
-        bm.weighted_bootstrap(model, X, draws=1)
+    with pytest.raises(InvalidInputError, match="n_draws must be an integer of at least 2"):
+        bm.weighted_bootstrap(model, X, n_draws=1)
     with pytest.raises(InvalidInputError, match="X must hold the rows of the fit"):
         bm.weighted_bootstrap(model, X[1:])
     with pytest.raises(InvalidInputError, match="model must be a fitted mixture"):
@@ -272,7 +272,7 @@ def test_what_cannot_be_refitted_is_refused_by_name():
 
 def test_the_summary_has_a_line_for_every_kind_of_parameter():
     def kinds(model, rows):
-        summary = bm.weighted_bootstrap(model, rows, draws=4).summary()
+        summary = bm.weighted_bootstrap(model, rows, n_draws=4).summary()
         return [line.split(":")[0].strip() for line in summary.splitlines()[2:]]
 
     gaussian = bm.GaussianMixture(2, random_state=0).fit(faithful())

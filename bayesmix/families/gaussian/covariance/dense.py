@@ -59,13 +59,17 @@ class Dense:
         columns = values.T
         n_components, n_features = means.shape
         total = np.empty((n_components, n_features, n_features))
+        away, weighted = np.empty(columns.shape), np.empty(columns.shape)
         for k in range(n_components):
-            own, mine = columns, responsibilities[:, k]
-            held = np.flatnonzero(mine)
-            if FEW * len(held) < len(mine):
-                own, mine = columns[:, held], mine[held]
-            away = own - means[k][:, None]
-            np.dot(away * mine, away.T, out=total[k])
+            shares, mean = responsibilities[:, k], means[k][:, None]
+            held = np.flatnonzero(shares)
+            if FEW * len(held) < len(shares):
+                deviations = columns[:, held] - mean
+                np.dot(deviations * shares[held], deviations.T, out=total[k])
+            else:
+                np.subtract(columns, mean, out=away)
+                np.multiply(away, shares, out=weighted)
+                np.dot(weighted, away.T, out=total[k])
         return total
 
     def of_dense(self, matrices: Array) -> Array:
@@ -110,9 +114,12 @@ class Dense:
             return self.squared(columns.repeat(2, axis=1).T, means, root)[:1]
         out = np.empty((len(means), columns.shape[1]))
         shared = len(root) == 1
+        away, whitened = np.empty(columns.shape), np.empty(columns.shape)
         for k in range(len(means)):
-            away = root[0 if shared else k].T @ (columns - means[k][:, None])
-            np.einsum("dn,dn->n", away, away, out=out[k])
+            np.subtract(columns, means[k][:, None], out=away)
+            np.matmul(root[0 if shared else k].T, away, out=whitened)
+            np.multiply(whitened, whitened, out=whitened)
+            np.add.reduce(whitened, axis=0, out=out[k])
         return out.T
 
     def lengths(self, away: Array, root: Array) -> Array:

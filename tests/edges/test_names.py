@@ -1,0 +1,93 @@
+"""Public names: second names are the same objects, old ones work and warn of the new."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+
+X = bm.datasets.load_faithful()
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "deprecations.md"
+SECOND = {
+    "loo": "leave_one_out",
+    "log_marginal_likelihood": "log_evidence",
+    "read_table": "read",
+}
+MOVED = [(module, name) for module, names in bm._MOVED.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def vb():
+    return bm.BayesianGaussianMixture(2, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize(("second", "first"), SECOND.items())
+def test_a_second_name_is_the_same_object(second, first):
+    assert getattr(bm, second) is getattr(bm, first)
+    assert second in bm.__all__
+
+
+@pytest.mark.parametrize(("module", "name"), MOVED)
+def test_an_old_name_works_and_warns_of_the_new_one(module, name):
+    with pytest.warns(FutureWarning, match=rf"bayesmix\.{name} is now bayesmix\.{module}\.{name};"):
+        old = getattr(bm, name)
+    assert old is getattr(getattr(bm, module), name)
+    assert name not in bm.__all__
+    assert f"| `bayesmix.{name}` | `bayesmix.{module}.{name}` |" in PAGE.read_text("utf-8")
+
+
+def test_results_lists_the_classes_that_moved():
+    assert sorted(bm._MOVED["results"]) == bm.results.__all__
+
+
+def test_the_warning_points_at_the_line_that_uses_the_old_name():
+    script = "import bayesmix as bm\nbm.LeaveOneOut\nfrom bayesmix import Merging\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "<string>:2: FutureWarning: bayesmix.LeaveOneOut" in done.stderr
+    assert "<string>:3: FutureWarning: bayesmix.Merging" in done.stderr
+
+
+@pytest.mark.parametrize("function", [bm.gibbs, bm.crosscheck, bm.weighted_bootstrap])
+def test_the_old_spelling_of_n_draws_works_and_warns(function, vb):
+    more = {} if function is bm.weighted_bootstrap else {"chains": 2, "warmup": 2}
+    more |= {"sampler": "gibbs"} if function is bm.crosscheck else {}
+    new = function(vb, X, n_draws=20, **more)
+    with pytest.warns(FutureWarning, match=rf"{function.__name__}\(draws=...\) is now n_draws=..."):
+        old = function(vb, X, draws=20, **more)
+    draws = [getattr(one, "found", one).draws for one in (old, new)]
+    np.testing.assert_array_equal(*(one.weights.log_weights for one in draws))
+    with pytest.raises(bm.errors.InvalidInputError, match="give n_draws only"):
+        function(vb, X, draws=20, n_draws=20)
+
+
+@pytest.mark.parametrize("estimator", [bm.GaussianMixture, bm.BayesianGaussianMixture, bm.Mixture])
+def test_noise_is_uniform_where_it_is_true(estimator):
+    fits = [estimator(2, noise=noise, random_state=0).fit(X) for noise in (True, "uniform")]
+    assert fits[0].noise_weight_ == fits[1].noise_weight_
+    assert fits[0].n_parameters_ == fits[0].result_.n_parameters_ == 12
+    assert estimator(2, noise=False, random_state=0).fit(X).n_parameters_ == 11
+
+
+def test_credible_intervals_hold_what_draws_from_q_do(vb):
+    table = vb.credible_interval(level=0.8, random_state=3).set_index("parameter")
+    assert list(table.columns) == ["mean", "lower", "upper"]
+    assert "weights[1]" in table.index
+    assert "covariances[1, eruptions, waiting]" in table.index
+    assert "covariances[1, waiting, eruptions]" not in table.index
+    n_draws = 20_000
+    drawn = vb.sample_posterior(n_draws, random_state=4)
+    for k, name in enumerate(["weights[0]", "weights[1]"]):
+        share = drawn.weights[:, k]
+        inside = (share > table.lower[name]) & (share < table.upper[name])
+        # 4,000 draws make the ends, 20,000 count: 4.4 standard errors, a false alarm in 10^5.
+        assert abs(inside.mean() - 0.8) < 4.4 * 0.4 * (1 / 4000 + 1 / n_draws) ** 0.5
+        assert abs(table["mean"][name] - vb.weights_[k]) < 4.4 * share.std() / 4000**0.5
+
+
+def test_credible_intervals_of_a_maximum_likelihood_fit_are_refused():
+    with pytest.raises(bm.errors.UnsupportedError, match="no posterior"):
+        bm.GaussianMixture(2, random_state=0).fit(X).credible_interval()
