@@ -50,13 +50,13 @@ class ComponentTable:
 
 
 def as_text(result: FitResult) -> str:
-    """What ``repr`` shows."""
+    """Return the ``repr`` of a fit."""
     happened = [f"  {event}" for event in events(result)]
     return shortened([f"<FitResult: {sentence(result)}>", *happened])
 
 
 def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
-    """At most this many lines, for ``repr``; the rest is in ``summary()``."""
+    """Cut text to ``n_lines`` for ``repr``, with a pointer to ``summary()``."""
     if len(lines) <= n_lines:
         return "\n".join(lines)
     return "\n".join([*lines[: n_lines - 1], f"  ... {len(lines) - n_lines + 1} more in summary()"])

@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def resolved(value: Value | None) -> Value:
-    """What ``em.model`` fills in before a run, where a user left it out."""
+    """Return a prior that ``em.model`` has filled in."""
     assert value is not None, "the objective is not resolved against rows yet"
     return value
 
