@@ -28,9 +28,9 @@ def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
         if rows.labels.ndim == 2:
             joint += rows.labels
         else:
-            known = rows.labels >= 0
-            others = rows.labels[:, None] != np.arange(joint.shape[1])
-            joint[known[:, None] & others] = -np.inf
+            is_known = rows.labels >= 0
+            excluded = rows.labels[:, None] != np.arange(joint.shape[1])
+            joint[is_known[:, None] & excluded] = -np.inf
     return Allocated(normalise(joint))
 
 

@@ -85,12 +85,12 @@ class Coding:
     def numbers(self) -> tuple[str, ...]:
         """Names of the numerical columns."""
         pairs = zip(self.names, self.levels, strict=True)
-        return tuple(name for name, own in pairs if own is None)
+        return tuple(name for name, levels in pairs if levels is None)
 
     @property
     def has_levels(self) -> bool:
         """Whether any column is categorical."""
-        return any(own is not None for own in self.levels)
+        return any(levels is not None for levels in self.levels)
 
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""
@@ -107,26 +107,26 @@ class Coding:
         import pandas as pd
 
         pairs = zip(self.names, rows.T, self.levels, strict=True)
-        made = {
+        columns = {
             name: values if levels is None else pd.Series(values_of(values, levels)).infer_objects()
             for name, values, levels in pairs
         }
-        return pd.DataFrame(made)
+        return pd.DataFrame(columns)
 
     @property
     def sentence(self) -> str:
         """Return the column types and the dropped columns in words."""
         numbers = [name for name in self.numbers if name not in self.counts]
         levels = [
-            f"{name} ({len(own)} levels)"
-            for name, own in zip(self.names, self.levels, strict=True)
-            if own is not None
+            f"{name} ({len(column_levels)} levels)"
+            for name, column_levels in zip(self.names, self.levels, strict=True)
+            if column_levels is not None
         ]
-        left = [f"{name} ({why})" for name, why in self.left_out]
+        dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
             ("numbers", numbers),
             ("counts", self.counts),
             ("categories", levels),
-            ("left out", left),
+            ("left out", dropped),
         )
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)

@@ -137,8 +137,8 @@ class Mixture(Generic[C, W]):
         """Add the noise to responsibilities and log normaliser of data in data units."""
         assert self.noise is not None
         log_volume = self.frame.log_volume
-        total, own = self.noise.joined(shares, log_normaliser, values, log_volume)
-        return np.column_stack([shares, own]), total
+        total, noise_share = self.noise.joined(shares, log_normaliser, values, log_volume)
+        return np.column_stack([shares, noise_share]), total
 
     @property
     def linear(self: Mixture[Components]) -> Linear:

@@ -110,12 +110,12 @@ class Noise:
 
         ``joint`` (n, K), the responsibilities of the components, is scaled in place.
         """
-        own = self.log_weight + self.log_density(values, log_volume)
-        total = np.logaddexp(log_normaliser, own)
+        log_noise = self.log_weight + self.log_density(values, log_volume)
+        total = np.logaddexp(log_normaliser, log_noise)
         # If both densities are zero, the observation stays with the components.
         somewhere = ~np.isneginf(total)
         share = np.zeros(len(total))
-        np.subtract(own, total, out=share, where=somewhere)
+        np.subtract(log_noise, total, out=share, where=somewhere)
         share = np.where(somewhere, np.exp(share), 0.0)
         joint *= (1.0 - share)[:, None]
         return total, share

@@ -161,9 +161,9 @@ class Rows:
 
     def features(self, form: Any, frame: Frame) -> Array:
         """Return features of a linear form in a frame, cached for small data."""
-        kept = self._kept.get(form.kind)
-        if kept is not None and kept[0] is frame:
-            return kept[1]
+        cached = self._kept.get(form.kind)
+        if cached is not None and cached[0] is frame:
+            return cached[1]
         features: Array = form.features(frame.apply(self.values))
         if self.keeps_features(len(features)):
             features.flags.writeable = False
@@ -182,20 +182,20 @@ class Rows:
         if key in self._patterns:
             return self._patterns[key]
         values, every = np.asarray(self.values), np.arange(self.values.shape[1])
-        found, rest = [], []
+        groups, rest = [], []
         for columns, rows in patterns(values, among):
             if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
-                own = None if self.weights is None else self.weights[rows]
+                weights = None if self.weights is None else self.weights[rows]
                 labels = None if self.labels is None else self.labels[rows]
                 seen = values[np.ix_(rows, columns)]
-                found.append((columns, Rows(seen, own, labels=labels)))
+                groups.append((columns, Rows(seen, weights, labels=labels)))
             else:
                 rest.append(rows)
         if rest:
-            found.append((every, self.some(np.concatenate(rest))))
+            groups.append((every, self.some(np.concatenate(rest))))
         if values.size <= MOST_KEPT:
-            self._patterns[key] = found
-        return found
+            self._patterns[key] = groups
+        return groups
 
     def some(self, mine: Any) -> Rows:
         """Return some of the observations."""

@@ -52,8 +52,8 @@ def device_sums(
     shares, log_normaliser = normalised(xp, joint)
     weight = float(X.shape[0]) if weights is None else float(weights.sum())
     if weights is not None:
-        own = beside(weights, values)
-        shares, log_normaliser = shares * own[:, None], log_normaliser * own
+        device_weights = beside(weights, values)
+        shares, log_normaliser = shares * device_weights[:, None], log_normaliser * device_weights
     total = float(xp.sum(log_normaliser))
     magnitude = weight + float(xp.sum(xp.abs(log_normaliser)))
     if linear:
@@ -66,22 +66,24 @@ def device_assessment(
     mixture: Mixture[Any], X: Any, weights: Array | None
 ) -> tuple[float, float, float, Array, Array] | None:
     """Return the fields of an ``Assessment`` in data units; None if only NumPy can."""
-    found = device_shares(mixture, X, None)
-    if found is None:
+    allocation = device_shares(mixture, X, None)
+    if allocation is None:
         return None
-    xp, shares, log_normaliser = found
-    own = xp.ones_like(log_normaliser) if weights is None else beside(weights, log_normaliser)
+    xp, shares, log_normaliser = allocation
+    device_weights = (
+        xp.ones_like(log_normaliser) if weights is None else beside(weights, log_normaliser)
+    )
     logs = xp.log(xp.where(shares > 0.0, shares, xp.ones_like(shares)))
     largest = xp.max(shares, axis=1)
     numbers = xp.arange(mixture.n_components, device=device_of(shares))
     hard = xp.argmax(shares, axis=1)[:, None] == numbers[None, :]
-    weighted = shares * own[:, None]
+    weighted = shares * device_weights[:, None]
     return (
-        float(xp.sum(log_normaliser * own)),
+        float(xp.sum(log_normaliser * device_weights)),
         float(-xp.sum(weighted * logs)),
-        float(xp.sum(xp.log(largest) * own)),
+        float(xp.sum(xp.log(largest) * device_weights)),
         host(xp.sum(weighted, axis=0)),
-        host(xp.sum(xp.where(hard, own[:, None], xp.zeros_like(shares)), axis=0)),
+        host(xp.sum(xp.where(hard, device_weights[:, None], xp.zeros_like(shares)), axis=0)),
     )
 
 

@@ -50,13 +50,13 @@ class ComponentTable:
 
 
 def as_text(result: FitResult) -> str:
-    """What ``repr`` shows."""
+    """Return the ``repr`` of a fit."""
     happened = [f"  {event}" for event in events(result)]
     return shortened([f"<FitResult: {sentence(result)}>", *happened])
 
 
 def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
-    """At most this many lines, for ``repr``; the rest is in ``summary()``."""
+    """Cut text to ``n_lines`` for ``repr``, with a pointer to ``summary()``."""
     if len(lines) <= n_lines:
         return "\n".join(lines)
     return "\n".join([*lines[: n_lines - 1], f"  ... {len(lines) - n_lines + 1} more in summary()"])
@@ -130,10 +130,10 @@ def _cells(row: Sequence[str], share: float) -> str:
 
 def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
-    asked, found = result.requested_components, result.n_components
+    asked, n_components = result.requested_components, result.n_components
     family = result.family.name.replace("_", " ")
-    size = f"{found} component{'s' if found != 1 else ''}"
-    size += f" of {asked}" if asked != found else ""
+    size = f"{n_components} component{'s' if n_components != 1 else ''}"
+    size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
     name = OBJECTIVES[result.inference.name]
@@ -176,16 +176,16 @@ def component_table(
     ]
     shares = weights[: len(shown)].tolist()
     if noise is not None:
-        left = f"{result.total_weight - result.counts.sum():.1f}" if counted else "-"
-        rows.append(("noise", f"{noise.weight:.3f}", left, *("" for _ in columns)))
+        remaining = f"{result.total_weight - result.counts.sum():.1f}" if counted else "-"
+        rows.append(("noise", f"{noise.weight:.3f}", remaining, *("" for _ in columns)))
         shares.append(noise.weight)
     left_out = [
-        f"{left} more {what}{'s' * (left > 1)}"
-        for left, what in (
+        f"{remaining} more {what}{'s' * (remaining > 1)}"
+        for remaining, what in (
             (result.n_components - most_components, "component"),
             (result.n_features - most_columns, "column"),
         )
-        if left > 0
+        if remaining > 0
     ]
     more = f"... and {' and '.join(left_out)}" if left_out else ""
     return ComponentTable(heads, tuple(rows), tuple(shares), more)
@@ -198,8 +198,8 @@ def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str
     if levels is None:
         pairs = zip(point.means[:, column], point.deviations[:, column], strict=True)
         return [_mean_and_spread(mean, spread) for mean, spread in pairs]
-    own, codes = point.marginal(np.array([column])), np.arange(len(levels), dtype=np.float64)
-    shares = np.exp(own.expected_log_density(codes[:, None]))
+    marginal, codes = point.marginal(np.array([column])), np.arange(len(levels), dtype=np.float64)
+    shares = np.exp(marginal.expected_log_density(codes[:, None]))
     return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
 
 
@@ -380,8 +380,8 @@ class Reporter:
         """Return observations per second since the last update, empty for subsamples."""
         if self.rows is None:
             return ""
-        found, self.seen = self.rows.n_rows - self.seen, self.rows.n_rows
-        return f"{found / (now - self.last):,.0f} rows/s" if found else ""
+        n_rows, self.seen = self.rows.n_rows - self.seen, self.rows.n_rows
+        return f"{n_rows / (now - self.last):,.0f} rows/s" if n_rows else ""
 
     def finished(self, converged: bool, lower_bound: float) -> None:
         """Print scikit-learn's last line."""

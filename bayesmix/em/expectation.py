@@ -142,7 +142,7 @@ class Form(ABC):
     ) -> list[tuple[Statistics, float]]:
         """Return statistics and log normaliser of a separate E-step of each part."""
         passed = (self.step(part.of(mixture))(part.rows).finished() for part in parts)
-        return [(each.statistics, each.log_normaliser) for each in passed]
+        return [(sums.statistics, sums.log_normaliser) for sums in passed]
 
     def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
         """Return observations without missing values, on which moves are tried."""
@@ -219,9 +219,9 @@ class Linear(Form):
         log_normaliser = np.empty(len(rows))
         sums, allocation = np.zeros(coefficients.shape), None
         for block in blocks:
-            own, place = slice(len(block)), block.first - rows.first
-            features, joint = room[:, own], joints[:, own]
-            form.features(mixture.frame.apply(block.values, framed[:, own]), features)
+            columns, place = slice(len(block)), block.first - rows.first
+            features, joint = room[:, columns], joints[:, columns]
+            form.features(mixture.frame.apply(block.values, framed[:, columns]), features)
             np.matmul(coefficients, features, out=joint)
             allocated = mixture.allocate(joint.T, block)
             log_normaliser[place : place + len(block)] = allocated.log_normaliser
@@ -242,12 +242,15 @@ class Linear(Form):
         """
         if not parts:
             return []
-        own = mixture.linear
-        features = [part.rows.features(own, mixture.frame) for part in parts]
+        form = mixture.linear
+        features = [part.rows.features(form, mixture.frame) for part in parts]
         joint = np.hstack(
-            [own.coefficients[p.components] @ each for p, each in zip(parts, features, strict=True)]
+            [
+                form.coefficients[p.components] @ block
+                for p, block in zip(parts, features, strict=True)
+            ]
         )
-        lengths = [each.shape[1] for each in features]
+        lengths = [block.shape[1] for block in features]
         shares = np.concatenate([part.shares for part in parts])
         log_weights = PointWeights(shares).expected_log().reshape(len(parts), -1)
         joint += np.repeat(log_weights, lengths, axis=0).T
@@ -257,8 +260,8 @@ class Linear(Form):
         log_normaliser *= weights
         ends = np.cumsum(lengths)
         return [
-            (own.from_sums(joint[:, start:end] @ each.T), float(log_normaliser[start:end].sum()))
-            for each, start, end in zip(features, ends - lengths, ends, strict=True)
+            (form.from_sums(joint[:, start:end] @ block.T), float(log_normaliser[start:end].sum()))
+            for block, start, end in zip(features, ends - lengths, ends, strict=True)
         ]
 
 
@@ -288,8 +291,8 @@ def block_rows(width: int, n_components: int) -> int:
 
 
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
-    """What blocks of a chunk say, added in their order."""
-    width = 2 * rows.values.shape[1]  # deviations from one mean, as they are and whitened
+    """Add the results of ``of_block`` over the blocks of a chunk, in order."""
+    width = 2 * rows.values.shape[1]  # deviations from a mean, plain and whitened
     total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
     return total
 
@@ -359,14 +362,14 @@ class AssessmentStep:
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
         if has_gaps(rows.values):
-            found = rows.by_pattern(mixture.patterned)
-            return reduce(add, (self._pattern(columns, some) for columns, some in found))
+            groups = rows.by_pattern(mixture.patterned)
+            return reduce(add, (self._pattern(columns, group) for columns, group in groups))
         return self._blocks(rows)
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
         """Run the assessment on the device of ``values``; None if it cannot."""
-        found = device_assessment(self.mixture, values, weights)
-        return None if found is None else Assessment(*found)
+        assessment = device_assessment(self.mixture, values, weights)
+        return None if assessment is None else Assessment(*assessment)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         seen = self.mixture.marginal(columns)

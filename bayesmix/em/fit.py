@@ -132,8 +132,8 @@ def _in_workers(
     jobs = (
         delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
     )
-    found = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    for index, (outcome, apart) in enumerate(found, first):
+    outcomes = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    for index, (outcome, apart) in enumerate(outcomes, first):
         monitor.stage = f"run {index + 1} of {settings.n_init}"
         monitor.counted(apart)
         yield outcome
@@ -168,8 +168,8 @@ def _one_run(
     elif not problem.form.exact:
         state = begin_at(problem, first_of_many(problem, model, settings, index))
     elif settings.search and not few:
-        found = search(problem, model, settings, monitor, index)
-        records, state = found.records, found.state.afresh()
+        optimum = search(problem, model, settings, monitor, index)
+        records, state = optimum.records, optimum.state.afresh()
     else:
         start = named_start(
             settings.init,

@@ -81,13 +81,13 @@ class GappedStep:
         form = cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)
         whole = replace(self.mixture, components=form)
         total: ChunkSums | None = None
-        for columns, some in rows.by_pattern(None, MANY if form.dense else None):
+        for columns, group in rows.by_pattern(None, MANY if form.dense else None):
             if len(columns) < rows.values.shape[1]:
-                sums = CENTRED.sums(whole.marginal(columns), some)
+                sums = CENTRED.sums(whole.marginal(columns), group)
                 statistics: Statistics = form.completed(columns, finished(sums.statistics))
             else:
-                arithmetic = SEEN if has_gaps(some.values) else CENTRED
-                sums = arithmetic.sums(self.mixture, some)
+                arithmetic = SEEN if has_gaps(group.values) else CENTRED
+                sums = arithmetic.sums(self.mixture, group)
                 statistics = finished(sums.statistics)
             sums = replace(sums, statistics=statistics)
             total = sums if total is None else total + sums

@@ -226,8 +226,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
     remedy = f"use at most {largest} components, " if largest else "use "
-    pooled, own = K + n_features, K * (n_features + 1)
-    least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else own
+    pooled, separate = K + n_features, K * (n_features + 1)
+    least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else separate
     needed, simpler = f"at least {least}", ", or covariance_type='diag'"
     if n_distinct <= K:
         needed, simpler = "more than that", ""

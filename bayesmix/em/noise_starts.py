@@ -64,10 +64,10 @@ def begun_with_noise(
 ) -> State:
     """Return the best start: a fit without noise to the central observations, then short runs."""
     plain = replace(model, noise=None)
-    near = tuple(replace(one, noise=None) for one in settings.near)
-    own = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
-    some = problem.source.sample(MOST_ROWS, stream(settings.seed, Purpose.START, index))
-    order = np.argsort(loneliness(problem, some), kind="stable")
+    near = tuple(replace(candidate, noise=None) for candidate in settings.near)
+    plain_settings = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
+    sample = problem.source.sample(MOST_ROWS, stream(settings.seed, Purpose.START, index))
+    order = np.argsort(loneliness(problem, sample), kind="stable")
     best: State | None = None
     last: BayesmixError | None = None
     mixture: Mixture | None = None
@@ -75,10 +75,10 @@ def begun_with_noise(
     for share in LEFT_OUT:
         before, left_out = left_out, int(share * len(order))
         if left_out != before:  # small samples have equal subsets
-            kept = np.sort(order[: len(order) - left_out])
-            source = problem.source if share == 0.0 else some.subset(kept)
+            central = np.sort(order[: len(order) - left_out])
+            source = problem.source if share == 0.0 else sample.subset(central)
             try:
-                mixture = fit(plain, source, own, monitor.child()).mixture
+                mixture = fit(plain, source, plain_settings, monitor.child()).mixture
             except BayesmixError as refused:
                 mixture, last = None, refused
         if mixture is None:

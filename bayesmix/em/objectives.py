@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def resolved(value: Value | None) -> Value:
-    """What ``em.model`` fills in before a run, where a user left it out."""
+    """Return a prior that ``em.model`` has filled in."""
     assert value is not None, "the objective is not resolved against rows yet"
     return value
 
@@ -182,9 +182,9 @@ class WithNoise:
         resolution: Array | None,
     ) -> Mixture:
         """Update the components, unless all observations are noise, and the weight of the noise."""
-        kept = float(expectation.counts.sum()) / self.total_weight
-        share = 1.0 - kept
-        if previous is not None and kept < NO_ROWS:
+        clean_share = float(expectation.counts.sum()) / self.total_weight
+        share = 1.0 - clean_share
+        if previous is not None and clean_share < NO_ROWS:
             return replace(previous, noise=self.noise(1.0))
         mixture = self.inner.update(expectation, previous, frame, resolution)
         return replace(mixture, noise=self.noise(min(max(share, 0.0), 1.0)))
@@ -193,10 +193,10 @@ class WithNoise:
         """Return the noise for a given fraction of the observations."""
         if not self.variational:
             return Noise.at(self.density, share)
-        noisy, others = self._beta(share)
-        total = digamma(noisy + others)
-        log_weight, log_rest = digamma(noisy) - total, digamma(others) - total
-        return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + others))
+        noisy, clean = self._beta(share)
+        total = digamma(noisy + clean)
+        log_weight, log_rest = digamma(noisy) - total, digamma(clean) - total
+        return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + clean))
 
     def _beta(self, share: float) -> tuple[float, float]:
         """Return the parameters of q(ε)."""
@@ -209,6 +209,6 @@ class WithNoise:
             return value
         noise = mixture.noise
         total = self.total_weight + 2.0
-        noisy, others = noise.weight * total, (1.0 - noise.weight) * total
-        kl = (noisy - 1.0) * noise.log_weight + (others - 1.0) * noise.log_rest
-        return value - float(kl - betaln(noisy, others))
+        noisy, clean = noise.weight * total, (1.0 - noise.weight) * total
+        kl = (noisy - 1.0) * noise.log_weight + (clean - 1.0) * noise.log_rest
+        return value - float(kl - betaln(noisy, clean))

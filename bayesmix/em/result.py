@@ -80,11 +80,11 @@ def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tu
     far = np.flatnonzero(distant)
     units, exponents = _scaled(frame, values[far])
     for exponent in np.unique(exponents):
-        some = exponents == exponent
-        joint, beyond = components.beyond(units[some], int(exponent))
+        group = exponents == exponent
+        joint, beyond = components.beyond(units[group], int(exponent))
         joint += mixture.log_weights
-        log_density[far[some]] = normalise(joint) + beyond
-        shares[far[some]] = joint
+        log_density[far[group]] = normalise(joint) + beyond
+        shares[far[group]] = joint
     return shares, log_density
 
 
@@ -118,11 +118,11 @@ def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> A
 
 
 def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
-    _, found = _described(mixture, values, family)
+    _, density = _described(mixture, values, family)
     if family.continuous:
-        found = found - mixture.frame.log_volume
-        found += mixture.frame.log_flat(values)
-    return found
+        density = density - mixture.frame.log_volume
+        density += mixture.frame.log_flat(values)
+    return density
 
 
 def _reach(components: FarDensities, n_features: int) -> float:

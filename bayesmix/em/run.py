@@ -212,8 +212,8 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...]]:
     """Run an E-step, in a more accurate form where rounding is too large."""
-    expectation, kept = surely_summed(problem.source, mixture, form, problem.kept)
-    if kept is form:
+    expectation, final_form = surely_summed(problem.source, mixture, form, problem.kept)
+    if final_form is form:
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
@@ -221,7 +221,7 @@ def _expect(
         "in the centred form",
         at_pass=passes,
     )
-    return expectation, kept, (event,)
+    return expectation, final_form, (event,)
 
 
 def surely_summed(

@@ -147,8 +147,8 @@ class Stream:
     @property
     def total(self) -> BatchSums:
         """Return the sums of all observations."""
-        first, *others = (*self.named.total, *self.unnamed)
-        for other in others:
+        first, *rest = (*self.named.total, *self.unnamed)
+        for other in rest:
             first += other
         return first
 
@@ -174,8 +174,8 @@ class Stream:
     def updated(self, objective: Objective) -> Stream:
         """Return the stream after an M-step on all sums."""
         statistics = self.total.statistics
-        known = Expectation(0.0, 0.0, statistics.counts, statistics)
-        mixture = objective.update(known, self.mixture, self.mixture.frame, self.resolution)
+        expectation = Expectation(0.0, 0.0, statistics.counts, statistics)
+        mixture = objective.update(expectation, self.mixture, self.mixture.frame, self.resolution)
         return replace(self, mixture=mixture)
 
     def bound(self, objective: Objective) -> float:
@@ -330,11 +330,11 @@ def arrived(
         try:
             sums = _visited(result, stream, source)
             stream = stream.arrived(sums, name).updated(result.inference)
-            again = before is not None and _alike(before, sums)
+            revisited = before is not None and _alike(before, sums)
             merges: tuple[Event, ...] = ()
             if prune and result.variational:
                 stream, merges = _with_fewer(result, stream)
-            return _result(result, stream, again, merges, time.perf_counter() - began)
+            return _result(result, stream, revisited, merges, time.perf_counter() - began)
         except DegenerateFitError as problem:
             raise DegenerateFitError(
                 f"with this batch {problem}; the stream is as it was before"
@@ -364,10 +364,10 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
     events: tuple[Event, ...] = ()
     while not stream.n_visits & (stream.n_visits - 1):
         value = stream.bound(result.inference)
-        found = best_merge(result.inference, stream)
-        if found is None:
+        merge = best_merge(result.inference, stream)
+        if merge is None:
             break
-        stream, (first, second) = found
+        stream, (first, second) = merge
         gain = stream.bound(result.inference) - value
         message = f"components {first} and {second} were merged on the sums of all rows"
         events += (Event("merged", message, stream.n_visits, gain=gain),)

@@ -126,23 +126,23 @@ def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Itera
     start = 0
     while start < len(rows):
         stop = min(start + ROWS_AT_ONCE, len(rows))
-        mine = order[start:stop]
-        first, last = anchors[mine[0]], anchors[mine[-1]]
-        own = np.arange(first, last + 1)
+        indices = order[start:stop]
+        first, last = anchors[indices[0]], anchors[indices[-1]]
+        group_anchors = np.arange(first, last + 1)
         inside = np.clip(ends[first : last + 1], start, stop)
         bounds = np.concatenate([[start], inside]) - start
         present = np.diff(bounds) > 0
-        own, bounds = own[present], np.concatenate([[0], bounds[1:][present]])
-        candidates = nearest[own].astype(np.int64, copy=False)
-        local, places = form.local(own, candidates)
-        some = rows.some(mine)
-        values = mixture.frame.apply(some.values)
+        group_anchors, bounds = group_anchors[present], np.concatenate([[0], bounds[1:][present]])
+        candidates = nearest[group_anchors].astype(np.int64, copy=False)
+        local, places = form.local(group_anchors, candidates)
+        part = rows.some(indices)
+        values = mixture.frame.apply(part.values)
         values -= places.repeat(np.diff(bounds), axis=0)
         features = local.features(values)
         coefficients = local.coefficients.reshape(*candidates.shape, -1).copy()
         coefficients[:, :, 0] += mixture.finite_log_weights[candidates]
-        joint = np.empty((candidates.shape[1], len(mine)))
-        of_rows = Grouped(mine, some, bounds, candidates, places, features, joint)
+        joint = np.empty((candidates.shape[1], len(indices)))
+        of_rows = Grouped(indices, part, bounds, candidates, places, features, joint)
         for group, own_rows in zip(coefficients, of_rows.groups, strict=True):
             joint[:, own_rows] = group @ features[:, own_rows]
         yield of_rows
@@ -170,7 +170,7 @@ class TruncatedStep:
 def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
     """Return statistics of all components from responsibilities (n, G) of the candidates."""
     features = some.features
-    sums = np.stack([shares[own].T @ features[:, own].T for own in some.groups])
+    sums = np.stack([shares[group].T @ features[:, group].T for group in some.groups])
     flat = sums.reshape(-1, len(features))
     return form.gathered(flat, some.candidates.ravel(), some.places)
 
@@ -203,9 +203,9 @@ def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) 
     """Return the first anchors and candidates."""
     anchors = _every_anchor(source, mixture)
     nearest = neighbours(mixture, WIDTHS[-1])
-    some = anchors.some(_some_rows(source.shape[0], 0))
+    sampled = anchors.some(_some_rows(source.shape[0], 0))
     joint = joint_of_some(source, mixture, 0)
-    return _wide_enough(joint, some, Truncated(dense, anchors, nearest))
+    return _wide_enough(joint, sampled, Truncated(dense, anchors, nearest))
 
 
 def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> Truncated:
@@ -220,12 +220,12 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     moved = anchors.differing(before) / source.shape[0]
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
     joint = joint_of_some(source, mixture, widest.looks)
-    some = anchors.some(_some_rows(source.shape[0], widest.looks))
-    if lost(joint, nearest[some]) > MOST_LOST:
+    sampled = anchors.some(_some_rows(source.shape[0], widest.looks))
+    if lost(joint, nearest[sampled]) > MOST_LOST:
         anchors = _every_anchor(source, mixture)
         widest = replace(widest, anchors=anchors)
-        some = anchors.some(_some_rows(source.shape[0], widest.looks))
-    return _wide_enough(joint, some, widest)
+        sampled = anchors.some(_some_rows(source.shape[0], widest.looks))
+    return _wide_enough(joint, sampled, widest)
 
 
 def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
@@ -235,13 +235,13 @@ def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
 
 def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
     """Return the smallest number of candidates whose bound is close enough."""
-    found, nearest = widest, widest.found[1]
+    form, nearest = widest, widest.found[1]
     for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
         few = np.sort(nearest[:, :width], axis=1)
-        found = replace(widest, neighbours=few)
+        form = replace(widest, neighbours=few)
         if lost(joint, few[anchors]) <= MOST_LOST:
             break
-    return found
+    return form
 
 
 def neighbours(mixture: Mixture[Components], width: int) -> Any:
@@ -262,8 +262,8 @@ def lost(joint: Array, candidates: Indices) -> float:
 
     ``candidates`` (n, G) are those of the observations of ``joint``.
     """
-    some = np.take_along_axis(joint, candidates, axis=1)
-    return float(np.mean(normalise(joint.copy()) - normalise(some)))
+    truncated = np.take_along_axis(joint, candidates, axis=1)
+    return float(np.mean(normalise(joint.copy()) - normalise(truncated)))
 
 
 def _some_rows(n_rows: int, look: int) -> slice:

@@ -99,8 +99,8 @@ class BetaBinomials(Columns):
         return np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
 
     def marginal(self, columns: Integers) -> BetaBinomials:
-        own = self.successes[:, columns], self.failures[:, columns]
-        return BetaBinomials(*own, self.reading.subset(columns))
+        parameters = self.successes[:, columns], self.failures[:, columns]
+        return BetaBinomials(*parameters, self.reading.subset(columns))
 
     def expected_log_density(self, values: Array) -> Array:
         out, failures = np.empty((len(values), self.n_components)), self.reading.most - values

@@ -352,7 +352,9 @@ class Categorical(ColumnsFamily[Categoricals]):
         return CategoricalPrior(1.0, 1.0, self.reading)
 
     def as_draws(self, points: Sequence[Categoricals]) -> CategoricalDraws:
-        return CategoricalDraws(np.array([one.log_probabilities for one in points]), self.reading)
+        return CategoricalDraws(
+            np.array([point.log_probabilities for point in points]), self.reading
+        )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count the levels, less one per column."""

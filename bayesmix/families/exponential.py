@@ -90,9 +90,11 @@ class Lomaxes(Columns):
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | k, data) (n, K)."""
-        out, own = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
+        out, clipped = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
         for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
-            out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(own / rate)).sum(axis=1)
+            out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(clipped / rate)).sum(
+                axis=1
+            )
         return _positive(out, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
@@ -224,4 +226,4 @@ class Exponential(ColumnsFamily[Exponentials]):
         return ExponentialPrior(1.5, 1.5 * source.summary.mean)
 
     def as_draws(self, points: Sequence[Exponentials]) -> ExponentialDraws:
-        return ExponentialDraws(np.log([one.rates for one in points]))
+        return ExponentialDraws(np.log([point.rates for point in points]))

@@ -125,12 +125,12 @@ class Gammas(Columns):
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | k) (n, K), minus infinity for x <= 0."""
-        own = np.maximum(values, SMALLEST)
+        clipped = np.maximum(values, SMALLEST)
         out = np.empty((len(values), self.n_components), order="F")
-        logs = np.log(own)
+        logs = np.log(clipped)
         for k, (shape, mean) in enumerate(zip(self.shapes, self.means, strict=True)):
             with np.errstate(over="ignore"):  # infinitely far away
-                away = own / mean - 1.0
+                away = clipped / mean - 1.0
             # Near the mean the two terms cancel; far below it x / mean - 1 rounds to -1.
             far = (away < -0.5) | np.isposinf(away)
             log_ratio = np.where(far, logs - np.log(mean), np.log1p(np.maximum(away, -0.5)))
@@ -287,7 +287,7 @@ class Gamma(PositiveColumns):
 
     def as_draws(self, points: Sequence[Gammas]) -> GammaDraws:
         shapes, rates = (
-            np.array([getattr(one, name) for one in points]) for name in ("shapes", "rates")
+            np.array([getattr(point, name) for point in points]) for name in ("shapes", "rates")
         )
         return GammaDraws(shapes, rates)
 

@@ -100,15 +100,15 @@ class GammaRates(GammaFactors):
     def coordinates(self) -> ColumnCoordinates:
         """Return standardised log rates: x log λ - λ."""
         shape, rate, of_log = self.shape, self.rate, polygamma(1, self.shape)
-        left = (shape - 1.0 / of_log) / rate**2
+        residual = (shape - 1.0 / of_log) / rate**2
         return ColumnCoordinates(
             name="rates",
             expected=self.log_rates,
             deviation=np.sqrt(of_log),
             slope=-1.0 / (rate * of_log),
-            left=left,
+            left=residual,
             across=1.0 / (rate * np.sqrt(of_log)),
-            across_left=-left,
+            across_left=-residual,
             own=shape / rate**2,
             read=lambda draws: draws.log_rates,
             write=PoissonDraws,
@@ -186,4 +186,4 @@ class Poisson(ColumnsFamily[Poissons]):
 
     def as_draws(self, points: Sequence[Poissons]) -> PoissonDraws:
         with np.errstate(divide="ignore"):
-            return PoissonDraws(np.maximum(np.log([one.rates for one in points]), NEVER))
+            return PoissonDraws(np.maximum(np.log([point.rates for point in points]), NEVER))

@@ -35,9 +35,9 @@ def frozen(value: Value) -> Value:
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
     elif isinstance(value, (tuple, list)):
-        for each in value:
-            frozen(each)
+        for item in value:
+            frozen(item)
     elif is_dataclass(value):
-        for each in vars(value).values():
-            frozen(each)
+        for item in vars(value).values():
+            frozen(item)
     return value

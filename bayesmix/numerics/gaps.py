@@ -62,16 +62,16 @@ def by_number_missing(values: Array) -> list[Lacking]:
     _, first, inverse = np.unique(_keys(present), return_index=True, return_inverse=True)
     absent = ~present[first]
     numbers = absent.sum(axis=1)
-    found = []
+    groups = []
     for number in np.unique(numbers[numbers > 0]):
-        mine = np.flatnonzero(numbers == number)
+        members = np.flatnonzero(numbers == number)
         place = np.full(len(numbers), -1)
-        place[mine] = np.arange(len(mine))
+        place[members] = np.arange(len(members))
         pattern = place[inverse.ravel()]
         rows = np.flatnonzero(pattern >= 0)
-        columns = np.nonzero(absent[mine])[1].reshape(len(mine), number)
-        found.append(Lacking(rows, columns, pattern[rows]))
-    return found
+        columns = np.nonzero(absent[members])[1].reshape(len(members), number)
+        groups.append(Lacking(rows, columns, pattern[rows]))
+    return groups
 
 
 def _keys(present: Booleans) -> Any:

@@ -48,10 +48,12 @@ def filled_at_once(record: type[Record]) -> type[Record]:
     """
     made: Any = record
     own = fields(made)
-    defaults = {f"of_{one.name}": one.default for one in own if one.default is not MISSING}
-    arguments = [one.name if one.default is MISSING else f"{one.name}=of_{one.name}" for one in own]
+    defaults = {f"of_{field.name}": field.default for field in own if field.default is not MISSING}
+    arguments = [
+        field.name if field.default is MISSING else f"{field.name}=of_{field.name}" for field in own
+    ]
     lines = [f"def __init__(self, {', '.join(arguments)}):", "    values = self.__dict__"]
-    lines += [f"    values[{one.name!r}] = {one.name}" for one in own]
+    lines += [f"    values[{field.name!r}] = {field.name}" for field in own]
     found: dict[str, Any] = {}
     exec("\n".join(lines), defaults, found)
     found["__init__"].__qualname__ = f"{record.__qualname__}.__init__"

@@ -17,8 +17,8 @@ Namespace: TypeAlias = Any
 
 def is_elsewhere(X: Any) -> bool:
     """Whether X is an array of a library other than NumPy."""
-    known = isinstance(X, np.generic | list | tuple) or compat.is_numpy_array(X)
-    if known or compat.is_dask_array(X) or compat.is_pydata_sparse_array(X):
+    on_host = isinstance(X, np.generic | list | tuple) or compat.is_numpy_array(X)
+    if on_host or compat.is_dask_array(X) or compat.is_pydata_sparse_array(X):
         return False
     return bool(compat.is_array_api_obj(X))
 

@@ -73,11 +73,11 @@ def _of_all_columns(log_matrices: Array) -> Array:
     permanents = _permanents(np.exp(logs - of_columns[:, None, :]))
     small = permanents < SMALLEST_SURE
     with np.errstate(divide="ignore"):
-        found = np.log(permanents) + of_rows.sum(axis=1) + of_columns.sum(axis=1)
+        logs_of_permanents = np.log(permanents) + of_rows.sum(axis=1) + of_columns.sum(axis=1)
     if small.any():
         matched, log_factors = _matched(log_matrices[small])
-        found[small] = log_factors + np.log(_permanents(np.exp(matched)))
-    return np.asarray(found)
+        logs_of_permanents[small] = log_factors + np.log(_permanents(np.exp(matched)))
+    return np.asarray(logs_of_permanents)
 
 
 def _scaled(log_matrices: Array) -> tuple[Array, Array]:
@@ -100,7 +100,7 @@ def _matched(log_matrices: Array) -> tuple[Array, Array]:
 
     Otherwise Sinkhorn's iteration could take as many sweeps as the logarithms are large.
     """
-    order = np.array([linear_sum_assignment(one, maximize=True)[1] for one in log_matrices])
+    order = np.array([linear_sum_assignment(matrix, maximize=True)[1] for matrix in log_matrices])
     logs = np.take_along_axis(log_matrices, order[:, None, :], axis=2)
     matching = np.trace(logs, axis1=1, axis2=2)
     logs -= np.diagonal(logs, axis1=1, axis2=2)[:, None, :].copy()

@@ -197,8 +197,8 @@ def _two_component_fits(
         row_weights, inner = assignment.weights[inside], values[inside]
         weights = total[inside] * row_weights
         rows = Rows(assignment.rows.values[inside], weights)
-        own = shares[inside] * row_weights[:, None]
-        present.append(_LocalFit(number, rows, family.statistics(inner, own)))
+        group_weights = shares[inside] * row_weights[:, None]
+        present.append(_LocalFit(number, rows, family.statistics(inner, group_weights)))
         for side in sides(inner, weights):
             halves = _nearly_divided(side, weights)
             begun.append(_LocalFit(number, rows, family.statistics(inner, halves)))

@@ -217,8 +217,8 @@ def named_start(
     rows = distinct_rows(source, summary, generator, heavy_tails=heavy_tails)
     if name == "random_from_data":
         shares = rows.weights / rows.weights.sum()
-        again = len(shares) < n_components
-        chosen = generator.choice(len(shares), n_components, replace=again, p=shares)
+        with_replacement = len(shares) < n_components
+        chosen = generator.choice(len(shares), n_components, replace=with_replacement, p=shares)
         return NearestCentre(rows.values[chosen], summary, spread=spread)
     centres = plus_plus(rows, n_components, generator)
     if name == "kmeans":

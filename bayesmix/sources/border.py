@@ -85,8 +85,8 @@ def complete(source: Source) -> Source:
         return source.chosen(Complete()) if source.faults.not_finite else source
     whole = source.in_memory()
     assert isinstance(whole, ArraySource)
-    kept = Complete()(whole.rows)
-    return whole if kept.all() else whole.numbered(np.flatnonzero(kept))
+    is_complete = Complete()(whole.rows)
+    return whole if is_complete.all() else whole.numbered(np.flatnonzero(is_complete))
 
 
 def all_weights(source: Source) -> Array:

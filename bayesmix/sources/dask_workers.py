@@ -135,8 +135,8 @@ class Computed:
         self.block = block
 
     def __call__(self) -> tuple[Stored, Array | None]:
-        found: tuple[Stored, Array | None] = self.block.compute(scheduler="synchronous")
-        return found
+        block: tuple[Stored, Array | None] = self.block.compute(scheduler="synchronous")
+        return block
 
 
 def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
@@ -166,13 +166,13 @@ def _rows_of(
     values = numbers_of(block)
     if weights is None:
         return values, None
-    own = np.asarray(weights, dtype=np.float64).ravel()
-    if len(own) != len(values):
+    row_weights = np.asarray(weights, dtype=np.float64).ravel()
+    if len(row_weights) != len(values):
         raise InvalidInputError(
             f"sample_weight must be one number for each row, but in block {number} there are "
-            f"{len(own)} for {len(values)} rows"
+            f"{len(row_weights)} for {len(values)} rows"
         )
-    return values, own
+    return values, row_weights
 
 
 def numbers_of(block: Any) -> Array:
@@ -330,11 +330,11 @@ def _results(client: Any, futures: Sequence[Any]) -> list[Any]:
     with _scheduler_of(client):
         # If interrupted while it gathers, a client would log each cancelled future.
         wait(list(futures))
-        found = client.gather(list(futures))
-    for one in found:
-        if isinstance(one, Refused):
-            raise one.error
-    return list(found)
+        results = client.gather(list(futures))
+    for result in results:
+        if isinstance(result, Refused):
+            raise result.error
+    return list(results)
 
 
 @contextmanager
@@ -384,9 +384,9 @@ def _run(task: Any, part: Partition, block: Any, earlier: Any) -> Any:
 
 
 def _added_up(nodes: list[Node], n_parts: int, level: int, sums: list[Any]) -> Any:
-    for one in sums:
-        if isinstance(one, Refused):
-            return one
+    for total in sums:
+        if isinstance(total, Refused):
+            return total
     return packed(climbed(zip(nodes, map(unpacked, sums), strict=True), n_parts, level))
 
 

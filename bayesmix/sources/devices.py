@@ -32,23 +32,29 @@ class Device:
 
     def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
         start = self.size * part.index
-        own = slice(start, min(start + self.size, self.values.shape[0]))
-        values, weights = self.values[own, :], None if self.weights is None else self.weights[own]
+        part_slice = slice(start, min(start + self.size, self.values.shape[0]))
+        values, weights = (
+            self.values[part_slice, :],
+            None if self.weights is None else self.weights[part_slice],
+        )
         step = step_of(task)
-        made: Made | None = None if step is None else step.on_device(values, weights)
-        return made if made is not None else task(part, host(values), weights, earlier)
+        result: Made | None = None if step is None else step.on_device(values, weights)
+        return result if result is not None else task(part, host(values), weights, earlier)
 
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        kept = kept_of(parts, earlier)
-        return reduced(lambda i: self._run(task, parts[i], kept[i]), range(len(parts)), 1)
+        earlier_values = kept_of(parts, earlier)
+        return reduced(lambda i: self._run(task, parts[i], earlier_values[i]), range(len(parts)), 1)
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        kept = kept_of(parts, earlier)
-        return [self._run(task, part, own) for part, own in zip(parts, kept, strict=True)]
+        earlier_values = kept_of(parts, earlier)
+        return [
+            self._run(task, part, part_values)
+            for part, part_values in zip(parts, earlier_values, strict=True)
+        ]
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None

@@ -32,11 +32,11 @@ class KeptParts:
         return sum(int(np.count_nonzero(own != theirs)) for own, theirs in pairs)
 
     def some(self, rows: slice) -> Indices:
-        found = [
+        parts = [
             values[max(0, rows.start - part.first) : max(0, rows.stop - part.first)]
             for part, values in zip(self.parts, self.values, strict=True)
         ]
-        return np.concatenate(found)
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,16 @@ class Local:
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
-        return reduced(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs)
+        earlier_values, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        return reduced(lambda i: run(task, parts[i], earlier_values[i]), range(len(parts)), jobs)
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        kept, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
-        return list(ordered_map(lambda i: run(task, parts[i], kept[i]), range(len(parts)), jobs))
+        earlier_values, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
+        return list(
+            ordered_map(lambda i: run(task, parts[i], earlier_values[i]), range(len(parts)), jobs)
+        )
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None

@@ -136,8 +136,8 @@ class ArraySource:
             return self
         other = replace(self, n_jobs=n_jobs)
         # The summary does not depend on the number of threads.
-        known = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
-        other.__dict__.update(known)
+        cached = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
+        other.__dict__.update(cached)
         return other
 
     def present(self) -> ArraySource:
@@ -148,8 +148,8 @@ class ArraySource:
 
     def numbered(self, rows: Integers) -> ArraySource:
         """Return a subset with its original numbers."""
-        some = self.subset(rows)
-        return some if self.numbers is not None else replace(some, numbers=rows)
+        subset = self.subset(rows)
+        return subset if self.numbers is not None else replace(subset, numbers=rows)
 
     def spread(self, n: int) -> ArraySource:
         return self.subset(slice(None, None, max(1, len(self.values) // n)))

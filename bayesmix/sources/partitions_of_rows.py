@@ -142,23 +142,23 @@ class FirstLook:
 
     def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
         """Return the subsample."""
-        own = [weights for weights in self.weights if weights is not None]
-        weights = np.concatenate(own) if own else None
+        present_weights = [weights for weights in self.weights if weights is not None]
+        weights = np.concatenate(present_weights) if present_weights else None
         return ArraySource(np.concatenate(self.values), weights, n_jobs, columns)
 
     def summary(self, some: ArraySource, n_rows: int) -> Summary:
         """Return the summary: quantiles and ties of the subsample, the rest of all data."""
         if len(some.values) == n_rows:
             return some.summary
-        known = summarise(some.values, some.weights, some.n_jobs)
+        sampled = summarise(some.values, some.weights, some.n_jobs)
         constant = self.minimum == self.maximum
         deviation = np.sqrt(self.squares / self.total)
         return replace(
-            known,
+            sampled,
             n_rows=n_rows,
             total_weight=self.total,
             # Columns constant in the subsample only have some extent.
-            scale=np.where(known.constant & ~constant, deviation, known.scale),
+            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
             minimum=self.minimum,
             maximum=self.maximum,
             constant=constant,
@@ -179,18 +179,18 @@ class LookStep:
     every: int
 
     def __call__(self, rows: Rows) -> FirstLook:
-        found = faults_in(rows)
+        faults = faults_in(rows)
         brought = slice(-rows.first % self.every, None, self.every)
         values = np.asarray(rows.values, dtype=np.float64)
         weights = rows.weights_or_ones
-        if found:
+        if faults:
             # Faulty data are not fitted, so the sums are not needed.
             none = np.zeros(values.shape[1])
             sums = 0.0, none, none, none, none
         else:
             sums = _sums(values, weights)
         return FirstLook(
-            found,
+            faults,
             int(np.count_nonzero(weights)),
             *sums,
             (np.array(rows.values[brought]),),
@@ -254,9 +254,9 @@ class OnChosen(Generic[Value]):
         self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> Value:
         for choice, first in zip(self.choices, part.firsts, strict=False):
-            kept = choice(Rows(values, weights, first))
-            values = values[kept]
-            weights = None if weights is None else weights[kept]
+            mask = choice(Rows(values, weights, first))
+            values = values[mask]
+            weights = None if weights is None else weights[mask]
         return self.work(Rows(values, weights, part.first, earlier))
 
 
@@ -378,8 +378,8 @@ class PartitionedSource:
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         self.refuse_many(1)
-        found: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
-        return cast("Value", np.concatenate(found))
+        outputs: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
+        return cast("Value", np.concatenate(outputs))
 
     def said(self, step: Callable[[Rows], Value], width: int) -> list[Value]:
         """Return the output of each part, in order, without concatenation."""
@@ -410,8 +410,8 @@ class PartitionedSource:
         if n_jobs == self.n_jobs:
             return self
         other = replace(self, engine=self.engine.with_jobs(n_jobs), n_jobs=n_jobs)
-        known = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
-        other.__dict__.update(known)
+        cached = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
+        other.__dict__.update(cached)
         return other
 
     def present(self) -> PartitionedSource:
@@ -472,11 +472,13 @@ class PartitionedSource:
         touched = [part for part in self.parts if _touches(numbers, part)]
         if not touched:
             raise InvalidInputError("no rows are asked for")
-        found = self.engine.map(OnChosen(Brought(numbers), self.choices), touched)
+        parts = self.engine.map(OnChosen(Brought(numbers), self.choices), touched)
         weights = None
-        if found[0][1] is not None:
-            weights = np.concatenate([own for _, own in found if own is not None])
-        values = np.concatenate([part[0] for part in found])
+        if parts[0][1] is not None:
+            weights = np.concatenate(
+                [part_weights for _, part_weights in parts if part_weights is not None]
+            )
+        values = np.concatenate([part[0] for part in parts])
         return ArraySource(values, weights, self.n_jobs, self.columns)
 
 

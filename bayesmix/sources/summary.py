@@ -83,20 +83,20 @@ class _Part:
     @classmethod
     def of(cls, values: Any, weights: Array | None, centre: Array) -> _Part:
         rows = np.asarray(values, dtype=np.float64)
-        own = np.ones(len(rows)) if weights is None else weights
+        weights_or_ones = np.ones(len(rows)) if weights is None else weights
         away = rows - centre
-        present = rows if weights is None else rows[own > 0]
+        present = rows if weights is None else rows[weights_or_ones > 0]
         n_missing = missing_in(rows)
-        total = float(own.sum())
+        total = float(weights_or_ones.sum())
         known = np.full(rows.shape[1], total)
         if n_missing:
-            known = own @ ~np.isnan(rows)
+            known = weights_or_ones @ ~np.isnan(rows)
             away = without_gaps(away)
         return cls(
             total,
             known,
-            own @ away,
-            own @ (away * away),
+            weights_or_ones @ away,
+            weights_or_ones @ (away * away),
             np.fmin.reduce(present, axis=0, initial=np.inf),
             np.fmax.reduce(present, axis=0, initial=-np.inf),
             n_missing,
@@ -117,26 +117,26 @@ class _Part:
 def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
     """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
     every = -(-len(values) // MOST_SORTED)
-    some = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
+    sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
 
     def part(start: int) -> _Part:
         rows = slice(start, start + PART)
-        return _Part.of(values[rows], None if weights is None else weights[rows], some.centre)
+        return _Part.of(values[rows], None if weights is None else weights[rows], sample.centre)
 
     whole: _Part = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
     constant = whole.minimum == whole.maximum
     mean = whole.sums / whole.known
     deviation = np.sqrt(np.maximum(whole.squares / whole.known - mean * mean, 0.0))
     return replace(
-        some,
+        sample,
         n_rows=len(values),
         total_weight=whole.total,
         # Columns constant in the subsample only have some extent.
-        scale=np.where(some.constant & ~constant, deviation, some.scale),
+        scale=np.where(sample.constant & ~constant, deviation, sample.scale),
         minimum=whole.minimum,
         maximum=whole.maximum,
         constant=constant,
-        mean=some.centre + mean,
+        mean=sample.centre + mean,
         n_missing=whole.n_missing,
     )
 
@@ -170,8 +170,8 @@ def _gap(values: Array, scale: float, repeated: bool) -> float:
     Short columns must be sorted.
     """
     if len(values) > LOOK_AT_ALL and not repeated:
-        some = values[:: len(values) // LOOK_AT_ALL + 1]
-        if len(np.unique(some)) == len(some):
+        sample = values[:: len(values) // LOOK_AT_ALL + 1]
+        if len(np.unique(sample)) == len(sample):
             return 0.0
     steps = np.diff(values if len(values) <= LOOK_AT_ALL else np.sort(values))
     distinct = steps > SAME_VALUE * scale

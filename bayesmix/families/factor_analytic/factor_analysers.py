@@ -417,19 +417,19 @@ class FactorAnalysers:
     @property
     def covariances(self) -> Array:
         """Covariance matrices (K, D, D)."""
-        made: Array = self.loadings @ self.loadings.transpose(0, 2, 1)
-        np.einsum("kdd->kd", made)[...] += self.noise
-        return made
+        matrices: Array = self.loadings @ self.loadings.transpose(0, 2, 1)
+        np.einsum("kdd->kd", matrices)[...] += self.noise
+        return matrices
 
     @property
     def precisions(self) -> Array:
         """Inverse covariance matrices (K, D, D), by Woodbury's identity."""
         scaled = self.scaled_loadings
-        made: Array = -scaled @ self.unsure @ scaled.transpose(0, 2, 1)
-        np.einsum("kdd->kd", made)[...] += 1.0
-        made *= self.precision_root[:, :, None]
-        made *= self.precision_root[:, None, :]
-        return made
+        matrices: Array = -scaled @ self.unsure @ scaled.transpose(0, 2, 1)
+        np.einsum("kdd->kd", matrices)[...] += 1.0
+        matrices *= self.precision_root[:, :, None]
+        matrices *= self.precision_root[:, None, :]
+        return matrices
 
     def marginal(self, columns: Integers) -> FactorAnalysers:
         return replace(

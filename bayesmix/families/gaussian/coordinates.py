@@ -80,8 +80,8 @@ class Whitened(Protocol):
 def whitened(wishart: Any, n_features: int) -> Whitened:
     """Return the coordinates of a Wishart factor in its algebra."""
     kind: Any = WhitenedMatrices if wishart.scale_inverse.ndim == 3 else WhitenedAxes
-    made: Whitened = kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
-    return made
+    coordinates: Whitened = kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
+    return coordinates
 
 
 def mapped(matrix: Array, covariance: Array) -> Array:

@@ -146,7 +146,8 @@ class Gaussian(FamilyDefaults):
         from bayesmix.families.gaussian.draws import GaussianDraws
 
         means, roots = (
-            np.array([getattr(one, name) for one in points]) for name in ("means", "precision_root")
+            np.array([getattr(point, name) for point in points])
+            for name in ("means", "precision_root")
         )
         return GaussianDraws(self.structure, means, roots, np.ones_like(roots[:, :1]), np.nan)
 

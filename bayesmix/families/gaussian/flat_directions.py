@@ -76,11 +76,11 @@ def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit:
     """Whether a subsample has full extent, to which further data can only add."""
     if source.shape[0] < 2 * SOME_ROWS:
         return False
-    some = source.spread(SOME_ROWS)
-    share = some.total_weight / source.total_weight
+    sample = source.spread(SOME_ROWS)
+    share = sample.total_weight / source.total_weight
     if share == 0.0:
         return False
-    covariance, _ = pooled_covariance(some, frame, unit)
+    covariance, _ = pooled_covariance(sample, frame, unit)
     _, flat = structure.algebra.flat(share * covariance)
     return len(flat.T) == 0
 

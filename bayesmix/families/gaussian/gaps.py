@@ -84,8 +84,8 @@ def seen_over_axes(
     present, columns = seen(values).T, without_gaps(values).T
     roots = np.broadcast_to(root, means.shape)
     out: Array = offsets @ present
-    for k, (mean, own) in enumerate(zip(means, roots, strict=True)):
-        away = (columns - mean[:, None]) * own[:, None]
+    for k, (mean, column_roots) in enumerate(zip(means, roots, strict=True)):
+        away = (columns - mean[:, None]) * column_roots[:, None]
         away *= present
         out[k] -= 0.5 * np.einsum("dn,dn->n", away, away)
     return out.T, lambda shares: moments_over_axes(structure, columns, present, shares)

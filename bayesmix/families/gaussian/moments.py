@@ -223,8 +223,8 @@ class Moments:
         if self.scatter.shape[:2] == self.means.shape:  # nothing is pooled
             return spread(self.second, *self.means.shape)
         # The scatter of a component on one observation is rounding, of either sign.
-        own = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
-        return own + self.known * self.means * self.means
+        within = np.maximum(spread(self.scatter, *self.means.shape), 0.0)
+        return within + self.known * self.means * self.means
 
 
 def _between(structure: Structure, weight: Array, delta: Array) -> Array:

@@ -152,14 +152,14 @@ class Quadratics:
     def _pattern(self, columns: Integers) -> tuple[Quadratics, tuple[Any, Any, Any]]:
         """Return the forms of the observed columns, and the regression of the others."""
         key = columns.tobytes()
-        found = self._patterns.get(key)
-        if found is None:
+        cached = self._patterns.get(key)
+        if cached is None:
             hidden = np.setdiff1d(np.arange(self.means.shape[1]), columns)
             slopes, left = self.structure.algebra.regress(self.covariance, hidden, columns)
-            found = self._marginal(columns), (hidden, slopes, left)
+            cached = self._marginal(columns), (hidden, slopes, left)
             if len(self._patterns) < MOST_PATTERNS:
-                self._patterns[key] = found
-        return found
+                self._patterns[key] = cached
+        return cached
 
     def marginal(self, columns: Integers) -> Quadratics:
         """Return log ∫ exp(.) over the missing columns as quadratic forms."""

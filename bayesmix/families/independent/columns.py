@@ -45,7 +45,9 @@ class ByComponent(ABC):
     def picked(self, *places: Any) -> Self:
         """Index all arrays."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays = {name: one[places] for name, one in named.items() if isinstance(one, np.ndarray)}
+        arrays = {
+            name: value[places] for name, value in named.items() if isinstance(value, np.ndarray)
+        }
         return replace(self, **arrays)
 
     def subset(self, keep: Integers) -> Self:
@@ -110,8 +112,8 @@ class Columns(ColumnsOfComponents):
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
         """Return E[x_columns | k] (n, K, C), which does not depend on the given values."""
-        own = self.means[:, columns]
-        return np.broadcast_to(own, (len(values), *own.shape))
+        means = self.means[:, columns]
+        return np.broadcast_to(means, (len(values), *means.shape))
 
 
 class PointColumns(Columns):

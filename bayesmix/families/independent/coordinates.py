@@ -50,9 +50,9 @@ class ColumnCoordinates:
         return np.arange(k * step, (k + 1) * step)
 
     def slopes(self, values: Array, k: int) -> Array:
-        left = np.full((len(values), 1), np.sqrt(self.left[k].sum()))
+        residual = np.full((len(values), 1), np.sqrt(self.left[k].sum()))
         totals = self.reading.totals(values).T
-        return np.hstack([(totals + self.slope[k]) * self.deviation[k], left])
+        return np.hstack([(totals + self.slope[k]) * self.deviation[k], residual])
 
     def coupling(self) -> float:
         """Return 0: components are not coupled."""

@@ -42,13 +42,13 @@ class OneColumn:
         mean = alpha / total
         with_logs = np.diag(mean / alpha) - mean[:, None] / total  # Cov(p_i, log p_j)
         across = np.linalg.solve(root, contrasts @ with_logs.T).T
-        left = of_log[0] - polygamma(1, total) - slopes[0] @ slopes[0]
+        residual = of_log[0] - polygamma(1, total) - slopes[0] @ slopes[0]
         return cls(
             contrasts,
             contrasts @ digamma(alpha),
             root,
             slopes,
-            float(max(left, 0.0)),
+            float(max(residual, 0.0)),
             across,
             with_logs[:, 0] - across @ slopes[0],
             (np.diag(mean) - np.outer(mean, mean)) / (total + 1.0),

@@ -58,10 +58,10 @@ class LinearProduct:
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
-        for part, own, width in zip(
+        for part, part_values, width in zip(
             self.parts, self.layout.split(values), self.widths, strict=True
         ):
-            out[place : place + width] = part.features(own)[1:]
+            out[place : place + width] = part.features(part_values)[1:]
             place += width
         return out
 
@@ -75,8 +75,8 @@ class LinearProduct:
         """Return statistics of each part from its features and the common constant."""
         parts, place = [], 1
         for part, width in zip(self.parts, self.widths, strict=True):
-            own = np.hstack([sums[:, :1], sums[:, place : place + width]])
-            parts.append(part.from_sums(own))
+            part_sums = np.hstack([sums[:, :1], sums[:, place : place + width]])
+            parts.append(part.from_sums(part_sums))
             place += width
         return ProductStatistics(self.layout, tuple(parts))
 
@@ -111,7 +111,7 @@ class LinearProduct:
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
-        parts = [part.dense_filled(own, labels, generator) for part, own in pairs]
+        parts = [part.dense_filled(part_values, labels, generator) for part, part_values in pairs]
         return self.layout.together(parts)
 
     def subset(self, keep: Integers) -> LinearProduct:
@@ -126,21 +126,25 @@ class LinearProduct:
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
         """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
         pairs = zip(self.parts, statistics.parts, strict=True)
-        return float(sum(part.expected_log_likelihood(own) for part, own in pairs))
+        return float(
+            sum(part.expected_log_likelihood(part_statistics) for part, part_statistics in pairs)
+        )
 
     def loss(self, statistics: ProductStatistics, most: float = 0.0) -> float:
         """Sum the bounds of the parts, scaled to the number of features."""
         n_features, total = 1 + sum(self.widths), 0.0
-        for part, own, width in zip(self.parts, statistics.parts, self.widths, strict=True):
+        for part, part_statistics, width in zip(
+            self.parts, statistics.parts, self.widths, strict=True
+        ):
             share = n_features / (1 + width)
-            total += share * part.loss(own, most / (share * len(self.parts)))
+            total += share * part.loss(part_statistics, most / (share * len(self.parts)))
         return total
 
 
 def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Array:
     """Return Σ_i log p(x_i | θ_k) (n, K)."""
     pairs = zip(parts, layout.split(values), strict=True)
-    densities = (part.expected_log_density(own) for part, own in pairs)
+    densities = (part.expected_log_density(part_values) for part, part_values in pairs)
     total: Array = sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
     return total
 
@@ -151,7 +155,7 @@ def statistics(
     """Return statistics of each part."""
     pairs = zip(parts, layout.split(values), strict=True)
     return ProductStatistics(
-        layout, tuple(part.statistics(own, responsibilities) for part, own in pairs)
+        layout, tuple(part.statistics(part_values, responsibilities) for part, part_values in pairs)
     )
 
 
@@ -197,7 +201,9 @@ class Products:
 
     def unframed(self, frame: Frame) -> Products:
         frames = self.layout.frames(frame)
-        parts = tuple(part.unframed(own) for part, own in zip(self.parts, frames, strict=True))
+        parts = tuple(
+            part.unframed(part_frame) for part, part_frame in zip(self.parts, frames, strict=True)
+        )
         return Products(self.layout.unframed(frame), parts)
 
     def _each(self, change: Callable[[Any], Any]) -> Products:
@@ -223,8 +229,8 @@ class Products:
         """Block-diagonal covariance matrices (K, D, D), as parts are independent."""
         width = self.layout.width
         out = np.zeros((self.n_components, width, width))
-        for own, part in zip(self.layout.places, self.parts, strict=True):
-            out[:, own[:, None], own] = part.covariances
+        for columns, part in zip(self.layout.places, self.parts, strict=True):
+            out[:, columns[:, None], columns] = part.covariances
         return out
 
     def marginal(self, columns: Integers) -> Products:
@@ -247,7 +253,9 @@ class Products:
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         pairs = zip(self.parts, self.layout.split(values), strict=True)
-        return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
+        return self.layout.together(
+            [part.filled(part_values, labels, generator) for part, part_values in pairs]
+        )
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
         """Return the densities of ``columns``; each part depends on its given columns only."""
@@ -319,7 +327,10 @@ class Products:
         )
 
     def log_factors(self, draws: ProductDraws) -> tuple[Array, Array]:
-        factors = [part.log_factors(own) for part, own in zip(self.parts, draws.parts, strict=True)]
+        factors = [
+            part.log_factors(part_draws)
+            for part, part_draws in zip(self.parts, draws.parts, strict=True)
+        ]
         return sum(shared for shared, _ in factors), sum(pairs for _, pairs in factors)
 
     def coordinates(self) -> ProductCoordinates:
@@ -383,7 +394,7 @@ class ProductCoordinates:
 
     def slopes(self, values: Array, k: int) -> Array:
         pairs = zip(self.parts, self.layout.split(values), strict=True)
-        return np.hstack([part.slopes(own, k) for part, own in pairs])
+        return np.hstack([part.slopes(part_values, k) for part, part_values in pairs])
 
     def coupling(self) -> Array:
         """Return the block-diagonal second derivatives of the parts."""
@@ -414,13 +425,13 @@ class ProductCoordinates:
 
     def standardised(self, draws: ProductDraws) -> Array:
         pairs = zip(self.parts, draws.parts, strict=True)
-        return np.hstack([part.standardised(own) for part, own in pairs])
+        return np.hstack([part.standardised(part_draws) for part, part_draws in pairs])
 
     def drawn(self, standardised: Array) -> ProductDraws:
-        made: list[Any] = []
+        draws: list[Any] = []
         first = 0
         for part in self.parts:
             n_moved = len(part.moved)
-            made.append(part.drawn(standardised[:, first : first + n_moved]))
+            draws.append(part.drawn(standardised[:, first : first + n_moved]))
             first += n_moved
-        return ProductDraws(self.layout, tuple(made))
+        return ProductDraws(self.layout, tuple(draws))

@@ -189,11 +189,11 @@ class Product:
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values outside the support of a part."""
-        for part, own in zip(self.parts, self.layout.columns, strict=True):
+        for part, columns in zip(self.parts, self.layout.columns, strict=True):
             try:
-                part.family.check(values[:, list(own)], first)
+                part.family.check(values[:, list(columns)], first)
             except InvalidInputError:
-                self._check_columns(part, values[:, list(own)], first)
+                self._check_columns(part, values[:, list(columns)], first)
                 raise
 
     def _check_columns(self, part: Part, values: Stored, first: int) -> None:
@@ -209,7 +209,7 @@ class Product:
         """Return the frames of the parts, concatenated."""
         layout = self.layout
         pairs = zip(self.families, layout.summaries(summary), strict=True)
-        return layout.joined([family.frame(own) for family, own in pairs])
+        return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Set aside directions without extent in the continuous part.
@@ -245,7 +245,10 @@ class Product:
         layout = self.layout.narrowed(values.shape[1])
         pairs = zip(self.families, layout.split(values), strict=True)
         return ProductStatistics(
-            layout, tuple(family.statistics(own, responsibilities) for family, own in pairs)
+            layout,
+            tuple(
+                family.statistics(part_values, responsibilities) for family, part_values in pairs
+            ),
         )
 
     def maximum_likelihood(
@@ -266,7 +269,7 @@ class Product:
     def feasible(self, statistics: ProductStatistics) -> bool:
         """Whether the statistics of all parts are feasible."""
         pairs = zip(self.families, statistics.parts, strict=True)
-        return all(family.feasible(own) for family, own in pairs)
+        return all(family.feasible(part_statistics) for family, part_statistics in pairs)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
         """Return the default prior of each part."""
@@ -294,7 +297,8 @@ class Product:
         columns = zip(*(point.parts for point in points), strict=True)
         pairs = zip(self.families, columns, strict=True)
         return ProductDraws(
-            points[0].layout, tuple(family.as_draws(list(own)) for family, own in pairs)
+            points[0].layout,
+            tuple(family.as_draws(list(part_points)) for family, part_points in pairs),
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
@@ -306,7 +310,7 @@ class Product:
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return the smallest of the limits of the parts."""
         pairs = zip(self.families, self.layout.columns, strict=True)
-        limits = [family.max_components(n_distinct, len(own)) for family, own in pairs]
+        limits = [family.max_components(n_distinct, len(columns)) for family, columns in pairs]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:

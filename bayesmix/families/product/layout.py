@@ -48,7 +48,7 @@ class Layout:
     @once
     def places(self) -> tuple[Integers, ...]:
         """Field ``framed`` as arrays."""
-        return tuple(np.array(own, dtype=np.int64) for own in self.framed)
+        return tuple(np.array(columns, dtype=np.int64) for columns in self.framed)
 
     def split(self, values: Array) -> list[Array]:
         """Return the framed columns (n, D_i) of each part, contiguous by column."""
@@ -58,15 +58,15 @@ class Layout:
     def together(self, parts: Sequence[Array]) -> Array:
         """Combine arrays (..., D_i) of the parts into one (..., D')."""
         out = np.empty((*parts[0].shape[:-1], self.width))
-        for own, values in zip(self.places, parts, strict=True):
-            out[..., own] = values
+        for part_columns, values in zip(self.places, parts, strict=True):
+            out[..., part_columns] = values
         return out
 
     def patterned(self, parts: Sequence[Incomplete]) -> Booleans:
         """Return which framed columns (D',) are dependent in their part."""
         out = np.zeros(self.width, dtype=bool)
-        for own, part in zip(self.places, parts, strict=True):
-            out[own] = part.patterned
+        for part_columns, part in zip(self.places, parts, strict=True):
+            out[part_columns] = part.patterned
         return out
 
     def narrowed(self, width: int) -> Layout:

@@ -324,8 +324,8 @@ OF_ONE_COLUMN = ("full", "tied")
 
 def label(structure: object) -> str:
     """Return a structure's letters; other values are unchanged."""
-    known = NAMED.get(structure) if isinstance(structure, str) else None
-    return str(structure) if known is None else known.letters
+    named = NAMED.get(structure) if isinstance(structure, str) else None
+    return str(structure) if named is None else named.letters
 
 
 def contained(name: str) -> list[str]:
