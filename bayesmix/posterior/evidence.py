@@ -176,7 +176,7 @@ def importance_evidence(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.posterior.evidence import importance_evidence
-    >>> from bayesmix.sources import as_source
+    >>> from bayesmix.sources.border import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0,
     ...     weight_concentration_prior_type="dirichlet_distribution",

@@ -69,7 +69,7 @@ def leave_one_out(
     --------
     >>> import bayesmix as bm
     >>> from bayesmix.posterior.leave_one_out import leave_one_out
-    >>> from bayesmix.sources import as_source
+    >>> from bayesmix.sources.border import as_source
     >>> X = bm.datasets.load_faithful().to_numpy()
     >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
     >>> bool(leave_one_out(vb.result_, as_source(X)).total < vb.score_samples(X).sum())
