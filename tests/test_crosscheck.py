@@ -146,7 +146,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
     assert repr(found).startswith("<CrossCheck: gaussian, 2 components, against blocked Gibbs")
     page = found._repr_html_()
     assert "<table" in page
-    assert "without labels" in page
+    assert "label-invariant" in page
     assert found.to_arviz().posterior["weights"].shape == (4, 300, 2)
 
 
@@ -238,13 +238,14 @@ def test_too_few_draws_are_named():
 
 
 @pytest.mark.parametrize(
-    ("factor", "words", "by"), [(4.0, "overconfident", 2.0), (0.5, "too wide", 1.4)]
+    ("factor", "words", "by"),
+    [(4.0, "MCMC standard deviations are", 2.0), (0.5, "its standard deviations are", 1.4)],
 )
 def test_a_fit_of_the_wrong_width_is_named_with_the_factor(factor, words, by):
     """As sure as if rows counted four times: standard deviations of half the size."""
     found = checked(usual().found, narrower(fitted().result_, factor))
     assert "spread" in kinds(found)
-    said = re.search(rf"the fit is {words} by a factor of (\d\.\d)", found.verdict)
+    said = re.search(rf"{words} (\d\.\d) times as large", found.verdict)
     assert float(said[1]) == pytest.approx(by, rel=0.15)
     assert found.overconfidence == pytest.approx(np.sqrt(factor), rel=0.15)
 
@@ -343,11 +344,11 @@ def test_sparse_weights_are_sampled_by_gibbs_and_it_says_so():
     assert vb.n_components_ == 2
     found = crosscheck(vb, groups(), n_draws=60)
     assert found.sampler == "gibbs"
-    assert "0.01, is below 0.1, where NUTS does not mix" in found.summary()
+    assert "0.01, is below 0.1, where NUTS mixes poorly" in found.summary()
     assert "2 components of 5" in found.summary()
     occupied_on_average = found.invariants.loc["occupied components", "sampler_mean"]
-    used = f"{occupied_on_average:.1f} by the sampler on average"
-    line = f"Components with rows: {used}; the fit kept 2 of 5."
+    used = f"{occupied_on_average:.1f} with MCMC on average"
+    line = f"Occupied components: {used}; the fit kept 2 of 5."
     assert line in found.summary().splitlines()
     # Compared in the components that the fit has; densities over five have no like in the fit.
     assert sum(name.startswith("weights[") for name in found.parameters.index) == 2
@@ -437,7 +438,7 @@ def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
     with pytest.warns(BayesmixWarning, match="interrupted"):
         found = crosscheck(fitted(), groups(), n_draws=100, warmup=20, sampler="gibbs")
     assert found.found.n_draws == 50
-    assert "Sampling was interrupted: these are the draws so far." in found.summary()
+    assert "Sampling was interrupted; these are the draws so far." in found.summary()
     with pytest.warns(BayesmixWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
         crosscheck(fitted(), groups(), n_draws=100, warmup=60, sampler="gibbs")
 
@@ -468,7 +469,7 @@ def test_fits_without_a_posterior_to_sample_and_other_rows_are_refused():
     ).fit(groups())  # fmt: skip
     with pytest.raises(InvalidInputError, match="weights with a prior, got type-II"):
         crosscheck(free, groups(), sampler="gibbs")
-    with pytest.raises(InvalidInputError, match="X must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         crosscheck(fitted(), groups()[:30], sampler="gibbs")
 
 
@@ -524,7 +525,7 @@ def shell(tmp_path, monkeypatch):
 def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tmp_path):
     out = shell("--draws", "300", "--out", "found", "--seed", "1").stdout
     assert "Gaussian, 2 components, against blocked Gibbs sampling, 4 x 300 draws: agrees." in out
-    assert "without labels" in out
+    assert "label-invariant" in out
     names = sorted(path.name for path in (tmp_path / "found").iterdir())
     assert names == [
         "crosscheck.png", "invariants.csv", "model.bayesmix", "parameters.csv", "result.json",

@@ -1,1 +1,1 @@
-"""How good a fitted mixture or a choice is: goodness of fit, nested cross-validation, stability."""
+"""Model assessment: goodness of fit, nested cross-validation, stability, prior sensitivity."""

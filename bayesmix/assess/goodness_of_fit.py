@@ -304,7 +304,7 @@ def goodness_of_fit(
     n_resamples : int, default=99
         The p-value is a multiple of 1 / (n_resamples + 1).
     n_jobs : int, optional
-        Worker processes; None: all cores. Changes no number.
+        Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
     progress : None or bool, default=None
         As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.

@@ -120,7 +120,7 @@ def likelihood_ratio_test(
     sample_weight : array (n,), optional
         How often each row counts; as many rows as they count are drawn.
     n_jobs : int, optional
-        Worker processes; None: all cores. Changes no number.
+        Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
         Of the data sets, and of a model that has none of its own.
     progress : None or bool, default=None

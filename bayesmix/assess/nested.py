@@ -255,7 +255,7 @@ def nested_cv(
     groups : array (n,), optional
         For splitters that keep groups together; also handed to procedures that take them.
     n_jobs : int, optional
-        Worker processes, over procedures and folds. None: all cores. Changes no number.
+        Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
         Shuffles the outer folds, and is given to procedures that have none of their own.
     progress : None or bool, default=None

@@ -1,7 +1,4 @@
-"""Does the number of components depend on the prior? The same search under a small grid of priors.
-
-Even the exact evidence depends on the prior; what comes out under many of them is worth more.
-"""
+"""Sensitivity of the number of components to the prior, over a small grid of priors."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class PriorSensitivity:
-    """Which number of components each prior chooses.
+    """Number of components selected under each prior.
 
     ``table``: a row per prior: α0, then ν0, β0 (NaN: learned) and scale, or of columns of levels
     the mass; the choice and its probability. ``probabilities``: P(K | rows, prior), a row a prior.
@@ -133,7 +130,7 @@ def prior_sensitivity(
         Numbers to compare; None: the chosen one, and two more and fewer of those in the search.
     sample_weight : array (n,), optional
     n_jobs : int, optional
-        Worker processes. None: all cores. Changes no number.
+        Number of worker processes (results do not depend on it); None: all cores.
     progress : None or bool
         Ctrl-C ends it with the priors under which all was fitted, and a warning.
 

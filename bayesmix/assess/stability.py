@@ -1,10 +1,7 @@
-"""How much of a clustering comes back when half of the rows are looked at.
+"""Stability of the clustering under half-sampling.
 
-A procedure (fit, with whatever it chooses on the way) is applied to random halves of the rows, and
-the clusterings of all rows that follow are compared by the adjusted Rand index (Hubert & Arabie
-1985; for the idea Hennig 2007).
-
-Fits to many data sets: each keyed by its number, so that no result depends on who made it.
+Clusterings from random halves are compared by the adjusted Rand index (Hubert & Arabie 1985; Hennig
+2007).
 """
 
 from __future__ import annotations
@@ -142,7 +139,7 @@ SPREAD = (0.1, 0.9)
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Stability:
-    """What a procedure finds in resamples of the rows; see ``stability``.
+    """Stability of the clustering under resampling; see ``stability``.
 
     Attributes
     ----------
@@ -189,7 +186,7 @@ class Stability:
         return _described(self.table["between_halves"].dropna())
 
     def summary(self) -> str:
-        """How often the number of components comes back, and how alike the clusterings are."""
+        """Return how often K is selected again and how similar the clusterings are."""
         name, n = METHODS[self.method], len(self.table)
         if not len(self.fitted):
             return f"None of {n} {name} could be fitted: see the column note of table."
@@ -232,7 +229,7 @@ def stability(
     random_state: Any = None,
     progress: bool | None = None,
 ) -> Stability:
-    """Apply a procedure to parts of the rows, and see how much of its answer remains.
+    """Assess the stability of a clustering under half-sampling.
 
     Parameters
     ----------
@@ -241,7 +238,7 @@ def stability(
         number of components, the structure) it chooses anew.
     X : array, frame or source (n, D)
     n_resamples : int, default=20
-        How many parts of the rows.
+        Number of resamples.
     method : {"half", "bootstrap"}, default="half"
         "half" splits the rows at random into two halves, and fits both. "bootstrap" draws n rows
         with replacement: the size is that of the data, but rows that come twice look like tight
@@ -249,7 +246,7 @@ def stability(
     sample_weight : array (n,), optional
         How often each row counts. A row goes to one half with all its repetitions.
     n_jobs : int, optional
-        Worker processes; None: all cores. Changes no number.
+        Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
         Of the resamples, and of a procedure that has none of its own.
     progress : None or bool, default=None
@@ -425,4 +422,4 @@ def _described(values: pd.Series[float]) -> pd.Series[float]:
 
 def _words(described: pd.Series[float]) -> str:
     low, high = (described[f"{share:.0%}"] for share in SPREAD)
-    return f"{described['median']:.2f} (eight in ten from {low:.2f} to {high:.2f})"
+    return f"{described['median']:.2f} (80 % interval [{low:.2f}, {high:.2f}])"

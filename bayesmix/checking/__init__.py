@@ -1,1 +1,1 @@
-"""L6: a variational fit beside samplers that share nothing with it but the model."""
+"""Comparison of variational fits with MCMC."""

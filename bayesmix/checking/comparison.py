@@ -1,20 +1,7 @@
-"""Tables of a fit beside a sampler, and how far apart their predictive densities are.
+"""Quantities, distances, modes and invariance tests that compare a fit with posterior draws.
 
-What a fit and a sampler are compared in: parameters under one labelling, and what has no labels.
-
-Every quantity is a function of (π, θ): its values at draws from q stand beside those at the draws
-of the sampler.
-
-Which optima of the bound the draws of a sampler lead to: the modes that it has been in.
-
-Assignments drawn at some draws of every chain are the starts of fits of the same model. Where these
-end does not depend on labels; chains that end in different places have not mixed.
-
-Whether draws are from the posterior of this very model: whether a step of Gibbs moves them.
-
-A sweep of blocked Gibbs sampling under the fit's prior leaves its posterior as it is. Draws of
-another posterior (another prior, a wrong density) are moved towards it, which a mean over draws
-shows whatever q is worth. Draws that are stuck in one of its modes are not moved.
+Fits started at assignments of the draws show which modes the chains visit. One sweep of Gibbs
+sampling leaves draws from the model's posterior unchanged in distribution, and moves others.
 """
 
 from __future__ import annotations
@@ -57,14 +44,13 @@ from bayesmix.posterior.posterior_draws import (
 )
 from bayesmix.sources.border import as_source
 
-# Rows whose log density is looked at: where so large a share of the rows is less likely.
+# Quantiles of the samples whose log density is compared.
 PLACES = (0.05, 0.5, 0.95)
-# A row that is in a component for certain, within rounding.
+# Rounding of a responsibility of 1.
 CERTAIN = 1e-15
-# Of a number: what varies by less, such as the variance of a constant column, does so by rounding.
+# Relative variation that counts as rounding, as of the variance of a constant feature.
 ROUNDING = 1e-10
 OCCUPIED = "occupied components"
-# Axes along which the columns of the fit stand.
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ class FitDraws:
 
 
 def fit_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> FitDraws:
-    """So many draws from q."""
+    """Return draws from q with their log densities."""
     draws = posterior_draws(result, n_draws, seed)
     likelihood = log_likelihoods(result, draws, source)
     return FitDraws(draws, likelihood, likelihood + log_prior(result.bayesian, draws))
@@ -85,7 +71,7 @@ def fit_draws(result: FitResult, source: Source, n_draws: int, seed: int) -> Fit
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number of every draw: ``fitted`` (M,) of q, NaN where it has none; ``sampled`` (C, S)."""
+    """One scalar per draw: ``fitted`` (M,) under q, NaN where undefined; ``sampled`` (C, S)."""
 
     name: str
     fitted: Array = field(repr=False)
@@ -113,12 +99,12 @@ def of_parameters(
 def of_all_draws(
     result: FitResult, source: Source, own: FitDraws, found: Any, alignment: Alignment
 ) -> list[Quantity]:
-    """What does not depend on labels: densities, weights by size, entropy, occupied components."""
+    """Return label-invariant quantities such as densities, sorted weights and entropy."""
     draws, n_chains = found.draws, found.n_chains
     mine, theirs = _by_size(own.draws), _by_size(draws)
     same_size = mine.shape[1] == theirs.shape[1]
     pairs: dict[str, tuple[Array, Array]] = {
-        # Densities over other numbers of components cannot be compared.
+        # Densities for different numbers of components are not comparable.
         "log joint density": (
             own.log_joint if same_size else np.full(len(own.log_joint), np.nan),
             found.log_joint.ravel(),
@@ -129,10 +115,10 @@ def of_all_draws(
     some = source.subset(rows)
     densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
     for row, *both in zip(rows, *densities, strict=True):
-        pairs[f"log density of row {row}"] = (both[0], both[1])
+        pairs[f"log density of sample {row}"] = (both[0], both[1])
     for place in range(mine.shape[1]):
         pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
-    pairs["entropy of weights"] = (entropies(own.draws), entropies(draws))
+    pairs["entropy of the weights"] = (entropies(own.draws), entropies(draws))
     with single_threaded_blas():
         pairs[OCCUPIED] = (
             occupied(result, source, own.draws, alignment.rows),
@@ -147,7 +133,7 @@ def of_all_draws(
 
 
 def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers:
-    """From a row in a tail to one in the middle of a component."""
+    """Return indices of samples from the tail to the middle of a component."""
     ascending = rows[np.argsort(result.log_density(source.in_memory(rows).values), kind="stable")]
     places = (np.array(PLACES) * (len(rows) - 1)).round().astype(np.intp)
     return np.unique(ascending[places])
@@ -159,13 +145,13 @@ def _by_size(draws: Draws) -> Array:
 
 
 def entropies(draws: Draws) -> Array:
-    """-Σ π log π (S,) in nats."""
+    """Return the entropy -Σ π log π (S,) in nats."""
     entropy: Array = entr(np.exp(draws.weights.log_weights)).sum(axis=1)
     return entropy
 
 
 def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:
-    """E[number of components with rows | π, θ, X] (S,); of some rows, as if they were all."""
+    """Return E[number of occupied components | π, θ, X] (S,), extrapolated from some samples."""
     some = source.in_memory(rows).rows
     framed = result.mixture.frame.apply(some.values)
     counted = some.weights_or_ones
@@ -181,21 +167,21 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
 
 
 def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
-    """Without those that are the same in every draw: weights of one component, a sure number."""
+    """Return the quantities that vary over draws."""
     return [one for one in quantities if one.sampled.std() > _least_of(one)]
 
 
 def _least_of(one: Quantity) -> float:
-    """A standard deviation up to which a quantity is taken as known."""
+    """Return the standard deviation below which a quantity counts as constant."""
     if one.name == OCCUPIED:
         return 0.01
     return ROUNDING * float(np.abs(one.sampled).max())
 
 
-OF_ROWS = 10  # stream; others of the posterior have lower numbers
-# The interval of q of which is counted how much of the sampler's posterior it holds.
+OF_ROWS = 10  # random stream; lower numbers belong to other posterior methods
+# Level of the fit's interval whose posterior probability is reported.
 LEVEL = 0.9
-# Rows at which predictive densities are compared, and at most so many draws behind the sampler's.
+# Samples at which predictive densities are compared, and most draws averaged.
 N_ROWS, MOST_DRAWS = 2000, 1000
 COLUMNS = (
     "fit_mean", "fit_sd", "sampler_mean", "sampler_sd", "difference", "ratio", "covered", "rhat",
@@ -204,11 +190,11 @@ COLUMNS = (
 
 
 def table(quantities: Sequence[Quantity]) -> pd.DataFrame:
-    """A row per quantity; needs ArviZ for R-hat (rank-normalised) and effective draws (bulk).
+    """Return one line per quantity; R-hat and bulk effective sample size need ArviZ.
 
-    ``difference`` is that of the means (sampler - fit) in standard deviations of the sampler,
-    ``ratio`` the sampler's standard deviation over the fit's, ``covered`` the share of the
-    sampler's draws within the fit's central 90% interval.
+    ``difference`` of means (sampler - fit) is in posterior standard deviations, ``ratio`` is the
+    sampler's standard deviation over the fit's, ``covered`` the share of the sampler's draws in the
+    fit's central 90 % interval.
     """
     arviz = required_arviz()
     rows = [_row(one, arviz) for one in quantities]
@@ -217,13 +203,13 @@ def table(quantities: Sequence[Quantity]) -> pd.DataFrame:
 
 
 def slowest(quantities: Sequence[Quantity], *tables: pd.DataFrame) -> Quantity:
-    """That of all tables with the largest R-hat: chains that are stuck differ in it the most."""
+    """Return the quantity with the largest R-hat."""
     rhat = np.concatenate([table["rhat"].to_numpy() for table in tables])
     return quantities[int(np.argmax(rhat))]
 
 
 def required_arviz() -> Any:
-    """ArviZ, without what it announces of its own future where it is first imported."""
+    """Import ArviZ without its announcement of future changes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -248,7 +234,7 @@ def _row(one: Quantity, arviz: Any) -> dict[str, float]:
         "difference": (mean - own_mean) / sd,
         "ratio": sd / own_sd if own_sd > 0.0 else math.nan,
         "covered": inside if math.isfinite(own_sd) else math.nan,
-        # One chain, as an interrupted run may leave, cannot show that it has converged.
+        # One chain, as an interrupted run may leave, cannot show convergence.
         "rhat": float(arviz.rhat(one.sampled)) if len(one.sampled) > 1 else math.inf,
         "ess": float(arviz.ess(one.sampled)),
         "fit_5%": float(low),
@@ -260,10 +246,10 @@ def _row(one: Quantity, arviz: Any) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Distance:
-    """Total variation distance of two densities, from 0 (the same) to 1.
+    """Total variation distance of two densities, from 0 (identical) to 1.
 
-    ``standard_error`` is Monte Carlo: of the rows at which they were compared, and of the draws
-    over which the sampler's density is an average. The latter also makes the distance too large.
+    ``standard_error`` covers the evaluation points and the number of draws; averaging over few
+    draws also biases the distance upwards.
     """
 
     value: float
@@ -271,10 +257,10 @@ class Distance:
 
 
 def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: int) -> Distance:
-    """Between the fit's predictive density and the average of the densities of the draws.
+    """Return the distance between the fit's predictive density and that averaged over draws.
 
-    ½ ∫ |p - p'| is the mean of |p - p'| / (p + p') over rows half of which are from either. The
-    error of the average over draws is half of the distance between those over two halves of them.
+    ½ ∫ |p - p'| is the mean of |p - p'| / (p + p') over points drawn half from each. The error due
+    to the number of draws is half the distance between two halves of them.
     """
     generator = stream(seed, Purpose.DRAW, OF_ROWS)
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
@@ -300,7 +286,7 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
 def _rows_of_draws(
     result: FitResult, draws: Draws, n_rows: int, generator: np.random.Generator
 ) -> Array:
-    """Rows (n, D) from the average over draws: as many from each as there are, or one more."""
+    """Return points (n, D) from the density averaged over draws, equally many per draw."""
     rows = []
     share, more = divmod(n_rows, draws.n_draws)
     for number, mixture in enumerate(mixtures_of(result, draws)):
@@ -315,30 +301,30 @@ def _log_mean(logs: Array) -> Any:
     return np.logaddexp.reduce(logs, axis=1) - math.log(logs.shape[1])
 
 
-OF_RESTARTS = 13  # stream; others of the posterior have lower numbers
-# Starts of every chain: so many, or fewer where rows are many; and passes of each at most.
+OF_RESTARTS = 13  # random stream; lower numbers belong to other posterior methods
+# Most starts per chain, fewer for large data, and most passes of each.
 MOST_STARTS, LEAST_STARTS, MOST_RESTART_WORK = 10, 2, 4e7
 MOST_PASSES = 500
-# Share of the rows in other components up to which two optima are one: fits end short of them.
+# Optima that assign at most this share of samples differently count as one.
 SAME = 0.05
 
 
 @dataclass(frozen=True)
 class Mode:
-    """An optimum: the first of all modes is the fit's own.
+    """One optimum; the first in a list is that of the fit.
 
-    ``init_params=mode.responsibilities`` begins a fit there.
+    ``init_params=mode.responsibilities`` starts a fit there.
 
     Attributes
     ----------
     share : float
-        Of the fits begun at draws, those that end here.
+        Share of the restarts from posterior draws that reach this mode.
     by_chain : tuple of float
-        The same of every chain's draws.
+        The same share for each chain.
     elbo : float
         In nats and data units.
     away : float
-        Share of the rows that are in other components than in the fit.
+        Share of the samples assigned to other components than in the fit.
     weights : tuple of float
         Largest first.
     responsibilities : array (n, K)
@@ -355,12 +341,12 @@ class Mode:
 def modes_of(
     result: FitResult, source: Source, draws: Draws, n_chains: int, rows: Integers, seed: int
 ) -> tuple[Mode, ...]:
-    """The fit's own optimum, and others by the share of the starts that end in them."""
+    """Return the fit's optimum, then others by the share of restarts that reach them."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     n_components = draws.weights.log_weights.shape[1]
     work = source.shape[0] * source.shape[1] * n_components * n_chains
     each = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
-    # The end of a chain counts, its beginning is the fit's.
+    # Restarts use the last draws of a chain, because its first depend on the fit.
     chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
     whole = source.in_memory().rows
     every = result.mixture.frame.apply(whole.values)
@@ -399,7 +385,7 @@ def modes_of(
 def _fits(
     result: FitResult, source: Source, draws: Draws, chosen: Integers, seed: int
 ) -> list[tuple[Mixture, float]]:
-    """Where the fit from each start ends, and its ELBO."""
+    """Return the responsibilities and ELBO that each restart converges to."""
     sampler = blocked_gibbs(result, source, each_repetition)
     problem = Problem(
         source=source,
@@ -422,9 +408,10 @@ def _fits(
 
 
 def apart(first: Array, second: Array, counted: Array) -> float:
-    """Share of the rows that two responsibilities (n, K) put elsewhere, labels as they fit best.
+    """Return the share of samples that two responsibilities (n, K) assign differently.
 
-    The mean over rows, counted (n,) with a sum of one, of the total variation distance.
+    Labels are matched; the share is the mean total variation distance with weights (n,) that sum to
+    one.
     """
     overlap = np.array(
         [[counted @ np.minimum(mine, theirs) for theirs in second.T] for mine in first.T]
@@ -433,17 +420,17 @@ def apart(first: Array, second: Array, counted: Array) -> float:
     return max(0.0, 1.0 - float(overlap[matched].sum()))
 
 
-# Streams; others of the posterior have lower numbers.
+# Random streams; lower numbers belong to other posterior methods.
 OF_STEPS, OF_SWEEPS = 11, 12
-# Draws that take a step: so many, or fewer where rows are many (values of rows and components).
+# Most draws that take a step, fewer for large data.
 MOST_STEPS, LEAST_STEPS, MOST_SWEEP_WORK = 400, 40, 2e9
-# Chance that a mean is called moved where it is not.
+# Level of the test of a change.
 FALSE_ALARM = 1e-5
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The mean change of one function of the draws, and how probable one as large is by chance."""
+    """Mean change of one function of the draws in one Gibbs sweep, with its p-value."""
 
     name: str
     change: float
@@ -458,7 +445,7 @@ class Moved:
 def moved_by_gibbs(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
-    """What one sweep changes on average: log prior, log likelihood, entropy of the weights."""
+    """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     work = source.shape[0] * source.shape[1] * draws.weights.log_weights.shape[1]
     wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS)) // n_chains
@@ -477,7 +464,7 @@ def moved_by_gibbs(
     functions = {
         "log prior density": lambda some: log_prior(result.bayesian, some),
         "log likelihood": lambda some: log_likelihoods(result, some, source),
-        "entropy of weights": entropies,
+        "entropy of the weights": entropies,
     }
     return tuple(
         _moved(name, (function(there) - function(here)).reshape(n_chains, -1))

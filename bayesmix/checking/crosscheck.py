@@ -1,7 +1,4 @@
-"""``crosscheck``: a variational fit against draws from the posterior of the same model.
-
-What a cross-check found: tables, verdict, modes, evidence; immutable.
-"""
+"""Comparison of a variational fit with MCMC: ``crosscheck`` and its result."""
 
 from __future__ import annotations
 
@@ -56,47 +53,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CrossCheck(ToArviz):
-    """A variational fit beside a sampler's draws from the posterior; see ``crosscheck``.
+    """Comparison of a variational fit with MCMC; see ``crosscheck``.
 
     Attributes
     ----------
     agrees : bool
-        Whether nothing was found that differs.
+        Whether no difference was found.
     verdict : str
-        "agrees", or what differs, the gravest first.
+        "agrees", or the differences, most serious first.
     findings : tuple of Finding
-        The same, each with its ``kind`` and ``text``.
+        The differences, each with ``kind`` and ``text``.
     parameters : DataFrame
-        A row per weight and parameter, labels undone, in data units: mean and standard deviation of
-        fit and sampler, ``difference`` of the means in posterior standard deviations, ``ratio`` of
-        standard deviations (sampler / fit), ``covered`` (share of the sampler's draws in the fit's
-        90% interval), ``rhat`` and ``ess``; ends of the 90% intervals.
+        One line per weight and parameter after relabelling, in data units: mean and standard
+        deviation of fit and sampler, ``difference`` of the means in posterior standard deviations,
+        ``ratio`` of standard deviations (sampler / fit), ``covered`` (share of posterior draws in
+        the fit's 90 % interval), ``rhat``, ``ess``, and the limits of the 90 % intervals.
     invariants : DataFrame
-        The same of what does not depend on labels.
+        The same for label-invariant quantities.
     slowest : Quantity
-        That with the largest R-hat: its ``name``, values at draws of the fit and in every chain.
+        The quantity with the largest R-hat: its ``name`` and values under fit and sampler.
     overconfidence : float
-        Median ratio of standard deviations; above 1 the fit is too sure.
+        Median ratio of standard deviations; above 1 the fit underestimates uncertainty.
     predictive : Distance
         Total variation distance of the predictive densities.
     pareto_k : float
-        Of q against the joint density: above 0.7 weights cannot mend q.
+        Pareto k of q; above 0.7 importance sampling is unreliable.
     evidence : Evidence
-        ELBO, estimate by bridge sampling, upper end.
+        ELBO, bridge-sampling estimate and upper bound of the log evidence.
     moved : tuple of Moved
-        What one sweep of Gibbs sampling changes: nothing, where draws are from this posterior.
+        Mean changes in one Gibbs sweep; zero in expectation for draws from this posterior.
     modes : tuple of Mode
-        Optima to which draws lead, the fit's first; empty where nothing differs.
+        Modes that restarts from draws reach, the fit's first; empty if nothing differs.
     found : Gibbs or NutsDraws
-        The draws.
+        The posterior draws.
     own : FitDraws
-        Draws from the fit, which stand for it in the tables.
+        Draws from the fit, used in the tables.
     alignment : Alignment
-        The labels of every draw.
+        The labels of every draw after relabelling.
     note : str
-        Why the sampler is not the one that was asked for; empty where it is.
+        Why another sampler than requested was used; otherwise empty.
     seconds : float
-        All of it.
+        Total run time.
     """
 
     found: Gibbs | NutsDraws
@@ -128,24 +125,24 @@ class CrossCheck(ToArviz):
 
     @property
     def sampler(self) -> str:
-        """Which: "gibbs", "nutpie" or "pymc"."""
+        """Sampler used: "gibbs", "nutpie" or "pymc"."""
         return str(getattr(self.found, "sampler", "gibbs"))
 
     @property
     def n_divergent(self) -> int:
-        """Draws that diverged; Gibbs sampling has none."""
+        """Number of divergent draws, 0 for Gibbs sampling."""
         return int(np.sum(getattr(self.found, "diverging", 0)))
 
     def to_arviz(self) -> Any:
-        """The draws as ArviZ has them, labels as the sampler left them."""
+        """Return the draws as ArviZ groups, with the sampler's labels; needs ArviZ."""
         return self.found.to_arviz()
 
     def summary(self) -> str:
-        """Verdict, convergence, differences and evidence in a few lines."""
+        """Return verdict, convergence, differences and log evidence in a few lines."""
         return summary_text.summary(self)
 
     def plot(self, axes: Any = None) -> Any:
-        """Densities of parameters, both ways; see ``plot_crosscheck``."""
+        """Plot posterior densities of parameters under fit and sampler; see ``plot_crosscheck``."""
         from bayesmix.plots.posterior import plot_crosscheck
 
         return plot_crosscheck(self, axes=axes)
@@ -158,9 +155,9 @@ class CrossCheck(ToArviz):
 
 
 SAMPLERS = ("auto", "nuts", "gibbs")
-# Below this concentration of the weights components are born and die, and NUTS does not mix.
+# Below this concentration components empty and refill, and NUTS mixes poorly.
 LEAST_CONCENTRATION = 0.1
-# Of a chain; with fewer there is no R-hat to speak of.
+# Fewest draws per chain for R-hat.
 FEWEST_DRAWS = 20
 MOST_FIT_DRAWS = 4000
 WARMUP_OF_NUTS = 1000
@@ -180,56 +177,51 @@ def crosscheck(
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> CrossCheck:
-    """Compare a variational fit with draws from the posterior of the same model.
+    """Compare a variational fit with MCMC.
 
-    Same prior, same likelihood. Chains begin at draws from q, label switching is undone by
-    relabelling every draw to the fit's responsibilities (Stephens 2000), and everything is compared
-    in what has no labels as well. What is learned of the prior by type-II maximum likelihood (β0)
-    is known here.
+    Prior and likelihood are those of the fit, with β0 fixed at its learned value. Chains start at
+    draws from q, and draws are relabelled to the fit's responsibilities (Stephens 2000).
 
-    It agrees where the sampler converged (R-hat at most 1.01, 400 effective draws), no mean is more
-    than half a posterior standard deviation away, the median ratio of standard deviations is
-    between 0.8 and 1.25, each of the fit's 90% intervals holds 75% of the posterior, and
-    predictive densities are within 0.05 in total variation; Monte Carlo errors are allowed for.
+    The fit agrees if the sampler converged (R-hat at most 1.01, effective sample size at least
+    400), means differ by at most half a posterior standard deviation, the median ratio of standard
+    deviations is between 0.8 and 1.25, every 90 % interval of the fit holds 75 % of the posterior,
+    and predictive densities are within 0.05 in total variation, all allowing for Monte Carlo error.
 
     Parameters
     ----------
     model : fitted variational mixture or search
-        With Dirichlet or stick-breaking weights. A pruned fit is sampled with all the components
-        that it was asked for, and compared in those that it has.
+        With Dirichlet or stick-breaking weights. A pruned fit is sampled with the K requested, and
+        compared for the components it kept.
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     n_draws : int, default=1000
-        Kept of every chain; at least 20.
+        Number of draws kept per chain; at least 20.
     chains : int, default=4
-        At least 2: one chain cannot show that it has converged.
+        Number of chains; at least 2 to assess convergence.
     warmup : int, optional
-        Draws of every chain before the first that is kept; None: 1,000 of NUTS, half as many as
-        ``n_draws`` of Gibbs sampling.
+        Warm-up draws per chain; None: 1,000 for NUTS, half of ``n_draws`` for Gibbs sampling.
     sampler : {"auto", "nuts", "gibbs"}, default="auto"
-        NUTS is sampled by nutpie where it is installed, by PyMC otherwise. "auto" is NUTS, and
-        Gibbs sampling for concentrations of the weights below 0.1, where NUTS does not mix. "gibbs"
-        needs no PyMC.
+        NUTS runs in nutpie if installed, otherwise in PyMC. "auto" is NUTS, or Gibbs sampling for
+        weight concentrations below 0.1, where NUTS mixes poorly. "gibbs" does not need PyMC.
     sample_weight : array (n,), optional
         Whole numbers, as in the fit.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Cores; None: all.
+        Number of cores; None: all.
     progress : bool, optional
-        Whether to show bars; None: where somebody looks.
+        Whether to show progress bars; None: only in a terminal or notebook.
 
     Returns
     -------
     CrossCheck
-        Ctrl-C while it samples ends it with the draws so far.
+        Ctrl-C while sampling stops early and returns the comparison for the draws so far.
 
     Raises
     ------
     InvalidInputError
-        For a fit without a posterior or with weights that have no prior, and other rows than those
-        of the fit.
+        If the fit has no posterior or its weights no prior, or X is not the data of the fit.
     MissingExtraError
-        Where PyMC (for NUTS) or ArviZ is not installed.
+        If PyMC (for NUTS) or ArviZ is not installed.
 
     Examples
     --------
@@ -253,12 +245,12 @@ def crosscheck(
         "n_jobs": n_jobs,
         "progress": progress,
     }
-    # Before hours of sampling and not after.
+    # Checked before hours of sampling.
     compare.required_arviz()
     way, note = _way(_checked(model, X, sample_weight), sampler)
     found = _sampled(way, model, X, warmup, options)
     if found.n_draws < FEWEST_DRAWS:
-        # Interrupted before there was anything to compare.
+        # Interrupted before the first draw.
         raise KeyboardInterrupt
     with FitProgress(len(STEPS), progress, "comparison") as bar:
         return compared(found.result, found, seed, note, bar, began)
@@ -267,7 +259,7 @@ def crosscheck(
 def compared(
     result: FitResult, found: Any, seed: int, note: str, bar: FitProgress, began: float
 ) -> CrossCheck:
-    """A fit beside draws, wherever they are from: ``found`` has chains, densities and rows."""
+    """Return the comparison of a fit with draws of any sampler."""
     source, draws, n_chains = found.source, found.draws, found.n_chains
     alignment = aligned(result, source, draws)
     own = fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
@@ -322,7 +314,7 @@ def _check(n_draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
 
 
 def _checked(model: Any, X: Any, sample_weight: Any) -> FitResult:
-    """The fit, whose model can be sampled and whose rows these are."""
+    """Return the fit after checking that its model can be sampled for these data."""
     estimator = sampled_fit(model)
     result: FitResult = estimator.result_
     rows_of_fit(estimator, X, sample_weight, repeated=True)
@@ -330,7 +322,7 @@ def _checked(model: Any, X: Any, sample_weight: Any) -> FitResult:
 
 
 def _way(result: FitResult, sampler: str) -> tuple[str, str]:
-    """Which sampler it will be, and why where that was not asked for."""
+    """Return the sampler to use, and why it is not the one requested."""
     if sampler != "auto":
         return sampler, ""
     weights: Any = result.inference.weights_prior
@@ -338,8 +330,8 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     if result.requested_components == 1 or concentration >= LEAST_CONCENTRATION:
         return "nuts", ""
     return "gibbs", (
-        f"Gibbs sampling, since the concentration of the weights, {concentration:.3g}, is below "
-        f"{LEAST_CONCENTRATION}, where NUTS does not mix"
+        f"Gibbs sampling was used because the weight concentration, {concentration:.3g}, is below "
+        f"{LEAST_CONCENTRATION}, where NUTS mixes poorly"
     )
 
 
@@ -351,18 +343,18 @@ def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str
     try:
         return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
     except MissingExtraError as problem:
-        raise MissingExtraError(f"{problem}; sampler='gibbs' does without") from problem
+        raise MissingExtraError(f"{problem}; sampler='gibbs' does not need it") from problem
 
 
 def _pareto_k(result: FitResult, own: FitDraws) -> float:
-    """Of weights p(X, π, θ) / q, q averaged over relabellings where the prior knows no labels."""
+    """Return Pareto k of p(X, π, θ) / q, with q averaged over relabellings for symmetric priors."""
     labelled = bool(without_relabellings(result, result.n_components))
     density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
     return float(pareto_smoothed(own.log_joint - density)[1])
 
 
 def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
-    """By bridge sampling, between the bound and the posterior average of log p - log q_sym."""
+    """Return the bridge-sampling estimate between the ELBO and an upper bound."""
     bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
     upper, error = math.nan, math.nan
     if not without_evidence(result):

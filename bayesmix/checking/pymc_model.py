@@ -1,4 +1,4 @@
-"""The model of a variational fit in PyMC: the same prior and likelihood, assignments summed out."""
+"""PyMC model of a variational fit: same prior and likelihood, assignments summed out."""
 
 from __future__ import annotations
 
@@ -21,44 +21,42 @@ from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
 from bayesmix.posterior.posterior_draws import Draws
 from bayesmix.posterior.subject import rows_of_fit, variational_fit
 
-# Stream of beginnings; what else draws from posteriors has other numbers.
+# Random stream of starting points; other numbers belong to other posterior methods.
 OF_BEGINNINGS = 14
 
 
 def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
-    """The PyMC model of a variational fit: same prior, same likelihood, up to rounding.
+    """Return the PyMC model of a variational fit: same prior and likelihood, up to rounding.
 
-    Assignments are summed out, so that all variables are continuous. It works in the frame of the
-    fit, columns shifted and divided by a power of two, where samplers do best; what a person reads
-    is in data units, under the names of ``to_arviz``: "weights", and "means", "covariances" and a
-    learned "scale", or "probabilities", or "rates". No order is imposed on components.
+    Assignments are summed out, so all variables are continuous. They use the fit's coordinates
+    (features shifted and scaled), and deterministics give data units under the names of
+    ``to_arviz``: "weights", "means", "covariances", a learned "scale", "probabilities", "rates".
+    Components are not ordered.
 
-    Wishart matrices are drawn through their triangular factors. A scale that the prior learns is a
-    variable of the model; β0, which a fit learns by type-II maximum likelihood, stays at its value,
-    and so do type-II weights. The model has as many components as the fit was asked for, pruned
-    ones included. Its initial point is nearly a draw from q. Densities of means and of Wishart
-    matrices are potentials: PyMC cannot draw from the prior, only from the posterior.
+    The number of components is that requested for the fit, before pruning. A learned scale is a
+    variable; β0 and type-II weights stay at their learned values. The initial point is
+    approximately a draw from q. Means and Wishart factors enter as potentials, so PyMC cannot
+    sample the prior.
 
     Parameters
     ----------
     model : fitted variational mixture or search
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     sample_weight : array (n,), optional
-        As in the fit. Log densities of rows are multiplied by them: a whole number repeats a row,
-        any other makes a weighted likelihood, which is the posterior of no rows.
+        As in the fit. Weights multiply log densities; non-integers give a weighted likelihood.
 
     Returns
     -------
     pymc.Model
-        With dimensions "component", "feature" (by name where the fit knows names), "row".
+        With dimensions "component", "feature" and "row".
 
     Raises
     ------
     InvalidInputError
-        For a fit without a posterior, and other rows than those of the fit.
+        If the fit has no posterior, or X is not the data of the fit.
     MissingExtraError
-        Where PyMC is not installed.
+        If PyMC is not installed.
 
     Examples
     --------
@@ -83,9 +81,9 @@ def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class Twin:
-    """The model without its data units, and what its draws are as ``Draws``."""
+    """The PyMC model in the fit's coordinates, with the conversion of its draws to ``Draws``."""
 
-    model: Tensor  # a PyMC model
+    model: Tensor
     result: FitResult
     n_components: int
     weights: WeightsTwin
@@ -93,30 +91,30 @@ class Twin:
 
     @property
     def named(self) -> NamedTensors:
-        """Weights and parameters that are not variables themselves, in data units."""
+        """Derived weights and parameters in data units, by name."""
         return {**self.weights.named(), **self.components.named(self.result.mixture.frame)}
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Tensors in the frame of the fit that ``draws`` are made of."""
+        """Tensors in the fit's coordinates from which ``draws`` are made."""
         return {**self.weights.drawn, **self.components.drawn}
 
     def draws(self, values: dict[str, Array], n_draws: int) -> Draws:
-        """S draws from the values (S, ...) of ``drawn``."""
+        """Return S draws from the values (S, ...) of ``drawn``."""
         weights = {name: values[name] for name in self.weights.drawn}
         components = {name: values[name] for name in self.components.drawn}
         return Draws(self.weights.draws(weights, n_draws), self.components.draws(components))
 
     def point(self, draws: Draws) -> dict[str, Array]:
-        """Values (S, ...) of the model's variables at draws."""
+        """Return the values (S, ...) of the model's variables at draws."""
         return {**self.weights.point(draws.weights), **self.components.point(draws.components)}
 
 
 def twin(result: FitResult, source: Source) -> Twin:
-    """The model of a fit for its rows."""
+    """Return the PyMC model of a fit for its data."""
     pm = _pymc()
     mixture, inference = result.posterior, result.bayesian
-    # Weights at a point are those of the components that are left.
+    # Point weights cover only the components that were not pruned.
     fixed = isinstance(inference.weights_prior, FreeWeights)
     n_components = result.n_components if fixed else result.requested_components
     names = result.columns
@@ -143,10 +141,9 @@ def twin(result: FitResult, source: Source) -> Twin:
 
 
 def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[str, Array]]:
-    """Values of the model's variables for any whole number: nearly a draw from q.
+    """Return a function from an integer seed to a starting point, approximately a draw from q.
 
-    From the conditional posterior at the expected statistics under q, components that were pruned
-    included.
+    Draws from the conditional posterior at the expected statistics, pruned components included.
     """
     with single_threaded_blas():
         sampler = blocked_gibbs(found.result, source, each_repetition)
@@ -157,7 +154,7 @@ def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[s
             draw = sampler.drawn(sampler.beginning(found.n_components, generator), generator)
         except DegenerateFitError as problem:
             raise InvalidInputError(
-                f"the posterior of model cannot be sampled where X has so many tied rows: {problem}"
+                f"the posterior cannot be sampled because X has too many duplicates: {problem}"
             ) from problem
         return {name: values[0] for name, values in found.point(draw).items()}
 

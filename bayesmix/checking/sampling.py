@@ -1,9 +1,4 @@
-"""NUTS on the model of a variational fit, chains begun at draws from q.
-
-The two programs that run NUTS on a PyMC model: nutpie, and PyMC itself.
-
-What came out of NUTS: draws of (π, θ) in chains, in the frame of the fit like all others.
-"""
+"""NUTS for the model of a variational fit, in nutpie or PyMC, started at draws from q."""
 
 from __future__ import annotations
 
@@ -32,15 +27,15 @@ from bayesmix.posterior.chains import DrawsInChains, Plan
 from bayesmix.posterior.posterior_draws import log_likelihoods, log_prior
 from bayesmix.posterior.subject import rows_of_fit, variational_fit
 
-# What chain or stream number -> values of the variables of the model
+# chain or seed number -> values of the model's variables
 Beginning: TypeAlias = Callable[[int], dict[str, Array]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A model, which of its quantities are kept, where chains begin, and how much of it.
+    """A sampling job: model, kept quantities, starting points and sizes.
 
-    ``begin`` takes any whole number and returns a beginning that belongs to it.
+    ``begin`` maps any integer to a starting point.
     """
 
     model: PymcModel
@@ -56,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True)
 class NutsRun:
-    """Values (C, S, ...) by name, divergences (C, S), and how long it took."""
+    """Values (C, S, ...) by name, divergences (C, S), and run times."""
 
     values: dict[str, Array]
     diverging: Booleans
@@ -65,7 +60,7 @@ class NutsRun:
 
 
 def by_nutpie(job: Job) -> NutsRun:
-    """Sampled by nutpie; interrupted, the draws so far."""
+    """Sample with nutpie; an interrupt returns the draws so far."""
     import nutpie
 
     began = time.perf_counter()
@@ -74,7 +69,7 @@ def by_nutpie(job: Job) -> NutsRun:
         unconstrained = _unconstrained(job.model)
 
         def beginning(seed: Any) -> Array:
-            # Chains ask in any order, each with a seed of its own.
+            # Chains call this in any order, each with a separate seed.
             number = int.from_bytes(np.asarray(seed).tobytes(), "little")
             return unconstrained(job.begin(number))
 
@@ -110,7 +105,7 @@ def by_nutpie(job: Job) -> NutsRun:
 
 
 def by_pymc(job: Job) -> NutsRun:
-    """Sampled by PyMC; interrupted, the draws so far."""
+    """Sample with PyMC; an interrupt returns the draws so far."""
     import pymc as pm
 
     began = time.perf_counter()
@@ -142,7 +137,7 @@ def by_pymc(job: Job) -> NutsRun:
                 return_inferencedata=False,
             )
         except ValueError as problem:
-            # What PyMC says where it was interrupted before there was a draw to keep.
+            # PyMC raises this if interrupted before the first draw.
             if "Not enough samples" in str(problem):
                 raise KeyboardInterrupt from None
             raise
@@ -157,13 +152,13 @@ def by_pymc(job: Job) -> NutsRun:
 def arranged(
     chains: list[dict[str, Array]], diverging: list[Any], compile_seconds: float, seconds: float
 ) -> NutsRun:
-    """Chains of equal length: of an interrupted run those, and so much of them, as keep most."""
+    """Return chains of equal length, trimmed after an interrupt to keep the most draws."""
     lengths = np.array([len(chain) for chain in diverging])
     longest_first = np.argsort(-lengths, kind="stable")
     kept = lengths[longest_first] * np.arange(1, len(lengths) + 1)
     n_chains = int(np.argmax(kept)) + 1
     if not kept[n_chains - 1]:
-        # Before there was anything to keep.
+        # Interrupted before the first draw.
         raise KeyboardInterrupt
     numbers = np.sort(longest_first[:n_chains])
     n_draws = int(lengths[numbers].min())
@@ -175,14 +170,14 @@ def arranged(
 
 
 def _length(values: list[Array]) -> int:
-    """How many draws of a chain there are: where it was interrupted, NaN takes their places."""
+    """Return the number of draws of a chain; an interrupt leaves NaN for the rest."""
     there = [~np.isnan(value.reshape(len(value), -1)).any(axis=1) for value in values]
     missing = np.flatnonzero(~np.all(there, axis=0))
     return int(missing[0]) if len(missing) else len(values[0])
 
 
 def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
-    """What takes values of the variables to the one vector in which a sampler moves."""
+    """Return the map from the variables' values to the sampler's unconstrained vector."""
     import pytensor
     from pytensor import tensor as pt
 
@@ -207,7 +202,7 @@ def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the warnings of other programs that a person can do nothing about."""
+    """Suppress warnings of the samplers that a user cannot act on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -217,31 +212,29 @@ def _quietly() -> Iterator[None]:
 class NutsDraws(DrawsInChains, ToArviz):
     """Draws from p(π, θ | X) by the no-U-turn sampler, assignments summed out; see ``nuts``.
 
-    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across chains.
+    Arrays begin with (C, S): chains and draws. Component labels may differ between chains.
 
     Attributes
     ----------
     result : FitResult
-        The variational fit whose model this is, and from which chains began.
+        The variational fit that supplies the model and the starting points.
     source : Source
-        The rows, not copied.
+        The data, not copied.
     draws : Draws
-        All C S draws in the frame of the fit, chain after chain.
+        All C S draws in the fit's coordinates, chain after chain.
     log_likelihood : array (C, S)
         log p(X | π, θ) in nats and data units.
     log_joint : array (C, S)
-        The same plus log p(π, θ), a density over the coordinates of the fit's frame; a learned
-        scale of the prior is integrated out.
+        log_likelihood plus log p(π, θ) in the fit's coordinates; a learned scale is integrated out.
     diverging : array (C, S) of bool
-        Where the sampler could not follow the density: more than a few, and a part of the posterior
-        was not reached.
+        Divergent draws; more than a few mean that a part of the posterior was missed.
     warmup : int
-        Draws of every chain that were left out, in which the sampler adapted.
+        Warm-up draws per chain.
     sampler : {"nutpie", "pymc"}
     status : {"finished", "interrupted"}
     seed : int
     seconds : float
-        Of sampling; ``compile_seconds`` come before.
+        Sampling time, without ``compile_seconds``.
     compile_seconds : float
     """
 
@@ -254,7 +247,7 @@ class NutsDraws(DrawsInChains, ToArviz):
     compile_seconds: float
 
     def to_arviz(self) -> Any:
-        """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
+        """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
         return inference_data_of_nuts(self)
 
     def __repr__(self) -> str:
@@ -280,41 +273,39 @@ def nuts(
     progress: bool | None = None,
     sampler: str | None = None,
 ) -> NutsDraws:
-    """Draw from the posterior of a variational fit's model with NUTS, in PyMC's words.
+    """Draw from the posterior of a variational fit's model with NUTS.
 
-    The model is that of ``pymc_model``. Chains begin at draws from q, or nearly: from the
-    conditional posterior at its expected statistics.
+    The model is that of ``pymc_model``. Chains start approximately at draws from q.
 
     Parameters
     ----------
     model : fitted variational mixture or search
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     n_draws, chains : int, default=1000 and 4
     warmup : int, default=1000
-        Draws of every chain that are left out, in which the sampler adapts.
+        Warm-up draws per chain.
     sample_weight : array (n,), optional
         As in the fit.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Chains at a time; None: all cores. Changes no number.
+        Number of parallel chains (results do not depend on it); None: all cores.
     progress : bool, optional
-        Whether to show the sampler's bar; None: where somebody looks.
+        Whether to show the sampler's progress bar; None: only in a terminal or notebook.
     sampler : {None, "nutpie", "pymc"}, optional
-        None: nutpie where it is installed.
+        None: nutpie if installed.
 
     Returns
     -------
     NutsDraws
-        Ctrl-C ends it early with the draws so far, and a warning: of the chains that had begun, as
-        many draws of each.
+        Ctrl-C stops early and returns equally long chains with the draws so far, with a warning.
 
     Raises
     ------
     InvalidInputError
-        For a fit without a posterior, and other rows than those of the fit.
+        If the fit has no posterior, or X is not the data of the fit.
     MissingExtraError
-        Where PyMC, or the sampler that was asked for, is not installed.
+        If PyMC or the requested sampler is not installed.
     """
     plan = Plan(
         validation.integer("chains", chains, 1),
@@ -335,9 +326,9 @@ def sampled(
     progress: bool | None = None,
     sampler: str | None = None,
 ) -> NutsDraws:
-    """All chains of a plan, converted to the frame of the fit.
+    """Return all chains, converted to the fit's coordinates.
 
-    Raises ``InvalidInputError`` where tied rows make the posterior improper under a learned scale.
+    Raises ``InvalidInputError`` if duplicates make the posterior improper under a learned scale.
     """
     name = _which(sampler)
     found = twin(result, source)
@@ -352,7 +343,7 @@ def sampled(
         n_chains=plan.n_chains,
         n_warm=plan.n_warm,
         n_draws=plan.n_draws,
-        # Of 32 bits, as both samplers take it.
+        # Both samplers take 32-bit seeds.
         seed=int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32)),
         cores=cores,
         shown=shown,

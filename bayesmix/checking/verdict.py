@@ -1,7 +1,4 @@
-"""What a comparison amounts to, in words: what differs, the gravest first; nothing: it agrees.
-
-A cross-check as a person reads it: a few lines of text, and a small table in a notebook.
-"""
+"""Verdict of a comparison with MCMC, as findings, text summary and notebook table."""
 
 from __future__ import annotations
 
@@ -19,19 +16,19 @@ from bayesmix.em.display import CELL, FAINT, shortened
 from bayesmix.posterior.arviz_groups import FEWEST_EFFECTIVE, LARGEST_RHAT
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 
-# A mean this many posterior standard deviations away leaves a 90% interval 86 % of its mass.
+# A mean this many standard deviations away leaves 86 % in a 90 % interval.
 MOST_SHIFT = 0.5
-# Standard deviations this much too small (median of all) leave a 90% interval 81 % of its mass.
+# Standard deviations too small by this factor leave 81 % in a 90 % interval.
 MOST_RATIO = 1.25
-# Of every single quantity the fit's 90% interval has to hold so much: the median may hide a few.
+# Least coverage of every 90 % interval, because the median may hide a few bad ones.
 LEAST_COVERED = 0.75
-# Total variation distance of predictive densities: one row in twenty is another.
+# Total variation distance of predictive densities.
 MOST_DISTANCE = 0.05
-# Monte Carlo errors that are allowed for: one false alarm in 700.
+# Monte Carlo errors allowed for: one false alarm in 700.
 STANDARD_ERRORS = 3.0
-# Divergences below this share of the draws are common where components are small.
+# Smaller shares of divergences are common with small components.
 MOST_DIVERGENT = 0.01
-# A mode is named from this share of the starts on, and owns a chain from this share of its own.
+# Least share of restarts for a mode to be named, and for a chain to belong to it.
 NAMED_FROM, OWNED_FROM = 0.1, 0.75
 MOST_NAMED = 3
 WORTH_A_FIT = 0.1  # nats
@@ -40,7 +37,7 @@ FAR_FROM_ONE = 1.1
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in which fit and sampler differ, or why nothing can be said.
+    """One difference between fit and sampler, or why they cannot be compared.
 
     Attributes
     ----------
@@ -63,14 +60,14 @@ def findings(
     modes: Callable[[], Sequence[Mode]],
     elbo: float,
 ) -> tuple[Finding, ...]:
-    """What differs. ``modes`` is asked only where something does; ``divergent`` is a share."""
+    """Return the differences; ``modes`` is called only if there are any."""
     found = [_posterior(moved)]
     unsure = not_converged(parameters, invariants)
     several = _modes(modes(), elbo) if unsure else None
     stuck = several is not None and several.kind == "stuck"
     if unsure:
         found += [several, _convergence(parameters, invariants, stuck)]
-    # Errors by effective draws are allowed for, as long as chains are roughly in one place.
+    # Errors use the effective sample size if all chains are in the same region.
     if not stuck and max(parameters["rhat"].max(), invariants["rhat"].max()) < FAR_FROM_ONE:
         compared = [_shift(parameters), _spread(parameters), _distance(distance)]
         if any(compared) and not unsure:
@@ -81,13 +78,13 @@ def findings(
 
 
 def not_converged(*tables: pd.DataFrame) -> bool:
-    """Whether R-hat or effective draws of any quantity are not what Vehtari et al. (2021) ask."""
+    """Return whether R-hat or effective sample size miss the thresholds (Vehtari et al. 2021)."""
     every = pd.concat(tables)
     return bool((every["rhat"] > LARGEST_RHAT).any() or (every["ess"] < FEWEST_EFFECTIVE).any())
 
 
 def overconfidence(parameters: pd.DataFrame) -> float:
-    """Median ratio of standard deviations, sampler over fit; above 1 the fit is too sure."""
+    """Return the median ratio of standard deviations, sampler over fit."""
     return float(parameters["ratio"].median())
 
 
@@ -98,9 +95,9 @@ def _posterior(moved: Sequence[Moved]) -> Finding | None:
     worst = min(certain, key=lambda one: one.p_value)
     return Finding(
         "posterior",
-        "the draws are not from the posterior of this model: one sweep of Gibbs sampling under its "
-        f"prior changes their mean {worst.name} by {_signed(worst.change)} (standard error "
-        f"{worst.standard_error:.2g}); another prior or another density was sampled",
+        "the draws are not from the posterior of this model: one Gibbs sweep "
+        f"changes their mean {worst.name} by {_signed(worst.change)} (standard error "
+        f"{worst.standard_error:.2g}); another prior or density was sampled",
     )
 
 
@@ -122,24 +119,26 @@ def _modes(modes: Sequence[Mode], elbo: float) -> Finding | None:
     if modes[0].share < NAMED_FROM and others[0][1].share >= OWNED_FROM:
         said = f"all chains are in another mode than the fit ({_told(others[0][1], elbo)})"
     else:
-        named = [f"{mode.share:.0%} to {_where(mode, n, elbo)}" for n, mode in others[:MOST_NAMED]]
+        named = [
+            f"{mode.share:.0%} reach {_where(mode, n, elbo)}" for n, mode in others[:MOST_NAMED]
+        ]
         said = (
-            "the posterior has several modes: of fits begun at draws "
-            f"{modes[0].share:.0%} lead back to the fit, {'; '.join(named)}"
+            "the posterior has several modes: of restarts from posterior draws, "
+            f"{modes[0].share:.0%} reach the fit, {'; '.join(named)}"
         )
     return Finding("modes", f"{said}{better}")
 
 
 def _better(modes: Sequence[Mode], elbo: float) -> str:
-    """What to do where the fit's search has missed an optimum."""
-    # Fewer components after pruning have a bound of another model.
+    """Return how to reach a better optimum that the fit missed."""
+    # After pruning, the ELBO belongs to a model with fewer components.
     same = [n for n, mode in enumerate(modes) if len(mode.weights) == len(modes[0].weights)]
     best = max(same, key=lambda n: modes[n].elbo)
     gain = modes[best].elbo - elbo
     if gain <= WORTH_A_FIT:
         return ""
     return (
-        f"; a fit with init_params=check.modes[{best}].responsibilities begins at the better "
+        f"; a fit with init_params=check.modes[{best}].responsibilities starts at the better "
         "optimum"
     )
 
@@ -153,7 +152,7 @@ def _told(mode: Mode, elbo: float) -> str:
     side = "above" if gain > 0.0 else "below"
     weights = ", ".join(f"{weight:.2f}" for weight in mode.weights if weight >= 0.005)
     return (
-        f"weights {weights}; {mode.away:.0%} of the rows in other components, ELBO "
+        f"weights {weights}; {mode.away:.0%} of observations in other components, ELBO "
         f"{abs(gain):.1f} {side} the fit's"
     )
 
@@ -170,13 +169,13 @@ def _convergence(parameters: pd.DataFrame, invariants: pd.DataFrame, stuck: bool
     what = "the sampler did not converge" if stuck else "too few draws for the sampler to converge"
     return Finding(
         "convergence",
-        f"{what}: R-hat up to {rhat.max():.3f} ({rhat.idxmax()}), down to {ess.min():.0f} "
-        f"effective draws ({ess.idxmin()}){'' if stuck else '; take more'}",
+        f"{what}: R-hat up to {rhat.max():.3f} ({rhat.idxmax()}), effective sample "
+        f"size down to {ess.min():.0f} ({ess.idxmin()}){'' if stuck else '; take more draws'}",
     )
 
 
 def _shift(parameters: pd.DataFrame) -> Finding | None:
-    # Effective draws say how well the sampler knows a mean, in units of standard deviations.
+    # The effective sample size gives the error of a mean in standard deviations.
     beyond = parameters["difference"].abs() - STANDARD_ERRORS / np.sqrt(parameters["ess"])
     if not (beyond > MOST_SHIFT).any():
         return None
@@ -186,7 +185,7 @@ def _shift(parameters: pd.DataFrame) -> Finding | None:
         "shift",
         f"means differ by up to {away:.1f} posterior standard deviations ({name}: "
         f"{parameters['fit_mean'][name]:.4g} in the fit, {parameters['sampler_mean'][name]:.4g} "
-        "by the sampler)",
+        "with MCMC)",
     )
 
 
@@ -197,20 +196,20 @@ def _spread(parameters: pd.DataFrame) -> Finding | None:
     short = covered + STANDARD_ERRORS * error < LEAST_COVERED
     if math.isfinite(factor) and factor > MOST_RATIO:
         text = (
-            f"the fit is overconfident by a factor of {factor:.1f}: standard deviations are "
-            f"{factor:.1f} times its own (median of {len(parameters)} parameters)"
+            f"the fit underestimates uncertainty: MCMC standard deviations are {factor:.1f} times "
+            f"as large (median of {len(parameters)} parameters)"
         )
     elif math.isfinite(factor) and factor < 1.0 / MOST_RATIO:
         text = (
-            f"the fit is too wide by a factor of {1.0 / factor:.1f} (median ratio of standard "
-            f"deviations, {len(parameters)} parameters)"
+            f"the fit overestimates uncertainty: its standard deviations are {1.0 / factor:.1f} "
+            f"times as large (median of {len(parameters)} parameters)"
         )
     elif short.any():
         text = f"the fit is overconfident in {int(short.sum())} of {len(parameters)} parameters"
     else:
         return None
     name: Any = covered.idxmin()
-    return Finding("spread", f"{text}; its 90% interval for {name} holds {covered[name]:.0%}")
+    return Finding("spread", f"{text}; its 90 % interval for {name} covers {covered[name]:.0%}")
 
 
 def _distance(distance: Distance) -> Finding | None:
@@ -228,8 +227,8 @@ def _divergences(divergent: float) -> Finding | None:
         return None
     return Finding(
         "divergences",
-        f"{divergent:.1%} of the draws diverged: the sampler misses narrow places, such as nearly "
-        "empty components; compare with sampler='gibbs'",
+        f"{divergent:.1%} of the draws diverged, so the sampler may miss narrow regions such as "
+        "nearly empty components; compare with sampler='gibbs'",
     )
 
 
@@ -237,20 +236,20 @@ def _signed(value: float) -> str:
     return f"{value:+.2g}".replace("-", "−")
 
 
-# Nats; an upper end that is known less well says nothing.
+# Largest standard error in nats of an upper bound that is reported.
 MOST_ERROR = 1.0
 SAMPLERS = {"gibbs": "blocked Gibbs sampling", "nutpie": "NUTS (nutpie)", "pymc": "NUTS (PyMC)"}
 
 
 def headline(check: Any) -> str:
-    """Fit and sampler, and whether they agree."""
+    """Return fit, sampler and verdict in one line."""
     result, found = check.found.result, check.found
     K = result.n_components
     size = f"{K} component{'s' if K != 1 else ''}"
     if result.requested_components != K:
         size += f" of {result.requested_components}"
     kinds = {finding.kind for finding in check.findings}
-    # Where only draws are too few, nothing has been found to differ.
+    # Too few draws alone are not a difference.
     verdict = "undecided" if kinds == {"convergence"} else "differs" if kinds else "agrees"
     return (
         f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {found.n_chains} x "
@@ -259,13 +258,13 @@ def headline(check: Any) -> str:
 
 
 def summary(check: Any) -> str:
-    """All that was found, a line each."""
+    """Return the comparison, one result per line."""
     lines = [_sentence(headline(check))]
     lines += [f"- {_sentence(finding.text)}" for finding in check.findings]
     if check.note:
         lines.append(_sentence(check.note))
     if check.found.status != "finished":
-        lines.append(f"Sampling was {check.found.status}: these are the draws so far.")
+        lines.append(f"Sampling was {check.found.status}; these are the draws so far.")
     lines += [_convergence_line(check), *_differences(check), *_occupied(check)]
     lines += [_prediction(check), *_evidence(check)]
     lines.append(_seconds(check))
@@ -276,8 +275,8 @@ def _convergence_line(check: Any) -> str:
     every = pd.concat([check.parameters, check.invariants])
     name = every["ess"].idxmin()
     said = (
-        f"Convergence: R-hat at most {every['rhat'].max():.3f}, at least {every['ess'].min():,.0f} "
-        f"effective draws ({name})"
+        f"Convergence: R-hat at most {every['rhat'].max():.3f}, effective sample size at least "
+        f"{every['ess'].min():,.0f} ({name})"
     )
     if check.sampler == "gibbs":
         return f"{said}."
@@ -291,20 +290,20 @@ def _differences(check: Any) -> list[str]:
     covered = check.parameters["covered"]
     return [
         f"Means: at most {away.max():.2f} posterior standard deviations apart ({away.idxmax()}).",
-        f"Standard deviations: {check.overconfidence:.2f} times the fit's (median of "
-        f"{len(away)} parameters); its 90% intervals hold {covered.min():.0%} to "
+        f"Standard deviations: MCMC {check.overconfidence:.2f} times the fit's (median of "
+        f"{len(away)} parameters); the fit's 90 % intervals cover {covered.min():.0%} to "
         f"{covered.max():.0%} of the posterior.",
     ]
 
 
 def _occupied(check: Any) -> list[str]:
-    """Of a pruned fit, whether the sampler uses what it dropped."""
+    """Return how many components MCMC occupies, for a pruned fit."""
     result = check.found.result
     if result.n_components == result.requested_components or OCCUPIED not in check.invariants.index:
         return []
     mean = check.invariants.loc[OCCUPIED, "sampler_mean"]
     return [
-        f"Components with rows: {mean:.1f} by the sampler on average; the fit kept "
+        f"Occupied components: {mean:.1f} with MCMC on average; the fit kept "
         f"{result.n_components} of {result.requested_components}."
     ]
 
@@ -319,17 +318,15 @@ def _prediction(check: Any) -> str:
 
 def _evidence(check: Any) -> list[str]:
     found = check.evidence
-    mended = "can" if found.pareto_k <= TRUSTED_UP_TO else "cannot"
-    lines = [f"Pareto k of the fit: {found.pareto_k:.2f}; importance weights {mended} mend it."]
+    reliable = "reliable" if found.pareto_k <= TRUSTED_UP_TO else "unreliable"
+    lines = [f"Pareto k = {found.pareto_k:.2f}: importance sampling is {reliable}."]
     if not math.isfinite(found.estimate):
         return [*lines, f"Log evidence: {found.note}."]
-    parts = [
-        f"{found.estimate:,.2f} by bridge sampling (standard error {found.standard_error:.2f})"
-    ]
+    parts = [f"{found.estimate:,.2f} by bridge sampling (± {found.standard_error:.2f})"]
     if math.isfinite(found.upper):
-        parts.insert(0, f"bound {found.lower:,.2f}")
+        parts.insert(0, f"ELBO {found.lower:,.2f}")
     if found.upper_error <= MOST_ERROR:
-        parts.append(f"upper end {found.upper:,.2f} ({found.upper_error:.2f})")
+        parts.append(f"upper bound {found.upper:,.2f} (± {found.upper_error:.2f})")
     return [*lines, f"Log evidence: {', '.join(parts)} nats."]
 
 
@@ -342,14 +339,14 @@ def _seconds(check: Any) -> str:
 
 
 def as_text(check: Any) -> str:
-    """What ``repr`` shows."""
+    """Return the text for ``repr``."""
     lines = [f"<CrossCheck: {headline(check)}>"]
     lines += [f"  {finding.text}" for finding in check.findings]
     return shortened(lines)
 
 
 def as_html(check: Any) -> str:
-    """What a notebook shows; colours are those of the page around it."""
+    """Return the HTML for notebooks, in the colours of the page."""
     frame = by_kind(check)
     heads = _cells((frame.index.name, *frame.columns), "th", f"{CELL}; {FAINT}")
     rows = "".join(f"<tr>{_cells(row, 'td', CELL)}</tr>" for row in frame.itertuples())
@@ -369,13 +366,13 @@ def _cells(texts: Iterable[Any], tag: str, style: str) -> str:
 
 
 def by_kind(check: Any) -> pd.DataFrame:
-    """A row per kind of parameter, and one of what has no labels, as text.
+    """Return one line per kind of parameter and one for label-invariant quantities, as text.
 
-    The largest difference, the median ratio, the least covered, the worst of R-hat and ESS.
+    Lists the largest difference, median ratio, least coverage, and worst R-hat and ESS.
     """
     kinds = check.parameters.index.str.partition("[").get_level_values(0)
     parts = dict(list(check.parameters.groupby(kinds, sort=False)))
-    parts["without labels"] = check.invariants
+    parts["label-invariant"] = check.invariants
     rows = {
         kind: {
             "numbers": str(len(part)),

@@ -1,4 +1,4 @@
-"""L5: draws from fitted posteriors, and what importance weights say of evidence and prediction."""
+"""Draws from fitted posteriors and importance-sampling estimates of evidence and prediction."""
 
-# Rows that stand for a density where no others are given.
+# Default number of samples drawn to represent a density.
 DRAWS = 10_000

@@ -1,9 +1,4 @@
-"""Draws from q as ArviZ has them: ``InferenceData``, or the ``DataTree`` that ArviZ 1 has instead.
-
-The one place that knows of the two generations.
-
-Gibbs draws as ArviZ has them, and its measures of convergence (Vehtari et al. 2021).
-"""
+"""Posterior draws and MCMC diagnostics in ArviZ's formats (Vehtari et al. 2021)."""
 
 from __future__ import annotations
 
@@ -22,14 +17,14 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.posterior_draws import log_densities_at, parameters_of, posterior_draws
 from bayesmix.version import versions
 
-# Rows times draws of the log likelihood.
+# Largest number of log-likelihood values (samples times draws).
 MOST_VALUES = 5e7
 
 Named = Mapping[str, tuple[tuple[str, ...], Any]]
 
 
 def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str, str]) -> Any:
-    """Groups of arrays with named axes, for ArviZ; an axis without coordinates counts from 0."""
+    """Return groups of named arrays as ``InferenceData`` (ArviZ 0) or ``DataTree`` (ArviZ 1)."""
     try:
         arviz, xarray = import_module("arviz"), import_module("xarray")
     except ImportError:
@@ -39,7 +34,7 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
         axes = {axis for dims, _ in arrays.values() for axis in dims}
         labels = {axis: coords[axis] for axis in axes if axis in coords}
         datasets[group] = xarray.Dataset(dict(arrays), labels, attrs)
-    # By its version: ArviZ 1 warns where its InferenceData is asked for.
+    # Decided by version, because ArviZ 1 warns when InferenceData is accessed.
     if int(arviz.__version__.partition(".")[0]) < 1:
         return arviz.InferenceData(**datasets)
     return xarray.DataTree.from_dict(datasets)
@@ -51,11 +46,11 @@ def variational_tree(
     n_draws: int,
     seed: int,
 ) -> Any:
-    """Draws from q, the fit's trace and prior, and of rows the log likelihood; see ``to_arviz``."""
+    """Return draws from q with trace, prior and log likelihood; see ``to_arviz``."""
     if source is not None and source.shape[0] * n_draws > MOST_VALUES:
         raise InvalidInputError(
-            f"X with {source.shape[0]:,} rows and n_draws={n_draws} make more than "
-            f"{MOST_VALUES:.0e} log likelihoods: give fewer rows or draws, or leave X out"
+            f"X with {source.shape[0]:,} samples and n_draws={n_draws} makes more than "
+            f"{MOST_VALUES:.0e} log likelihoods: use fewer samples or draws, or leave X out"
         )
     draws = posterior_draws(result, n_draws, seed)
     weights = (("component",), np.exp(draws.weights.log_weights))
@@ -73,13 +68,13 @@ def variational_tree(
     coords = {"component": np.arange(result.n_components)} | axes_of(result, 1, n_draws)
     note = (
         "independent draws from a variational approximation, in one chain: R-hat and effective "
-        "sample sizes say nothing of how good it is"
+        "sample size do not measure its accuracy"
     )
     return tree(groups, coords, marked("variational", note))
 
 
 def axes_of(result: FitResult, n_chains: int, n_draws: int) -> dict[str, Any]:
-    """Coordinates of chains, draws and features; features have names where the fit knows any."""
+    """Return the coordinates of chains, draws and features (with their names if known)."""
     features = np.arange(result.n_features) if result.columns is None else np.array(result.columns)
     return {
         "chain": np.arange(n_chains),
@@ -90,7 +85,7 @@ def axes_of(result: FitResult, n_chains: int, n_draws: int) -> dict[str, Any]:
 
 
 def marked(inference: str, note: str) -> dict[str, str]:
-    """What every group says of where it is from."""
+    """Return the attributes that every group carries."""
     return {
         "inference": inference,
         "inference_library": "bayesmix",
@@ -100,13 +95,13 @@ def marked(inference: str, note: str) -> dict[str, str]:
 
 
 def _drawn(dims: tuple[str, ...], values: Array) -> tuple[tuple[str, ...], Array]:
-    """Values (S, ...) as those of one chain."""
+    """Add the chain axis to draws (S, ...)."""
     return ("chain", "draw", *dims), values[None]
 
 
 def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """The numbers of the prior in data units; of what is learned the value or mean under q."""
-    prior: Any = result.prior  # a record of any family
+    """Return the prior's hyperparameters in data units; learned ones as value or mean under q."""
+    prior: Any = result.prior
     found = {f"prior_{field.name}": getattr(prior, field.name) for field in fields(prior)}
     found["prior_weight_concentration"] = getattr(
         result.inference.weights_prior, "concentration", None
@@ -123,21 +118,21 @@ def prior_arrays(result: FitResult) -> dict[str, tuple[tuple[str, ...], Any]]:
 
 
 FEWEST_DRAWS = 4
-# What Vehtari et al. (2021) ask for before a number is relied on.
+# Thresholds for reliable estimates recommended by Vehtari et al. (2021).
 LARGEST_RHAT, FEWEST_EFFECTIVE = 1.01, 400.0
 
 
 class ToArviz(ABC):
-    """What holds draws hands them to ArviZ."""
+    """Results whose draws can be exported to ArviZ."""
 
     @abstractmethod
     def to_arviz(self) -> Any:
-        """The draws as ArviZ has them: ``InferenceData``, or the ``DataTree`` of ArviZ 1.
+        """Return the draws as ``InferenceData``, or ``DataTree`` with ArviZ 1.
 
         Raises
         ------
         ImportError
-            Where ArviZ is not installed.
+            If ArviZ is not installed.
         """
 
     @property
@@ -148,19 +143,19 @@ class ToArviz(ABC):
 
 
 def inference_data(found: Any) -> Any:
-    """Draws, statistics, rows and prior of a ``Gibbs``."""
+    """Return draws, sampler statistics, data and prior of a ``Gibbs``."""
     note = "components are not identified: their labels change between draws"
     return _of_parameters(found, "n_occupied", ("blocked Gibbs", note))
 
 
 def inference_data_of_nuts(found: Any) -> Any:
-    """Draws, statistics, rows and prior of a ``NutsDraws``."""
+    """Return draws, sampler statistics, data and prior of a ``NutsDraws``."""
     note = "components are not identified: their labels change between chains"
     return _of_parameters(found, "diverging", (f"NUTS ({found.sampler})", note))
 
 
 def _of_parameters(found: Any, statistic: str, words: tuple[str, str]) -> Any:
-    """Draws of K components, with a statistic of their sampler."""
+    """Return draws for fixed K with one statistic of their sampler."""
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {
         "lp": found.log_joint,
@@ -172,7 +167,7 @@ def _of_parameters(found: Any, statistic: str, words: tuple[str, str]) -> Any:
 
 
 def inference_data_over_k(found: Any) -> Any:
-    """K, K+, entropy of weights, log likelihood, rows and prior of a ``GibbsOverK``."""
+    """Return K, K+, weight entropy, log likelihood, data and prior of a ``GibbsOverK``."""
     posterior = {
         "n_components": ((), found.n_components),
         "n_occupied": ((), found.n_occupied),
@@ -184,7 +179,7 @@ def inference_data_over_k(found: Any) -> Any:
         "concentration_of_k": (("k",), found.concentration),
     }
     coords = {"k": np.arange(1, len(found.prior_over_k) + 1)}
-    note = "parameters are left out: their number changes between draws"
+    note = "parameters are left out because their number changes between draws"
     return _tree_of(found, posterior, statistics, prior, coords, ("telescoping sampler", note))
 
 
@@ -196,7 +191,7 @@ def _tree_of(
     coords: Mapping[str, Any],
     words: tuple[str, str],
 ) -> Any:
-    """Arrays (C, S, ...) of draws with rows, prior, names of axes, and what sampled them."""
+    """Return draws (C, S, ...) with data, prior, axis names and sampler attributes."""
     result, rows = found.result, found.source.in_memory().rows
     constants = prior_arrays(result) | dict(prior)
     if rows.weights is not None:
@@ -214,16 +209,16 @@ def _tree_of(
 
 
 def convergence(name: str, values: Any) -> str:
-    """R-hat and effective draws of one quantity (C, S) in words; empty where ArviZ is not there."""
+    """Describe R-hat and effective sample size of a quantity (C, S); empty without ArviZ."""
     try:
         import arviz
     except ImportError:
         return ""
     if np.ptp(values) == 0:
-        return f"{name}: the same in every draw."
+        return f"{name}: constant over all draws."
     if values.shape[1] < FEWEST_DRAWS:
-        return f"{name}: too few draws to judge."
+        return f"{name}: too few draws for diagnostics."
     rhat, effective = float(arviz.rhat(values)), float(arviz.ess(values))
     enough = rhat <= LARGEST_RHAT and effective >= FEWEST_EFFECTIVE
-    remedy = "" if enough else " Take more."
-    return f"{name}: R-hat {rhat:.2f}, {effective:.0f} effective draws.{remedy}"
+    remedy = "" if enough else " Take more draws."
+    return f"{name}: R-hat {rhat:.2f}, effective sample size {effective:.0f}.{remedy}"

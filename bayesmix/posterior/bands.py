@@ -1,13 +1,6 @@
-"""Credible bands of a density: where the densities of draws lie, row by row or as a whole.
+"""Credible bands of densities, marginals and conditional means over posterior or bootstrap draws.
 
-Where the draws of a band are from: q, the posterior by Gibbs sampling, or a bootstrap.
-
-Mixtures over some of their columns, alone or given others (Bishop 2006, sec. 2.3.1 and 2.3.2).
-
-A marginal of a mixture is the mixture of the marginals; a conditional one weighs the conditionals
-by how well their components explain what is given.
-
-Rows of some columns of a fit, as they come in: checked by name where columns have names.
+Marginals and conditionals of mixtures follow Bishop (2006), sec. 2.3.1 and 2.3.2.
 """
 
 from __future__ import annotations
@@ -51,7 +44,7 @@ DRAWS_OF_EACH = 400
 def drawn_mixtures(
     estimator: Any, method: Any, data: Any, n_draws: Any, seed: int, sample_weight: Any = None
 ) -> DrawnMixtures:
-    """Draws of a fitted estimator's mixture by a method, or those that are given instead of one."""
+    """Return draws of a fitted mixture from a named method or from a sampler's result."""
     result: FitResult = estimator._fitted()
     result.refuse_noise("a band")
     number = validation.integer("n_draws", n_draws, 1)
@@ -59,8 +52,8 @@ def drawn_mixtures(
         return _given(result, method).at_most(number)
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidInputError(
-            f"method must be one of {', '.join(map(repr, METHODS))}, or what bayesmix.gibbs or "
-            f"bayesmix.weighted_bootstrap returned for this fit, got {method!r:.60}"
+            f"method must be one of {', '.join(map(repr, METHODS))}, or the result of "
+            f"bayesmix.gibbs or bayesmix.weighted_bootstrap for this fit, got {method!r:.60}"
         )
     draw = METHODS[method]
     if draw is not _variational and data is None:
@@ -72,7 +65,7 @@ def drawn_mixtures(
 
 
 def _has_draws(method: Any) -> bool:
-    """Whether it is what a sampler or a bootstrap returned."""
+    """Return whether the value is the result of a sampler or a bootstrap."""
     return isinstance(getattr(method, "result", None), FitResult) and (
         hasattr(method, "groups") or isinstance(getattr(method, "draws", None), Draws)
     )
@@ -125,15 +118,15 @@ METHODS: Mapping[str, Callable[[Any, Any, Any, int, int], DrawnMixtures]] = {
 
 
 def _given(result: FitResult, found: Any) -> DrawnMixtures:
-    """The draws of a sampler, or of a bootstrap, of this very fit."""
+    """Return the draws of a sampler or bootstrap of this fit."""
     if found.result.objective != result.objective:
         raise InvalidInputError(
-            f"method must be draws of this very fit, got {type(found).__name__} of another: make "
-            "them of this model, as in bm.gibbs(model, X)"
+            f"method must hold draws of this fit, got {type(found).__name__} of another fit: "
+            "sample this model, as in bm.gibbs(model, X)"
         )
-    # Where K is drawn too, draws come in groups of equally many components.
+    # When K is sampled too, draws are grouped by K.
     groups = getattr(found, "groups", None) or (found,)
-    # Samplers hold their rows. Labels change in their draws; a bootstrap's are those of the fit.
+    # Samplers switch labels and keep the data needed to align them; bootstraps keep labels.
     parts = tuple(group.draws for group in groups)
     return DrawnMixtures(result, parts, getattr(found, "source", None))
 
@@ -175,7 +168,7 @@ def labels_of(
 
 
 def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predictive]:
-    """The mixture over some of the columns, the others integrated out."""
+    """Return the mixture over some features, the others integrated out."""
     mixture = _by_columns(mixture)
     frame, places = mixture.frame.of_columns(columns)
     return Mixture(mixture.weights, mixture.components.marginal(places), frame)
@@ -184,7 +177,7 @@ def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predict
 def conditional(
     mixture: Mixture[Predictive], columns: Integers, given: Integers, values: Array
 ) -> Mixture[Predictive]:
-    """The mixture over ``columns`` where those ``given`` have these values (G,), in data units."""
+    """Return the mixture over ``columns`` conditional on ``given`` = values (G,), in data units."""
     mixture = _by_columns(mixture)
     frame, places = mixture.frame.of_columns(columns)
     known_frame, known = mixture.frame.of_columns(given)
@@ -197,7 +190,7 @@ def conditional(
 def conditional_means(
     mixture: Mixture[Predictive], columns: Integers, given: Integers, values: Array
 ) -> Array:
-    """E[x_columns | x_given] (n, C) for rows of the given columns (n, G), in data units."""
+    """Return E[x_columns | x_given] (n, C) for given values (n, G), in data units."""
     mixture = _by_columns(mixture)
     frame, places = mixture.frame.of_columns(columns)
     known_frame, known = mixture.frame.of_columns(given)
@@ -208,12 +201,12 @@ def conditional_means(
 
 
 def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Array:
-    """Probabilities of the components (n, K) given framed values of the known columns."""
+    """Return component probabilities (n, K) given values of the known features."""
     log_joint = np.tile(mixture.weights.expected_log(), (len(framed), 1))
     if len(known):
         with np.errstate(over="ignore", invalid="ignore"):
             log_joint += mixture.components.marginal(known).expected_log_density(framed)
-        # Squares of distances that are no doubles: of such a row nothing can be told.
+        # Squared distances overflow: such a sample is impossible under every component.
         log_joint[np.isnan(log_joint)] = -np.inf
     impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
     if len(impossible):
@@ -225,10 +218,10 @@ def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Arr
 
 
 def _by_columns(mixture: Mixture[Predictive]) -> Mixture[Predictive]:
-    """The mixture with coordinates that are columns.
+    """Return the mixture in coordinates that are features.
 
-    Rows on a slanted plane have others. There the narrow normal across the plane is made part of
-    the components; next to Students it takes on their tails, which rows never see.
+    Data on a tilted plane have other coordinates: the narrow normal across the plane then becomes
+    part of the components.
     """
     frame = mixture.frame
     if frame.basis is None or np.array_equal(frame.basis, frame.basis.astype(bool)):
@@ -239,20 +232,20 @@ def _by_columns(mixture: Mixture[Predictive]) -> Mixture[Predictive]:
     return Mixture(mixture.weights, components, Frame(frame.centre, frame.scale))
 
 
-# Rows times draws that are held at a time.
+# Samples times draws held in memory at a time.
 BLOCK_VALUES = 2**22
 LEAST_LOG = math.log(np.finfo(float).tiny)
 
-# a slice of the rows -> log densities (rows, S) in data units
+# slice of the samples -> log densities (n, S) in data units
 LogDensities: TypeAlias = Callable[[slice], Array]
 
 
 def density_band(drawn: DrawnMixtures, source: Source, level: float, simultaneous: bool) -> Array:
-    """Lower and upper ends (n, 2) of the density; see ``density_interval`` of the estimators.
+    """Return lower and upper limits (n, 2) of the density; see ``density_interval``.
 
-    Pointwise the quantiles over draws. Simultaneous: mean ± factor · standard deviation of the log
-    density over draws, the factor the smallest for which ``level`` of the drawn curves lie inside
-    at all rows.
+    Pointwise limits are quantiles over draws. Simultaneous limits are mean ± factor · standard
+    deviation of the log density, with the smallest factor for which a share ``level`` of the drawn
+    curves lies inside everywhere.
     """
 
     def log_densities(rows: slice) -> Array:
@@ -262,13 +255,13 @@ def density_band(drawn: DrawnMixtures, source: Source, level: float, simultaneou
 
 
 def hull(bands: Sequence[Array]) -> Array:
-    """Ends (n, 2) of what holds all of some bands."""
+    """Return limits (n, 2) of the union of several bands."""
     lower, upper = np.moveaxis(np.array(bands), -1, 0)
     return np.column_stack([lower.min(axis=0), upper.max(axis=0)])
 
 
 def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level: float) -> Array:
-    """Ends (n, 2) of the density of some columns alone at values (n, C), pointwise."""
+    """Return pointwise limits (n, 2) of a marginal density at values (n, C)."""
     mixtures = [marginal(each, columns) for each in drawn.mixtures()]
     family = drawn.result.family
 
@@ -281,7 +274,7 @@ def marginal_band(drawn: DrawnMixtures, columns: Integers, values: Array, level:
 def conditional_band(
     drawn: DrawnMixtures, columns: Integers, given: Integers, values: Array, level: float
 ) -> Array:
-    """Ends (n, C, 2) of E[x_columns | x_given] at rows: quantiles over draws."""
+    """Return quantiles (n, C, 2) over draws of E[x_columns | x_given]."""
     check_draws(drawn.n_draws, level)
     mixtures = list(drawn.mixtures())
     band = np.empty((len(values), len(columns), 2))
@@ -294,12 +287,12 @@ def conditional_band(
 
 
 def tails(level: float) -> tuple[float, float]:
-    """The two quantiles between which the share ``level`` lies, as much below as above."""
+    """Return the probabilities of both ends of a central interval."""
     return (1.0 - level) / 2.0, (1.0 + level) / 2.0
 
 
 def checked_level(value: Any) -> float:
-    """A level as a number above 0 and below 1."""
+    """Return ``level`` as a float between 0 and 1."""
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if not number or not 0.0 < float(value) < 1.0:
         raise InvalidInputError(
@@ -309,12 +302,12 @@ def checked_level(value: Any) -> float:
 
 
 def check_draws(n_draws: int, level: float) -> None:
-    """Refuse draws too few for their quantiles to reach the ends of a level."""
+    """Raise if there are too few draws for the quantiles of a level."""
     fewest = math.ceil(2.0 / (1.0 - level) - 1e-9)
     if n_draws < fewest:
         raise InvalidInputError(
             f"n_draws must be at least {fewest} for level={level:g}: fewer draws do not reach its "
-            f"ends, got {n_draws}"
+            f"quantiles, got {n_draws}"
         )
 
 
@@ -326,7 +319,7 @@ def _band(
     blocks = [slice(start, start + size) for start in range(0, n_rows, size)]
     if simultaneous:
         return np.exp(_simultaneous(log_densities, blocks, n_rows, n_draws, level))
-    # A density of zero has a logarithm that quantiles can be taken between.
+    # Log densities of -inf are floored so that quantiles can be interpolated.
     logs = (np.maximum(log_densities(rows), np.finfo(float).min) for rows in blocks)
     quantiles = [np.quantile(each, tails(level), axis=1).T for each in logs]
     band: Array = np.exp(np.concatenate(quantiles))
@@ -339,14 +332,14 @@ def _simultaneous(
     middle, spread = np.empty(n_rows), np.empty(n_rows)
     furthest = np.zeros(n_draws)
     for rows in blocks:
-        # What is below rounds to a density of 0, and may have no mean.
+        # Lower values round to a density of 0 and may have no mean.
         densities = np.maximum(log_densities(rows), LEAST_LOG)
         middle[rows], spread[rows] = densities.mean(axis=1), densities.std(axis=1)
         densities -= middle[rows, None]
-        # Where all draws agree nothing is away from them.
+        # The standard deviation is 0 where all draws agree.
         densities /= np.where(spread[rows] > 0.0, spread[rows], 1.0)[:, None]
         np.maximum(furthest, np.abs(densities).max(axis=0), out=furthest)
-    # The smallest number that is no less than ``level`` of them.
+    # Smallest value that at least a share ``level`` of the draws does not exceed.
     inside = max(1, math.ceil(level * n_draws - 1e-9))
     factor = np.partition(furthest, inside - 1)[inside - 1]
     return np.column_stack([middle - factor * spread, middle + factor * spread])
@@ -358,9 +351,9 @@ def checked_values(
     labels: Sequence[str | int],
     levels: Sequence[tuple[Level, ...] | None] = (),
 ) -> Array:
-    """Finite values (n, C) of an array, frame or source of the columns that the labels name.
+    """Return finite values (n, C) of the named features from an array, frame or source.
 
-    Levels, where columns have any, become their codes.
+    Levels become their codes.
     """
     X = gathered(X)
     unmasked(name, X)
@@ -396,7 +389,7 @@ def checked_values(
 def _coded(
     raw: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None]
 ) -> Any:
-    """The same with codes in the place of levels; what is no such table, as it is."""
+    """Return the frame with levels replaced by codes; other input unchanged."""
     table = np.array(raw, dtype=object)
     if table.ndim != 2 or table.shape[1] != len(levels):
         return raw

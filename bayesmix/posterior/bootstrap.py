@@ -1,8 +1,8 @@
-"""The weighted-likelihood bootstrap: refits to randomly weighted rows (Newton & Raftery 1994).
+"""Weighted-likelihood bootstrap: refits to randomly weighted samples (Newton & Raftery 1994).
 
-Weights of rows are n times a Dirichlet(1, ..., 1) draw, a smooth version of how often resampling
-would take them. Where the model holds, refits spread as the posterior does, to first order; where
-it does not, they spread as estimates over data sets would (Lyddon, Holmes & Walker 2019).
+Sample weights are n times a Dirichlet(1, ..., 1) draw. If the model is correct, refits vary as the
+posterior does, to first order; otherwise as estimates do over data sets (Lyddon, Holmes & Walker
+2019).
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ from bayesmix.posterior.posterior_draws import (
 from bayesmix.posterior.subject import fitted_mixture, rows_of_fit
 
 MOST_PASSES = 2_000
-# Nats that may remain in all: some hundredths of a posterior standard deviation, which refits are
-# apart.
+# Convergence tolerance in nats, small compared with the differences between refits.
 REMAINING = 1e-4
-# Refits that are handed out at a time, for every thread.
+# Refits per thread in each round.
 HANDED_OUT = 8
-# Values of a pass below which threads only wait for one another.
+# Below this many values per pass, threads cost more time than they save.
 WORTH_THREADS = 2**15
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class WeightedBootstrap:
-    """Refits of a fitted mixture to randomly weighted rows; see ``weighted_bootstrap``.
+    """Refits of a fitted mixture to randomly weighted samples; see ``weighted_bootstrap``.
 
     Attributes
     ----------
     result : FitResult
-        The fit that every refit began at.
+        The fit from which every refit started.
     draws : Draws
         The refits, in the frame of the fit.
     converged : array (S,) of bool
     n_failed : int
-        Refits that collapsed; they are left out.
+        Number of refits left out because a component became degenerate.
     status : {"finished", "interrupted"}
     seed : int
     seconds : float
@@ -79,23 +78,23 @@ class WeightedBootstrap:
 
     @cached_property
     def sample(self) -> PosteriorSample:
-        """The refits in data units, in the order and with the labels of the fit."""
+        """Return the refits in data units, with the labels of the fit."""
         named = self.draws.components.parameters(self.result.mixture.frame)
-        # Of the prior a refit says nothing.
+        # Refits carry no information about the prior.
         named.pop("covariance_prior", None)
         return as_sample(self.draws, named)
 
     @cached_property
     def standard_deviations(self) -> OfParameters:
-        """Of every parameter over the refits, in data units."""
+        """Standard deviation of every parameter over the refits, in data units."""
         values = {field.name: getattr(self.sample, field.name) for field in fields(self.sample)}
         present = {name: each for name, each in values.items() if each is not None}
         return of_parameters({name: each.std(axis=0, ddof=1) for name, each in present.items()})
 
     def summary(self) -> str:
-        """How many refits there are, and how much they differ."""
+        """Return the number of refits and the spread of the parameters."""
         lines = [
-            f"{len(self)} refits to reweighted rows in {self.seconds:.1f} s.",
+            f"{len(self)} refits to reweighted samples in {self.seconds:.1f} s.",
             "Standard deviations over the refits, in data units:",
         ]
         lines += [
@@ -104,8 +103,8 @@ class WeightedBootstrap:
         ]
         if self.n_failed:
             lines.append(
-                f"{self.n_failed} refits collapsed onto a few rows and are left out: the spread is "
-                "that of the others. A prior keeps them from it."
+                f"{self.n_failed} refits had a degenerate component and are left out; a prior "
+                "(prior='auto') prevents this."
             )
         late = int((~self.converged).sum())
         if late:
@@ -128,39 +127,38 @@ def weighted_bootstrap(
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> WeightedBootstrap:
-    """Refit a mixture to randomly weighted rows, many times: the spread says how sure it is.
+    """Refit a mixture to randomly weighted samples to assess parameter uncertainty.
 
-    Every refit begins at the fit and goes to the optimum next to it, without a search, so that
-    components keep their labels and one mode is looked at. Priors are those of the fit, resolved
-    once. The only one of the posterior methods that takes maximum likelihood and maximum a
-    posteriori fits as well; of variational ones the refits are summarised by E[π], m and E[Λ]⁻¹.
+    Every refit starts at the fit and converges to the nearest optimum, so components keep their
+    labels and only one mode is covered. Priors are those of the fit. Maximum likelihood and maximum
+    a posteriori fits are supported too; variational refits are summarised by E[π], m and E[Λ]⁻¹.
 
     Parameters
     ----------
     model : fitted mixture or search
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     n_draws : int, default=1000
-        How many refits.
+        Number of refits.
     sample_weight : array (n,), optional
-        As in the fit: a row of weight 2 is weighted as two rows are together.
+        As in the fit; a weight of 2 is equivalent to two identical samples.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Threads; None: all cores. Changes no number.
+        Number of threads (results do not depend on it); None: all cores.
     progress : bool, optional
-        Whether to show a bar; None: where somebody looks.
+        Whether to show a progress bar; None: only in a terminal or notebook.
 
     Returns
     -------
     WeightedBootstrap
-        Ctrl-C ends it early with the refits so far, and a warning.
+        Ctrl-C stops early and returns the refits so far, with a warning.
 
     Raises
     ------
     InvalidInputError
-        For other rows than those of the fit.
+        If X is not the data of the fit.
     UnsupportedError
-        Where a component of the fit has collapsed, or all refits do.
+        If a component of the fit, or of all refits, is degenerate.
 
     Examples
     --------
@@ -177,7 +175,7 @@ def weighted_bootstrap(
     refuse_many(result, n_draws)
     if result.degenerate is not None:
         raise UnsupportedError(
-            f"refits would follow a component that has collapsed ({result.degenerate}): use a "
+            f"refits would inherit a degenerate component ({result.degenerate}): use a "
             "prior (prior='auto'), or fewer components"
         )
     source = rows_of_fit(estimator, X, sample_weight, 1).in_memory()
@@ -191,7 +189,7 @@ def weighted_bootstrap(
 
 @dataclass(frozen=True)
 class Refit:
-    """Where one refit ended: the mixture at a point."""
+    """Mixture at the optimum that one refit reached."""
 
     point: Mixture
     converged: bool
@@ -199,21 +197,21 @@ class Refit:
 
 @dataclass(frozen=True)
 class RefitTask:
-    """A refit by its number: weights of rows are keyed by it alone."""
+    """One refit by number; its sample weights depend only on seed and number."""
 
     result: FitResult
     source: InMemory
     seed: int
 
     def __call__(self, number: int) -> Refit | None:
-        """None where a component collapsed."""
+        """Return the refit, or None if a component became degenerate."""
         try:
             return refit(self.result, self.source.reweighted(self.factors(number)))
         except DegenerateFitError:
             return None
 
     def factors(self, number: int) -> Array:
-        """What weights (n,) are multiplied by; of a row of weight w that of w rows together."""
+        """Return the factors of the sample weights (n,); weight w is treated as w samples."""
         generator = stream(self.seed, Purpose.RESAMPLE, number)
         weights = self.source.weights
         if weights is None:
@@ -227,7 +225,7 @@ class RefitTask:
 
 
 def refit(result: FitResult, source: Source) -> Refit | None:
-    """The optimum next to a fit for other weights of its rows, under the same objective."""
+    """Return the optimum nearest to a fit for other sample weights, under the same objective."""
     model = Model(result.n_components, result.family, result.inference)
     settings = Settings(Aitken(REMAINING / source.total_weight))
     problem = posed(model, source, settings, result.mixture.frame, result.inference)
@@ -261,8 +259,8 @@ def _refitted(task: RefitTask, n_draws: int, n_jobs: int, bar: FitProgress) -> W
     kept = [each for each in found if each is not None]
     if len(kept) < 2:
         raise UnsupportedError(
-            f"of {len(found)} refits {len(kept)} did not collapse onto a few rows, so that there "
-            "is no spread: use a prior (prior='auto'), or fewer components"
+            f"only {len(kept)} of {len(found)} refits had no degenerate component, too few to "
+            "estimate a spread: use a prior (prior='auto'), or fewer components"
         )
     points = [each.point for each in kept]
     with np.errstate(divide="ignore"):

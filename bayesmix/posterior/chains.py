@@ -1,8 +1,6 @@
-"""What came out of blocked Gibbs sampling: draws of (π, θ) in chains, and what they say.
+"""Results of blocked Gibbs sampling with K known, and the loop that runs the chains.
 
-Draws of several chains, arranged as (C, S, ...): what all samplers' results show of them.
-
-Chains that take a step each in turn, so that an interrupt leaves all with as many draws.
+Chains take one step each in turn, so that an interrupt leaves them equally long.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from bayesmix.posterior.posterior_draws import Draws, parameters_of
 
 
 def in_chains(values: Array, n_chains: int) -> Array:
-    """Values (C S, ...), chain after chain, as (C, S, ...), not to be written."""
+    """Reshape values (C S, ...) to a read-only (C, S, ...)."""
     arranged: Array = values.reshape(n_chains, -1, *values.shape[1:])
     arranged.flags.writeable = False
     return arranged
@@ -39,7 +37,7 @@ def in_chains(values: Array, n_chains: int) -> Array:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class DrawsInChains:
-    """Draws from p(π, θ | X) for a known K, whichever sampler they are from."""
+    """Draws from p(π, θ | X) for known K, from any sampler."""
 
     result: FitResult
     source: Source
@@ -53,44 +51,43 @@ class DrawsInChains:
 
     @property
     def n_draws(self) -> int:
-        """Of every chain."""
+        """Number of draws per chain."""
         return int(self.log_joint.shape[1])
 
     @property
     def n_components(self) -> int:
-        """K of the model, occupied or not."""
+        """Number of components of the model, occupied or not."""
         return int(self.draws.weights.log_weights.shape[1])
 
     @cached_property
     def weights(self) -> Array:
-        """π (C, S, K)."""
+        """Mixing weights π (C, S, K)."""
         return in_chains(np.exp(self.draws.weights.log_weights), self.n_chains)
 
     @cached_property
     def parameters(self) -> dict[str, Array]:
-        """θ by name, (C, S, ...) in data units.
+        """Parameters θ by name, (C, S, ...) in data units.
 
-        Gaussian: "means" (C, S, K, D), "covariances" in scikit-learn's shape for the structure, and
-        "scale" where the prior learns it. Bernoulli: "probabilities", Poisson: "rates", both
-        (C, S, K, D).
+        Gaussian: "means" (C, S, K, D), "covariances" in scikit-learn's shape, and "scale" if the
+        prior learns it. Bernoulli: "probabilities", Poisson: "rates", both (C, S, K, D).
         """
         return {name: values for name, (_, values) in self.named_parameters.items()}
 
     @cached_property
     def named_parameters(self) -> Named:
-        """``parameters``, with what axes after chain and draw stand for."""
+        """``parameters`` with the names of the axes after chain and draw."""
         named = parameters_of(self.result, self.draws)
         return {
             name: (axes, in_chains(values, self.n_chains)) for name, (axes, values) in named.items()
         }
 
     def score_samples(self, X: Any) -> Array:
-        """Log of the posterior mean density (n,) in nats of rows: π and θ averaged over."""
+        """Return the log posterior mean density of each sample (n,) in nats, over π and θ."""
         return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
 
 MOST_ROWS_TOGETHER = 5_000
-# Products of a co-clustering matrix; of more rows and draws than that some draws speak for all.
+# Most products in a co-clustering matrix; beyond it draws are thinned.
 MOST_PRODUCTS = 2e11
 
 
@@ -98,26 +95,26 @@ MOST_PRODUCTS = 2e11
 class Gibbs(DrawsInChains, ToArviz):
     """Draws from p(π, θ | X) by blocked Gibbs sampling; see ``gibbs``.
 
-    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws: the
-    posterior is the same in all orders, and chains change between them.
+    Arrays begin with (C, S): chains and draws. Component labels are not identified and may switch
+    between draws.
 
     Attributes
     ----------
     result : FitResult
-        The variational fit whose prior this is, and from which chains began.
+        The variational fit that supplies the prior and the starting points.
     source : Source
-        The rows, not copied.
+        The data, not copied.
     draws : Draws
-        All C S draws in the frame of the fit, chain after chain.
+        All C S draws in the fit's coordinates, chain after chain.
     log_likelihood : array (C, S)
         log p(X | π, θ) in nats and data units, assignments summed out.
     log_joint : array (C, S)
-        The same plus log p(π, θ), a density over the coordinates of the fit's frame; a learned
-        scale of the prior is integrated out.
+        log_likelihood plus log p(π, θ) in the fit's coordinates; a learned scale of the prior is
+        integrated out.
     n_occupied : array (C, S) of int
-        How many components had rows.
+        Number of occupied components.
     warmup : int
-        Sweeps of every chain that were left out.
+        Discarded sweeps per chain.
     status : {"finished", "interrupted"}
     seed : int
     seconds : float
@@ -131,25 +128,25 @@ class Gibbs(DrawsInChains, ToArviz):
 
     @cached_property
     def entropy(self) -> Array:
-        """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
+        """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
         entropy: Array = entr(self.weights).sum(axis=2)
         return entropy
 
     @cached_property
     def occupied(self) -> Any:
-        """Posterior of the number of occupied components: share of the draws by number (Series)."""
+        """Posterior of the number of occupied components (Series)."""
         return shares_by_number(self.n_occupied)
 
     def co_clustering(self, rows: Any = None) -> Array:
-        """Probability (m, m) that two rows are in the same component.
+        """Return the probability (m, m) that two samples belong to the same component.
 
-        Averaged over draws of (π, θ), given which it is known exactly. Where rows and draws are
-        many, evenly spaced draws are taken. Rows of weight 0 are not counted.
+        Averages the exact probability given (π, θ) over draws, which are thinned for large data.
+        Samples of weight 0 are left out.
 
         Parameters
         ----------
-        rows : array of row numbers (m,), optional
-            Which rows; needed above 5,000, where the whole matrix would not fit.
+        rows : array of sample indices (m,), optional
+            Required above 5,000 samples, where the whole matrix would not fit.
         """
         values = rows_together(self.source, rows)
         n_draws = self.draws.n_draws
@@ -159,20 +156,20 @@ class Gibbs(DrawsInChains, ToArviz):
             return co_clustered(some, self.result.mixture.frame.apply(values))
 
     def to_arviz(self) -> Any:
-        """The draws as ArviZ has them, with observed data and the prior; needs ArviZ."""
+        """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
         return inference_data(self)
 
     def summary(self) -> str:
-        """The posterior of the number of occupied components, and whether chains agree."""
+        """Return the posterior of the number of occupied components and convergence diagnostics."""
         lines = [
-            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} sweeps of warm-up,"
+            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             f" K={self.n_components}.",
             f"Occupied components: {listed(self.occupied)} of the draws.",
             *convergence_lines(
                 {
                     "log joint density": self.log_joint,
-                    "number occupied": self.n_occupied,
-                    "entropy of weights": self.entropy,
+                    "occupied components": self.n_occupied,
+                    "entropy of the weights": self.entropy,
                 }
             ),
             *closing(self.status),
@@ -180,7 +177,7 @@ class Gibbs(DrawsInChains, ToArviz):
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """The posterior of the number of occupied components; see ``plot_occupied``."""
+        """Plot the posterior of the number of occupied components; see ``plot_occupied``."""
         from bayesmix.plots.posterior import plot_occupied
 
         return plot_occupied(self, ax=ax)
@@ -191,7 +188,7 @@ class Gibbs(DrawsInChains, ToArviz):
 
 
 def shares_by_number(n_occupied: Integers) -> Any:
-    """Share of the draws by their number of occupied components (Series)."""
+    """Return the share of draws by number of occupied components (Series)."""
     import pandas as pd
 
     numbers, counts = np.unique(n_occupied, return_counts=True)
@@ -200,7 +197,7 @@ def shares_by_number(n_occupied: Integers) -> Any:
 
 
 def rows_together(source: Source, rows: Any) -> Any:
-    """Values of the rows, given by number or all, whose co-clustering is asked for; checked."""
+    """Return the values of the samples whose co-clustering is requested."""
     asked = n_rows = source.shape[0]
     numbers: Any = None
     if rows is not None:
@@ -208,52 +205,52 @@ def rows_together(source: Source, rows: Any) -> Any:
         whole = numbers.dtype.kind in "iu" and numbers.ndim == 1 and len(numbers) > 0
         if not whole or numbers.min() < 0 or numbers.max() >= n_rows:
             raise InvalidInputError(
-                f"rows must be numbers of rows from 0 to {n_rows - 1}, got {rows!r:.60}"
+                f"rows must be sample indices from 0 to {n_rows - 1}, got {rows!r:.60}"
             )
         asked, numbers = len(numbers), numbers.astype(np.int64)
     if asked > MOST_ROWS_TOGETHER:
         raise InvalidInputError(
-            f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} rows, got "
-            f"{asked:,}: a matrix of all pairs is only made up to there"
+            f"rows must name at most {MOST_ROWS_TOGETHER:,} of the {n_rows:,} samples, got "
+            f"{asked:,}: the matrix of all pairs would be too large"
         )
     return source.in_memory(numbers).values
 
 
 def listed(shares: Any) -> str:
-    """The largest of some shares (Series) in words."""
+    """Describe the largest of the shares (Series)."""
     largest = shares.sort_values(ascending=False, kind="stable")[:4]
     return ", ".join(f"{number} in {share:.0%}" for number, share in largest.items())
 
 
 def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
-    """How well chains agree on quantities (C, S), by name; nothing where ArviZ is not there."""
+    """Return convergence diagnostics of named quantities (C, S); empty without ArviZ."""
     from bayesmix.posterior.arviz_groups import convergence
 
     return [line for name, values in measured.items() if (line := convergence(name, values))]
 
 
 def closing(status: str) -> list[str]:
-    """What to keep in mind of any such draws, and how the run ended."""
+    """Return the closing lines of a summary: label switching and an early end."""
     lines = [
-        "Components are not identified: labels change between draws. Read what does not "
-        "depend on them."
+        "Components are not identified (labels switch between draws): use label-invariant "
+        "quantities, such as score_samples and co_clustering."
     ]
     if status != "finished":
-        lines.append(f"The run was {status}: these are the draws so far.")
+        lines.append(f"The run was {status}; these are the draws so far.")
     return lines
 
 
-# Stream of parameters and of assignments; what else draws from posteriors has other numbers.
+# Random streams of parameters and assignments; other consumers use other numbers.
 OF_PARAMETERS, OF_ASSIGNMENTS = 4, 5
 
-# Where a chain is, its generator, the key of its assignments -> what is kept, where it is then.
+# chain state, generator, key of its assignments -> kept draw, next state
 State: TypeAlias = "Mixture[Posterior]"
 Step: TypeAlias = Callable[[State, np.random.Generator, tuple[int, ...]], tuple[Any, State]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many chains, sweeps left out and draws kept; and the seed of them all."""
+    """Number of chains, discarded sweeps and kept draws, and the seed."""
 
     n_chains: int
     n_warm: int
@@ -261,7 +258,7 @@ class Plan:
     seed: int
 
     def generators(self) -> list[np.random.Generator]:
-        """One of parameters for every chain."""
+        """Return one generator per chain."""
         return [
             stream(self.seed, Purpose.DRAW, OF_PARAMETERS, chain) for chain in range(self.n_chains)
         ]
@@ -274,7 +271,7 @@ def run_in_rounds(
     plan: Plan,
     bar: FitProgress,
 ) -> tuple[list[list[Any]], str]:
-    """What every chain kept, draw by draw, and whether the run was "finished" or "interrupted"."""
+    """Return the draws of every chain and the status, "finished" or "interrupted"."""
     rounds: list[list[Any]] = []
     try:
         for sweep in range(plan.n_warm + plan.n_draws):
@@ -306,5 +303,5 @@ def _sampled(
         return step(state, generator, key)
     except DegenerateFitError as problem:
         raise InvalidInputError(
-            f"the posterior of model cannot be sampled where X has so many tied rows: {problem}"
+            f"the posterior cannot be sampled because X has too many duplicates: {problem}"
         ) from problem

@@ -1,7 +1,4 @@
-"""``MixtureDensity``: a mixture over some columns of a fit, alone or given others.
-
-The predictive density of a sampler: the average of the densities of its draws.
-"""
+"""``MixtureDensity``: marginal and conditional densities of a fit, and densities over draws."""
 
 from __future__ import annotations
 
@@ -30,30 +27,30 @@ from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws
 from bayesmix.posterior.regions import DensityRegion, Scores, region_of, repetitions
 from bayesmix.sources.border import as_source, is_source
 
-# Of rows that stand for the density, the stream.
+# Random stream of samples drawn to represent the density.
 OF_SCORES = 1
 
 
 @dataclass(frozen=True)
 class MixtureDensity:
-    """A mixture over some columns of a fit: what ``marginal`` and ``conditional`` return.
+    """Marginal or conditional density of a fit, returned by ``marginal`` and ``conditional``.
 
-    Of a variational fit it is the predictive density, its parameters integrated out. Columns keep
-    the names and numbers that they have in the fit, in all methods.
+    For a variational fit this is the predictive density, with parameters integrated out. Features
+    keep their names and numbers of the fit.
 
     Attributes
     ----------
     mixture : core.mixture.Mixture
-        Weights and components, in the mixture's own frame.
+        Weights and components, in the mixture's coordinates.
     family : Family
     columns : tuple of int
-        Which columns of the fit.
+        Indices of the features in the fit.
     names : tuple of str, optional
-        Their names, where they have any.
+        Names of the features.
     given : dict
-        Values of other columns that the density is conditional on.
+        Values of the conditioning features.
     coding : core.coding.Coding, optional
-        What codes of columns of levels stand for. Levels go by their names in all methods.
+        Levels of the categorical features; all methods take and return level names.
 
     Examples
     --------
@@ -85,7 +82,7 @@ class MixtureDensity:
 
     @property
     def weights_(self) -> Array:
-        """Weights (K,); given values, how probable the components are."""
+        """Weights (K,); for a conditional density, component probabilities given the values."""
         weights: Array = self.mixture.weights.mean().copy()
         return weights
 
@@ -95,17 +92,17 @@ class MixtureDensity:
         return self.mixture.frame.undo(self.mixture.components.means)
 
     def score_samples(self, X: Any) -> Array:
-        """Log density (n,) in nats of rows (n, d) of these columns."""
+        """Return the log density of each sample (n,) in nats; X is (n, d)."""
         return self._log_densities(self._rows("X", X, range(len(self.columns))))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of the rows, in nats."""
+        """Return the mean log density in nats per observation."""
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: Any = 1, random_state: Any = None) -> tuple[Any, Integers]:
-        """Rows (n, d) drawn from the density, and the components (n,) that they came from.
+        """Draw samples (n, d) and return them with their components (n,).
 
-        Where columns have levels, or are those of a product, a frame.
+        Returns a frame for categorical features and products of families.
         """
         number = validation.integer("n_samples", n_samples, 1)
         rows, components = self._drawn(number, stream(root_seed(random_state), Purpose.SAMPLE))
@@ -115,17 +112,17 @@ class MixtureDensity:
         return replace(self.coding, names=names).decoded(rows), components
 
     def marginal(self, columns: Any) -> MixtureDensity:
-        """The density of some of these columns, by name or number: the others integrated out."""
+        """Return the marginal density of some features, by name or number."""
         places = self._places("columns", columns)
         self._check_varying(places)
         mixture = partition.marginal(self.mixture, places)
         return self._over(places, mixture, {})
 
     def conditional(self, given: Any) -> MixtureDensity:
-        """The density of the other columns where those that are given have these values."""
+        """Return the density of the other features given values of these."""
         if not isinstance(given, Mapping) or not given:
             raise InvalidInputError(
-                f"given must be a dict of columns and their values, got {given!r:.60}"
+                f"given must be a dict of features and their values, got {given!r:.60}"
             )
         known, free = self._split("given", list(given))
         pairs = zip(known, given.items(), strict=True)
@@ -136,7 +133,7 @@ class MixtureDensity:
         return self._over(free, mixture, dict(zip(labels, given.values(), strict=True)))
 
     def conditional_mean(self, X_given: Any, columns: Any) -> Array:
-        """E[other columns | those given] (n, rest): ``columns`` says which X_given (n, g) holds."""
+        """Return E[other features | X_given] (n, rest); ``columns`` names those in X_given."""
         free, known, values = self.given_rows(X_given, columns)
         source = as_source(values, n_jobs=None)
 
@@ -147,7 +144,7 @@ class MixtureDensity:
         return found
 
     def given_rows(self, X_given: Any, columns: Any) -> tuple[Integers, Integers, Array]:
-        """Places of the columns asked for and of those given, and the latter's rows, checked."""
+        """Return indices of target and conditioning features, and the checked values."""
         known, free = self._split("columns", columns)
         values = self._rows("X_given", X_given, known)
         return free, known, values
@@ -160,26 +157,26 @@ class MixtureDensity:
         n_draws: int = DRAWS,
         random_state: Any = None,
     ) -> DensityRegion:
-        """Where the density is highest, so that the share ``level`` of new rows lies inside.
+        """Return the highest-density region that holds the share ``level`` of new samples.
 
         Parameters
         ----------
         level : float, default=0.9
         calibration : array or frame (n, d), optional
-            Rows that fit, K and prior have not seen. The level then holds on average over such sets
-            of rows, whether the model is right or not, where new rows come as those did (split
-            conformal prediction). None: by rows drawn from the density, as right as it is.
+            Samples not used to choose or fit the model. The level then holds on average over such
+            sets, whether or not the model is correct (split conformal prediction). None: use
+            samples drawn from the density, which is valid if the model is correct.
         sample_weight : array (n,), optional
-            How often each calibration row counts: a weight of 2 is the row twice.
+            Weights of the calibration samples; 2 is equivalent to two identical samples.
         n_draws : int, default=10000
-            Rows drawn where there is no ``calibration``.
+            Number of draws without ``calibration``.
         random_state : None, int, RandomState or Generator
-            Of those.
+            Seed of these draws.
 
         Raises
         ------
         InvalidInputError
-            Where rows are too few for the level: 0.9 needs 9, 0.99 needs 99.
+            If there are too few samples for the level: 0.9 needs 9, 0.99 needs 99.
         """
         scores = self._scores(calibration, sample_weight, n_draws, random_state)
         return region_of(self, level, scores, calibration is not None)
@@ -192,20 +189,19 @@ class MixtureDensity:
         n_draws: int = DRAWS,
         random_state: Any = None,
     ) -> Array:
-        """How probable (n,) a row is that is no denser than this one: small where it is an anomaly.
+        """Return the probability (n,) of a density at most as high as the observation's.
 
-        Of m rows that were not seen, drawn from the density or given as ``calibration``, (1 + how
-        many are no denser) / (m + 1). Drawn ones are right as far as the density is, with a
-        standard error of √(p (1 - p) / m). With calibration rows it is a conformal p-value:
-        whatever the model, a row that comes as those did has one of at most p with probability of
-        at most p. A row is outside of ``density_region(level)`` of the same calibration rows if and
-        only if its tail probability is at most 1 - level.
+        Estimated from m samples, drawn from the density or given as ``calibration``, as (1 + number
+        with at most this density) / (m + 1). Draws have standard error √(p (1 - p) / m) and assume
+        a correct model. With ``calibration`` it is a conformal p-value, valid whether or not the
+        model is correct. A sample is outside ``density_region(level)`` with the same calibration
+        samples if and only if its tail probability is at most 1 - level.
         """
         scores = self._scores(calibration, sample_weight, n_draws, random_state)
         return scores.tail(self.score_samples(X))
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """The density with its components, over one or two of its columns (``columns=``)."""
+        """Plot the density with its components over one or two features (``columns=``)."""
         from bayesmix.plots.pairs import plot_part
 
         return plot_part(self, ax=ax, **options)
@@ -219,14 +215,14 @@ class MixtureDensity:
     def _scores(
         self, calibration: Any, sample_weight: Any, n_draws: Any, random_state: Any
     ) -> Scores:
-        """Log densities of calibration rows with their weights, or of rows drawn."""
+        """Return log densities of the calibration samples with weights, or of draws."""
         if calibration is None:
             if sample_weight is not None:
                 raise InvalidInputError(
-                    "sample_weight needs the rows that it belongs to: give calibration"
+                    "sample_weight applies to calibration samples: give calibration too"
                 )
             number = validation.integer("n_draws", n_draws, 1)
-            # Not what ``sample`` gives with the same seed: those rows may be asked about.
+            # A separate stream, because the caller may ask about the result of ``sample``.
             generator = stream(root_seed(random_state), Purpose.SAMPLE, 0, OF_SCORES)
             return Scores.of(self._log_densities(self._drawn(number, generator)[0]))
         log_densities = self.score_samples(calibration)
@@ -243,7 +239,7 @@ class MixtureDensity:
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
     def _log_densities(self, values: Array) -> Array:
-        """Log density (n,) of rows of numbers."""
+        """Return the log density of each sample (n,) of numbers."""
         source = as_source(values, n_jobs=None)
         log_densities: Array = source.map(self._log_density, self.n_components_)
         return log_densities
@@ -265,11 +261,11 @@ class MixtureDensity:
         )
 
     def _levels(self, places: Sequence[int] | Integers) -> list[tuple[Level, ...] | None]:
-        """The levels of columns, None of numbers."""
+        """Return the levels of features, None for numeric ones."""
         return [None if self.coding is None else self.coding.levels[place] for place in places]
 
     def _number(self, place: int, column: Any, value: Any) -> float:
-        """A given value as a number: of a column of levels its code."""
+        """Return a conditioning value as a number, levels as codes."""
         levels = self._levels([place])[0]
         if levels is not None and value in levels:
             return float(levels.index(value))
@@ -293,20 +289,22 @@ class MixtureDensity:
         raise InvalidInputError(f"{name} must be among {listed}{numbers}, got {column!r}")
 
     def _places(self, name: str, columns: Any) -> Integers:
-        """Places of the columns that are named, in the order named."""
+        """Return the indices of the named features, in the given order."""
         listed = [columns] if isinstance(columns, str | Integral) else list(columns)
         places = [self._place(name, column) for column in listed]
         if not places or len(set(places)) < len(places):
-            raise InvalidInputError(f"{name} must be one or more different ones, got {columns!r}")
+            raise InvalidInputError(
+                f"{name} must be one or more distinct features, got {columns!r}"
+            )
         return np.array(places)
 
     def _split(self, name: str, columns: Any) -> tuple[Integers, Integers]:
-        """Places of the columns that are given, and of the others, which are asked for."""
+        """Return the indices of the conditioning features and of the others."""
         known = self._places(name, columns)
         free = np.setdiff1d(np.arange(len(self.columns)), known)
         if not len(free):
             raise InvalidInputError(
-                f"{name} must leave some others to say something about, got all: {columns!r}"
+                f"{name} must leave at least one other feature, got all: {columns!r}"
             )
         self._check_varying(free)
         return known, free
@@ -316,7 +314,7 @@ class MixtureDensity:
         if basis is not None and not basis[places].any():
             names = ", ".join(str(self._labels[place]) for place in places)
             raise InvalidInputError(
-                f"columns must hold one that differs among the rows of the fit, got {names}: a "
+                f"columns must include a feature that varied in the fit, got {names}: a "
                 "constant has no density"
             )
 
@@ -328,7 +326,7 @@ class MixtureDensity:
 
 
 def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity:
-    """The predictive density of a fit over all of its columns."""
+    """Return the predictive density of a fit over all features."""
     result.refuse_noise("the density of columns and of regions")
     return MixtureDensity(
         result.density,
@@ -343,7 +341,7 @@ def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity
 def averaged_density(
     result: FitResult, parts: Sequence[Draws], X: Any, n_jobs: int | None
 ) -> Array:
-    """log (1/S) Σ_s p(x_n | draw s) (n,) in nats and data units, of rows that are checked here."""
+    """Return log (1/S) Σ_s p(x_n | draw s) (n,) in nats and data units, after checking X."""
     columns = result.columns
     values = checked_values("X", X, range(result.n_features) if columns is None else columns)
     result.family.check(values)

@@ -1,30 +1,13 @@
-"""The evidence by importance sampling, from proposals that know no labels (DESIGN section 5).
+"""Log evidence by importance sampling, bridge sampling, and an upper bound from Gibbs draws.
 
-With weights p(X, π, θ) / q_sym(π, θ), q_sym the average of q over relabellings, the mean weight is
-the evidence itself, all labellings included: there is no log K! to add. For K > 1 q alone misses
-modes without showing it in Pareto k, so that most draws are from conditional posteriors
-p(π, θ | X, Z), symmetrised like q.
-
-Conditional posteriors p(π, θ | X, Z) at assignments Z that short Gibbs runs from q reach.
-
-q is too narrow and holds one mode of several. Their mixture is the better proposal: it is nearly
-the posterior, which is the average of p(π, θ | X, Z) over p(Z | X) (Frühwirth-Schnatter 2004; Lee &
-Robert 2016).
-
-The evidence by bridge sampling (Meng & Wong 1996; for mixtures Frühwirth-Schnatter 2004).
-
-Draws from the posterior and draws from a proposal g meet in the bridge that has the least error,
+Proposals are averaged over relabellings, so no log K! is added; conditional posteriors p(π, θ | X,
+Z) join q, which misses modes without this showing in Pareto k. Bridge sampling uses
 
     p(X) = E_g[p(X, θ) h(θ)] / E_post[g(θ) h(θ)],  h = 1 / (s₁ p(X, θ) + s₂ p(X) g(θ)),
 
-an equation for p(X) that is iterated. g is made of conditional posteriors p(π, θ | X, Z) at draws
-of Z, averaged over relabellings. Then no function here knows labels, and it is as if every draw had
-been relabelled at random: whether chains changed labels does not matter.
-
-The evidence from above: the posterior average of log p(X, θ) - log q_sym(θ).
-
-It exceeds log p(X) by KL(p(θ | X) || q_sym), as the bound falls short of it by the divergence the
-other way round (DESIGN section 5). Draws are those of Gibbs sampling.
+iterated to a fixed point. The upper bound E_post[log p(X, θ) - log q_sym(θ)] exceeds log p(X) by
+KL(p(θ | X) || q_sym). Sources: Meng & Wong (1996), Frühwirth-Schnatter (2004), Lee & Robert (2016);
+DESIGN section 5.
 """
 
 from __future__ import annotations
@@ -59,8 +42,8 @@ from bayesmix.posterior.posterior_draws import (
     log_q_symmetrised,
 )
 
-# Every fourth is as wide as fewer rows would leave it: assignments that no run reached lie between.
-# On 48 tiny problems of known evidence the largest error in standard errors fell from 5.5 to 2.7.
+# Every fourth conditional is widened, to cover assignments that no Gibbs run reached: on 48 tiny
+# problems of known evidence the largest error fell from 5.5 to 2.7 standard errors.
 WIDENED = 4
 SHARE_OF_ROWS = 0.3
 
@@ -68,9 +51,10 @@ SHARE_OF_ROWS = 0.3
 def conditional_posteriors(
     result: FitResult, source: Source, n_chains: int, sweeps: int, seed: int
 ) -> list[Mixture[Posterior]]:
-    """p(π, θ | X, Z, S) at the end of Gibbs runs of some sweeps from draws of q, some wider.
+    """Return p(π, θ | X, Z, S) at the end of short Gibbs runs from draws of q, some widened.
 
-    For Dirichlet weights. All repetitions of a row go together: as a proposal that does as well.
+    For Dirichlet weights. Repetitions of a sample share one assignment, which is good enough for a
+    proposal.
     """
     found = []
     with single_threaded_blas():
@@ -86,22 +70,22 @@ def conditional_posteriors(
                 try:
                     _, conditional = sampler.sweep(draw, generator, key, share)
                 except DegenerateFitError:
-                    # Towards tied rows; where it was is as good a proposal as another.
+                    # The sweep ran into duplicates; the state before it is as good a proposal.
                     break
             found.append(conditional)
     return found
 
 
-# Fewer draws have no proposal but q.
+# With fewer draws the proposal is q alone.
 FEWEST_DRAWS = 25
-# Terms of the permanents of all conditionals, should all components hang together.
+# Bound on the terms of the conditionals' permanents if all components are connected.
 MOST_TERMS = 2**32
 SHARE_OF_CONDITIONALS = 0.8
 
 
 @dataclass(frozen=True)
 class ChainEffort:
-    """At most so many conditionals in a proposal, at least so many draws of each, Gibbs sweeps."""
+    """Largest number of conditionals, fewest draws of each, and Gibbs sweeps."""
 
     chains: int
     draws_of_chain: int
@@ -109,28 +93,28 @@ class ChainEffort:
 
 
 LITTLE = ChainEffort(chains=40, draws_of_chain=25, sweeps=5)
-# Eight times the time. On 32 fits of 40 rows with vague priors an estimate came out in 94 % instead
-# of 47 %.
+# Takes eight times as long. On 32 fits of 40 samples with vague priors it raised the share with an
+# estimate from 47 % to 94 %.
 MUCH = ChainEffort(chains=100, draws_of_chain=10, sweeps=20)
-# Of 240 tiny problems of known evidence two with k of 0.30 and 0.37 were low by 0.2 and 3 nats with
-# errors of 0.03; bridges in their place were not.
+# Two of 240 tiny problems of known evidence, with k of 0.30 and 0.37, were low by 0.2 and 3 nats
+# with errors of 0.03; bridge sampling was not.
 SURE_UP_TO = 0.2
 
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """What importance weights say of log p(X), in nats and data units.
+    """Importance-sampling estimate of log p(X), in nats and data units.
 
-    ``estimate`` is NaN, with the reason in ``note``, where there is none to trust.
+    ``estimate`` is NaN if unreliable, with the reason in ``note``.
     """
 
     estimate: float
-    standard_error: float  # of the estimate: delta method, over smoothed weights
+    standard_error: float  # delta method, over smoothed weights
     pareto_k: float
     lower: float  # the ELBO
     n_draws: int
     note: str = ""
-    upper: float = math.nan  # from Gibbs draws, where there are any
+    upper: float = math.nan  # from Gibbs draws, if any
     upper_error: float = math.nan
 
     def summary(self) -> str:
@@ -164,36 +148,34 @@ def importance_evidence(
     seed: int = 0,
     efforts: Sequence[ChainEffort] = (LITTLE, MUCH),
 ) -> Evidence:
-    """The log evidence of a variational fit by Pareto smoothed importance sampling.
+    """Return the log evidence of a variational fit by Pareto smoothed importance sampling.
 
-    Exact for any K as ``n_draws`` grows: with symmetric Dirichlet weights the prior does not know
-    labels, and q is averaged over all of them. A learned scale is integrated out; a learned β0 is
-    taken as known, as in the ELBO.
+    Converges to the exact value as ``n_draws`` grows: q is averaged over all relabellings. A
+    learned scale is integrated out; a learned β0 is treated as known, as in the ELBO.
 
     Parameters
     ----------
     result : FitResult
-        Of a variational fit with Dirichlet weights, unpruned, of at most 20 components; of others
+        A variational fit with Dirichlet weights, unpruned, with at most 20 components; otherwise
         the estimate is NaN.
     source : Source
-        The rows of the fit.
+        The data of the fit.
     n_draws : int, default=1000
-        Draws from the proposal. Under 25 there is no Pareto k, and no estimate.
+        Draws from the proposal; with fewer than 25 there is no Pareto k and no estimate.
     seed : int, default=0
-        Results depend on it and on nothing else.
+        The only source of randomness.
     efforts : sequence of ChainEffort
-        One after the other, until Pareto k is at most 0.2.
+        Tried in turn until Pareto k is at most 0.2.
 
     Returns
     -------
     Evidence
-        No estimate where Pareto k is above 0.7 (Vehtari et al. 2024): the draws miss too much of
-        the posterior.
+        The estimate is NaN if Pareto k is above 0.7 (Vehtari et al. 2024).
 
     Raises
     ------
     InvalidInputError
-        Where ``n_draws`` is not a positive integer, or the rows are not those of the fit.
+        If ``n_draws`` is not a positive integer, or source is not the data of the fit.
 
     Examples
     --------
@@ -230,12 +212,13 @@ def importance_evidence(
 
 
 def without_evidence(result: FitResult) -> str:
-    """Why the fit has no importance-weighted evidence for its K; empty where it has."""
+    """Return why the fit has no importance-sampling estimate; empty if it has one."""
     if not result.variational:
-        return "no estimate: there is no posterior to draw from, use a variational fit"
+        return "no estimate: a point estimate has no posterior, use a variational fit"
     if not result.bayesian.parameters_prior.conjugate:
         return (
-            "no estimate: the posterior given labels is in no closed form, use the bound or folds"
+            "no estimate: the posterior given assignments has no closed form, use the ELBO or "
+            "cross-validation"
         )
     reason = without_relabellings(result, result.n_components)
     pruned = result.n_components != result.requested_components
@@ -252,20 +235,20 @@ def without_evidence(result: FitResult) -> str:
 
 
 def without_relabellings(result: FitResult, n_components: int) -> str:
-    """Why nothing is averaged over labels of so many components; empty where it is."""
+    """Return why densities cannot be averaged over relabellings; empty if they can."""
     if not isinstance(result.inference.weights_prior, DirichletPrior):
         return (
             "no estimate: the evidence for a number of components needs "
             "weight_concentration_prior_type='dirichlet_distribution'"
         )
     if n_components > LARGEST_BLOCK:
-        return f"no estimate: relabellings of more than {LARGEST_BLOCK} components are too many"
+        return f"no estimate: more than {LARGEST_BLOCK} components have too many relabellings"
     return ""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """Draws, and log p(X, π, θ) - log of the density (S,) that they were drawn from."""
+    """Draws and their importance log ratios (S,): log p(X, π, θ) - log proposal density."""
 
     draws: Draws
     log_weights: Array
@@ -274,11 +257,10 @@ class Weighted:
 def weighted_draws(
     result: FitResult, source: Source, n_draws: int, seed: int, effort: ChainEffort = LITTLE
 ) -> Weighted:
-    """Draws with their importance weights: one in five from q, the others from conditionals.
+    """Return weighted draws: one in five from q, the others from conditional posteriors.
 
-    For one component, and for weights whose labels matter, all from q. Densities are averaged over
-    relabellings where the prior does not know labels: the draws then stand for all labellings, and
-    weights vary the least.
+    All come from q for one component and for weights whose labels matter. Densities are averaged
+    over relabellings where the prior is symmetric, which reduces the variance of the weights.
     """
     mixture, K = result.posterior, result.n_components
     symmetric = isinstance(result.inference.weights_prior, DirichletPrior) and K <= LARGEST_BLOCK
@@ -305,7 +287,7 @@ def log_ratios(
     parts: list[tuple[Mixture[Posterior], int]],
     density: Callable[[Mixture[Posterior], Draws], Array],
 ) -> Array:
-    """log p(X, π, θ) (S,) of any draws, less the log density of a mixture of so many per part."""
+    """Return log p(X, π, θ) (S,) less the log density of a mixture proposal."""
     total = sum(n for _, n in parts)
     ratios = []
     for batch in draws.batches():
@@ -316,25 +298,25 @@ def log_ratios(
 
 
 def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:
-    """The seed, after the arguments have been looked at."""
+    """Return the seed after checking the arguments."""
     if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or int(n_draws) < 1:
         raise InvalidInputError(f"n_draws must be a positive integer, got {n_draws!r}")
     expected = (result.n_rows, result.n_features)
     same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
     if source.shape != expected or not same_weight:
         raise InvalidInputError(
-            f"source must hold the rows of the fit, {expected} with a total weight of "
+            f"source must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
         )
     return root_seed(seed)
 
 
-# Streams: others of the posterior have lower numbers.
+# Random streams; lower numbers belong to other posterior methods.
 OF_ASSIGNMENTS, OF_PROPOSAL = 8, 9
-# Conditionals in a proposal, and draws of every chain below which halves are too few.
+# Conditionals in a proposal, and the fewest draws per chain that can be split in halves.
 MOST_CONDITIONALS = 100
 FEWEST_BRIDGE_DRAWS = 20
-# Batches of consecutive draws, for the error of a mean of draws that depend on one another.
+# Batches of consecutive draws for the standard error of an autocorrelated mean.
 BATCHES = 20
 MOST_ITERATIONS = 1000
 CONVERGED = 1e-10
@@ -342,29 +324,29 @@ CONVERGED = 1e-10
 
 @dataclass(frozen=True)
 class Bridge:
-    """log p(X) in nats and data units; NaN, with the reason in ``note``, where there is none."""
+    """Bridge-sampling estimate of log p(X) in nats and data units; NaN with a ``note`` if none."""
 
     estimate: float
-    standard_error: float  # relative error of p(X), Monte Carlo of both kinds of draws
+    standard_error: float  # relative error of p(X), from both kinds of draws
     note: str = ""
 
 
 def bridge_evidence(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> Bridge:
-    """The log evidence of a fit's model, of as many components as draws of its posterior have.
+    """Return the log evidence by bridge sampling, for the K of the posterior draws.
 
-    The first half of every chain makes the proposal, the second half the estimate. It is the
-    evidence of what the chains have seen: a mode that all of them missed is missing.
+    The first half of every chain makes the proposal, the second half the estimate. Modes that no
+    chain visited are not included.
 
     Parameters
     ----------
     result : FitResult
-        With Dirichlet weights.
+        A fit with Dirichlet weights.
     source : Source
-        The rows of the fit.
+        The data of the fit.
     draws : Draws
-        From the posterior, chain after chain, all of a length.
+        Posterior draws, chain after chain, all of equal length.
     n_chains : int
     seed : int
 
@@ -385,7 +367,7 @@ def bridge_evidence(
     makers = numbers[:, :half].ravel()[spaced.round().astype(np.intp)]
     with single_threaded_blas():
         conditionals = _conditionals(result, source, draws, makers, seed)
-    # As many draws of each, and together no fewer than of the posterior.
+    # Equal numbers per conditional, in total at least as many as posterior draws.
     each = -(-here.n_draws // len(conditionals))
     parts = [(one, each) for one in conditionals]
     generator = stream(seed, Purpose.DRAW, OF_PROPOSAL)
@@ -397,10 +379,10 @@ def bridge_evidence(
 
 
 def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
-    """log ∫ p, and its standard error, from log(p / g) at draws (C, S) of p and (N,) of g.
+    """Return log ∫ p and its standard error from log(p / g) at draws (C, S) of p and (N,) of g.
 
-    Draws of p are chains of dependent draws, those of g independent; g integrates to one. The error
-    is the relative mean squared error of Frühwirth-Schnatter 2004, eq. 28, by batch means.
+    Draws of p are autocorrelated chains, those of g independent; g integrates to one. The error is
+    the relative mean squared error of Frühwirth-Schnatter (2004), eq. 28, by batch means.
 
     Examples
     --------
@@ -430,14 +412,14 @@ def _log_mean(logs: Array) -> float:
 
 
 def variance_of_mean(chains: Array) -> float:
-    """Of the mean of dependent draws (C, S): by at least 20 means of batches within chains."""
+    """Return the variance of the mean of chains (C, S) by at least 20 batch means."""
     n_batches = -(-BATCHES // len(chains))
     means = [part.mean(axis=1) for part in np.array_split(chains, n_batches, axis=1)]
     return float(np.var(means, ddof=1)) / np.size(means)
 
 
 def _efficiency(chains: Array) -> float:
-    """How many independent draws one of these (C, S) is worth; at most one."""
+    """Return the effective sample size per draw of chains (C, S), at most one."""
     variance = chains.var()
     if variance == 0.0:
         return 1.0
@@ -457,7 +439,7 @@ def _without_a_bridge(result: FitResult, n_components: int, n_draws: int) -> str
 def _conditionals(
     result: FitResult, source: Source, draws: Draws, makers: Integers, seed: int
 ) -> list[Mixture[Posterior]]:
-    """p(π, θ | X, Z, S) at Z and S drawn given some of the draws."""
+    """Return p(π, θ | X, Z, S) at Z and S sampled given some of the draws."""
     sampler = blocked_gibbs(result, source, each_repetition)
     generator = stream(seed, Purpose.DRAW, OF_PROPOSAL, 1)
     return [
@@ -466,16 +448,16 @@ def _conditionals(
     ]
 
 
-# Sweeps before the first that counts, as a share of those that do.
+# Warm-up sweeps as a share of the sweeps that count.
 WARMUP = 0.25
 
 
 def evidence_from_above(
     result: FitResult, source: Source, n_sweeps: int, seed: int
 ) -> tuple[float, float]:
-    """An upper end of log p(X), and its Monte Carlo error by batch means; in nats.
+    """Return an upper bound on log p(X) in nats and its standard error by batch means.
 
-    NaN where tied rows leave the posterior without a density.
+    NaN if duplicates leave the posterior without a density.
     """
     generator = stream(seed, Purpose.DRAW, 6)
     kept = []

@@ -1,8 +1,8 @@
-"""Blocked Gibbs sampling of a variational fit's model: draws from the posterior itself.
+"""Blocked Gibbs sampling from the posterior of a variational fit's model.
 
-The prior is the fit's, with the number of components that it was asked for: in an overfitted
-mixture the number of occupied ones is what is learned (Rousseau & Mengersen 2011; Malsiner-Walli,
-Frühwirth-Schnatter & Grün 2016). Where K itself is unknown, ``telescoping`` samples.
+It keeps the fit's prior and requested K, so that an overfitted mixture learns the number of
+occupied components (Rousseau & Mengersen 2011; Malsiner-Walli et al. 2016). ``telescoping`` treats
+K as unknown.
 """
 
 from __future__ import annotations
@@ -51,54 +51,52 @@ def gibbs(
 ) -> Gibbs | GibbsOverK:
     """Draw from the posterior of a variational fit's model by blocked Gibbs sampling.
 
-    Rows are assigned given weights and parameters, then these are drawn given the assignments, from
-    the conjugate posteriors that the fit is made of. A scale that the prior learns is drawn too;
-    β0, which a fit learns by type-II maximum likelihood, stays at its value. No row is known to a
-    resolution here, as it is in fits that held a component.
+    Assignments are drawn given weights and parameters, then these given the assignments. A learned
+    scale of the prior is drawn too; a β0 learned by type-II maximum likelihood stays fixed. Unlike
+    fits with a degenerate component, sampling applies no resolution to the data.
 
     Parameters
     ----------
     model : fitted variational mixture or search
         With Dirichlet or stick-breaking weights.
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     n_draws : int, default=1000
-        Kept of every chain.
+        Number of draws kept per chain.
     chains : int, default=4
-        Each begins at a draw from q: chains agree where q has found the mode that matters, and need
-        not show it where it has not.
+        Number of chains. Each starts at a draw from q, so agreement between chains does not show
+        that q found the dominant mode.
     warmup : int, optional
-        Sweeps of every chain that are left out; None: half as many as draws.
+        Discarded sweeps per chain; None: half as many as draws.
     sample_weight : array (n,), optional
-        Whole numbers, as in the fit: a row of weight 2 is two rows, each with its own component.
+        Whole numbers, as in the fit; the w repetitions of a sample are assigned separately.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Threads; None: all cores. Changes no number.
+        Number of threads (results do not depend on it); None: all cores.
     progress : bool, optional
-        Whether to show a bar; None: where somebody looks.
+        Whether to show a progress bar; None: only in a terminal or notebook.
     n_components : "fit", int or None, default="fit"
-        "fit": as many as the fit was asked for, pruned ones included. None: K is unknown as well,
-        and its posterior is drawn from by the telescoping sampler; for Dirichlet weights.
+        "fit": the K requested for the fit, before pruning. None: K is sampled too, by the
+        telescoping sampler, for Dirichlet weights.
     prior_over_k : None, dict or callable
-        p(K) where K is unknown: K -> weight, a mapping or a function; no need to sum to 1. None:
-        K - 1 ~ beta-negative-binomial (1, 4, 3), with mean K = 2 and a heavy tail.
+        p(K) for unknown K, as a mapping or function from K to an unnormalised weight. None: K - 1 ~
+        beta-negative-binomial (1, 4, 3), with mean K = 2 and a heavy tail.
     concentration : {"static", "dynamic"}, default="static"
-        Of the Dirichlet prior of K weights where K is unknown: the fit's for every K, or such that
-        the sum over components is the fit's for every K. With "dynamic" more of many components
-        are empty.
+        Dirichlet concentration for unknown K: the fit's value for every K ("static"), or the fit's
+        total divided by K ("dynamic"), which leaves more components empty at large K.
 
     Returns
     -------
-    Gibbs or, where K is unknown, GibbsOverK
-        Ctrl-C ends it early with the draws so far, and a warning.
+    Gibbs, or GibbsOverK if K is unknown
+        Ctrl-C stops early and returns the draws so far, with a warning.
 
     Raises
     ------
     InvalidInputError
-        For a fit without a posterior or with weights that have no prior, other rows than those of
-        the fit, and weights that are not whole.
+        If the fit has no posterior or its weights no prior, if X is not the data of the fit, or if
+        sample weights are not whole numbers.
     UnsupportedError
-        For stick-breaking weights where K is unknown.
+        If K is unknown and the weights are stick-breaking.
 
     Examples
     --------
@@ -152,10 +150,7 @@ def gibbs(
 
 @dataclass(frozen=True)
 class KeptDraw:
-    """One draw of one chain: (π, θ), Σ w log p(x | π, θ) framed, and how many components had rows.
-
-    Rows were assigned at this very draw.
-    """
+    """One draw of one chain: (π, θ), its log likelihood and the number of occupied components."""
 
     draw: Draws
     log_likelihood: float
@@ -164,7 +159,7 @@ class KeptDraw:
 
 @dataclass(frozen=True)
 class SweepStep:
-    """Rows assigned at a draw of (π, θ), and where the next comes from: K stays as it is."""
+    """One sweep with K fixed: assignments at the current draw, then the next conditional."""
 
     sampler: BlockedGibbs
 
@@ -180,7 +175,7 @@ class SweepStep:
 def sampled(
     result: FitResult, source: Source, plan: Plan, bar: FitProgress, n_components: int
 ) -> Gibbs:
-    """All chains with a number of components that is known."""
+    """Return all chains for known K."""
     began = time.perf_counter()
     with single_threaded_blas():
         sampler = blocked_gibbs(result, source, each_repetition)
@@ -221,14 +216,14 @@ def _arranged(
 def _number_of_components(
     result: FitResult, n_components: Any, prior_over_k: Any, concentration: Any
 ) -> int | None:
-    """How many, or None where that is unknown; refused where a prior over it is given otherwise."""
+    """Return K, or None if unknown; raise if a prior over K is given for known K."""
     if n_components is None:
         return None
     if prior_over_k is not None or concentration != "static":
         name = "concentration" if prior_over_k is None else "prior_over_k"
         raise InvalidInputError(
-            f"{name} is for an unknown number of components, got n_components={n_components!r}: "
-            "give n_components=None"
+            f"{name} applies only to an unknown number of components, got "
+            f"n_components={n_components!r}: give n_components=None"
         )
     if isinstance(n_components, str) and n_components == "fit":
         return result.requested_components

@@ -1,7 +1,7 @@
-"""A sweep of blocked Gibbs sampling: Z | π, θ, then S | θ, then p(π, θ | X, Z, S).
+"""One sweep of blocked Gibbs sampling: Z | π, θ, then S | θ, then p(π, θ | X, Z, S).
 
-Given (π, θ) rows are independent, and given Z the updates are the conjugate ones of variational
-Bayes at hard assignments (Diebolt & Robert 1994; Frühwirth-Schnatter 2006, sec. 3.5).
+The last step is the conjugate variational update at hard assignments (Diebolt & Robert 1994;
+Frühwirth-Schnatter 2006, sec. 3.5).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.posterior.posterior_draws import Draws, draws_of
 
-# Rounding of log p(x), in nats a row, that changes one assignment in ten million at most.
+# Rounding of log p(x), in nats per observation, that changes at most one assignment in ten million.
 MOST_LOSS = 1e-7
 
-# shares (n, K), row weights (n,) or None, generator -> how often each component has each row (n, K)
+# responsibilities (n, K), sample weights (n,) or None, generator -> allocated weights (n, K)
 Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
 
 
 def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
-    """One component a row, which has all of the row's weight."""
+    """Assign each sample to one component with its whole weight."""
     thresholds = generator.random(len(shares))
     reached = np.zeros(len(shares))
     labels = np.zeros(len(shares), dtype=np.intp)
@@ -64,10 +64,10 @@ def together(shares: Array, weights: Array | None, generator: np.random.Generato
 
 
 def each_repetition(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
-    """A component for every repetition of a row: a multinomial of whole weights."""
+    """Assign each repetition of a sample separately: a multinomial draw of whole weights."""
     if weights is None:
         return together(shares, None, generator)
-    # Probabilities that sum to more than one by rounding would be refused.
+    # The multinomial sampler rejects probabilities whose sum exceeds one by rounding.
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
     counts: Integers = generator.multinomial(np.rint(weights).astype(np.int64), shares)
     return counts.astype(np.float64)
@@ -75,7 +75,7 @@ def each_repetition(shares: Array, weights: Array | None, generator: np.random.G
 
 @dataclass(frozen=True)
 class Assigned:
-    """What a draw of (π, θ) makes of rows: statistics at a draw of Z, and Σ w log p(x | π, θ)."""
+    """Statistics at a draw of Z, and the log likelihood Σ w log p(x | π, θ)."""
 
     statistics: Statistics
     log_likelihood: float
@@ -83,7 +83,7 @@ class Assigned:
 
 @dataclass(frozen=True)
 class ChunkAssigned:
-    """The same, added up over chunks."""
+    """Statistics and log likelihood summed over chunks."""
 
     statistics: Additive
     log_likelihood: float
@@ -96,7 +96,7 @@ class ChunkAssigned:
 
 @dataclass(frozen=True)
 class AssignmentStep:
-    """A chunk at one draw; ``key`` names its random stream but for the chunk."""
+    """Assignments of a chunk at one draw; ``key`` and the chunk name the random stream."""
 
     frame: Frame
     components: Components
@@ -126,10 +126,10 @@ class AssignmentStep:
         return ChunkAssigned(statistics(assigned), float(total))
 
     def _with_gaps(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
-        """The same where rows have gaps: Z | π, θ and what rows have, then gaps | Z, π, θ.
+        """Draw Z | π, θ, observed values, then missing values | Z, π, θ.
 
-        Gaps of columns that are independent given the component are never drawn: their factors are
-        left out. Every repetition of a row has gaps of its own.
+        Missing values of conditionally independent features are left out instead. Every repetition
+        of a sample has separate draws.
         """
         repeated = np.rint(rows.weights_or_ones).astype(np.int64)
         framed = self.frame.apply(np.repeat(np.asarray(rows.values), repeated, axis=0))
@@ -145,20 +145,20 @@ class AssignmentStep:
 
 @dataclass(frozen=True)
 class BlockedGibbs:
-    """The conditionals of a variational fit's model, for its rows; β0 is known."""
+    """Full conditionals of a variational fit's model for its data; β0 is fixed."""
 
     result: FitResult
     source: Source
     assign: Assign
     arithmetic: Arithmetic
-    expected: Statistics  # statistics under q of the components of the fit
+    expected: Statistics  # under q
 
     @property
     def mixture(self) -> Mixture[Posterior]:
         return self.result.posterior
 
     def drawn(self, conditional: Mixture[Posterior], generator: np.random.Generator) -> Draws:
-        """(π, θ) | X, Z, S, and where the prior of weights knows their order, that as well."""
+        """Draw (π, θ) | X, Z, S, and the order of stick-breaking weights."""
         if conditional.weights.exchangeable:
             return draws_of(conditional, 1, generator)
         prior = cast("OrderedWeightsPrior", self.result.inference.weights_prior)
@@ -172,13 +172,13 @@ class BlockedGibbs:
         key: tuple[int, ...],
         share: float = 1.0,
     ) -> tuple[Assigned, Mixture[Posterior]]:
-        """Rows assigned at one draw, and p(π, θ | X, Z, S) as if a share of them were there."""
+        """Draw assignments at one draw and return p(π, θ | X, Z, S) for a share of the samples."""
         assigned = self.assigned(draw, key)
         statistics = assigned.statistics if share == 1.0 else assigned.statistics.scaled(share)
         return assigned, self.conditional(statistics, draw.components, generator)
 
     def assigned(self, draw: Draws, key: tuple[int, ...]) -> Assigned:
-        """Z | π, θ; through features unless they lose digits at these assignments."""
+        """Draw Z | π, θ, with the fast linear form unless it loses digits here."""
         components = draw.components.components
         found = self._assigned(draw, self.arithmetic, key)
         if self.arithmetic.watched and not _keeps_digits(components, found.statistics, self.source):
@@ -200,7 +200,7 @@ class BlockedGibbs:
         generator: np.random.Generator,
         weights: WeightsPrior | None = None,
     ) -> Mixture[Posterior]:
-        """p(π, θ | X, Z, S), with S drawn given the last θ; the fit's prior of π, or another."""
+        """Return p(π, θ | X, Z, S), with S drawn given the last θ; ``weights``: prior of π."""
         inference = self.result.bayesian
         weights = inference.weights_prior if weights is None else weights
         return Mixture(
@@ -210,7 +210,7 @@ class BlockedGibbs:
         )
 
     def with_empty(self, statistics: Statistics, n_components: int) -> Statistics:
-        """Statistics of as many components, those beyond the ones that are there without rows."""
+        """Return the statistics extended by empty components to ``n_components``."""
         more = n_components - len(statistics.counts)
         if not more:
             return statistics
@@ -219,9 +219,9 @@ class BlockedGibbs:
         return type(statistics).joined([statistics, empty])
 
     def beginning(self, n_components: int, generator: np.random.Generator) -> Mixture[Posterior]:
-        """Nearly q: the conditional at its expected statistics. Components beyond it are empty.
+        """Return the conditional at the expected statistics of q, extended by empty components.
 
-        Of fewer components than q has, the heaviest.
+        Keeps the heaviest components if there are fewer than in q.
         """
         last = draws_of(self.mixture, 1, generator).components
         if n_components >= self.mixture.n_components:
@@ -232,7 +232,7 @@ class BlockedGibbs:
 
 
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
-    """The sampler of a fit, after one pass under q: features serve where they keep their digits."""
+    """Return the sampler of a fit after one pass under q, which selects the arithmetic."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
     step: Step = GappedStep(mixture) if gaps else ExpectationStep(mixture, CENTRED)
@@ -245,6 +245,6 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
 
 
 def _keeps_digits(components: Components, statistics: Statistics, source: Source) -> bool:
-    """Whether features serve: they lose digits where clusters lie far apart."""
+    """Return whether the linear form keeps its digits; it loses them for clusters far apart."""
     form = cast("LinearComponents", components).linear
     return bool(form.loss(statistics) <= MOST_LOSS * source.total_weight)

@@ -1,16 +1,8 @@
-"""Labels of draws put in the order of a fit: relabelling on responsibilities (Stephens 2000).
+"""Relabelling of posterior draws, assignment probabilities, and co-clustering.
 
-Every draw is relabelled so that its responsibilities are nearest, in Kullback-Leibler divergence,
-to their average over relabelled draws (algorithm 2 there, sec. 4.1): in turn an assignment problem
-a draw, and a new average. The first average is the fit's own responsibilities, so that columns keep
-the numbers of its components.
-
-How sure the assignment of a row is: its probabilities at every draw of the parameters.
-
-Probabilities that rows are in the same component, averaged over draws of (π, θ).
-
-Given (π, θ) assignments are independent, so that what Z adds is integrated out:
-p(z_i = z_j | X) = E[Σ_k r_ik r_jk] with r the responsibilities at a draw. Labels do not matter.
+Relabelling minimises the Kullback-Leibler divergence of each draw's responsibilities from their
+average (Stephens 2000, algorithm 2), starting from the responsibilities of the fit. Co-clustering
+p(z_i = z_j | X) = E[Σ_k r_ik r_jk] does not depend on labels.
 """
 
 from __future__ import annotations
@@ -29,26 +21,26 @@ from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, tails
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
 BATCH_VALUES = 2**21
-# Responsibilities of rows at draws that are held: of more rows evenly spaced ones are looked at.
+# Most responsibilities held; larger data are thinned to evenly spaced samples.
 MOST_VALUES = 2**25
-# A share that no row's average falls short of: one row alone must not decide for all others.
+# Floor of averages, so that no single sample decides the order.
 LEAST_SHARE = 1e-6
 MOST_SWEEPS = 50
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which component of every draw is which of the fit.
+    """Correspondence between the components of each draw and those of the fit.
 
     Attributes
     ----------
     order : array (S, K) of int
-        ``order[s, k]`` is the component of draw s that stands for component k. Components that the
-        fit does not have (pruned ones) come last, in an order without meaning.
+        ``order[s, k]`` is the component of draw s that matches component k. Components that the fit
+        pruned come last, in arbitrary order.
     responsibilities : array (m, K)
-        Averages over relabelled draws, of the rows that were looked at.
+        Averages over relabelled draws, for the samples used.
     rows : array (m,) of int
-        Which rows these are.
+        Indices of the samples used.
     n_sweeps : int
     """
 
@@ -58,15 +50,15 @@ class Alignment:
     n_sweeps: int
 
     def relabelled(self, values: Array) -> Array:
-        """Values (S, K, ...) with their components in the order of the fit."""
+        """Return values (S, K, ...) with components in the order of the fit."""
         further = (1,) * (values.ndim - 2)
         return np.take_along_axis(values, self.order.reshape(*self.order.shape, *further), axis=1)
 
 
 def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
-    """Draws of a fit's model relabelled to that fit, by the responsibilities for its rows.
+    """Relabel draws to a fit by the responsibilities of its data.
 
-    Of rows by draws by components above 2^25 evenly spaced rows are taken.
+    Uses evenly spaced samples if samples x draws x components exceed 2^25.
     """
     n_draws, n_components = draws.weights.log_weights.shape
     most = max(1, MOST_VALUES // (n_draws * n_components))
@@ -89,9 +81,10 @@ def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
 def relabelling(
     responsibilities: Array, pivot: Array, row_weights: Array
 ) -> tuple[Integers, Array, int]:
-    """Orders (S, K), the average (n, K) of what they relabel, and after how many sweeps.
+    """Return orders (S, K), the average (n, K) after relabelling, and the number of sweeps.
 
-    Stephens 2000, algorithm 2, from responsibilities (S, K, n) and a first average (n, K).
+    Follows Stephens (2000), algorithm 2, from responsibilities (S, K, n) and a first average (n,
+    K).
 
     Examples
     --------
@@ -106,7 +99,7 @@ def relabelling(
     average, n_sweeps = pivot, 0
     for _ in range(MOST_SWEEPS):
         logs = np.log(np.maximum(average, LEAST_SHARE)) * row_weights[:, None]
-        # What a draw's own entropy adds is the same in all orders.
+        # The entropy of a draw is the same in all orders, so it is left out.
         gains = responsibilities @ logs
         best = np.array([linear_sum_assignment(gain.T, maximize=True)[1] for gain in gains])
         if np.array_equal(best, order):
@@ -120,16 +113,16 @@ def relabelling(
 
 
 def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array:
-    """Quantiles (n, K, 2) over draws of the probability of each component, row by row.
+    """Return quantiles (n, K, 2) over draws of the responsibility of each component.
 
-    Draws whose labels change are relabelled to the fit first (Stephens 2000); of a pruned fit the
-    components that it does not have are then left out.
+    Draws with label switching are relabelled first (Stephens 2000); components that the fit pruned
+    are left out.
     """
     check_draws(drawn.n_draws, level)
     if len(drawn.parts) > 1:
         raise UnsupportedError(
-            "where the number of components is drawn too they are not those of the fit: give draws "
-            "with its number of components, or ask co_clustering"
+            "draws with varying K have no correspondence with the components of the fit: use draws "
+            "with its number of components, or co_clustering"
         )
     draws = drawn.parts[0]
     n_draws, every = draws.weights.log_weights.shape
@@ -148,14 +141,14 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
 
 
 def _labels(drawn: DrawnMixtures, draws: Draws) -> Integers | None:
-    """Which component of every draw (S, K) is which of the fit, where that is not the same one."""
+    """Return the matching component of every draw (S, K), or None without label switching."""
     if drawn.align_by is None:
         return None
     return aligned(drawn.result, drawn.align_by, draws).order
 
 
 def co_clustered(draws: Draws, framed: Array) -> Array:
-    """(m, m), ones on the diagonal, for framed rows (m, D)."""
+    """Return the co-clustering matrix (m, m) of scaled samples (m, D), its diagonal one."""
     n_draws, n_components = draws.weights.log_weights.shape
     n_rows = len(framed)
     total = np.zeros((n_rows, n_rows))

@@ -1,7 +1,7 @@
 """Leave-one-out predictive densities of variational fits (Magnusson et al. 2019).
 
-Pareto smoothed importance sampling: a draw has the weight p(X, θ) / q(θ) / p(x_i | θ) for row i, q
-the density it was drawn from, so that weights mend both the missing row and the approximation.
+Pareto smoothed importance sampling with weights p(X, θ) / q(θ) / p(x_i | θ) corrects both for the
+sample left out and for the approximation q.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ BATCH_VALUES = 2**22
 
 @dataclass(frozen=True, repr=False)
 class LeaveOneOut:
-    """log p(x_i | all rows but one repetition of row i), in nats and data units."""
+    """log p(x_i | all data but one repetition of x_i), in nats and data units."""
 
     values: Array  # (n,)
     pareto_k: Array  # (n,)
     total: float  # Σ w_i values_i
-    standard_error: float  # of the total, as a sum over rows drawn from a population
+    standard_error: float  # of the total, with observations as a random sample
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -60,29 +60,28 @@ class LeaveOneOut:
 def leave_one_out(
     result: FitResult, source: Source, n_draws: int = 1000, seed: int = 0
 ) -> LeaveOneOut:
-    """Log predictive density of every row given the others, from one variational fit.
+    """Return the leave-one-out log density of every sample from one variational fit.
 
-    Predictions do not depend on labels. With Dirichlet weights draws are those of the evidence,
-    from densities averaged over relabellings, so that weights vary the least; under stick-breaking
-    and type-II weights, where labels matter, they are from q as it is. What was pruned is gone, and
-    what was learned by type-II maximum likelihood (β0, such weights) is taken as known. A row that
-    counts w times loses one of its repetitions (all of it where w < 1).
+    With Dirichlet weights the draws are those of the log evidence, averaged over relabellings;
+    otherwise they come from q. Pruned components stay out, and values learned by type-II maximum
+    likelihood are treated as known. A sample of weight w loses one repetition (all of it if w < 1).
 
     Parameters
     ----------
     result : FitResult
-        Of a variational fit.
+        A variational fit.
     source : Source
-        The rows of the fit.
+        The data of the fit.
     n_draws : int, default=1000
-        Draws; rows times draws may be 50 million.
+        Number of draws; samples times draws may be at most 50 million.
     seed : int, default=0
-        Results depend on it and on nothing else.
+        The only source of randomness.
 
     Raises
     ------
     InvalidInputError
-        Where the fit is not variational, the rows are not those of the fit, or there are too many.
+        If the fit is not variational, source is not the data of the fit, or there are too many
+        values.
 
     Examples
     --------
@@ -97,13 +96,13 @@ def leave_one_out(
     seed = checked(result, source, n_draws, seed)
     if not result.variational:
         raise InvalidInputError(
-            "result must be that of a variational fit, which has a posterior to draw from, got "
+            "result must be a variational fit, which has a posterior to draw from, got "
             f"{result.inference.name}: use cross-validation"
         )
     if result.n_rows * n_draws > MOST_VALUES:
         raise InvalidInputError(
-            f"n_draws={n_draws} for {result.n_rows} rows are more than {MOST_VALUES:.0e} values: "
-            f"use at most {int(MOST_VALUES // result.n_rows)} draws, or cross-validation"
+            f"n_draws={n_draws} for {result.n_rows} samples makes more than {MOST_VALUES:.0e} "
+            f"values: use at most {int(MOST_VALUES // result.n_rows)} draws, or cross-validation"
         )
     weighted = weighted_draws(result, source, n_draws, seed)
     batches = weighted.draws.batches()
@@ -132,4 +131,4 @@ def _note(k: Array) -> str:
     doubtful = _doubtful(k)
     if not doubtful:
         return ""
-    return f"{doubtful} of {len(k)} rows have a Pareto k above {TRUSTED_UP_TO}: do not trust them"
+    return f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable there"

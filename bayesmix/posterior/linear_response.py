@@ -1,23 +1,13 @@
-"""Linear response: covariances that a variational fit implies, but q does not show.
+"""Linear response: posterior covariances implied by a variational fit (Giordano et al. 2018).
 
-Tilt the posterior, log p + ε'g(θ), and let the fit follow: Cov(g) ~ d E_q[g] / dε (Giordano,
-Broderick & Jordan 2018). Let z be coordinates of q(π, θ) of unit variance and without correlation,
-in which the log joints l_n (K,) of every row are linear with slopes J_n. An E-step makes the
-natural parameters of z Σ_n w_n J_nᵀ r_n, so that they follow E[z] with
+Tilt the posterior, log p + ε'g(θ), and let the fit follow: Cov(g) ~ d E_q[g] / dε. In uncorrelated
+coordinates z of q(π, θ) with unit variance, sample n has log joints with slopes J_n, and
 
-    G = Σ_n w_n J_nᵀ (diag(r_n) - r_n r_nᵀ) J_n + what couples parameters beside rows,
-
-and the fixed point of E[z] = ε + G E[z] responds with (I - G)⁻¹. For any g it follows that
-
+    G = Σ_n w_n J_nᵀ (diag(r_n) - r_n r_nᵀ) J_n + couplings of parameters in the prior,
     Cov(g) = Cov_q(g) + Cov_q(g, z) G (I - G)⁻¹ Cov_q(z, g).
 
-I - G is minus the Hessian of the bound, so that at a maximum the eigenvalues of G are below 1; the
-largest is the rate of coordinate ascent: the share of the information that is missing where
-assignments are not known (Dempster, Laird & Rubin 1977).
-
-q(π, θ) in uncorrelated coordinates of unit variance, and how rows couple these.
-
-What of the weights and of the components is said where they are; here they stand side by side.
+I - G is minus the Hessian of the ELBO. The largest eigenvalue of G is the rate of coordinate ascent
+and the largest fraction of missing information (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
@@ -57,7 +47,7 @@ BLOCK_VALUES = 2**20
 
 @dataclass(frozen=True)
 class AllCoordinates:
-    """Of the weights first (log π - E[log π] = ``root`` z), then those of the components."""
+    """Coordinates of the weights (log π - E[log π] = ``root`` z), then of the components."""
 
     mixture: Mixture[Posterior]
     weights: WeightSpread
@@ -70,25 +60,25 @@ class AllCoordinates:
 
     @property
     def of_components(self) -> tuple[slice, slice]:
-        """Where a matrix of all pairs has those of components."""
+        """Return the index of the components' block in a matrix of all pairs."""
         return (slice(self.root.shape[1], None),) * 2
 
     def of_logs(self, logs: Array) -> Array:
-        """z (m, ...) of centred logarithms of weights (m, K)."""
+        """Return z (m, ...) of centred log weights (m, K)."""
         if not self.root.size:
             return logs[:, :0]
         solved: Array = solve_triangular(self.root, logs.T, lower=True).T
         return solved
 
     def slopes(self, values: Array, k: int) -> tuple[Integers, Array]:
-        """Places, and d l_nk / d E[z] (n, p) there."""
+        """Return indices and the derivatives d l_nk / d E[z] (n, p) there."""
         n_weights = self.root.shape[1]
         of_weights = np.broadcast_to(self.root[k], (len(values), n_weights))
         places = np.concatenate([np.arange(n_weights), n_weights + self.components.places(k)])
         return places, np.hstack([of_weights, self.components.slopes(values, k)])
 
     def parameters(self) -> dict[str, Spread]:
-        """How weights and parameters in data units vary with z."""
+        """Return how weights and parameters in data units vary with z."""
         n_weights, K = self.root.shape[1], self.mixture.n_components
         across = np.zeros((K, self.size))
         across[:, :n_weights] = self.of_logs(self.weights.across)
@@ -100,7 +90,7 @@ class AllCoordinates:
 
 
 def coordinates_of(mixture: Mixture[Posterior]) -> AllCoordinates:
-    """q in coordinates of unit variance."""
+    """Return q in uncorrelated coordinates of unit variance."""
     weights = cast("VaryingWeights", mixture.weights).spread()
     many = len(weights.of_logs) > 1
     root: Array = np.asarray(np.linalg.cholesky(weights.of_logs)) if many else np.zeros((1, 0))
@@ -109,7 +99,7 @@ def coordinates_of(mixture: Mixture[Posterior]) -> AllCoordinates:
 
 @dataclass(frozen=True)
 class GainStep:
-    """Σ_n w_n Jᵀ (diag(r) - r rᵀ) J (P, P) of a chunk."""
+    """Σ_n w_n Jᵀ (diag(r) - r rᵀ) J (P, P) over a chunk."""
 
     mixture: Mixture
     coordinates: AllCoordinates
@@ -134,9 +124,9 @@ class GainStep:
         total -= (average * weights[:, None]).T @ average
 
 
-# Matrices of all pairs: at this many one takes 72 MB, and its eigenvalues some ten seconds.
+# At this size a matrix of all pairs takes 72 MB, and its eigenvalues about ten seconds.
 MOST_COORDINATES = 3_000
-# How far in standard deviations of q the optimum may be from where the fit stopped.
+# Largest distance of the fit from its optimum, in standard deviations of q.
 MOST_AWAY = 0.3
 
 
@@ -147,15 +137,15 @@ class LinearResponse:
     Attributes
     ----------
     result : FitResult
-        The fit.
+        The variational fit.
     standard_deviations : OfParameters
-        By linear response, in data units.
+        Linear-response standard deviations, in data units.
     of_q : OfParameters
-        Those of the fit's own q, which takes assignments as independent of parameters.
+        Standard deviations under q, which treats assignments as independent of parameters.
     rate : float
-        The largest share of information on any combination of parameters that is missing because
-        assignments (and a learned scale) are not known: near 0 where components are far apart, near
-        1 where they hardly differ. Also the rate at which coordinate ascent converges.
+        The largest fraction of missing information on any combination of parameters, due to unknown
+        assignments (and a learned scale): near 0 for well separated components, near 1 for
+        components that hardly differ. Also the convergence rate of coordinate ascent.
     """
 
     result: FitResult
@@ -168,11 +158,11 @@ class LinearResponse:
 
     @cached_property
     def ratio(self) -> OfParameters:
-        """Standard deviations beside those of q; NaN where q has none."""
+        """Ratio of the standard deviations to those of q; NaN where q has none."""
         return self.standard_deviations.combined_with(self.of_q, _quotient)
 
     def covariance(self, name: str = "means") -> Array:
-        """Covariance (m, m) of one field's m numbers, in their order, in data units."""
+        """Return the covariance (m, m) of one parameter array's m values, in data units."""
         if name not in self._spreads:
             raise InvalidInputError(
                 f"name must be one of {', '.join(self._spreads)}, got {name!r:.40}"
@@ -180,10 +170,9 @@ class LinearResponse:
         return _covariance(self._spreads[name], self._response)
 
     def draws(self, n_draws: int, seed: int) -> Draws:
-        """Draws from q moved apart, in the fit's frame.
+        """Return draws from q rescaled by linear response, in the fit's coordinates.
 
-        In unconstrained coordinates (logarithms of weights and of precisions), which z is to first
-        order: linearly, by the root of the response. Where that is the identity they are q's own.
+        Works linearly in unconstrained coordinates (log weights and log precisions).
         """
         drawn = posterior_draws(self.result, n_draws, seed)
         whole, coordinates = self._coordinates, self._coordinates.components
@@ -203,22 +192,22 @@ class LinearResponse:
         return Draws(WeightDraws(logs), coordinates.drawn(apart[:, n_weights:]))
 
     def sample(self, n_draws: int = 1000, random_state: Any = 0) -> PosteriorSample:
-        """Draws from q moved apart by linear response: as wide, and as correlated, as it says.
+        """Return draws from q rescaled to the linear-response covariance.
 
         Parameters
         ----------
         n_draws : int, default=1000
         random_state : None, int, RandomState or Generator, default=0
-            The same seed in ``sample_posterior`` gives the draws that these were.
+            With the same seed, ``sample_posterior`` returns the draws before rescaling.
         """
         number = validation.integer("n_draws", n_draws, 1)
         return sample_of(self.result, self.draws(number, root_seed(random_state)))
 
     def summary(self) -> str:
-        """How much wider than q, parameter by parameter."""
+        """Return the missing information and the ratio of standard deviations to those of q."""
         lines = [
-            f"{self.rate:.0%} of the information on some combination of parameters is missing: q "
-            "takes for known what is not (components of rows, a learned scale).",
+            f"Largest fraction of missing information: {self.rate:.0%} (unknown assignments and a "
+            "learned scale, which q treats as known).",
             "Standard deviations by linear response, as multiples of those of q:",
         ]
         for name, values in self.ratio.distinct():
@@ -232,31 +221,30 @@ class LinearResponse:
 
     def __repr__(self) -> str:
         median = np.nanmedian(self.ratio.means)
-        return f"<LinearResponse: means {median:.2f} times as uncertain as under q>"
+        return f"<LinearResponse: standard deviations of means {median:.2f} times those of q>"
 
 
 def linear_response(
     model: Any, X: Any, sample_weight: Any = None, n_jobs: int | None = None
 ) -> LinearResponse:
-    """Standard deviations of a variational fit's parameters, corrected by linear response.
+    """Correct the standard deviations of a variational fit by linear response.
 
-    q takes assignments as independent of parameters, and so is surer of these than the posterior
-    is. How the fit would follow a small change of the prior says by how much, without any sampling:
-    one pass over the rows and one matrix of all pairs of parameters (Giordano, Broderick & Jordan
-    2018). Components keep their labels. Centres stay those of the fit, and it is a statement about
-    one mode: where the posterior has several, ``gibbs`` sees them, and this does not. β0, where it
-    is learned, is taken as known.
+    q treats assignments as independent of parameters and so underestimates uncertainty. The
+    response of the fit to a small change of the prior corrects this with one pass over the data and
+    one matrix of all pairs of parameters (Giordano et al. 2018). Estimates and labels stay those of
+    the fit, and only its mode is covered; ``gibbs`` covers several. A learned β0 is treated as
+    known.
 
     Parameters
     ----------
     model : fitted variational mixture or search
-        Converged, with Dirichlet or stick-breaking weights, of at most 3,000 parameters.
+        Converged, with Dirichlet or stick-breaking weights and at most 3,000 parameters.
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data that the model was fitted to.
     sample_weight : array (n,), optional
         As in the fit.
     n_jobs : int, optional
-        Threads; None: all cores. Changes no number.
+        Number of threads (results do not depend on it); None: all cores.
 
     Returns
     -------
@@ -265,10 +253,10 @@ def linear_response(
     Raises
     ------
     InvalidInputError
-        For a fit without a posterior, other rows than those of the fit, too many parameters, and a
-        fit that has not converged.
+        If the fit has no posterior, X is not the data of the fit, there are too many parameters, or
+        the fit has not converged.
     UnsupportedError
-        For weights that have no prior, and a component that is held at the resolution of the rows.
+        If the weights have no prior, or a component is degenerate.
 
     Examples
     --------
@@ -289,7 +277,7 @@ def linear_response(
     if coordinates.size > MOST_COORDINATES:
         raise InvalidInputError(
             f"model must have at most {MOST_COORDINATES:,} parameters for a matrix of all pairs, "
-            f"got {coordinates.size:,}: use fewer components or a plainer covariance_type, or gibbs"
+            f"got {coordinates.size:,}: use fewer components, a simpler covariance_type, or gibbs"
         )
     with single_threaded_blas():
         gain: Array = source.reduce(GainStep(result.mixture, coordinates), result.n_components)
@@ -317,7 +305,7 @@ def _covariance(spread: Spread, response: Array) -> Array:
 
 
 def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:
-    """Standard deviations, of q where there is no response."""
+    """Return standard deviations, those of q without a response."""
     found = {}
     for name, spread in spreads.items():
         variance = np.diag(spread.own).copy()
@@ -341,17 +329,17 @@ def _check(result: FitResult) -> None:
         raise UnsupportedError(WITHOUT_A_PRIOR)
     if any(event.kind == "held" and event.components for event in result.events):
         raise UnsupportedError(
-            "a component of this fit is held at the resolution of the rows, where the bound has no "
-            "maximum: use fewer components, or a covariance_prior"
+            "a component of this fit is degenerate (kept at the resolution of the data), so the "
+            "ELBO has no maximum: use fewer components, or a covariance_prior"
         )
 
 
 def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: float) -> None:
-    """Refuse where the fit is not at a maximum of the bound, or too far from it to speak of it."""
+    """Raise if the fit is not at, or too far from, a maximum of the ELBO."""
     remedy = "fit again with a smaller tol, such as tol=1e-10, and a larger max_iter"
     if rate >= 1.0:
         raise InvalidInputError(
-            f"model is not at a maximum of its bound (rate {rate:.3g}): {remedy}"
+            f"the fit is not at a maximum of its ELBO (rate {rate:.3g}): {remedy}"
         )
     mixture = result.mixture
     total: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
@@ -362,7 +350,7 @@ def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: 
     ) / (1.0 - rate)
     if away > MOST_AWAY:
         raise InvalidInputError(
-            f"model has not converged: its optimum is some {away:.2g} standard deviations away: "
+            f"the fit has not converged: its optimum is about {away:.2g} standard deviations away: "
             f"{remedy}"
         )
 

@@ -1,8 +1,7 @@
 """Pareto smoothed importance weights (Vehtari, Simpson, Gelman, Yao & Gabry 2024).
 
 The largest weights are replaced by quantiles of a generalised Pareto distribution fitted to them
-(Zhang & Stephens 2009), whose shape k says whether the weights have a mean to speak of: above 0.7
-an estimate is not to be trusted.
+(Zhang & Stephens 2009); with shape k above 0.7 estimates are unreliable.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from bayesmix.numerics.arrays import Array
 
 TRUSTED_UP_TO = 0.7
 FEWEST_IN_TAIL = 5
-# Weights that agree to this share differ by rounding.
+# Relative differences below this are rounding.
 SAME_WEIGHT = 1e-9
-# The weakly informative prior on k: as much as this many weights of a tail with k = 0.5.
+# Weakly informative prior on k, worth this many weights with k = 0.5.
 PRIOR_WEIGHTS, PRIOR_SHAPE = 10.0, 0.5
 BATCH_VALUES = 2**21
 
 
 def pareto_smoothed(log_weights: Array) -> tuple[Array, Array]:
-    """Smoothed log weights (..., S) and k (...) from log weights (..., S) of S independent draws.
+    """Return smoothed log weights (..., S) and Pareto k (...) of log weights (..., S).
 
-    Weights are not normalised, and none becomes larger than the largest was. k is 0 where the
-    largest weights are equal, and infinite where S is under 25, too few for a tail.
+    Weights are not normalised, and none exceeds the largest input. k is 0 where the largest weights
+    are equal, and infinite for S below 25, too few to fit a tail.
 
     Examples
     --------
@@ -51,7 +50,7 @@ def pareto_smoothed(log_weights: Array) -> tuple[Array, Array]:
 
 
 def _smooth(rows: Array, n_tail: int) -> Array:
-    """k (n,) of log weights (n, S), whose tails are smoothed in place."""
+    """Smooth the tails of log weights (n, S) in place and return k (n,)."""
     n_draws = rows.shape[1]
     largest = np.argpartition(rows, n_draws - n_tail - 1, axis=1)[:, n_draws - n_tail - 1 :]
     ascending = np.argsort(np.take_along_axis(rows, largest, axis=1), axis=1, kind="stable")
@@ -72,9 +71,9 @@ def _smooth(rows: Array, n_tail: int) -> Array:
 
 
 def generalised_pareto(excess: Array) -> tuple[Array, Array]:
-    """Shape k and scale (n,) fitted to ascending excesses (n, M) (Zhang & Stephens 2009).
+    """Return shape k and scale (n,) fitted to ascending excesses (n, M) (Zhang & Stephens 2009).
 
-    Their quasi-posterior mean, with the weak prior on k of Vehtari et al. (2024), appendix G.
+    Uses the quasi-posterior mean with the prior on k of Vehtari et al. (2024), appendix G.
     """
     n_tail = excess.shape[1]
     steps = np.arange(1, _n_candidates(n_tail) + 1) - 0.5
@@ -94,7 +93,7 @@ def _n_candidates(n_tail: int) -> int:
 
 
 def _quantiles(probabilities: Array, k: Array, scale: Array) -> Array:
-    """Quantiles of the generalised Pareto distribution."""
+    """Return quantiles of the generalised Pareto distribution."""
     exponential = -np.log1p(-probabilities)
     safe = np.where(k == 0.0, 1.0, k)
     quantiles: Array = scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)

@@ -1,18 +1,7 @@
-"""Posterior draws as a user has them: weights and parameters, in data units.
+"""Posterior draws of weights and parameters, with their densities under q, prior and data.
 
-A draw is one whole mixture. Components keep their places from draw to draw: q has one labelling.
-
-A number for every parameter of a mixture, shaped as the fields of a ``PosteriorSample``.
-
-Independent draws of (π, θ) from q, with their densities under q and under the prior.
-
-All densities are over the same coordinates of the fit's frame: π_1, ..., π_{K-1} (sticks: v), μ,
-the elements of Λ, probabilities, rates. Where S is learned it is drawn too, and integrated out of
-the densities.
-
-log p(X | draw) for many draws at once, in tiles of rows and draws, and whose rows they are.
-
-Draws of whole mixtures, whatever they come from: what bands and intervals are made of.
+Densities use the coordinates of the fit: π_1, ..., π_{K-1} (sticks: v), μ, the elements of Λ,
+probabilities, rates. A learned S is drawn and integrated out of the densities.
 """
 
 from __future__ import annotations
@@ -56,7 +45,7 @@ from bayesmix.numerics.permanents import log_permanents
 
 @dataclass(frozen=True, repr=False)
 class ByParameter:
-    """Arrays by the names of parameters, whichever of them a family has."""
+    """Arrays by parameter name, for the parameters that a family has."""
 
     weights: Array
     means: Array
@@ -78,38 +67,38 @@ class ByParameter:
         frozen(self)
 
     def items(self) -> list[tuple[str, Array]]:
-        """Names and values of what this mixture has."""
+        """Return names and values of the parameters present."""
         pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]
         return [(name, value) for name, value in pairs if value is not None]
 
 
 @dataclass(frozen=True, repr=False)
 class OfParameters(ByParameter):
-    """A number for every parameter, such as its standard deviation in data units.
+    """One value for every parameter, such as its standard deviation in data units.
 
     Attributes
     ----------
     weights : array (K,)
     means : array (K, D)
-        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+        Also the probabilities of Bernoulli and the rates of Poisson mixtures.
     covariances : array, Gaussian mixtures
         (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
     scale : array, Gaussian mixtures whose prior learned its scale
         Shaped as ``covariance_prior_``.
     probabilities, rates : array (K, D)
-        Of Bernoulli and of Poisson mixtures.
+        Bernoulli and Poisson mixtures.
     log_means, log_variances, log_covariances : array
-        Of log-normal mixtures, of the logarithms: (K, D), then shaped as ``covariances``.
+        Log-normal mixtures: (K, D), then shaped as ``covariances``.
     transformed_means, transformed_variances, transformed_covariances : array
-        The same of other transforms.
+        The same for other transforms.
     shapes : array, Gamma mixtures
-        As ``rates``.
+        Shaped as ``rates``.
     scales, degrees_of_freedom : array, Student-t mixtures
-        Scale matrices shaped as ``covariances``, and one number a component.
+        Scale matrices shaped as ``covariances``, and one number per component.
     """
 
     def distinct(self) -> list[tuple[str, Array]]:
-        """The same without means that are probabilities or rates, which follow under that name."""
+        """Return items without means that repeat probabilities or rates."""
         also_means = self.covariances is None
         return [pair for pair in self.items() if not (also_means and pair[0] == "means")]
 
@@ -120,22 +109,22 @@ class OfParameters(ByParameter):
     def combined_with(
         self, other: OfParameters, combine: Callable[[Array, Array], Array]
     ) -> OfParameters:
-        """``combine`` of every parameter's numbers here and there."""
+        """Return ``combine`` applied to each parameter of both."""
         mine, theirs = dict(self.items()), dict(other.items())
         return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})
 
 
 def refuse_parts(names: Iterable[str], what: str) -> None:
-    """Refuse what has a place for the parameters of one family only, where there are several."""
+    """Raise for a product of families, whose parts have several sets of parameters."""
     if any(": " in name for name in names):
         raise UnsupportedError(
-            f"a product of families has no {what} of its parts: to_arviz() and bayesmix.gibbs give "
-            "draws of all of them by name, density_interval and assignment_interval bands"
+            f"a product of families has no {what} by parameter: to_arviz() and bayesmix.gibbs give "
+            "named draws, density_interval and assignment_interval give bands"
         )
 
 
 def of_parameters(values: Mapping[str, Array]) -> OfParameters:
-    """Values by name; probabilities and rates are means as well."""
+    """Return values by name, with probabilities and rates as means too."""
     refuse_parts(values, "numbers by parameter")
     of_counts = values.get("probabilities", values.get("rates"))
     return OfParameters(**({} if of_counts is None else {"means": of_counts}) | dict(values))
@@ -157,11 +146,11 @@ class Draws:
 
     @property
     def bare(self) -> Draws:
-        """Without what has been derived of them, which is much larger."""
+        """Draws without cached derived arrays, which are much larger."""
         return Draws(replace(self.weights), replace(self.components))
 
     def batches(self) -> list[Draws]:
-        """All draws in their order, some at a time, so that what is made for them stays small."""
+        """Return all draws in order, in batches that limit memory."""
         K = self.weights.log_weights.shape[1]
         largest = max(array[0].size for array in _arrays(self.components))
         size = max(1, BATCH_VALUES // (K * max(K, largest)))
@@ -169,20 +158,20 @@ class Draws:
         return [_each(self, itemgetter(slice(start, start + size))) for start in starts]
 
     def some(self, numbers: Integers) -> Draws:
-        """Some of the draws, in the order given."""
+        """Return the draws with these indices."""
         chosen: Draws = _each(self, itemgetter(numbers))
         return chosen
 
 
 def joined(parts: Sequence[Draws]) -> Draws:
-    """The draws of all parts, one after the other."""
+    """Return the concatenated draws of all parts."""
     queues = [iter(list(_arrays(part))) for part in parts]
     every: Draws = _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
     return every
 
 
 def _arrays(record: Any) -> Iterator[Array]:
-    """The arrays of a record, at any depth."""
+    """Return the arrays of a record at any depth."""
     for value in (getattr(record, field.name) for field in fields(record)):
         if isinstance(value, np.ndarray):
             yield value
@@ -194,7 +183,7 @@ def _arrays(record: Any) -> Iterator[Array]:
 
 
 def _each(record: Any, change: Callable[[Array], Array]) -> Any:
-    """The record with every array in it changed, in the order of ``_arrays``."""
+    """Return the record with ``change`` applied to every array, in the order of ``_arrays``."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     changed: dict[str, Any] = {}
     for name, value in values.items():
@@ -208,21 +197,21 @@ def _each(record: Any, change: Callable[[Array], Array]) -> Any:
 
 
 def draws_of(mixture: Mixture[Posterior], n_draws: int, generator: np.random.Generator) -> Draws:
-    """S independent draws from q."""
+    """Return S independent draws from q."""
     return Draws(
         mixture.weights.draws(n_draws, generator), mixture.components.draws(n_draws, generator)
     )
 
 
 def log_prior(inference: Bayesian, draws: Draws) -> Array:
-    """log p(π) + log p(θ) (S,)."""
+    """Return log p(π) + log p(θ) (S,)."""
     density: Array = inference.weights_prior.log_density_of(draws.weights)
     density = density + inference.parameters_prior.log_density_of(draws.components)
     return density
 
 
 def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
-    """log q(π, θ) (S,)."""
+    """Return log q(π, θ) (S,)."""
     shared, pairs = mixture.components.log_factors(draws.components)
     own = np.trace(pairs, axis1=1, axis2=2)
     density: Array = mixture.weights.log_density_of(draws.weights) + shared + own
@@ -230,9 +219,9 @@ def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
 
 
 def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
-    """log of the average (S,) of q(π, θ) over the K! relabellings of the components.
+    """Return the log average (S,) of q(π, θ) over the K! relabellings.
 
-    For Dirichlet weights: there q is a product over components, but for what all share.
+    Requires Dirichlet weights, for which q factorises over components.
     """
     weights = cast("FactorisedWeights", mixture.weights)
     shared, pairs = mixture.components.log_factors(draws.components)
@@ -244,21 +233,21 @@ def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
 
 TILE_ROWS = 512
 TILE_VALUES = 2**17
-# Chunks are sized as for this many draws, so that each has rows enough for tiles.
+# Chunks are sized for this many draws, so that each has enough samples for tiling.
 DRAWS_OF_CHUNK = 64
-# Rounding of Σ w log p(x), in nats, that is nothing beside the noise of importance weights.
+# Rounding of Σ w log p(x) in nats that is negligible beside importance-sampling noise.
 MOST_LOSS = 1e-5
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Some of the draws: log weights (T, K) and T K densities, those of a draw together."""
+    """Some draws: log weights (T, K) and T K densities, grouped by draw."""
 
     log_weights: Array
     components: Components
 
     def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
-        """log Σ_k π_k p(x | θ_k) (T, n) of framed rows."""
+        """Return log Σ_k π_k p(x | θ_k) (T, n) of scaled samples."""
         n_draws, n_components = self.log_weights.shape
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             joint = arithmetic.densities(self.components, values)[0].T.reshape(
@@ -267,7 +256,7 @@ class Tile:
             joint += self.log_weights[:, :, None]
             largest = joint.max(axis=1)
             distant = ~np.isfinite(largest)
-            if distant.any():  # squares of distances are no doubles, and densities zero
+            if distant.any():  # squared distances overflow, so densities are zero
                 np.nan_to_num(joint, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
                 largest[distant] = 0.0
             joint -= largest[:, None]
@@ -289,7 +278,7 @@ class DensityStep:
         return np.concatenate([self.block(part).T for part in rows.blocks(TILE_ROWS)])
 
     def block(self, rows: Rows) -> Array:
-        """log p(x_n | draw) (S, n) of a few rows."""
+        """Return log p(x_n | draw) (S, n) of one block."""
         values = self.frame.apply(rows.values)
         return np.concatenate([tile.log_density(values, self.arithmetic) for tile in self.tiles])
 
@@ -312,7 +301,7 @@ class LikelihoodStep:
 
 @dataclass(frozen=True)
 class FarStep:
-    """Whether a chunk has rows so far out that squares of distances are no doubles: 0 or 1."""
+    """Whether squared distances overflow for any sample of a chunk: 0 or 1."""
 
     mixture: Mixture
     family: Family
@@ -322,19 +311,19 @@ class FarStep:
 
 
 def log_likelihoods(result: FitResult, draws: Draws, source: Source) -> Array:
-    """log p(X | draw) (S,) in nats and data units, rows streamed."""
+    """Return log p(X | draw) (S,) in nats and data units, streaming the data."""
     total: Array = _over(source.reduce, LikelihoodStep(_step(result, draws, source)), draws)
     return total - source.total_weight * result.log_volume
 
 
 def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
-    """log p(x_n | draw) (n, S) in nats and data units."""
+    """Return log p(x_n | draw) (n, S) in nats and data units."""
     densities: Array = _over(source.map, _step(result, draws, source), draws)
     return densities - result.log_volume
 
 
 def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
-    """p(z_n = k | x_n, π_s, θ_s) (n, S, K) of framed rows at draws from ``start`` to ``stop``."""
+    """Return p(z_n = k | x_n, π_s, θ_s) (n, S, K) for draws from ``start`` to ``stop``."""
     log_weights = np.maximum(draws.weights.log_weights[start:stop], LOWEST_LOG)
     n_draws, n_components = log_weights.shape
     places = np.arange(start * n_components, (start + n_draws) * n_components)
@@ -371,7 +360,7 @@ def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
 
 
 def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
-    """The linear form where it keeps its digits under q, which draws are not far from."""
+    """Return the linear form if it keeps its digits under q, which draws are close to."""
     if not result.family.linear:
         return CENTRED
     mixture: Mixture = result.mixture
@@ -382,7 +371,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     return LINEAR if loss <= MOST_LOSS else CENTRED
 
 
-# The others are of evidence (0, 1, 2, 6, 7) and of Gibbs runs (4, 5).
+# Other streams belong to the log evidence (0, 1, 2, 6, 7) and Gibbs sampling (4, 5).
 OF_THE_POSTERIOR = 3
 
 
@@ -394,19 +383,19 @@ class PosteriorSample(ByParameter):
     ----------
     weights : array (S, K)
     means : array (S, K, D)
-        Of Bernoulli mixtures the probabilities, of Poisson mixtures the rates.
+        Also the probabilities of Bernoulli and the rates of Poisson mixtures.
     covariances : array, Gaussian mixtures
         (S, K, D, D) full, (S, D, D) tied, (S, K, D) diag, (S, K) spherical.
     scale : array, Gaussian mixtures whose prior learned its scale
         Shaped as ``covariance_prior_`` after the first axis.
     probabilities, rates : array (S, K, D)
-        Of Bernoulli and of Poisson mixtures.
+        Bernoulli and Poisson mixtures.
     log_means, log_variances : array (S, K, D)
-        Of log-normal mixtures, of the logarithms.
+        Log-normal mixtures.
     shapes : array, Gamma mixtures
-        As ``rates``.
+        Shaped as ``rates``.
     scales, degrees_of_freedom : array, Student-t mixtures
-        Scale matrices shaped as ``covariances``, and one number a component.
+        Scale matrices shaped as ``covariances``, and one number per component.
     """
 
     def __len__(self) -> int:
@@ -429,51 +418,51 @@ class PosteriorSample(ByParameter):
 
 
 def refuse_many(result: FitResult, n_draws: int) -> None:
-    """Refuse draws that this machine could not hold, in the fit's frame and in data units."""
+    """Raise if the draws would not fit in memory."""
     n_bytes = 2.0 * 8.0 * n_draws * result.n_parameters
-    validation.in_memory(f"{n_draws:,} draws", n_bytes, "ask for fewer draws")
+    validation.in_memory(f"{n_draws:,} draws", n_bytes, "use fewer draws")
 
 
 def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
-    """Draws from q in the fit's frame, the same for all that asks for as many with this seed.
+    """Return draws from q in the fit's coordinates; equal seeds and sizes give equal draws.
 
-    Raises ``UnsupportedError`` where the fit has no posterior.
+    Raises ``UnsupportedError`` if the fit has no posterior.
     """
     result.refuse_noise("a draw")
     if not result.variational:
         words = result.inference.name.replace("_", " ")
         raise UnsupportedError(
-            f"a {words} fit is one point, with no posterior to draw from: fit a variational one "
+            f"a {words} fit is a point estimate without a posterior: use a variational fit "
             "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
-            "refit to reweighted rows (method='bootstrap')"
+            "refit to reweighted samples (method='bootstrap')"
         )
     refuse_many(result, n_draws)
     return draws_of(result.posterior, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))
 
 
 def posterior_sample(result: FitResult, n_draws: int, seed: int) -> PosteriorSample:
-    """Draws from q in data units; see ``sample_posterior`` of the estimators."""
+    """Return draws from q in data units; see ``sample_posterior`` of the estimators."""
     return sample_of(result, posterior_draws(result, n_draws, seed))
 
 
 def sample_of(result: FitResult, draws: Draws) -> PosteriorSample:
-    """Draws in the fit's frame in data units."""
+    """Convert draws from the fit's coordinates to data units."""
     return as_sample(draws, parameters_of(result, draws))
 
 
 def as_sample(draws: Draws, named: Named) -> PosteriorSample:
-    """Weights of draws, and their parameters by name."""
+    """Return weights and named parameters as a sample."""
     refuse_parts(named, "posterior sample")
     values = {name: value for name, (_, value) in named.items()}
-    # Rates and probabilities are means: those come first.
+    # Means repeat rates and probabilities, whose names take precedence.
     values.setdefault("means", next(iter(values.values())))
     return PosteriorSample(np.exp(draws.weights.log_weights), **values)
 
 
 def parameters_of(result: FitResult, draws: Draws) -> Named:
-    """The parameters of draws in data units by name, with what axes after the first stand for.
+    """Return parameters of draws in data units by name, with the names of their axes.
 
-    The scale of the prior is among them where it is learned.
+    Includes a learned scale of the prior.
     """
     named = draws.components.parameters(result.mixture.frame)
     drawn = named.pop("covariance_prior", None)
@@ -484,11 +473,11 @@ def parameters_of(result: FitResult, draws: Draws) -> Named:
 
 
 def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture[PointComponents]]:
-    """Every draw as a mixture at a point, in the fit's frame."""
+    """Return every draw as a mixture with point parameters, in the fit's coordinates."""
     for draw, log_weights in enumerate(draws.weights.log_weights):
         weights = np.exp(log_weights)
         yield Mixture(
-            # To the last digit the sum of exponentials is not 1.
+            # Exponentiated log weights sum to 1 only up to rounding.
             PointWeights(weights / weights.sum()),
             draws.components.at(draw),
             result.mixture.frame,
@@ -496,7 +485,7 @@ def mixtures_of(result: FitResult, draws: Draws) -> Iterator[Mixture[PointCompon
 
 
 def log_densities_at(result: FitResult, draws: Draws, source: Source) -> Array:
-    """log p(x_n | draw) (n, S) of any rows, those off the plane of the fit included."""
+    """Return log p(x_n | draw) (n, S) of any samples, including those off the plane of the fit."""
     densities = log_densities(result, draws, source)
     frame = result.mixture.frame
     if frame.flat is not None:
@@ -510,11 +499,10 @@ def _off_the_plane(frame: Frame, rows: Rows) -> Any:
 
 @dataclass(frozen=True)
 class DrawnMixtures:
-    """S draws of (π, θ) in the frame of a fit: from its q, by Gibbs sampling, or by a bootstrap.
+    """S draws of (π, θ) in the coordinates of a fit: from q, Gibbs sampling or a bootstrap.
 
-    ``parts`` are the draws with equally many components: one, unless K is drawn too. ``align_by``:
-    rows by which labels of components can be told from draw to draw, where labels change; None
-    where component k is the same one in all draws, as in the fit.
+    ``parts`` groups the draws by number of components. ``align_by``: data for relabelling draws
+    with label switching; None if labels are those of the fit.
     """
 
     result: FitResult
@@ -526,16 +514,16 @@ class DrawnMixtures:
         return sum(part.n_draws for part in self.parts)
 
     def log_densities(self, source: Source) -> Array:
-        """log p(x_n | draw) (n, S) in nats and data units."""
+        """Return log p(x_n | draw) (n, S) in nats and data units."""
         each = [log_densities_at(self.result, part, source) for part in self.parts]
         return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
     def mixtures(self) -> Iterator[Mixture[PointComponents]]:
-        """Every draw as a mixture at a point."""
+        """Return every draw as a mixture with point parameters."""
         return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
 
     def at_most(self, n_draws: int) -> DrawnMixtures:
-        """So many of the draws, evenly spaced; all where there are no more."""
+        """Return at most ``n_draws`` evenly spaced draws."""
         if self.n_draws <= n_draws:
             return self
         numbers = np.linspace(0, self.n_draws - 1, n_draws).astype(np.int64)

@@ -1,10 +1,7 @@
-"""Regions of highest density (Hyndman 1996), and how far out in its tails a row is.
+"""Highest-density regions (Hyndman 1996) and tail probabilities.
 
-The score of a row is its log density. A region's threshold is a quantile of scores: of calibration
-rows (split conformal prediction: Papadopoulos et al. 2002; Lei, Robins & Wasserman 2013), or of
-rows that are drawn from the density itself.
-
-Where a density over one column is at least as high as a threshold: intervals.
+The threshold is a quantile of log densities of calibration samples (split conformal prediction:
+Papadopoulos et al. 2002; Lei, Robins & Wasserman 2013), or of draws from the density.
 """
 
 from __future__ import annotations
@@ -28,26 +25,26 @@ if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
 
 
-# Rows drawn of every component, between which the density is looked at, and how often in between.
+# Draws per component that define the search grid, and points between neighbours.
 DRAWS = 256
 BETWEEN = 4
 HALVINGS = 80
 
 
 def intervals_above(density: Any, threshold: float) -> Array:
-    """Intervals (m, 2) in which the log density of one column is at least the threshold.
+    """Return the intervals (m, 2) where the log density of one feature reaches the threshold.
 
-    ``density``: a ``MixtureDensity`` over one continuous column.
+    ``density`` is a ``MixtureDensity`` over one continuous feature.
     """
     mixture = getattr(density, "mixture", None)
     if mixture is None or not density.family.continuous:
         raise UnsupportedError(
-            "intervals are those of a continuous density in data units: of counts, coins and "
-            "pipelines ask contains"
+            "intervals need a continuous density in data units: for counts, binary features and "
+            "pipelines use contains"
         )
     if len(density.columns) != 1:
         raise UnsupportedError(
-            "intervals are those of a density over one column: ask contains for more, or take "
+            "intervals need a density over one feature: use contains, or take "
             "marginal(column).density_region()"
         )
 
@@ -65,7 +62,7 @@ def intervals_above(density: Any, threshold: float) -> Array:
 
 
 def _places(mixture: Any, above: Callable[[Array], Array]) -> Array:
-    """Places close to one another where components are, the first and the last outside."""
+    """Return a grid that is dense around components; its ends lie outside the region."""
     counts = np.full(mixture.n_components, DRAWS)
     drawn = mixture.components.draw(counts, stream(0, Purpose.SAMPLE))
     rows = np.vstack([drawn, mixture.components.means])
@@ -82,7 +79,7 @@ def _places(mixture: Any, above: Callable[[Array], Array]) -> Array:
 
 
 def _crossings(above: Callable[[Array], Array], left: Array, right: Array) -> Array:
-    """Where the sign changes between neighbours, by bisection of all at once."""
+    """Return the sign changes between neighbours by simultaneous bisection."""
     left, right = left.copy(), right.copy()
     begins_inside = above(left) >= 0.0
     for _ in range(HALVINGS):
@@ -92,21 +89,21 @@ def _crossings(above: Callable[[Array], Array], left: Array, right: Array) -> Ar
     return np.where(begins_inside, left, right)
 
 
-# Scores this near are ties: the density of one row, computed in two batches.
+# Tolerance for ties: the same sample may differ by rounding between batches.
 TIE = 1e-9
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Log densities of rows, ascending, and how many rows there are up to each (repeated ones)."""
+    """Ascending log densities and cumulative sample weights."""
 
     values: Array
     up_to: Array
 
     @classmethod
     def of(cls, log_densities: Array, weights: Array | None = None) -> Scores:
-        """Of rows in any order, each of which counts as often as its weight says."""
+        """Sort log densities and accumulate their weights."""
         counted = np.ones(len(log_densities)) if weights is None else weights
         order = np.argsort(log_densities, kind="stable")
         order = order[counted[order] > 0.0]
@@ -117,16 +114,16 @@ class Scores:
         return float(self.up_to[-1]) if len(self.up_to) else 0.0
 
     def rank(self, level: float) -> int:
-        """Which score, counted from the least, is the threshold."""
+        """Return the rank of the threshold, counted from the lowest score."""
         return rank_of(self.n_rows, level)
 
     def threshold(self, level: float) -> float:
-        """The score of that rank: the n + 1 - rank largest are no less."""
+        """Return the score of that rank."""
         place = np.searchsorted(self.up_to, self.rank(level) - ROUNDING)
         return float(self.values[place])
 
     def tail(self, log_densities: Array) -> Array:
-        """(1 + how many scores are no larger) / (n + 1), of every log density (m,)."""
+        """Return (1 + number of scores at most this) / (n + 1) for each log density (m,)."""
         no_larger = np.searchsorted(self.values, log_densities + TIE, side="right")
         counts = np.concatenate([[0.0], self.up_to])[no_larger]
         shares: Array = (1.0 + counts) / (1.0 + self.n_rows)
@@ -135,26 +132,25 @@ class Scores:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class DensityRegion:
-    """Where a density is highest: the rows whose log density is at least a threshold.
+    """Highest-density region: the samples whose log density reaches a threshold.
 
-    Made by ``density_region`` of a fitted mixture or of a part of its density, and by
-    ``conformal_region``.
+    Returned by ``density_region`` and ``conformal_region``.
 
     Attributes
     ----------
     density : MixtureDensity or pipeline
-        Whose log density it is, by its ``score_samples``.
+        Provides the log density, by ``score_samples``.
     level : float
-        The share of new rows that the region is to hold.
+        The share of new samples that the region should hold.
     scores : Scores
-        Log densities that the threshold is a quantile of.
+        Log densities whose quantile is the threshold.
     calibrated : bool
-        Whether those are of calibration rows. If not, they are of rows drawn from the density, and
-        the level is right only as far as the density is.
+        Whether ``scores`` come from calibration samples; otherwise from draws, and the level holds
+        only if the model is correct.
     model : estimator, search or pipeline, optional
-        What ``conformal_region`` fitted.
+        The model that ``conformal_region`` fitted.
     transformed : bool
-        Whether ``density`` is a pipeline, of which the mixture lives on transformed columns.
+        Whether ``density`` is a pipeline whose mixture has transformed features.
 
     Examples
     --------
@@ -177,79 +173,81 @@ class DensityRegion:
 
     @property
     def threshold(self) -> float:
-        """The least log density (nats) within the region."""
+        """The lowest log density (nats) inside the region."""
         return self.scores.threshold(self.level)
 
     @property
     def n_calibration(self) -> float:
-        """How many calibration rows the threshold rests on; 0 where it rests on none."""
+        """Number of calibration samples; 0 for a region based on draws."""
         return self.scores.n_rows if self.calibrated else 0.0
 
     @property
     def expected_coverage(self) -> float:
-        """The share of new rows inside, averaged over sets of calibration rows: at least the level.
+        """Expected share of new samples inside, at least the level.
 
-        Exactly this for scores without ties, more with them. Of a region that is not calibrated,
-        the share of rows of the density itself.
+        The average over calibration sets, exact for scores without ties. Uncalibrated regions:
+        under the fitted density.
         """
         n, rank = self.scores.n_rows, self.scores.rank(self.level)
         return (n + 1.0 - rank) / (n + 1.0)
 
     def coverage_interval(self, level: float = 0.9) -> Array:
-        """Between what (2,) coverage varies from one set of calibration rows to the next.
+        """Return the interval (2,) of coverage over repeated calibration sets.
 
-        Given the calibration rows, the share of new rows inside follows a Beta(n + 1 - k, k)
-        distribution, k the rank of the threshold (Vovk 2012); these are its quantiles.
+        Given the calibration samples, coverage follows a Beta(n + 1 - k, k) distribution with k the
+        rank of the threshold (Vovk 2012).
         """
         n, rank = self.scores.n_rows, self.scores.rank(self.level)
         return np.asarray(betaincinv(n + 1.0 - rank, rank, tails(checked_level(level))))
 
     def contains(self, X: Any) -> Any:
-        """Whether every row (n,) is inside; ties with the threshold are."""
+        """Return whether each sample (n,) is inside; ties with the threshold are."""
         inside = self.density.score_samples(X) + TIE >= self.threshold
         return inside
 
     def coverage(self, X: Any) -> float:
-        """The share of rows inside; of n rows its standard error is √(share (1 - share) / n)."""
+        """Return the share of samples inside, with standard error √(share (1 - share) / n)."""
         return float(self.contains(X).mean())
 
     def tail_probability(self, X: Any) -> Array:
-        """How probable (n,) a row is that is no denser, by the scores of the region.
+        """Return the probability (n,) of a density at most as high as the observation's.
 
-        At most 1 - level exactly for the rows outside; see ``MixtureDensity.tail_probability``.
+        At most 1 - level for the samples outside; see ``MixtureDensity.tail_probability``.
         """
         return self.scores.tail(self.density.score_samples(X))
 
     def intervals(self) -> Array:
-        """The region over one continuous column as intervals (m, 2), in data units, ascending."""
+        """Return the region over one continuous feature as ascending intervals (m, 2)."""
         return intervals_above(self.density, self.threshold)
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
-        """The region over one or two columns, with rows inside and outside; see ``plot_region``."""
+        """Plot the region over one or two features, with samples inside and outside."""
         from bayesmix.plots.regions import plot_region
 
         return plot_region(self, X, ax=ax, **options)
 
     def summary(self) -> str:
-        """What the region is, and how far its level can be relied on."""
+        """Return the level, the threshold and the coverage of the region."""
         head = (
             f"Highest density, level {self.level:g}: log density of at least {self.threshold:.4g}."
         )
         low, high = self.coverage_interval()
         if not self.calibrated:
             return (
-                f"{head}\nBy {self.scores.n_rows:,.0f} rows drawn from the density: right as far "
-                "as the density is. Give calibration rows, which the fit has not seen, for a level "
-                "that holds whether it is or not."
+                f"{head}\nBased on {self.scores.n_rows:,.0f} draws from the density, so the level "
+                "assumes a correct model. Pass calibration samples that were not used in the fit "
+                "for a level that does not."
             )
         return (
-            f"{head}\nCalibrated on {self.n_calibration:,.0f} rows: of new rows it holds "
-            f"{self.expected_coverage:.3f} on average over sets of so many, and between "
-            f"{low:.3f} and {high:.3f} for nine such sets in ten."
+            f"{head}\nCalibrated on {self.n_calibration:,.0f} samples. Expected coverage "
+            f"{self.expected_coverage:.3f}, 90 % interval over calibration sets "
+            f"[{low:.3f}, {high:.3f}]."
         )
 
     def __repr__(self) -> str:
-        how = f"calibrated on {self.n_calibration:,.0f} rows" if self.calibrated else "by the model"
+        how = (
+            f"calibrated on {self.n_calibration:,.0f} samples" if self.calibrated else "model-based"
+        )
         return (
             f"<DensityRegion: level {self.level:g}, {how}, log density of at least "
             f"{self.threshold:.4g}>"
@@ -261,7 +259,7 @@ class DensityRegion:
 
 
 def repetitions(value: Any, n_rows: int) -> Array:
-    """How often each of the rows to calibrate on counts (n,), checked."""
+    """Return the checked weights (n,) of the calibration samples."""
     validation.unmasked("sample_weight", value)
     try:
         weights = np.asarray(value, dtype=np.float64)
@@ -270,29 +268,29 @@ def repetitions(value: Any, n_rows: int) -> Array:
     fine = weights.shape == (n_rows,) and bool(np.isfinite(weights).all())
     if not fine or weights.min() < 0.0 or not weights.any():
         raise InvalidInputError(
-            f"sample_weight must hold {n_rows} finite numbers, one for each row, none negative and "
-            f"not all of them 0, got {value!r:.60}"
+            f"sample_weight must hold {n_rows} finite, non-negative numbers, one per sample, "
+            f"with a positive sum, got {value!r:.60}"
         )
     return weights
 
 
 def rank_of(n_rows: float, level: float) -> int:
-    """⌊(1 - level)(n + 1)⌋: of n + 1 rows so many may lie outside; 0 where there are too few."""
+    """Return ⌊(1 - level)(n + 1)⌋, the rank of the threshold; 0 if there are too few samples."""
     return int((1.0 - level) * (n_rows + 1.0) + ROUNDING)
 
 
 def check_enough(name: str, n_rows: float, level: float) -> None:
-    """Refuse scores that are too few for a level."""
+    """Raise if there are too few scores for a level."""
     if rank_of(n_rows, level) < 1:
         fewest = int(np.ceil(1.0 / (1.0 - level) - ROUNDING)) - 1
         raise InvalidInputError(
-            f"{name} must be at least {fewest} rows for level={level:g}: the threshold would lie "
-            f"beyond all of them, got {n_rows:g}"
+            f"{name} must be at least {fewest} samples for level={level:g}: the threshold would "
+            f"lie beyond all of them, got {n_rows:g}"
         )
 
 
 def region_of(density: Any, level: Any, scores: Scores, calibrated: bool) -> DensityRegion:
-    """The region of a density; refused where the scores are too few for its level."""
+    """Return the region of a density, or raise if the scores are too few for its level."""
     number = checked_level(level)
     check_enough("calibration" if calibrated else "n_draws", scores.n_rows, number)
     return DensityRegion(density, number, scores, calibrated)

@@ -1,4 +1,4 @@
-"""What samplers are given: a fit that has a posterior, and the rows that it was fitted to."""
+"""Checks of the fit and data passed to samplers."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from bayesmix.em.result import FitResult, assess
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError
 
-# A weight this far from a whole number, as a share of itself, was meant to be one.
+# Relative rounding below which a sample weight counts as a whole number.
 WHOLE = 1e-9
 WITHOUT_A_PRIOR = (
     "model must have weights with a prior, got type-II maximum likelihood: use "
     "weight_concentration_prior_type='dirichlet_distribution' or 'dirichlet_process'"
 )
-# Nats a row: the rows of the fit come nearer than this, those in single precision included.
+# Tolerance in nats per observation that covers data of the fit in single precision.
 SAME_ROWS = 1e-3
 
 
 def fitted_mixture(model: Any) -> Any:
-    """The fitted estimator, of a search the best."""
+    """Return the fitted estimator, or the best one of a search."""
     estimator = getattr(model, "best_estimator_", model)
     if not isinstance(getattr(estimator, "result_", None), FitResult):
         raise InvalidInputError(
             "model must be a fitted mixture of bayesmix or a fitted search, got "
-            f"{type(model).__name__}: call fit first; of a pipeline give the last step and "
-            "transformed rows"
+            f"{type(model).__name__}: call fit first; of a pipeline pass the last step and "
+            "transformed data"
         )
-    estimator.result_.refuse_noise("what samples")
+    estimator.result_.refuse_noise("a sampler")
     return estimator
 
 
 def variational_fit(model: Any) -> Any:
-    """The same; refused unless it is variational."""
+    """Return the fitted estimator, or raise unless it is variational."""
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
     if not result.variational:
         raise InvalidInputError(
-            "model must be a variational fit, which has a prior, got one by "
+            "model must be a variational fit, which has a prior, got "
             f"{result.inference.name.replace('_', ' ')}: use BayesianGaussianMixture, or Mixture "
             "with inference=VariationalBayes()"
         )
@@ -51,7 +51,7 @@ def variational_fit(model: Any) -> Any:
 
 
 def sampled_fit(model: Any) -> Any:
-    """The same; refused unless its weights have a prior as well."""
+    """Return the variational estimator, or raise unless its weights have a prior."""
     estimator = variational_fit(model)
     if isinstance(estimator.result_.inference.weights_prior, FreeWeights):
         raise InvalidInputError(WITHOUT_A_PRIOR)
@@ -66,10 +66,9 @@ def rows_of_fit(
     repeated: bool = False,
     gaps: bool = False,
 ) -> Source:
-    """The rows as a source, those of weight 0 left out; refused unless they are the fit's.
+    """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
-    ``repeated``: refused as well unless weights say how often a row is there. ``gaps``: they may
-    have some where those of the fit had.
+    ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some.
     """
     result = estimator.result_
     rows = estimator._seen if gaps else estimator._rows
@@ -81,7 +80,7 @@ def rows_of_fit(
         source.total_weight, result.total_weight, rel_tol=1e-9
     ):
         raise InvalidInputError(
-            f"X must hold the rows of the fit, {expected} with a total weight of "
+            f"X must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
         )
     here = (
@@ -91,14 +90,14 @@ def rows_of_fit(
     own = result.log_likelihood / result.total_weight
     if not abs(here - own) <= SAME_ROWS:
         raise InvalidInputError(
-            f"X must hold the rows of the fit, got others: their mean log density is {here:.4g} "
-            f"nats, that of its own was {own:.4g}; of a pipeline give transformed ones"
+            "X must hold the data of the fit, got other data: their mean log density is "
+            f"{here:.4g} nats, that of the fit was {own:.4g}; of a pipeline pass transformed data"
         )
     return source
 
 
 def log_volume(result: FitResult, source: Source) -> float:
-    """What to take from Σ w log p(x), framed, of rows for that in data units."""
+    """Return the log Jacobian that converts Σ w log p(x) to data units."""
     whole = source.total_weight * result.log_volume
     if not (source.summary.n_missing and result.family.continuous):
         return whole
@@ -109,14 +108,14 @@ def _check_whole(source: Source) -> None:
     fractions: list[float] = source.reduce(_fractions, 1)
     if fractions:
         raise InvalidInputError(
-            "sample_weight must be whole numbers here, since every repetition of a row has a "
-            f"component of its own, got {fractions[0]:g}: sample without weights, or with "
-            "rows resampled by them"
+            "sample_weight must be whole numbers here, because every repetition of a sample is "
+            f"assigned separately, got {fractions[0]:g}: sample without weights, or resample the "
+            "data with them"
         )
 
 
 def _fractions(rows: Rows) -> list[float]:
-    """The first weight of a chunk that is no whole number, where there is one."""
+    """Return the first weight of a chunk that is not a whole number, if any."""
     weights = rows.weights_or_ones
     wrong = np.flatnonzero(np.abs(weights - np.rint(weights)) > WHOLE * weights)
     return [float(weight) for weight in weights[wrong[:1]]]

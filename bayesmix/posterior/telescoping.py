@@ -1,15 +1,7 @@
-"""Gibbs sampling where K is unknown: the telescoping sampler.
+"""Gibbs sampling with unknown K by the telescoping sampler, and priors over K.
 
-Given a partition of the rows, K has a distribution of its own in which parameters have no part;
-then components without rows come from their prior (Frühwirth-Schnatter, Malsiner-Walli & Grün
-2021, alg. 1).
-
-The prior over K, in the words of a user: nothing, a mapping from K to its weight, a function.
-
-Where K is unknown, nothing means the beta-negative-binomial of Frühwirth-Schnatter, Malsiner-Walli
-& Grün (2021); between candidates it means the same weight for all.
-
-What came out of Gibbs sampling where K is unknown: draws of (K, π, θ), and what they say.
+Given a partition of the data, K is drawn without the parameters, then empty components from their
+prior (Frühwirth-Schnatter, Malsiner-Walli & Grün 2021, alg. 1).
 """
 
 from __future__ import annotations
@@ -52,20 +44,20 @@ from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
 from bayesmix.posterior.subject import log_volume
 
-# A function of K is asked so far, and further where its weights are not below rounding yet.
+# Functions of K are evaluated up to here, and further while their weights are not negligible.
 FIRST_ASKED, LAST_ASKED = 64, 4096
 BELOW_ROUNDING = 1e-16
-# Of its last half, at most; beyond K = 4,096 the default has 1e-12.
+# Largest share in the last half; beyond K = 4,096 the default prior has 1e-12.
 MOST_LEFT = 1e-6
 
 
 def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
-    """The prior over K: the same for all, a mapping K -> weight, or a function of K; sums to 1."""
+    """Return p(K) over the given numbers: uniform, or from a mapping or function; sums to 1."""
     if given is None:
         weights = dict.fromkeys(numbers, 1.0)
     elif isinstance(given, Mapping):
         weights = {k: float(given.get(k, 0.0)) for k in numbers}
-    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class will do
+    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class works here
         weights = {k: float(given(k)) for k in numbers}
     else:
         raise InvalidInputError(
@@ -75,14 +67,14 @@ def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
     total = sum(weights.values())
     if not all(math.isfinite(w) and w >= 0.0 for w in weights.values()) or total <= 0.0:
         raise InvalidInputError(
-            "prior_over_k must give weights of at least 0, not all of them 0, to the numbers of "
-            f"components that are compared, got {weights!s:.300}"
+            "prior_over_k must give non-negative weights, not all 0, to the compared numbers of "
+            f"components, got {weights!s:.300}"
         )
     return {k: weight / total for k, weight in weights.items()}
 
 
 def prior_of_unknown(given: Any) -> Array:
-    """p(K) of K = 1, 2, ... up to the last that has any, or to where the rest is below rounding.
+    """Return p(K) for K = 1, 2, ... up to where the rest is negligible.
 
     None: the beta-negative-binomial.
     """
@@ -98,18 +90,17 @@ def prior_of_unknown(given: Any) -> Array:
         asked *= 2
     if left > MOST_LEFT:
         raise InvalidInputError(
-            f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED:,} where K is "
-            f"unknown, got a function with {left:.1%} between {LAST_ASKED // 2:,} and there: give "
-            "one that falls off, or a mapping, as {k: 1 for k in range(1, 31)}"
+            f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED:,} for unknown "
+            f"K, got a function with {left:.1%} between {LAST_ASKED // 2:,} and there: use one "
+            f"that decreases faster, or a mapping, as {{k: 1 for k in range(1, 31)}}"
         )
     return table
 
 
 def beta_negative_binomial(k: int, alpha: float = 1.0, a: float = 4.0, b: float = 3.0) -> float:
-    """p(K) where K - 1 ~ BNB(α, a, b) (Frühwirth-Schnatter et al. 2021, sec. 3.1).
+    """Return p(K) for K - 1 ~ BNB(α, a, b) (Frühwirth-Schnatter et al. 2021, sec. 3.1).
 
-    A negative binomial number whose odds are Beta(a, b); with (1, 4, 3) its mean is K = 2, p(1) is
-    4/7, and the tail falls as K^-5.
+    With (1, 4, 3) the mean is K = 2, p(1) is 4/7, and the tail falls as K^-5.
     """
     log = betaln(alpha + a, k - 1.0 + b) - betaln(a, b)
     # Γ(α + k - 1) / (Γ(α) Γ(k)) through B(α, k).
@@ -126,18 +117,18 @@ def _numbers_of(given: Mapping[Any, Any]) -> list[int]:
         if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= int(k) <= LAST_ASKED:
             raise InvalidInputError(
                 "prior_over_k must map numbers of components from 1 to "
-                f"{LAST_ASKED:,} to their weights where K is unknown, got {k!r}"
+                f"{LAST_ASKED:,} to their weights for unknown K, got {k!r}"
             )
     return [int(k) for k in given] or [1]
 
 
-# Probability beyond the last K that ``k_probabilities`` lists.
+# Tail probability that ``k_probabilities`` omits.
 NOT_LISTED = 1e-4
 
 
 @dataclass(frozen=True)
 class Group:
-    """All draws of one K, and their places (S_K,) among all C S, chain after chain."""
+    """All draws of one K, and their indices (S_K,) among all C S, chain after chain."""
 
     places: Integers
     draws: Draws
@@ -147,7 +138,7 @@ class Group:
         return int(self.draws.weights.log_weights.shape[1])
 
     def thinned(self, every: int) -> Group | None:
-        """Those of every so manieth of all draws; None where there is none of them."""
+        """Return every ``every``-th of all draws that is in this group; None if there is none."""
         chosen = np.flatnonzero(self.places % every == 0)
         return Group(self.places[chosen], self.draws.some(chosen)) if len(chosen) else None
 
@@ -156,30 +147,30 @@ class Group:
 class GibbsOverK(ToArviz):
     """Draws from p(K, π, θ | X) by the telescoping sampler; see ``gibbs`` with n_components=None.
 
-    Arrays begin with (C, S): chains and draws. Labels of components mean nothing across draws.
+    Arrays begin with (C, S): chains and draws. Component labels switch between draws.
 
     Attributes
     ----------
     result : FitResult
-        The variational fit whose prior of components this is, and from which chains began.
+        The variational fit that supplies the prior of components and the starting points.
     source : Source
-        The rows, not copied.
+        The data, not copied.
     groups : tuple of Group
-        The draws in the frame of the fit, those of one K together.
+        The draws in the fit's coordinates, grouped by K.
     n_components : array (C, S) of int
-        K: how many components the mixture has.
+        Number of components K.
     n_occupied : array (C, S) of int
-        K+: how many of them had rows.
+        Number of occupied components K+.
     log_likelihood : array (C, S)
         log p(X | K, π, θ) in nats and data units, assignments summed out.
     k_of_chains : array (C, M)
-        p(K | X), K = 1, ..., M, as every chain has it.
+        p(K | X), K = 1, ..., M, estimated from each chain.
     prior_over_k : array
         p(K), K = 1, 2, ...
     concentration : array
-        Of the Dirichlet prior of K weights, K = 1, 2, ...
+        Concentration of the Dirichlet prior of K weights, K = 1, 2, ...
     warmup : int
-        Sweeps of every chain that were left out.
+        Discarded sweeps per chain.
     status : {"finished", "interrupted"}
     seed : int
     seconds : float
@@ -205,14 +196,14 @@ class GibbsOverK(ToArviz):
 
     @property
     def n_draws(self) -> int:
-        """Of every chain."""
+        """Number of draws per chain."""
         return int(self.n_components.shape[1])
 
     @cached_property
     def k_probabilities(self) -> Any:
-        """p(K | X) (Series): p(K | partition), which is known exactly, averaged over the draws.
+        """p(K | X) (Series): the exact p(K | partition) averaged over draws.
 
-        Listed up to where less than 1 in 10,000 is left; ``attrs`` holds the prior over these K.
+        Omits the tail below 1 in 10,000; ``attrs`` holds the prior of the listed K.
         """
         import pandas as pd
 
@@ -227,12 +218,12 @@ class GibbsOverK(ToArviz):
 
     @cached_property
     def occupied(self) -> Any:
-        """Posterior of the number of occupied components: share of the draws by number (Series)."""
+        """Posterior of the number of occupied components (Series)."""
         return shares_by_number(self.n_occupied)
 
     @cached_property
     def weights(self) -> Array:
-        """π (C, S, largest K drawn), NaN beyond the K of a draw."""
+        """Mixing weights π (C, S, largest K), NaN beyond the K of a draw."""
         return self._padded(
             (group, ("component",), np.exp(group.draws.weights.log_weights))
             for group in self.groups
@@ -240,7 +231,7 @@ class GibbsOverK(ToArviz):
 
     @cached_property
     def parameters(self) -> dict[str, Array]:
-        """θ by name as in ``Gibbs``, (C, S, ...) in data units, NaN beyond the K of a draw."""
+        """Parameters θ by name as in ``Gibbs``, (C, S, ...), NaN beyond the K of a draw."""
         found = [(group, parameters_of(self.result, group.draws)) for group in self.groups]
         return {
             name: self._padded((group, *named[name]) for group, named in found)
@@ -249,22 +240,22 @@ class GibbsOverK(ToArviz):
 
     @cached_property
     def entropy(self) -> Array:
-        """-Σ π log π (C, S) in nats: how evenly rows are spread over components."""
+        """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
         entropy: Array = np.nansum(entr(self.weights), axis=2)
         return entropy
 
     def score_samples(self, X: Any) -> Array:
-        """Log of the posterior mean density (n,) in nats of rows: K, π and θ averaged over."""
+        """Return the log posterior mean density of each sample (n,) in nats, over K, π and θ."""
         parts = [group.draws for group in self.groups]
         return averaged_density(self.result, parts, X, self.source.n_jobs)
 
     def co_clustering(self, rows: Any = None) -> Array:
-        """Probability (m, m) that two rows are in the same component, as in ``Gibbs``.
+        """Return the probability (m, m) that two samples belong to the same component.
 
         Parameters
         ----------
-        rows : array of row numbers (m,), optional
-            Which rows; needed above 5,000, where the whole matrix would not fit.
+        rows : array of sample indices (m,), optional
+            Required above 5,000 samples, where the whole matrix would not fit.
         """
         values = rows_together(self.source, rows)
         framed = self.result.mixture.frame.apply(values)
@@ -280,37 +271,37 @@ class GibbsOverK(ToArviz):
         return average
 
     def to_arviz(self) -> Any:
-        """K, K+ and the log likelihood as ArviZ has them, with rows and prior; needs ArviZ."""
+        """Return K, K+ and log likelihood with data and prior as ArviZ groups; needs ArviZ."""
         return inference_data_over_k(self)
 
     def summary(self) -> str:
-        """The posteriors of K and of the number of occupied components; whether chains agree."""
+        """Return the posteriors of K and K+ and convergence diagnostics."""
         lines = [
-            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} sweeps of warm-up,"
+            f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             " K unknown.",
             f"Components (K): {listed(self.k_probabilities)}.",
             f"Occupied components: {listed(self.occupied)} of the draws.",
             *convergence_lines(
                 {
                     "number of components": self.n_components,
-                    "number occupied": self.n_occupied,
+                    "occupied components": self.n_occupied,
                     "log likelihood": self.log_likelihood,
-                    "entropy of weights": self.entropy,
+                    "entropy of the weights": self.entropy,
                 }
             ),
-            "K depends on its prior, and more so than the number of occupied components does.",
+            "K depends more on its prior than the number of occupied components does.",
             *closing(self.status),
         ]
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """The posteriors of K and of K+ beside the prior; see ``plot_over_k``."""
+        """Plot the posteriors of K and K+ beside the prior; see ``plot_over_k``."""
         from bayesmix.plots.posterior import plot_over_k
 
         return plot_over_k(self, ax=ax)
 
     def _padded(self, parts: Iterator[tuple[Group, tuple[str, ...], Array]]) -> Array:
-        """Values (S_K, ...) of all groups as (C, S, ...), NaN where components are not there."""
+        """Return values (S_K, ...) of all groups as (C, S, ...), NaN for absent components."""
         largest = self.groups[-1].n_components
         whole: Array | None = None
         for group, axes, values in parts:
@@ -320,7 +311,7 @@ class GibbsOverK(ToArviz):
             ]
             if whole is None:
                 whole = np.full((self.n_components.size, *shape), np.nan)
-            # Where there are components, theirs is the first axis.
+            # Component axes come first, so a slice covers the components present.
             own = whole[:, : values.shape[1]] if "component" in axes else whole
             own[group.places] = values
         assert whole is not None
@@ -331,10 +322,10 @@ class GibbsOverK(ToArviz):
         return f"<GibbsOverK: {self.n_chains} x {self.n_draws} draws, components {largest}>"
 
 
-# Probabilities given one partition that are not kept: over all draws they come to nothing.
+# Probabilities below this are dropped as negligible.
 NOTHING = 1e-9
 
-# Concentration and K of the fit -> concentration of each of K = 1, 2, ... components.
+# fitted concentration, K of the fit, numbers -> concentration for each K = 1, 2, ...
 CONCENTRATIONS: Mapping[str, Callable[[float, int, Array], Array]] = {
     "static": lambda fitted, of, numbers: np.full(len(numbers), fitted),
     "dynamic": lambda fitted, of, numbers: fitted * of / numbers,
@@ -345,8 +336,8 @@ CONCENTRATIONS: Mapping[str, Callable[[float, int, Array], Array]] = {
 class KGivenPartition:
     """p(K | partition) from p(K) (M,) and the Dirichlet concentration γ_K (M,), K = 1, ..., M.
 
-    p(partition | K) = K! / (K - K+)! Γ(K γ_K) / Γ(n + K γ_K) Π_k Γ(N_k + γ_K) / Γ(γ_K), over the
-    K+ components with rows (eq. 2.4 and 2.6 of the paper; Miller & Harrison 2018).
+    p(partition | K) = K! / (K - K+)! Γ(K γ_K) / Γ(n + K γ_K) Π_k Γ(N_k + γ_K) / Γ(γ_K), over the K+
+    occupied components (eq. 2.4 and 2.6 of the paper; Miller & Harrison 2018).
     """
 
     prior: Array
@@ -361,7 +352,7 @@ class KGivenPartition:
 
     @cached_property
     def _log_of_all(self) -> Array:
-        """log of what does not depend on the partition (M,)."""
+        """log of the factors that do not depend on the partition (M,)."""
         mass = np.arange(1, len(self.prior) + 1) * self.concentration
         with np.errstate(divide="ignore"):
             logs: Array = np.log(self.prior)
@@ -369,7 +360,7 @@ class KGivenPartition:
         return logs
 
     def __call__(self, counts: Array) -> Array:
-        """Probabilities (M,) of K given how many rows the occupied components have (K+,)."""
+        """Return p(K | partition) (M,) from the counts of the occupied components (K+,)."""
         n_occupied = len(counts)
         possible = slice(n_occupied - 1, None)
         logs = self._log_of_all[possible]
@@ -386,12 +377,12 @@ class KGivenPartition:
 
 @dataclass(frozen=True)
 class KeptOverK:
-    """One draw of one chain; rows were assigned at this very draw of (K, π, θ)."""
+    """One draw of (K, π, θ) from one chain, with the assignments drawn at it."""
 
     draw: Draws
     log_likelihood: float
     n_occupied: int
-    k_probabilities: Array  # given the partition, up to the last that is not nearly 0
+    k_probabilities: Array  # given the partition, without a negligible tail
 
     @property
     def n_components(self) -> int:
@@ -402,7 +393,7 @@ class KeptOverK:
 class TelescopingStep:
     """Z | K, π, θ; S | θ of occupied components; K | partition; π, θ | K, partition, S.
 
-    Empty components are integrated out where S is drawn, and drawn anew before they are looked at.
+    Empty components are integrated out of S and redrawn before they are used.
     """
 
     sampler: BlockedGibbs
@@ -430,14 +421,14 @@ class TelescopingStep:
         last: DrawnComponents,
         generator: np.random.Generator,
     ) -> Mixture[Posterior]:
-        """p(π, θ | X, Z, S, K) from statistics and last parameters of occupied components."""
+        """Return p(π, θ | X, Z, S, K) from statistics and last θ of the occupied components."""
         statistics = self.sampler.with_empty(statistics, n_components)
         weights = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
         return self.sampler.conditional(statistics, last, generator, weights)
 
 
 def one_of(probabilities: Array, generator: np.random.Generator) -> int:
-    """A number from 1, drawn with these probabilities."""
+    """Draw a number from 1 upwards with these probabilities."""
     reached = np.cumsum(probabilities)
     return 1 + int(np.searchsorted(reached, generator.random() * reached[-1], side="right"))
 
@@ -450,7 +441,7 @@ def sampled_over_k(
     prior_over_k: Any,
     concentration: Any,
 ) -> GibbsOverK:
-    """All chains, each from the fit's number of components or the largest that the prior allows."""
+    """Run all chains from the fit's K or the largest that the prior allows."""
     over_k = _k_given_partition(result, source.total_weight, prior_over_k, concentration)
     began = time.perf_counter()
     with single_threaded_blas():
@@ -469,7 +460,7 @@ def _k_given_partition(
     weights = result.inference.weights_prior
     if not isinstance(weights, DirichletPrior):
         raise UnsupportedError(
-            "n_components=None needs Dirichlet weights, got a fit with stick-breaking ones, whose "
+            "n_components=None needs Dirichlet weights, got stick-breaking ones, whose "
             "number of components is a truncation: fit with "
             "weight_concentration_prior_type='dirichlet_distribution'"
         )
@@ -517,7 +508,7 @@ def _arranged(
 
 
 def _by_k(kept: list[KeptOverK], n_components: Integers) -> tuple[Group, ...]:
-    """Draws with the same K together."""
+    """Return the draws grouped by K."""
     groups = []
     for k in np.unique(n_components):
         places = np.flatnonzero(n_components == k)
@@ -526,7 +517,7 @@ def _by_k(kept: list[KeptOverK], n_components: Integers) -> tuple[Group, ...]:
 
 
 def _averaged_over_draws(chains: list[list[KeptOverK]]) -> Array:
-    """p(K | partition) averaged over each chain (C, K)."""
+    """Return p(K | partition) averaged over each chain (C, K)."""
     longest = max(len(one.k_probabilities) for chain in chains for one in chain)
     total = np.zeros((len(chains), longest))
     for own, chain in zip(total, chains, strict=True):

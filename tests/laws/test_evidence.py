@@ -415,9 +415,9 @@ def test_numbers_of_draws_are_checked(n_draws):
 
 def test_other_rows_than_those_of_the_fit_are_refused():
     rows = generator(1).normal(size=(20, 2))
-    with pytest.raises(InvalidInputError, match="source must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="source must hold the data of the fit"):
         importance_evidence(learned(rows, 1), ArraySource(rows[:10]))
-    with pytest.raises(InvalidInputError, match="source must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="source must hold the data of the fit"):
         leave_one_out(learned(rows, 1), ArraySource(rows, np.full(20, 2.0)))
 
 
@@ -498,12 +498,12 @@ def test_leave_one_out_says_in_how_many_rows_it_is_not_to_be_trusted():
     found = leave_one_out(learned(rows, 1), ArraySource(rows))
     assert found.pareto_k[-1] > 0.7
     doubtful = int((found.pareto_k > 0.7).sum())
-    assert found.note == f"{doubtful} of 13 rows have a Pareto k above 0.7: do not trust them"
+    assert found.note == f"Pareto k exceeds 0.7 for {doubtful} of 13 samples: unreliable there"
 
 
 def test_leave_one_out_refuses_what_it_cannot_do():
     rows = generator(1).normal(size=(30, 2))
-    with pytest.raises(InvalidInputError, match="result must be that of a variational fit"):
+    with pytest.raises(InvalidInputError, match="result must be a variational fit"):
         leave_one_out(bm.GaussianMixture(1).fit(rows).result_, ArraySource(rows))
     with pytest.raises(InvalidInputError, match="use at most 1666666 draws"):
         leave_one_out(learned(rows, 1), ArraySource(rows), n_draws=2_000_000)

@@ -355,7 +355,7 @@ def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
     some = [3, 200, 7]
     np.testing.assert_allclose(found.co_clustering(some), whole[np.ix_(some, some)], atol=1e-12)
     for rows in ([272], [-1], [0.5], [], np.zeros((2, 2), int)):
-        with pytest.raises(InvalidInputError, match="rows must be numbers of rows from 0 to 271"):
+        with pytest.raises(InvalidInputError, match="rows must be sample indices from 0 to 271"):
             found.co_clustering(rows)
 
 
@@ -364,7 +364,9 @@ def test_a_matrix_of_all_pairs_of_many_rows_is_refused():
     rows = generator(1).normal(size=(5001, 1))
     vb = bm.BayesianGaussianMixture(2, search=None, max_iter=1, random_state=0).fit(rows)
     found = gibbs(vb, rows, n_draws=2, chains=1)
-    with pytest.raises(InvalidInputError, match="rows must name at most 5,000 of the 5,001 rows"):
+    with pytest.raises(
+        InvalidInputError, match="rows must name at most 5,000 of the 5,001 samples"
+    ):
         found.co_clustering()
     assert found.co_clustering([0, 5000]).shape == (2, 2)
 
@@ -394,7 +396,7 @@ def test_words_and_figure_say_how_many_components_are_occupied():
 
     vb, X = faithful(3)
     found = gibbs(vb, X, n_draws=40, chains=3)
-    assert "3 chains of 40 draws after 20 sweeps of warm-up, K=3." in found.summary()
+    assert "3 chains of 40 draws after 20 warm-up sweeps, K=3." in found.summary()
     assert "not identified" in found.summary()
     assert repr(found).startswith("<Gibbs: 3 x 40 draws, occupied components")
     ax = found.plot(ax=Figure().subplots())
@@ -464,9 +466,9 @@ def test_fits_without_a_posterior_to_sample_are_refused():
 
 def test_other_rows_and_weights_that_are_not_whole_are_refused():
     vb, X = faithful(2)
-    with pytest.raises(InvalidInputError, match="X must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         gibbs(vb, X[:100])
-    with pytest.raises(InvalidInputError, match="X must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         gibbs(vb, X, sample_weight=np.full(272, 2.0))
     weights = np.full(272, 1.0)
     weights[5] = 1.5
@@ -478,8 +480,10 @@ def test_rows_of_the_right_shape_that_are_not_those_of_the_fit_are_refused():
     vb, X = faithful(2)
     in_seconds = X * [60.0, 60.0]
     for other in (in_seconds, 1.01 * X, np.random.default_rng(0).permuted(X, axis=0)):
-        with pytest.raises(InvalidInputError, match="X must hold the rows of the fit, got others"):
-            gibbs(vb, other, n_draws=1)
+        with pytest.raises(
+            InvalidInputError, match="X must hold the data of the fit, got other data"
+        ):
+            gibbs(vb, other, draws=1)
     for same in (X[::-1], X.astype(np.float32)):
         assert gibbs(vb, same, n_draws=1, chains=1).n_draws == 1
 
@@ -491,8 +495,8 @@ def test_tied_rows_that_make_the_posterior_improper_end_the_run():
     rows[:60] = 3.0
     options = {"prune": False, "random_state": 0, "n_jobs": 1}
     vb = bm.BayesianGaussianMixture(3, **options).fit(rows)
-    with pytest.raises(InvalidInputError, match=r"tied rows: .* give a covariance_prior"):
-        gibbs(vb, rows, n_draws=200, chains=1)
+    with pytest.raises(InvalidInputError, match=r"too many duplicates: .* give a covariance_prior"):
+        gibbs(vb, rows, draws=200, chains=1)
     held = bm.BayesianGaussianMixture(3, covariance_prior=0.1 * np.eye(2), **options).fit(rows)
     found = gibbs(held, rows, n_draws=50, chains=1)
     assert np.linalg.eigvalsh(found.parameters["covariances"][0]).min() > 1e-5

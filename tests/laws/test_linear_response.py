@@ -407,7 +407,7 @@ def test_a_saddle_point_is_no_optimum():
         covariance_prior=[[1.0]], mean_precision_prior=0.1,
         weight_concentration_prior_type="dirichlet_distribution",
     ).fit(rows)  # fmt: skip
-    with pytest.raises(InvalidInputError, match="not at a maximum of its bound"):
+    with pytest.raises(InvalidInputError, match="not at a maximum of its ELBO"):
         linear_response(model, rows)
 
 
@@ -422,7 +422,7 @@ def test_what_has_no_q_or_no_prior_is_refused_by_name():
     with pytest.raises(UnsupportedError, match="weights with a prior"):
         bm.linear_response(free, X)
     model, _ = faithful(2)
-    with pytest.raises(InvalidInputError, match="X must hold the rows of the fit"):
+    with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         bm.linear_response(model, X[:-1])
     with pytest.raises(InvalidInputError, match="model must be a fitted mixture"):
         bm.linear_response(object(), X)

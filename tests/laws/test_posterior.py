@@ -395,5 +395,5 @@ def test_a_log_likelihood_too_large_to_keep_is_refused(monkeypatch, arviz):
     from bayesmix.posterior import arviz_groups as arviz_tree
 
     monkeypatch.setattr(arviz_tree, "MOST_VALUES", 100)
-    with pytest.raises(InvalidInputError, match="give fewer rows or draws"):
+    with pytest.raises(InvalidInputError, match="use fewer samples or draws"):
         fitted("diag").to_arviz(rows_of(), n_draws=10)

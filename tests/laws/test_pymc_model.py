@@ -384,7 +384,7 @@ def test_a_search_gives_the_model_of_its_best_estimator():
 def test_a_fit_without_a_posterior_is_refused():
     rows = generator(43).normal(size=(N, 2))
     point = bm.GaussianMixture(2, random_state=0, n_jobs=1).fit(rows)
-    with pytest.raises(InvalidInputError, match="got one by maximum likelihood"):
+    with pytest.raises(InvalidInputError, match="which has a prior, got maximum likelihood"):
         pymc_model(point, rows)
     with pytest.raises(InvalidInputError, match="call fit first"):
         pymc_model(bm.BayesianGaussianMixture(2), rows)
@@ -392,7 +392,7 @@ def test_a_fit_without_a_posterior_is_refused():
 
 def test_other_rows_than_those_of_the_fit_are_refused():
     case = fitted(GAUSSIAN_CASES[3])
-    with pytest.raises(InvalidInputError, match=r"X must hold the rows of the fit, \(30, 2\)"):
+    with pytest.raises(InvalidInputError, match=r"X must hold the data of the fit, \(30, 2\)"):
         pymc_model(case.vb, case.source.values[1:])
     with pytest.raises(InvalidInputError, match=r"total weight of 30, got .* with 60"):
         pymc_model(case.vb, case.source.values, sample_weight=np.full(N, 2.0))

@@ -317,8 +317,8 @@ def test_too_few_rows_for_a_level_are_refused_and_just_enough_are_not(level, few
         ({"n_draws": 0}, "n_draws must be an integer"),
         ({"n_draws": 2.5}, "n_draws must be an integer"),
         ({"sample_weight": [1.0]}, "give calibration"),
-        ({"calibration": [[1.0]] * 9, "sample_weight": [1.0] * 8}, "one for each row"),
-        ({"calibration": [[1.0]] * 9, "sample_weight": [-1.0] * 9}, "none negative"),
+        ({"calibration": [[1.0]] * 9, "sample_weight": [1.0] * 8}, "one per sample"),
+        ({"calibration": [[1.0]] * 9, "sample_weight": [-1.0] * 9}, "non-negative"),
         ({"calibration": [[1.0]] * 9, "sample_weight": "many"}, "sample_weight"),
         ({"calibration": [[1.0, 2.0]] * 9}, "shape"),
         ({"calibration": [[np.nan]] * 9}, "finite"),
@@ -361,8 +361,8 @@ def test_a_region_of_several_columns_has_no_intervals():
 def test_a_region_says_what_it_rests_on():
     model = bm.GaussianMixture(1, **QUICK).fit(rows_of(SKEWED, 50, 1))
     by_model = model.density_region(0.9)
-    assert "by the model" in repr(by_model)
-    assert "right as far as the density is" in by_model.summary()
+    assert "model-based" in repr(by_model)
+    assert "assumes a correct model" in by_model.summary()
     calibrated = model.density_region(0.9, calibration=rows_of(SKEWED, 99, 2))
     assert "calibrated on 99 rows" in repr(calibrated)
     assert "holds 0.900 on average" in calibrated.summary()

@@ -405,7 +405,7 @@ def test_co_clustering_of_some_rows_is_a_part_of_that_of_all():
     np.testing.assert_allclose(np.diagonal(whole), 1.0)
     some = [3, 200, 7]
     np.testing.assert_allclose(found.co_clustering(some), whole[np.ix_(some, some)], atol=1e-12)
-    with pytest.raises(InvalidInputError, match="rows must be numbers of rows from 0 to 271"):
+    with pytest.raises(InvalidInputError, match="rows must be sample indices from 0 to 271"):
         found.co_clustering([272])
 
 
@@ -422,7 +422,7 @@ def test_words_name_k_and_what_is_occupied():
     vb, X = faithful()
     found = sampled(vb, X, n_draws=50, chains=3)
     lines = found.summary().splitlines()
-    assert lines[0] == "3 chains of 50 draws after 15 sweeps of warm-up, K unknown."
+    assert lines[0] == "3 chains of 50 draws after 15 warm-up sweeps, K unknown."
     assert lines[1].startswith("Components (K): ")
     assert lines[2].startswith("Occupied components: ")
     assert repr(found).startswith("<GibbsOverK: 3 x 50 draws, components ")
@@ -520,8 +520,8 @@ def test_a_prior_is_a_mapping_or_a_function_as_in_a_search():
     ("prior", "message"),
     [
         (lambda k: 1.0, "prior_over_k must have nearly all of its weight below K = 4,096"),
-        (lambda k: -1.0, "prior_over_k must give weights of at least 0"),
-        ({}, "prior_over_k must give weights of at least 0"),
+        (lambda k: -1.0, "prior_over_k must give non-negative weights"),
+        ({}, "prior_over_k must give non-negative weights"),
         ({0: 1.0}, "prior_over_k must map numbers of components from 1 to 4,096"),
         ({2.5: 1.0}, "prior_over_k must map numbers of components"),
         ("uniform", "prior_over_k must be None"),
