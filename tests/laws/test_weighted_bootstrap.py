@@ -236,7 +236,7 @@ def test_collapsed_refits_are_left_out_counted_and_said(monkeypatch):
     np.testing.assert_array_equal(found.sample.means, whole.sample.means[1::2])
     monkeypatch.setattr(module, "refit", lambda result, source: None)
     with pytest.raises(UnsupportedError, match="only 0 of 6 refits had no degenerate component"):
-        bm.weighted_bootstrap(model, X, draws=6, n_jobs=1)
+        bm.weighted_bootstrap(model, X, n_draws=6, n_jobs=1)
 
 
 def test_a_refit_whose_component_falls_onto_tied_rows_is_none():
@@ -256,14 +256,14 @@ def test_a_fit_with_a_collapsed_component_is_refused():
     with pytest.warns(bm.errors.DegenerateComponentWarning):
         model = bm.GaussianMixture(2, random_state=0).fit(rows)
     with pytest.raises(UnsupportedError, match="refits would inherit a degenerate component"):
-        bm.weighted_bootstrap(model, rows, draws=10)
+        bm.weighted_bootstrap(model, rows, n_draws=10)
 
 
 def test_what_cannot_be_refitted_is_refused_by_name():
     X = faithful()
     model = bm.GaussianMixture(2, random_state=0).fit(X)
     with pytest.raises(InvalidInputError, match="draws must be an integer of at least 2"):
-        bm.weighted_bootstrap(model, X, draws=1)
+        bm.weighted_bootstrap(model, X, n_draws=1)
     with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
         bm.weighted_bootstrap(model, X[1:])
     with pytest.raises(InvalidInputError, match="model must be a fitted mixture"):
