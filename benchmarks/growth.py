@@ -16,9 +16,8 @@ from bayesmix.em.expectation import LINEAR
 from bayesmix.em.fit import first_of_many
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.objectives import MaximumAPosteriori
-from bayesmix.em.run import Monitor, assessed, begin_at
+from bayesmix.em.run import REMAINING_IN_SEARCH, Aitken, Monitor, assessed, begin_at
 from bayesmix.em.run import run as run_passes
-from bayesmix.em.stopping import REMAINING_IN_SEARCH, Aitken
 from bayesmix.em.truncated import Truncated, refreshed
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.sources.memory import ArraySource

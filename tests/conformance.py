@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.em.missing_values import Seen
     from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
-    from bayesmix.em.stopping import Aitken, Change
+    from bayesmix.em.run import Aitken, Change
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch

@@ -27,8 +27,8 @@ from bayesmix.core.sources import UserRows
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+from bayesmix.selection.candidates import last_step, log_density
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.selection.scores import (
     Fold,
     HeldOut,

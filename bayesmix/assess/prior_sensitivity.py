@@ -21,9 +21,8 @@ from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 from bayesmix.families.product.prior import ProductPrior
-from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.candidates import Candidate, last_step
 from bayesmix.selection.fit_evidence import fitted_mixture
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.probability import over_k, prior_asked, probabilities
 from bayesmix.selection.ranking import chosen
 from bayesmix.selection.summary_text import label

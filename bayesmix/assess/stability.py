@@ -27,7 +27,7 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.pipelines import fit_weighted, last_step, prefix_of
+from bayesmix.selection.candidates import fit_weighted, last_step, prefix_of
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned

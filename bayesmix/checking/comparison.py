@@ -24,8 +24,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import CENTRED, LINEAR
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor, Problem, begin, run
-from bayesmix.em.stopping import Aitken
+from bayesmix.em.run import Aitken, Monitor, Problem, begin, run
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.bands import labels_of, named_draws

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bayesmix.core.components import Statistics
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.namespaces import DeviceArray, Namespace
+from bayesmix.numerics.arrays import Array, DeviceArray, Namespace
 
 Value = TypeVar("Value", covariant=True)
 

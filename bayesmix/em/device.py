@@ -14,9 +14,8 @@ from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
 from bayesmix.core.portable import Portable
 from bayesmix.core.rows import Frame
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, as_doubles, beside, device_of, host
 from bayesmix.numerics.logsumexp import normalised
-from bayesmix.numerics.namespaces import as_doubles, beside, device_of, host
 
 
 def framed(xp: Any, values: Any, frame: Frame) -> Any:

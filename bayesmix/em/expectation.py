@@ -22,8 +22,7 @@ from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.features import COLUMNS_FIRST
+from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 

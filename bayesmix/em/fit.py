@@ -41,8 +41,14 @@ from bayesmix.errors import (
 from bayesmix.numerics.arrays import Integers
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
-from bayesmix.search.quick_starts import distinct_rows, lloyd, plus_plus
-from bayesmix.search.starts import NearestCentre, begun, named_start
+from bayesmix.search.starts import (
+    NearestCentre,
+    begun,
+    distinct_rows,
+    lloyd,
+    named_start,
+    plus_plus,
+)
 from bayesmix.version import versions
 
 # With fewer iterations the user wants a few EM steps, not an optimum.

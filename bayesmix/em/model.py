@@ -29,8 +29,7 @@ from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
 from bayesmix.em.run import Problem, State
 from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.features import cost_of
+from bayesmix.numerics.arrays import Array, cost_of
 
 # Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]

@@ -2,6 +2,14 @@
 
 Within a segment the objective does not fall between accepted passes; repairs, pruning and moves
 begin a new segment.
+
+Safeguarded Anderson acceleration of EM in its summed statistics, for any family and objective.
+
+Sources: Walker & Ni 2011; SQUAREM (Varadhan & Roland 2008).
+
+Convergence by the estimated remaining gain (Aitken), or by the last change as in scikit-learn.
+
+The estimate δ_t a / (1 - a), a = δ_t / δ_(t-1), must stay small for several plain passes.
 """
 
 from __future__ import annotations
@@ -9,8 +17,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
+from scipy.linalg.lapack import dgesv
 
 from bayesmix.core.components import Components
 from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
@@ -18,11 +28,74 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, Mixture
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.acceleration import Anderson, extrapolated
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.memo import filled_at_once
+
+MEMORY = 8
+
+
+@dataclass(frozen=True)
+class Anderson:
+    """The last input-output pairs of the EM map, as packed statistics, with their scales."""
+
+    inputs: tuple[Array, ...] = ()
+    outputs: tuple[Array, ...] = ()
+    units: Array | float = 1.0
+    memory: int = MEMORY
+
+    def remembered(self, source: Array, result: Expectation) -> Anderson:
+        """Append a pair; start afresh if the statistics changed length."""
+        packed = result.pack()
+        if len(source) != len(packed):
+            return self.forgotten()
+        return Anderson(
+            (*self.inputs, source)[-self.memory :],
+            (*self.outputs, packed)[-self.memory :],
+            self.units if self.inputs else result.units(),
+            self.memory,
+        )
+
+    def forgotten(self) -> Anderson:
+        """Return an empty history, for use after a rejected step, a repair or a move."""
+        return Anderson(memory=self.memory)
+
+    def proposal(self) -> Array | None:
+        """Return the combination of outputs with the smallest combined residual, or None."""
+        if len(self.inputs) < 2:
+            return None
+        outputs = np.array(self.outputs)
+        residuals = outputs - np.array(self.inputs)
+        if not np.isfinite(residuals).all():
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):  # non-finite values are rejected below
+            latest = residuals[-1] * self.units
+            differences = (residuals[1:] - residuals[:-1]) * self.units
+            gram = differences @ differences.T
+        diagonal = np.einsum("ii->i", gram)
+        scale = float(diagonal.sum())
+        if not 0.0 < scale < np.inf:
+            return None
+        diagonal += 1e-14 * scale
+        _, _, mix, singular = dgesv(gram, differences @ latest)
+        if singular:
+            return None
+        if len(mix) == 1:
+            # Growing steps lead away from a saddle point, whereas their secant points back to it.
+            mix = -np.abs(mix)
+        combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
+        return combined
+
+
+def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
+    """Return the expectation that packs to ``vector``, or None if counts are negative."""
+    jump = expectation.unpacked(vector)
+    if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
+        return None
+    if jump.allocation is not None and jump.allocation.pack().min() < 0.0:
+        return None
+    return jump
 
 
 @dataclass
@@ -134,7 +207,7 @@ class State:
     segments: tuple[int, ...] = (0,)
     recent: tuple[float, ...] = ()
     plain_left: int = PLAIN_FIRST
-    anderson: Anderson = Anderson()  # noqa: RUF009  (frozen)
+    anderson: Anderson = Anderson()
     events: tuple[Event, ...] = ()
     passes: int = 0
     status: str = "running"
@@ -398,3 +471,74 @@ def _may_have_ended(problem: Problem, state: State) -> bool:
     """Whether plain passes should confirm convergence."""
     weight, magnitude = problem.source.total_weight, state.expectation.magnitude
     return problem.stopping.expected(state.recent, weight, magnitude)
+
+
+# Remaining gain in nats per observation of a converged run and of one that is only compared with
+# others, and the relative rounding of a sum.
+REMAINING_GAIN = 1e-9
+REMAINING_IN_SEARCH = 1e-6
+ROUNDING = 1e-13
+CONFIRMATIONS = 3
+
+
+@dataclass(frozen=True)
+class Aitken:
+    """tol="auto": the estimated remaining gain per observation is small several times in a row."""
+
+    remaining: float = REMAINING_GAIN
+    confirmations: int = CONFIRMATIONS
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether the run converged; ``recent``: objectives of plain passes, oldest first."""
+        if len(recent) < self.confirmations + 2:
+            return False
+        return self._little_is_left(recent[-(self.confirmations + 2) :], n_rows, magnitude)
+
+    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether the last two gains indicate convergence."""
+        return len(recent) > 2 and self._little_is_left(recent[-3:], n_rows, magnitude)
+
+    def is_small(self, gain: float, n_rows: float) -> bool:
+        """Whether a gain is below ten times the tolerance."""
+        return gain < 10.0 * self.remaining * n_rows
+
+    def _little_is_left(self, values: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether the remaining gain is small after each step, extrapolated geometrically."""
+        gains = [b - a for a, b in pairwise(values)]
+        if all(abs(gain) <= ROUNDING * magnitude for gain in gains):
+            return True
+        for before, gain in pairwise(gains):
+            if gain <= ROUNDING * magnitude:
+                continue
+            if before <= gain:
+                return False
+            if gain * gain / (before - gain) > self.remaining * n_rows:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Change:
+    """Numerical ``tol``: the last change is smaller (per observation for maximum likelihood)."""
+
+    tol: float
+    per_row: bool
+
+    def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Whether the last change is below ``tol``."""
+        if len(recent) < 2:
+            return False
+        scale = n_rows if self.per_row else 1.0
+        return abs(recent[-1] - recent[-2]) / scale < self.tol
+
+    def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
+        """Return False: no confirmation is needed."""
+        return False
+
+    def is_small(self, gain: float, n_rows: float) -> bool:
+        """Whether a gain is below ``tol``."""
+        return gain / (n_rows if self.per_row else 1.0) < self.tol
+
+
+# Rule for candidates, which are only compared with one another.
+AMONG_CANDIDATES = Aitken(REMAINING_IN_SEARCH, confirmations=2)

@@ -23,8 +23,7 @@ from bayesmix.em.display import Reporter
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_frame
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor
-from bayesmix.em.stopping import AMONG_CANDIDATES, Aitken, Change
+from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import incoming, predictions
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
@@ -39,8 +38,7 @@ from bayesmix.estimators.methods import (
 from bayesmix.estimators.parameters import passes_kept
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.namespaces import is_elsewhere
+from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.selection import scores as criteria
 from bayesmix.selection.tasks import Fitter

@@ -18,7 +18,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.pipelines import (
+from bayesmix.selection.candidates import (
     fit_weighted,
     last_step,
     log_density,

@@ -27,9 +27,8 @@ from bayesmix.estimators.fit_columns import (
     refuse_no_table,
     refuse_text,
 )
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.namespaces import host, is_elsewhere
-from bayesmix.selection.pipelines import last_step
+from bayesmix.numerics.arrays import Array, host, is_elsewhere
+from bayesmix.selection.candidates import last_step
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import (
     as_source,

@@ -18,8 +18,7 @@ from bayesmix.em.result import FitResult, limits
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fit_columns import check_blocks
 from bayesmix.estimators.incoming import refuse
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.namespaces import beside, together
+from bayesmix.numerics.arrays import Array, Integers, beside, together
 from bayesmix.sources.dask_workers import numbers_of, whole_rows
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.partitions_of_rows import PartitionedSource

@@ -28,11 +28,10 @@ from bayesmix.estimators.search_parts import SearchResults
 from bayesmix.selection import ranking as tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import Candidate, asked
+from bayesmix.selection.candidates import Candidate, asked, prefix_of
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.pipelines import prefix_of
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
 from bayesmix.selection.rule import NAME as RULE

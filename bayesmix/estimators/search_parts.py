@@ -23,11 +23,11 @@ from bayesmix.selection.candidates import (
     component_numbers,
     each_once,
     largest_number,
+    last_step,
     structures_asked,
 )
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.probability import Probabilities, by_bic, over_k, probabilities, temperature
 from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.rule import NAME as RULE

@@ -18,9 +18,8 @@ from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import family_named
-from bayesmix.selection.candidates import have_posteriors
+from bayesmix.selection.candidates import have_posteriors, last_step
 from bayesmix.selection.criteria import POSTERIOR
-from bayesmix.selection.pipelines import last_step
 
 POLISH = 6.0
 

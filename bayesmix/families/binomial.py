@@ -21,7 +21,7 @@ from bayesmix.families.independent.factors import (
     SuccessPrior,
 )
 from bayesmix.families.independent.linear import NEVER, Sums
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 

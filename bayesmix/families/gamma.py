@@ -30,7 +30,7 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.monotone import LOG
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.gaps import seen as present_in

@@ -34,8 +34,7 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.features import DENSE, TRANSFORMED
+from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates

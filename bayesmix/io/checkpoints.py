@@ -47,9 +47,8 @@ from bayesmix.families.product.layout import ProductStatistics
 from bayesmix.families.student_t.components import WeightedMoments
 from bayesmix.io.container import FINISHED_FIT, PASSES, opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, adopt
-from bayesmix.numerics.features import cost_of
-from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.pipelines import last_step, steps_before
+from bayesmix.numerics.arrays import cost_of
+from bayesmix.selection.candidates import Candidate, last_step, steps_before
 from bayesmix.selection.tasks import WHOLE, Question
 from bayesmix.sources.border import is_source
 from bayesmix.version import __version__

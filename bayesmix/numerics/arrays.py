@@ -1,12 +1,22 @@
-"""Array types and the unit roundoff."""
+"""Array types and the unit roundoff.
+
+Kinds of features in which log densities can be linear, and the cost of a pass.
+
+Weighted quantiles that are values of the data, so that weights are equivalent to repetition.
+
+Arrays of other libraries (array API standard), and their transfer to the host.
+"""
 
 from __future__ import annotations
 
 from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeVar
 
+import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
+
+from bayesmix.errors import UnsupportedError
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -41,3 +51,106 @@ def frozen(value: Value) -> Value:
         for item in vars(value).values():
             frozen(item)
     return value
+
+
+TOTALS = 0  # [1, x]
+COUNTS = 1  # [1, x, -Σ log x!]
+AXES = 2  # [1, x, x²]
+DENSE = 3  # [1, x, x_i x_j (i <= j)]
+COLUMNS_FIRST = (AXES, DENSE)  # features may be written in place from framed data
+PRODUCT = -2  # features of the parts of a product, concatenated
+CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
+LEVELS = 5  # [1, indicators of the levels of each column]
+WITH_LOGS = 7  # [1, x, log x]
+TRANSFORMED = 8  # plus the kind of the normal features: these of g(x), and the Jacobian
+# Cost of an exponential, in multiplications.
+EXPONENTIAL = 16
+
+
+def n_features_of(kind: int, n_columns: int) -> int:
+    """Return F, the number of features for a number of columns."""
+    more = (0, 1, n_columns, n_columns * (n_columns + 1) // 2)
+    return 1 + n_columns + more[kind]
+
+
+def cost_of(n_columns: int) -> int:
+    """Return the cost of an observation and a component in a pass, in multiplications."""
+    return n_features_of(DENSE, n_columns) + EXPONENTIAL
+
+
+def quantiles(column: Array, weights: Array | None, levels: tuple[float, ...]) -> list[float]:
+    """Return the smallest value with cumulative weight p, for each level p.
+
+    Hyndman & Fan 1996, type 1: quantiles are values of ``column``, so that shifts and scaling by
+    powers of two act exactly.
+    """
+    if weights is None:
+        n = len(column)
+        ranks = [max(0, int(np.ceil(level * n)) - 1) for level in levels]
+        ordered = np.partition(column, sorted(set(ranks)))
+        return [float(ordered[rank]) for rank in ranks]
+    order = np.argsort(column, kind="stable")
+    reached = np.cumsum(weights[order])
+    places = np.searchsorted(reached, np.asarray(levels) * reached[-1] * (1.0 - 1e-12))
+    return [float(column[order[min(place, len(order) - 1)]]) for place in places]
+
+
+# An array of any such library, and its namespace of functions.
+DeviceArray: TypeAlias = Any
+Namespace: TypeAlias = Any
+
+
+def is_elsewhere(X: Any) -> bool:
+    """Whether X is an array of a library other than NumPy."""
+    on_host = isinstance(X, np.generic | list | tuple) or compat.is_numpy_array(X)
+    if on_host or compat.is_dask_array(X) or compat.is_pydata_sparse_array(X):
+        return False
+    return bool(compat.is_array_api_obj(X))
+
+
+def host(X: Any) -> Any:
+    """Return X as a NumPy array, unchanged if it has no other library."""
+    if not is_elsewhere(X):
+        return X
+    if compat.is_torch_array(X):
+        return X.detach().cpu().numpy()
+    if compat.is_cupy_array(X):
+        return X.get()
+    namespace = compat.array_namespace(X)
+    if compat.is_array_api_strict_namespace(namespace):
+        X = X.to_device(namespace.Device("CPU_DEVICE"))
+    return np.asarray(X)
+
+
+def beside(values: Array | Integers, X: Any) -> Any:
+    """Return host values as an array of the library and on the device of X."""
+    return compat.array_namespace(X).asarray(values, device=compat.device(X))
+
+
+def device_of(X: Any) -> Any:
+    """Return the device of an array."""
+    return compat.device(X)
+
+
+def chosen(X: Any, rows: Integers) -> Any:
+    """Return some rows, copied on the device."""
+    return compat.array_namespace(X).take(X, beside(rows, X), axis=0)
+
+
+def together(parts: list[Any]) -> Any:
+    """Concatenate arrays of one library."""
+    return parts[0] if len(parts) == 1 else compat.array_namespace(*parts).concat(parts, axis=0)
+
+
+def as_doubles(X: Any) -> tuple[Any, Any]:
+    """Return the namespace of X, and X as float64 on its device."""
+    xp = compat.array_namespace(X)
+    try:
+        doubles = xp.astype(X, xp.float64, copy=False)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        doubles = None
+    if doubles is None or doubles.dtype != xp.float64:
+        raise UnsupportedError(
+            f"X lies on {compat.device(X)}, which has no double precision: move it to the host"
+        )
+    return xp, doubles

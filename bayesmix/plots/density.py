@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.quantiles import quantiles
+from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
 from bayesmix.plots.plane import draw_plane
 from bayesmix.plots.style import axes_or_new

@@ -25,12 +25,7 @@ from bayesmix.em.result import FitResult, log_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.posterior.posterior_draws import (
-    DrawnMixtures,
-    Draws,
-    parameters_of,
-    posterior_draws,
-)
+from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
 

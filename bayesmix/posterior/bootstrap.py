@@ -24,8 +24,7 @@ from bayesmix.core.sources import InMemory, Source
 from bayesmix.em.display import FitProgress
 from bayesmix.em.model import Model, Settings, posed
 from bayesmix.em.result import FitResult, plug_in_density
-from bayesmix.em.run import Monitor, begin_at, run
-from bayesmix.em.stopping import Aitken
+from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError, UnsupportedError, warn
 from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.posterior.posterior_draws import (

@@ -16,8 +16,8 @@ import numpy as np
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.markup import Markup, section, tag
 from bayesmix.report.subject import Subject, counted, listed
+from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import NAMES, POSTERIOR
-from bayesmix.selection.pipelines import last_step
 
 WIDTH = 72
 LINE = "\n"

@@ -15,8 +15,8 @@ from bayesmix.core.sources import FittedMixture, Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
+from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.scores import ScoreFunction
 
 if TYPE_CHECKING:

@@ -19,10 +19,9 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import LocalRows
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, quantiles
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.quantiles import quantiles
 
 # The objective that merging a pair would lose, and the pair (i < j).
 Merge: TypeAlias = tuple[float, int, int]

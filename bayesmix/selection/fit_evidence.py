@@ -17,8 +17,8 @@ from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
 from bayesmix.posterior.leave_one_out import LeaveOneOut
+from bayesmix.selection.candidates import last_step, steps_before
 from bayesmix.selection.criteria import evidence_of
-from bayesmix.selection.pipelines import last_step, steps_before
 
 
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:

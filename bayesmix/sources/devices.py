@@ -11,8 +11,7 @@ import numpy as np
 from bayesmix.core.parallel import reduced
 from bayesmix.core.sources import Kept, Partition, PartitionTask
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Indices
-from bayesmix.numerics.namespaces import DeviceArray, as_doubles, chosen, host
+from bayesmix.numerics.arrays import Array, DeviceArray, Indices, as_doubles, chosen, host
 from bayesmix.sources.local_workers import KeptParts, kept_of
 from bayesmix.sources.partitions_of_rows import PartitionedSource, step_of
 

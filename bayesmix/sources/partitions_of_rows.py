@@ -19,8 +19,7 @@ from bayesmix.core.rows import Faults, Rows, Summary, faults_in
 from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.sources.memory import ArraySource, chunk_rows
-from bayesmix.sources.summary import MOST_SORTED, summarise
+from bayesmix.sources.memory import MOST_SORTED, ArraySource, chunk_rows, summarise
 
 # Finaliser of splitmix64 (Steele, Lea & Flood 2014).
 STEP = np.uint64(0x9E3779B97F4A7C15)

@@ -11,7 +11,7 @@ from bayesmix.em import device as device_passes
 from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, ExpectationStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.numerics.namespaces import host, is_elsewhere
+from bayesmix.numerics.arrays import host, is_elsewhere
 
 strict = pytest.importorskip("array_api_strict")
 

@@ -12,8 +12,7 @@ from bayesmix import BayesianGaussianMixture, GaussianMixture
 from bayesmix.em.display import FitProgress, Reporter
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
-from bayesmix.em.run import Monitor
-from bayesmix.em.stopping import Change
+from bayesmix.em.run import Change, Monitor
 from bayesmix.errors import BayesmixWarning
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.sources.memory import ArraySource
@@ -105,7 +104,7 @@ def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"bayesmix.search.race.{place}", pressed)
+    monkeypatch.setattr(f"bayesmix.search.optimum.{place}", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)

@@ -12,8 +12,7 @@ import numpy as np
 from bayesmix.core.parallel import reduced
 from bayesmix.core.rows import Rows, faults_in
 from bayesmix.errors import TooManyRowsError
-from bayesmix.sources.memory import ArraySource, KeptHere
-from bayesmix.sources.summary import summarise
+from bayesmix.sources.memory import ArraySource, KeptHere, summarise
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em.acceleration import Anderson
 from bayesmix.em.model import Model, Settings, resolve
-from bayesmix.em.run import Monitor, run
-from bayesmix.em.stopping import Aitken
+from bayesmix.em.run import Aitken, Anderson, Monitor, run
 from bayesmix.families.independent.linear import Sums
 from bayesmix.search.starts import begun, named_start
 from bayesmix.sources.memory import ArraySource

@@ -18,8 +18,7 @@ from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.em.model import Model, Settings, resolve
-from bayesmix.em.run import Monitor, begin_at, run
-from bayesmix.em.stopping import Aitken
+from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.sources.memory import ArraySource
 from laws.cases import PLAIN, generator

@@ -8,9 +8,8 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
-from bayesmix.em.run import Monitor
-from bayesmix.em.stopping import Aitken
-from bayesmix.search.race import Attempts
+from bayesmix.em.run import Aitken, Monitor
+from bayesmix.search.optimum import Attempts
 from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
 

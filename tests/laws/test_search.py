@@ -8,8 +8,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.em.expectation import Form
 from bayesmix.em.model import Model, Settings, resolve
-from bayesmix.em.run import Monitor, begin_at, run
-from bayesmix.em.stopping import Aitken
+from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.search.moves import Assignment, Move, best_divisions, best_splits, merge_losses
 from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource

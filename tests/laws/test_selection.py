@@ -19,7 +19,7 @@ from bayesmix.em.display import of_search
 from bayesmix.errors import SelectionWarning, UnsupportedError
 from bayesmix.estimators.select import comparable
 from bayesmix.families.product.prior import label_of
-from bayesmix.selection.pipelines import log_stretch
+from bayesmix.selection.candidates import log_stretch
 from bayesmix.selection.scores import (
     HeldOut,
     Score,

@@ -289,8 +289,8 @@ def test_the_summary_of_very_many_rows_needs_a_few_of_them_for_quantiles(weighte
     if weights is not None:
         weights[7] = 1.0
     exact = ArraySource(rows, weights).summary
-    monkeypatch.setattr("bayesmix.sources.summary.MOST_SORTED", 10_000)
-    monkeypatch.setattr("bayesmix.sources.summary.PART", 7_000)
+    monkeypatch.setattr("bayesmix.sources.memory.MOST_SORTED", 10_000)
+    monkeypatch.setattr("bayesmix.sources.memory.PART", 7_000)
     sampled = ArraySource(rows, weights).summary
     for name in ("n_rows", "total_weight", "minimum", "maximum", "constant"):
         np.testing.assert_array_equal(getattr(sampled, name), getattr(exact, name))

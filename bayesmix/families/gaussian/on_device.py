@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.families.gaussian.moments import Moments, averages
-from bayesmix.numerics.features import DENSE
-from bayesmix.numerics.namespaces import beside, host
+from bayesmix.numerics.arrays import DENSE, beside, host
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.quadratic import Quadratics

@@ -18,7 +18,7 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import filled_at_once, once

@@ -29,8 +29,15 @@ from bayesmix.families.independent.linear import (
     sums_of_seen,
     totals_of_seen,
 )
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, diagonal_matrices
-from bayesmix.numerics.features import COUNTS, TOTALS
+from bayesmix.numerics.arrays import (
+    COUNTS,
+    TOTALS,
+    Array,
+    Booleans,
+    Integers,
+    Stored,
+    diagonal_matrices,
+)
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 
 P = TypeVar("P", bound="PointColumns")

@@ -15,7 +15,7 @@ from bayesmix.core.components import DrawnComponents
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.independent.coordinates import Read, Write, data
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.components import Seen
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.numerics.memo import once

@@ -22,7 +22,7 @@ from bayesmix.core.components import (
 )
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.product.layout import Layout, ProductStatistics
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 

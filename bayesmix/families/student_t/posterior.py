@@ -36,8 +36,7 @@ from bayesmix.families.student_t.freedom import (
     FreedomPrior,
     log_normaliser,
 )
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.features import DENSE
+from bayesmix.numerics.arrays import DENSE, Array, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
 

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import BELOW_FLOOR, FLAT_VARIANCE
-from bayesmix.numerics import features
+from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.special import LOG_2, log_gammas
 
