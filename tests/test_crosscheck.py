@@ -231,7 +231,7 @@ def test_too_few_draws_are_named():
     found = crosscheck(fitted(), groups(), n_draws=20, sampler="gibbs")
     assert kinds(found) == ["convergence"]
     assert found.verdict.startswith("too few draws for the sampler to converge: R-hat up to")
-    assert found.verdict.endswith("take more")
+    assert found.verdict.endswith("take more draws")
     # Nothing differs that could be seen.
     assert not found.agrees
     assert found.summary().splitlines()[0].endswith("4 x 20 draws: undecided.")

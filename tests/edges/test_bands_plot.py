@@ -138,8 +138,8 @@ def test_of_counts_it_is_said_what_to_ask_instead():
         (lambda: bm.plot_uncertainty(model, rows), "ask density_interval"),
         (lambda: bm.plot_assignment(model, rows), "ask assignment_entropy"),
         (lambda: bm.plot_conditional_mean(model, 0, 1, rows), "ask conditional_mean"),
-        (lambda: model.density_region(random_state=0).plot(), "ask contains"),
-        (lambda: model.density_region(random_state=0).intervals(), "ask contains"),
+        (lambda: model.density_region(random_state=0).plot(), "use contains"),
+        (lambda: model.density_region(random_state=0).intervals(), "use contains"),
     ):
         with pytest.raises(UnsupportedError, match=instead):
             figure()

@@ -462,7 +462,7 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection.choice import rule
+from bayesmix.selection import rule
 from bayesmix.selection.candidates import candidate_sweep as sweep
 
 sweep.SECONDS_ALONE, rule.SECONDS_ALONE = -1.0, 0.0

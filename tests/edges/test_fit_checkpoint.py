@@ -123,7 +123,11 @@ def test_a_fit_without_a_seed_takes_up_the_first_one(tmp_path, often):
 
 
 def test_a_full_disk_is_said_once_and_the_fit_goes_on(tmp_path, often, monkeypatch):
+    write = passes.write
+
     def full(place, content):
+        if place.name == "fit.json":  # says what the passes belong to; without it there is an error
+            return write(place, content)
         raise FileAccessError(f"{place} cannot be written: {os.strerror(errno.ENOSPC)}")
 
     whole = bm.GaussianMixture(4, **OPTIONS).fit(X)
@@ -138,8 +142,8 @@ def test_what_found_no_room_is_written_when_there_is_some(tmp_path, often, monke
     kept, write, n_times = {**OPTIONS, "checkpoint": tmp_path}, passes.write, [0]
 
     def full_at_first(place, content):
-        n_times[0] += 1
-        if n_times[0] <= 3:
+        n_times[0] += place.name != "fit.json"
+        if n_times[0] <= 3 and place.name != "fit.json":
             raise FileAccessError(f"{place} cannot be written: {os.strerror(errno.ENOSPC)}")
         write(place, content)
 

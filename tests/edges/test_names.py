@@ -89,7 +89,7 @@ def test_credible_intervals_hold_what_draws_from_q_do(vb):
 
 
 def test_credible_intervals_of_a_maximum_likelihood_fit_are_refused():
-    with pytest.raises(bm.errors.UnsupportedError, match="no posterior"):
+    with pytest.raises(bm.errors.UnsupportedError, match="without a posterior"):
         bm.GaussianMixture(2, random_state=0).fit(X).credible_interval()
 
 

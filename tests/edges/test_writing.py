@@ -244,7 +244,7 @@ def test_a_full_disk_in_the_shell_is_one_line_and_nothing_is_torn(words, tmp_pat
 
 
 def test_all_that_is_written_goes_through_one_function():
-    package = Path(writing.__file__).parent
+    package = Path(writing.__file__).parents[1]
     ways = (
         "os.replace(",
         "write_text(",

@@ -483,7 +483,7 @@ def test_rows_of_the_right_shape_that_are_not_those_of_the_fit_are_refused():
         with pytest.raises(
             InvalidInputError, match="X must hold the data of the fit, got other data"
         ):
-            gibbs(vb, other, draws=1)
+            gibbs(vb, other, n_draws=1)
     for same in (X[::-1], X.astype(np.float32)):
         assert gibbs(vb, same, n_draws=1, chains=1).n_draws == 1
 
@@ -496,7 +496,7 @@ def test_tied_rows_that_make_the_posterior_improper_end_the_run():
     options = {"prune": False, "random_state": 0, "n_jobs": 1}
     vb = bm.BayesianGaussianMixture(3, **options).fit(rows)
     with pytest.raises(InvalidInputError, match=r"too many duplicates: .* give a covariance_prior"):
-        gibbs(vb, rows, draws=200, chains=1)
+        gibbs(vb, rows, n_draws=200, chains=1)
     held = bm.BayesianGaussianMixture(3, covariance_prior=0.1 * np.eye(2), **options).fit(rows)
     found = gibbs(held, rows, n_draws=50, chains=1)
     assert np.linalg.eigvalsh(found.parameters["covariances"][0]).min() > 1e-5

@@ -336,7 +336,7 @@ def test_what_no_component_can_have_is_refused():
         (lambda m: m.marginal(-1), "got -1"),
         (lambda m: m.marginal(True), "got True"),
         (lambda m: m.marginal([]), "one or more"),
-        (lambda m: m.marginal(["waiting", 1]), "different"),
+        (lambda m: m.marginal(["waiting", 1]), "distinct"),
         (lambda m: m.conditional({}), "must be a dict"),
         (lambda m: m.conditional("waiting"), "must be a dict"),
         (lambda m: m.conditional({"waiting": np.nan}), "finite"),

@@ -302,7 +302,9 @@ def test_too_few_rows_for_a_level_are_refused_and_just_enough_are_not(level, few
     assert region.contains(rows).all()
     short = rows[: fewest - 1]
     if len(short):
-        with pytest.raises(InvalidInputError, match=f"calibration must be at least {fewest} rows"):
+        with pytest.raises(
+            InvalidInputError, match=f"calibration must be at least {fewest} samples"
+        ):
             normal.density_region(level, calibration=short)
         with pytest.raises(InvalidInputError, match=f"n_draws must be at least {fewest} rows"):
             normal.density_region(level, n_draws=fewest - 1)
@@ -338,7 +340,7 @@ def test_regions_that_cannot_be_made_are_refused(arguments, words):
         ({"calibration_size": 49}, "calibration_size must be a share .* up to 48"),
         ({"calibration_size": True}, "calibration_size"),
         ({"calibration_size": 5}, "calibration must be at least 9"),
-        ({"sample_weight": np.ones(49)}, "sample_weight must hold 50 finite numbers"),
+        ({"sample_weight": np.ones(49)}, "sample_weight must hold 50 finite, non-negative numbers"),
         ({"sample_weight": 1.0 * (np.arange(50) < 8)}, "calibration must be at least 9"),
         ({"model": "model"}, "model must be a mixture estimator"),
         ({"model": StandardScaler()}, "model must be a fitted mixture"),
@@ -364,6 +366,6 @@ def test_a_region_says_what_it_rests_on():
     assert "model-based" in repr(by_model)
     assert "assumes a correct model" in by_model.summary()
     calibrated = model.density_region(0.9, calibration=rows_of(SKEWED, 99, 2))
-    assert "calibrated on 99 rows" in repr(calibrated)
+    assert "calibrated on 99 samples" in repr(calibrated)
     assert "holds 0.900 on average" in calibrated.summary()
     assert calibrated.summary().splitlines()[1] in calibrated._repr_html_()

@@ -248,7 +248,7 @@ def test_what_student_t_components_do_not_do_is_refused_by_name():
         bm.plot_density(very_heavy, rows)
     evidence = bm.log_evidence(model, rows)
     assert np.isnan(evidence.estimate)
-    assert "in no closed form" in evidence.note
+    assert "has no closed form" in evidence.note
     with pytest.raises(InvalidInputError, match="values of StudentPrior"):
         variational(rows, prior=bm.StudentPrior(values=[0.0, 2.0]))
 

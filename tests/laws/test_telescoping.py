@@ -543,7 +543,7 @@ def test_sticks_and_options_without_effect_are_refused():
     with pytest.raises(UnsupportedError, match="n_components=None needs Dirichlet weights"):
         gibbs(sticks, rows, n_components=None)
     vb, X = faithful()
-    with pytest.raises(InvalidInputError, match="prior_over_k is for an unknown number"):
+    with pytest.raises(InvalidInputError, match="prior_over_k applies only to an unknown number"):
         gibbs(vb, X, prior_over_k={1: 1.0})
     with pytest.raises(InvalidInputError, match="concentration is for an unknown number"):
         gibbs(vb, X, n_components=3, concentration="dynamic")
