@@ -87,7 +87,7 @@ def _view_of(region: DensityRegion) -> View:
         )
     if not density.family.continuous:
         raise UnsupportedError(
-            "a region is drawn over continuous columns: of counts and coins ask contains"
+            "a region is drawn for continuous features: for counts and binary features use contains"
         )
     if len(density.columns) > 2:
         raise UnsupportedError(

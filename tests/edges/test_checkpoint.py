@@ -462,8 +462,7 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection import rule
-from bayesmix.selection.candidates import candidate_sweep as sweep
+from bayesmix.selection import rule, sweep
 
 sweep.SECONDS_ALONE, rule.SECONDS_ALONE = -1.0, 0.0
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))

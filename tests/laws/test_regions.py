@@ -306,7 +306,7 @@ def test_too_few_rows_for_a_level_are_refused_and_just_enough_are_not(level, few
             InvalidInputError, match=f"calibration must be at least {fewest} samples"
         ):
             normal.density_region(level, calibration=short)
-        with pytest.raises(InvalidInputError, match=f"n_draws must be at least {fewest} rows"):
+        with pytest.raises(InvalidInputError, match=f"n_draws must be at least {fewest} samples"):
             normal.density_region(level, n_draws=fewest - 1)
 
 
@@ -367,5 +367,5 @@ def test_a_region_says_what_it_rests_on():
     assert "assumes a correct model" in by_model.summary()
     calibrated = model.density_region(0.9, calibration=rows_of(SKEWED, 99, 2))
     assert "calibrated on 99 samples" in repr(calibrated)
-    assert "holds 0.900 on average" in calibrated.summary()
+    assert "Expected coverage 0.900" in calibrated.summary()
     assert calibrated.summary().splitlines()[1] in calibrated._repr_html_()

@@ -545,7 +545,7 @@ def test_sticks_and_options_without_effect_are_refused():
     vb, X = faithful()
     with pytest.raises(InvalidInputError, match="prior_over_k applies only to an unknown number"):
         gibbs(vb, X, prior_over_k={1: 1.0})
-    with pytest.raises(InvalidInputError, match="concentration is for an unknown number"):
+    with pytest.raises(InvalidInputError, match="concentration applies only to an unknown number"):
         gibbs(vb, X, n_components=3, concentration="dynamic")
     with pytest.raises(InvalidInputError, match="concentration must be one of static, dynamic"):
         gibbs(vb, X, n_components=None, concentration="sparse")
