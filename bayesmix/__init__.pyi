@@ -1,3 +1,7 @@
+from bayesmix import datasets as datasets
+from bayesmix import errors as errors
+from bayesmix import plots as plots
+from bayesmix import results as results
 from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
