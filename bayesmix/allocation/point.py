@@ -24,12 +24,13 @@ def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
     Known labels exclude the other components; log soft labels are added to the log joints (Côme,
     Oukhellou, Denoeux & Aknin 2009).
     """
-    if rows.labels is not None:
-        if rows.labels.ndim == 2:
-            joint += rows.labels
+    labels = rows.side.labels
+    if labels is not None:
+        if labels.ndim == 2:
+            joint += labels
         else:
-            is_known = rows.labels >= 0
-            excluded = rows.labels[:, None] != np.arange(joint.shape[1])
+            is_known = labels >= 0
+            excluded = labels[:, None] != np.arange(joint.shape[1])
             joint[is_known[:, None] & excluded] = -np.inf
     return Allocated(normalise(joint))
 

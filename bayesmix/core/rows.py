@@ -126,20 +126,41 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class SideInformation:
+    """Data about samples besides their values, which allocations read.
+
+    ``labels`` are known components (n,), -1 if unknown, or log factors (n, K) of the weights;
+    ``begins`` (n,) marks starts of sequences, which blocks do not divide; ``covariates`` (n, P) are
+    those of the weights.
+    """
+
+    labels: Integers | Array | None = None
+    begins: Booleans | None = None
+    covariates: Array | None = None
+
+    def __getitem__(self, rows: Any) -> SideInformation:
+        """Return the side information of some samples, chosen by slice, mask or indices."""
+        if self is NO_SIDE_INFORMATION:
+            return self
+        parts = (self.labels, self.begins, self.covariates)
+        return SideInformation(*(None if part is None else part[rows] for part in parts))
+
+
+NO_SIDE_INFORMATION = SideInformation()
+
+
+@dataclass(frozen=True)
 class Rows:
     """Data (n, D) of a chunk, sample weights, and the number of the first observation.
 
-    ``earlier`` (n,) are values of an earlier pass; ``labels`` known components (n,), -1 if unknown,
-    or log factors (n, K) of the weights; ``begins`` (n,) marks starts of sequences, which blocks do
-    not divide.
+    ``earlier`` (n,) are values of an earlier pass.
     """
 
     values: Stored
     weights: Array | None = None
     first: int = 0
     earlier: Indices | None = None
-    labels: Integers | Array | None = None
-    begins: Booleans | None = None
+    side: SideInformation = NO_SIDE_INFORMATION
     _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -186,9 +207,8 @@ class Rows:
         for columns, rows in patterns(values, among):
             if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
                 weights = None if self.weights is None else self.weights[rows]
-                labels = None if self.labels is None else self.labels[rows]
                 seen = values[np.ix_(rows, columns)]
-                groups.append((columns, Rows(seen, weights, labels=labels)))
+                groups.append((columns, Rows(seen, weights, side=self.side[rows])))
             else:
                 rest.append(rows)
         if rest:
@@ -202,7 +222,7 @@ class Rows:
         return Rows(
             self.values[mine],
             None if self.weights is None else self.weights[mine],
-            labels=None if self.labels is None else self.labels[mine],
+            side=self.side[mine],
         )
 
     def blocks(self, size: int) -> list[Rows]:
@@ -210,8 +230,8 @@ class Rows:
         if len(self) <= size:
             return [self]
         cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
-        if self.begins is not None:
-            borders = np.append(np.flatnonzero(self.begins), len(self))
+        if self.side.begins is not None:
+            borders = np.append(np.flatnonzero(self.side.begins), len(self))
             cuts = np.unique(borders[np.searchsorted(borders, cuts)])
         return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
 
@@ -221,8 +241,7 @@ class Rows:
             None if self.weights is None else self.weights[part],
             self.first + part.start,
             None if self.earlier is None else self.earlier[part],
-            None if self.labels is None else self.labels[part],
-            None if self.begins is None else self.begins[part],
+            self.side[part],
         )
 
     def recalling(self, earlier: Indices) -> Rows:

@@ -178,7 +178,7 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
     inference, family = model.inference, model.family
     if isinstance(inference, MaximumLikelihood):
-        return replace(inference, family=family, weights=FreeWeights())
+        return replace(inference, family=family, weights=inference.weights or FreeWeights())
     from bayesmix.allocation.dirichlet import DirichletPrior
 
     if isinstance(inference, VariationalBayes):

@@ -17,10 +17,17 @@ import numpy as np
 
 from bayesmix.core.coding import Coding
 from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
-from bayesmix.core.rows import Faults, Rows, Summary, faults_in
+from bayesmix.core.rows import (
+    NO_SIDE_INFORMATION,
+    Faults,
+    Rows,
+    SideInformation,
+    Summary,
+    faults_in,
+)
 from bayesmix.core.sources import Kept
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored, cost_of, quantiles
+from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
 from bayesmix.numerics.gaps import without_gaps
 
 # Interquartile range of a normal distribution in standard deviations.
@@ -231,7 +238,7 @@ class ArraySource:
     """Data (n, D) of any real type, sample weights (n,), and the number of threads.
 
     ``columns`` are names of the features, ``numbers`` those of a subset in the original data.
-    ``labels`` and ``begins`` are as in ``Rows``; subsets must consist of whole sequences.
+    Subsets of sequences must consist of whole sequences.
     """
 
     values: Stored
@@ -240,8 +247,7 @@ class ArraySource:
     columns: tuple[str, ...] | None = None
     numbers: Integers | None = None
     coding: Coding | None = None
-    labels: Integers | Array | None = None
-    begins: Booleans | None = None
+    side: SideInformation = NO_SIDE_INFORMATION
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without cached chunks."""
@@ -263,7 +269,7 @@ class ArraySource:
     @cached_property
     def rows(self) -> Rows:
         """All observations, with caches that last between passes."""
-        return Rows(self.values, self.weights, labels=self.labels, begins=self.begins)
+        return Rows(self.values, self.weights, side=self.side)
 
     @cached_property
     def faults(self) -> Faults:
@@ -334,8 +340,7 @@ class ArraySource:
             values=self.values[rows],
             weights=weights,
             numbers=None if self.numbers is None else self.numbers[rows],
-            labels=None if self.labels is None else self.labels[rows],
-            begins=None if self.begins is None else self.begins[rows],
+            side=self.side[rows],
         )
 
     def reweighted(self, factors: Array) -> ArraySource:

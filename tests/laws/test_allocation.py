@@ -16,7 +16,7 @@ import bayesmix as bm
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Allocated, Rows
+from bayesmix.core.rows import Allocated, Rows, SideInformation
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.families.gaussian.family import Gaussian
@@ -59,7 +59,7 @@ class Chain:
         return np.full(K, 1 / K)
 
     def allocate(self, joint, rows: Rows):
-        starts = np.append(np.flatnonzero(rows.begins), len(rows))
+        starts = np.append(np.flatnonzero(rows.side.begins), len(rows))
         log_normaliser, counts = np.empty(len(rows)), ChainCounts(np.zeros(K), np.zeros((K, K)))
         for start, stop in pairwise(starts):
             log_normaliser[start:stop], own = self._sequence(joint[start:stop])
@@ -147,7 +147,7 @@ def test_a_markov_chain_is_the_sum_over_all_paths(seed):
     chain = random_chain(rng)
     log_density = norm.logpdf(rows, [0.0, 3.0, 6.0])
     joint = log_density.copy()
-    allocated = chain.allocate(joint, Rows(rows, begins=begins))
+    allocated = chain.allocate(joint, Rows(rows, side=SideInformation(begins=begins)))
     ends = np.append(np.flatnonzero(begins), len(rows))
     total, moves = 0.0, np.zeros((K, K))
     for start, stop in pairwise(ends):
@@ -161,7 +161,7 @@ def test_a_markov_chain_is_the_sum_over_all_paths(seed):
 def chain_run(rng, prior, inference, passes, accelerate=False):
     """A run of a Gaussian chain by the ordinary engine, from a random mixture."""
     rows, begins = sequences(rng, (8,) * 30)
-    source = ArraySource(rows, begins=begins)
+    source = ArraySource(rows, side=SideInformation(begins=begins))
     settings = Settings(Aitken(), accelerate=accelerate)
     problem = resolve(Model(K, Gaussian("full"), inference), source, settings)
     problem = replace(problem, objective=replace(problem.objective, weights=prior))
@@ -210,7 +210,7 @@ def test_equal_transitions_are_the_mixture():
     chain = Chain(np.log(weights), np.log(np.tile(weights, (K, 1))))
     log_density = norm.logpdf(rows, [0.0, 3.0, 6.0])
     joint, mixed = log_density.copy(), log_density + np.log(weights)
-    ours = chain.allocate(joint, Rows(rows, begins=begins)).log_normaliser
+    ours = chain.allocate(joint, Rows(rows, side=SideInformation(begins=begins))).log_normaliser
     theirs = PointWeights(weights).allocate(mixed, Rows(rows)).log_normaliser
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     np.testing.assert_allclose(joint, mixed, atol=1e-12)
@@ -219,9 +219,9 @@ def test_equal_transitions_are_the_mixture():
 def test_blocks_end_between_sequences():
     begins = np.zeros(100, dtype=bool)
     begins[[0, 10, 47, 48, 90]] = True
-    blocks = Rows(np.zeros((100, 1)), begins=begins).blocks(20)
+    blocks = Rows(np.zeros((100, 1)), side=SideInformation(begins=begins)).blocks(20)
     assert [(block.first, len(block)) for block in blocks] == [(0, 47), (47, 43), (90, 10)]
-    assert all(block.begins[0] for block in blocks)
+    assert all(block.side.begins[0] for block in blocks)
 
 
 # Known labels
@@ -229,7 +229,7 @@ def test_blocks_end_between_sequences():
 
 def labelled(labels, inference, prior, passes=30):
     rows = np.concatenate([generator(4).normal(-1, 1, (40, 2)), generator(5).normal(1, 1, (40, 2))])
-    source = ArraySource(rows, labels=labels)
+    source = ArraySource(rows, side=SideInformation(labels=labels))
     problem = resolve(Model(2, Gaussian("full"), inference), source, Settings(Aitken()))
     problem = replace(
         problem, objective=replace(problem.objective, weights=prior), accelerate=False
@@ -279,7 +279,9 @@ def test_known_labels_are_where_the_samples_are(inference, prior):
     assert (np.diff(state.trace) > -1e-9).all()
     mixture = state.mixture
     rows = np.concatenate([generator(4).normal(-1, 1, (40, 2)), generator(5).normal(1, 1, (40, 2))])
-    shares, _ = mixture.responsibilities(mixture.frame.apply(rows), Rows(rows, labels=labels))
+    shares, _ = mixture.responsibilities(
+        mixture.frame.apply(rows), Rows(rows, side=SideInformation(labels=labels))
+    )
     known = labels >= 0
     np.testing.assert_array_equal(shares[known].argmax(axis=1), labels[known])
     np.testing.assert_allclose(shares[known].max(axis=1), 1.0, rtol=1e-15)

@@ -157,7 +157,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
     exact = ArraySource(X, weights).summary
     few, _ = partitions(X, weights)
     assert_same(few.summary, exact, rtol=0)
-    for module in ("summary", "partitions_of_rows"):
+    for module in ("memory", "partitions_of_rows"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 1000)
     many, reads = partitions(X, weights)
     assert_same(many.summary, ArraySource(X, weights).summary, rtol=1e-12)
@@ -172,7 +172,7 @@ def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch
     ids=["likelihood", "variational"],
 )
 def test_rows_are_read_twice_before_the_first_pass(model, monkeypatch):
-    for module in ("summary", "partitions_of_rows"):
+    for module in ("memory", "partitions_of_rows"):
         monkeypatch.setattr(f"bayesmix.sources.{module}.MOST_SORTED", 5_000)
     monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     X = clusters(20_000, 2, 4)
