@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.core.priors import NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
+from bayesmix.core.priors import Allocation, NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import LOWEST_LOG, Allocated, GroupCounts, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 
 
-def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
+def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated:
     """Turn log joints (n, K) into responsibilities in place (Bishop 2006, eq. 9.23 and 10.49).
 
     Known labels exclude the other components; log soft labels are added to the log joints (Côme,
-    Oukhellou, Denoeux & Aknin 2009).
+    Oukhellou, Denoeux & Aknin 2009). Samples of a group share their component.
     """
     labels = rows.side.labels
     if labels is not None:
@@ -32,7 +32,25 @@ def sample_by_sample(weights: object, joint: Array, rows: Rows) -> Allocated:
             is_known = labels >= 0
             excluded = labels[:, None] != np.arange(joint.shape[1])
             joint[is_known[:, None] & excluded] = -np.inf
+    if rows.side.grouped:
+        return group_by_group(weights, joint, rows)
     return Allocated(normalise(joint))
+
+
+def group_by_group(weights: Allocation, joint: Array, rows: Rows) -> Allocated:
+    """Turn log joints (n, K) into responsibilities that all samples of a group share.
+
+    Log densities add up within a group and log weights count once. The log normaliser of a group is
+    divided among its samples, which have equal sample weights.
+    """
+    sizes = rows.side.group_sizes
+    starts = np.cumsum(sizes) - sizes
+    logs = np.maximum(weights.expected_log(), LOWEST_LOG)
+    sums: Array = np.add.reduceat(joint, starts, axis=0) - (sizes - 1.0)[:, None] * logs
+    log_normaliser = np.repeat(normalise(sums) / sizes, sizes)
+    joint[:] = np.repeat(sums, sizes, axis=0)
+    counts = (rows.weights_or_ones[starts, None] * sums).sum(axis=0)
+    return Allocated(log_normaliser, GroupCounts(counts))
 
 
 @dataclass(frozen=True)

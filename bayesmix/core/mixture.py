@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import numpy as np
 
 from bayesmix.core.noise import Noise
-from bayesmix.core.rows import LOWEST_LOG, Allocated, AllocationSums, Event, Frame, Rows
+from bayesmix.core.rows import (
+    LOWEST_LOG,
+    Allocated,
+    AllocationSums,
+    Event,
+    Frame,
+    GroupCounts,
+    Rows,
+)
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps, patterns
@@ -196,7 +204,9 @@ class Expectation:
 
     @property
     def of_allocation(self) -> Any:
-        """Statistics of the allocation: the counts (K,) for mixing weights."""
+        """Statistics of the allocation: counts (K,) of samples or groups for mixing weights."""
+        if isinstance(self.allocation, GroupCounts):
+            return self.allocation.counts
         return self.counts if self.allocation is None else self.allocation
 
     def pack(self) -> Array:

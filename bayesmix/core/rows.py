@@ -130,20 +130,30 @@ class SideInformation:
     """Data about samples besides their values, which allocations read.
 
     ``labels`` are known components (n,), -1 if unknown, or log factors (n, K) of the weights;
-    ``begins`` (n,) marks starts of sequences, which blocks do not divide; ``covariates`` (n, P) are
-    those of the weights.
+    ``begins`` (n,) marks starts of sequences or groups, which blocks do not divide; samples of a
+    group share their component if ``grouped``; ``covariates`` (n, P) are those of the weights.
     """
 
     labels: Integers | Array | None = None
     begins: Booleans | None = None
     covariates: Array | None = None
+    grouped: bool = False
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
         if self is NO_SIDE_INFORMATION:
             return self
-        parts = (self.labels, self.begins, self.covariates)
-        return SideInformation(*(None if part is None else part[rows] for part in parts))
+        labels, begins, covariates = (
+            None if part is None else part[rows]
+            for part in (self.labels, self.begins, self.covariates)
+        )
+        return SideInformation(labels, begins, covariates, self.grouped)
+
+    @property
+    def group_sizes(self) -> Integers:
+        """Return the size (G,) of each group."""
+        assert self.begins is not None
+        return np.diff(np.append(np.flatnonzero(self.begins), len(self.begins)))
 
 
 NO_SIDE_INFORMATION = SideInformation()
@@ -259,6 +269,22 @@ class AllocationSums(Protocol):
     def pack(self) -> Array: ...
 
     def unpack(self, vector: Array, /) -> Self: ...
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Expected numbers (K,) of groups, the statistics of mixing weights if groups share them."""
+
+    counts: Array
+
+    def __add__(self, other: GroupCounts) -> GroupCounts:
+        return GroupCounts(self.counts + other.counts)
+
+    def pack(self) -> Array:
+        return self.counts
+
+    def unpack(self, vector: Array) -> GroupCounts:
+        return GroupCounts(vector)
 
 
 @dataclass(frozen=True)

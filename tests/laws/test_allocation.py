@@ -291,3 +291,63 @@ def test_all_labels_known_the_counts_are_those_of_the_labels():
     labels = np.repeat([0, 1], (30, 50))
     state = labelled(labels, bm.MaximumLikelihood(), FreeWeights())
     np.testing.assert_allclose(state.expectation.counts, [30.0, 50.0], rtol=1e-13)
+
+
+# Groups
+
+
+def grouped(sizes, inference, prior, passes=30):
+    """A run on pairs of clusters whose samples share components within groups."""
+    sizes = np.array(sizes)
+    rng = generator(6)
+    means = np.repeat(rng.choice([-1.0, 1.5], len(sizes)), sizes)
+    rows = means[:, None] + rng.normal(size=(len(means), 2))
+    begins = np.zeros(len(rows), dtype=bool)
+    begins[np.cumsum(sizes) - sizes] = True
+    source = ArraySource(rows, side=SideInformation(begins=begins, grouped=True))
+    problem = resolve(Model(2, Gaussian("full"), inference), source, Settings(Aitken()))
+    problem = replace(
+        problem, objective=replace(problem.objective, weights=prior), accelerate=False
+    )
+    shares = (rows[:, :1] > 0) @ np.array([[1.0, -1.0]]) + np.array([[0.0, 1.0]])
+    sums = problem.family.statistics(problem.frame.apply(rows), shares)
+    if problem.objective.variational:
+        components = problem.objective.parameters_prior.posterior(sums)
+        weights = prior.posterior(np.array([10.0, 8.0]))
+    else:
+        components = problem.family.maximum_likelihood(sums, None, None, problem.frame)
+        weights = PointWeights(np.array([0.5, 0.5]))
+    state = begin_at(problem, Mixture(weights, components, problem.frame))
+    return rows, begins, run(problem, state, Monitor(), passes)
+
+
+@every_inference
+def test_groups_share_their_component(inference, prior):
+    rows, begins, state = grouped([3, 1, 4, 2, 5] * 8, inference, prior)
+    assert (np.diff(state.trace) > -1e-9).all()
+    mixture = state.mixture
+    framed = mixture.frame.apply(rows)
+    side = SideInformation(begins=begins, grouped=True)
+    shares, log_normaliser = mixture.responsibilities(framed, Rows(rows, side=side))
+    log_density = mixture.components.expected_log_density(framed)
+    starts = np.flatnonzero(begins)
+    joint = np.add.reduceat(log_density, starts, axis=0) + mixture.weights.expected_log()
+    total = logsumexp(joint, axis=1)
+    assert log_normaliser.sum() == pytest.approx(total.sum(), rel=1e-12)
+    posterior = np.exp(joint - total[:, None])
+    np.testing.assert_allclose(shares[starts], posterior, atol=1e-12)
+    np.testing.assert_allclose(state.expectation.of_allocation, posterior.sum(axis=0), rtol=1e-9)
+    assert state.expectation.counts.sum() == pytest.approx(len(rows))
+
+
+@every_inference
+def test_groups_of_one_sample_are_the_mixture(inference, prior):
+    _, _, state = grouped([1] * 60, inference, prior)
+    rows, _, _ = grouped([1] * 60, inference, prior, passes=1)
+    source = ArraySource(rows)
+    problem = resolve(Model(2, Gaussian("full"), inference), source, Settings(Aitken()))
+    problem = replace(
+        problem, objective=replace(problem.objective, weights=prior), accelerate=False
+    )
+    plain = run(problem, begin_at(problem, state.mixture), Monitor(), 0)
+    assert plain.objective == pytest.approx(state.objective, rel=1e-13)
