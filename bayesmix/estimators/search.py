@@ -55,7 +55,7 @@ class MixtureSearch(SearchResults, Showing):
     estimator : estimator, optional
         A bayesmix estimator, or a pipeline that ends in one; None: ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
-        None: K grows until more components are refuted (at most 30; by folds, 10).
+        None: K grows until more components are far behind (at most 30; by folds, 10).
     covariance_type : str or sequence of str, optional
         Structures to compare, each model once; None leaves the estimator's own. "all": mclust's
         fourteen, of variational estimators the six with a posterior.
@@ -111,7 +111,7 @@ class MixtureSearch(SearchResults, Showing):
     estimators_ : list
         The fit of every candidate; None where it failed.
     k_probabilities_ : Series
-        P(K | rows), over the structures that were not refuted; ``attrs`` holds the prior over K.
+        P(K | rows), over the structures that were not dropped; ``attrs`` holds the prior over K.
     averaged_ : AveragedDensity
         The density averaged over candidates: by their probabilities, or by stacking with "cv".
     cautions_ : list of str
@@ -189,7 +189,7 @@ class MixtureSearch(SearchResults, Showing):
         checks = DataChecks(
             numbers,
             grows,
-            source.shape[1],
+            source.shape,
             left_out,
             rounded_features(plain),
             duplicates(plain),
@@ -207,8 +207,8 @@ class MixtureSearch(SearchResults, Showing):
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
-        refuted = growth.refuted if grows else None
-        task = Task(fitter, splits, functions, kept_fits, patience, watched, refuted)
+        ended = growth.ended if grows else None
+        task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
         further = grows and variational and not self.interrupted_
@@ -283,19 +283,25 @@ class MixtureSearch(SearchResults, Showing):
         rows = judgement.candidates
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
-        self.cautions_ = checks.notes(rows)
+        result = rows[0].result
+        assert result is not None  # it has a value
+        self._rounded = checks.rounded
+        self._clusters = clusters_of_components(result, checks.rounded)
+        self.cautions_ = checks.notes(rows, self._clusters)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         try:
             posterior = self._probabilities(rows)
         except UndefinedError:
             posterior = None
-        result = rows[0].result
-        assert result is not None  # it has a value
-        self._rounded = checks.rounded
-        self._clusters = clusters_of_components(result, checks.rounded)
         answer = words.Answer(
-            judgement, criterion, n, posterior, self.cautions_, int(self._clusters.max()) + 1
+            judgement,
+            criterion,
+            n,
+            posterior,
+            self.cautions_,
+            int(self._clusters.max()) + 1,
+            len(words.suspected_outliers(result, self._clusters, checks.rounded)),
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 

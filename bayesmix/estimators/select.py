@@ -48,7 +48,7 @@ def select(
         Of a frame with columns of categories, text or truth values these are levels; dates and keys
         are left out, with a warning. See ``Mixture(family="auto")``.
     n_components : int or sequence of int, optional
-        None: K grows from 1 until more components are refuted, under a prior over K that falls
+        None: K grows from 1 until more components are far behind, under a prior over K that falls
         with it (beta-negative-binomial); at most 30.
     covariance_type : str or sequence of str, optional
         None: scikit-learn's four, or of one column "full" and "tied", which the others then equal.

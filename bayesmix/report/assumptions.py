@@ -34,9 +34,9 @@ MEANINGS = {
     "evidence_folds": (
         "Each covariance structure, at its best number of components, predicts rows that were held "
         "out; one that is worse than the best by more than a standard error of the paired "
-        "difference is refuted. Among the others the evidence (bound + log K!) and the prior over "
-        "the number choose; one component, where that predicts best of all. It assumes the prior "
-        "below, and tends to too many components where theirs are not normal."
+        "difference is dropped. Among the others the evidence (bound + log K!) and the prior over "
+        "the number choose. It assumes the prior below, and tends to too many components where "
+        "theirs are not normal."
     ),
     "elbo": (
         "The exact evidence lower bound of a variational fit. For how many components made the "

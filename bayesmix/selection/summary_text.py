@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.clusters import too_small
+from bayesmix.selection.clusters import OUTLYING
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.data_checks import (
     FEW_VALUES,
@@ -32,7 +33,7 @@ from bayesmix.selection.rule import RULED_OUT, Judgement
 from bayesmix.selection.scores import Score
 
 # An expected number of observations that prints as none.
-EMPTY = 0.05
+EMPTY = 0.5
 # Zeros are many in a column of counts where they are more than half, and a component is of zeros
 # alone where other counts are less than a tenth.
 MANY_ZEROS = 0.5
@@ -49,19 +50,22 @@ class DataChecks:
 
     numbers: list[int]
     grows: bool
-    n_features: int
+    shape: tuple[int, int]
     left_out: tuple[str, ...]
     rounded: tuple[RoundedFeature, ...]
     duplicates: Duplicates
     logs: LogScale
 
-    def notes(self, candidates: list[Candidate]) -> list[str]:
-        """Notes on the first candidate, which was chosen, the most important first."""
+    def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
+        """Notes on the first candidate, which was chosen, the most important first.
+
+        ``clusters`` (K,): the cluster of each of its components.
+        """
         chosen = candidates[0]
         result = chosen.sound
         notes = [*self._range(chosen)]
         if result is not None:
-            notes += components(result, self.rounded)
+            notes += components(result, clusters, self.rounded)
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
@@ -84,8 +88,8 @@ class DataChecks:
         ahead = self.logs.bic - float(np.nanmax([each.value("bic") for each in candidates]))
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                f"Skewed features: one normal on the log scale ({listed(self.logs.columns)}) fits "
-                f"better than any mixture. Take logs?"
+                f"Skewed: {listed(self.logs.columns)}. One log-normal fits better; consider taking "
+                "logs and refitting."
             )
         if result is not None and (zeros := _zeros(result)):
             notes.append(f"Many zeros: {listed(zeros)}; compare without these columns.")
@@ -95,14 +99,15 @@ class DataChecks:
         """Structures that were left out, and K at an end of the range."""
         if self.grows and self.numbers == [1]:
             return [
-                f"Too few observations for {self.n_features} variables, so only K = 1 was fitted; "
+                f"Too few observations for {self.shape[1]} variables, so only K = 1 was fitted; "
                 "set n_components or use factor analysers."
             ]
         notes = []
         if self.left_out:
+            n, features = self.shape[0], counted(self.shape[1], "feature")
             notes.append(
-                f"Too few observations for {listed(self.left_out)} covariance, which "
-                f"{'was' if len(self.left_out) == 1 else 'were'} left out."
+                f"With n = {n:,} and {features}, {phrase(self.left_out)} covariance "
+                f"{'was' if len(self.left_out) == 1 else 'were'} not tried."
             )
         if len(self.numbers) == 1 or min(self.numbers) < chosen.asked < max(self.numbers):
             return notes
@@ -134,34 +139,53 @@ class DataChecks:
         return shown
 
 
-def components(result: Any, rounded: Sequence[RoundedFeature]) -> list[str]:
+def suspected_outliers(
+    result: Any, clusters: Integers, rounded: Sequence[RoundedFeature]
+) -> list[int]:
+    """The components that are no clusters because they hold few observations."""
+    excused = _held(result) | {k for k, _ in _narrow(result, rounded)}
+    few = np.flatnonzero((clusters == OUTLYING) & (result.counts >= EMPTY)).tolist()
+    return [k for k in few if k not in excused]
+
+
+def components(result: Any, clusters: Integers, rounded: Sequence[RoundedFeature]) -> list[str]:
     """Components that are no clusters: of few observations, of identical ones, below rounding."""
-    small, counts = too_small(result, rounded), result.counts
-    if result.n_components == 1 or not small.any():
-        return []
-    narrow = narrower(result, [each for each in rounded if each.n_values > 2])
-    held = {k for event in result.events if event.kind == "held" for k in event.components}
-    width = held | {k for k, _ in narrow}
-    empty = [k for k in np.flatnonzero(small) if counts[k] < EMPTY]
-    few = [k for k in np.flatnonzero(small) if counts[k] >= EMPTY and k not in width]
     notes = []
-    if few:
-        sizes = ", ".join(f"{counts[k]:.1f}" for k in few[:NAMES_SHOWN])
-        more = ", ..." if len(few) > NAMES_SHOWN else ""
-        noun = "component" if len(few) == 1 else "components"
-        notes.append(
-            f"Suspected outliers in {len(few)} {noun} ({sizes}{more} observations), which are not "
-            "counted as clusters."
+    if few := suspected_outliers(result, clusters, rounded):
+        n = round(float(result.counts[few].sum()))
+        verb = (
+            "observation is a suspected outlier"
+            if n == 1
+            else "observations are suspected outliers"
         )
-    if empty:
+        place = (
+            "its component is"
+            if len(few) == 1 and n == 1
+            else ("their component is" if len(few) == 1 else f"their {len(few)} components are")
+        )
+        notes.append(f"{n:,} {verb}: {place} too small to be a cluster.")
+    if empty := np.flatnonzero((clusters == OUTLYING) & (result.counts < EMPTY)).tolist():
         noun = f"Component {empty[0]} is" if len(empty) == 1 else f"{len(empty)} components are"
-        notes.append(f"{noun} almost empty (0.0 observations).")
-    if narrow:
+        notes.append(f"{noun} almost empty.")
+    if narrow := _narrow(result, rounded):
         k, feature = narrow[0]
         notes.append(f"Component {k} is narrower than the rounding of {feature.name}.")
-    elif held:
+    elif held := _held(result):
         notes.append(f"Component {min(held)} collapsed onto identical observations.")
     return notes
+
+
+def _held(result: Any) -> set[int]:
+    """The components that collapsed onto identical observations."""
+    if result.n_components == 1:
+        return set()
+    return {k for event in result.events if event.kind == "held" for k in event.components}
+
+
+def _narrow(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
+    """The components that are narrower than the rounding of a feature, of several components."""
+    several = [each for each in rounded if each.n_values > 2 and result.n_components > 1]
+    return narrower(result, several) if result.family.continuous else []
 
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
@@ -265,7 +289,8 @@ def difference(behind: Score) -> str:
 class Answer:
     """What a search found, the chosen candidate first; ``n`` is the sum of the sample weights.
 
-    ``n_clusters`` is None where components are not merged.
+    ``n_clusters`` is None where components are not merged; ``n_outlying``: components of suspected
+    outliers.
     """
 
     judgement: Judgement
@@ -274,6 +299,7 @@ class Answer:
     probabilities: Probabilities | None
     notes: Sequence[str] = ()
     n_clusters: int | None = None
+    n_outlying: int = 0
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -316,11 +342,14 @@ class Answer:
     def _model(self) -> str:
         result, n = self.best.result, f"{self.n:,.10g}"
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
-        clusters = ""
-        if self.n_clusters is not None:
-            they = "they form" if self.best.n_components > 1 else "it forms"
-            clusters = f"; {they} {counted(self.n_clusters, 'cluster')}"
-        return f"Best model: {label(self.best)} (n = {n}{features}){clusters}."
+        text = f"Best model: {label(self.best)} (n = {n}{features})"
+        if self.n_clusters is None or self.best.n_components == 1:
+            return f"{text}."
+        clusters = counted(self.n_clusters, "cluster")
+        if not self.n_outlying:
+            return f"{text}; they form {clusters}."
+        outlying = counted(self.n_outlying, "component")
+        return f"{text}: {clusters}, plus {outlying} of suspected outliers."
 
     def _by_criterion(self) -> str:
         """The criterion that chose, where it is not the default one, and the next candidate."""
@@ -373,7 +402,12 @@ class Answer:
         how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
         text = f"P(K | data): {', '.join(parts)}{how}"
         if ranked[0] != self.best.asked:
-            text += f"; the chosen model has K = {self.best.asked}"
+            if self.criterion != RULE:
+                text += f"; {record(self.criterion).label} chose K = {self.best.asked}"
+            elif self.several:
+                text += f", summed over structures; the best single model has K = {self.best.asked}"
+            else:
+                text += f"; the log evidence is largest at K = {self.best.asked}"
         return f"{text}."
 
     def _structures(self) -> str:
@@ -388,12 +422,15 @@ class Answer:
             why = self.judgement.why_no_folds
             return _shortened(f"{text} Chosen by the evidence alone{f': {why}' if why else ''}.")
         out, worse, level = dict[str, str](), dict[str, str](), list[str]()
-        for structure, score in behind.items():
+        for same in self._models(list(behind)):
+            score, name = behind[same[0]], "/".join(names[each] for each in same)
             if score.value > score.standard_error:
                 ruled_out = score.value >= RULED_OUT * score.standard_error
-                (out if ruled_out else worse)[names[structure]] = difference(score)
-            elif structure != self.best.structure:
-                level.append(names[structure])
+                (out if ruled_out else worse)[name] = difference(score)
+            elif self.best.structure not in same:
+                level.append(name)
+        if not (out or worse or level):  # with one component all are one model
+            return ""
         for gaps in ("out, worse", "worse", ""):
             line = f"{text} Cross-validation {_compared(out, worse, level, gaps)}."
             if len(line) <= WIDTH:
@@ -401,6 +438,18 @@ class Answer:
         gone = len(out) + len(worse)
         verb = f"drops {gone} structures" if gone else f"does not separate {len(level)} others"
         return f"{text} Cross-validation {verb}."
+
+    def _models(self, structures: list[str]) -> list[list[str]]:
+        """Structures in groups of one model: with one component some are equal."""
+        groups: dict[Any, list[str]] = {}
+        alone = {
+            each.structure: round(each.held.score.value, 6)
+            for each in self.candidates
+            if each.held is not None and each.asked == 1
+        }
+        for structure in structures:
+            groups.setdefault(alone.get(structure, structure), []).append(structure)
+        return list(groups.values())
 
     def _others(self) -> str:
         """What other criteria would choose."""

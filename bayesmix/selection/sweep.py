@@ -5,7 +5,7 @@ near the one before it in its chain, and near the better half of those that it c
 components, a simpler structure) on the same rows. So nothing crosses the border of a fold, and
 fits may be made anywhere, once those that they begin near are there, without changing a number.
 
-Where a range of K that takes care of itself ends: where more components are refuted.
+Where a range of K that takes care of itself ends: where more components are far behind the best.
 
 K grows until the evidence of the last few is far behind the best. Evidence may stand still for many
 K before it rises (twenty-five equal clusters are nearly as well described by twelve as by sixteen):
@@ -90,7 +90,7 @@ class Sweep:
     @property
     def side_by_side(self) -> bool:
         """Whether chains wait for one another: where one ends depends on the others."""
-        return self.task.refuted is not None
+        return self.task.ended is not None
 
     def every(self, workers: int) -> Iterator[Candidate]:
         """All rows as they come; worker processes join in once it takes a while."""
@@ -273,7 +273,7 @@ def _richer(one: list[Candidate], other: list[Candidate]) -> bool:
 # K grows no further than this by itself.
 LARGEST = 30
 # Nats by which so many K in a row must be behind the best one of their structure.
-REFUTED, IN_A_ROW = 10.0, 3
+FAR_BEHIND, IN_A_ROW = 10.0, 3
 # How far beyond what the pruned fit found K is tried.
 BEYOND = 2
 # It is made where there are so many rows a component of the largest K tried, times columns and one:
@@ -282,13 +282,13 @@ ROWS_TO_LOOK = 4.0
 ROWS_LOOKED_AT = 3000
 
 
-def refuted(values: Sequence[float]) -> bool:
+def ended(values: Sequence[float]) -> bool:
     """Whether the latest few of a chain, by K, are all far behind the best."""
     late = values[-IN_A_ROW:]
     if len(values) <= IN_A_ROW:
         return False
     best = np.nanmax(values) if np.isfinite(values).any() else np.nan
-    return bool(all(not value > best - REFUTED for value in late)) and bool(np.isfinite(best))
+    return bool(all(not value > best - FAR_BEHIND for value in late)) and bool(np.isfinite(best))
 
 
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:

@@ -138,15 +138,15 @@ class Task:
     checkpoint: KeptFits | None = None
     patience: int | None = None
     watched: str = ""  # the criterion that patience is about
-    refuted: Callable[[list[float]], bool] | None = None  # where K takes care of itself
+    ended: Callable[[list[float]], bool] | None = None  # where K takes care of itself
 
     def given_up(self, rows: Sequence[Candidate]) -> bool:
-        """Whether more are refuted, or the latest ``patience``, by K, were all worse than before.
+        """Whether the latest are far behind, or the latest ``patience`` all worse than before.
 
         Never where there are folds: they need every candidate, wherever it is worked on.
         """
-        if self.refuted is not None:
-            return self.refuted([row.value(self.watched) for row in rows])
+        if self.ended is not None:
+            return self.ended([row.value(self.watched) for row in rows])
         if self.patience is None or self.splits or len(rows) <= self.patience:
             return False
         values = [value for row in rows if math.isfinite(value := row.value(self.watched))]
