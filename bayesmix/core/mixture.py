@@ -68,6 +68,16 @@ class Mixture(Generic[C, W]):
             components=self.components.subset(keep),
         )
 
+    def halfway_to(self: M, other: M) -> M | None:
+        """Return ``other`` with its Newton steps from here halved, or None if it has none."""
+        pairs = {"weights": self.weights, "components": self.components}
+        halved = {
+            name: part.halfway_to(getattr(other, name))
+            for name, part in pairs.items()
+            if hasattr(part, "halfway_to")
+        }
+        return replace(other, **halved) if halved else None
+
     def marginal(self, columns: Integers) -> Mixture[Any]:
         """Return the marginal mixture of some columns."""
         if self.noise is not None:

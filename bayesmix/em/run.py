@@ -158,6 +158,8 @@ PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation, and the largest number of repairs in an M-step.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
+# Times that a Newton step is halved where the objective fell.
+MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
 HELD = "held"
 
@@ -368,6 +370,14 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     form = _renewed(problem, mixture, state)
     expectation, form, more = _expect(problem, mixture, form, state.passes)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    for _ in range(MOST_HALVINGS):
+        fell = value < state.objective - ROUNDING * expectation.magnitude
+        shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
+        if shorter is None:
+            break
+        mixture = shorter
+        expectation, form, more = _expect(problem, mixture, form, state.passes)
+        value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     gain = value - state.objective
     monitor.tick(iteration, value, gain)
     new_segment = changed or form is not state.form

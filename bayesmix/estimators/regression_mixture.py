@@ -1,0 +1,577 @@
+"""``RegressionMixture``: mixtures of regressions, and mixtures of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.base import RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bayesmix.allocation.gate import Gate, GateSums
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import Rows
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.estimators.incoming import unchanged_on_error
+from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.regression_data import Data, Predicted, Standardised, Starts, beside
+from bayesmix.estimators.representation import Showing
+from bayesmix.families.regressions import (
+    RESPONSES,
+    RegressionFamily,
+    Regressions,
+)
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.search.starts import Given, begun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Starts, passes of each, and how many of the best run to convergence.
+N_STARTS, SHORT, FINALISTS = 30, 6, 5
+# Smallest standard deviation of a residual, in that of the response.
+RELATIVE_FLOOR = 1e-4
+# Smallest eigenvalue of a gate's information per sample below which covariates separate components.
+SEPARATED = 1e-7
+
+
+class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+    """A mixture of K regressions of a response, by maximum likelihood.
+
+    y_n | x_n, k has mean g(x_n'β_k + offset_n), where g is the identity for a normal response, the
+    exponential for counts and amounts, and the logistic function for successes among trials
+    (Wedel & DeSarbo 1995). Each M-step is a step of Fisher scoring, halved where the likelihood
+    would fall; it is exact for a normal response.
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=1
+        Number of regressions; of several numbers the one with the smallest BIC is kept.
+    response : {"normal", "poisson", "binomial", "gamma", "negative_binomial"}, default="normal"
+        Distribution of the response.
+    fixed : sequence of column names or indices, optional
+        Columns of X whose coefficients all components share.
+    fit_intercept : bool, default=True
+        Whether each component has an intercept.
+    n_init : int, default=30
+        Number of starts; the best five of short runs are run to convergence.
+    max_iter : int, default=2000
+        Largest number of EM iterations of a run.
+    random_state : int, RandomState or Generator, optional
+        Seed of the starts.
+
+    Attributes
+    ----------
+    coef_ : array (K, D)
+        Slopes on the scale of the linear predictor.
+    intercept_ : array (K,)
+    scale_ : array (K,)
+        Standard deviation of a normal response; coefficient of variation of a gamma response;
+        1 / size of a negative binomial; 1 for counts and successes.
+    weights_ : array (K,)
+        Mixing weights; with a gate their averages over the data.
+    gate_coef_, gate_intercept_ : arrays (K, P), (K,)
+        Coefficients of the log odds of component k against component 0; only with a gate.
+    log_likelihood_ : float
+        Log likelihood of y given X in nats.
+    n_parameters_, n_iter_ : int
+    converged_ : bool
+    selection_ : DataFrame
+        Log likelihood, number of parameters and BIC of each number of components.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> x, z = rng.uniform(0, 10, (200, 1)), rng.integers(0, 2, 200)
+    >>> y = np.where(z == 0, 3 * x[:, 0], 20 - x[:, 0]) + rng.normal(0, 1, 200)
+    >>> model = bm.RegressionMixture(2, random_state=0).fit(x, y)
+    >>> np.sort(model.coef_[:, 0]).round()
+    array([-1.,  3.])
+    """
+
+    _answer = "log_likelihood_"
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] = 1,
+        *,
+        response: str = "normal",
+        fixed: Any = None,
+        fit_intercept: bool = True,
+        n_init: int = N_STARTS,
+        max_iter: int = 2000,
+        random_state: Any = None,
+    ) -> None:
+        store_parameters(self, locals())
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        gate: Any = None,
+        groups: Any = None,
+        offset: Any = None,
+        trials: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
+        """Fit the regressions.
+
+        Parameters
+        ----------
+        X : array or frame (n, D)
+            Explanatory variables, without a constant.
+        y : array (n,), or str
+            Response; a string is a formula such as ``"y ~ x + I(x**2)"`` over the frame X and
+            needs formulaic.
+        gate : array or frame (n, P), optional
+            Covariates of the mixing weights; ``gate=X`` fits a mixture of experts.
+        groups : array (n,), optional
+            Identifier of the unit of each observation; observations of a unit share their
+            component. The gate must be constant within a unit.
+        offset : array (n,), optional
+            Known part of the linear predictor, such as the log of an exposure.
+        trials : array (n,), optional
+            Numbers of trials of a binomial response; 1 by default.
+        sample_weight : array (n,), optional
+            Number of times that each observation counts.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            For collinear or constant columns, responses outside the support, and units with
+            several values of the gate; the estimator is then as it was.
+        """
+        with unchanged_on_error(self):
+            numbers = self._numbers()
+            validation.integer("n_init", self.n_init, 1)
+            validation.integer("max_iter", self.max_iter, 1)
+            data = self._training(X, y, gate, groups, offset, trials, sample_weight)
+            seed = root_seed(self.random_state)
+            fits = []
+            for number in numbers:
+                if number > data.n_units:
+                    raise InvalidInputError(
+                        f"n_components={number} must not be larger than the number of "
+                        f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
+                    )
+                fits.append(self._best(data, number, seed))
+            rows = [
+                (state.at().n_components, data.log_likelihood(state), data.n_parameters(state))
+                for state in fits
+            ]
+            penalty = np.log(data.n_samples)
+            bics = [-2.0 * value + size * penalty for _, value, size in rows]
+            self._adopt(data, fits[int(np.argmin(bics))])
+            self.selection_ = _table(rows, bics)
+        self._warn(data)
+        return self
+
+    def _numbers(self) -> list[int]:
+        values = self.n_components
+        several = list(values) if isinstance(values, Iterable) else [values]
+        if not several or isinstance(values, str):
+            raise InvalidInputError(
+                f"n_components must be an integer or a sequence of integers, got {values!r}"
+            )
+        return [validation.integer("n_components", value, 1) for value in several]
+
+    def _training(
+        self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
+    ) -> Data:
+        response = RESPONSES[validation.one_of("response", self.response, tuple(RESPONSES))]
+        self._formula = None
+        if isinstance(y, str):
+            self._formula = y
+            y, X = _matrices(y, X)
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        n = len(y)
+        names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
+        intercept = validation.flag("fit_intercept", self.fit_intercept)
+        design = Standardised.of("X", X, names, intercept)
+        if trials is not None and response.name != "binomial":
+            raise InvalidInputError("trials are for response='binomial': leave them out")
+        trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
+        offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
+        _check_response(response, y, trials)
+        weights = None
+        if weight is not None:
+            weights = validation.finite_array("sample_weight", weight, (n,))
+            if weights.min() < 0.0 or not weights.any():
+                raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
+        units = None if groups is None else _units(groups, n)
+        covariates, gate_design = None, None
+        if gate is not None:
+            table, gate_names = _columns("gate", gate, n)
+            gate_design = Standardised.of("gate", table, gate_names, True)
+            covariates = gate_design.apply(table)
+            if units is not None and (varying := _varies(covariates, units)).any():
+                row = int(np.flatnonzero(varying)[0])
+                raise InvalidInputError(
+                    f"gate must be constant within a group, and differs in row {row}"
+                )
+        places = _places(self.fixed, design, names)
+        floor = 0.0
+        if response.name == "normal":
+            floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
+        family = RegressionFamily(response, places, floor)
+        values = np.column_stack([y, offset, trials, design.apply(X)])
+        if units is not None:
+            order = np.argsort(units, kind="stable")
+            values, units = values[order], units[order]
+            weights = None if weights is None else weights[order]
+            covariates = None if covariates is None else covariates[order]
+            if weights is not None and _varies(weights[:, None], units).any():
+                raise InvalidInputError("sample_weight must be constant within a group")
+        return Data(values, weights, units, covariates, family, design, gate_design)
+
+    def _best(self, data: Data, n_components: int, seed: int) -> State:
+        """Return the converged run of the largest likelihood."""
+        starts = Starts(data.values, data.first_predictor(), data.units, seed)
+        problem, monitor = data.problem(), Monitor()
+        numbers = range(self.n_init if n_components > 1 else 1)
+        begun_runs = []
+        for number in numbers:
+            shares = Given(starts.responsibilities(n_components, number))
+            state = begun(problem, shares, n_components)
+            begun_runs.append(run(problem, state, monitor, SHORT))
+        begun_runs.sort(key=_rank, reverse=True)
+        quick = replace(problem, stopping=AMONG_CANDIDATES)
+        ends = [run(quick, s, monitor, self.max_iter) for s in begun_runs[:FINALISTS]]
+        best = max(ends, key=_rank)
+        return run(problem, best, monitor, self.max_iter)
+
+    def _adopt(self, data: Data, state: State) -> None:
+        mixture = state.at()
+        order = np.argsort(-state.expectation.counts, kind="stable")
+        mixture = mixture.subset(order, state.expectation.counts)
+        components = cast("Regressions", mixture.components)
+        self._data, self._mixture = data, mixture
+        raw = components.coefficients @ data.design.back.T
+        first = int(data.design.intercept)
+        self.coef_ = raw[:, first:]
+        self.intercept_ = raw[:, 0] if first else np.zeros(len(raw))
+        self.scale_ = _scales(components)
+        self.weights_ = mixture.weights.mean()
+        if data.gate is not None:
+            gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
+            self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
+        self.n_components_ = len(raw)
+        self.log_likelihood_ = data.log_likelihood(state)
+        self.n_parameters_ = data.n_parameters(state)
+        self.converged_ = state.status == "converged"
+        self.n_iter_ = state.iterations
+        self.objective_trace_ = np.array(state.trace)
+        self._held = state.holds
+        self._separated = False
+        if data.gate is not None and len(raw) > 1:
+            sums = cast("GateSums", state.expectation.allocation)
+            size = sums.gradient[1:].size
+            information = sums.information[1:, :, 1:].reshape(size, size)
+            least = float(np.linalg.eigvalsh(information)[0])
+            self._separated = least < SEPARATED * data.n_samples
+
+    def _warn(self, data: Data) -> None:
+        if not self.converged_:
+            warn(
+                f"the fit did not converge within max_iter={self.max_iter} iterations: raise it",
+                ConvergenceWarning,
+            )
+        if self._held:
+            warn(
+                "a component fits its samples exactly, so the likelihood has no maximum: use "
+                "fewer components",
+                BayesmixWarning,
+            )
+        if self._separated:
+            warn(
+                "the gate's covariates separate components completely, so that its coefficients "
+                "have no finite maximum: use fewer covariates or fewer components",
+                BayesmixWarning,
+            )
+
+    # Predictions
+
+    def predict(self, X: Any, *, gate: Any = None, offset: Any = None) -> Array:
+        """Return the mean response (n,) over the mixture, per trial for a binomial one."""
+        rows = self._new(X, gate, offset)
+        means: Array = (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
+        return means
+
+    def predict_components(self, X: Any, *, offset: Any = None) -> Array:
+        """Return the mean response (n, K) of each component."""
+        values, _ = self._values(X, None, offset, None, None)
+        means: Array = self._response.mean(self._regressions.predictors(values))
+        return means
+
+    def predict_proba(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        gate: Any = None,
+        groups: Any = None,
+        offset: Any = None,
+        trials: Any = None,
+    ) -> Array:
+        """Return P(component | x, y) (n, K), the same for all observations of a group."""
+        joint, _ = self._posterior(X, y, gate, groups, offset, trials)
+        return joint
+
+    def score_samples(
+        self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None
+    ) -> Array:
+        """Return the conditional log density (n,) of the responses in nats."""
+        _, log_density = self._posterior(X, y, gate, None, offset, trials)
+        return log_density
+
+    def predict_interval(
+        self,
+        X: Any,
+        level: float = 0.9,
+        *,
+        gate: Any = None,
+        offset: Any = None,
+        trials: Any = None,
+    ) -> Array:
+        """Return the central predictive interval (n, 2) of the response, at the estimates.
+
+        Uncertainty of the coefficients is not included.
+        """
+        level = validation.number("level", level, 0.0, strict=True)
+        if level >= 1.0:
+            raise InvalidInputError(f"level must be less than 1, got {level:g}")
+        rows = self._new(X, gate, offset, trials)
+        ends = [rows.quantile(0.5 - 0.5 * level), rows.quantile(0.5 + 0.5 * level)]
+        return np.column_stack(ends)
+
+    def residuals(
+        self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None,
+        random_state: Any = 0,
+    ) -> Array:  # fmt: skip
+        """Return quantile residuals (n,), standard normal under the model (Dunn & Smyth 1996).
+
+        For discrete responses they are randomised within the step of the distribution function.
+        """
+        rows = self._new(X, gate, offset, trials)
+        y = validation.finite_array("y", y, (len(rows.predictors),))
+        upper = rows.cdf(y)
+        if self._response.discrete:
+            share = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
+            upper = rows.cdf(y - 1.0) + share * (upper - rows.cdf(y - 1.0))
+        residuals: Array = ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
+        return residuals
+
+    def bic(self) -> float:
+        """Return -2 log L + p log n of the fit."""
+        check_is_fitted(self, "log_likelihood_")
+        n = self._data.n_samples
+        return float(-2.0 * self.log_likelihood_ + self.n_parameters_ * np.log(n))
+
+    def aic(self) -> float:
+        """Return -2 log L + 2 p of the fit."""
+        check_is_fitted(self, "log_likelihood_")
+        return float(-2.0 * self.log_likelihood_ + 2.0 * self.n_parameters_)
+
+    # Uncertainty
+
+    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
+        """Return all coefficients with standard errors and Wald intervals.
+
+        Standard errors come from the observed information of all parameters, gate and dispersions
+        included (Louis 1982), evaluated by central differences of the exact score. They are NaN
+        where the information is singular.
+        """
+        import pandas as pd
+
+        check_is_fitted(self, "log_likelihood_")
+        names, estimates, errors = self._data.wald(self._mixture)
+        half = float(ndtri(0.5 + 0.5 * level)) * errors
+        index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
+        columns = {
+            "estimate": estimates,
+            "standard_error": errors,
+            "lower": estimates - half,
+            "upper": estimates + half,
+        }
+        return pd.DataFrame(columns, index=index)
+
+    def summary(self) -> str:
+        """Return the fit in words, with a table of its coefficients."""
+        check_is_fitted(self, "log_likelihood_")
+        K = self.n_components_
+        head = (
+            f"Mixture of {K} {self.response} regression{'s' if K > 1 else ''} "
+            f"(n = {self._data.n_samples:.0f}): log likelihood {self.log_likelihood_:.2f}, "
+            f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
+        )
+        weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
+        table = self.coefficients().round(3).to_string()
+        return f"{head}\nWeights: {weights}.\n{table}"
+
+    def _answer_html(self) -> str:
+        head = self.summary().splitlines()[0]
+        return f"<p>{head}</p>{self.coefficients().round(3).to_html()}"
+
+    def plot(self, X: Any = None, y: Any = None, feature: Any = 0, ax: Any = None) -> Any:
+        """Plot the mean of each component along one column of X, over the data if given.
+
+        Fitted means are averaged over neighbouring samples. Colours show the most probable
+        component.
+        """
+        from bayesmix.plots.regression import plot_regression
+
+        check_is_fitted(self, "log_likelihood_")
+        return plot_regression(self, X, y, feature, ax)
+
+    @property
+    def _regressions(self) -> Regressions:
+        check_is_fitted(self, "log_likelihood_")
+        return cast("Regressions", self._mixture.components)
+
+    @property
+    def _response(self) -> Any:
+        return self._regressions.response
+
+    def _values(
+        self, X: Any, y: Any, offset: Any, trials: Any, gate: Any
+    ) -> tuple[Array, Array | None]:
+        """Return values as the fit arranged them, and the covariates of the gate."""
+        check_is_fitted(self, "log_likelihood_")
+        data = self._data
+        if self._formula is not None:
+            X = _matrices(self._formula, X, without_response=True)[1]
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        n = len(X)
+        offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
+        trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
+        y = np.zeros(n) if y is None else validation.finite_array("y", y, (n,))
+        covariates = None
+        if gate is not None:
+            if data.gate is None:
+                raise InvalidInputError("gate: the regressions were fitted without a gate")
+            table, _ = _columns("gate", gate, n)
+            if table.shape[1] != len(data.gate.names):
+                raise InvalidInputError(
+                    f"gate must have the {len(data.gate.names)} columns of the fit, got "
+                    f"{table.shape[1]}"
+                )
+            covariates = data.gate.apply(table)
+        return np.column_stack([y, offset, trials, data.design.apply(X)]), covariates
+
+    def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> Predicted:
+        values, covariates = self._values(X, None, offset, trials, gate)
+        components, weights = self._regressions, cast("Any", self._mixture.weights)
+        if isinstance(weights, Gate):
+            if covariates is None:
+                raise InvalidInputError("gate: give the covariates of the weights, as in fit")
+            shares = np.exp(weights.log_weights(covariates))
+        else:
+            shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
+        return Predicted(values, components.predictors(values), shares, components)
+
+    def _posterior(
+        self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
+    ) -> tuple[Array, Array]:
+        values, covariates = self._values(X, y, offset, trials, gate)
+        _check_response(self._response, values[:, 0], values[:, 2])
+        units = np.arange(len(values)) if groups is None else _units(groups, len(values))
+        order = np.argsort(units, kind="stable")
+        side = beside(None if covariates is None else covariates[order], units[order])
+        rows = Rows(values[order], side=side)
+        back = np.argsort(order)
+        joint, log_density = self._mixture.responsibilities(rows.values, rows)
+        return joint[back], log_density[back]
+
+
+def _rank(state: State) -> tuple[bool, float]:
+    return (not state.holds, state.objective)
+
+
+def _scales(components: Regressions) -> Array:
+    root = components.response.name in ("normal", "gamma")
+    return np.sqrt(components.dispersion) if root else components.dispersion.copy()
+
+
+def _table(rows: list[tuple[int, float, int]], bics: list[float]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = ["n_components", "log_likelihood", "n_parameters"]
+    return pd.DataFrame(rows, columns=columns).assign(bic=bics).set_index("n_components")
+
+
+def _check_response(response: Any, y: Array, trials: Array) -> None:
+    wrong, support = response.wrong(y, trials)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
+        )
+
+
+def _units(groups: Any, n: int) -> Integers:
+    """Return numbers of units from 0 on."""
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _varies(values: Array, units: Integers) -> Any:
+    """Return where values (n, P) differ from the first of their unit."""
+    firsts = np.unique(units, return_index=True)[1]
+    return (values != values[firsts][units]).any(axis=1)
+
+
+def _columns(argument: str, values: Any, n: int) -> tuple[Array, tuple[str, ...]]:
+    """Return a table (n, P) and the names of its columns."""
+    names = getattr(values, "columns", None)
+    table = np.asarray(values, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or len(table) != n or not np.isfinite(table).all():
+        raise InvalidInputError(
+            f"{argument} must be finite numbers of shape ({n}, P), got shape {table.shape}"
+        )
+    default = [f"{argument}{p}" for p in range(table.shape[1])]
+    return table, tuple(map(str, default if names is None else names))
+
+
+def _places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> Integers:
+    """Return the places in the design of columns with shared coefficients."""
+    if fixed is None:
+        return np.empty(0, dtype=int)
+    places = []
+    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
+        if column not in names and column not in range(len(names)):
+            raise InvalidInputError(
+                f"fixed must hold columns of X, names or indices, got {column!r}"
+            )
+        place = names.index(column) if column in names else int(column)
+        places.append(place + design.intercept)
+    return np.unique(places)
+
+
+def _matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
+    """Return response and design of a formula, without its intercept."""
+    try:
+        import formulaic
+    except ImportError:
+        raise UnsupportedError(
+            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
+        ) from None
+    right = formula.split("~", 1)[1] if without_response else formula
+    matrices = formulaic.model_matrix(right, table)
+    design = matrices if without_response else matrices.rhs
+    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
+    return response, design.drop(columns="Intercept", errors="ignore")

@@ -1,0 +1,451 @@
+"""Regressions as components: generalised linear models of a response given a design.
+
+Each row holds response, offset, number of trials and the design. The M-step is one Fisher scoring
+step from the coefficients of the E-step (McLachlan & Peel 2000, section 5.10; Nelder & Wedderburn
+1972), which is exact for a normal response.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import digamma, expit, gammaln, logit, polygamma
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Event, Frame
+from bayesmix.families.gamma import log_constant, most_likely_shapes
+from bayesmix.numerics.arrays import Array, Integers
+
+# Columns of a row before its design.
+RESPONSE, OFFSET, TRIALS, DESIGN = 0, 1, 2, 3
+# Linear predictors of log links are held in this range, so that means are finite.
+LARGEST_PREDICTOR = 50.0
+# Sizes of negative binomials, and the longest step of their logarithms.
+SIZES, LONGEST_STEP = (1e-3, 1e6), 1.0
+
+
+class Response(ABC):
+    """Distribution of a response given the linear predictor η, with its canonical or log link.
+
+    Arguments are responses and trials (n, 1), predictors (n, K) and dispersions (K,).
+    """
+
+    name: str
+    dispersed = True  # whether there is a dispersion parameter
+    discrete = False
+
+    @abstractmethod
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        """Return log p(y | η) (n, K)."""
+
+    @abstractmethod
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        """Return d log p / dη (n, K) and the expected negative second derivative."""
+
+    @abstractmethod
+    def mean(self, eta: Array) -> Array:
+        """Return E[y | η] per trial."""
+
+    @abstractmethod
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        """Return a predictor from the response alone, from which coefficients start."""
+
+    def first_dispersion(self, n_components: int) -> Array:
+        """Return the dispersions (K,) of a start."""
+        return np.ones(n_components)
+
+    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
+        """Return arrays (n, K) whose sums determine the dispersion."""
+        return ()
+
+    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
+        """Return dispersions (K,) from sums (T, K); ``gained``: fall of Σ r e² by the step."""
+        return previous
+
+    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
+        """Return d log p / d log dispersion (n, K)."""
+        return np.zeros_like(eta)
+
+    @abstractmethod
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        """Return the frozen scipy distribution of y."""
+
+    @abstractmethod
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        """Return where responses are outside the support (n,), and what the support is."""
+
+
+class NormalResponse(Response):
+    """y ~ N(η, dispersion)."""
+
+    name = "normal"
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        return -0.5 * (np.log(2.0 * np.pi * dispersion) + (y - eta) ** 2 / dispersion)
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        return (y - eta) / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
+
+    def mean(self, eta: Array) -> Array:
+        return eta
+
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        return y
+
+    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
+        return ((y - eta) ** 2,)
+
+    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
+        """Return the mean squared residual after the step."""
+        mean_squares: Array = np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
+        return mean_squares
+
+    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
+        return 0.5 * ((y - eta) ** 2 / dispersion - 1.0)
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        return stats.norm(eta, np.sqrt(dispersion))
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return ~np.isfinite(y), "finite numbers"
+
+
+class _LogLink(Response):
+    """Responses with a log link."""
+
+    def mean(self, eta: Array) -> Array:
+        means: Array = np.exp(np.clip(eta, -LARGEST_PREDICTOR, LARGEST_PREDICTOR))
+        return means
+
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        predictors: Array = np.log(np.maximum(y, 0.1 if self.discrete else 0.0))
+        return predictors
+
+
+class PoissonResponse(_LogLink):
+    """y ~ Poisson(e^η)."""
+
+    name = "poisson"
+    dispersed, discrete = False, True
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        return y * eta - self.mean(eta) - gammaln(y + 1.0)
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        means = self.mean(eta)
+        return y - means, means
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        return stats.poisson(self.mean(eta))
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
+
+
+class NegativeBinomialResponse(_LogLink):
+    """y with mean μ = e^η and variance μ + μ² dispersion; 1 / dispersion is the size."""
+
+    name = "negative_binomial"
+    discrete = True
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        size, means = 1.0 / dispersion, self.mean(eta)
+        constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0) + size * np.log(size)
+        density: Array = constant + y * eta - (y + size) * np.log(size + means)
+        return density
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        size, means = 1.0 / dispersion, self.mean(eta)
+        return (y - means) * size / (means + size), means * size / (means + size)
+
+    def first_dispersion(self, n_components: int) -> Array:
+        return np.full(n_components, 0.1)
+
+    def _slopes(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, Array]:
+        """Return first and second derivatives of log p in the size."""
+        size, means = 1.0 / dispersion, self.mean(eta)
+        ratio = (y + size) / (means + size)
+        first = digamma(y + size) - digamma(size) + np.log(size / (size + means)) + 1.0 - ratio
+        second = polygamma(1, y + size) - polygamma(1, size) + 1.0 / size
+        return first, second + (ratio - 2.0) / (means + size)
+
+    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
+        return self._slopes(y, eta, dispersion)
+
+    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
+        """Take a Newton step in the logarithm of the size."""
+        size = 1.0 / previous
+        slope, curvature = size * sums[0], -(size * sums[0] + size * size * sums[1])
+        newton = slope / np.where(curvature > 0.0, curvature, 1.0)
+        step = np.where(curvature > 0.0, newton, np.sign(slope))
+        log_size = np.log(size) + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
+        dispersion: Array = 1.0 / np.clip(np.exp(log_size), *SIZES)
+        return dispersion
+
+    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
+        return -self._slopes(y, eta, dispersion)[0] / dispersion
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        size = 1.0 / dispersion
+        return stats.nbinom(size, size / (size + self.mean(eta)))
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
+
+
+class GammaResponse(_LogLink):
+    """y with mean μ = e^η and variance μ² dispersion; 1 / dispersion is the shape."""
+
+    name = "gamma"
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        shape, ratio = 1.0 / dispersion, y / self.mean(eta)
+        density: Array = log_constant(shape) - shape * (ratio - 1.0 - np.log(ratio)) - np.log(y)
+        return density
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        return (y / self.mean(eta) - 1.0) / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
+
+    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
+        ratio = y / self.mean(eta)
+        return (ratio - 1.0 - np.log(ratio),)
+
+    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
+        """Return 1 / shape at the coefficients before the step."""
+        spread = np.maximum(sums[0] / np.maximum(counts, 1e-300), 1e-12)
+        return 1.0 / most_likely_shapes(spread)
+
+    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
+        shape, ratio = 1.0 / dispersion, y / self.mean(eta)
+        slope: Array = -shape * (np.log(shape) - digamma(shape) - (ratio - 1.0 - np.log(ratio)))
+        return slope
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        return stats.gamma(1.0 / dispersion, scale=self.mean(eta) * dispersion)
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return y <= 0, "positive numbers"
+
+
+class BinomialResponse(Response):
+    """y successes of ``trials`` with probability expit(η)."""
+
+    name = "binomial"
+    dispersed, discrete = False, True
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        ways = gammaln(trials + 1.0) - gammaln(y + 1.0) - gammaln(trials - y + 1.0)
+        density: Array = ways + y * eta - trials * np.logaddexp(0.0, eta)
+        return density
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        probability = expit(eta)
+        return y - trials * probability, trials * probability * (1.0 - probability)
+
+    def mean(self, eta: Array) -> Array:
+        probability: Array = expit(eta)
+        return probability
+
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        predictors: Array = logit((y + 0.5) / (trials + 1.0))
+        return predictors
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        return stats.binom(trials.astype(int), expit(eta))
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        whole = (y == np.floor(y)) & (trials == np.floor(trials))
+        return ~whole | (y < 0) | (y > trials), "numbers of successes from 0 to trials"
+
+
+RESPONSES: dict[str, Response] = {
+    each.name: each
+    for each in (
+        NormalResponse(),
+        PoissonResponse(),
+        BinomialResponse(),
+        GammaResponse(),
+        NegativeBinomialResponse(),
+    )
+}
+
+
+@dataclass(frozen=True)
+class RegressionSums:
+    """Sums over samples at given components: score (K, P), information (K, P, P), dispersion."""
+
+    at: Regressions
+    counts: Array
+    score: Array
+    information: Array
+    dispersion: Array  # (T, K)
+
+    def __add__(self, other: RegressionSums) -> RegressionSums:
+        return replace(
+            self,
+            counts=self.counts + other.counts,
+            score=self.score + other.score,
+            information=self.information + other.information,
+            dispersion=self.dispersion + other.dispersion,
+        )
+
+
+@dataclass(frozen=True)
+class Regressions:
+    """Coefficients (K, P) and dispersions (K,) of K regressions."""
+
+    response: Response
+    coefficients: Array
+    dispersion: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.coefficients)
+
+    def predictors(self, values: Array) -> Array:
+        """Return η (n, K)."""
+        eta: Array = values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
+        return eta
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return log p(y | x, k) (n, K)."""
+        y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
+        return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
+
+    def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
+        """Return derivatives of the expected log likelihood at these components."""
+        y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
+        eta = self.predictors(values)
+        slopes, curvature = self.response.derivatives(y, trials, eta, self.dispersion)
+        terms = self.response.dispersion_terms(y, eta, self.dispersion)
+        return self._sums(design, responsibilities, slopes, curvature, terms)
+
+    def _sums(
+        self,
+        design: Array,
+        shares: Array,
+        slopes: Array,
+        curvature: Array,
+        terms: tuple[Array, ...],
+    ) -> RegressionSums:
+        weighted = shares * curvature
+        information = np.stack([(design * w[:, None]).T @ design for w in weighted.T])
+        dispersion = np.array([(shares * term).sum(axis=0) for term in terms])
+        return RegressionSums(
+            self,
+            shares.sum(axis=0),
+            (shares * slopes).T @ design,
+            information,
+            dispersion.reshape(len(terms), self.n_components),
+        )
+
+    def halfway_to(self, other: Regressions) -> Regressions:
+        """Return the regressions between two."""
+        return replace(
+            other,
+            coefficients=0.5 * (self.coefficients + other.coefficients),
+            dispersion=np.sqrt(self.dispersion * other.dispersion),
+        )
+
+    def subset(self, keep: Integers) -> Regressions:
+        return replace(self, coefficients=self.coefficients[keep], dispersion=self.dispersion[keep])
+
+
+@dataclass(frozen=True)
+class RegressionFamily:
+    """Regressions of one response, some of whose coefficients all components share."""
+
+    response: Response
+    fixed: Integers  # columns of the design with the same coefficient in all components
+    floor: float = 0.0  # smallest dispersion of a normal or gamma response
+    name = "regression"
+    continuous = False
+    linear = False
+    by_steps = True
+
+    def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
+        """Return weighted least squares of the first predictors, where no components are known."""
+        y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
+        K, P = responsibilities.shape[1], design.shape[1]
+        first = np.broadcast_to(
+            self.response.first_predictor(y, trials), responsibilities.shape
+        ).copy()
+        dispersion = self.response.first_dispersion(K)
+        _, curvature = self.response.derivatives(y, trials, first, dispersion)
+        slopes = curvature * (first - values[:, OFFSET, None])
+        at = Regressions(self.response, np.zeros((K, P)), dispersion)
+        terms = self.response.dispersion_terms(y, values[:, OFFSET, None] + 0.0 * first, dispersion)
+        return at._sums(design, responsibilities, slopes, curvature, terms)
+
+    def maximum_likelihood(
+        self,
+        statistics: RegressionSums,
+        previous: Regressions | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Regressions:
+        """Take a scoring step of the coefficients, and update the dispersions."""
+        at = statistics.at
+        step = self._step(statistics)
+        # Score and information are divided by the dispersion of a normal response.
+        fall = np.einsum("kp,kp->k", step, statistics.score)
+        fall = 2.0 * fall - np.einsum("kp,kpq,kq->k", step, statistics.information, step)
+        dispersion = self.response.dispersion(
+            at.dispersion, statistics.counts, statistics.dispersion, fall * at.dispersion
+        )
+        started = previous is None and not isinstance(self.response, NormalResponse)
+        dispersion = at.dispersion if started else np.maximum(dispersion, self.floor)
+        return Regressions(self.response, at.coefficients + step, dispersion)
+
+    def _step(self, sums: RegressionSums) -> Array:
+        """Return the scoring step (K, P)."""
+        K, P = sums.score.shape
+        if not len(self.fixed):
+            inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
+            step: Array = np.einsum("kpq,kq->kp", inverse, sums.score)
+            return step
+        own = np.setdiff1d(np.arange(P), self.fixed)
+        # Unknowns: the shared coefficients, and then the others by component.
+        places = np.empty((K, P), dtype=int)
+        places[:, self.fixed] = np.arange(len(self.fixed))
+        places[:, own] = len(self.fixed) + np.arange(K * len(own)).reshape(K, -1)
+        size = len(self.fixed) + K * len(own)
+        information, score = np.zeros((size, size)), np.zeros(size)
+        for k, mine in enumerate(places):
+            information[np.ix_(mine, mine)] += sums.information[k]
+            score[mine] += sums.score[k]
+        solved: Array = np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ score
+        return solved[places]
+
+    def n_parameters(self, n_components: int, n_design: int) -> int:
+        """Count coefficients and dispersions."""
+        shared = len(self.fixed)
+        own = n_design - shared + int(self.response.dispersed)
+        return shared + n_components * own
+
+
+def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:
+    """Return events for components whose dispersion is at its floor."""
+    low = mixture.components.dispersion <= floor[0] * (1.0 + 1e-9)
+    text = (
+        "{which} fits its samples exactly, so the likelihood has no maximum. Its dispersion is "
+        "held at the resolution of the response: use fewer components"
+    )
+    return [Event("held", text, components=(k,)) for k in np.flatnonzero(low).tolist()]

@@ -1,0 +1,237 @@
+"""Mixtures of regressions against flexmix and likelihoods written again with scipy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+from scipy.special import expit, logsumexp, softmax
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError
+from laws.cases import generator
+
+DATA = "tests/data/"
+
+
+@pytest.fixture(scope="module")
+def npreg():
+    table = pd.read_csv(DATA + "npreg.csv")
+    return table.assign(x2=table.x**2)
+
+
+@pytest.mark.parametrize(
+    ("n_components", "log_likelihood"), [(1, -728.3149), (2, -642.5451), (3, -636.2796)]
+)
+def test_normal_regressions_reach_flexmix(npreg, n_components, log_likelihood):
+    model = bm.RegressionMixture(n_components, random_state=0).fit(npreg[["x", "x2"]], npreg.yn)
+    # flexmix divides squared residuals by n - p, so that it ends just below the maximum.
+    assert log_likelihood <= model.log_likelihood_ < log_likelihood + 0.02
+    assert model.converged_
+    assert (np.diff(model.objective_trace_) > -1e-9).all()
+
+
+def test_the_smallest_bic_and_the_coefficients_are_those_of_flexmix(npreg):
+    model = bm.RegressionMixture(range(1, 4), random_state=1).fit(npreg[["x", "x2"]], npreg.yn)
+    assert model.n_components_ == 2
+    assert model.bic() == pytest.approx(1332.775, abs=0.03)
+    assert model.selection_.bic.idxmin() == 2
+    order = np.argsort(-model.intercept_)
+    found = np.column_stack([model.intercept_, model.coef_])[order]
+    np.testing.assert_allclose(found, [[14.718, 9.845, -0.968], [-0.208, 4.815, 0.036]], atol=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("n_components", "log_likelihood", "bic"),
+    [(2, -218.4911, 462.473), (3, -197.6752, 437.835), (4, -193.8786, 447.236)],
+)
+def test_experts_of_counts_reach_flexmix(n_components, log_likelihood, bic):
+    patent = pd.read_csv(DATA + "patent.csv")
+    model = bm.RegressionMixture(n_components, response="poisson", random_state=0)
+    model.fit(patent[["lgRD"]], patent.Patents, gate=patent[["RDS"]])
+    assert model.log_likelihood_ == pytest.approx(log_likelihood, abs=1e-2)
+    assert model.bic() == pytest.approx(bic, abs=2e-2)
+
+
+def log_density(response, y, eta, scale, trials=1):
+    """The density of each response, written with scipy."""
+    if response == "normal":
+        return stats.norm.logpdf(y, eta, scale)
+    if response == "poisson":
+        return stats.poisson.logpmf(y, np.exp(eta))
+    if response == "binomial":
+        return stats.binom.logpmf(y, trials, expit(eta))
+    if response == "gamma":
+        return stats.gamma.logpdf(y, scale**-2, scale=np.exp(eta) * scale**2)
+    return stats.nbinom.logpmf(y, 1 / scale, 1 / (1 + scale * np.exp(eta)))
+
+
+def draw(response, eta, rng, trials=1):
+    if response == "normal":
+        return rng.normal(eta, 0.7)
+    if response == "poisson":
+        return rng.poisson(np.exp(eta)).astype(float)
+    if response == "binomial":
+        return rng.binomial(trials, expit(eta)).astype(float)
+    if response == "gamma":
+        return rng.gamma(4.0, np.exp(eta) / 4.0)
+    return rng.negative_binomial(3.0, 3.0 / (3.0 + np.exp(eta))).astype(float)
+
+
+RESPONSES = ["normal", "poisson", "binomial", "gamma", "negative_binomial"]
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_one_component_is_the_generalised_linear_model(response):
+    rng = generator(11)
+    X, offset = rng.normal(size=(150, 2)) * [1.0, 30.0] + [5.0, -2.0], rng.normal(size=150) * 0.1
+    eta = 0.5 + X @ [0.3, 0.01] + offset
+    trials = np.full(150, 6.0)
+    y = draw(response, eta - 1.0, rng, 6)
+    more = {"trials": trials} if response == "binomial" else {}
+    model = bm.RegressionMixture(1, response=response).fit(X, y, offset=offset, **more)
+
+    def minus(theta):
+        predictor = theta[0] + X @ (theta[1:3] / [1.0, 30.0]) + offset
+        return -log_density(response, y, predictor, np.exp(theta[3]), 6).sum()
+
+    ours = np.concatenate([model.intercept_, model.coef_[0] * [1, 30], np.log(model.scale_)])
+    best = optimize.minimize(minus, ours + 0.01, method="BFGS", options={"gtol": 1e-7})
+    assert model.log_likelihood_ == pytest.approx(-minus(ours), rel=1e-10)
+    assert model.log_likelihood_ >= -best.fun - 1e-7
+    np.testing.assert_allclose(ours[:3], best.x[:3], atol=2e-4)
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_likelihood_and_standard_errors_are_those_of_the_density_written_again(response):
+    rng = generator(12)
+    n = 300
+    X, Z = rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
+    first = rng.random(n) < expit(1.5 * Z[:, 0])
+    eta = np.where(first, 2.0 + X[:, 0], -0.5 - 0.5 * X[:, 0])
+    y = draw(response, eta, rng, 8)
+    more = {"trials": np.full(n, 8.0)} if response == "binomial" else {}
+    model = bm.RegressionMixture(2, response=response, random_state=0).fit(X, y, gate=Z, **more)
+    assert (np.diff(model.objective_trace_) > -1e-8).all()
+
+    def total(theta):
+        logs = np.log(softmax(np.column_stack([np.zeros(n), theta[0] + Z * theta[1]]), axis=1))
+        for k in range(2):
+            predictor = theta[2 + 2 * k] + X[:, 0] * theta[3 + 2 * k]
+            logs[:, k] += log_density(response, y, predictor, np.exp(theta[6 + k]), 8)
+        return logsumexp(logs, axis=1).sum()
+
+    regressions = np.column_stack([model.intercept_, model.coef_[:, 0]]).ravel()
+    gate = [model.gate_intercept_[1], model.gate_coef_[1, 0]]
+    theta = np.concatenate([gate, regressions, np.log(model.scale_)])
+    assert model.log_likelihood_ == pytest.approx(total(theta), rel=1e-11)
+    scored = model.score_samples(X, y, gate=Z, **more)
+    assert scored.sum() == pytest.approx(model.log_likelihood_, rel=1e-11)
+    free = 8 if response in ("normal", "gamma", "negative_binomial") else 6
+    h = 1e-4
+    steps = np.eye(8)[:free] * h
+    hessian = np.array(
+        [
+            [total(theta + a + b) - total(theta + a - b) - total(theta - a + b)
+             + total(theta - a - b) for b in steps]
+            for a in steps
+        ]
+    ) / (4 * h * h)  # fmt: skip
+    errors = np.sqrt(np.diag(np.linalg.inv(-hessian)))[:6]
+    np.testing.assert_allclose(model.coefficients().standard_error, errors, rtol=2e-3)
+
+
+def test_a_gate_without_effect_is_the_mixture(npreg):
+    X = npreg[["x", "x2"]]
+    plain = bm.RegressionMixture(2, random_state=0).fit(X, npreg.yn)
+    gated = bm.RegressionMixture(2, random_state=0).fit(X, npreg.yn, gate=npreg[["x"]])
+    assert plain.log_likelihood_ <= gated.log_likelihood_ < plain.log_likelihood_ + 4.0
+    assert gated.n_parameters_ == plain.n_parameters_ + 1
+
+
+def test_weights_are_repetitions(npreg):
+    X, y = npreg[["x", "x2"]].to_numpy()[::2], npreg.yn.to_numpy()[::2]
+    weights = generator(3).integers(0, 3, 100)
+    model = bm.RegressionMixture(2, random_state=0)
+    weighted = model.fit(X, y, sample_weight=weights).log_likelihood_
+    repeated = model.fit(np.repeat(X, weights, axis=0), np.repeat(y, weights)).log_likelihood_
+    assert weighted == pytest.approx(repeated, abs=1e-5)
+
+
+def test_units_change_nothing_but_their_coefficient(npreg):
+    X = npreg[["x", "x2"]].to_numpy()
+    model = bm.RegressionMixture(2, random_state=0).fit(X, npreg.yn)
+    value, coef = model.log_likelihood_, model.coef_
+    model.fit(X * [1e3, 1e-4] + [0.0, 7.0], npreg.yn)
+    assert model.log_likelihood_ == pytest.approx(value, abs=1e-6)
+    np.testing.assert_allclose(model.coef_ * [1e3, 1e-4], coef, rtol=1e-3, atol=1e-4)
+
+
+def test_groups_share_their_component():
+    rng = generator(5)
+    units = rng.permutation(np.repeat(np.arange(40), 5))
+    kind = rng.integers(0, 2, 40)[units]
+    X = rng.normal(size=(200, 1))
+    y = np.where(kind == 0, 1.0 + X[:, 0], 0.5 - X[:, 0]) + rng.normal(size=200)
+    model = bm.RegressionMixture(2, random_state=0).fit(X, y, groups=units)
+    density = stats.norm.logpdf(y[:, None], model.intercept_ + X * model.coef_[:, 0], model.scale_)
+    sums = np.zeros((40, 2))
+    np.add.at(sums, units, density)
+    joint = sums + np.log(model.weights_)
+    assert model.log_likelihood_ == pytest.approx(logsumexp(joint, axis=1).sum(), rel=1e-8)
+    shares = model.predict_proba(X, y, groups=units)
+    np.testing.assert_allclose(shares, softmax(joint, axis=1)[units], atol=1e-6)
+    agreement = (shares.argmax(axis=1) == kind).mean()
+    assert max(agreement, 1 - agreement) > 0.9
+
+
+def test_fixed_coefficients_are_shared():
+    rng = generator(6)
+    X = rng.normal(size=(300, 2))
+    kind = rng.integers(0, 2, 300)
+    y = np.where(kind == 0, 4.0, -4.0) * X[:, 0] + 2.0 * X[:, 1] + rng.normal(size=300)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    free = bm.RegressionMixture(2, random_state=0).fit(frame, y)
+    fixed = bm.RegressionMixture(2, fixed=["b"], random_state=0).fit(frame, y)
+    assert fixed.coef_[0, 1] == pytest.approx(fixed.coef_[1, 1], rel=1e-12)
+    assert fixed.n_parameters_ == free.n_parameters_ - 1
+    assert free.log_likelihood_ - 5.0 < fixed.log_likelihood_ < free.log_likelihood_
+    assert (np.diff(fixed.objective_trace_) > -1e-9).all()
+
+
+@pytest.mark.parametrize("response", ["normal", "poisson"])
+def test_intervals_cover_and_residuals_are_standard_normal(response):
+    rng = generator(7)
+    X = rng.normal(size=(2000, 1))
+    eta = np.where(rng.random(2000) < 0.4, 2.0 + X[:, 0], -X[:, 0])
+    y = draw(response, eta, rng)
+    model = bm.RegressionMixture(2, response=response, random_state=0).fit(X, y)
+    low, high = model.predict_interval(X, 0.8).T
+    inside = ((low <= y) & (y <= high)).mean()
+    assert inside > 0.77
+    assert response != "normal" or inside < 0.83
+    assert stats.kstest(model.residuals(X, y), "norm").pvalue > 1e-3
+
+
+def test_wrong_input_is_named(npreg):
+    X, y = npreg[["x", "x2"]], npreg.yn
+    model = bm.RegressionMixture(2)
+    with pytest.raises(InvalidInputError, match="'twice' is a linear combination"):
+        model.fit(X.assign(twice=2 * X.x + 1), y)
+    with pytest.raises(InvalidInputError, match="'one' is constant"):
+        model.fit(X.assign(one=1.0), y)
+    with pytest.raises(InvalidInputError, match="counts"):
+        bm.RegressionMixture(2, response="poisson").fit(X, y)
+    with pytest.raises(InvalidInputError, match="from 0 to trials"):
+        bm.RegressionMixture(2, response="binomial").fit(X, npreg.yp)
+    with pytest.raises(InvalidInputError, match="constant within a group"):
+        model.fit(X, y, groups=np.repeat(np.arange(100), 2), gate=X[["x"]])
+    assert not hasattr(model, "coef_")
+
+
+def test_separation_is_named():
+    rng = generator(8)
+    z = np.repeat([-1.0, 1.0], 60)
+    y = 5.0 * z + 0.1 * rng.normal(size=120)
+    X = rng.normal(size=(120, 1))
+    with pytest.warns(BayesmixWarning, match="separate components completely"):
+        bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
