@@ -19,6 +19,8 @@ from bayesmix.numerics.memo import once
 FLAT_FLOOR = 1e-6
 # Framed distances from the plane of the data are clipped here, so that squares are finite.
 FAR_OFF = 1e145
+# Largest relative rounding of such a distance.
+ROUNDING = 1e-14
 # Finite log weight of a component of weight zero, as 0 times infinity is NaN.
 LOWEST_LOG = -1e300
 # Features with at most this many values are cached between passes.
@@ -107,8 +109,12 @@ class Frame:
         if self.flat is None:
             return 0.0
         longest = FAR_OFF * self.scale
-        away = np.clip(values - self.centre, -longest, longest) / self.scale @ self.flat
-        lost: Array = -0.5 * (away * away).sum(axis=1) / FLAT_FLOOR
+        away = np.clip(values - self.centre, -longest, longest) / self.scale
+        distance = away @ self.flat
+        # Distances that rounding alone may cause are 0.
+        rounding = ROUNDING * (np.abs(away) @ np.abs(self.flat))
+        distance[np.abs(distance) <= rounding] = 0.0
+        lost: Array = -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
         return lost
 
     def undo(self, values: Array) -> Array:

@@ -10,7 +10,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.em.noise_starts import begun_with_noise
-from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
 from benchmarks import nastier
 from benchmarks.nasty import fault, problem
@@ -209,7 +209,12 @@ def test_a_far_row_off_the_plane_of_the_others_is_counted_where_it_lies(
     along = generator.normal(size=12)
     rows = np.column_stack([along, 2.0 * along, generator.normal(size=12)])
     rows[4, :2] = far, 2.0 * far + lean
-    model = bm.GaussianMixture(2, covariance_type=structure, random_state=0).fit(rows)
+    try:
+        model = bm.GaussianMixture(2, covariance_type=structure, random_state=0).fit(rows)
+    except DegenerateFitError:
+        # Beyond the digits of doubles, rounding decides whether a covariance is singular.
+        assert far > 1.0 / np.finfo(float).eps
+        return
     assert model.score_samples(rows).sum() == pytest.approx(model.log_likelihood_, rel=1e-9)
 
 
