@@ -17,6 +17,7 @@ _HOMES = {
     "BayesianGaussianMixture": "estimators.bayesian",
     "Mixture": "estimators.mixture",
     "MixtureSearch": "estimators.search",
+    "MixtureClassifier": "estimators.classifier",
     "RegressionMixture": "estimators.regression_mixture",
     "select": "estimators.select",
     **FAMILY_HOMES,

@@ -22,6 +22,7 @@ from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaus
 from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.mixture import Mixture as Mixture
+from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
