@@ -377,7 +377,7 @@ def test_noise_and_heavy_tails_compete_in_one_table_by_one_criterion():
     same = bm.Mixture(1, family=bm.Gaussian(), noise="uniform", random_state=0).fit(rows)
     assert same.log_likelihood_ == alone.log_likelihood_
     assert same.noise_weight_ == alone.noise_weight_
-    with pytest.raises(UnsupportedError, match="noise is beside Gaussians, got family=Poisson"):
+    with pytest.raises(UnsupportedError, match="noise needs a Gaussian family, got family=Poisson"):
         bm.Mixture(1, family=bm.Poisson(), noise="uniform").fit(np.abs(rows).round())
     with pytest.raises(UnsupportedError, match="have Gaussian"):
         bm.select(rows, (1, 2), noise=True, family=bm.StudentT())
