@@ -379,5 +379,5 @@ def test_noise_and_heavy_tails_compete_in_one_table_by_one_criterion():
     assert same.noise_weight_ == alone.noise_weight_
     with pytest.raises(UnsupportedError, match="noise needs a Gaussian family, got family=Poisson"):
         bm.Mixture(1, family=bm.Poisson(), noise="uniform").fit(np.abs(rows).round())
-    with pytest.raises(UnsupportedError, match="have Gaussian"):
+    with pytest.raises(UnsupportedError, match="needs a Gaussian family"):
         bm.select(rows, (1, 2), noise=True, family=bm.StudentT())
