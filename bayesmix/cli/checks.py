@@ -46,7 +46,7 @@ def predict(
     rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
     shown: options.Print,
 ) -> None:
-    """Write component, probabilities and log density as CSV, row by row.
+    """Write component, probabilities and log density as CSV.
 
     Log densities are in nats.
     """

@@ -34,6 +34,8 @@ def select(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    *,
+    labels: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -69,6 +71,9 @@ def select(
         One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
         Gaussian, or the families of the columns of a frame. If a family has only maximum
         likelihood, such as ``Gamma()``, "auto" is "bic".
+    labels : array (n,) or (n, K), optional
+        Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
+        shows whether there are classes without labels.
     **options
         Further options of ``MixtureSearch``.
 
@@ -95,7 +100,7 @@ def select(
         family=family,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight)
+    return search.fit(X, sample_weight=sample_weight, labels=labels)
 
 
 def procedure(

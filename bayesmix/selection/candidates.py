@@ -225,6 +225,11 @@ class Candidate:
         """K as requested; a pruned fit may have fewer components."""
         return asked(self.parameters)
 
+    @property
+    def n_labelled(self) -> int:
+        """The number of components that known labels name."""
+        return 0 if self.result is None else self.result.side.largest_label + 1
+
     def value(self, criterion: str) -> float:
         """Return the value of a score, NaN if there is none."""
         score = self.scores.get(criterion)

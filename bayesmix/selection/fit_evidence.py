@@ -40,6 +40,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Return data with the columns of the fit, and weights; samples of weight 0 are dropped."""
+    estimator.result_.refuse_constraints("this analysis")
     source: Source = estimator._rows(X, sample_weight)
     return source.present()
 
