@@ -306,7 +306,7 @@ def test_noise_may_have_any_density(tmp_path):
     joint = np.log(beside.noise_weight_) + wide.score_samples(rows)
     np.testing.assert_allclose(np.log(shares[:, 2]), joint - beside.score_samples(rows), atol=1e-8)
     assert (beside.sample(500, random_state=0)[1] == -1).any()
-    with pytest.raises(UnsupportedError, match="noise was given as a function"):
+    with pytest.raises(UnsupportedError, match="noise given as a function"):
         by_hand.sample(500, random_state=0)
     with pytest.raises(UnsupportedError, match="not among the types"):
         beside.save(tmp_path / "model")
