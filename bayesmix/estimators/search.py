@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import FitProgress, summary_html
+from bayesmix.em.model import side_of
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
@@ -148,7 +149,15 @@ class MixtureSearch(SearchResults, Showing):
     ) -> None:
         store_parameters(self, locals())
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        labels: Any = None,
+    ) -> Self:
         """Fit and compare all candidates.
 
         Parameters
@@ -159,6 +168,8 @@ class MixtureSearch(SearchResults, Showing):
             How often each row counts, in every criterion and in held-out density.
         groups : array (n,), optional
             Groups that a splitter such as ``GroupKFold`` keeps together.
+        labels : array (n,) or (n, K), optional
+            Known components, as in ``GaussianMixture.fit``; every candidate has at least as many.
 
         Raises
         ------
@@ -180,8 +191,11 @@ class MixtureSearch(SearchResults, Showing):
         chains, left_out = search_parameters.chains_of(
             self, X, estimator, folded, prefix, variational
         )
-        numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         source = incoming.training_rows(self, X, sample_weight, 1)
+        if labels is not None:
+            source = search_parameters.labelled(self, source, labels, wanted)
+            chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
+        numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # What a pipeline makes of the columns is not known here.
         plain = None if prefix else source

@@ -34,6 +34,8 @@ def select(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    *,
+    labels: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -70,6 +72,9 @@ def select(
         Of ``Mixture``: one, or several that compete in one table, such as
         ``[bm.Gaussian(), bm.StudentT()]``. None is Gaussian, or what the columns of a frame are.
         Where one of them is fitted by maximum likelihood alone, as ``Gamma()``, "auto" is "bic".
+    labels : array (n,) or (n, K), optional
+        Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
+        answers whether there are classes that nobody has labelled.
     **options
         Further options of ``MixtureSearch``.
 
@@ -96,7 +101,7 @@ def select(
         family=family,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight)
+    return search.fit(X, sample_weight=sample_weight, labels=labels)
 
 
 def procedure(
