@@ -29,7 +29,7 @@ _HOMES = {
     "StickBreakingPrior": "allocation.stick_breaking",
     "gibbs": "posterior.gibbs",
     "crosscheck": "checking.crosscheck",
-    "pymc_model": "checking.pymc_model",
+    "pymc_model": "checking.sampling",
     "conformal_region": "assess.conformal",
     "linear_response": "posterior.linear_response",
     "weighted_bootstrap": "posterior.bootstrap",

@@ -128,7 +128,7 @@ def searched(estimator, X, n_components=(1, 2), **options):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Empty figures, for what is about the text."""
-    monkeypatch.setattr("bayesmix.report.figures.svg", lambda draw, size: b"<svg/>")
+    monkeypatch.setattr("bayesmix.report.page.svg", lambda draw, size: b"<svg/>")
 
 
 def kinds(faithful, counts, binary):

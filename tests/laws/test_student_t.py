@@ -14,7 +14,7 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
-from bayesmix.families.student_t.freedom import most_likely
+from bayesmix.families.student_t.components import most_likely
 from laws.cases import generator
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
