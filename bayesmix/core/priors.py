@@ -270,6 +270,21 @@ class PriorOf(Protocol[S, P, Q, D]):
         ...
 
 
+class SeparablePrior(PriorOf[S, Any, Any, Any], Protocol[S]):
+    """A conjugate prior under which features are independent given the component."""
+
+    def separate(self) -> Self:
+        """Return the prior with fixed hyperparameters, which features would share if learned."""
+        ...
+
+    def feature_evidence(self, statistics: S) -> Array:
+        """Return the log evidence (K, D) of each feature by component.
+
+        Terms are omitted that depend on neither parameters nor responsibilities.
+        """
+        ...
+
+
 class PriorChoiceOf(Protocol[F]):
     """The user's prior in data units, completed by defaults."""
 

@@ -1,0 +1,155 @@
+"""Search for relevant features: several starts for each K, moves of features, and P(relevant)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import expit, gammaln, logsumexp
+
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, stream
+from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.selection.relevance import (
+    GAIN,
+    MOST_PASSES,
+    MOST_ROUNDS,
+    FeatureTable,
+    Relevance,
+    at,
+    settled,
+    toggled,
+)
+from bayesmix.selection.relevance_starts import divided, groups_of_features
+
+# Passes and rounds of each start, and number of starts that are continued.
+SHORT = (10, 4)
+CONTINUED = 2
+# K grows until so many in a row are so many nats behind the best.
+IN_A_ROW, FAR_BEHIND = 2, 5.0
+# Features whose log odds are at most this are added or dropped by a fit; at most so many.
+UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
+
+
+@dataclass(frozen=True)
+class SelectedFeatures:
+    """States for each K, and the log evidence with log K! and log p(K) of each."""
+
+    states: tuple[Relevance, ...]
+    values: Array
+
+    @property
+    def best(self) -> Relevance:
+        return self.states[int(self.values.argmax())]
+
+    @property
+    def probabilities(self) -> Array:
+        """P(K | data) of the states."""
+        shares: Array = np.exp(self.values - logsumexp(self.values))
+        return shares
+
+    @property
+    def relevant(self) -> Booleans:
+        """Whether each feature (D,) is relevant at the best K."""
+        return self.best.relevant
+
+    @property
+    def relevance(self) -> Array:
+        """P(relevant | data) (D,), averaged over K."""
+        each = [expit(s.log_odds) if s.n_components > 1 else 0.0 * s.gains for s in self.states]
+        average: Array = self.probabilities @ np.array(each)
+        return average
+
+    @property
+    def evidence(self) -> Array:
+        """Gain (D,) in nats of a distribution in each component, averaged over K above 1."""
+        several = [i for i, s in enumerate(self.states) if s.n_components > 1]
+        if not several:
+            return np.zeros_like(self.states[0].gains)
+        logs = self.values[several]
+        shares = np.exp(logs - logsumexp(logs))
+        average: Array = shares @ np.array([self.states[i].gains for i in several])
+        return average
+
+
+def select_features(
+    table: FeatureTable,
+    numbers: Sequence[int],
+    log_prior_of: Callable[[int], float],
+    grows: bool,
+    seed: int,
+) -> SelectedFeatures:
+    """Return the relevant features for each K; where K grows, until more are far behind."""
+    states: list[Relevance] = []
+    values: list[float] = []
+    with single_threaded_blas():
+        groups = groups_of_features(table, seed)
+        for n_components in numbers:
+            state = _for(table, n_components, states[-1:], groups, seed)
+            states.append(state)
+            value = state.bound + gammaln(n_components + 1.0) + log_prior_of(n_components)
+            values.append(float(value))
+            if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
+                break
+    return SelectedFeatures(tuple(states), np.array(values))
+
+
+def _for(
+    table: FeatureTable,
+    n_components: int,
+    before: Sequence[Relevance],
+    groups: Sequence[Array],
+    seed: int,
+) -> Relevance:
+    """Return the best state of K components."""
+    n, n_features = table.values.shape
+    if n_components == 1:
+        whole, none = np.ones((n, 1)), np.zeros(n_features, dtype=bool)
+        bound = float(table.evidence_of_one.sum())
+        return Relevance(whole, none, np.zeros(n_features), bound)
+    generator = stream(seed, Purpose.START, n_components)
+    starts = [divided(rows, table.weights, n_components, generator) for rows in groups]
+    for state in before:
+        if state.n_components > 1:
+            rows = table.some(state.features).values
+            starts.append(divided(rows, table.weights, n_components, generator))
+            starts += list(_split(table, state, generator))
+    short = [settled(table, at(table, start), *SHORT) for start in starts]
+    short.sort(key=lambda state: -state.bound)
+    ends = [settled(table, state, MOST_PASSES, MOST_ROUNDS) for state in short[:CONTINUED]]
+    return moved(table, max(ends, key=lambda state: state.bound))
+
+
+def _split(
+    table: FeatureTable, state: Relevance, generator: np.random.Generator
+) -> list[Array]:
+    """Return the responsibilities of a state with each component divided by k-means."""
+    rows, starts = table.some(state.features).values, []
+    for k, share in enumerate(state.responsibilities.T):
+        halves = divided(rows, table.weights * share, 2, generator)
+        split = np.column_stack([state.responsibilities, share * halves[:, 1]])
+        split[:, k] = share * halves[:, 0]
+        starts.append(split)
+    return starts
+
+
+def moved(table: FeatureTable, state: Relevance) -> Relevance:
+    """Add or drop uncertain features while that raises the bound; log odds are then by fits."""
+    while True:
+        uncertain = np.argsort(np.abs(state.log_odds))[:MOST_UNCERTAIN]
+        gains = state.gains.copy()
+        for feature in uncertain:
+            if abs(state.log_odds[feature]) > UNCERTAIN or (
+                state.relevant[feature] and state.relevant.sum() == 1
+            ):
+                continue
+            other = toggled(table, state, int(feature), SHORT[0])
+            if other.bound > state.bound + GAIN:
+                state = settled(table, at(table, other.responsibilities), MOST_PASSES, MOST_ROUNDS)
+                break
+            gap = state.bound - other.bound
+            log_odds = gap if state.relevant[feature] else -gap
+            gains[feature] += log_odds - state.log_odds[feature]
+        else:
+            return replace(state, gains=gains)
