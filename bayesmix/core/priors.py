@@ -270,7 +270,7 @@ class PriorOf(Protocol[S, P, Q, D]):
         ...
 
 
-class SeparablePrior(PriorOf[S, Any, Any, Any], Protocol[S]):
+class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
     """A conjugate prior under which features are independent given the component."""
 
     def separate(self) -> Self:
@@ -301,4 +301,5 @@ AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
 WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
 OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
 Prior: TypeAlias = PriorOf[Any, Any, Any, Any]
+SeparablePrior: TypeAlias = SeparablePriorOf[Any, Any, Any, Any]
 PriorChoice: TypeAlias = PriorChoiceOf[Any]

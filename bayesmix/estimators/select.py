@@ -34,6 +34,7 @@ def select(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    variable_selection: bool = False,
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -70,6 +71,9 @@ def select(
         Of ``Mixture``: one, or several that compete in one table, such as
         ``[bm.Gaussian(), bm.StudentT()]``. None is Gaussian, or what the columns of a frame are.
         Where one of them is fitted by maximum likelihood alone, as ``Gamma()``, "auto" is "bic".
+    variable_selection : bool, default=False
+        Whether to choose the features that distinguish the clusters first, as in
+        ``MixtureSearch``.
     **options
         Further options of ``MixtureSearch``.
 
@@ -94,6 +98,7 @@ def select(
         noise=noise,
         missing=missing,
         family=family,
+        variable_selection=variable_selection,
         **options,
     )
     return search.fit(X, sample_weight=sample_weight)

@@ -12,11 +12,13 @@ The set S that maximises it is found by sorting gains; R is that of an ordinary 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
+from bayesmix.core.families import Family
+from bayesmix.core.priors import SeparablePrior
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.families.product.layout import summary_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -35,14 +37,15 @@ class FeatureTable:
 
     values: Array
     weights: Array
-    family: Any
+    family: Family
     summary: Summary
     frame: Frame
 
     @once
-    def prior(self) -> Any:
+    def prior(self) -> SeparablePrior:
         """Default prior with fixed hyperparameters."""
-        return self.family.reference_prior(self.summary, self.frame).separate()
+        default = self.family.reference_prior(self.summary, self.frame)
+        return cast("SeparablePrior", default).separate()
 
     def some(self, features: Integers) -> FeatureTable:
         """Return the table of some features."""
@@ -56,7 +59,7 @@ class FeatureTable:
 
     @property
     def n_features(self) -> int:
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @once
     def evidence_of_one(self) -> Array:
@@ -108,7 +111,7 @@ class Relevance:
 
     @property
     def n_components(self) -> int:
-        return self.responsibilities.shape[1]
+        return int(self.responsibilities.shape[1])
 
     @property
     def features(self) -> Integers:
@@ -119,7 +122,8 @@ class Relevance:
     def log_odds(self) -> Array:
         """Log posterior odds (D,) that each feature is relevant, given the other features."""
         n_features, others = len(self.gains), self.relevant.sum() - self.relevant
-        return self.gains + np.log(others + 1.0) - np.log(n_features - others)
+        odds: Array = self.gains + np.log(others + 1.0) - np.log(n_features - others)
+        return odds
 
 
 def log_prior(n_relevant: Any, n_features: int) -> Array:

@@ -28,6 +28,8 @@ SHORT = (10, 4)
 CONTINUED = 2
 # K grows until so many in a row are so many nats behind the best.
 IN_A_ROW, FAR_BEHIND = 2, 5.0
+# Expected number of observations below which a component is empty.
+EMPTY = 0.5
 # Features whose log odds are at most this are added or dropped by a fit; at most so many.
 UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
 
@@ -88,11 +90,16 @@ def select_features(
         for n_components in numbers:
             state = _for(table, n_components, states[-1:], groups, seed)
             states.append(state)
-            value = state.bound + gammaln(n_components + 1.0) + log_prior_of(n_components)
-            values.append(float(value))
+            values.append(state.bound + _log_relabellings(state) + log_prior_of(n_components))
             if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
                 break
     return SelectedFeatures(tuple(states), np.array(values))
+
+
+def _log_relabellings(state: Relevance) -> float:
+    """Return log(K! / m!), as m empty components are identical."""
+    empty = np.count_nonzero(state.responsibilities.sum(axis=0) < EMPTY)
+    return float(gammaln(state.n_components + 1.0) - gammaln(empty + 1.0))
 
 
 def _for(
@@ -121,9 +128,7 @@ def _for(
     return moved(table, max(ends, key=lambda state: state.bound))
 
 
-def _split(
-    table: FeatureTable, state: Relevance, generator: np.random.Generator
-) -> list[Array]:
+def _split(table: FeatureTable, state: Relevance, generator: np.random.Generator) -> list[Array]:
     """Return the responsibilities of a state with each component divided by k-means."""
     rows, starts = table.some(state.features).values, []
     for k, share in enumerate(state.responsibilities.T):

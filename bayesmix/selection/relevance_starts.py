@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import entr, ndtri
 from scipy.stats import rankdata
 
 from bayesmix.core.random import Purpose, stream
@@ -26,6 +26,7 @@ N_GROUPS, N_ALONE, N_RANDOM = 8, 2, 3
 PRINCIPAL_COMPONENTS = (2, 5)
 ROUNDS = 20
 BLOCK = 1000
+LEAST_VARIANCE = 1e-3
 
 
 def standardised(family: Any, values: Array) -> tuple[Array, Integers]:
@@ -79,26 +80,24 @@ def dependent_groups(scores: Array, owner: Integers) -> list[Integers]:
 
 
 def divisible(values: Array) -> Integers:
-    """Return the features that two parts describe best, cut at one value, best first."""
+    """Return the features that two normal densities describe best, cut at one value, best first."""
     n = len(values)
     ordered = np.sort(values, axis=0)
-    below = np.arange(2, n - 1)[:, None]
+    first, cuts = np.arange(1.0, n + 1.0)[:, None], slice(1, n - 2)
     sums, squares = ordered.cumsum(axis=0), (ordered**2).cumsum(axis=0)
-
-    def log_variance(sums: Array, squares: Array, counts: Array) -> Array:
-        total = squares.sum() if squares.ndim == 0 else squares
-        variance = total / counts - (sums / counts) ** 2
-        logs: Array = np.log(np.maximum(variance, 1e-3))
-        return logs
-
-    whole = log_variance(sums[-1], squares[-1], np.array(n))
-    left = log_variance(sums[1 : n - 2], squares[1 : n - 2], below)
-    right = log_variance(sums[-1] - sums[1 : n - 2], squares[-1] - squares[1 : n - 2], n - below)
-    share = below / n
-    entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    gains = 0.5 * (whole - share * left - (1 - share) * right) - entropy
-    order: Integers = np.argsort(-gains.max(axis=0), kind="stable")
+    left = _log_variance(sums[cuts], squares[cuts], first[cuts])
+    right = _log_variance(sums[-1] - sums[cuts], squares[-1] - squares[cuts], n - first[cuts])
+    share = first[cuts] / n
+    lost = 0.5 * (share * left + (1.0 - share) * right) + entr(share) + entr(1.0 - share)
+    whole = 0.5 * _log_variance(sums[-1], squares[-1], first[-1])
+    order: Integers = np.argsort(lost.min(axis=0) - whole, kind="stable")
     return order
+
+
+def _log_variance(sums: Array, squares: Array, counts: Array) -> Array:
+    """Return log variances; those of tied values are held at a thousandth of the squared scale."""
+    logs: Array = np.log(np.maximum(squares / counts - (sums / counts) ** 2, LEAST_VARIANCE))
+    return logs
 
 
 def groups_of_features(table: FeatureTable, seed: int) -> list[Array]:

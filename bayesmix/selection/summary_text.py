@@ -290,7 +290,7 @@ class Answer:
     """What a search found, the chosen candidate first; ``n`` is the sum of the sample weights.
 
     ``n_clusters`` is None where components are not merged; ``n_outlying``: components of suspected
-    outliers.
+    outliers; ``features``: which features were selected.
     """
 
     judgement: Judgement
@@ -300,6 +300,7 @@ class Answer:
     notes: Sequence[str] = ()
     n_clusters: int | None = None
     n_outlying: int = 0
+    features: str = ""
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -333,6 +334,7 @@ class Answer:
         rule = self.criterion == RULE
         return [
             self._model(),
+            self.features,
             "" if rule else self._by_criterion(),
             self._probable(),
             self._structures() if rule else "",
