@@ -1,8 +1,8 @@
-"""Split conformal prediction: fit on some of the rows, calibrate a region on the others.
+"""Split conformal prediction: fit to some observations, calibrate a region on the others.
 
-The fit, the choice of K and every prior that is resolved from data see the first part alone, so
-that calibration rows and new rows are exchangeable (Papadopoulos et al. 2002; Lei, Robins &
-Wasserman 2013).
+Everything learned from data (parameters, K, default priors) uses the first part only, so
+calibration and new observations are exchangeable (Papadopoulos et al. 2002; Lei, Robins & Wasserman
+2013).
 """
 
 from __future__ import annotations
@@ -36,39 +36,38 @@ def conformal_region(
     sample_weight: Any = None,
     random_state: Any = None,
 ) -> DensityRegion:
-    """Fit to some of the rows, and calibrate the region of highest density on the others.
+    """Fit to some observations, and calibrate the region of highest density on the others.
 
-    On average over sets of rows, the region holds at least the share ``level`` of new rows that
-    come as these did, and no more than 1 / (n + 1) above it for n calibration rows without ties:
-    whatever the model, right or wrong. For one set of calibration rows coverage varies;
-    ``coverage_interval`` of the result says by how much.
+    On average over data sets, the region covers a new observation with a probability between
+    ``level`` and ``level`` + 1 / (n + 1), n being the number of calibration observations (without
+    ties), even if the model is wrong. For given calibration observations coverage varies, as
+    ``coverage_interval`` of the result shows.
 
     Parameters
     ----------
     model : estimator, pipeline or search
-        Cloned, and fitted to the first part; of a search all of it, the choice of K included. Of a
-        pipeline the density is that of transformed rows.
+        Model to clone and fit to the first part; a search repeats the choice of K. For a pipeline
+        the density is that of the transformed data.
     X : array, frame or source (n, D)
-        Rows in any order that says nothing: they are split at random. Rows of a time series, or in
-        groups, are not exchangeable; fit to some, and give the others to ``density_region``.
+        Exchangeable observations, which are split at random. For time series or grouped data, fit
+        to one part yourself and pass the other to ``density_region``.
     level : float, default=0.9
     calibration_size : float or int, default=0.3
-        The share of the rows to calibrate on, or how many.
+        Fraction or number of calibration observations.
     sample_weight : array (n,), optional
-        How often each row counts, in the fit and in the calibration. A row goes to one of the two
-        with all of its repetitions.
+        Sample weights, used in both parts. All repetitions of an observation are in the same part.
     random_state : None, int, RandomState or Generator
-        Of the split, and of a model that has none of its own.
+        Seed of the split, and of a model without one.
 
     Returns
     -------
     DensityRegion
-        With what was fitted as its ``model``.
+        The region; its ``model`` is the fitted model.
 
     Raises
     ------
     InvalidInputError
-        Where the calibration rows are too few for the level.
+        If there are too few calibration observations for the level.
 
     Examples
     --------
@@ -119,7 +118,7 @@ def _fitted(model: Any, X: Any, sample_weight: Any, seed: int) -> Any:
 
 
 def _density_of(fitted: Any, X: Any) -> tuple[Any, bool]:
-    """The fitted density, detached from what was fitted; of a pipeline itself, and that it is."""
+    """Return the fitted density, and the pipeline it belongs to, if any."""
     best = getattr(fitted, "best_estimator_", fitted)
     estimator, _ = fitted_mixture(fitted, X)
     if best is not estimator:
@@ -128,7 +127,7 @@ def _density_of(fitted: Any, X: Any) -> tuple[Any, bool]:
 
 
 def _size(value: Any, n_rows: int) -> int:
-    """How many rows to calibrate on; two at least are left to fit."""
+    """Return the number of calibration observations; at least two remain for the fit."""
     flag = isinstance(value, (bool, np.bool_))
     if isinstance(value, Integral) and not flag:
         number = int(value)

@@ -1,11 +1,8 @@
-"""Whether rows lie as far from their components as the model says: fit in absolute terms.
+"""Goodness of fit: whether distances of observations from their components agree with the model.
 
-The best of bad candidates is not good. Each row is turned into the probability, under a component,
-of lying nearer to it than the row does; under the model these values, weighted with the
-responsibilities, are uniform on average. How far they are from uniform is judged by the parametric
-bootstrap.
-
-How far out a row lies in a component, as the share of the component's rows that lie nearer.
+Each observation is transformed to the probability, under a component, of being nearer to it. Under
+the model these values, weighted by responsibilities, are uniform on average. Deviations from
+uniform are tested by a parametric bootstrap.
 """
 
 from __future__ import annotations
@@ -34,23 +31,23 @@ from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.sources.border import as_source, complete
 
-# Contours at which shares are counted.
+# Contours at which coverage is computed.
 GRID = 100
 REFERENCE_ROWS = 5000
-# Equal rows have log densities that differ by rounding.
+# Log densities of identical observations differ by rounding.
 DECIMALS = 8
-# Rows that belong to a component with no more than this are not looked at for it.
+# Responsibilities up to this are ignored.
 NO_SHARE = 1e-9
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Of Gaussian components: the chi-squared probability of the squared Mahalanobis distance."""
+    """Chi-squared probabilities of squared Mahalanobis distances, for Gaussian components."""
 
     components: Gaussians
 
     def mass(self, values: Array, k: int, weights: Array) -> Array:
-        """Weights of rows by the cell of the grid that they lie in (G,)."""
+        """Return sums of weights per grid cell (G,)."""
         held = weights > NO_SHARE
         values, weights = values[held], weights[held]
         structure = self.components.structure
@@ -64,24 +61,23 @@ class Distances:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Of discrete components: log densities among those (K, M, sorted) of rows drawn from each.
+    """Ranks of log densities among those (K, M, sorted) of draws from each discrete component.
 
-    A row that ties with others is spread evenly over what lies between the share of more probable
-    rows and that of as probable ones as well (Czado, Gneiting & Held 2009), which is the average of
-    the randomised transform.
+    Ties are spread evenly over their range of ranks (Czado, Gneiting & Held 2009), which is the
+    average of the randomised transform.
     """
 
     components: PointComponents
     drawn: Array
 
     def mass(self, values: Array, k: int, weights: Array) -> Array:
-        """Weights of rows by the cell of the grid that they lie in (G,)."""
+        """Return sums of weights per grid cell (G,)."""
         held = weights > NO_SHARE
         values, weights = values[held], weights[held]
         one = self.components.subset(np.array([k]))
         log_density = one.expected_log_density(values)[:, 0].round(DECIMALS)
         drawn = self.drawn[k]
-        # The row itself is one of those as probable: no rank is 0 or 1.
+        # Count the observation itself among the ties, so that no rank is 0 or 1.
         total = len(drawn) + 1.0
         low = (len(drawn) - np.searchsorted(drawn, log_density, side="right")) / total
         high = (len(drawn) - np.searchsorted(drawn, log_density, side="left") + 1.0) / total
@@ -94,7 +90,7 @@ class Ranks:
 def reference(
     mixture: Mixture[PointComponents], generator: np.random.Generator
 ) -> Distances | Ranks:
-    """What rows are compared with: a distribution, or rows drawn where none is known."""
+    """Return the reference distribution, or draws where none is known in closed form."""
     components = mixture.components
     if isinstance(components, Gaussians):
         return Distances(components)
@@ -110,7 +106,7 @@ def reference(
 
 @dataclass(frozen=True)
 class ReachStep:
-    """Rows to responsibilities by component and cell of the grid (K, G)."""
+    """Map a chunk to sums of responsibilities per component and grid cell (K, G)."""
 
     mixture: Mixture
     reference: Distances | Ranks
@@ -130,23 +126,20 @@ class ReachStep:
 
 @dataclass(frozen=True)
 class Inside:
-    """Expected rows of every component (K,), and how many lie inside each contour (K, G + 1)."""
+    """Expected counts of components (K,) and cumulative counts within contours (K, G + 1)."""
 
     counts: Array
     reached: Array
 
     @property
     def shares(self) -> Array:
-        """Of all rows (G + 1,)."""
+        """Return the coverage of all components together (G + 1,)."""
         shares: Array = self.reached.sum(axis=0) / self.counts.sum()
         return shares
 
     @property
     def by_component(self) -> Array:
-        """Of each component's rows (K, G + 1); those of a component without rows are as expected.
-
-        A component that no row belongs to has nothing to be judged by.
-        """
+        """Return the coverage of each component (K, G + 1), as expected for empty components."""
         held = self.counts > 0
         shares = np.tile(np.linspace(0.0, 1.0, GRID + 1), (len(self.counts), 1))
         shares[held] = self.reached[held] / self.counts[held, None]
@@ -155,36 +148,36 @@ class Inside:
 
 MOST_ROWS = 10_000
 DOUBTFUL = 0.05
-# Places on the grid: the contours that should hold half of the rows, and 95 in 100.
+# Grid positions of the contours for 50 % and 95 %.
 HALF, FAR = int(0.5 * GRID), int(0.95 * GRID)
-# Streams of the rows looked at, and of the reference; replicates count from 0.
+# Random streams of the subsample and of the reference; replicates count from 0.
 OF_ROWS, OF_REFERENCE = 2**30, 2**30 + 1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class GoodnessOfFit:
-    """How far rows lie from their components, against what the model says; see ``goodness_of_fit``.
+    """Result of a goodness-of-fit test; see ``goodness_of_fit``.
 
     Attributes
     ----------
     statistic : float
-        Cramér-von Mises distance of the observed shares from uniform, times the number of rows.
+        Cramér-von Mises distance of the observed coverage from uniform, times n.
     p_value : float
-        (1 + replicates as far or failed) / (1 + replicates).
+        (1 + number of replicates as extreme or failed) / (1 + number of replicates).
     grid : array (G + 1,)
-        Contours of the components, by the share of rows that should lie inside.
+        Nominal coverage of the contours.
     shares : array (G + 1,)
-        The share of rows that does.
+        Observed coverage of the contours.
     replicates : array (n_resamples, G + 1)
-        ``shares`` of data drawn from the fitted model; NaN where one could not be fitted.
+        ``shares`` of data simulated from the fitted model; NaN for failed fits.
     components : DataFrame
-        The same for every component: ``rows`` (expected), ``mean`` (0.5 where it fits; above: rows
-        lie further out), ``half`` and ``far`` (shares inside half, and beyond 95 %), ``statistic``,
-        ``p_value``.
+        The test per component: ``rows`` (expected observations), ``mean`` (0.5 under the model,
+        larger if observations lie too far out), ``half`` and ``far`` (shares inside the 50 %
+        contour and outside the 95 % contour), ``statistic``, ``p_value``.
     n_rows : float
-        How many were looked at (Σ w).
+        Number of observations used (sum of weights).
     notes : tuple of str
-        What was done otherwise than by default.
+        Deviations from the default procedure.
     """
 
     statistic: float
@@ -198,16 +191,16 @@ class GoodnessOfFit:
 
     @property
     def n_failed(self) -> int:
-        """Replicates without a value; each counts as one further from uniform than the rows."""
+        """Number of failed replicates; each counts as more extreme than the data."""
         return int(np.isnan(self.replicates[:, 0]).sum())
 
     @property
     def fits(self) -> bool:
-        """Whether the rows do not contradict the model at the 5 % level."""
+        """Whether the test does not reject the model at the 5 % level."""
         return self.p_value > DOUBTFUL
 
     def band(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Lower and upper ``shares`` between which the model's own data lie all along, jointly."""
+        """Return a simultaneous band (lower, upper) of ``shares`` under the model."""
         fitted = self.replicates[~np.isnan(self.replicates[:, 0])]
         away = fitted - self.grid
         deviation = np.sqrt(np.mean(away * away, axis=0))
@@ -216,53 +209,47 @@ class GoodnessOfFit:
         return self.grid - reach * deviation, self.grid + reach * deviation
 
     def summary(self) -> str:
-        """The verdict, in which way the rows differ, and which component they are in."""
+        """Return the test result, the kind of misfit and the component with the worst fit."""
         p = f"(p = {self.p_value:.2g})"
         if self.fits:
-            lines = [f"Rows lie as far from their components as this model says {p}."]
+            lines = [f"The test does not reject the model {p}."]
         else:
-            lines = [f"{self._difference()} {p}."]
+            lines = [f"The test rejects the model {p}. {self._difference()}."]
             k = int(self.components["p_value"].argmin())
             worst = self.components.iloc[k]
             if len(self.components) > 1 and worst["p_value"] <= DOUBTFUL:
                 lines.append(
-                    f"Component {k} fits worst: {worst['half']:.0%} of its rows inside "
-                    f"the contour for 50%, {worst['far']:.1%} beyond that for 95%."
+                    f"Component {k} fits worst: {worst['half']:.0%} of its observations are inside "
+                    f"the 50% contour, {worst['far']:.1%} outside the 95% contour."
                 )
         if self.n_failed:
             lines.append(
                 f"{self.n_failed} of {len(self.replicates)} replicates could not be fitted; they "
-                "count as further from the model than the rows."
+                "count as more extreme than the data."
             )
         return "\n".join([*lines, *self.notes])
 
     def _difference(self) -> str:
-        """In which way the rows differ most from the model."""
+        """Describe the largest deviation from the model."""
         away = self.shares - self.grid
         half, far = self.shares[HALF], 1.0 - self.shares[FAR]
         spread = np.nanstd(self.replicates[:, [HALF, FAR]], axis=0) + 1e-12
         if abs(away[FAR]) / spread[1] > abs(away[HALF]) / spread[0]:
             if far > 1.0 - self.grid[FAR]:
-                return (
-                    "More rows than expected lie far out: the tails are heavier than the model's, "
-                    f"{far:.1%} of the rows beyond the contour for 95%"
-                )
-            return (
-                "Fewer rows than expected lie far out: the tails are lighter than the model's, "
-                f"{far:.1%} of the rows beyond the contour for 95%"
-            )
+                return f"Its tails are too light: {far:.1%} of the data are outside the 95% contour"
+            return f"Its tails are too heavy: {far:.1%} of the data are outside the 95% contour"
         if half > self.grid[HALF]:
             return (
-                "More rows than expected lie near the centres, as where tails are heavier than the "
-                f"model's: {half:.0%} of the rows inside the contour for 50%"
+                f"Its centres are too sparse, as when tails are heavier than assumed: {half:.0%} "
+                "of the data are inside the 50% contour"
             )
         return (
-            "Fewer rows than expected lie near the centres, as where clusters are flat, hollow or "
-            f"several in one: {half:.0%} of the rows inside the contour for 50%"
+            "Its centres are too dense, as when clusters are flat, hollow or contain several "
+            f"groups: {half:.0%} of the data are inside the 50% contour"
         )
 
     def plot(self, ax: Any = None) -> Any:
-        """Observed less expected shares with the model's band; see ``plot_goodness_of_fit``."""
+        """Plot observed minus expected coverage with its band; see ``plot_goodness_of_fit``."""
         from bayesmix.plots.assess import plot_goodness_of_fit
 
         return plot_goodness_of_fit(self, ax=ax)
@@ -280,34 +267,34 @@ def goodness_of_fit(
     random_state: Any = None,
     progress: bool | None = None,
 ) -> GoodnessOfFit:
-    """Test whether rows could have come from the fitted mixture.
+    """Test the absolute fit of a mixture.
 
-    Of a Gaussian component, u_nk = F(d²_nk), F the chi-squared distribution with as many degrees
-    of freedom as columns and d the Mahalanobis distance; of a discrete one, the probability that a
-    row of the component is more probable than row n, as ranks among 5,000 drawn rows have it, ties
-    shared evenly. A row counts for component k with its responsibility. Under the model the
-    weighted distribution of the u is uniform in expectation, exactly. The distance from uniform is
-    compared with that of data sets drawn from the fitted model and refitted, beginning at it. Of a
-    variational fit all this is done at its summary (``means_``, ``covariances_``).
+    For Gaussian components u_nk = F(d²_nk), where F is the chi-squared distribution function with D
+    degrees of freedom and d the Mahalanobis distance. For discrete components u_nk is the
+    probability that a draw from component k is more probable than observation n, estimated by ranks
+    among 5,000 draws with ties spread evenly. Weighted by responsibilities, the u are uniform in
+    expectation under the model. Their distance from uniform is compared with that of data sets
+    simulated from the fitted model and refitted from it. A variational fit is tested at its point
+    summary (``means_``, ``covariances_``).
 
-    What it sees: tails, flat or hollow clusters, two clusters under one component. It does not see
-    all: a mixture with many components can imitate most shapes, and then passes.
+    The test detects heavy tails, flat or hollow clusters, and two clusters under one component. A
+    mixture with many components can imitate most shapes and then passes.
 
     Parameters
     ----------
     model : fitted estimator, search or pipeline
     X : array, frame or source (n, D)
-        The rows of the fit. For other rows, and for a model that was given and not fitted,
-        parameters are taken as known: nothing is refitted.
+        The data of the fit. For other data, and for a mixture with given parameters, parameters are
+        taken as known and nothing is refitted.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     n_resamples : int, default=99
         The p-value is a multiple of 1 / (n_resamples + 1).
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
     progress : None or bool, default=None
-        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
+        As in the estimators. Ctrl-C returns the result for the replicates so far, with a warning.
 
     Returns
     -------
@@ -315,14 +302,14 @@ def goodness_of_fit(
 
     Notes
     -----
-    Of rows with gaps (a fit with ``missing="use"``) those that have all values are looked at, and
-    parameters are taken as known. Of more than 10,000 rows so many are drawn, and parameters are
-    taken as known; where they were estimated from not many more, the p-value is then too large.
+    With missing values (``missing="use"``) only complete observations are used, and parameters are
+    taken as known. Above 10,000 observations a random subsample of that size is used, also with
+    known parameters; the p-value is too large unless the data are much larger than that.
 
     Raises
     ------
     ValueError
-        For a model that is not fitted, bad rows or parameters.
+        If the model is not fitted, or data or parameters are invalid.
 
     Examples
     --------
@@ -339,8 +326,8 @@ def goodness_of_fit(
     source = complete(seen)
     if not source.shape[0]:
         raise InvalidInputError(
-            f"X must have rows without missing values to judge the fit by, but all {seen.shape[0]} "
-            "have some: fill them in (impute)"
+            f"X must have complete rows to test the fit, but all {seen.shape[0]} have missing "
+            "values: fill them in (impute)"
         )
     result = estimator.result_
     notes = []
@@ -348,16 +335,17 @@ def goodness_of_fit(
     if source.shape[0] != seen.shape[0]:
         refit = False
         notes.append(
-            f"Looked at were the {source.shape[0]:,} of {seen.shape[0]:,} rows that have all "
-            "values, with parameters taken as known: right where gaps do not depend on the values."
+            f"Used the {source.shape[0]:,} of {seen.shape[0]:,} observations without missing "
+            "values, with parameters taken as known: valid if values are missing completely at "
+            "random."
         )
     elif source.shape[0] != result.n_rows:
         refit = False
-        notes.append("These are not the rows of the fit: its parameters are taken as known.")
+        notes.append("These are not the data of the fit, so its parameters are taken as known.")
     if source.total_weight > MOST_ROWS:
         refit = False
         notes.append(
-            f"{MOST_ROWS:,} of {source.total_weight:,.0f} rows were looked at, with parameters "
+            f"{MOST_ROWS:,} of {source.total_weight:,.0f} observations were used, with parameters "
             "taken as known."
         )
         source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
@@ -374,7 +362,7 @@ def goodness_of_fit(
 
 
 def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Inside:
-    """How many rows lie inside the contours of a plug-in mixture's components."""
+    """Return the counts of a plug-in mixture's components within contours."""
     generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
     mass = source.reduce(ReachStep(mixture, reference(mixture, generator)), mixture.n_components)
     reached = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
@@ -382,7 +370,7 @@ def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Insi
 
 
 def some_rows(source: Source, generator: np.random.Generator) -> Source:
-    """10,000 rows, each row as often as it counts."""
+    """Draw 10,000 observations with probabilities proportional to their weights."""
     weights = source.in_memory().weights
     if weights is None:
         return source.sample(MOST_ROWS, generator)
@@ -394,7 +382,7 @@ def some_rows(source: Source, generator: np.random.Generator) -> Source:
 
 @dataclass(frozen=True, eq=False)
 class ReplicateFit:
-    """Draw rows from the fitted model, refit (unless ``estimator`` is None), and look at them."""
+    """Simulate data, refit unless ``estimator`` is None, and compute coverage."""
 
     estimator: Procedure | None
     result: FitResult
@@ -427,7 +415,7 @@ def _judged(
         [
             nothing
             if each is None
-            # A variational refit may have fewer components: then only the whole is compared.
+            # A variational refit may have fewer components, so only the total is compared.
             else np.vstack(
                 [each.shares, each.by_component if len(each.counts) == K else nothing[1:]]
             )
@@ -466,6 +454,6 @@ def _judged(
 
 
 def _distance(shares: Array) -> Array:
-    """∫ (share - expected)² of curves (..., G + 1)."""
+    """Return the integral of (share - expected)² for curves (..., G + 1)."""
     away = shares - np.linspace(0.0, 1.0, GRID + 1)
     return np.asarray(np.trapezoid(away * away, dx=1.0 / GRID, axis=-1), dtype=np.float64)

@@ -1,7 +1,7 @@
-"""Latent classes as survey researchers ask for them: answers of each class, and how well they fit.
+"""Latent class analysis: answers of each class, standard errors and tests of fit.
 
-Standard errors of a likelihood are those of the outer products of scores (Linzer & Lewis 2011, sec.
-2.3); of a variational fit those of linear response. Bivariate residuals: Vermunt & Magidson 2016.
+Standard errors of likelihood fits use the outer products of scores (Linzer & Lewis 2011, sec. 2.3),
+those of variational fits linear response. Bivariate residuals: Vermunt & Magidson 2016.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.selection.fit_evidence import fitted_mixture
 
-# Below so many expected rows a cell the chi-squared distribution is none of G² and X².
+# Expected count per cell below which G² and X² are not approximately chi-squared.
 SPARSE = 1.0
-# A probability that less than so much of a row speaks for, or against, is one of 0, or of 1.
+# Expected counts below this make an estimate 0 or 1.
 NO_ROW = 0.01
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LatentClasses:
-    """What the classes of a categorical mixture answer, and how well they fit.
+    """Answers of the classes of a categorical mixture, and tests of fit.
 
     Attributes
     ----------
     probabilities, standard_errors, lower, upper : DataFrame
-        A row a column and level, a column a class: the probability of that answer in the class, its
-        standard error, and an interval (of the log odds, brought back).
+        Per column and level (rows) and class (columns): probability of the answer, standard error,
+        and interval (computed on the log odds).
     sizes : DataFrame
-        ``share``, ``standard_error`` and ``rows`` of every class.
+        ``share``, ``standard_error`` and ``rows`` (expected observations) of every class.
     entropy : float
-        1 where every row is sure of its class, 0 where none is.
+        Relative entropy: 1 if every observation is assigned with certainty, 0 if none is.
     g_squared, x_squared : float
-        Likelihood ratio and Pearson statistics of the table of all answers, over the rows that
-        have them all.
+        Likelihood ratio and Pearson statistics of the full contingency table, over complete
+        observations.
     degrees_of_freedom : int
-        Cells less one less parameters; where none are left there is no test.
+        Number of cells minus 1 minus number of parameters; there is no test if it is not positive.
     p_value : float
-        Of ``g_squared`` by the chi-squared distribution; NaN without degrees of freedom.
+        Chi-squared p-value of ``g_squared``; NaN without degrees of freedom.
     bivariate_residuals : DataFrame
-        Pearson's statistic of every pair of columns, over its degrees of freedom, of rows that have
-        both.
+        Pearson's statistic divided by its degrees of freedom for every pair of columns, over
+        observations with both answers.
     notes : tuple of str
-        What to take with care.
+        Limits of the results.
     """
 
     probabilities: pd.DataFrame
@@ -70,7 +70,7 @@ class LatentClasses:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Sizes, fit, and the pair that is explained least, in sentences."""
+        """Return class sizes, fit, and the largest bivariate residual."""
         shares = ", ".join(f"{share:.1%}" for share in self.sizes["share"])
         lines = [f"{len(self.sizes)} classes: {shares}. Entropy {self.entropy:.2f}."]
         fit = f"G² {self.g_squared:.1f}, X² {self.x_squared:.1f}"
@@ -86,7 +86,7 @@ class LatentClasses:
         return "\n".join([*lines, *self.notes])
 
     def plot(self, ax: Any = None) -> Any:
-        """Answers of every class with their intervals; see ``plot_latent_classes``."""
+        """Plot the answers of every class with their intervals; see ``plot_latent_classes``."""
         from bayesmix.plots.merging import plot_latent_classes
 
         return plot_latent_classes(self, ax=ax)
@@ -98,18 +98,18 @@ class LatentClasses:
 def latent_classes(
     model: Any, X: Any, sample_weight: Any = None, level: float = 0.95
 ) -> LatentClasses:
-    """Answers of every class with their standard errors, class sizes, and tests of the fit.
+    """Return answers per class with standard errors, class sizes, and tests of fit.
 
     Parameters
     ----------
     model : fitted estimator or search
         With ``family=Categorical()``.
     X : array or frame (n, D)
-        The rows of the fit; those with gaps count by the answers that they have.
+        The data of the fit. Observations with missing values contribute their observed answers.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     level : float, default=0.95
-        Of the intervals.
+        Level of the intervals.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def latent_classes(
     Raises
     ------
     ValueError
-        For another family, rows that cannot be used, or a level that is no share.
+        For another family, invalid data, or a level outside (0, 1).
 
     Examples
     --------
@@ -135,7 +135,7 @@ def latent_classes(
     result = estimator.result_
     if not isinstance(result.family, Categorical):
         raise UnsupportedError(
-            f"latent classes are of a categorical mixture, and this is {result.family.name}: fit "
+            f"latent_classes needs a categorical mixture, got {result.family.name}: fit "
             "Mixture(family=Categorical())"
         )
     if not validation.number("level", level, 0.0, strict=True) < 1.0:
@@ -147,8 +147,9 @@ def latent_classes(
     gaps = np.isnan(values).any(axis=1)
     if result.variational and gaps.any():
         raise UnsupportedError(
-            f"standard errors of a variational fit need complete rows, and {gaps.sum():,} have "
-            "gaps: fit by maximum likelihood, Mixture(family=Categorical(), missing='use')"
+            f"standard errors of a variational fit need complete rows, but {gaps.sum():,} have "
+            "missing values: fit by maximum likelihood with Mixture(family=Categorical(), "
+            "missing='use')"
         )
     with single_threaded_blas():
         if result.variational:
@@ -176,16 +177,16 @@ def latent_classes(
     notes = []
     if gaps.any():
         notes.append(
-            f"G² and X² are of the {n_complete:g} of {n:g} rows that have all answers, residuals "
-            "of those that have both: right where gaps do not depend on the answers"
+            f"G² and X² use the {n_complete:g} of {n:g} complete observations, residuals those "
+            "with both answers: valid if answers are missing completely at random"
         )
     if n_complete < SPARSE * cells:
         notes.append(
-            f"Fewer than {SPARSE:g} row a cell is expected ({n_complete:g} rows, {cells:.3g} "
-            "cells): the p-value means little, see goodness_of_fit"
+            f"The table is sparse ({n_complete:g} observations, {cells:.3g} cells), so the p-value "
+            "is unreliable: see goodness_of_fit"
         )
     if not inside.all():
-        notes.append("Probabilities of 0 or 1 have no standard error: a prior keeps them inside")
+        notes.append("Probabilities of 0 or 1 have no standard error: use a prior to avoid them")
     K = len(shares)
     sizes = {"share": shares, "standard_error": of_shares, "rows": n * shares}
     return LatentClasses(
@@ -205,7 +206,7 @@ def latent_classes(
 
 
 def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, Array]:
-    """Standard deviations by linear response."""
+    """Return standard errors by linear response."""
     from bayesmix.posterior.linear_response import linear_response
 
     own = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations
@@ -216,7 +217,7 @@ def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, 
 def _errors_of_scores(
     point: Categoricals, shares: Array, values: Array, weights: Array
 ) -> tuple[Array, Array]:
-    """Standard errors (K, F) and (K,), from the outer products of scores of log odds."""
+    """Return standard errors (K, F) and (K,) from the outer products of scores of log odds."""
     K, F = point.probabilities.shape
     columns = np.arange(values.shape[1])
     joint = point.seen_in(columns).expected_log_density(values) + np.log(shares)
@@ -240,7 +241,7 @@ def _errors_of_scores(
 
 
 def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:
-    """Of every level (n, F) whether its question was answered, and whether by it."""
+    """Return whether the question of each level was answered, and by this level, both (n, F)."""
     answered = point.reading.spread(seen(values))
     return answered, point.reading.totals(without_gaps(values)).T * answered
 
@@ -248,13 +249,13 @@ def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:
 def _table_of_answers(
     point: Categoricals, shares: Array, values: Array, weights: Array
 ) -> tuple[float, float, float]:
-    """G², X², and how many cells the table of all columns has."""
+    """Return G², X², and the number of cells of the contingency table of all columns."""
     patterns, inverse = np.unique(values, axis=0, return_inverse=True)
     observed = np.bincount(inverse.reshape(-1), weights)
     joint = point.expected_log_density(patterns) + np.log(shares)
     expected = weights.sum() * np.exp(np.logaddexp.reduce(joint, axis=1))
     g_squared = 2.0 * (xlogy(observed, observed) - observed * np.log(expected)).sum()
-    rest = max(weights.sum() - expected.sum(), 0.0)  # cells without rows
+    rest = max(weights.sum() - expected.sum(), 0.0)  # empty cells
     x_squared = ((observed - expected) ** 2 / expected).sum() + rest
     return float(g_squared), float(x_squared), float(np.prod(point.reading.sizes))
 
@@ -262,7 +263,7 @@ def _table_of_answers(
 def _bivariate(
     point: Categoricals, shares: Array, values: Array, weights: Array, names: list[Any]
 ) -> pd.DataFrame:
-    """Pearson's statistic of every pair of columns over its degrees of freedom."""
+    """Return Pearson's statistic over its degrees of freedom for every pair of columns."""
     answered, given = _answers(point, values)
     observed = (given.T * weights) @ given
     both = (answered.T * weights) @ answered

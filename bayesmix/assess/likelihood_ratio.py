@@ -1,7 +1,7 @@
-"""K components against K + 1: the likelihood ratio, judged by simulation (McLachlan 1987).
+"""Likelihood ratio test of K against K + 1 components by simulation (McLachlan 1987).
 
-The usual chi-squared law of a likelihood ratio does not hold for the number of components. Its law
-under K components is that of data sets drawn from the fitted mixture of K, refitted like the rows.
+The usual chi-squared limit does not hold for the number of components. The null distribution is
+simulated by data sets drawn from the fitted mixture of K and refitted.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ CALLED_FOR = 0.05
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LikelihoodRatioTest:
-    """What came out of a test of K components against K + 1; see ``likelihood_ratio_test``.
+    """Result of a test of K against K + 1 components; see ``likelihood_ratio_test``.
 
     Attributes
     ----------
     n_components : int
-        K, of the null hypothesis.
+        K under the null hypothesis.
     statistic : float
-        2 (log L of K + 1 - log L of K), nats.
+        2 (log L of K + 1 - log L of K).
     p_value : float
-        (1 + replicates as large or failed) / (1 + replicates).
+        (1 + number of replicates as large or failed) / (1 + number of replicates).
     replicates : array (n_resamples,)
-        The statistic of data drawn from the fitted mixture of K; NaN where a fit failed.
+        The statistic of data sets simulated under K components; NaN for failed fits.
     smaller, larger : FitResult
-        The two fits to the rows.
+        The two fits to the data.
     """
 
     n_components: int
@@ -50,36 +50,33 @@ class LikelihoodRatioTest:
 
     @property
     def n_failed(self) -> int:
-        """Replicates without a value; each counts against one more component."""
+        """Number of failed replicates; each counts as evidence for K."""
         return int(np.isnan(self.replicates).sum())
 
     @property
     def called_for(self) -> bool:
-        """Whether the rows reject K components at the 5 % level."""
+        """Whether the test rejects K components at the 5 % level."""
         return self.p_value <= CALLED_FOR
 
     def summary(self) -> str:
-        """The verdict, and what it rests on."""
+        """Return the decision, p-value and statistic."""
         K, n = self.n_components, len(self.replicates)
         as_large = int((self.replicates >= self.statistic).sum())
-        if self.called_for:
-            verdict = f"K={K} is rejected in favour of K={K + 1}"
-        else:
-            verdict = f"K={K} is not rejected: nothing here calls for K={K + 1}"
+        verdict = "is" if self.called_for else "is not"
         lines = [
-            f"{verdict} (p = {self.p_value:.2g}).",
-            f"Twice the log likelihood ratio is {self.statistic:.2f}; of {n} data sets drawn from "
-            f"the fitted mixture with K={K}, {as_large} had one as large.",
+            f"K={K} {verdict} rejected in favour of K={K + 1} (p = {self.p_value:.2g}).",
+            f"Twice the log likelihood ratio is {self.statistic:.2f}; {as_large} of {n} data sets "
+            f"simulated with K={K} have a ratio at least as large.",
         ]
         if self.n_failed:
             lines.append(
                 f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count as "
-                "if theirs had been as large."
+                "having a ratio as large."
             )
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """The replicates with the observed ratio; see ``plot_likelihood_ratio``."""
+        """Plot the replicates and the observed statistic; see ``plot_likelihood_ratio``."""
         from bayesmix.plots.assess import plot_likelihood_ratio
 
         return plot_likelihood_ratio(self, ax=ax)
@@ -100,31 +97,30 @@ def likelihood_ratio_test(
 ) -> LikelihoodRatioTest:
     """Test K components against K + 1 by the parametric bootstrap (McLachlan 1987).
 
-    Both sizes are fitted to the rows, and to ``n_resamples`` data sets of as many rows that are
-    drawn from the fitted mixture of K. The search of the larger fit begins near the smaller one as
-    well, here and there. A data set that cannot be fitted, or whose fit collapses, counts as one
-    with a ratio as large as that of the rows. The ratio of maximised likelihoods cannot be
-    negative; where a search falls short it is taken as 0.
+    Both sizes are fitted to the data, and to ``n_resamples`` data sets of the same size simulated
+    from the fitted mixture of K. Starts of the larger fit include splits of the smaller one. A
+    replicate whose fit fails or collapses counts as if its ratio were at least as large as that of
+    the data. Negative ratios, which only an incomplete search can give, are set to 0.
 
     Parameters
     ----------
     model : estimator or search
-        Gives family, structure and settings; it need not be fitted. Maximum likelihood, or maximum
-        a posteriori (the ratio is then that of the likelihoods at the modes). Explicit starts are
+        Estimator with family, structure and settings; it need not be fitted. Maximum likelihood, or
+        maximum a posteriori (the ratio then uses the likelihoods at the modes). Explicit starts are
         not used.
     X : array, frame or source (n, D)
     n_components : int, optional
-        K; None: that of the model.
+        K under the null hypothesis; None: that of the model.
     n_resamples : int, default=99
         The p-value is a multiple of 1 / (n_resamples + 1).
     sample_weight : array (n,), optional
-        How often each row counts; as many rows as they count are drawn.
+        Sample weights; simulated data sets have as many observations as their sum.
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
-        Of the data sets, and of a model that has none of its own.
+        Seed of the simulated data sets, and of a model without one.
     progress : None or bool, default=None
-        As in the estimators. Ctrl-C ends it with the data sets that are done, and a warning.
+        As in the estimators. Ctrl-C returns the result for the replicates so far, with a warning.
 
     Returns
     -------
@@ -133,7 +129,7 @@ def likelihood_ratio_test(
     Raises
     ------
     ValueError
-        For bad parameters, variational estimators, and where a fit to the rows collapses.
+        For invalid parameters, variational estimators, and if a fit to the data collapses.
 
     Examples
     --------
@@ -182,7 +178,7 @@ def likelihood_ratio_test(
 
 @dataclass(frozen=True, eq=False)
 class PairOfFits:
-    """Draw rows from the fitted mixture and fit both sizes to them."""
+    """Simulate data from the fitted mixture and fit both sizes."""
 
     fitter_of: Callable[[Array], Fitter]
     n_components: int
@@ -206,7 +202,7 @@ class PairOfFits:
 def _both(
     fitter: Fitter, n_components: int, fit: Callable[..., FitResult]
 ) -> tuple[FitResult, FitResult]:
-    """The fits of K and of K + 1 components, the second begun near the first as well."""
+    """Return fits with K and K + 1 components; starts of the second include splits of the first."""
     first = fit(fitter.candidate({"n_components": n_components}))
     near = () if first.degenerate is not None else (first.mixture,)
     larger = fitter.candidate({"n_components": n_components + 1})
@@ -216,7 +212,7 @@ def _both(
 def _ratio(results: tuple[FitResult, FitResult]) -> float:
     first, second = results
     ratio = 2.0 * (second.log_likelihood - first.log_likelihood)
-    # Only maximised likelihoods of nested models are in order.
+    # Only maximised likelihoods of nested models are ordered.
     return max(ratio, 0.0) if first.inference.name == "maximum_likelihood" else ratio
 
 
@@ -224,16 +220,16 @@ def _check_inference(estimator: Any) -> None:
     if not hasattr(estimator, "_model"):
         raise InvalidInputError(
             "model must be a mixture estimator of bayesmix or a fitted search, got "
-            f"{type(estimator).__name__}: of a pipeline give the last step and transformed rows"
+            f"{type(estimator).__name__}: pass the last step of a pipeline and transformed data"
         )
     model = estimator._model()
     if model.noise is not None:
         raise UnsupportedError(
-            "the test does not know of noise: compare bic(), or fit without it (noise=None)"
+            "likelihood_ratio_test does not support noise: compare bic(), or fit with noise=None"
         )
     if model.inference.variational:
         raise UnsupportedError(
-            f"{type(estimator).__name__} maximises no likelihood, so that there is no ratio to "
-            "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or give a "
+            f"{type(estimator).__name__} does not maximise a likelihood, so there is no ratio to "
+            "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or pass a "
             "GaussianMixture"
         )

@@ -1,9 +1,8 @@
-"""Nested cross-validation: what a whole procedure, its choices included, achieves on new rows.
+"""Nested cross-validation: held-out log density of a whole procedure, its choices included.
 
-What is estimated is the mean log density that the procedure reaches when it is given n (1 - 1/k)
-rows, over data sets of that size (Bates, Hastie & Tibshirani 2023); its interval comes from the
-spread over rows and does not know that folds share rows. The documentation prints its measured
-coverage.
+The estimand is the mean log density that the procedure reaches with n (1 - 1/k) observations,
+averaged over data sets of that size (Bates, Hastie & Tibshirani 2023). The interval uses the spread
+over observations and ignores that folds share them; the documentation gives its measured coverage.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ from bayesmix.sources.dask_workers import collected as partitioned
 
 @dataclass(frozen=True)
 class OuterFold:
-    """One procedure on one outer fold; densities are mean log densities of a row, in nats.
+    """A procedure on one outer fold, with mean log densities in nats per observation.
 
-    ``naive`` is what the procedure itself would report: its winner's inner held-out density where
-    it has one, else the density of the rows that it was fitted to.
+    ``naive`` is the score that the procedure itself would report: the inner held-out density of its
+    winner if it has one, otherwise the density of its training data.
     """
 
     procedure: str
@@ -65,9 +64,9 @@ class OuterFold:
 
 @dataclass(frozen=True, repr=False)
 class NestedResult:
-    """What procedures achieve on rows that neither their fits nor their choices have seen.
+    """Held-out log densities of procedures, from nested cross-validation.
 
-    ``held`` are log densities by row, in nats, for every procedure.
+    ``held`` has the log densities of the observations, in nats, for every procedure.
     """
 
     folds: tuple[OuterFold, ...]
@@ -76,7 +75,7 @@ class NestedResult:
 
     @property
     def table(self) -> Any:
-        """A row per procedure and outer fold: what was chosen, held-out and naive density."""
+        """Per procedure and outer fold: the choice, held-out and naive log density."""
         import pandas as pd
 
         names = ["procedure", "fold", "n_components", "covariance_type", "held_out", "naive"]
@@ -85,7 +84,7 @@ class NestedResult:
 
     @property
     def scores(self) -> Any:
-        """A row per procedure: mean held-out log density, its standard error, naive, optimism."""
+        """Per procedure: mean held-out log density, standard error, naive score, optimism."""
         import pandas as pd
 
         rows = []
@@ -100,7 +99,7 @@ class NestedResult:
 
     @property
     def differences(self) -> Any:
-        """A row per pair: how many nats a row the first is better, with the paired error."""
+        """Per pair: mean difference (first minus second) in nats per observation, and error."""
         import pandas as pd
 
         rows = []
@@ -111,7 +110,7 @@ class NestedResult:
         return pd.DataFrame(rows, columns=["procedure", "than", "difference", "standard_error"])
 
     def score(self, procedure: str | None = None) -> Score:
-        """Mean held-out log density of a row, in nats, with its standard error."""
+        """Return the mean held-out log density in nats per observation, with standard error."""
         name = next(iter(self.held)) if procedure is None else procedure
         if name not in self.held:
             raise InvalidInputError(
@@ -122,28 +121,28 @@ class NestedResult:
         return Score(held.score.value / n, held.score.standard_error / n)
 
     def summary(self) -> str:
-        """Sentences: what each procedure reaches and chooses, and which is better by how much."""
+        """Return the score and the choices of each procedure, and their paired differences."""
         lines = []
         for name, row in self.scores.iterrows():
-            mine = [f for f in self.folds if f.procedure == name and not f.note]
+            chosen = [f for f in self.folds if f.procedure == name and not f.note]
             lines.append(
-                f"{name}: {row['held_out']:.4f} nats a row on rows held out (standard error "
-                f"{row['standard_error']:.4f}); its own score said {row['naive']:.4f}, which is "
+                f"{name}: held-out log density {row['held_out']:.4f} ± {row['standard_error']:.4f} "
+                f"nats per observation; naive score {row['naive']:.4f}, "
                 f"{abs(row['optimism']):.4f} too {'high' if row['optimism'] >= 0 else 'low'}. "
-                f"It chose {_choices(mine)}."
+                f"Selected: {_choices(chosen)}."
             )
         for row in self.differences.itertuples():
             if row.difference == 0.0 == row.standard_error:
-                lines.append(f"{row.procedure} and {row.than} predict every row alike.")
+                lines.append(f"{row.procedure} and {row.than} predict identically.")
                 continue
             errors = abs(row.difference) / row.standard_error if row.standard_error else math.inf
-            sure = "more than" if errors > 2.0 else "within"
+            clear = "" if errors > 2.0 else ", less than two standard errors"
             better, worse = (
                 (row.procedure, row.than) if row.difference >= 0 else (row.than, row.procedure)
             )
             lines.append(
-                f"{better} is better than {worse} by {abs(row.difference):.4f} nats a row "
-                f"(standard error {row.standard_error:.4f}: {sure} two of them)."
+                f"{better} is better than {worse} by {abs(row.difference):.4f} ± "
+                f"{row.standard_error:.4f} nats per observation{clear}."
             )
         failed = [f for f in self.folds if f.note]
         if failed:
@@ -151,7 +150,7 @@ class NestedResult:
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """Held-out density of every fold and procedure beside the naive score; see plot_nested."""
+        """Plot held-out and naive log density of every fold and procedure; see ``plot_nested``."""
         from bayesmix.plots import plot_nested
 
         return plot_nested(self, ax=ax)
@@ -162,7 +161,7 @@ class NestedResult:
 
 
 def _choices(folds: list[OuterFold]) -> str:
-    """Which numbers and structures were chosen, and in how many folds."""
+    """Count the chosen numbers of components and structures over folds."""
     counted: dict[str, int] = {}
     for fold in folds:
         kind = f", {fold.covariance_type}" if fold.covariance_type else ""
@@ -174,7 +173,7 @@ def _choices(folds: list[OuterFold]) -> str:
 
 @dataclass(frozen=True)
 class Outer:
-    """Run one procedure on the rows of one outer fold, and judge it on the others."""
+    """Run a procedure on the training part of an outer fold, and score the held-out part."""
 
     X: UserRows
     sample_weight: ArrayLike | None
@@ -237,10 +236,10 @@ def nested_cv(
     random_state: Any = None,
     progress: bool | None = None,
 ) -> NestedResult:
-    """Held-out log density of whole procedures: fits, choices, preprocessing and all.
+    """Return the held-out log density of whole procedures, including choices and preprocessing.
 
-    A score that chose a candidate is optimistic of it. Here every procedure is run anew on the rows
-    of each outer fold, and judged on rows that it has not seen.
+    The score by which a candidate was chosen is optimistic. Here each procedure is rerun on the
+    training part of every outer fold and scored on the held-out part.
 
     Parameters
     ----------
@@ -287,13 +286,13 @@ def nested_cv(
     weights = weights_of(X, sample_weight)
     prepared = {str(name): _prepared(name, one, seed) for name, one in named.items()}
     if not prepared:
-        raise InvalidInputError("procedures must hold at least one procedure")
+        raise InvalidInputError("procedures must contain at least one procedure")
     splits = make_splits(cv, X, seed, groups)
     outer = Outer(X, sample_weight, groups, splits)
     jobs = [(name, one, number) for number in range(len(splits)) for name, one in prepared.items()]
     folds = _run(outer, jobs, processes(X, n_jobs))
     found = collected(folds, len(jobs), "outer folds", progress, _label)
-    # Where Ctrl-C came, procedures are compared over the folds that all of them have.
+    # After Ctrl-C, procedures are compared over the folds that all of them have finished.
     n_folds = len(found) // len(prepared)
     if not n_folds:
         raise KeyboardInterrupt
@@ -313,7 +312,7 @@ def _label(fold: OuterFold) -> str:
 
 
 def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterator[OuterFold]:
-    """Every job, in order, here or in worker processes."""
+    """Run all jobs in order, here or in worker processes."""
     if workers == 1 or len(jobs) == 1:
         yield from (outer(*job) for job in jobs)
         return
@@ -323,7 +322,7 @@ def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterat
 
 
 def _prepared(name: Any, procedure: Any, seed: int) -> Any:
-    """A copy that is silent, takes one core, and has a seed."""
+    """Return a silent copy with a seed, on one core."""
     if not (hasattr(procedure, "fit") and hasattr(procedure, "score_samples")):
         raise InvalidInputError(
             f"procedures must have fit and score_samples, got {type(procedure).__name__} for "

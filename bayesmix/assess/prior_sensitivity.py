@@ -29,14 +29,14 @@ from bayesmix.selection.summary_text import label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import WHOLE, Task
 
-# How far beyond the chosen number of components the grid looks.
+# Number of components on each side of the chosen one.
 REACH = 2
 CONCENTRATIONS = (1.0, 2.0, 4.0)
 MORE_FREEDOM = (0.0, 2.0, 8.0)
-# What a variance is expected to be where the scale is fixed, as a share of that of all rows.
+# Expected variance under a fixed scale, as a fraction of the total variance.
 SHARES = (0.1, 0.5)
 FIXED_MEAN_PRECISIONS = {0.1: 0.01, 0.5: 0.1}
-# How many rows the prior over the levels of a column is worth, in those of the default.
+# Mass of the Dirichlet prior over levels, relative to the default.
 MASSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 OF_LEVELS: dict[type, Callable[[float], Any]] = {
     Categorical: CategoricalPrior,
@@ -54,8 +54,9 @@ SETTINGS = {
 class PriorSensitivity:
     """Number of components selected under each prior.
 
-    ``table``: a row per prior: α0, then ν0, β0 (NaN: learned) and scale, or of columns of levels
-    the mass; the choice and its probability. ``probabilities``: P(K | rows, prior), a row a prior.
+    ``table`` has one line per prior: α0, then ν0, β0 (NaN: learned) and scale, or the mass of the
+    prior over levels; the choice and its probability. ``probabilities`` is P(K | data, prior), one
+    line per prior.
     """
 
     table: pd.DataFrame
@@ -64,11 +65,11 @@ class PriorSensitivity:
 
     @property
     def shares(self) -> Any:
-        """In what share of the priors each K is chosen (Series)."""
+        """Share of the priors under which each K is selected (Series)."""
         return self.table["chosen"].value_counts(normalize=True).sort_index()
 
     def summary(self) -> str:
-        """The line: in how many of the priors the same K comes out, and which priors differ."""
+        """Return how many priors select the same K, and which priors differ."""
         chosen_k = self.table["chosen"]
         same = int((chosen_k == self.n_components).sum())
         line = f"K={self.n_components} in {same} of {len(chosen_k)} priors."
@@ -78,11 +79,11 @@ class PriorSensitivity:
             line += f" Otherwise {said}."
             part = self._setting_apart()
             if part:
-                line += f" What matters most is {part}."
+                line += f" The choice depends most on {part}."
         return line
 
     def _setting_apart(self) -> str:
-        """The hyperparameter whose values differ most in how often they agree."""
+        """Return the hyperparameter whose values differ most in how often they agree."""
         agrees = self.table["chosen"] == self.n_components
         spread = {
             name: float(np.ptp(agrees.groupby(self.table[name].astype(str)).mean()))
@@ -93,7 +94,7 @@ class PriorSensitivity:
         return SETTINGS[name] if spread[name] > 0 else ""
 
     def plot(self, ax: Any = None) -> Any:
-        """P(K) under every prior, a line each; see plot_sensitivity."""
+        """Plot P(K | data) under every prior; see ``plot_sensitivity``."""
         from bayesmix.plots import plot_sensitivity
 
         return plot_sensitivity(self, ax=ax)
@@ -110,28 +111,29 @@ def prior_sensitivity(
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> PriorSensitivity:
-    """The number of components under other priors: 27 of Gaussians, 15 of columns of levels.
+    """Return the number of components under 27 priors (Gaussians) or 15 priors (categories).
 
-    Of Gaussians α0 of 1, 2, 4; ν0 of the default, 2 and 8 more; scale and β0 learned, or fixed at
-    an expected variance of 0.1 and 0.5 of that of all rows with β0 of 0.01 and 0.1. Of
-    columns of levels (``Categorical`` and ``Bernoulli``, alone or in a ``Product``) α0 of 1, 2, 4,
-    and a Dirichlet prior of 1/4, 1/2, 1, 2 and 4 times the default's mass, which is one row a
-    column, of ``Bernoulli`` two; priors of other columns stay.
+    Gaussians: α0 = 1, 2, 4; ν0 = default, default + 2, default + 8; scale and β0 learned, or fixed
+    with expected variance 0.1 or 0.5 of the total variance and β0 = 0.01 or 0.1. ``Categorical``
+    and ``Bernoulli``, alone or in a ``Product``: α0 = 1, 2, 4, and 1/4, 1/2, 1, 2 and 4 times the
+    default mass of the prior (one observation; two for ``Bernoulli``); priors of other columns are
+    unchanged.
 
     Parameters
     ----------
     search : fitted MixtureSearch
-        Of variational estimators whose evidence compares K (as ``select`` with
-        ``criterion="elbo_log_k"`` makes them). The structure of its best candidate is used.
+        Search over variational estimators whose evidence compares K, as ``select`` with
+        ``criterion="elbo_log_k"`` returns it. The structure of its best candidate is used.
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data of the search.
     n_components : sequence of int, optional
-        Numbers to compare; None: the chosen one, and two more and fewer of those in the search.
+        Numbers of components to compare; None: up to two more and two fewer than the chosen one,
+        within the search.
     sample_weight : array (n,), optional
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
     progress : None or bool
-        Ctrl-C ends it with the priors under which all was fitted, and a warning.
+        As in the estimators. Ctrl-C returns the result for the priors so far, with a warning.
 
     Returns
     -------
@@ -140,7 +142,7 @@ def prior_sensitivity(
     Raises
     ------
     ValueError
-        For a search without evidence, or of families without such a grid.
+        For a search without evidence, or a family without such a grid.
 
     Examples
     --------
@@ -154,7 +156,7 @@ def prior_sensitivity(
         raise InvalidInputError(
             f"search must be a fitted MixtureSearch, got {type(search).__name__}"
         )
-    _ = search.k_probabilities_  # raises where the candidates have no evidence
+    _ = search.k_probabilities_  # raises if the candidates have no evidence
     best = search.best_estimator_
     estimator, X = fitted_mixture(search, X)
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
@@ -164,7 +166,7 @@ def prior_sensitivity(
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
     sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
     collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
-    # Where Ctrl-C came, of the priors under which every number of components was fitted.
+    # After Ctrl-C, keep the priors under which every number of components was fitted.
     done, rows = [], []
     for number, prior in enumerate(priors):
         mine = sweep.done(number, WHOLE)
@@ -178,14 +180,14 @@ def prior_sensitivity(
 
 @dataclass(frozen=True)
 class PriorOfGrid:
-    """One prior of the grid: what the table says of it, and the parameters of the estimator."""
+    """A prior of the grid: its entry in the table, and the estimator's parameters."""
 
     settings: dict[str, float | str]
     parameters: Parameters
 
 
 def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
-    """The priors for an estimator of some family; ``scale`` (D,) is that of the columns."""
+    """Return the priors for an estimator; ``scale`` (D,) is that of the columns."""
     if isinstance(family, Gaussian) and "covariance_prior" in estimator.get_params():
         return of_gaussians(family, scale)
     if type(family) in OF_LEVELS:
@@ -201,23 +203,22 @@ def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
 
             return of_levels(estimator.inference, prior)
     raise UnsupportedError(
-        "priors are varied for BayesianGaussianMixture and for columns of levels, alone or in a "
-        f"Product, and this is {family.name.replace('_', ' ')} without any: compare fits with "
-        "priors of your own, as in VariationalBayes(prior=...)"
+        f"prior_sensitivity supports BayesianGaussianMixture, Categorical and Bernoulli, got "
+        f"{family.name.replace('_', ' ')}: compare fits with different VariationalBayes(prior=...)"
     )
 
 
 def of_levels(inference: Any, prior: Callable[[float], Any]) -> Iterator[PriorOfGrid]:
-    """15 priors of columns of levels; ``prior`` is that of a mass."""
+    """Return 15 priors for columns of levels; ``prior`` is that of a given mass."""
     for alpha, mass in product(CONCENTRATIONS, MASSES):
         own = replace(inference, prior=prior(mass), weights=DirichletPrior(alpha))
         settings: dict[str, float | str] = {"weight_concentration": alpha, "mass": mass}
-        # Near zeros of probabilities are many optima: short searches would compare these.
+        # Probabilities near zero have many local optima, which quick searches would miss.
         yield PriorOfGrid(settings, {"inference": own, "search": "auto"})
 
 
 def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
-    """27 priors of Gaussians of this structure."""
+    """Return 27 priors of Gaussians with this structure."""
     structure = family.structure
     dimension = structure.algebra.block_dimension(len(scale))
     default = float(dimension + 2)
@@ -235,7 +236,7 @@ def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
             settings |= {"mean_precision": np.nan, "scale": "learned"}
             yield PriorOfGrid(settings, parameters)
             continue
-        # E[Σ] = W0⁻¹ / (ν0 - p - 1), so that ν0 says how sure the prior is and no more.
+        # E[Σ] = W0⁻¹ / (ν0 - p - 1): ν0 changes the precision of the prior, not its mean.
         block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
         beta = FIXED_MEAN_PRECISIONS[share]
         parameters["mean_precision_prior"] = beta
@@ -255,7 +256,7 @@ def _numbers(search: Any, n_components: Any) -> list[int]:
 def _collected(
     priors: list[PriorOfGrid], rows: list[Candidate], length: int, n_components: int
 ) -> PriorSensitivity:
-    """What each prior chooses, from its candidates in a row."""
+    """Return the choice under each prior, from its candidates."""
     entries, tables = [], []
     for number, prior in enumerate(priors):
         mine = rows[number * length : (number + 1) * length]

@@ -40,12 +40,12 @@ Result = TypeVar("Result")
 def repeated(
     task: Callable[[int], Result], n: int, n_jobs: int | None, what: str, progress: bool | None
 ) -> list[Result]:
-    """``[task(0), ..., task(n - 1)]``, or fewer of ``what`` there are, where Ctrl-C came."""
+    """Return ``[task(0), ..., task(n - 1)]``, shortened by Ctrl-C; ``what`` names the tasks."""
     return collected(_each(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
 
 
 def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
-    """``task(0), ..., task(n - 1)``, by worker processes as well once it takes a while."""
+    """Yield ``task(0), ..., task(n - 1)``, from worker processes once it takes long."""
     began = time.perf_counter()
     for number in range(n):
         if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
@@ -64,7 +64,7 @@ def collected(
     progress: bool | None,
     label: Callable[[Result], str] = lambda result: "",
 ) -> list[Result]:
-    """What comes, counted by a bar; Ctrl-C ends it with what there is, and a warning says so."""
+    """Collect results with a progress bar; Ctrl-C returns those so far, with a warning."""
     done: list[Result] = []
     with FitProgress(total, progress, what) as bar:
         try:
@@ -75,14 +75,14 @@ def collected(
             if not done:
                 raise
             warn(
-                f"interrupted: this rests on the first {len(done)} of {total} {what}",
+                f"interrupted: the result uses the first {len(done)} of {total} {what}",
                 BayesmixWarning,
             )
     return done
 
 
 def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
-    """An unfitted copy for many fits: seeded where it has no seed, silent, one core a worker."""
+    """Return an unfitted copy for many fits: with a seed, silent, one core per worker."""
     copy = clone(model)
     inner = last_step(copy)
     filled = {"random_state": seed, "progress": False}
@@ -94,7 +94,7 @@ def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> An
 
 
 def no_starts(estimator: Any) -> dict[str, Any]:
-    """Parameters without explicit starts, which belong to one data set and one K."""
+    """Return parameters without explicit starts, which belong to one data set and one K."""
     parameters: dict[str, Any] = {
         name: None for name in EXPLICIT_STARTS if hasattr(estimator, name)
     }
@@ -104,7 +104,7 @@ def no_starts(estimator: Any) -> dict[str, Any]:
 
 
 def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
-    """A fit without its warnings; Ctrl-C in one fit ends all of them."""
+    """Suppress warnings of a fit; Ctrl-C in one fit ends all of them."""
 
     def fitted(candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         with warnings.catch_warnings():
@@ -118,7 +118,7 @@ def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
 
 
 def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:
-    """``model`` fitted, without its warnings; Ctrl-C in one fit ends all of them."""
+    """Fit ``model`` without its warnings; Ctrl-C in one fit ends all of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit_weighted(model, X, sample_weight, **options)
@@ -144,12 +144,11 @@ class Stability:
     Attributes
     ----------
     table : DataFrame
-        A row a resample: ``split``, ``n_components`` found, ``covariance_type`` chosen (where the
-        procedure has one), ``adjusted_rand`` with the clustering by all rows, ``between_halves``
-        (adjusted Rand index of the two halves of a split, once a split), ``note`` with the reason
-        where a fit failed.
+        One line per resample: ``split``, ``n_components`` and ``covariance_type`` selected,
+        ``adjusted_rand`` with the clustering of all data, ``between_halves`` (adjusted Rand index
+        of the two halves, once per split), and ``note`` with the reason of a failed fit.
     n_components : int
-        What the procedure finds in all rows.
+        Number of components selected from all data.
     covariance_type : str or None
     method : str
     """
@@ -166,23 +165,23 @@ class Stability:
 
     @property
     def n_failed(self) -> int:
-        """How many could not."""
+        """Number of resamples that could not be fitted."""
         return len(self.table) - len(self.fitted)
 
     @cached_property
     def k_shares(self) -> pd.Series[float]:
-        """Share of the resamples in which each number of components was found."""
+        """Share of the resamples that select each number of components."""
         found = self.fitted["n_components"].astype(int)
         return found.value_counts(normalize=True).sort_index().rename("share")
 
     @cached_property
     def adjusted_rand(self) -> pd.Series[float]:
-        """Mean, median and quantiles of the agreement with the clustering by all rows."""
+        """Mean, median and quantiles of the agreement with the clustering of all data."""
         return _described(self.fitted["adjusted_rand"])
 
     @cached_property
     def between_halves(self) -> pd.Series[float]:
-        """Mean, median and quantiles of the agreement of complementary halves."""
+        """Mean, median and quantiles of the agreement between complementary halves."""
         return _described(self.table["between_halves"].dropna())
 
     def summary(self) -> str:
@@ -192,8 +191,8 @@ class Stability:
             return f"None of {n} {name} could be fitted: see the column note of table."
         same = int((self.fitted["n_components"] == self.n_components).sum())
         lines = [
-            f"K={self.n_components} in {same} of {n} {name}; clusterings agree with that by all "
-            f"rows with adjusted Rand index {_words(self.adjusted_rand)}."
+            f"K={self.n_components} in {same} of {n} {name}; adjusted Rand index with the "
+            f"clustering of all data: {_words(self.adjusted_rand)}."
         ]
         others = self.k_shares.drop(self.n_components, errors="ignore")
         if len(others):
@@ -201,7 +200,7 @@ class Stability:
             listed = ", ".join(f"K={k} in {count}" for k, count in counts.items())
             lines.append(f"Otherwise {listed}.")
         if len(self.table["between_halves"].dropna()):
-            lines.append(f"Complementary halves agree with {_words(self.between_halves)}.")
+            lines.append(f"Between complementary halves: {_words(self.between_halves)}.")
         if self.covariance_type is not None:
             alike = int((self.fitted["covariance_type"] == self.covariance_type).sum())
             lines.append(f"Covariance {self.covariance_type!r} in {alike} of {n}.")
@@ -210,7 +209,7 @@ class Stability:
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """Agreement by the number of components found; see ``plot_stability``."""
+        """Plot agreement by the number of components selected; see ``plot_stability``."""
         from bayesmix.plots.merging import plot_stability
 
         return plot_stability(self, ax=ax)
@@ -234,23 +233,23 @@ def stability(
     Parameters
     ----------
     procedure : estimator, search or pipeline
-        Anything with fit and predict. A copy is fitted each time, so that all it chooses (the
-        number of components, the structure) it chooses anew.
+        Anything with fit and predict. Each resample refits a copy, including the choice of K and
+        structure.
     X : array, frame or source (n, D)
     n_resamples : int, default=20
         Number of resamples.
     method : {"half", "bootstrap"}, default="half"
-        "half" splits the rows at random into two halves, and fits both. "bootstrap" draws n rows
-        with replacement: the size is that of the data, but rows that come twice look like tight
-        clusters, so that too many components are found; prefer halves.
+        "half" splits the data at random into two halves and fits both. "bootstrap" draws n
+        observations with replacement; its duplicates look like tight clusters and inflate K, so
+        prefer "half".
     sample_weight : array (n,), optional
-        How often each row counts. A row goes to one half with all its repetitions.
+        Sample weights. All repetitions of an observation are in the same half.
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
-        Of the resamples, and of a procedure that has none of its own.
+        Seed of the resamples, and of a procedure without one.
     progress : None or bool, default=None
-        As in the estimators. Ctrl-C ends it with the resamples that are done, and a warning.
+        As in the estimators. Ctrl-C returns the result for the resamples so far, with a warning.
 
     Returns
     -------
@@ -259,7 +258,7 @@ def stability(
     Raises
     ------
     ValueError
-        For bad parameters, and where the procedure cannot be fitted to all rows.
+        For invalid parameters, and if the procedure cannot be fitted to all data.
 
     Examples
     --------
@@ -298,7 +297,7 @@ def stability(
 
 @dataclass(frozen=True, eq=False)
 class SplitTask:
-    """Fit to the parts of one split, and compare the clusterings of all rows."""
+    """Fit to the parts of a split, and compare the clusterings of all observations."""
 
     procedure: Procedure
     X: UserRows
@@ -324,7 +323,7 @@ class SplitTask:
         return rows
 
     def parts(self, split: int) -> list[Integers]:
-        """The rows of every part of a split, in their order."""
+        """Return the training indices of every part of a split."""
         generator = stream(self.seed, Purpose.RESAMPLE, split)
         n = len(self.weights)
         if self.method == "bootstrap":
@@ -357,10 +356,9 @@ class SplitTask:
 
 
 def adjusted_rand(first: Any, second: Any, weights: Array) -> float:
-    """The adjusted Rand index of two labellings of rows that count ``weights`` times each.
+    """Return the adjusted Rand index of two weighted labellings (Hubert & Arabie 1985, eq. 5).
 
-    1 where they are the same up to names, 0 on average where they have nothing to do with each
-    other (Hubert & Arabie 1985, eq. 5).
+    1 for equal partitions, 0 on average for unrelated ones.
     """
     _, rows = np.unique(first, return_inverse=True)
     _, columns = np.unique(second, return_inverse=True)
@@ -370,7 +368,7 @@ def adjusted_rand(first: Any, second: Any, weights: Array) -> float:
     of_first, of_second = _pairs(together.sum(axis=1)), _pairs(together.sum(axis=0))
     by_chance = of_first * of_second / _pairs(weights.sum())
     most = 0.5 * (of_first + of_second)
-    # Both put all rows in one cluster, or every row in its own: they agree.
+    # Both labellings are one cluster, or all singletons.
     return 1.0 if most == by_chance else (pairs - by_chance) / (most - by_chance)
 
 
@@ -379,7 +377,7 @@ def _pairs(counts: Any) -> float:
 
 
 def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
-    """Rows that count, the weights to fit with (None: none), and those to compare with."""
+    """Return the data of positive weight, weights for the fit (or None) and for comparison."""
     validation.unmasked("sample_weight", sample_weight)
     if is_collection(X):
         X, sample_weight = partitioned(X, sample_weight, 1), None
@@ -393,7 +391,7 @@ def _counted(X: Any, sample_weight: Any) -> tuple[Any, Any, Array]:
 
 
 def _chosen(model: Any) -> Any:
-    """The mixture itself: of a search the best one's, of a pipeline the last step."""
+    """Return the mixture: the best of a search, the last step of a pipeline."""
     inner = last_step(model)
     return last_step(getattr(inner, "best_estimator_", inner))
 

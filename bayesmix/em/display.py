@@ -235,19 +235,18 @@ def of_search(records: Any, total_weight: float, alike: float) -> str:
     """Summarise a search; starts within ``alike`` nats per observation share an optimum."""
     starts = sorted((r.objective for r in records if r.stage == "start"), reverse=True)
     if not starts:
-        return "no search: one start was run to its end"
+        return "no search: one start was run to convergence"
     best = [value for value in starts if value > starts[0] - alike * total_weight]
-    text = f"the best of {len(starts)} starts was reached by {len(best)}"
+    text = f"{len(best)} of {len(starts)} starts reached the best optimum"
     if len(best) < len(starts):
         away = (starts[0] - starts[len(best)]) / total_weight
-        text += f", the next ended {away:.2g} nats a row below"
+        text += f"; the next is {away:.2g} nats per observation lower"
     moves = [r for r in records if r.stage not in ("start", "settle")]
     taken = [r for r in moves if r.accepted]
     if moves:
         gained = sum(r.gain for r in taken) / total_weight
-        tried = "1 move was" if len(moves) == 1 else f"{len(moves)} moves were"
-        text += f"; {tried} tried, {len(taken)} taken"
-        text += f", which gained {gained:.2g} nats a row" if taken else ""
+        text += f"; {len(taken)} of {len(moves)} split-and-merge moves improved it"
+        text += f", by {gained:.2g} nats per observation" if taken else ""
     return text
 
 

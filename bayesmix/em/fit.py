@@ -225,7 +225,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
         dropped = len(counts) - len(keep)
         event = Event(
             "pruned",
-            f"{dropped} component(s) held less than a row and were dropped",
+            f"{dropped} components with less than one observation were dropped",
             at_pass=state.passes,
             gain=gain,
         )

@@ -289,7 +289,7 @@ class FitResult:
 
     @property
     def n_parameters_(self) -> int:
-        """The same, by the name that fitted estimators have it under."""
+        """Number of free parameters, under the attribute name of fitted estimators."""
         return self.n_parameters
 
     @property
@@ -374,7 +374,7 @@ class FitResult:
         """Raise an error if the mixture has noise."""
         if self.mixture.noise is not None:
             raise UnsupportedError(
-                f"{what} does not know of noise: fit without it (noise=None) to the rows that "
+                f"{what} does not support noise: fit without it (noise=None) to the rows that "
                 "predict does not label -1"
             )
 

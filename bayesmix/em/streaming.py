@@ -274,7 +274,7 @@ def rows_needed(model: Model, n_features: int) -> int:
 def check_first(model: Model, source: Source) -> None:
     """Raise an error if no stream can begin with this batch."""
     if model.noise is not None:
-        raise UnsupportedError("partial_fit does not know of noise: use fit, or noise=None")
+        raise UnsupportedError("partial_fit does not support noise: use fit, or noise=None")
     refuse_family(model.family)
     n_rows, n_features = source.shape
     needed = rows_needed(model, n_features)

@@ -360,7 +360,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
     variational = bool(model.inference.variational)
     if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
         raise InvalidInputError(
-            f"criterion={refused[0]!r} does not know of noise: use 'bic', 'icl', 'cv', or 'elbo' "
+            f"criterion={refused[0]!r} does not support noise: use 'bic', 'icl', 'cv', or 'elbo' "
             "of a variational fit"
         )
     for name in sorted(wanted & set(POSTERIOR)):

@@ -318,7 +318,7 @@ def numbered_starts(
 
 
 def along_principal_axes(rows: Distinct, n_axes: int) -> Distinct:
-    """Wide rows along their first principal axes; others as they are.
+    """Project data with more features than observations on their first principal axes.
 
     Distances over more columns than rows are mostly noise, in which k-means sees no clusters.
     """
@@ -331,7 +331,7 @@ def along_principal_axes(rows: Distinct, n_axes: int) -> Distinct:
 
 
 def means_of(rows: Distinct, labels: Array, n_groups: int) -> Array:
-    """Means (K, D) of groups of rows; the mean of all for an empty one."""
+    """Return means (K, D) of groups of observations; the overall mean for an empty group."""
     shares = one_hot(labels, n_groups) * rows.weights[:, None]
     shares[:, shares.sum(axis=0) == 0.0] = rows.weights[:, None]
     means: Array = (shares.T @ rows.values) / shares.sum(axis=0)[:, None]
@@ -388,7 +388,7 @@ class NearestCentre:
 
 @dataclass(frozen=True)
 class RandomShares:
-    """Random responsibilities, the same for an observation whatever its chunk."""
+    """Random responsibilities that do not depend on the chunk of an observation."""
 
     n_components: int
     seed: int

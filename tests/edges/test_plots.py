@@ -288,7 +288,7 @@ def test_small_densities_have_their_power_of_ten_above_the_axis(ax):
 
 def test_figures_that_do_not_show_noise_refuse_it(beside_noise):
     gm, rows = beside_noise
-    with pytest.raises(UnsupportedError, match="does not know of noise"):
+    with pytest.raises(UnsupportedError, match="does not support noise"):
         bm.plot_uncertainty(gm, rows)
 
 

@@ -42,7 +42,7 @@ def test_a_fit_says_its_answer_after_its_parameters(mixture):
     assert first == "GaussianMixture(n_components=2, random_state=0)"
     assert answer == [mixture.summary()]
     assert "2 components" in mixture.summary()
-    assert "starts was reached by" in mixture.summary()
+    assert "starts reached the best optimum" in mixture.summary()
     assert repr(clone(mixture)) == first
 
 

@@ -127,7 +127,7 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
     cells = np.exp(log_likelihood(np.array(list(table)), shares, p)) * len(whole)
     observed = np.array(list(table.values()))
     assert found.g_squared == pytest.approx(2.0 * (observed * np.log(observed / cells)).sum())
-    assert f"{len(whole)} of {len(rows)} rows" in found.summary()
+    assert f"{len(whole)} of {len(rows)} complete observations" in found.summary()
     pair = rows[~np.isnan(rows[:, :2]).any(axis=1), :2]
     residual = sum(
         ((pair == (i, j)).all(axis=1).sum() - e) ** 2 / e
@@ -137,7 +137,7 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
     )
     assert found.bivariate_residuals.iloc[0, 1] == pytest.approx(residual)
     vb = fitted(rows, missing="use", inference=bm.VariationalBayes())
-    with pytest.raises(UnsupportedError, match="have gaps: fit by maximum likelihood"):
+    with pytest.raises(UnsupportedError, match="have missing values: fit by"):
         bm.latent_classes(vb, rows)
 
 

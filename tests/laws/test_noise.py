@@ -340,11 +340,11 @@ def test_what_does_not_know_of_noise_refuses_it():
         lambda: bm.likelihood_ratio_test(point, rows, n_resamples=3),
         point.to_sklearn,
     ):
-        with pytest.raises(UnsupportedError, match="does not know of noise"):
+        with pytest.raises(UnsupportedError, match="does not support noise"):
             refused()
-    with pytest.raises(UnsupportedError, match="partial_fit does not know of noise"):
+    with pytest.raises(UnsupportedError, match="partial_fit does not support noise"):
         bm.GaussianMixture(2, noise="uniform").partial_fit(rows)
-    with pytest.raises(InvalidInputError, match="criterion='evidence' does not know of noise"):
+    with pytest.raises(InvalidInputError, match="criterion='evidence' does not support noise"):
         bm.select(rows, criterion="evidence", noise=True)
 
 
