@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,48 +22,19 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
 from bayesmix.families.transformed import Transformed
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.relevance import FeatureTable
-from bayesmix.selection.relevance_search import SelectedFeatures, select_features
-from bayesmix.selection.summary_text import listed
+from bayesmix.selection.relevance_search import (
+    FeatureSelection,
+    SelectedFeatures,
+    select_features,
+)
 from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Features are chosen on at most so many evenly spaced observations.
 MOST_ROWS = 10_000
-
-
-@dataclass(frozen=True)
-class FeatureSelection:
-    """Whether each feature (D,) is relevant, its evidence in nats, and P(relevant | data)."""
-
-    relevant: Booleans
-    evidence: Array
-    probability: Array
-
-    @property
-    def read(self) -> Integers:
-        """Numbers of the features that the mixtures read: all if none is relevant."""
-        kept: Integers = np.flatnonzero(self.relevant)
-        return kept if len(kept) else np.arange(len(self.relevant))
-
-    @property
-    def rest(self) -> Integers:
-        """Numbers of the other features."""
-        return np.setdiff1d(np.arange(len(self.relevant)), self.read)
-
-    def sentence(self, names: Any, n_components: int) -> str:
-        """Say how many features distinguish the clusters, and which ones most clearly."""
-        n_relevant, n_features = int(self.relevant.sum()), len(self.relevant)
-        if not n_relevant:
-            return f"None of {n_features} features distinguishes clusters."
-        order = np.argsort(-np.where(self.relevant, self.evidence, -np.inf))[:n_relevant]
-        named = listed([str(names[d]) for d in order])
-        if n_components == 1:
-            return f"{n_relevant} of {n_features} features depend on one another: {named}."
-        verb = "distinguishes" if n_relevant == 1 else "distinguish"
-        return f"{n_relevant} of {n_features} features {verb} the clusters: {named}."
 
 
 def independent_family(family: Any) -> Any:

@@ -13,7 +13,6 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.estimators.feature_selection import (
-    FeatureSelection,
     picked,
     refuse_unsupported,
     rejoined,
@@ -47,6 +46,7 @@ from bayesmix.selection.probability import (
     temperature,
 )
 from bayesmix.selection.ranking import averaged_over
+from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
@@ -146,15 +146,27 @@ class SearchResults(Transforming):
             self._others._fitter(None, None, rest).fit(self._others)
         return restricted(estimator, source, self._selected.read)
 
+    def _restore_features(
+        self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
+    ) -> None:
+        """Be the search that was saved."""
+        self._selected, self._others = selection, others
+        self.n_features_in_ = len(selection.relevant)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
     def _features_found(self, n_components: int) -> str:
         """Return which features were selected, in words; empty if none were to be."""
         if self._selected is None:
             return ""
         return self._selected.sentence(self._feature_names(), n_components)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names_given(self) -> tuple[str, ...] | None:
         names = getattr(self, "feature_names_in_", None)
-        return column_names(names if names is None else list(names), self.n_features_in_)
+        return None if names is None else tuple(map(str, names))
+
+    def _feature_names(self) -> list[str]:
+        return column_names(self._feature_names_given(), len(self._selection().relevant))
 
     def _read(self, X: Any) -> Any:
         """The features that the mixtures read."""

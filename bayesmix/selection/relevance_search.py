@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, gammaln, logsumexp
 
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
-from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.relevance import (
     GAIN,
     MOST_PASSES,
@@ -22,6 +23,7 @@ from bayesmix.selection.relevance import (
     toggled,
 )
 from bayesmix.selection.relevance_starts import divided, groups_of_features
+from bayesmix.selection.summary_text import listed
 
 # Passes and rounds of each start, and number of starts that are continued.
 SHORT = (10, 4)
@@ -73,6 +75,38 @@ class SelectedFeatures:
         shares = np.exp(logs - logsumexp(logs))
         average: Array = shares @ np.array([self.states[i].gains for i in several])
         return average
+
+
+@dataclass(frozen=True)
+class FeatureSelection:
+    """Whether each feature (D,) is relevant, its evidence in nats, and P(relevant | data)."""
+
+    relevant: Booleans
+    evidence: Array
+    probability: Array
+
+    @property
+    def read(self) -> Integers:
+        """Numbers of the features that the mixtures read: all if none is relevant."""
+        kept: Integers = np.flatnonzero(self.relevant)
+        return kept if len(kept) else np.arange(len(self.relevant))
+
+    @property
+    def rest(self) -> Integers:
+        """Numbers of the other features."""
+        return np.setdiff1d(np.arange(len(self.relevant)), self.read)
+
+    def sentence(self, names: Any, n_components: int) -> str:
+        """Say how many features distinguish the clusters, and which ones most clearly."""
+        n_relevant, n_features = int(self.relevant.sum()), len(self.relevant)
+        if not n_relevant:
+            return f"None of {n_features} features distinguishes clusters."
+        order = np.argsort(-np.where(self.relevant, self.evidence, -np.inf))[:n_relevant]
+        named = listed([str(names[d]) for d in order])
+        if n_components == 1:
+            return f"{n_relevant} of {n_features} features depend on one another: {named}."
+        verb = "distinguishes" if n_relevant == 1 else "distinguish"
+        return f"{n_relevant} of {n_features} features {verb} the clusters: {named}."
 
 
 def select_features(
