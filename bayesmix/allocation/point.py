@@ -24,17 +24,16 @@ def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated
     Known labels exclude the other components; log soft labels are added to the log joints (Côme,
     Oukhellou, Denoeux & Aknin 2009). Samples of a group share their component.
     """
-    labels = rows.side.labels
-    if labels is not None:
-        if labels.ndim == 2:
-            joint += labels
-        else:
-            is_known = labels >= 0
-            excluded = labels[:, None] != np.arange(joint.shape[1])
-            joint[is_known[:, None] & excluded] = -np.inf
+    add_labels(joint, rows)
     if rows.side.grouped:
         return group_by_group(weights, joint, rows)
     return Allocated(normalise(joint))
+
+
+def add_labels(joint: Array, rows: Rows) -> None:
+    """Add the log factors of known labels to log joints (n, K) in place."""
+    if rows.side.labels is not None:
+        joint += rows.side.log_factors(joint.shape[1])
 
 
 def group_by_group(weights: Allocation, joint: Array, rows: Rows) -> Allocated:

@@ -147,13 +147,38 @@ class SideInformation:
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
-        if self is NO_SIDE_INFORMATION:
+        if not self:
             return self
         labels, begins, covariates = (
             None if part is None else part[rows]
             for part in (self.labels, self.begins, self.covariates)
         )
         return SideInformation(labels, begins, covariates, self.grouped)
+
+    def __bool__(self) -> bool:
+        parts = (self.labels, self.begins, self.covariates)
+        return any(part is not None for part in parts)
+
+    def log_factors(self, n_components: int) -> Array:
+        """Return log factors (n, K) of the weights by labels, ``LOWEST_LOG`` if excluded."""
+        assert self.labels is not None
+        if self.labels.ndim == 2:
+            return self.labels.astype(np.float64)
+        excluded = self.labels[:, None] != np.arange(n_components)
+        return np.where(excluded & (self.labels >= 0)[:, None], LOWEST_LOG, 0.0)
+
+    def named(self, n_components: int) -> Booleans:
+        """Return which components (K,) labels name."""
+        if self.labels is None or self.labels.ndim == 2:
+            return np.full(n_components, self.labels is not None)
+        return np.isin(np.arange(n_components), self.labels)
+
+    @property
+    def largest_label(self) -> int:
+        """Largest component that labels name, -1 if there is none."""
+        if self.labels is None:
+            return -1
+        return self.labels.shape[1] - 1 if self.labels.ndim == 2 else int(self.labels.max())
 
     @property
     def group_sizes(self) -> Integers:

@@ -20,7 +20,16 @@ from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, Settings, check_values, rank, resolve, under_a_prior
+from bayesmix.em.known_labels import begun_with_labels
+from bayesmix.em.model import (
+    Model,
+    Settings,
+    check_values,
+    rank,
+    resolve,
+    side_of,
+    under_a_prior,
+)
 from bayesmix.em.noise_starts import begun_with_noise, first_noise, refuse_flat
 from bayesmix.em.result import (
     FEW_POINTS,
@@ -169,6 +178,8 @@ def _one_run(
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
+    elif side_of(problem.source):
+        state = begun_with_labels(fit, problem, model, settings, monitor, index)
     elif model.noise is not None:
         state = begun_with_noise(fit, problem, model, settings, monitor, index)
     elif not problem.form.exact:
@@ -196,7 +207,7 @@ def _one_run(
     try:
         if model.prune and problem.objective.variational:
             state = _pruned(problem, state, monitor, settings.max_iter)
-        if settings.sort:
+        if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(problem, state, monitor, settings.max_iter)
     except KeyboardInterrupt:
         monitor.interrupt()
@@ -210,10 +221,11 @@ def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) 
 
 
 def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Drop components below one observation while the bound does not fall."""
+    """Drop components below one observation and without labels while the bound does not fall."""
+    largest = side_of(problem.source).largest_label
     while monitor.stopped is None:
         counts = state.expectation.counts
-        keep = np.flatnonzero(counts >= PRUNE_BELOW)
+        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) <= largest))
         if len(keep) == len(counts) or len(keep) == 0:
             return state
         smaller_state = _subset(state, keep)
@@ -315,6 +327,7 @@ def _result(
         columns=problem.source.columns,
         n_missing=problem.source.summary.n_missing,
         resolution=state.resolution,
+        side=side_of(problem.source),
     )
 
 

@@ -14,7 +14,14 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import NoiseDensity, hypervolume
 from bayesmix.core.priors import PriorChoice
-from bayesmix.core.rows import Event, Frame, Rows, Summary
+from bayesmix.core.rows import (
+    NO_SIDE_INFORMATION,
+    Event,
+    Frame,
+    Rows,
+    SideInformation,
+    Summary,
+)
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, LINEAR, MOST_LOSS_OF_LARGE, Form, Linear
@@ -28,7 +35,7 @@ from bayesmix.em.objectives import (
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
 from bayesmix.em.run import Problem, State
 from bayesmix.em.truncated import MANY, Truncated
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 
 # Responsibilities (n, K) of observations.
@@ -114,6 +121,12 @@ def posed(
     )
 
 
+def side_of(source: Source) -> SideInformation:
+    """Return the side information of a source; only data in memory have some."""
+    side: SideInformation = getattr(source, "side", NO_SIDE_INFORMATION)
+    return side
+
+
 def watch(
     family: Family, source: Source, frame: Frame, summary: Summary, objective: Objective
 ) -> Guard:
@@ -131,7 +144,8 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
         return Gapped(seed)
     K = model.n_components
     form = dense_form(model.family, source, frame, K)
-    nearest = model.family.truncates and model.noise is None and _is_large(source, K)
+    plain = model.noise is None and not side_of(source)
+    nearest = model.family.truncates and plain and _is_large(source, K)
     return Truncated(form) if nearest and K > MANY else form
 
 
@@ -207,6 +221,19 @@ def _check_size(model: Model, source: Source) -> None:
     if n_rows < 2:
         raise InvalidInputError(
             f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
+        )
+    if model.noise is not None and side_of(source):
+        raise UnsupportedError("labels and groups are not supported beside noise: use noise=None")
+    labels, largest = side_of(source).labels, side_of(source).largest_label
+    if labels is not None and labels.ndim == 2 and labels.shape[1] != K:
+        raise InvalidInputError(
+            f"labels as a matrix must have a column for each of n_components={K} components, got "
+            f"{labels.shape[1]}"
+        )
+    if largest >= K:
+        raise InvalidInputError(
+            f"labels name component {largest}, but n_components={K}: use n_components="
+            f"{largest + 1} or more"
         )
     in_memory(
         f"a fit of {K} components to {n_features} columns",

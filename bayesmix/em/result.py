@@ -27,7 +27,7 @@ from bayesmix.core.engines import Bayesian, Objective, Resolved
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.priors import Prior
-from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import UnsupportedError
@@ -152,6 +152,7 @@ class AtAnyDistance:
     def __call__(self, rows: Rows) -> Assessment:
         values = np.asarray(rows.values)
         plain = self.mixture.noise is not None or has_gaps(values)
+        plain = plain or bool(rows.side)
         if plain or not has_far_rows(self.mixture, values, self.family):
             return AssessmentStep(self.mixture)(rows)
         shares, log_density = described(self.mixture, values, self.family)
@@ -249,6 +250,7 @@ class FitResult:
     resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
     stream: Stream | None = None  # state from which ``partial_fit`` continues
     n_missing: int = 0  # missing values
+    side: SideInformation = NO_SIDE_INFORMATION  # labels and groups of the fit's samples
 
     def __post_init__(self) -> None:
         frozen(self)
@@ -376,6 +378,13 @@ class FitResult:
             raise UnsupportedError(
                 f"{what} does not support noise: fit without it (noise=None) to the rows that "
                 "predict does not label -1"
+            )
+
+    def refuse_constraints(self, what: str) -> None:
+        """Raise an error if the fit had known labels or groups."""
+        if self.side:
+            raise UnsupportedError(
+                f"{what} does not support labels or groups, which this fit has: fit without them"
             )
 
     def responsibilities(self, values: Array) -> Array:

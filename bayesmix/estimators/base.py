@@ -25,7 +25,7 @@ from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators import incoming, predictions
+from bayesmix.estimators import constraints, incoming, predictions
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.fitters import SourceFitter, TableFitter
 from bayesmix.estimators.methods import (
@@ -67,7 +67,15 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
     def _describe(self, result: FitResult) -> None:
         """Set the fitted attributes of this kind of model."""
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        labels: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Fit the mixture to rows.
 
         Parameters
@@ -78,6 +86,13 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             For pipelines.
         sample_weight : array (n,), optional
             How often each row counts; a weight of 2 is the row twice.
+        labels : array (n,) or (n, K), optional
+            Known components: integers, -1 or missing where unknown; or a boolean matrix of allowed
+            components; or probabilities that multiply the mixing weights (Côme et al. 2009).
+            Components keep the order of the labels, and ``log_likelihood_`` is that of X and the
+            labels.
+        groups : array (n,), optional
+            Samples of a group share their component, as repeated measurements of a unit do.
 
         Returns
         -------
@@ -87,9 +102,28 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         ------
         ValueError
             For parameters or rows that cannot be used; the estimator is then as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> labels = np.full(len(X), -1)
+        >>> labels[:4] = [1, 0, 1, 0]  # the first eruption is a long one
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, labels=labels)
+        >>> gm.means_.round(0)
+        array([[ 2., 54.],
+               [ 4., 80.]])
         """
-        self._fit(partial(incoming.training_rows, self, X, sample_weight))
+        self._fit(partial(self._training_rows, X, sample_weight, labels, groups))
         return self
+
+    def _training_rows(
+        self, X: Any, sample_weight: Any, labels: Any, groups: Any, n_jobs: int | None
+    ) -> Source:
+        """Checked samples with what is known about their components."""
+        source = incoming.training_rows(self, X, sample_weight, n_jobs)
+        return constraints.constrained(source, labels, groups)
 
     def partial_fit(
         self,

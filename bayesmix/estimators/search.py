@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import FitProgress, summary_html
+from bayesmix.em.model import side_of
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
@@ -154,7 +155,15 @@ class MixtureSearch(SearchResults, Showing):
     ) -> None:
         store_parameters(self, locals())
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        labels: Any = None,
+    ) -> Self:
         """Fit and compare all candidates.
 
         Parameters
@@ -165,6 +174,8 @@ class MixtureSearch(SearchResults, Showing):
             How often each row counts, in every criterion and in held-out density.
         groups : array (n,), optional
             Groups that a splitter such as ``GroupKFold`` keeps together.
+        labels : array (n,) or (n, K), optional
+            Known components, as in ``GaussianMixture.fit``; every candidate has at least as many.
 
         Raises
         ------
@@ -184,10 +195,10 @@ class MixtureSearch(SearchResults, Showing):
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
         source = incoming.training_rows(self, X, sample_weight, 1)
-        X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         falls = criterion == RULE or self.n_components is None
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
+            _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
             estimator, source = self._select_features(estimator, source, falls, seed)
             X, sample_weight = source, None
         chains, left_out = search_parameters.chains_of(
@@ -196,7 +207,11 @@ class MixtureSearch(SearchResults, Showing):
         grows = self.n_components is None
         if self._selected is not None and not self._selected.relevant.any():
             chains, grows = [[one_component(estimator)]], False
+        if labels is not None:
+            source = search_parameters.labelled(self, source, labels, wanted)
+            chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
+        X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # What a pipeline makes of the columns is not known here.
         plain = None if prefix else source
         checks = DataChecks(

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.estimators.constraints import constrained
 from bayesmix.estimators.feature_selection import (
     picked,
     refuse_unsupported,
@@ -27,6 +28,7 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import (
     Candidate,
+    asked,
     candidate_chains,
     component_numbers,
     each_once,
@@ -417,6 +419,33 @@ def chains_of(
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
     chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
     return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+
+
+def labelled(search: Any, source: Source, labels: Any, wanted: set[str]) -> Source:
+    """Return the source with known labels, or raise where the search cannot use them."""
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support labels: use 'auto'")
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError("labels needs a mixture, got a pipeline: transform X before")
+    if search.variable_selection:
+        raise UnsupportedError(
+            "variable_selection does not support labels: leave out one of the two"
+        )
+    if search.checkpoint is not None:
+        raise UnsupportedError("checkpoint does not support labels: use checkpoint=None")
+    return constrained(source, labels, None)
+
+
+def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
+    """Return the candidates with a component for every label; at least one of each chain."""
+    roomy = [[one for one in chain if asked(one) >= n_labelled] for chain in chains]
+    if any(roomy):
+        return [chain for chain in roomy if chain]
+    largest = max(asked(one) for chain in chains for one in chain)
+    raise InvalidInputError(
+        f"labels name {n_labelled} components, but at most n_components={largest} were to be "
+        f"compared: give n_components of {n_labelled} or more"
+    )
 
 
 def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:

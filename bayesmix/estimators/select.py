@@ -35,6 +35,8 @@ def select(
     missing: str = "error",
     family: Any = None,
     variable_selection: bool = False,
+    *,
+    labels: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """How many components, and of what kind: sensible candidates, fitted and compared.
@@ -74,6 +76,9 @@ def select(
     variable_selection : bool, default=False
         Whether to choose the features that distinguish the clusters first, as in
         ``MixtureSearch``.
+    labels : array (n,) or (n, K), optional
+        Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
+        answers whether there are classes that nobody has labelled.
     **options
         Further options of ``MixtureSearch``.
 
@@ -101,7 +106,7 @@ def select(
         variable_selection=variable_selection,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight)
+    return search.fit(X, sample_weight=sample_weight, labels=labels)
 
 
 def procedure(

@@ -25,7 +25,7 @@ from bayesmix.core import components, engines, families, portable, priors, sourc
 from bayesmix.core.coding import Coding
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
-from bayesmix.core.rows import Event, Frame
+from bayesmix.core.rows import Event, Frame, SideInformation
 from bayesmix.em import objectives
 from bayesmix.em.objectives import WithNoise
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
@@ -69,6 +69,7 @@ RECORDS: dict[str, Any] = {
         Noise,
         UniformNoise,
         WithNoise,
+        SideInformation,
     )
 }
 RECORDS["Sums"] = DensitySums
@@ -100,6 +101,7 @@ DOMAINS = {
     **dict.fromkeys((f"UniformNoise.{name}" for name in ("origin", "lower", "upper", "axes")), ANY),
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
+    **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 

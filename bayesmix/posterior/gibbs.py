@@ -132,8 +132,15 @@ def gibbs(
         else validation.integer("warmup", warmup, 0)
     )
     K = _number_of_components(result, n_components, prior_over_k, concentration)
+    same = result.n_components == K and result.mixture.weights.exchangeable
     source = rows_of_fit(
-        estimator, X, sample_weight, resolve_jobs(validation.jobs(n_jobs)), repeated=True, gaps=True
+        estimator,
+        X,
+        sample_weight,
+        resolve_jobs(validation.jobs(n_jobs)),
+        repeated=True,
+        gaps=True,
+        labels=same,
     )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
     found: Gibbs | GibbsOverK

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
+from bayesmix.allocation.point import add_labels
 from bayesmix.core.components import (
     Additive,
     Completing,
@@ -120,6 +121,7 @@ class AssignmentStep:
             self.components, self.frame.apply(rows.values)
         )
         shares += self.log_weights
+        add_labels(shares, rows)
         log_density = normalise(shares)
         assigned = self.assign(shares, rows.weights, generator)
         total = log_density.sum() if rows.weights is None else log_density @ rows.weights
@@ -136,6 +138,8 @@ class AssignmentStep:
         form = cast("Completing", cast("LinearComponents", self.components).linear)
         shares, _ = form.seen(framed)
         shares += self.log_weights
+        if rows.side:
+            shares += np.repeat(rows.side.log_factors(shares.shape[1]), repeated, axis=0)
         log_density = normalise(shares)
         assigned = self.assign(shares, None, generator)
         filled = form.dense_filled(framed, assigned.argmax(axis=1), generator)

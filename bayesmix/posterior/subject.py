@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,16 @@ def rows_of_fit(
     n_jobs: int | None = 1,
     repeated: bool = False,
     gaps: bool = False,
+    labels: bool = False,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
-    ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some.
+    ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
+    and ``labels`` known labels, which the source then has.
     """
     result = estimator.result_
+    if not labels or result.side.grouped:
+        result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
@@ -83,6 +88,8 @@ def rows_of_fit(
             f"X must hold the data of the fit, {expected} with a total weight of "
             f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
         )
+    if result.side:
+        source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
     here = (
         assess(result.family, result.plug_in, source, result.log_volume).log_likelihood
         / source.total_weight

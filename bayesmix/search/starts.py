@@ -105,15 +105,19 @@ def _sort_keys(values: Array) -> list[Array]:
     ]
 
 
-def plus_plus(rows: Distinct, n_centres: int, generator: np.random.Generator) -> Array:
-    """Return greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007)."""
+def plus_plus(
+    rows: Distinct, n_centres: int, generator: np.random.Generator, first: Array | None = None
+) -> Array:
+    """Return greedy k-means++ centres (K, D) (Arthur & Vassilvitskii 2007), ``first`` given."""
     trials = 2 + int(np.log(n_centres))
+    if first is None or not len(first):
+        first = rows.values[_drawn(rows.weights, 1, generator)]
     centres = np.empty((n_centres, rows.values.shape[1]))
-    centres[0] = rows.values[_drawn(rows.weights, 1, generator)[0]]
+    centres[: len(first)] = first
     stress = 1.0 if rows.stress is None else rows.stress
     squares = (stress * rows.values * rows.values).sum(axis=1)
-    nearest = np.maximum(rows.beyond(centres[:1])[0] + squares, 0.0)
-    for k in range(1, n_centres):
+    nearest = np.maximum(rows.beyond(first).min(axis=0) + squares, 0.0)
+    for k in range(len(first), n_centres):
         mass = rows.weights * nearest
         candidates = _drawn(mass if mass.sum() > 0 else rows.weights, trials, generator)
         distances = np.maximum(rows.beyond(rows.values[candidates]) + squares, 0.0)

@@ -230,6 +230,11 @@ class Candidate:
         """K as it was asked for; a pruned fit may have found fewer."""
         return asked(self.parameters)
 
+    @property
+    def n_labelled(self) -> int:
+        """The number of components that known labels name."""
+        return 0 if self.result is None else self.result.side.largest_label + 1
+
     def value(self, criterion: str) -> float:
         """The score's value, NaN where there is none."""
         score = self.scores.get(criterion)

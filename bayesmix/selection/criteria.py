@@ -72,15 +72,17 @@ def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
 def log_relabellings(result: FitResult) -> float:
     """log(K! / ∏ m_j!), m_j the sizes of groups of coinciding components (all empty: one group).
 
-    A mode of the posterior has that many copies, of which a variational fit covers one, so that
-    bound + this approximates the log evidence. Only an approximation: modes overlap, and the sum
-    has exceeded the exact evidence by up to 1.8 nats. NaN where it does not apply: pruned fits,
-    sparse (α0 < 1), stick-breaking or type-II weights.
+    Components that known labels name have no relabellings and do not count. A mode of the posterior
+    has that many copies, of which a variational fit covers one, so that bound + this approximates
+    the log evidence. Only an approximation: modes overlap, and the sum has exceeded the exact
+    evidence by up to 1.8 nats. NaN where it does not apply: pruned fits, sparse (α0 < 1),
+    stick-breaking or type-II weights.
     """
     if why_no_probabilities(result) is not None:
         return math.nan
-    groups = [int(np.sum(result.counts < EMPTY))]
-    left = list(np.flatnonzero(result.counts >= EMPTY))
+    free = ~result.side.named(result.n_components)
+    groups = [int(np.sum(free & (result.counts < EMPTY)))]
+    left = list(np.flatnonzero(free & (result.counts >= EMPTY)))
     totals = result.posterior.components.expected_totals
     counts = result.counts
     while left:
@@ -93,8 +95,7 @@ def log_relabellings(result: FitResult) -> float:
         ]
         left = [k for k in left if k not in twins]
         groups.append(1 + len(twins))
-    K = result.n_components
-    return float(gammaln(K + 1) - sum(gammaln(size + 1) for size in groups))
+    return float(gammaln(free.sum() + 1) - sum(gammaln(size + 1) for size in groups))
 
 
 def evidence(result: FitResult, source: Source) -> Score:

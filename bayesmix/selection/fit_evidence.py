@@ -40,6 +40,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
+    estimator.result_.refuse_constraints("this analysis")
     source: Source = estimator._rows(X, sample_weight)
     return source.present()
 

@@ -118,7 +118,7 @@ class DataChecks:
                 if self.grows
                 else f"K is at the upper end of the range ({chosen.asked}); compare larger numbers."
             )
-        elif chosen.asked > 1:
+        elif chosen.asked > max(1, chosen.n_labelled):
             notes.append(f"K is at the lower end of the range ({chosen.asked}); compare fewer.")
         return notes
 

@@ -1,0 +1,151 @@
+"""Starts of mixtures with known labels or groups.
+
+Labelled samples begin in their components (Basu, Banerjee & Mooney 2002); with few labels, and for
+groups, the ordinary fit is a further start, with its components matched to the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model, Settings, Start, rank, side_of
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Monitor, Problem, State, run
+from bayesmix.errors import BayesmixError
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.gaps import without_gaps
+from bayesmix.search.starts import (
+    NearestCentre,
+    OfMixture,
+    begun,
+    distinct_rows,
+    plus_plus,
+    spread_of,
+)
+
+# Passes after which the starts are compared.
+FEW_PASSES = 30
+
+
+@dataclass(frozen=True)
+class LabelledOnly:
+    """Responsibilities of samples whose component is known; the others count in none."""
+
+    n_components: int
+
+    def __call__(self, rows: Rows) -> Array:
+        return known_components(rows.side.log_factors(self.n_components))
+
+
+@dataclass(frozen=True)
+class Respecting:
+    """Responsibilities of another start, multiplied by the factors of the labels."""
+
+    start: Start
+
+    def __call__(self, rows: Rows) -> Array:
+        shares = self.start(rows)
+        factors = np.exp(rows.side.log_factors(shares.shape[1]))
+        shares = shares * factors
+        # Where the other start excludes what the label allows, the label decides.
+        excluded = shares.sum(axis=1) == 0.0
+        shares[excluded] = factors[excluded]
+        normalised: Array = shares / shares.sum(axis=1, keepdims=True)
+        return normalised
+
+
+def known_components(log_factors: Array) -> Array:
+    """Return responsibilities (n, K) of 1 where labels allow a single component, else 0."""
+    allowed = log_factors > LOWEST_LOG
+    one_hot: Array = (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
+    return one_hot
+
+
+def begun_with_labels(
+    fit: Callable[[Model, Source, Settings, Monitor], FitResult],
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    index: int,
+) -> State:
+    """Return the best of the starts after short runs."""
+    best: State | None = None
+    last: BayesmixError | None = None
+    for start in _starts(fit, problem, model, settings, monitor, index):
+        try:
+            state = run(problem, begun(problem, start, model.n_components), monitor, FEW_PASSES)
+        except BayesmixError as refused:
+            last = refused
+            continue
+        if best is None or rank(problem, state) > rank(problem, best):
+            best = state
+        if monitor.stopped is not None:
+            break
+    if best is None:
+        assert last is not None
+        raise last
+    return best.afresh()
+
+
+def _starts(
+    fit: Callable[[Model, Source, Settings, Monitor], FitResult],
+    problem: Problem,
+    model: Model,
+    settings: Settings,
+    monitor: Monitor,
+    index: int,
+) -> Iterator[Start]:
+    K, source = model.n_components, problem.source
+    labelled = side_of(source).labels is not None
+    log_factors = side_of(source).log_factors(K) if labelled else np.zeros((1, K))
+    if index == 0 and known_components(log_factors).sum(axis=0).min() > source.shape[1]:
+        yield LabelledOnly(K)
+        return
+    if labelled:
+        yield Respecting(_seeded(problem, np.exp(log_factors), settings.seed, index))
+    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False)
+    plain = replace(source, side=NO_SIDE_INFORMATION)  # type: ignore[type-var]  # in memory
+    try:
+        mixture = fit(model, plain, alone, monitor.child()).mixture
+    except BayesmixError:
+        if not labelled:
+            raise
+        return
+    if labelled and mixture.n_components == K:
+        yield Respecting(OfMixture(_matched(mixture, source, np.exp(log_factors))))
+    elif not labelled:
+        yield OfMixture(mixture)
+
+
+def _seeded(problem: Problem, factors: Array, seed: int, index: int) -> NearestCentre:
+    """Return centres of labelled samples, and further ones by k-means++."""
+    source, summary, n_components = problem.source, problem.source.summary, factors.shape[1]
+    generator = stream(seed, Purpose.START, index)
+    sample = source.in_memory()
+    values = (np.asarray(sample.values, dtype=np.float64) - summary.centre) / summary.scale
+    shares = factors - factors.min(axis=1, keepdims=True)
+    if sample.weights is not None:
+        shares *= sample.weights[:, None]
+    labelled = shares.sum(axis=0) > 0.0
+    totals = np.maximum(shares.T @ ~np.isnan(values), np.finfo(np.float64).tiny)
+    means = (shares.T @ without_gaps(values) / totals)[labelled]
+    centres = np.empty((n_components, values.shape[1]))
+    drawn = plus_plus(distinct_rows(source, summary, generator), n_components, generator, means)
+    centres[labelled], centres[~labelled] = np.split(drawn, [len(means)])
+    return NearestCentre(centres, summary, spread=spread_of(problem.family))
+
+
+def _matched(mixture: Mixture, source: Source, factors: Array) -> Mixture:
+    """Return the mixture with its components in the order that agrees best with the labels."""
+    agreement = factors.T @ OfMixture(mixture)(source.in_memory().rows)
+    _, order = linear_sum_assignment(agreement, maximize=True)
+    return mixture.subset(order, np.ones(len(order)))

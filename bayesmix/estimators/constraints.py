@@ -1,0 +1,166 @@
+"""``labels`` and ``groups`` of ``fit``, checked, beside the samples that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core.rows import LOWEST_LOG, SideInformation
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.sources.memory import ArraySource
+
+UNKNOWN = -1
+
+
+def constrained(source: Source, labels: Any, groups: Any) -> Source:
+    """Return the source with known labels and groups, which are those of all samples given.
+
+    Samples of a group are moved together.
+    """
+    if labels is None and groups is None:
+        return source
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "labels and groups need X in memory, got X in parts or on a device: give an array"
+        )
+    kept = slice(None) if source.numbers is None else source.numbers
+    n_given = source.shape[0] if source.numbers is None else None
+    if labels is not None:
+        known = known_labels(labels, n_given, source.shape[0])[kept]
+        # Labels that constrain nothing are none.
+        informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
+        source = replace(source, side=SideInformation(known)) if informative else source
+    if groups is None:
+        return source
+    codes = group_codes(groups, n_given, source.shape[0])[kept]
+    if len(np.unique(codes)) == len(codes):
+        return source
+    if source.summary.n_missing:
+        raise UnsupportedError(
+            "groups needs complete samples, but X has missing values: drop or impute them"
+        )
+    order = np.argsort(codes, kind="stable")
+    source = source.numbered(order)
+    begins = np.append(True, np.diff(codes[order]) != 0)
+    source = replace(source, side=replace(source.side, begins=begins, grouped=True))
+    _check_groups(source)
+    return source
+
+
+def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | Array:
+    """Return labels as integers (n,), -1 if unknown, or log factors (n, K).
+
+    Raises ``InvalidInputError`` for anything but integers, booleans (n, K) or probabilities (n, K).
+    """
+    given = _column("labels", labels, n_rows, at_least, (1, 2))
+    if given.ndim == 2:
+        return _factors(given)
+    if given.dtype.kind in "OUS":
+        given = np.array([np.nan if _is_missing(one) else one for one in given], dtype=object)
+    try:
+        numbers = given.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"labels must be integers, -1 where unknown, got {given[0]!s:.40}: code classes as "
+            "0, 1, ... (pandas.factorize), or use MixtureClassifier"
+        ) from None
+    numbers = np.where(np.isnan(numbers), UNKNOWN, numbers)
+    wrong = np.flatnonzero((numbers != np.rint(numbers)) | (numbers < UNKNOWN))
+    if given.dtype.kind == "b" or len(wrong):
+        value = given[wrong[0]] if len(wrong) else given[0]
+        raise InvalidInputError(
+            f"labels must be integers from 0, or -1 where unknown, got {value}: code classes as "
+            "0, 1, ... (pandas.factorize)"
+        )
+    return numbers.astype(np.intp)
+
+
+def _factors(given: Array) -> Array:
+    """Return log factors (n, K) of allowed components, or of probabilities."""
+    if given.dtype.kind not in "biuf":
+        raise InvalidInputError(f"labels must be numbers, got {given.dtype}")
+    factors = given.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0.0)).all(axis=1))
+    if len(wrong):
+        raise InvalidInputError(
+            f"labels as a matrix must be finite and not negative, got {factors[wrong[0]]} for "
+            f"sample {wrong[0]}"
+        )
+    empty = np.flatnonzero(factors.max(axis=1) == 0.0)
+    if len(empty):
+        raise InvalidInputError(
+            f"labels allow sample {empty[0]} no component: give 1 for all where unknown"
+        )
+    logs: Array = np.full(factors.shape, LOWEST_LOG)
+    return np.log(factors, out=logs, where=factors > 0.0)
+
+
+def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
+    """Return the group of each sample as an integer (n,), in order of appearance.
+
+    Raises ``InvalidInputError`` for missing values or a wrong length.
+    """
+    import pandas as pd
+
+    given = _column("groups", groups, n_rows, at_least, (1,))
+
+    codes, _ = pd.factorize(given)
+    if (codes < 0).any():
+        raise InvalidInputError(
+            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: give "
+            "it a group of its own"
+        )
+    return np.asarray(codes, dtype=np.intp)
+
+
+def _check_groups(source: ArraySource) -> None:
+    """Raise an error for groups with two labels or several sample weights."""
+    side = source.side
+    assert side.begins is not None
+    starts = np.flatnonzero(side.begins)
+    numbers = np.arange(len(side.begins)) if source.numbers is None else source.numbers
+    if source.weights is not None:
+        least = np.minimum.reduceat(source.weights, starts)
+        most = np.maximum.reduceat(source.weights, starts)
+        if (wrong := np.flatnonzero(least < most)).size:
+            raise InvalidInputError(
+                "sample_weight must be equal within a group, but that of sample "
+                f"{numbers[starts[wrong[0]]]} has several"
+            )
+    if side.labels is not None:
+        factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)
+        if (wrong := np.flatnonzero((factors <= LOWEST_LOG).all(axis=1))).size:
+            raise InvalidInputError(
+                "labels contradict groups: the samples in the group of sample "
+                f"{numbers[starts[wrong[0]]]} have no component in common; correct its labels, or "
+                "split the group"
+            )
+
+
+def _column(
+    name: str, values: Any, n_rows: int | None, at_least: int, dimensions: tuple[int, ...]
+) -> Any:
+    """Return an array with an entry per sample, of a list, an array or a pandas object.
+
+    ``n_rows`` is None where samples were left out, of which ``at_least`` so many stay.
+    """
+    is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
+    given = values.to_numpy() if is_pandas else np.asarray(values)
+    fits = given.ndim in dimensions
+    if not fits or len(given) < at_least or (n_rows is not None and len(given) != n_rows):
+        raise InvalidInputError(
+            f"{name} must have one entry for each of the {n_rows or at_least} samples, got shape "
+            f"{given.shape}"
+        )
+    return given
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA."""
+    import pandas as pd
+
+    return bool(np.isscalar(value) or value is None or value is pd.NA) and bool(pd.isna(value))
