@@ -168,7 +168,6 @@ class LevelProbabilities(PosteriorColumns):
         )
 
     def plug_in(self) -> Categoricals:
-        """Return the point E[θ]."""
         return Categoricals(self.shares, self.reading)
 
     def predictive(self) -> Columns:
@@ -214,7 +213,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return alpha
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
-        """Return the family's prior with this mass."""
         if not isinstance(default, CategoricalPrior):
             raise InvalidInputError(f"prior must be like {default!r}, got {self!r}")
         if not self.mass > 0.0:

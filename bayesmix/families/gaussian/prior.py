@@ -236,7 +236,6 @@ class GaussianPosterior(ByQuadratics):
 
     @property
     def precision_root(self) -> Array:
-        """Root U of E[Λ] = U Uᵀ."""
         return self.precisions.mean_root
 
     @property

@@ -19,7 +19,7 @@ from bayesmix.core.priors import (
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
-from bayesmix.families.product.guard import of_parts
+from bayesmix.families.product.family import of_parts
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics.arrays import Array
 
@@ -37,7 +37,6 @@ class PartPriors:
 
     @property
     def conjugate(self) -> bool:
-        """Whether all parts are conjugate."""
         return all(part.conjugate for part in self.parts)
 
     def posterior(
@@ -191,7 +190,6 @@ class ProductTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of the draws of each part."""
         return {
             _of_part(label, name): tensor
             for label, part in zip(self.labels, self.parts, strict=True)
