@@ -154,7 +154,7 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 
     ``gaps``: whether values may be missing.
     """
-    X = _in_order_of_fit(estimator, X)
+    X = in_order_of_fit(estimator, X)
     used = missing_of(estimator) == "use"
     source = _new_rows(estimator, X, sample_weight, gaps or used)
     if used and not gaps and source.faults.not_finite:
@@ -196,7 +196,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     return source
 
 
-def _in_order_of_fit(estimator: Any, X: Any) -> Any:
+def in_order_of_fit(estimator: Any, X: Any) -> Any:
     """Return a frame with its columns in the order of the fit."""
     X = eager(X)
     arrow = getattr(X, "column_names", None)

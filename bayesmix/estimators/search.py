@@ -22,6 +22,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
+from bayesmix.estimators.feature_selection import one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
@@ -94,6 +95,10 @@ class MixtureSearch(SearchResults, Showing):
     polish : float, optional
         With ``search="short"``: candidates within this many nats of the best are fitted again with
         the full search. None: none are, except the winner by "cv".
+    variable_selection : bool, default=False
+        Whether to choose the features that distinguish the clusters first. Candidates are then
+        fitted to these features, and the other features are independent with one distribution
+        each. See ``get_support`` and ``feature_evidence_``.
 
     Attributes
     ----------
@@ -141,6 +146,7 @@ class MixtureSearch(SearchResults, Showing):
         prior_over_k: Any = None,
         patience: int | None = None,
         polish: float | None = None,
+        variable_selection: bool = False,
     ) -> None:
         store_parameters(self, locals())
 
@@ -183,10 +189,19 @@ class MixtureSearch(SearchResults, Showing):
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
+        source = incoming.training_rows(self, X, sample_weight, 1)
+        falls = criterion == RULE or self.n_components is None
+        self._forget_features()
+        if validation.flag("variable_selection", self.variable_selection):
+            _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
+            estimator, source = self._select_features(estimator, source, falls, seed)
+            X, sample_weight = source, None
         chains, left_out = search_parameters.chains_of(
             self, X, estimator, folded, prefix, variational
         )
-        source = incoming.training_rows(self, X, sample_weight, 1)
+        grows = self.n_components is None
+        if self._selected is not None and not self._selected.relevant.any():
+            chains, grows = [[one_component(estimator)]], False
         if labels is not None:
             source = search_parameters.labelled(self, source, labels, wanted)
             chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
@@ -194,7 +209,6 @@ class MixtureSearch(SearchResults, Showing):
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
         plain = None if prefix else source
-        grows = self.n_components is None
         checks = DataChecks(
             numbers,
             grows,
@@ -220,14 +234,13 @@ class MixtureSearch(SearchResults, Showing):
         task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
-        further = grows and variational and not self.interrupted_
+        further = grows and variational and self._selected is None and not self.interrupted_
         if further and not growth.finished(sweep, max(numbers), self._run):
             self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
         polish = polish if self.refit and not self.interrupted_ else None
-        falls = criterion == RULE or self.n_components is None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
         if criterion == RULE:
             rule = Rule(task, weights, self._prior_over_k, polish, workers)
@@ -311,6 +324,7 @@ class MixtureSearch(SearchResults, Showing):
             self.cautions_,
             int(self._clusters.max()) + 1,
             len(words.suspected_outliers(result, self._clusters, checks.rounded)),
+            self._features_found(result.n_components),
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 

@@ -13,6 +13,14 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.constraints import constrained
+from bayesmix.estimators.feature_selection import (
+    picked,
+    refuse_unsupported,
+    rejoined,
+    restricted,
+    selected,
+)
+from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.methods import Transforming
 from bayesmix.numerics.arrays import Integers
@@ -30,8 +38,17 @@ from bayesmix.selection.candidates import (
 )
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
-from bayesmix.selection.probability import Probabilities, by_bic, over_k, probabilities, temperature
+from bayesmix.selection.data_checks import column_names
+from bayesmix.selection.probability import (
+    Probabilities,
+    by_bic,
+    over_k,
+    prior_asked,
+    probabilities,
+    temperature,
+)
 from bayesmix.selection.ranking import averaged_over
+from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
@@ -45,6 +62,8 @@ class SearchResults(Transforming):
     _rows: list[Candidate]
     _prior_over_k: dict[int, float]
     _averaged: AveragedDensity | None
+    _selected: FeatureSelection | None = None
+    _others: Any = None  # one component of the features that were not selected
     _clusters: Integers
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
@@ -110,6 +129,91 @@ class SearchResults(Transforming):
         self._check_kept()
         return [row.held for row in self._rows]
 
+    def _forget_features(self) -> None:
+        self._selected, self._others = None, None
+
+    def _select_features(
+        self, estimator: Any, source: Source, falls: bool, seed: int
+    ) -> tuple[Any, Source]:
+        """Choose features, fit the other ones, and return estimator and data of those chosen."""
+        refuse_unsupported(estimator, self.param_grid)
+        estimator = knowing_levels(estimator, source)
+        numbers = component_numbers(self.n_components, growth.LARGEST)
+        prior = prior_asked(numbers, self.prior_over_k, falls)
+        found = selected(estimator, source, prior, self.n_components is None, seed)
+        self._selected = FeatureSelection(found.relevant, found.evidence, found.relevance)
+        if len(self._selected.rest):
+            self._others, rest = restricted(estimator, source, self._selected.rest)
+            self._others.set_params(n_components=1, covariance_type="diag")
+            self._others._fitter(None, None, rest).fit(self._others)
+        return restricted(estimator, source, self._selected.read)
+
+    def _restore_features(
+        self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
+    ) -> None:
+        """Be the search that was saved."""
+        self._selected, self._others = selection, others
+        self.n_features_in_ = len(selection.relevant)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _features_found(self, n_components: int) -> str:
+        """Return which features were selected, in words; empty if none were to be."""
+        if self._selected is None:
+            return ""
+        return self._selected.sentence(self._feature_names(), n_components)
+
+    def _feature_names_given(self) -> tuple[str, ...] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else tuple(map(str, names))
+
+    def _feature_names(self) -> list[str]:
+        return column_names(self._feature_names_given(), len(self._selection().relevant))
+
+    def _read(self, X: Any) -> Any:
+        """The features that the mixtures read."""
+        self._check_kept()
+        return X if self._selected is None else picked(self, X, self._selected.read)
+
+    def _selection(self) -> FeatureSelection:
+        check_is_fitted(self, "results_")
+        if self._selected is None:
+            raise UndefinedError(
+                "no features were selected: set variable_selection=True and fit again"
+            )
+        return self._selected
+
+    def get_support(self, indices: bool = False) -> Any:
+        """Whether each feature (D,) distinguishes the clusters, or the numbers of those that do."""
+        relevant = self._selection().relevant
+        return np.flatnonzero(relevant) if indices else relevant.copy()
+
+    @property
+    def feature_evidence_(self) -> Any:
+        """Evidence in nats and P(relevant | data) of each feature, a frame.
+
+        The evidence is that of a distribution in each component over one for all components. Both
+        columns are averaged over K.
+        """
+        import pandas as pd
+
+        selection = self._selection()
+        columns = {"evidence": selection.evidence, "probability": selection.probability}
+        return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
+
+    def transform(self, X: Any) -> Any:
+        """The selected features, or ``predict_proba`` without variable selection."""
+        check_is_fitted(self, "results_")
+        if self._selected is None:
+            return super().transform(X)
+        return picked(self, X, np.flatnonzero(self._selected.relevant))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the columns that ``transform`` returns."""
+        if getattr(self, "_selected", None) is None:
+            return super().get_feature_names_out(input_features)
+        return np.array(self._feature_names(), dtype=object)[self.get_support()]
+
     def _fitted(self) -> FitResult:
         result: FitResult = last_step(self.best_estimator_).result_
         return result
@@ -121,7 +225,7 @@ class SearchResults(Transforming):
 
     def predict(self, X: Any) -> Any:
         """Return the most probable component of each sample under the best candidate."""
-        return self.best_estimator_.predict(X)
+        return self.best_estimator_.predict(self._read(X))
 
     @property
     def n_components_(self) -> int:
@@ -145,19 +249,28 @@ class SearchResults(Transforming):
 
     def predict_proba(self, X: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(X)
+        return self.best_estimator_.predict_proba(self._read(X))
 
     def score_samples(self, X: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
-        return self.best_estimator_.score_samples(X)
+        density = self.best_estimator_.score_samples(self._read(X))
+        if self._others is None or self._selected is None:
+            return density
+        return density + self._others.score_samples(picked(self, X, self._selected.rest))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log density in nats under the best candidate."""
-        return float(self.best_estimator_.score(X))
+        if self._others is None:
+            return float(self.best_estimator_.score(self._read(X)))
+        return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw samples and their components from the best candidate."""
-        return last_step(self.best_estimator_).sample(n_samples, random_state)
+        rows, components = last_step(self.best_estimator_).sample(n_samples, random_state)
+        if self._others is None or self._selected is None:
+            return rows, components
+        others, _ = self._others.sample(n_samples, random_state)
+        return rejoined(rows, others, self._selected), components
 
     def save(self, path: Any) -> None:
         """Save the search with all candidates to one file; ``bayesmix.load`` reads it."""
@@ -179,7 +292,7 @@ class SearchResults(Transforming):
         >>> search.density_interval(X[:1], level=0.9).shape
         (1, 2)
         """
-        return self.averaged_.density_interval(X, level, **options)
+        return self.averaged_.density_interval(self._read(X), level, **options)
 
 
 STRUCTURE = "covariance_type"
@@ -314,6 +427,10 @@ def labelled(search: Any, source: Source, labels: Any, wanted: set[str]) -> Sour
         raise UnsupportedError(f"criterion={refused[0]!r} does not support labels: use 'auto'")
     if hasattr(search.estimator, "steps"):
         raise UnsupportedError("labels needs a mixture, got a pipeline: transform X before")
+    if search.variable_selection:
+        raise UnsupportedError(
+            "variable_selection does not support labels: leave out one of the two"
+        )
     if search.checkpoint is not None:
         raise UnsupportedError("checkpoint does not support labels: use checkpoint=None")
     return constrained(source, labels, None)

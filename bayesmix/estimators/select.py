@@ -34,6 +34,7 @@ def select(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    variable_selection: bool = False,
     *,
     labels: Any = None,
     **options: Any,
@@ -71,6 +72,9 @@ def select(
         One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
         Gaussian, or the families of the columns of a frame. If a family has only maximum
         likelihood, such as ``Gamma()``, "auto" is "bic".
+    variable_selection : bool, default=False
+        Whether to choose the features that distinguish the clusters first, as in
+        ``MixtureSearch``.
     labels : array (n,) or (n, K), optional
         Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
         shows whether there are classes without labels.
@@ -98,6 +102,7 @@ def select(
         noise=noise,
         missing=missing,
         family=family,
+        variable_selection=variable_selection,
         **options,
     )
     return search.fit(X, sample_weight=sample_weight, labels=labels)

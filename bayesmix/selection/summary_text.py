@@ -286,7 +286,8 @@ def difference(behind: Score) -> str:
 class Answer:
     """Result of a search, best candidate first; ``n`` is the sum of the sample weights.
 
-    ``n_clusters`` is None if components were not merged; ``n_outlying`` counts outlying components.
+    ``n_clusters`` is None if components were not merged; ``n_outlying`` counts outlying components;
+    ``features`` says which features were selected.
     """
 
     judgement: Judgement
@@ -296,6 +297,7 @@ class Answer:
     notes: Sequence[str] = ()
     n_clusters: int | None = None
     n_outlying: int = 0
+    features: str = ""
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -329,6 +331,7 @@ class Answer:
         rule = self.criterion == RULE
         return [
             self._model(),
+            self.features,
             "" if rule else self._by_criterion(),
             self._probable(),
             self._structures() if rule else "",
