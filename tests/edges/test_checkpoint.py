@@ -268,7 +268,7 @@ def test_a_checkpoint_belongs_to_one_search(tmp_path):
         again(random_state=2).fit(X)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         search_in(tmp_path / "mine").fit(X)
     with pytest.raises(ValueError, match="is a file"):
         search_in(tmp_path / "mine" / "thesis.txt").fit(X)
