@@ -34,7 +34,7 @@ LEAST_FILLED = 0.5
 CHANCE = 3.0
 # Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
-KEY_LIKE = "key-like"
+KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
 # An identifier by its name may have a few duplicates.
 SURELY_A_KEY = re.compile(r"(^|[_\W])(id|key|uuid)$", re.IGNORECASE)
