@@ -551,7 +551,7 @@ def test_the_objective_stands_beside_what_the_search_tried():
     gm = bm.GaussianMixture(4, random_state=0).fit(X)
     ax = bm.plot_objective(gm, ax=Figure().subplots())
     tried = [line for line in ax.lines if line.get_linestyle() == "None"]
-    assert {line.get_label() for line in tried} >= {"a start", "a run to its end"}
+    assert {line.get_label() for line in tried} >= {"start", "converged run"}
     points = sorted((x, y) for line in tried for x, y in line.get_xydata())
     assert max(x for x, _ in points) < 0
     # In the order of the search, where each ended.
