@@ -16,7 +16,7 @@ from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Aitken, Problem, State
-from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.starts import one_hot
