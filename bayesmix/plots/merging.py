@@ -135,7 +135,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.stability(bm.GaussianMixture(2), X, n_resamples=4, random_state=0)
     >>> bm.plots.plot_stability(found, ax=Figure().subplots()).get_xlabel()
-    'components found'
+    'components selected'
     """
     style.expect("stability", stability, "a Stability", "k_shares", "between_halves")
     ax = style.axes_or_new(ax)

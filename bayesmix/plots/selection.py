@@ -348,7 +348,7 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.nested_cv(bm.GaussianMixture(2), X, cv=3, random_state=0)
     >>> bm.plots.plot_nested(found, ax=Figure().subplots()).get_xlabel()
-    'log density of a row (nats, greater is better)'
+    'log density in nats per observation'
     """
     style.expect("found", found, "a NestedResult", "held")
     ax = style.axes_or_new(ax, height=1.9 + 0.9 * len(found.held))

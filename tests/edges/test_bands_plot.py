@@ -186,7 +186,7 @@ def test_rows_over_two_columns_have_the_colour_of_their_entropy(ax, faithful):
 def test_assignments_that_cannot_be_drawn_say_why(faithful, one_column):
     model = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
     for options, words in (
-        ({}, "give X"),
+        ({}, "pass X"),
         ({"X": faithful, "level": 0.9}, "assignment_interval"),
         ({"X": faithful, "columns": "waiting"}, "choose two columns"),
     ):
